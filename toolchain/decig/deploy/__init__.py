@@ -1,0 +1,1 @@
+"""Export of the final ONNX file, and the check of it against its reference."""

@@ -1,0 +1,1 @@
+"""The machine: sessions, latency, cost tables, prediction, planning. No torch."""

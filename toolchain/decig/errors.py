@@ -1,0 +1,22 @@
+"""Errors that a user can act on. Each class owns the exit code of the process it ends.
+
+The message is one line: it names the file, node or option and says what to do.
+"""
+
+
+class DecigError(Exception):
+    """Something failed that the user should know about; exit code 1."""
+
+    exit_code = 1
+
+
+class BadInputError(DecigError):
+    """Wrong usage or unusable input: a file, an image, a shape, an option; exit code 2."""
+
+    exit_code = 2
+
+
+class TargetMissedError(DecigError):
+    """A latency target or a quality tolerance was not reached; exit code 3."""
+
+    exit_code = 3

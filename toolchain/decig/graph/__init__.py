@@ -1,0 +1,1 @@
+"""The ONNX graph: loading, channel identities, slicing, cost. No torch, no sessions."""

@@ -1,0 +1,1 @@
+"""Exact rewrites of the ONNX graph, one rule a file."""

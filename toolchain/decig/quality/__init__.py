@@ -1,0 +1,1 @@
+"""How close two pictures are: SSIM, PSNR, colour, edges, parity."""

@@ -1,0 +1,1 @@
+"""PyTorch: the graph as a module, losses, condensing, distilling."""
