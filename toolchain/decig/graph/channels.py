@@ -1,0 +1,224 @@
+"""Channel groups: which channels of a graph can go, together with which weights.
+
+`analyse` runs the rules of every node over the graph (see `decig.graph.ids`), then gathers united
+identities into classes and classes with the same bindings into groups. A class is the unit that
+is kept or removed, a group the unit in which people think.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx
+
+from decig.graph.flow import Binding, Cut, Flow, Read
+from decig.graph.ids import FIXED, Ids, varying_axes
+from decig.graph.plan import Plan
+from decig.graph.rules import find
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that are made, scaled and read by the same weights.
+
+    Attributes:
+        name: after the first weight that makes them.
+        classes: class numbers, in channel order; a plan's indices point into it.
+        prunable: whether channels may be removed.
+        reason: why not, else "".
+        exact: False if the rest depends on the removed ones through shared statistics.
+        nodes: names of the nodes whose weights are bound to it.
+    """
+
+    name: str
+    classes: np.ndarray
+    prunable: bool
+    reason: str
+    exact: bool
+    nodes: list[str]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that can be kept or removed one by one."""
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class Port:
+    """Channels on one side of a node: how many of each group, and how many that never change."""
+
+    groups: dict[str, int]
+    fixed: int
+
+    def width(self, widths: Mapping[str, int], full: Mapping[str, int]) -> int:
+        """Channel count when each group has `widths[group]` of its `full[group]` channels."""
+        return self.fixed + sum(
+            count * widths.get(group, full[group]) // full[group]
+            for group, count in self.groups.items()
+        )
+
+
+class ChannelMap:
+    """Result of the analysis of one graph."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        _make_rectangular(flow)
+        self._class = flow.space.classes()
+        self.bindings: list[Binding] = flow.bindings
+        self.reads: list[Read] = flow.reads
+        self.groups: list[Group] = self._gather()
+
+    @property
+    def prunable(self) -> list[Group]:
+        """Groups that a plan may cut."""
+        return [group for group in self.groups if group.prunable]
+
+    @cached_property
+    def widths(self) -> dict[str, int]:
+        """Channels of every group."""
+        return {group.name: group.channels for group in self.groups}
+
+    def group(self, name: str) -> Group:
+        """Return a group by its name."""
+        return next(group for group in self.groups if group.name == name)
+
+    def classes_of(self, ids: Ids) -> np.ndarray:
+        """Class number of every identity, same shape."""
+        labels: np.ndarray = self._class[ids]
+        return labels
+
+    def removed(self, plan: Plan) -> np.ndarray:
+        """Boolean mask over all identities: what the plan takes away."""
+        gone = np.zeros(self._class.max() + 1, bool)
+        for group in self.prunable:
+            if group.name in plan.keep:
+                gone[group.classes] = True
+                gone[group.classes[plan.keep[group.name]]] = False
+        mask: np.ndarray = gone[self._class]
+        return mask
+
+    def mend(self, cut: Cut) -> None:
+        """Mend shape constants and attributes of the graph that `cut` was made for."""
+        for mender in self._flow.menders:
+            mender(cut)
+
+    def ids_of(self, value: str) -> Ids | None:
+        """Identities of a value of the graph, None where it has no channels."""
+        return self._flow.of(value)
+
+    @cached_property
+    def ports(self) -> dict[str, tuple[Port, Port]]:
+        """Incoming and outgoing channels of every node whose channels are known, by node name."""
+        owner = {int(c): group.name for group in self.groups for c in group.classes}
+        found = {}
+        for node in self._flow.proto.graph.node:
+            sides = [name for name in (node.input[:1], node.output[:1]) if name]
+            ports = [self._port(name[0], owner) for name in sides]
+            if len(ports) == 2 and ports[0] is not None and ports[1] is not None:
+                found[node.name] = (ports[0], ports[1])
+        return found
+
+    def _port(self, value: str, owner: Mapping[int, str]) -> Port | None:
+        ids = self._flow.of(value)
+        if ids is None:
+            return None
+        if ids.size == 1:
+            shape = self._flow.shapes.get(value, ())
+            return Port({}, shape[1] if len(shape) > 1 else 1)
+        names = [owner.get(int(label), "") for label in np.ravel(self._class[ids])]
+        groups = {name: names.count(name) for name in dict.fromkeys(names) if name}
+        return Port(groups, names.count(""))
+
+    def _gather(self) -> list[Group]:
+        """Gather classes that the same bindings touch into groups."""
+        frozen = self._flow.space.frozen(self._class)
+        inexact = self._flow.space.inexact(self._class)
+        touched: dict[int, list[int]] = defaultdict(list)
+        for index, binding in enumerate(self.bindings):
+            for label in np.unique(self._class[binding.ids]):
+                touched[int(label)].append(index)
+        touched.pop(int(self._class[FIXED]), None)
+        by_signature: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for label in sorted(touched):
+            by_signature[(label in frozen, *touched[label])].append(label)
+        names: dict[str, int] = defaultdict(int)
+        groups = []
+        for (stuck, *used), labels in by_signature.items():
+            bindings = [self.bindings[index] for index in used]
+            name = _group_name(bindings)
+            names[name] += 1
+            groups.append(
+                Group(
+                    name=name if names[name] == 1 else f"{name}#{names[name]}",
+                    classes=np.array(labels),
+                    prunable=not stuck and len(labels) > 1,
+                    reason=frozen[labels[0]] if stuck else _single(labels),
+                    exact=not any(label in inexact for label in labels),
+                    nodes=list(dict.fromkeys(binding.node for binding in bindings)),
+                )
+            )
+        return groups
+
+
+def analyse(proto: onnx.ModelProto) -> ChannelMap:
+    """Find the channel groups of a graph in normal form (`decig.graph.model`).
+
+    Never raises on an unknown operator or shape: what it does not understand is frozen, with the
+    node and operator as the reason.
+    """
+    flow = Flow(proto)
+    for value in proto.graph.input:
+        flow.ids[value.name] = flow.fixed(value.name)
+    for node in proto.graph.node:
+        for name, ids in zip(node.output, _outputs(flow, node), strict=False):
+            flow.ids[name] = ids
+    for value in proto.graph.output:
+        flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
+    return ChannelMap(flow)
+
+
+def _outputs(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    rule = find(node)
+    if rule is None:
+        return flow.block(node, f"operator {node.op_type} of node {node.name} is not known")
+    try:
+        result = rule(flow, node)
+    except KeyError as missing:
+        return flow.block(node, f"{node.op_type} {node.name}: no static shape for {missing}")
+    return result if isinstance(result, list) else [result]
+
+
+def _make_rectangular(flow: Flow) -> None:
+    """Tie until every tensor's channels vary along one axis only, so that a cut leaves a box.
+
+    Where several axes vary (a GroupNorm's [groups, places]), the last one keeps its channels
+    apart. Each tie can make others necessary, so repeat until nothing changes.
+    """
+    several = [ids for ids in flow.ids.values() if ids is not None and len(varying_axes(ids)) > 1]
+    while several:
+        classes = flow.space.classes()
+        loose = []
+        for ids in several:
+            labels = classes[ids]
+            axes = tuple(a for a in varying_axes(ids) if (labels != labels.take([0], a)).any())
+            if len(axes) > 1:
+                loose.append((ids, axes[:-1]))
+        if not loose:
+            return
+        for ids, axes in loose:
+            flow.space.tie(ids, axes, "reshaped into several axes of channels")
+
+
+def _group_name(bindings: list[Binding]) -> str:
+    """Name a group after the first weight that makes its channels, as a person would."""
+    made = next((b for b in bindings if b.role == "write"), bindings[0])
+    stem = made.initializer.removesuffix(".weight").removesuffix("_weight")
+    readable = stem != made.initializer and "::" not in stem
+    return stem if readable else made.node
+
+
+def _single(labels: list[int]) -> str:
+    return "a single channel" if len(labels) == 1 else ""

@@ -1,0 +1,178 @@
+"""One pass over a graph that carries channel identities from its inputs to its outputs.
+
+The rules of `decig.graph.rules` see a `Flow`: they read the identities of a node's inputs, unite,
+freeze and bind them, and return those of its outputs. Where an operator has a constant that
+depends on a channel count, its rule also says how to mend it (`Flow.on_cut`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from decig.graph.ids import FIXED, Ids, IdSpace
+from decig.graph.model import opset, shapes
+
+Role = Literal["write", "read", "scale", "shift", "statistic", "value"]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """An initializer's axis (or axes) whose indices are channels.
+
+    Attributes:
+        initializer: its name.
+        node: the node that uses it.
+        role: what the weights do with the channel: make it, read it, scale it, shift it.
+        ids: identities, broadcastable to the initializer's shape.
+    """
+
+    initializer: str
+    node: str
+    role: Role
+    ids: Ids
+
+
+@dataclass(frozen=True)
+class Read:
+    """A node's input at which channels are mixed: what is zero there is as good as removed."""
+
+    node: str
+    value: str
+    slot: int
+    ids: Ids
+
+
+class Cut:
+    """What a slice does to the graph; handed to the menders that rules register."""
+
+    def __init__(self, proto: onnx.ModelProto, removed: np.ndarray) -> None:
+        self._removed = removed
+        self._nodes = {node.name: node for node in proto.graph.node}
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+
+    def kept(self, ids: Ids, axis: int) -> np.ndarray:
+        """Boolean mask of the indices kept along `axis` of an identity array."""
+        others = tuple(a for a in range(ids.ndim) if a != axis)
+        mask: np.ndarray = ~self._removed[ids].all(axis=others)
+        return mask
+
+    def shape(self, ids: Ids, shape: tuple[int, ...]) -> list[int]:
+        """Shape that a tensor of these identities has after the cut."""
+        return [
+            int(self.kept(ids, axis).sum()) if ids.shape[axis] > 1 else size
+            for axis, size in enumerate(shape)
+        ]
+
+    def constant(self, name: str) -> np.ndarray:
+        """Value of an initializer."""
+        return numpy_helper.to_array(self._constants[name])
+
+    def set_constant(self, name: str, value: np.ndarray) -> None:
+        """Replace an initializer."""
+        self._constants[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+
+    def set_attribute(self, node: str, name: str, value: Any) -> None:
+        """Set a node's attribute."""
+        attributes = self._nodes[node].attribute
+        for index, attribute in enumerate(attributes):
+            if attribute.name == name:
+                del attributes[index]
+                break
+        attributes.append(onnx.helper.make_attribute(name, value))
+
+
+class Flow:
+    """State of the pass: facts of the graph, and what the rules found so far."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.proto = proto
+        self.opset = opset(proto)
+        self.shapes = shapes(proto)
+        self.space = IdSpace()
+        self.ids: dict[str, Ids | None] = {}
+        self.bindings: list[Binding] = []
+        self.reads: list[Read] = []
+        self.menders: list[Callable[[Cut], None]] = []
+
+    @cached_property
+    def _initializers(self) -> dict[str, onnx.TensorProto]:
+        return {tensor.name: tensor for tensor in self.proto.graph.initializer}
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a value is an initializer."""
+        return name in self._initializers
+
+    def constant(self, name: str) -> np.ndarray | None:
+        """Value of an initializer, None for any other value or an absent input."""
+        tensor = self._initializers.get(name)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def integers(self, node: onnx.NodeProto, attribute: str, slot: int) -> list[int] | None:
+        """Integers given as an attribute (old opsets) or as a constant input; None if neither."""
+        value = attributes(node).get(attribute)
+        if value is None and len(node.input) > slot:
+            value = self.constant(node.input[slot])
+        return None if value is None else [int(v) for v in np.ravel(value)]
+
+    def of(self, name: str) -> Ids | None:
+        """Identities of a value."""
+        return self.ids.get(name)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Static shape of a value.
+
+        Raises:
+            KeyError: shape inference could not tell it; the caller freezes the node.
+        """
+        return self.shapes[name]
+
+    def along(self, ids: Ids, axis: int, size: int, reason: str) -> Ids:
+        """Identities along one axis, 1-D of length `size`; whatever varies elsewhere is tied."""
+        others = tuple(a for a in range(ids.ndim) if a != axis % ids.ndim)
+        return np.broadcast_to(self.space.tie(ids, others, reason).ravel(), (size,))
+
+    def bind(self, node: onnx.NodeProto, slot: int, role: Role, ids: Ids) -> None:
+        """Bind the initializer at an input slot; a computed or absent input binds nothing."""
+        name = node.input[slot] if len(node.input) > slot else ""
+        if not name:
+            return
+        if self.is_constant(name):
+            self.bindings.append(Binding(name, node.name, role, ids))
+        else:
+            self.space.freeze(ids, f"{node.op_type} {node.name} has computed weights")
+            self.space.freeze(self.of(name), f"weights of {node.op_type} {node.name}")
+
+    def read(self, node: onnx.NodeProto, slot: int, ids: Ids) -> None:
+        """Note that a node mixes the channels of an input; `ids` has the input's rank."""
+        self.reads.append(Read(node.name, node.input[slot], slot, ids))
+
+    def on_cut(self, mender: Callable[[Cut], None]) -> None:
+        """Register how to mend a constant or attribute of the node when channels go."""
+        self.menders.append(mender)
+
+    def block(self, node: onnx.NodeProto, reason: str) -> list[Ids | None]:
+        """Freeze all that a node touches; its outputs can never be cut."""
+        for name in node.input:
+            self.space.freeze(self.of(name), reason)
+        return [self.fixed(name) for name in node.output]
+
+    def fixed(self, name: str) -> Ids:
+        """Identities of a value that must stay as it is."""
+        return np.full((1,) * len(self.shapes.get(name, ())), FIXED)
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes as Python values."""
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+def on_axis(ids: Ids, axis: int, rank: int) -> Ids:
+    """Lay 1-D identities along one axis of a tensor of the given rank."""
+    shape = [1] * rank
+    shape[axis] = len(ids)
+    return ids.reshape(shape)

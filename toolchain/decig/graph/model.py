@@ -1,0 +1,243 @@
+"""Loading an ONNX file into the normal form that everything else works on, and saving one.
+
+Normal form: checked by ONNX, static shapes, constants folded into initializers, no initializer
+shared by two nodes or listed as an input, every node named, every value's shape inferred.
+BatchNormalization is kept: training needs it, export folds it.
+"""
+
+import contextlib
+import copy
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import helper, numpy_helper, shape_inference
+
+from decig.errors import BadInputError
+from decig.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Model:
+    """An ONNX graph in normal form.
+
+    Attributes:
+        proto: the normalised graph.
+        sha256: digest of the file's bytes; ties cost tables and plans to this graph.
+        path: where it was read.
+    """
+
+    proto: onnx.ModelProto
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class ValueInfo:
+    """Name, static shape and element type of a graph input or output."""
+
+    name: str
+    shape: list[int]
+    dtype: np.dtype
+
+
+def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = None) -> Model:
+    """Read an ONNX file, check it and bring it into normal form.
+
+    Args:
+        path: the `.onnx` file; external data is read from beside it.
+        input_shapes: full shapes for inputs whose axes are dynamic. A dynamic first axis
+            without one becomes 1.
+
+    Raises:
+        BadInputError: the file is missing, no ONNX, fails the ONNX checker, or has a dynamic
+            axis that no shape was given for.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{path}: cannot read this model: {error.strerror}") from error
+    try:
+        proto = onnx.load_model_from_string(content)
+        onnx.load_external_data_for_model(proto, str(path.parent))
+    except (DecodeError, ValueError, OSError) as error:
+        raise BadInputError(f"{path}: not a readable ONNX file (truncated?)") from error
+    if not proto.graph.node:
+        raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
+    with _one_line_errors(path):
+        return Model(normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
+
+
+def normalise(
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
+) -> onnx.ModelProto:
+    """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
+    proto = copy.deepcopy(proto)
+    # Below IR version 4 every initializer would have to be an input as well.
+    proto.ir_version = max(proto.ir_version, 4)
+    _fix_inputs(proto.graph, input_shapes or {})
+    onnx.checker.check_model(proto)
+    proto = _fold_constants(proto)
+    _name_nodes(proto.graph)
+    _unshare_initializers(proto.graph)
+    return infer_shapes(proto)
+
+
+def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer the shape of every value anew, forgetting what the file claimed."""
+    del proto.graph.value_info[:]
+    return shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+
+
+def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
+    """Check a graph and write it atomically; errors as in `decig.files.atomic_path`."""
+    onnx.checker.check_model(proto)
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def input_info(proto: onnx.ModelProto) -> list[ValueInfo]:
+    """Describe the graph's inputs."""
+    return [_value_info(value) for value in proto.graph.input]
+
+
+def output_info(proto: onnx.ModelProto) -> list[ValueInfo]:
+    """Describe the graph's outputs."""
+    return [_value_info(value) for value in proto.graph.output]
+
+
+def shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Static shape of every value of a graph in normal form; values without one are left out."""
+    known = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    for value in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
+        tensor_type = value.type.tensor_type
+        dims = tensor_type.shape.dim
+        if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+            known[value.name] = tuple(dim.dim_value for dim in dims)
+    return known
+
+
+def initializers(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Every initializer of the graph as an array, by name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
+
+
+def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) -> None:
+    """Put new arrays in place of the initializers of the same names, in `proto` itself."""
+    for index, tensor in enumerate(proto.graph.initializer):
+        if tensor.name in arrays:
+            array = np.ascontiguousarray(arrays[tensor.name])
+            proto.graph.initializer[index].CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+def opset(proto: onnx.ModelProto) -> int:
+    """Version of the default operator set."""
+    return max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
+
+
+def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
+    tensor_type = value.type.tensor_type
+    shape = [dim.dim_value for dim in tensor_type.shape.dim]
+    return ValueInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type))
+
+
+@contextlib.contextmanager
+def _one_line_errors(path: Path) -> Iterator[None]:
+    """Turn what the ONNX checker and shape inference raise into one line that names the file."""
+    try:
+        yield
+    except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "invalid")
+        raise BadInputError(f"{path}: not a valid ONNX graph: {first.strip()}") from error
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error}") from error
+
+
+def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> None:
+    """Drop initializers from the inputs and make every input's shape static."""
+    constant = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constant]
+    unknown = input_shapes.keys() - {value.name for value in inputs}
+    if unknown:
+        names = ", ".join(value.name for value in inputs)
+        raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
+    changed = False
+    for value in inputs:
+        changed |= _fix_shape(value, input_shapes.get(value.name))
+    del graph.input[:]
+    graph.input.extend(inputs)
+    if changed:
+        for value in (*graph.output, *graph.value_info):
+            value.type.tensor_type.ClearField("shape")
+
+
+def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
+    dims = value.type.tensor_type.shape.dim
+    static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
+    if wanted is not None and len(wanted) != len(dims):
+        raise BadInputError(f"--input-shape {value.name}: this input has {len(dims)} axes")
+    if wanted is None:
+        wanted = [
+            1 if axis == 0 and size is None else size or 0 for axis, size in enumerate(static)
+        ]
+    if not all(wanted):
+        shown = "x".join(str(size or "?") for size in static)
+        raise BadInputError(
+            f"input {value.name} has dynamic axes ({shown}): "
+            f"give its size, as in --input-shape {value.name}:1,3,256,256"
+        )
+    for dim, size in zip(dims, wanted, strict=True):
+        dim.Clear()
+        dim.dim_value = size
+    return wanted != static
+
+
+def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold constant subgraphs, shape arithmetic included, into initializers."""
+    import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+
+    gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
+    graph = gs.import_onnx(infer_shapes(proto))
+    graph.fold_constants(fold_shapes=True).cleanup().toposort()
+    folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
+    # graphsurgeon writes its own opset list and IR version: keep those of the source.
+    del folded.opset_import[:]
+    folded.opset_import.extend(proto.opset_import)
+    folded.ir_version = proto.ir_version
+    folded.metadata_props.extend(proto.metadata_props)
+    return folded
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    """Give every node a unique name, keeping the names it can."""
+    taken = Counter(node.name for node in graph.node)
+    for index, node in enumerate(graph.node):
+        if not node.name or taken[node.name] > 1:
+            stem = node.name or node.op_type
+            name = f"{stem}_{index}"
+            while name in taken:
+                name += "_"
+            taken[name] = 1
+            node.name = name
+
+
+def _unshare_initializers(graph: onnx.GraphProto) -> None:
+    """Give each use its own copy of a shared initializer: exporters merge equal constants."""
+    by_name = {tensor.name: tensor for tensor in graph.initializer}
+    uses: Counter[str] = Counter()
+    for node in graph.node:
+        for slot, name in enumerate(node.input):
+            if name not in by_name:
+                continue
+            uses[name] += 1
+            if uses[name] > 1:
+                twin = graph.initializer.add()
+                twin.CopyFrom(by_name[name])
+                twin.name = f"{name}__{node.name}_{slot}"
+                node.input[slot] = twin.name

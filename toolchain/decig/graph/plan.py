@@ -1,0 +1,105 @@
+"""Plans: which channels of each group stay."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from decig.errors import BadInputError
+from decig.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from decig.graph.channels import ChannelMap
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Kept channel indices by group name; a group that is not named keeps all its channels.
+
+    Attributes:
+        model_sha256: digest of the graph the plan was made for.
+        keep: ascending, unique indices into each group's channels.
+    """
+
+    model_sha256: str
+    keep: dict[str, list[int]]
+
+    def save(self, path: Path) -> None:
+        """Write the plan as JSON."""
+        write_json(path, self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as the JSON object of the file format."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "model_sha256": self.model_sha256,
+            "keep": self.keep,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> "Plan":
+        """Read a plan.
+
+        Raises:
+            BadInputError: no readable plan of this schema version.
+        """
+        value = read_json(path, "plan")
+        if value.get("schema_version") != SCHEMA_VERSION:
+            raise BadInputError(f"{path}: this plan has no schema_version {SCHEMA_VERSION}")
+        keep = value.get("keep")
+        if not isinstance(keep, dict) or not all(_is_index_list(v) for v in keep.values()):
+            raise BadInputError(f"{path}: 'keep' must map group names to lists of indices")
+        return cls(str(value.get("model_sha256", "")), {k: sorted(set(v)) for k, v in keep.items()})
+
+    def require_fits(self, channels: "ChannelMap", sha256: str) -> None:
+        """Check that the plan was made for this graph.
+
+        Raises:
+            BadInputError: another graph, an unknown or frozen group, an index out of range, an
+                empty group.
+        """
+        if self.model_sha256 != sha256:
+            raise BadInputError("the plan was made for another model (its model_sha256 differs)")
+        groups = {group.name: group for group in channels.groups}
+        for name, kept in self.keep.items():
+            group = groups.get(name)
+            if group is None:
+                raise BadInputError(f"the plan names a group '{name}' that the model lacks")
+            if not kept or kept[0] < 0 or kept[-1] >= group.channels:
+                raise BadInputError(
+                    f"plan, group '{name}': give indices from 0 to {group.channels - 1}, at least one"
+                )
+            if not group.prunable and len(kept) < group.channels:
+                raise BadInputError(f"plan, group '{name}' cannot be cut: {group.reason}")
+
+
+def plan_from_widths(
+    channels: "ChannelMap",
+    widths: Mapping[str, int],
+    scores: Mapping[str, np.ndarray],
+    sha256: str,
+) -> Plan:
+    """Keep the best-scored `widths[group]` channels of each group."""
+    keep = {}
+    for group in channels.prunable:
+        width = widths.get(group.name, group.channels)
+        # A stable sort: equal scores keep the first channels, so a plan is reproducible.
+        order = np.argsort(-np.asarray(scores[group.name]), kind="stable")
+        keep[group.name] = sorted(int(i) for i in order[:width])
+    return Plan(sha256, keep)
+
+
+def uniform_widths(channels: "ChannelMap", ratio: float) -> dict[str, int]:
+    """Width of every prunable group at the same share of its channels, rounded up."""
+    return {
+        group.name: max(1, math.ceil(group.channels * ratio - 1e-9)) for group in channels.prunable
+    }
+
+
+def _is_index_list(value: object) -> bool:
+    return isinstance(value, list) and all(type(index) is int for index in value)

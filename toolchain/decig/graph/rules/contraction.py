@@ -1,0 +1,127 @@
+"""Operators that mix channels with weights: they read channels and make new ones."""
+
+import numpy as np
+import onnx
+
+from decig.graph.flow import Cut, Flow, attributes, on_axis
+from decig.graph.ids import FIXED, Ids
+from decig.graph.rules.registry import rule
+
+
+@rule("Conv", "ConvTranspose", "FusedConv")
+def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
+    """Convolution of [N, C, *spatial]; weights [O, C/g, *k], or [C, O/g, *k] when transposed."""
+    weight = flow.shape(node.input[1])
+    group = attributes(node).get("group", 1)
+    transposed = node.op_type == "ConvTranspose"
+    count = flow.shape(node.input[0])[1]
+    made = weight[1] * group if transposed else weight[0]
+    rank = len(weight)
+    source = flow.of(node.input[0])
+    if source is None:
+        source = np.full((1,) * rank, FIXED)
+    incoming = flow.along(source, 1, count, f"{node.op_type} {node.name} reads them as one channel")
+    if group == 1:
+        flow.read(node, 0, on_axis(incoming, 1, rank))
+        outgoing = flow.space.fresh(made)
+        flow.bind(node, 1, "read", on_axis(incoming, 0 if transposed else 1, rank))
+        flow.bind(node, 1, "write", on_axis(outgoing, 1 if transposed else 0, rank))
+    elif group == count and made % group == 0:
+        outgoing = np.repeat(incoming, made // group)
+        flow.bind(node, 1, "value", on_axis(incoming if transposed else outgoing, 0, rank))
+        flow.on_cut(lambda cut: _set_group(cut, node.name, incoming))
+    else:
+        flow.read(node, 0, on_axis(incoming, 1, rank))
+        outgoing = _grouped(flow, node, incoming, made, group)
+    flow.bind(node, 2, "shift", outgoing)
+    return on_axis(outgoing, 1, rank)
+
+
+def _set_group(cut: Cut, node: str, incoming: Ids) -> None:
+    cut.set_attribute(node, "group", int(cut.kept(incoming, 0).sum()))
+
+
+def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: int) -> Ids:
+    """Each group keeps the same places: place k of every group is one class."""
+    why = f"groups of {node.op_type} {node.name} must stay equal"
+    rank = len(flow.shape(node.input[1]))
+    inside = flow.space.tie(incoming.reshape(group, -1), (0,), why).ravel()
+    outside = flow.space.fresh(made // group)
+    outgoing = np.tile(outside, group)
+    if node.op_type == "ConvTranspose":
+        flow.bind(node, 1, "read", on_axis(np.tile(inside, group), 0, rank))
+        flow.bind(node, 1, "write", on_axis(outside, 1, rank))
+    else:
+        flow.bind(node, 1, "read", on_axis(inside, 1, rank))
+        flow.bind(node, 1, "write", on_axis(outgoing, 0, rank))
+    return outgoing
+
+
+@rule("Gemm", "FusedGemm")
+def gemm(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]:
+    """Y = alpha A B + beta C with constant B; A is [M, K]."""
+    options = attributes(node)
+    source = flow.of(node.input[0])
+    if options.get("transA") or not flow.is_constant(node.input[1]) or source is None:
+        return flow.block(node, f"Gemm {node.name} has a computed or transposed operand")
+    transposed = bool(options.get("transB"))
+    shape = flow.shape(node.input[1])
+    incoming = flow.along(source, 1, shape[transposed], f"Gemm {node.name} reads them")
+    outgoing = flow.space.fresh(shape[not transposed])
+    flow.read(node, 0, on_axis(incoming, 1, 2))
+    flow.bind(node, 1, "read", on_axis(incoming, int(transposed), 2))
+    flow.bind(node, 1, "write", on_axis(outgoing, int(not transposed), 2))
+    if len(node.input) > 2 and flow.shape(node.input[2])[-1:] == (len(outgoing),):
+        flow.bind(node, 2, "shift", on_axis(outgoing, -1, len(flow.shape(node.input[2]))))
+    return on_axis(outgoing, 1, 2)
+
+
+@rule("MatMul")
+def matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Matrix product [..., M, K] x [..., K, N], with a constant or two computed operands."""
+    constant = [flow.is_constant(name) for name in node.input]
+    if any(len(flow.shape(name)) < 2 for name in node.input) or all(constant):
+        return flow.block(node, f"MatMul {node.name} of a vector")
+    if any(constant):
+        return _matmul_constant(flow, node, weight_slot=constant.index(True))
+    return _matmul_computed(flow, node)
+
+
+def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids | list[Ids | None]:
+    data_slot = 1 - weight_slot
+    source, weight = flow.of(node.input[data_slot]), flow.shape(node.input[weight_slot])
+    inner, outer = (-1, -2) if data_slot == 0 else (-2, -1)  # contracted, surviving data axis
+    rank = len(flow.shape(node.output[0]))
+    if len(weight) != 2 or source is None:
+        return flow.block(node, f"MatMul {node.name} has a stack of weights")
+    if source.shape[inner] == 1 and source.size > 1:
+        # The product runs over positions, not channels: channels pass through.
+        flow.read(node, data_slot, source)
+        return source.reshape((1,) * (rank - source.ndim) + source.shape)
+    size = flow.shape(node.input[data_slot])[inner]
+    incoming = flow.along(source, inner, size, f"MatMul {node.name} reads them")
+    outgoing = flow.space.fresh(weight[-1] if data_slot == 0 else weight[0])
+    flow.read(node, data_slot, on_axis(incoming, inner, source.ndim))
+    flow.bind(node, weight_slot, "read", on_axis(incoming, outer, 2))
+    flow.bind(node, weight_slot, "write", on_axis(outgoing, inner, 2))
+    return on_axis(outgoing, inner, rank)
+
+
+def _matmul_computed(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Attention: contracted channels are united, those of the surviving axes pass."""
+    left, right = (flow.of(name) for name in node.input)
+    rank = len(flow.shape(node.output[0]))
+    if left is None or right is None:
+        known = left if right is None else right
+        contracted = -1 if right is None else -2
+        if known is None:
+            return None
+        if known.shape[contracted] > 1:
+            return flow.block(node, f"MatMul {node.name} contracts channels with a computed tensor")
+        return known.reshape((1,) * (rank - known.ndim) + known.shape)
+    turned = np.swapaxes(right, -1, -2)
+    flow.space.unite(left[..., :1, :], turned[..., :1, :], f"MatMul {node.name} contracts them")
+    flow.read(node, 0, left)
+    if left.shape[-2] > 1 or right.shape[-1] > 1:
+        return flow.block(node, f"MatMul {node.name} multiplies channels with channels")
+    return None

@@ -1,0 +1,134 @@
+"""Operators that work on each element by itself: channels pass, operands are united."""
+
+import onnx
+
+from decig.graph.flow import Flow, attributes
+from decig.graph.ids import FIXED, Ids
+from decig.graph.rules.registry import rule
+
+# Clip's bounds and Dropout's ratio are scalars; Cast changes the type alone.
+_UNARY = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Cast Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp FastGelu
+    Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not QuickGelu
+    Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh
+    ThresholdedRelu
+""".split()  # noqa: SIM905  # a table, not a list of forty quoted words
+_NARY = """
+    Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub
+    Sum Where Xor
+""".split()  # noqa: SIM905
+_WINDOW = "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool".split()  # noqa: SIM905
+_SAME_AXIS = ("Softmax", "LogSoftmax", "Hardmax")
+
+
+@rule(*_UNARY)
+def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Pass the first input's channels on; bounds and ratios are scalars."""
+    return [flow.of(node.input[0])] * len(node.output)
+
+
+@rule(*_WINDOW)
+def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Pool each channel by itself; what varies inside the window is tied."""
+    ids = flow.of(node.input[0])
+    if ids is not None:
+        spatial = tuple(range(2, ids.ndim))
+        ids = flow.space.tie(ids, spatial, f"{node.op_type} {node.name} pools over them")
+    return [ids] * len(node.output)
+
+
+@rule(*_NARY)
+def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Unite the operands' channels index by index; constants are bound to them.
+
+    An operand of extent 1 along an axis of channels is broadcast over them: it says nothing
+    about which may go.
+    """
+    rank = len(flow.shape(node.output[0]))
+    joined: Ids | None = None
+    for name in node.input:
+        ids = None if flow.is_constant(name) or not name else flow.of(name)
+        if ids is not None:
+            joined = _join(flow, node, joined, _pad_rank(ids, rank))
+    if joined is None:
+        return None
+    for slot, name in enumerate(node.input):
+        shape = (1,) * (rank - len(flow.shape(name))) + flow.shape(name)
+        if flow.is_constant(name):
+            _adopt(flow, node, slot, joined, shape)
+        else:
+            _guard_operand(flow, node, name, joined, shape)
+    return joined
+
+
+def _pad_rank(ids: Ids, rank: int) -> Ids:
+    return ids.reshape((1,) * (rank - ids.ndim) + ids.shape)
+
+
+def _join(flow: Flow, node: onnx.NodeProto, joined: Ids | None, ids: Ids) -> Ids:
+    """Unite two operands on the axes where both vary; each keeps the axes only it varies on."""
+    if joined is None:
+        return ids
+    if (joined.size == 1) != (ids.size == 1):
+        return joined if joined.size > 1 else ids
+    flow.space.unite(joined, ids, f"{node.op_type} {node.name} joins them with fixed channels")
+    return joined if joined.size >= ids.size else ids
+
+
+def _guard_operand(
+    flow: Flow, node: onnx.NodeProto, name: str, joined: Ids, shape: tuple[int, ...]
+) -> None:
+    """Freeze what cannot follow a cut: an operand with full extent but no channels of its own."""
+    axes = [axis for axis, size in enumerate(joined.shape) if size > 1]
+    full = any(shape[axis] > 1 for axis in axes)
+    ids = flow.of(name)
+    if ids is None:
+        if full:
+            flow.space.freeze(joined, f"{node.op_type} {node.name} meets a computed tensor")
+        return
+    ids = _pad_rank(ids, joined.ndim)
+    if full and ids.size == 1:
+        flow.space.unite(joined, ids, f"{node.op_type} {node.name} joins them with fixed channels")
+    elif not full and axes:
+        flow.space.freeze(ids, f"broadcast by {node.op_type} {node.name}")
+
+
+def _adopt(
+    flow: Flow, node: onnx.NodeProto, slot: int, joined: Ids, shape: tuple[int, ...]
+) -> None:
+    """Bind a constant operand to the channels it meets."""
+    bound = joined
+    for axis, size in enumerate(shape):
+        if size == 1 and bound.shape[axis] > 1:
+            bound = bound.take([0], axis)
+        elif size > 1 and flow.shape(node.output[0])[axis] != size:
+            flow.space.freeze(joined, f"{node.op_type} {node.name} changes the extent")
+    if bound.size == 1 and joined.size > 1:
+        return  # a scalar or a spatial map: the same for every channel
+    rank = len(flow.shape(node.input[slot]))
+    bound = bound.reshape(bound.shape[bound.ndim - rank :])
+    if (bound != FIXED).any():
+        flow.bind(node, slot, "value", bound)
+
+
+@rule("Shape", "Size")
+def shape_of(flow: Flow, node: onnx.NodeProto) -> None:
+    """Shapes have no channels; whoever uses one to lay out channels freezes them."""
+
+
+@rule("Constant", "ConstantOfShape", "Range")
+def constant(flow: Flow, node: onnx.NodeProto) -> None:
+    """Constants that could not be folded have no channels of their own."""
+
+
+@rule("LRN", "CumSum", "TopK", "ArgMax", "ArgMin", *_SAME_AXIS)
+def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Operators that compare the elements of an axis: free if that axis has no channels."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return [None] * len(node.output)
+    # Before opset 13 Softmax flattened everything from its axis on.
+    axis = attributes(node).get("axis", -1)
+    if node.op_type in _SAME_AXIS and flow.opset >= 13 and ids.shape[axis] == 1:
+        return [ids]
+    return flow.block(node, f"{node.op_type} {node.name} compares channels")

@@ -1,0 +1,260 @@
+"""Operators that move data: the identities move with the same NumPy call."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+
+from decig.graph.flow import Cut, Flow, attributes
+from decig.graph.ids import FIXED, Ids, compress, varying_axes
+from decig.graph.rules.registry import rule
+from decig.graph.rules.reshape import regroup
+
+
+@rule("Transpose")
+def transpose(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Permute the axes."""
+    ids = flow.of(node.input[0])
+    return None if ids is None else ids.transpose(attributes(node).get("perm"))
+
+
+@rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Regroup the axes; a constant target shape is mended when channels go."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    moved = regroup(flow, node, ids, before, after)
+    if node.op_type == "Reshape":
+        if flow.opset < 5 or not flow.is_constant(node.input[1]):
+            if (ids != FIXED).any():
+                return flow.block(node, f"Reshape {node.name} to a computed shape")
+            return moved
+        name = node.input[1]
+        flow.on_cut(lambda cut: _mend_sizes(cut, name, moved, after))
+    return moved
+
+
+def _mend_sizes(cut: Cut, name: str, ids: Ids, shape: tuple[int, ...]) -> None:
+    """Write the sizes that remain into a constant shape; 0 and -1 keep their meaning."""
+    target = cut.constant(name).copy()
+    remaining = cut.shape(ids, shape)
+    for axis in varying_axes(ids):
+        if target[axis] > 0:
+            target[axis] = remaining[axis]
+    cut.set_constant(name, target)
+
+
+@rule("Concat")
+def concat(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Join the arrays along the axis; on the other axes the operands are united."""
+    axis = attributes(node)["axis"]
+    parts = [flow.of(name) for name in node.input]
+    if all(part is None for part in parts):
+        return None
+    rank = len(flow.shape(node.output[0]))
+    axis %= rank
+    padded = [_extent(flow, name, part, axis) for name, part in zip(node.input, parts, strict=True)]
+    others = np.broadcast_shapes(*[(*p.shape[:axis], 1, *p.shape[axis + 1 :]) for p in padded])
+    wide = [
+        np.broadcast_to(p, others[:axis] + p.shape[axis : axis + 1] + others[axis + 1 :])
+        for p in padded
+    ]
+    if all((p == p.take([0], axis)).all() for p in wide):
+        for other in wide[1:]:
+            left, right = (part.take([0], axis) for part in (wide[0], other))
+            flow.space.unite(left, right, f"Concat {node.name} joins them with fixed channels")
+    return compress(np.concatenate(wide, axis))
+
+
+def _extent(flow: Flow, name: str, ids: Ids | None, axis: int) -> Ids:
+    """Identities with the full extent along one axis; unknown content is fixed."""
+    shape = flow.shape(name)
+    if ids is None:
+        ids = np.full((1,) * len(shape), FIXED)
+    full = list(ids.shape)
+    full[axis] = shape[axis]
+    return np.broadcast_to(ids, full)
+
+
+@rule("Split")
+def split(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Take consecutive parts; the sizes are mended (or added) when channels go."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return [None] * len(node.output)
+    axis = attributes(node).get("axis", 0) % ids.ndim
+    sizes = [flow.shape(name)[axis] for name in node.output]
+    if ids.shape[axis] == 1:
+        return [ids] * len(sizes)
+    parts = np.split(ids, np.cumsum(sizes)[:-1], axis)
+    by_input = flow.opset >= 13
+    if by_input and (len(node.input) < 2 or not flow.is_constant(node.input[1])):
+        if len({int(s) for s in sizes}) > 1 or len(node.input) > 1:
+            return flow.block(node, f"Split {node.name} by computed sizes")
+        # Equal parts without sizes stay equal when every part keeps the same places.
+        stacked = np.stack(parts)
+        flow.space.tie(stacked, (0,), f"parts of Split {node.name} must stay equal")
+        return [*parts]
+    flow.on_cut(lambda cut: _mend_split(cut, node, parts, axis, by_input=by_input))
+    return [*parts]
+
+
+def _mend_split(
+    cut: Cut, node: onnx.NodeProto, parts: list[Ids], axis: int, *, by_input: bool
+) -> None:
+    sizes = [int(cut.kept(part, axis).sum()) for part in parts]
+    if by_input:
+        cut.set_constant(node.input[1], np.array(sizes, np.int64))
+    else:
+        cut.set_attribute(node.name, "split", sizes)
+
+
+@rule("Slice")
+def slice_(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Take a range; on an axis of channels the bounds move with what is kept."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    starts, ends = flow.integers(node, "starts", 1), flow.integers(node, "ends", 2)
+    axes = flow.integers(node, "axes", 3)
+    steps = flow.integers(node, "steps", 4)
+    if starts is None or ends is None:
+        return flow.block(node, f"Slice {node.name} by computed bounds")
+    axes = axes if axes is not None else list(range(len(starts)))
+    steps = steps if steps is not None else [1] * len(starts)
+    shape = flow.shape(node.input[0])
+    for place, axis in enumerate(axes):
+        axis %= ids.ndim
+        if ids.shape[axis] == 1:
+            continue
+        first, last, _ = slice(starts[place], ends[place]).indices(shape[axis])
+        if steps[place] != 1 or flow.opset < 10:
+            return flow.block(node, f"Slice {node.name} steps over channels")
+        flow.on_cut(_slice_mender(node, place, ids, axis, (first, last)))
+        ids = ids.take(np.arange(first, last), axis)
+    return ids
+
+
+def _slice_mender(
+    node: onnx.NodeProto, place: int, ids: Ids, axis: int, bounds: tuple[int, int]
+) -> Callable[[Cut], None]:
+    def mend(cut: Cut) -> None:
+        before = np.concatenate([[0], np.cumsum(cut.kept(ids, axis))])
+        for slot, bound in zip((1, 2), bounds, strict=True):
+            value = cut.constant(node.input[slot]).copy()
+            value[place] = before[bound]
+            cut.set_constant(node.input[slot], value)
+
+    return mend
+
+
+@rule("Gather")
+def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Pick by constant indices; on an axis of channels the indices are renumbered."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    axis = attributes(node).get("axis", 0) % ids.ndim
+    indices = flow.constant(node.input[1])
+    if indices is None:
+        return flow.block(node, f"Gather {node.name} by computed indices")
+    if ids.shape[axis] == 1:
+        shape = ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :]
+        return ids.reshape(shape)
+    if indices.ndim != 1:
+        return flow.block(node, f"Gather {node.name} picks single channels")
+
+    def mend(cut: Cut) -> None:
+        kept = cut.kept(ids, axis)
+        position = np.cumsum(kept) - 1
+        wanted = indices % ids.shape[axis]
+        cut.set_constant(node.input[1], position[wanted[kept[wanted]]].astype(indices.dtype))
+
+    flow.on_cut(mend)
+    return ids.take(indices, axis)
+
+
+@rule("Pad")
+def pad(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Pad; new channels, if any, are fixed."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    amounts = flow.integers(node, "pads", 1)
+    before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    changed = [axis for axis in varying_axes(ids) if before[axis] != after[axis]]
+    if not changed:
+        return ids
+    mode = attributes(node).get("mode", b"constant")
+    if amounts is None or mode != b"constant" or min(amounts) < 0 or len(node.input) > 3:
+        return flow.block(node, f"Pad {node.name} pads channels")
+    widths = [
+        (amounts[axis], amounts[axis + ids.ndim]) if axis in changed else (0, 0)
+        for axis in range(ids.ndim)
+    ]
+    return np.pad(ids, widths, constant_values=FIXED)
+
+
+@rule("Resize", "Upsample")
+def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Scale the spatial axes; `sizes`, where given, names the channel count too."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    resized = tuple(axis for axis in range(ids.ndim) if before[axis] != after[axis])
+    ids = flow.space.tie(ids, resized, f"{node.op_type} {node.name} blends them")
+    if len(node.input) > 3 and node.input[3] and "axes" not in attributes(node):
+        if not flow.is_constant(node.input[3]):
+            return flow.block(node, f"Resize {node.name} to a computed size")
+        moved = ids
+        flow.on_cut(lambda cut: _mend_sizes(cut, node.input[3], moved, after))
+    return ids
+
+
+@rule("Expand")
+def expand(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Broadcast to a constant shape, mended when channels go."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    after = flow.shape(node.output[0])
+    ids = ids.reshape((1,) * (len(after) - ids.ndim) + ids.shape)
+    target = flow.constant(node.input[1])
+    if target is None or (len(target) != len(after) and (ids != FIXED).any()):
+        return flow.block(node, f"Expand {node.name} to a computed shape")
+    moved = ids
+    flow.on_cut(lambda cut: _mend_sizes(cut, node.input[1], moved, after))
+    return ids
+
+
+@rule("Tile")
+def tile(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Repeat; repeated channels are the same channels."""
+    ids = flow.of(node.input[0])
+    repeats = flow.integers(node, "repeats", 1)
+    if ids is None:
+        return None
+    if repeats is None:
+        return flow.block(node, f"Tile {node.name} by computed repeats")
+    return np.tile(ids, [n if ids.shape[a] > 1 else 1 for a, n in enumerate(repeats)])
+
+
+@rule("DepthToSpace", "SpaceToDepth")
+def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Pixel (un)shuffle: the r*r channels that make one are one class; C is axis 1."""
+    source = flow.of(node.input[0])
+    if source is None:
+        return None
+    options = attributes(node)
+    block = options["blocksize"] ** 2
+    count = flow.shape(node.input[0])[1]
+    ids = flow.along(source, 1, count, f"{node.op_type} {node.name} moves them as one")
+    if node.op_type == "SpaceToDepth":  # [C] -> [r, r, C]
+        return np.tile(ids, block).reshape(1, -1, 1, 1)
+    by_column = options.get("mode", b"DCR") == b"CRD"
+    grid = ids.reshape(-1, block).T if by_column else ids.reshape(block, -1)
+    why = f"DepthToSpace {node.name} makes one channel of them"
+    return flow.space.tie(grid, (0,), why).reshape(1, -1, 1, 1)

@@ -1,0 +1,106 @@
+"""Normalisations and reductions: per channel they pass, over channels they are inexact."""
+
+import numpy as np
+import onnx
+
+from decig.graph.flow import Flow, attributes, on_axis
+from decig.graph.ids import FIXED, Ids
+from decig.graph.rules.registry import rule
+
+
+@rule("BatchNormalization")
+def batch_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Scale, bias, mean and variance follow the channel axis."""
+    ids, channels = _channel_axis(flow, node)
+    for slot, role in ((1, "scale"), (2, "shift"), (3, "statistic"), (4, "statistic")):
+        flow.bind(node, slot, role, channels)  # type: ignore[arg-type]  # a literal each
+    return [ids, *[None] * (len(node.output) - 1)]
+
+
+@rule("InstanceNormalization")
+def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
+    """[N, C, *spatial], statistics of each channel over its positions.
+
+    Exporters spell GroupNorm as [N, groups, -1]: there the axis of statistics holds channels.
+    The groups then stay, every group keeps the same places, and the statistics change.
+    """
+    source = flow.of(node.input[0])
+    if source is not None and any(size > 1 for size in source.shape[2:]):
+        flow.space.mark_inexact(source)
+        return flow.space.tie(source, (1,), f"groups of {node.name} must stay equal")
+    ids, channels = _channel_axis(flow, node)
+    flow.bind(node, 1, "scale", channels)
+    flow.bind(node, 2, "shift", channels)
+    return ids
+
+
+@rule("GroupNormalization")
+def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
+    """Every group keeps the same places; statistics over a group change when it is cut."""
+    ids, channels = _channel_axis(flow, node)
+    groups = attributes(node)["num_groups"]
+    if groups < len(channels):
+        flow.space.mark_inexact(channels)
+    why = f"groups of GroupNormalization {node.name} must stay equal"
+    if groups == len(channels):
+        flow.space.freeze(channels, why)  # one channel a group: num_groups would have to change
+    flow.space.tie(channels.reshape(groups, -1), (0,), why)
+    if flow.opset >= 21:  # scale and bias per channel; before, per group
+        flow.bind(node, 1, "scale", channels)
+        flow.bind(node, 2, "shift", channels)
+    return ids
+
+
+@rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
+def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Normalise over the last axes; channels among them share their statistics."""
+    ids = flow.of(node.input[0])
+    if ids is not None:
+        axis = attributes(node).get("axis", -1) % ids.ndim
+        if any(size > 1 for size in ids.shape[axis:]):
+            flow.space.mark_inexact(ids)
+        if (ids != FIXED).any():
+            tail = ids[(0,) * axis] if ids.shape[:axis] == (1,) * axis else None
+            for slot, role in ((1, "scale"), (2, "shift")):
+                if tail is not None:
+                    flow.bind(node, slot, role, tail)  # type: ignore[arg-type]  # a literal each
+    return [ids, *[None] * (len(node.output) - 1)]
+
+
+@rule("LpNormalization")
+def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Divide by the norm along one axis: removed channels count as zero, which is exact."""
+    ids = flow.of(node.input[0])
+    if ids is not None and ids.shape[attributes(node).get("axis", -1)] > 1:
+        flow.space.mark_inexact(ids)
+    return ids
+
+
+@rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceSumSquare")
+@rule("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd")
+def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Reduce some axes; channels on the others pass, a reduction over channels is inexact."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return None
+    axes = flow.integers(node, "axes", 1)
+    reduced = {axis % ids.ndim for axis in axes} if axes else set(range(ids.ndim))
+    keepdims = attributes(node).get("keepdims", 1)
+    over_channels = any(ids.shape[axis] > 1 for axis in reduced)
+    if over_channels:
+        flow.space.mark_inexact(ids)
+        return None if ids.size == max(ids.shape) else flow.fixed(node.output[0])
+    if keepdims:
+        return ids
+    kept_axes = [size for axis, size in enumerate(ids.shape) if axis not in reduced]
+    return ids.reshape(kept_axes)
+
+
+def _channel_axis(flow: Flow, node: onnx.NodeProto) -> tuple[Ids, Ids]:
+    """Identities of the first input laid on axis 1, and the same in 1-D."""
+    shape = flow.shape(node.input[0])
+    source = flow.of(node.input[0])
+    if source is None:
+        source = np.full((1,) * len(shape), FIXED)
+    channels = flow.along(source, 1, shape[1], f"{node.op_type} {node.name} treats them as one")
+    return on_axis(channels, 1, len(shape)), channels

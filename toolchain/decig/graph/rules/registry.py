@@ -1,0 +1,30 @@
+"""The table of rules, filled by the modules beside it."""
+
+from collections.abc import Callable
+
+import onnx
+
+from decig.graph.flow import Flow
+from decig.graph.ids import Ids
+
+Rule = Callable[[Flow, onnx.NodeProto], "Ids | list[Ids | None] | None"]
+"""Takes the pass and a node; returns the identities of its output, or a list for several."""
+
+_RULES: dict[str, Rule] = {}
+
+
+def rule(*op_types: str) -> Callable[[Rule], Rule]:
+    """Register a rule for operators of the default or the `com.microsoft` domain."""
+
+    def register(function: Rule) -> Rule:
+        for op_type in op_types:
+            _RULES[op_type] = function
+        return function
+
+    return register
+
+
+def find(node: onnx.NodeProto) -> Rule | None:
+    """Return the rule of a node's operator, None for an operator the analysis does not know."""
+    known = node.domain in ("", "ai.onnx", "com.microsoft")
+    return _RULES.get(node.op_type) if known else None
