@@ -1,0 +1,64 @@
+"""Windows of images: seeded random crops for training, resize and centre-crop for use."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from decig.errors import BadInputError
+
+_FILTERS = {"nearest": Image.Resampling.NEAREST, "smooth": Image.Resampling.BICUBIC}
+
+
+def random_crop(
+    images: Sequence[np.ndarray],
+    size: int,
+    rng: np.random.Generator,
+    *,
+    zoom: float = 1.0,
+    filters: Sequence[str] | None = None,
+) -> list[np.ndarray]:
+    """Cut the same random window out of several aligned images, and mirror it half the time.
+
+    Args:
+        images: uint8 H,W,3, all of one size.
+        size: side of the square result, in pixels.
+        rng: makes every choice, so equal seeds give equal crops.
+        zoom: the window is enlarged by a random factor between 1 and this.
+        filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
+
+    Returns:
+        One uint8 size,size,3 array an image.
+
+    Raises:
+        BadInputError: an image is smaller than the crop.
+    """
+    height, width = images[0].shape[:2]
+    if min(height, width) < size:
+        raise BadInputError(f"a {width}x{height} image is too small for {size}x{size} crops")
+    window = size / rng.uniform(1.0, zoom) if zoom > 1 else size
+    left, top = rng.uniform(0, width - window), rng.uniform(0, height - window)
+    if zoom == 1:
+        left, top = round(left), round(top)
+    mirrored = rng.random() < 0.5
+    box = (left, top, left + window, top + window)
+    crops = []
+    for image, name in zip(images, filters or ["smooth"] * len(images), strict=True):
+        crop = np.asarray(Image.fromarray(image).resize((size, size), _FILTERS[name], box))
+        crops.append(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
+    return crops
+
+
+def fit(image: np.ndarray, height: int, width: int, *, resample: str = "smooth") -> np.ndarray:
+    """Resize until the image just covers height x width and cut out the centre; uint8 H,W,3.
+
+    An image that has the size already comes back unchanged. `resample` is "nearest" for label
+    maps, else "smooth".
+    """
+    rows, columns = image.shape[:2]
+    if (rows, columns) == (height, width):
+        return image
+    scale = min(rows / height, columns / width)
+    top, left = (rows - height * scale) / 2, (columns - width * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    return np.array(Image.fromarray(image).resize((width, height), _FILTERS[resample], box))

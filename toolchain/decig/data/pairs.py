@@ -1,0 +1,68 @@
+"""Pairs of an input image and its target, for paired training and for distillation."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from decig.data.images import ImageFolder
+from decig.data.palette import snap
+from decig.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One example: `input` and `target` are RGB uint8 H,W,3 of the same size."""
+
+    name: str
+    input: np.ndarray
+    target: np.ndarray
+
+
+def side_by_side(
+    folder: Path, input_side: str = "right", palette: np.ndarray | None = None
+) -> list[Pair]:
+    """Read images that hold both halves of a pair, as pix2pix stores facades.
+
+    Args:
+        folder: images twice as wide as one half.
+        input_side: "left" or "right", the half that is the generator's input.
+        palette: K,3 uint8; if given, inputs are label maps and snap to these colours.
+
+    Raises:
+        BadInputError: no usable image, or an image of odd width (named).
+    """
+    pairs = []
+    for file, pixels in ImageFolder(folder):
+        height, width = pixels.shape[:2]
+        if width % 2:
+            raise BadInputError(f"{file}: {width}x{height} cannot hold two halves side by side")
+        halves = pixels[:, : width // 2], pixels[:, width // 2 :]
+        target, source = halves if input_side == "right" else halves[::-1]
+        pairs.append(Pair(file.stem, _clean(source, palette), target))
+    return pairs
+
+
+def by_stem(inputs: Path, targets: Path, palette: np.ndarray | None = None) -> list[Pair]:
+    """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
+
+    Raises:
+        BadInputError: no usable image, an input without target, or a pair of unequal sizes.
+    """
+    wanted = {file.stem: pixels for file, pixels in ImageFolder(targets)}
+    pairs = []
+    for file, pixels in ImageFolder(inputs):
+        target = wanted.get(file.stem)
+        if target is None:
+            raise BadInputError(f"{file}: no readable image called {file.stem} in {targets}")
+        if target.shape != pixels.shape:
+            raise BadInputError(
+                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
+                f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
+            )
+        pairs.append(Pair(file.stem, _clean(pixels, palette), target))
+    return pairs
+
+
+def _clean(source: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
+    return source if palette is None else snap(source, palette)

@@ -1,0 +1,100 @@
+"""What numbers, axes and channel order a model wants its pixels in, and back again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from decig.errors import BadInputError
+
+# ITU-R BT.601, the weights of Pillow's "L" mode.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """The convention of one model, for its input and its output.
+
+    Attributes:
+        input_range: the values of black and white in the model's input, such as (0, 255).
+        output_range: likewise in its output.
+        layout: "nchw" or "nhwc".
+        channel_order: "rgb" or "bgr"; plays no part for a model of one channel.
+    """
+
+    input_range: tuple[float, float]
+    output_range: tuple[float, float]
+    layout: str = "nchw"
+    channel_order: str = "rgb"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            BadInputError: a range that is not low < high, an unknown layout or channel order.
+        """
+        for name in ("input_range", "output_range"):
+            bounds = getattr(self, name)
+            if len(bounds) != 2 or not bounds[0] < bounds[1]:
+                raise BadInputError(f"{name} {bounds} must be two numbers, low before high")
+        if self.layout not in ("nchw", "nhwc"):
+            raise BadInputError(f"layout {self.layout!r} is neither nchw nor nhwc")
+        if self.channel_order not in ("rgb", "bgr"):
+            raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
+
+    def to_tensor(self, images: np.ndarray, channels: int = 3) -> np.ndarray:
+        """Turn RGB uint8 N,H,W,3 into the float32 tensor that the model takes.
+
+        A model of one input channel gets the luma (BT.601) of the image.
+
+        Raises:
+            BadInputError: the model has neither 1 nor 3 input channels.
+        """
+        check_channels(channels, "input")
+        low, high = self.input_range
+        pixels = images.astype(np.float32)
+        if channels == 1:
+            pixels = (pixels @ _LUMA)[..., None]
+        elif self.channel_order == "bgr":
+            pixels = pixels[..., ::-1]
+        scaled = pixels * np.float32((high - low) / 255) + np.float32(low)
+        return np.ascontiguousarray(self._arrange(scaled))
+
+    def to_unit(self, tensor: np.ndarray) -> np.ndarray:
+        """Turn a batch of model outputs into RGB float32 N,H,W,3 between 0 and 1, clipped.
+
+        One output channel is grey: it is repeated over R, G and B.
+
+        Raises:
+            BadInputError: the output is no batch of images of 1 or 3 channels.
+        """
+        if tensor.ndim != 4:
+            raise BadInputError(
+                f"the model's output has shape {tensor.shape}, not a batch of images"
+            )
+        pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
+        check_channels(pixels.shape[-1], "output")
+        low, high = self.output_range
+        unit = np.clip((pixels.astype(np.float32) - low) / np.float32(high - low), 0, 1)
+        if unit.shape[-1] == 1:
+            return np.repeat(unit, 3, axis=-1)
+        return np.ascontiguousarray(unit[..., ::-1] if self.channel_order == "bgr" else unit)
+
+    def from_tensor(self, tensor: np.ndarray) -> np.ndarray:
+        """Turn a batch of model outputs into RGB uint8 N,H,W,3; errors as in `to_unit`."""
+        return np.round(self.to_unit(tensor) * 255).astype(np.uint8)
+
+    def _arrange(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels.transpose(0, 3, 1, 2) if self.layout == "nchw" else pixels
+
+
+def check_channels(channels: int, side: str) -> None:
+    """Accept models that take or give RGB or grey images.
+
+    Raises:
+        BadInputError: `channels` is neither 1 nor 3; `side` is "input" or "output".
+    """
+    if channels not in (1, 3):
+        raise BadInputError(
+            f"the model's {side} has {channels} channels; decig feeds images of 1 (luma) or 3 "
+            f"(RGB or BGR). Is the layout right?"
+        )

@@ -1,0 +1,40 @@
+"""Picture grids to look at: one row an example, one column a way of making the picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from decig.files import atomic_path
+
+_MARGIN = 4
+_TITLE_HEIGHT = 20
+
+
+def write_sheet(columns: Mapping[str, Sequence[np.ndarray]], path: Path) -> None:
+    """Write a PNG grid with a title over every column.
+
+    Args:
+        columns: title to images, uint8 H,W,3, all of one size and equally many a column.
+        path: the PNG file, written atomically.
+    """
+    height, width = next(iter(columns.values()))[0].shape[:2]
+    rows = max(len(images) for images in columns.values())
+    sheet = Image.new(
+        "RGB",
+        (
+            len(columns) * (width + _MARGIN) + _MARGIN,
+            rows * (height + _MARGIN) + _MARGIN + _TITLE_HEIGHT,
+        ),
+        "white",
+    )
+    draw = ImageDraw.Draw(sheet)
+    for column, (title, images) in enumerate(columns.items()):
+        left = _MARGIN + column * (width + _MARGIN)
+        draw.text((left, 3), title, fill="black", font=ImageFont.load_default(13))
+        for row, image in enumerate(images):
+            top = _TITLE_HEIGHT + _MARGIN + row * (height + _MARGIN)
+            sheet.paste(Image.fromarray(image), (left, top))
+    with atomic_path(path) as temporary:
+        sheet.save(temporary, format="PNG")

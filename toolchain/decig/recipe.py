@@ -1,0 +1,200 @@
+"""recipe.toml: what a generator is, what pixels it wants and how it was trained."""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+
+# The discriminator's five convolutions leave nothing of smaller crops.
+_SMALLEST_CROP = 32
+
+
+@dataclass(frozen=True)
+class Source:
+    """The PyTorch class: `python` is "file.py:Class", `arguments` go to its constructor."""
+
+    python: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where pairs lie.
+
+    Attributes:
+        folder: the data folder, relative to the recipe; empty if the command line gives it.
+        layout: "side-by-side" (both halves in one image, in train/ and val/) or "folders"
+            (train/input, train/target, val/input, val/target; files match by stem).
+        input: the half that is the input, for "side-by-side".
+        palette: exact colours of label maps, to which inputs snap; empty for photos.
+    """
+
+    folder: str = ""
+    layout: str = "folders"
+    input: str = "left"
+    palette: list[list[int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training: `steps` updates on `batch` random crops of crop x crop pixels."""
+
+    crop: int
+    batch: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Training:
+    """How `decig train` trains the generator (Isola et al., CVPR 2017, section 3.3).
+
+    Attributes:
+        stages: run one after the other.
+        data: where the pairs are.
+        seed: of the initial weights and of every crop.
+        learning_rate: of Adam for both nets; falls linearly to zero in the second half.
+        l1: weight of the mean absolute difference to the target.
+        adversarial: weight of the PatchGAN term; 0 trains without a discriminator.
+        discriminator_width: channels of the discriminator's first layer.
+        zoom: crops are enlarged by a random factor up to this.
+        ema: decay a step of the running mean of the weights, which is what is exported.
+        precision: "fp32" or "bf16" (autocast).
+    """
+
+    stages: list[Stage]
+    data: Data = field(default_factory=Data)
+    seed: int = 0
+    learning_rate: float = 2e-4
+    l1: float = 100.0
+    adversarial: float = 1.0
+    discriminator_width: int = 64
+    zoom: float = 1.1
+    ema: float = 0.999
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One generator: `folder` holds its recipe.toml, to which its paths are relative."""
+
+    folder: Path
+    onnx: Path
+    input_shape: list[int]
+    pixels: PixelFormat
+    source: Source | None = None
+    train: Training | None = None
+
+
+@dataclass(frozen=True)
+class _Model:
+    onnx: str
+    input_shape: list[int]
+
+
+@dataclass(frozen=True)
+class _File:
+    """The tables of recipe.toml as they are written."""
+
+    model: _Model
+    pixels: PixelFormat
+    source: Source | None = None
+    train: Training | None = None
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.toml, or the one in a folder.
+
+    Raises:
+        BadInputError: no such file, no TOML, an unknown or missing key, a value of the wrong
+            type or out of range; the message names file and key.
+    """
+    path = Path(path)
+    file = path / "recipe.toml" if path.is_dir() else path
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{file}: cannot read this recipe: {error.strerror}") from error
+    except ValueError as error:
+        raise BadInputError(f"{file}: this recipe is not valid TOML: {error}") from error
+    try:
+        tables = _build(_File, content, "")
+        _check(tables)
+    except BadInputError as error:
+        raise BadInputError(f"{file}: {error}") from error
+    folder = file.resolve().parent
+    return Recipe(
+        folder,
+        folder / tables.model.onnx,
+        tables.model.input_shape,
+        tables.pixels,
+        tables.source,
+        tables.train,
+    )
+
+
+def _check(tables: _File) -> None:
+    """Refuse values of the right type that mean nothing."""
+    choices = []
+    if tables.train is not None:
+        data = tables.train.data
+        choices = [
+            ("train.precision", tables.train.precision, ("fp32", "bf16")),
+            ("train.data.layout", data.layout, ("side-by-side", "folders")),
+            ("train.data.input", data.input, ("left", "right")),
+        ]
+        if any(len(colour) != 3 for colour in data.palette):
+            raise BadInputError("train.data.palette must be a list of [red, green, blue]")
+        for number, stage in enumerate(tables.train.stages):
+            if min(stage.batch, stage.steps) < 1 or stage.crop < _SMALLEST_CROP:
+                raise BadInputError(
+                    f"train.stages[{number}]: crop starts at {_SMALLEST_CROP}, batch and steps at 1"
+                )
+    for key, value, allowed in choices:
+        if value not in allowed:
+            raise BadInputError(f"{key} is {value!r}; use one of {', '.join(allowed)}")
+    if len(tables.model.input_shape) != 4 or min(tables.model.input_shape) < 1:
+        raise BadInputError(
+            "model.input_shape must be four positive sizes, such as [1, 3, 256, 256]"
+        )
+
+
+def _build(kind: Any, value: Any, key: str) -> Any:
+    """Turn a TOML value into the type that the dataclasses above declare."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return _build(arguments[0], value, key)
+    if dataclasses.is_dataclass(kind):
+        return _build_table(kind, value, key)
+    if origin in (list, tuple) and isinstance(value, list):
+        items = [_build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
+        return origin(items)
+    if origin is dict and isinstance(value, dict):
+        return value
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if kind is float and (number or isinstance(value, float)):
+        return float(value)
+    if (kind is int and number) or (kind is str and isinstance(value, str)):
+        return value
+    raise BadInputError(f"{key} is {value!r}; {getattr(kind, '__name__', kind)} wanted")
+
+
+def _build_table(kind: Any, value: Any, key: str) -> Any:
+    """Build a dataclass from a TOML table, every key checked."""
+    if not isinstance(value, dict):
+        raise BadInputError(f"{key} is {value!r}; a table wanted")
+    prefix = f"{key}." if key else ""
+    hints = typing.get_type_hints(kind)
+    known = {entry.name: entry for entry in dataclasses.fields(kind)}
+    if unknown := sorted(value.keys() - known.keys()):
+        raise BadInputError(f"unknown key {prefix}{unknown[0]}; known: {', '.join(known)}")
+    for name, entry in known.items():
+        optional = (entry.default, entry.default_factory) != (dataclasses.MISSING,) * 2
+        if name not in value and not optional:
+            raise BadInputError(f"{prefix}{name} is missing")
+    return kind(**{name: _build(hints[name], item, prefix + name) for name, item in value.items()})
