@@ -1,0 +1,210 @@
+"""The training loop of both stages: a student that learns to paint what its teacher paints.
+
+It reads from top to bottom in `Loop.run`. What a stage adds (the proximal step of stage I, the
+feature loss of stage II, real targets) comes in as small objects.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from decig.data.pixels import PixelFormat
+from decig.errors import DecigError
+from decig.files import atomic_path
+from decig.train.losses import OutputLoss, picture_of
+from decig.train.pool import Batch, TeacherPool
+from decig.train.settings import Settings
+
+_SAVE_EVERY_S = 30.0
+_ADAM_BETAS = (0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage trains: seconds of wall clock, or steps (then runs are reproducible)."""
+
+    seconds: float | None = None
+    steps: int | None = None
+
+    def share(self, step: int, elapsed_s: float) -> float:
+        """Progress from 0 to 1."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps) if self.steps else 1.0
+        return min(1.0, elapsed_s / self.seconds) if self.seconds else 1.0
+
+    def part(self, share: float) -> "Budget":
+        """Return a share of the budget."""
+        if self.steps is not None:
+            return Budget(steps=round(self.steps * share))
+        return Budget(seconds=(self.seconds or 0.0) * share)
+
+
+class ExtraLoss(Protocol):
+    """A loss beside the output's, on one batch: features, real targets, adversarial."""
+
+    def __call__(self, batch: Batch, outputs: tuple[Tensor, ...], picture: Tensor) -> Tensor:
+        """Loss of the batch; `outputs` are all the student's, `picture` its first, in 0..1."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of it."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        ...
+
+
+@dataclass
+class Loop:
+    """One stage.
+
+    Attributes:
+        student: module to train; returns a tensor, or a tuple whose first entry is the picture.
+        pool: makes the batches.
+        pixels: the model's pixel format.
+        settings: learning rate and loss weights.
+        budget: how long.
+        state_file: where the state is saved; None saves nothing.
+        extra: further losses.
+        after_step: called with the learning-rate share after every optimiser step.
+        report: called after every step with the stage's progress and loss.
+    """
+
+    student: nn.Module
+    pool: TeacherPool
+    pixels: PixelFormat
+    settings: Settings
+    budget: Budget
+    accelerator: Accelerator
+    state_file: Path | None = None
+    extra: list[ExtraLoss] = field(default_factory=list)
+    after_step: Callable[[float], None] | None = None
+    report: Callable[["Loop", float, float], None] | None = None
+    step: int = 0
+    elapsed_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Prepare optimiser, mean weights and device."""
+        self.loss = OutputLoss(
+            self.settings.chroma, self.settings.gradient, self.settings.structure
+        )
+        self.mean = copy.deepcopy(self.student).requires_grad_(False).to(self.accelerator.device)
+        optimiser = torch.optim.Adam(
+            self.student.parameters(), self.settings.learning_rate, betas=_ADAM_BETAS
+        )
+        self.trained, self.optimiser = self.accelerator.prepare(self.student, optimiser)
+
+    def run(self) -> nn.Module:
+        """Train until the budget is used up.
+
+        Returns:
+            The module with the running mean of the weights.
+
+        Raises:
+            DecigError: the loss is no number any more; the last good state is kept.
+            KeyboardInterrupt: Ctrl-C, after the state was saved.
+        """
+        started = saved = time.monotonic()
+        before = self.elapsed_s
+        self.trained.train()
+        try:
+            while (share := self.budget.share(self.step, self.elapsed_s)) < 1.0:
+                rate = self._learning_rate_share(share)
+                loss = self._update(self.pool.batch(self.step), rate)
+                if self.after_step:
+                    self.after_step(rate)
+                self._follow()
+                self.step += 1
+                now = time.monotonic()
+                self.elapsed_s = before + now - started
+                if self.report:
+                    self.report(self, share, loss)
+                if now - saved > _SAVE_EVERY_S:
+                    self.save()
+                    saved = now
+        finally:
+            # A step that was cut short has changed nothing that the state holds but weights;
+            # NaN never gets here, as it is raised before the optimiser's step.
+            self.save()
+        return self.mean
+
+    def _update(self, batch: Batch, rate: float) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.learning_rate * rate
+        outputs = self.trained(batch.source)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        picture = picture_of(outputs[0], self.pixels)
+        loss = self.loss(picture, batch.teacher)
+        for extra in self.extra:
+            loss = loss + extra(batch, outputs, picture)
+        value = loss.item()
+        if not math.isfinite(value):
+            kept = f"; the last good state is kept in {self.state_file}" if self.state_file else ""
+            raise DecigError(
+                f"the loss became {value} at step {self.step}{kept}; lower learning_rate (--config)"
+            )
+        self.optimiser.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimiser.step()
+        return value
+
+    def _learning_rate_share(self, share: float) -> float:
+        """Linear warm-up, then cosine decay to zero."""
+        warmup = self.settings.warmup
+        if share < warmup:
+            return (share + 1e-3) / (warmup + 1e-3)
+        return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the mean weights after the trained ones, faster while there is little history."""
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        trained = self.accelerator.unwrap_model(self.trained)
+        means: list[Tensor] = list(self.mean.parameters())
+        values: list[Tensor] = list(trained.parameters())
+        torch._foreach_lerp_(means, values, 1 - decay)
+        for mean, value in zip(self.mean.buffers(), trained.buffers(), strict=True):
+            mean.copy_(value)
+
+    def save(self) -> None:
+        """Write the state atomically, from the main process only."""
+        if self.state_file is None or not self.accelerator.is_main_process:
+            return
+        with atomic_path(self.state_file) as temporary:
+            torch.save(self._state(), temporary)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "elapsed_s": self.elapsed_s,
+            "trained": self.accelerator.unwrap_model(self.trained).state_dict(),
+            "mean": self.mean.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "extra": [extra.state_dict() for extra in self.extra],
+        }
+
+    def resume(self) -> bool:
+        """Go on from the saved state, if there is one; tells whether there was."""
+        if self.state_file is None or not self.state_file.exists():
+            return False
+        try:
+            state = torch.load(self.state_file, weights_only=True)
+            self.accelerator.unwrap_model(self.trained).load_state_dict(state["trained"])
+            self.mean.load_state_dict(state["mean"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            for extra, saved in zip(self.extra, state["extra"], strict=True):
+                extra.load_state_dict(saved)
+        except (KeyError, RuntimeError, ValueError, EOFError) as error:
+            first = str(error).splitlines()[0]
+            raise DecigError(f"{self.state_file}: not the state of this run: {first}") from error
+        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+        return True

@@ -1,0 +1,82 @@
+"""Settings of `decig compress`: their defaults, and the TOML file that changes them."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from decig.errors import BadInputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What training does; every key may stand in the file given with --config.
+
+    Attributes:
+        seed: of every random choice.
+        crop: side of the training crops in pixels; 0 takes the model's own input size.
+        batch: crops a step.
+        zoom: crops are cut from windows up to this much larger.
+        refresh: the teacher paints new crops at every `refresh`-th step.
+        pool: batches kept for replay.
+        learning_rate: of Adam, after warm-up and before the cosine decay.
+        warmup: share of a stage in which the learning rate rises.
+        ema: decay of the running mean of the weights, which is what is kept.
+        chroma: weight of the colour term of the output loss.
+        gradient: weight of the edge term.
+        structure: weight of the SSIM term.
+        features: weight of the feature loss against the kept channels of the teacher.
+        target: weight of L1 to the real targets, with --targets.
+        adversarial: weight of the PatchGAN term, with --targets.
+        condense: share of the budget that stage I gets.
+        weighting: f(j) of stage I: uniform, linear or exponential.
+        held_out: images kept from training to measure quality.
+        repair_crops: images that scores and repair look at.
+    """
+
+    seed: int = 0
+    crop: int = 128
+    batch: int = 4
+    zoom: float = 1.6
+    refresh: int = 3
+    pool: int = 256
+    learning_rate: float = 2e-3
+    warmup: float = 0.03
+    ema: float = 0.999
+    chroma: float = 1.0
+    gradient: float = 1.0
+    structure: float = 0.25
+    features: float = 0.0
+    target: float = 1.0
+    adversarial: float = 0.01
+    condense: float = 0.0
+    weighting: str = "linear"
+    held_out: int = 8
+    repair_crops: int = 12
+
+    @classmethod
+    def load(cls, path: Path | None) -> "Settings":
+        """Read a TOML file over the defaults.
+
+        Raises:
+            BadInputError: the file is unreadable, or a key is unknown or of another type.
+        """
+        if path is None:
+            return cls()
+        try:
+            table = tomllib.loads(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadInputError(f"{path}: cannot read these settings: {error}") from error
+        return cls(**{key: _checked(path, key, value) for key, value in table.items()})
+
+
+def _checked(path: Path, key: str, value: Any) -> Any:
+    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    if key not in defaults:
+        raise BadInputError(f"{path}: unknown setting '{key}'; known: {', '.join(defaults)}")
+    wanted = type(defaults[key])
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise BadInputError(f"{path}: setting '{key}' must be a {wanted.__name__}")
+    return value
