@@ -16,6 +16,7 @@ def random_crop(
     rng: np.random.Generator,
     *,
     zoom: float = 1.0,
+    shrink: float = 1.0,
     filters: Sequence[str] | None = None,
 ) -> list[np.ndarray]:
     """Cut the same random window out of several aligned images, and mirror it half the time.
@@ -24,7 +25,8 @@ def random_crop(
         images: uint8 H,W,3, all of one size.
         size: side of the square result, in pixels.
         rng: makes every choice, so equal seeds give equal crops.
-        zoom: the window is enlarged by a random factor between 1 and this.
+        zoom: the window's content is enlarged by a random factor between 1 and this.
+        shrink: it is shrunk by a random factor between 1 and this, or what the image has room for.
         filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
 
     Returns:
@@ -36,9 +38,12 @@ def random_crop(
     height, width = images[0].shape[:2]
     if min(height, width) < size:
         raise BadInputError(f"a {width}x{height} image is too small for {size}x{size} crops")
-    window = size / rng.uniform(1.0, zoom) if zoom > 1 else size
+    window = size / rng.uniform(1.0, zoom) if zoom > 1 else float(size)
+    room = min(height, width) / window
+    if shrink > 1:
+        window *= rng.uniform(1.0, min(shrink, room))
     left, top = rng.uniform(0, width - window), rng.uniform(0, height - window)
-    if zoom == 1:
+    if window == size:
         left, top = round(left), round(top)
     mirrored = rng.random() < 0.5
     box = (left, top, left + window, top + window)
