@@ -104,13 +104,12 @@ class TeacherPool:
     def batch(self, step: int) -> Batch:
         """Return the batch of a step; steps must be asked for in ascending order."""
         newest = step // self._refresh
-        fresh = newest >= self._made
         # After a resume the pool is empty: make again what it would hold.
         first = max(self._made, newest + 1 - (self._stored.maxlen or 1))
         for number in range(first, newest + 1):
             self._stored.append(self._make(number))
         self._made = newest + 1
-        if fresh:
+        if step % self._refresh == 0:
             crops, teacher = self._stored[-1]
             return self._assemble(crops, teacher)
         rng = np.random.default_rng([self._seed, 1, step])
@@ -129,17 +128,13 @@ class TeacherPool:
             group = self._images[index]
             square = max(self._crops.height, self._crops.width)
             crop = random_crop(
-                group, square, rng, zoom=self._zoom(group), filters=filters[: len(group)]
+                group, square, rng, shrink=self._crops.zoom, filters=filters[: len(group)]
             )
             cut.append([c[: self._crops.height, : self._crops.width] for c in crop])
         crops = [np.stack(kind) for kind in zip(*cut, strict=True)]
         with torch.no_grad():
             picture = picture_of(self._teacher(self._source(crops[0])), self._pixels)
         return crops, picture.to(torch.float16)
-
-    def _zoom(self, group: tuple[np.ndarray, ...]) -> float:
-        room = min(group[0].shape[:2]) / max(self._crops.height, self._crops.width)
-        return float(min(self._crops.zoom, room))
 
     def _source(self, crops: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(self._pixels.to_tensor(crops, self._channels))
