@@ -4,10 +4,13 @@ It reads from top to bottom in `Loop.run`. What a stage adds (the proximal step 
 feature loss of stage II, real targets) comes in as small objects.
 """
 
+import contextlib
 import copy
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -116,7 +119,7 @@ class Loop:
         started = saved = time.monotonic()
         before = self.elapsed_s
         self.trained.train()
-        try:
+        with _deferred_interrupt() as interrupted:
             while (share := self.budget.share(self.step, self.elapsed_s)) < 1.0:
                 rate = self._learning_rate_share(share)
                 loss = self._update(self.pool.batch(self.step), rate)
@@ -128,13 +131,12 @@ class Loop:
                 self.elapsed_s = before + now - started
                 if self.report:
                     self.report(self, share, loss)
-                if now - saved > _SAVE_EVERY_S:
+                if interrupted() or self.step == 1 or now - saved > _SAVE_EVERY_S:
                     self.save()
                     saved = now
-        finally:
-            # A step that was cut short has changed nothing that the state holds but weights;
-            # NaN never gets here, as it is raised before the optimiser's step.
-            self.save()
+                if interrupted():
+                    raise KeyboardInterrupt
+        self.save()
         return self.mean
 
     def _update(self, batch: Batch, rate: float) -> float:
@@ -176,8 +178,14 @@ class Loop:
             mean.copy_(value)
 
     def save(self) -> None:
-        """Write the state atomically, from the main process only."""
+        """Write the state atomically, from the main process only.
+
+        An update can make weights infinite one step before the loss shows it: such a state is
+        not good, and the one on disk is kept.
+        """
         if self.state_file is None or not self.accelerator.is_main_process:
+            return
+        if not all(bool(p.isfinite().all()) for p in self.trained.parameters()):
             return
         with atomic_path(self.state_file) as temporary:
             torch.save(self._state(), temporary)
@@ -208,3 +216,17 @@ class Loop:
             raise DecigError(f"{self.state_file}: not the state of this run: {first}") from error
         self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until the running step is whole; yields whether it was pressed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = []
+    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, previous)
