@@ -9,7 +9,8 @@ from onnx import TensorProto
 from decig.graph.flow import attributes
 from decig.graph.model import shapes
 
-_FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+"""Element types of parameters."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def count(proto: onnx.ModelProto) -> Cost:
     params = sum(
         math.prod(tensor.dims)
         for tensor in proto.graph.initializer
-        if tensor.dims and tensor.data_type in _FLOATS
+        if tensor.dims and tensor.data_type in FLOATS
     )
     return Cost(params, sum(by_node.values()), by_node)
 
