@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from decig.data.crops import fit, random_crop
+from decig.errors import BadInputError
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def _is_window(crop: np.ndarray, image: np.ndarray) -> bool:
+    size = crop.shape[0]
+    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size, 3))[:, :, 0]
+    return any((windows == c).all(axis=(2, 3, 4)).any() for c in (crop, crop[:, ::-1]))
+
+
+def test_equal_seeds_give_equal_crops():
+    crops = [random_crop([IMAGE], 16, np.random.default_rng(s), zoom=1.3)[0] for s in (1, 1, 2)]
+    assert np.array_equal(crops[0], crops[1])
+    assert not np.array_equal(crops[0], crops[2])
+
+
+def test_crop_without_zoom_is_a_window_of_the_image():
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        crop = random_crop([IMAGE], 16, rng)[0]
+        assert crop.shape == (16, 16, 3)
+        assert crop.flags.c_contiguous
+        assert _is_window(crop, IMAGE)
+
+
+def test_aligned_images_stay_aligned():
+    shifted = 255 - IMAGE
+    rng = np.random.default_rng(0)
+    filters = ["nearest", "nearest"]
+    for _ in range(8):
+        one, other = random_crop([IMAGE, shifted], 16, rng, zoom=1.5, filters=filters)
+        assert np.array_equal(255 - one, other)
+
+
+def test_nearest_invents_no_colours():
+    labels = np.where(IMAGE > 127, 255, 0).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    crop = random_crop([labels], 32, rng, zoom=1.2, filters=["nearest"])[0]
+    assert set(np.unique(crop)) <= {0, 255}
+
+
+def test_image_smaller_than_the_crop_is_refused():
+    with pytest.raises(BadInputError, match="60x40 image is too small for 48x48"):
+        random_crop([IMAGE], 48, np.random.default_rng(0))
+
+
+def test_fit_covers_the_size_and_keeps_the_centre():
+    marked = np.zeros((40, 80, 3), np.uint8)
+    marked[:, 20:60] = 200
+    fitted = fit(marked, 20, 20)
+    assert fitted.shape == (20, 20, 3)
+    assert fitted[:, 2:-2].min() == 200
+    assert fit(marked, 40, 80) is marked
+
+
+def test_fit_enlarges_small_images():
+    assert fit(IMAGE, 100, 90).shape == (100, 90, 3)
+    labels = np.where(IMAGE > 127, 255, 0).astype(np.uint8)
+    assert set(np.unique(fit(labels, 100, 90, resample="nearest"))) == {0, 255}

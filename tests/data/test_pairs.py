@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from decig.data.pairs import by_stem, side_by_side
+from decig.errors import BadInputError
+
+RNG = np.random.default_rng(0)
+
+
+def _save(path: Path, height: int = 8, width: int = 8) -> np.ndarray:
+    pixels = RNG.integers(0, 256, (height, width, 3), np.uint8)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def test_halves_side_by_side(tmp_path):
+    whole = _save(tmp_path / "1.png", width=16)
+    (right,) = side_by_side(tmp_path, "right")
+    (left,) = side_by_side(tmp_path, "left")
+    assert right.name == "1"
+    assert np.array_equal(right.input, whole[:, 8:])
+    assert np.array_equal(right.target, whole[:, :8])
+    assert np.array_equal(left.input, right.target)
+
+
+def test_odd_width_is_refused(tmp_path):
+    _save(tmp_path / "odd.png", width=15)
+    with pytest.raises(BadInputError, match=r"odd.png: 15x8"):
+        side_by_side(tmp_path)
+
+
+def test_inputs_snap_to_the_palette_and_targets_do_not(tmp_path):
+    palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
+    whole = _save(tmp_path / "1.png", width=16)
+    (pair,) = side_by_side(tmp_path, "right", palette)
+    assert set(np.unique(pair.input)) <= {0, 255}
+    assert np.array_equal(pair.target, whole[:, :8])
+
+
+def test_folders_match_by_stem(tmp_path):
+    inputs = {name: _save(tmp_path / "in" / f"{name}.png") for name in ("a", "b")}
+    targets = {name: _save(tmp_path / "out" / f"{name}.bmp") for name in ("a", "b", "spare")}
+    pairs = by_stem(tmp_path / "in", tmp_path / "out")
+    assert [pair.name for pair in pairs] == ["a", "b"]
+    for pair in pairs:
+        assert np.array_equal(pair.input, inputs[pair.name])
+        assert np.array_equal(pair.target, targets[pair.name])
+
+
+def test_missing_target_and_unequal_sizes_are_named(tmp_path):
+    _save(tmp_path / "in" / "a.png")
+    _save(tmp_path / "out" / "b.png")
+    with pytest.raises(BadInputError, match=r"a\.png: no readable image called a"):
+        by_stem(tmp_path / "in", tmp_path / "out")
+    _save(tmp_path / "out" / "a.png", width=12)
+    with pytest.raises(BadInputError, match=r"a\.png: input is 8x8, its target 12x8"):
+        by_stem(tmp_path / "in", tmp_path / "out")
+
+
+def test_facades(shared_data):
+    pair = side_by_side(shared_data / "facades" / "val")[0]
+    assert pair.input.shape == pair.target.shape == (256, 256, 3)
+    # Labels are saturated colours, photos are not.
+    assert np.ptp(pair.input, axis=-1).mean() > 150 > np.ptp(pair.target, axis=-1).mean()

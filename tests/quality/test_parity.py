@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+
+from decig.errors import BadInputError
+from decig.quality.parity import max_abs_diff
+
+
+def test_relative_to_the_given_or_the_covered_range():
+    a = np.array([0.0, 50.0, 100.0])
+    b = a + np.array([0, 1, 0])
+    assert max_abs_diff(a, b, (0, 200)) == pytest.approx(0.005)
+    assert max_abs_diff(a, b) == pytest.approx(0.01)
+    assert max_abs_diff(a, a) == 0
+
+
+def test_constant_reference():
+    assert max_abs_diff(np.ones(3), np.ones(3) * 1.5) == pytest.approx(0.5)
+
+
+def test_nan_never_passes():
+    assert max_abs_diff(np.zeros(3), np.array([0, np.nan, 0])) == float("inf")
+    assert max_abs_diff(np.array([0, np.inf, 1]), np.zeros(3)) == float("inf")
+
+
+def test_shapes_must_match():
+    with pytest.raises(BadInputError, match=r"\(3,\) and \(4,\)"):
+        max_abs_diff(np.zeros(3), np.zeros(4))

@@ -1,0 +1,175 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from PIL import Image
+
+from decig.errors import BadInputError, DecigError
+from decig.recipe import Recipe, load_recipe
+
+torch = pytest.importorskip("torch")
+
+from decig.train import original  # noqa: E402
+
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 64, 64]
+[pixels]
+input_range = [-1, 1]
+output_range = [-1, 1]
+[source]
+python = "net.py:Net"
+[train]
+discriminator_width = 4
+stages = [{ crop = 32, batch = 2, steps = 2 }, { crop = 64, batch = 1, steps = 2 }]
+[train.data]
+layout = "side-by-side"
+input = "right"
+"""
+NET = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.Tanh())
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for name in range(3):
+            pixels = rng.integers(0, 256, (64, 128, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / split / f"{name}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    (tmp_path / "net.py").write_text(NET)
+    return _recipe(tmp_path, RECIPE)
+
+
+def _recipe(folder: Path, text: str) -> Recipe:
+    (folder / "recipe.toml").write_text(text)
+    return load_recipe(folder)
+
+
+def _weights(run: Path) -> dict[str, "torch.Tensor"]:
+    state = torch.load(run / "state.pt", weights_only=True)
+    return state["mean"] | {f"d.{name}": value for name, value in state["discriminator"].items()}
+
+
+def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
+    """Save after every step and end the run before the given one."""
+    batch = original._Run.batch
+
+    def dying(run, *arguments):
+        if run.step == step:
+            raise error
+        return batch(run, *arguments)
+
+    monkeypatch.setattr(original, "_SAVE_EVERY", 1)
+    monkeypatch.setattr(original._Run, "batch", dying)
+
+
+def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
+    path = original.train(recipe, tmp_path / "run", data=data)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {"input": np.zeros((1, 3, 64, 64), np.float32)})
+    assert output.shape == (1, 3, 64, 64)
+    with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:
+        assert sheet.width > 3 * 64
+    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 4
+
+
+def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    original.train(recipe, whole, data=data)
+    with pytest.MonkeyPatch.context() as patch:
+        _kill_at(patch, 3, SystemExit())
+        with pytest.raises(SystemExit):
+            original.train(recipe, cut, data=data)
+    assert torch.load(cut / "state.pt", weights_only=True)["step"] == 3
+    original.train(recipe, cut, data=data, resume=True)
+    for name, value in _weights(whole).items():
+        assert torch.equal(value, _weights(cut)[name]), name
+
+
+def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
+    _kill_at(monkeypatch, 2, KeyboardInterrupt())
+    with pytest.raises(DecigError, match=r"stopped at step 2; .*--resume"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_state(recipe, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(original, "_SAVE_EVERY", 1)
+    batch = original._Run.batch
+
+    def poisoned(run, *arguments):
+        source, target = batch(run, *arguments)
+        return source, target * (float("nan") if run.step == 2 else 1)
+
+    monkeypatch.setattr(original._Run, "batch", poisoned)
+    with pytest.raises(DecigError, match=r"became nan at step 2; the last good state"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
+    assert all(value.isfinite().all() for value in _weights(tmp_path / "run").values())
+
+
+def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
+    text = RECIPE.replace("[train]", "[train]\nlearning_rate = 0.02\nadversarial = 0")
+    recipe = _recipe(tmp_path, text.replace("steps = 2 }]", "steps = 40 }]"))
+    losses = []
+    update = original._Run.update
+
+    def watched(run, batch):
+        losses.append(update(run, (batch[0], torch.full_like(batch[1], 0.5)))["l1"])
+
+    monkeypatch.setattr(original._Run, "update", watched)
+    original.train(recipe, tmp_path / "run", data=data)
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_data_folder_may_stand_in_the_recipe(recipe, data, tmp_path):
+    recipe = _recipe(tmp_path, RECIPE + 'folder = "data"\n')
+    original.train(recipe, tmp_path / "run")
+    assert (tmp_path / "run/generator.onnx").is_file()
+
+
+def test_bfloat16(recipe, data, tmp_path):
+    recipe = _recipe(tmp_path, RECIPE.replace("[train]", '[train]\nprecision = "bf16"'))
+    original.train(recipe, tmp_path / "run", data=data)
+    assert all(value.dtype == torch.float32 for value in _weights(tmp_path / "run").values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[train]", "[train]\nunknown = 1", "unknown key"),
+        ("[pixels]", '[pixels]\nlayout = "nhwc"', "training needs pixels.layout nchw"),
+        ("[1, 3, 64, 64]", "[1, 4, 64, 64]", "Net cannot take an input"),
+        ("crop = 64", "crop = 128", "too small for 128x128 crops"),
+    ],
+)
+def test_recipes_that_cannot_be_trained(recipe, data, tmp_path, old, new, message):
+    with pytest.raises(BadInputError, match=message):
+        original.train(_recipe(tmp_path, RECIPE.replace(old, new)), tmp_path / "run", data=data)
+
+
+def test_folders_that_do_not_serve(recipe, data, tmp_path):
+    with pytest.raises(BadInputError, match="give --data or folder"):
+        original.train(recipe, tmp_path / "run")
+    with pytest.raises(BadInputError, match=r"absent/train: no such folder"):
+        original.train(recipe, tmp_path / "run", data=tmp_path / "absent")
+    with pytest.raises(BadInputError, match="no run to resume"):
+        original.train(recipe, tmp_path / "run", data=data, resume=True)
+    (tmp_path / "run/state.pt").write_bytes(b"half a file")
+    with pytest.raises(BadInputError, match="go on with --resume"):
+        original.train(recipe, tmp_path / "run", data=data)
+    with pytest.raises(BadInputError, match="not the state of a run"):
+        original.train(recipe, tmp_path / "run", data=data, resume=True)
