@@ -1,0 +1,256 @@
+"""The commands. They read options, call the packages and print; what they do is elsewhere."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from decig import __version__
+from decig.options import (
+    BUDGET_S,
+    FILE,
+    FOLDER,
+    POSITIVE,
+    device_options,
+    input_shape_option,
+    json_option,
+    latency,
+    one_of,
+    output_option,
+    pixel_options,
+    source_options,
+    time_budget,
+)
+from decig.shell import Commands, debug_option, needs_torch
+
+if TYPE_CHECKING:
+    from decig.device.session import DeviceOptions
+    from decig.device.table import CostTable
+    from decig.source import PixelFlags, Source
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="decig")
+@debug_option
+def main() -> None:
+    """Make a trained image generator fit the machine it runs on."""
+
+
+@main.command()
+@source_options(pixels=False)
+@output_option("The cost table, JSON.")
+@device_options
+@debug_option
+def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
+    """Measure MODEL on this machine: the cost table that slice and compress plan with."""
+    from decig.device.profile import profile_model
+    from decig.report.progress import ProgressBar
+    from decig.report.tables import print_profile
+
+    with ProgressBar() as bar:
+        table = profile_model(source.model, device, progress=bar.update)
+    table.save(output)
+    print_profile(table)
+
+
+@main.command()
+@source_options(pixels=False)
+@click.option("--profile", type=FILE, help="Cost table: adds each group's share of the latency.")
+@click.option("--plan", type=FILE, help="Plan: adds how many channels of each group stay.")
+@json_option
+@debug_option
+def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: bool) -> None:
+    """Show MODEL's channel groups, what they cost, and which cannot be cut and why."""
+    from decig.graph.plan import Plan
+    from decig.report.inspection import inspect_model
+    from decig.report.tables import print_inspection
+
+    table = _table(profile, source)
+    shares = table and {node["name"]: node["share"] for node in table.nodes}
+    found = inspect_model(source.model, shares, plan and Plan.load(plan))
+    _show(found, as_json, print_inspection)
+
+
+@main.command("slice")
+@source_options(pixels=True)
+@output_option("The smaller model.")
+@click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of every group.")
+@click.option("--plan", type=FILE, help="Channels to keep, JSON.")
+@click.option("--target-latency", type=latency, metavar="20ms", help="Needs --profile.")
+@click.option("--profile", type=FILE, help="Cost table: predicts the latency.")
+@click.option("--repair", type=FOLDER, help="Images to score channels and repair weights with.")
+@click.option("--verify", is_flag=True, help="Compare with the original, its channels masked.")
+@json_option
+@debug_option
+def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -> None:
+    """Cut channels out of MODEL without training: keep a share, follow a plan, or hit a latency."""
+    from decig.deploy.cut import Cutter
+    from decig.report.tables import print_cut
+
+    if one_of(asked, "keep", "plan", "target_latency") is None:
+        raise click.UsageError("Give --keep, --plan or --target-latency.")
+    if asked["target_latency"] and not asked["profile"]:
+        raise click.UsageError("--target-latency needs --profile TABLE.json.")
+    cutter = Cutter(source, _table(asked["profile"], source), asked["repair"])
+    if asked["plan"]:
+        plan = cutter.load(asked["plan"])
+    elif asked["keep"]:
+        plan = cutter.keep(asked["keep"])
+    else:
+        plan = cutter.reach(asked["target_latency"])
+    cut = cutter.cut(plan, verify=asked["verify"])
+    cut.save(output, source)
+    _show(cut, as_json, print_cut)
+
+
+@main.command()
+@click.argument("recipe", type=FILE)
+@click.option("--output-dir", type=FOLDER, required=True, help="The run folder.")
+@click.option("--data", type=FOLDER, required=True, help="Folder with train/ and val/.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@debug_option
+def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
+    """Train the original generator that RECIPE describes."""
+    from decig.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    with needs_torch("train"):
+        from decig.train.original import train as run
+    click.echo(run(loaded, output_dir, data=data, resume=resume))
+
+
+@main.command()
+@source_options(pixels=True)
+@click.option("--profile", type=FILE, required=True, help="Cost table of MODEL on the device.")
+@click.option("--data", type=FOLDER, required=True, help="Images to feed MODEL.")
+@click.option("--targets", type=FOLDER, help="Real pictures for them, by the same names.")
+@click.option("--output-dir", type=FOLDER, required=True, help="The run folder.")
+@click.option("--target-latency", type=latency, metavar="20ms", help="On the device.")
+@click.option("--target-speedup", type=click.FloatRange(1, min_open=True), help="Over MODEL.")
+@click.option("--budget", type=time_budget, metavar="20m", help="Training time.")
+@click.option("--steps", type=click.IntRange(min=1), help="Training steps.")
+@click.option("--config", type=FILE, help="Settings, TOML.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--dry-run", is_flag=True, help="Show the plan; train and write nothing.")
+@json_option
+@debug_option
+def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> None:
+    """Make MODEL small enough for the device, then train it to paint as before."""
+    from decig.report.progress import ProgressBar
+    from decig.report.tables import print_figures
+
+    one_of(asked, "target_latency", "target_speedup")
+    one_of(asked, "budget", "steps")
+    with needs_torch("compress"):
+        from decig.train.compress import Request, preview
+        from decig.train.compress import compress as run
+        from decig.train.loop import Budget
+        from decig.train.settings import Settings
+
+    table = _table(asked["profile"], source)
+    target = asked["target_latency"]
+    if asked["target_speedup"]:
+        target = table.latency.median_ms / asked["target_speedup"]
+    request = Request(
+        model=source.model,
+        pixels=source.require_pixels(),
+        table=table,
+        images=asked["data"],
+        targets=asked["targets"],
+        output_dir=asked["output_dir"],
+        target_ms=target,
+        budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
+        settings=Settings.load(asked["config"]),
+        label_maps=source.label_maps,
+        resume=asked["resume"],
+    )
+    if dry_run:
+        figures = preview(request)
+    else:
+        with ProgressBar() as bar:
+            figures = run(request, bar.update)
+    _show(figures, as_json, print_figures)
+
+
+@main.command()
+@source_options(pixels=True)
+@output_option("The model to deploy.")
+@click.option("--precision", default="fp32", help="fp32.")
+@click.option("--opset", type=click.IntRange(min=1), help="Operator set of the file.")
+@device_options
+@json_option
+@debug_option
+def export(
+    source: "Source",
+    output: Path,
+    precision: str,
+    opset: int | None,
+    device: "DeviceOptions",
+    as_json: bool,
+) -> None:
+    """Write MODEL, or a run of compress, ready to deploy: rewritten, verified, stamped."""
+    from decig.deploy.export import export as write
+    from decig.report.tables import print_export
+
+    exported = write(source, output, device, precision=precision, opset=opset)
+    _show(exported, as_json, print_export)
+
+
+@main.command()
+@click.argument("candidate")
+@click.option("--reference", required=True, metavar="MODEL", help="The model it should replace.")
+@click.option("--data", type=FOLDER, required=True, help="Images to feed both.")
+@click.option("--max-latency", "max_latency_ms", type=latency, metavar="20ms", help="Of CANDIDATE.")
+@click.option("--min-speedup", type=POSITIVE, help="Over the reference.")
+@click.option("--min-ssim", type=click.FloatRange(-1, 1), help="To the reference.")
+@click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
+@click.option("--grid", type=FILE, help="Picture grid to write: input, reference, candidate; PNG.")
+@input_shape_option
+@pixel_options
+@device_options
+@json_option
+@debug_option
+def check(
+    candidate: str,
+    reference: str,
+    data: Path,
+    flags: "PixelFlags",
+    input_shapes: list[tuple[str, list[int]]],
+    device: "DeviceOptions",
+    as_json: bool,
+    grid: Path | None,
+    **asked: float | None,
+) -> None:
+    """Compare speed and pictures of CANDIDATE with its reference; exit 3 if it falls short."""
+    from decig.deploy.check import Tolerances
+    from decig.deploy.check import check as compare
+    from decig.errors import TargetMissedError
+    from decig.report.tables import print_verdict
+    from decig.source import resolve
+
+    sources = [resolve(model, flags, dict(input_shapes)) for model in (candidate, reference)]
+    verdict = compare(*sources, data, device, Tolerances(**asked), grid)
+    _show(verdict, as_json, print_verdict)
+    if verdict.failures:
+        raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")
+
+
+def _table(path: Path | None, source: "Source") -> "CostTable | None":
+    """Read the cost table of a model; BadInputError if it is of another one."""
+    if path is None:
+        return None
+    from decig.device.table import CostTable
+
+    table = CostTable.load(path)
+    table.require_same_graph(source.model.sha256)
+    return table
+
+
+def _show(result: Any, as_json: bool, show: Callable[[Any], None]) -> None:
+    """Print a result as a table, or as JSON."""
+    if as_json:
+        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict()))
+    else:
+        show(result)

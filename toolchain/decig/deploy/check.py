@@ -1,0 +1,210 @@
+"""`decig check`: is a candidate as fast and as good as asked, next to its reference?"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from decig.data.crops import fit
+from decig.data.sheet import write_sheet
+from decig.deploy.inputs import seeded_feeds
+from decig.device.session import DeviceOptions, open_session
+from decig.device.timing import Latency, measure_interleaved
+from decig.errors import BadInputError
+from decig.graph.cost import count
+from decig.graph.model import input_info, output_info
+from decig.quality.metrics import colour, edge_difference, psnr, ssim
+from decig.source import Source
+
+GRID_ROWS = 6
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """What the candidate must reach; None asks for nothing."""
+
+    max_latency_ms: float | None = None
+    min_speedup: float | None = None
+    min_ssim: float | None = None
+    min_psnr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Figures of the pictures, means over the folder; see `decig.quality.metrics`.
+
+    Attributes:
+        ssim: of candidate to reference.
+        psnr_db: of candidate to reference.
+        colour: how colourful the pictures of each model are.
+        edges: difference of the pictures' gradients.
+        images: pictures compared.
+        skipped: files that could not be read.
+    """
+
+    ssim: float
+    psnr_db: float
+    colour: dict[str, float]
+    edges: float
+    images: int
+    skipped: list[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Result of a check; dictionaries have the keys reference and candidate.
+
+    Attributes:
+        latency: interleaved runs.
+        likeness: of the pictures.
+        macs: multiply-accumulates.
+        params: parameters.
+        failures: one line for every tolerance that was missed.
+    """
+
+    latency: dict[str, Latency]
+    likeness: Likeness
+    macs: dict[str, int]
+    params: dict[str, int]
+    failures: list[str]
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster the candidate is."""
+        return _speedup(self.latency)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of `decig check --json`."""
+        return {
+            "latency_ms": {name: round(each.median_ms, 4) for name, each in self.latency.items()},
+            "speedup": round(self.speedup, 4),
+            **asdict(self.likeness),
+            "macs": self.macs,
+            "params": self.params,
+            "passed": not self.failures,
+            "failures": self.failures,
+        }
+
+
+def check(
+    candidate: Source,
+    reference: Source,
+    folder: Path,
+    device: DeviceOptions,
+    tolerances: Tolerances,
+    grid: Path | None = None,
+) -> Verdict:
+    """Compare latency and pictures of two models on a folder of images.
+
+    Where only one of them says what pixels it wants, the other is taken to want the same.
+
+    Args:
+        candidate: the model to judge.
+        reference: the model it should replace.
+        folder: images, fitted to the models' input size.
+        device: where both run.
+        tolerances: what must be reached.
+        grid: a PNG file for a picture grid: input, reference, candidate.
+
+    Raises:
+        BadInputError: the models take or give other shapes, the pixel format is not known, no
+            image is readable, or the provider is not installed.
+    """
+    _require_alike(candidate, reference)
+    ours = _Side(candidate.borrow(reference), folder, device)
+    theirs = _Side(reference.borrow(candidate), folder, device)
+    likeness = _compare(theirs, ours, grid)
+    latency = measure_interleaved({"reference": theirs.run, "candidate": ours.run})
+    costs = {
+        "reference": count(reference.model.proto),
+        "candidate": count(candidate.model.proto),
+    }
+    return Verdict(
+        latency,
+        likeness,
+        {name: cost.macs for name, cost in costs.items()},
+        {name: cost.params for name, cost in costs.items()},
+        _failures(tolerances, latency, likeness),
+    )
+
+
+class _Side:
+    """One of the two models, ready to run."""
+
+    def __init__(self, source: Source, folder: Path, device: DeviceOptions) -> None:
+        self.source = source
+        self.pictures = source.pictures(folder)
+        self._session = open_session(source.model.proto, device)
+        self._noise = seeded_feeds(source.model.proto, source.pixels)[0]
+
+    def run(self) -> None:
+        """One run, for timing."""
+        self._session.run(None, self._noise)
+
+    def paint(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn RGB uint8 H,W,3 into the model's picture, float32 1,H,W,3 between 0 and 1."""
+        output = self._session.run(None, self.pictures.feed(pixels))[0]
+        return self.source.require_pixels().to_unit(output)
+
+
+def _require_alike(candidate: Source, reference: Source) -> None:
+    """Check that both models take and give tensors of the same shapes."""
+    for what, describe in (("takes", input_info), ("gives", output_info)):
+        shapes = [[i.shape for i in describe(s.model.proto)] for s in (candidate, reference)]
+        if shapes[0] != shapes[1]:
+            ours, theirs = (", ".join("x".join(map(str, s)) for s in side) for side in shapes)
+            raise BadInputError(
+                f"{candidate.model.path} {what} {ours}, but {reference.model.path} {what} {theirs}"
+            )
+
+
+def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
+    rows: list[tuple[np.ndarray, ...]] = []
+    figures = []
+    for picture in reference.pictures:
+        ours, theirs = candidate.paint(picture.pixels), reference.paint(picture.pixels)
+        figures.append(
+            (
+                ssim(theirs, ours),
+                psnr(theirs, ours),
+                colour(theirs),
+                colour(ours),
+                edge_difference(theirs, ours),
+            )
+        )
+        if len(rows) < GRID_ROWS:
+            painted = [np.round(unit[0] * 255).astype(np.uint8) for unit in (theirs, ours)]
+            rows.append((fit(picture.pixels, *painted[0].shape[:2]), *painted))
+    if grid is not None:
+        columns = zip(*rows, strict=True)
+        write_sheet(dict(zip(("input", "reference", "candidate"), columns, strict=True)), grid)
+    means = [float(np.mean(values)) for values in zip(*figures, strict=True)]
+    return Likeness(
+        ssim=means[0],
+        psnr_db=means[1],
+        colour={"reference": means[2], "candidate": means[3]},
+        edges=means[4],
+        images=len(figures),
+        skipped=[str(path) for path in reference.pictures.skipped],
+    )
+
+
+def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
+    """Describe each tolerance that was missed."""
+    failures = []
+    ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
+    if limit is not None and ms > limit:
+        failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")
+    for found, wanted, what, option in (
+        (_speedup(latency), asked.min_speedup, "speedup", "--min-speedup"),
+        (likeness.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
+        (likeness.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
+    ):
+        if wanted is not None and not found >= wanted:
+            failures.append(f"{what} {found:.4g} is under {wanted:g} ({option})")
+    return failures
+
+
+def _speedup(latency: dict[str, Latency]) -> float:
+    return latency["reference"].median / latency["candidate"].median

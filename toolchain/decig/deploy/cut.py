@@ -1,0 +1,200 @@
+"""`decig slice`: a smaller graph without training, and what was cut."""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+from decig.deploy.inputs import Feeds, image_input, seeded_feeds
+from decig.deploy.stamp import stamp
+from decig.deploy.verify import relative_difference, runner
+from decig.errors import BadInputError
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.cost import Cost, count
+from decig.graph.model import save_model
+from decig.graph.oracle import masked_graph
+from decig.graph.plan import Plan, plan_from_widths, uniform_widths
+from decig.graph.scoring import magnitude_scores
+from decig.graph.slicing import slice_graph
+from decig.source import Source
+
+if TYPE_CHECKING:
+    from decig.device.table import CostTable
+    from decig.repair.scores import Importance
+
+log = logging.getLogger(__name__)
+
+REPAIR_IMAGES = 12
+"""Enough for the closed-form repair: more images change its result little."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What `cut` made.
+
+    Attributes:
+        proto: the sliced graph, repaired if images were given.
+        plan: the kept channels.
+        removed: channels taken from each group that lost any.
+        before: cost of the original graph.
+        after: cost of the sliced graph.
+        predicted_ms: latency that the cost table gives, None without one.
+        max_abs_diff: difference to the oracle as a share of the output range, None if not asked.
+    """
+
+    proto: onnx.ModelProto
+    plan: Plan
+    removed: dict[str, int]
+    before: Cost
+    after: Cost
+    predicted_ms: float | None
+    max_abs_diff: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of `decig slice --json`."""
+        found: dict[str, Any] = {
+            "params": {"before": self.before.params, "after": self.after.params},
+            "macs": {"before": self.before.macs, "after": self.after.macs},
+            "removed": self.removed,
+        }
+        if self.predicted_ms is not None:
+            found["predicted_latency_ms"] = round(self.predicted_ms, 4)
+        if self.max_abs_diff is not None:
+            found["max_abs_diff"] = self.max_abs_diff
+        return found
+
+    def save(self, path: Path, source: Source) -> None:
+        """Write the graph with its source, plan and pixel format stamped in."""
+        stamp(self.proto, source.entries() | {"plan": self.plan.to_dict()})
+        save_model(self.proto, path)
+
+
+class Cutter:
+    """Slices one model; what several steps need is worked out once."""
+
+    def __init__(
+        self, source: Source, table: "CostTable | None" = None, images: Path | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            source: the model to slice.
+            table: its cost table, to predict latency and to plan for one.
+            images: a folder; turns on scores by activation and the closed-form repair.
+
+        Raises:
+            BadInputError: the table is of another graph, the images cannot feed the model, or
+                its pixel format is not known.
+        """
+        if table is not None:
+            table.require_same_graph(source.model.sha256)
+        self.model, self.table = source.model, table
+        self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
+        self.pixels = source.pixels
+        self.channels: ChannelMap = analyse(source.model.proto)
+
+    def keep(self, ratio: float) -> Plan:
+        """Plan to keep this share of every prunable group, the best-scored channels."""
+        return self._best(uniform_widths(self.channels, ratio))
+
+    def load(self, path: Path) -> Plan:
+        """Read a plan; BadInputError if it is not for this model."""
+        plan = Plan.load(path)
+        try:
+            plan.require_fits(self.channels, self.model.sha256)
+        except BadInputError as error:
+            raise BadInputError(f"{path}: {error}") from error
+        return plan
+
+    def reach(self, target_ms: float) -> Plan:
+        """Plan for a latency; TargetMissedError names the fastest there is."""
+        from decig.device.planner import plan_widths
+
+        loss = self._importance.loss if self.pictures else _tail_sums(self._magnitudes)
+        return self._best(plan_widths(self._predictor, self.channels.widths, loss, target_ms))
+
+    def cut(self, plan: Plan, *, verify: bool) -> Cut:
+        """Slice, compare with the oracle if asked, and repair if there are images."""
+        proto = self.model.proto
+        sliced = slice_graph(proto, self.channels, plan)
+        full = self.channels.widths
+        removed = {
+            name: full[name] - len(kept)
+            for name, kept in plan.keep.items()
+            if len(kept) < full[name]
+        }
+        if not removed:
+            log.warning("%s: nothing to remove; the output is the model as it is", self.model.path)
+        difference = self._difference(plan, sliced) if verify else None
+        if removed and self.pictures:
+            from decig.repair.repair import repair
+
+            sliced = repair(proto, self.channels, plan, self._tensor)
+        predicted = None
+        if self.table is not None:
+            widths = full | {name: len(kept) for name, kept in plan.keep.items()}
+            predicted = self._predictor.predict_ms(widths)
+        return Cut(sliced, plan, removed, count(proto), count(sliced), predicted, difference)
+
+    def _best(self, widths: dict[str, int]) -> Plan:
+        scores = self._magnitudes
+        if self.pictures:
+            # Ranks become scores: the first in order is worth most.
+            scores = {
+                name: -np.argsort(order).astype(float)
+                for name, order in self._importance.order.items()
+            }
+        return plan_from_widths(self.channels, widths, scores, self.model.sha256)
+
+    @cached_property
+    def _magnitudes(self) -> dict[str, np.ndarray]:
+        return magnitude_scores(self.model.proto, self.channels)
+
+    @cached_property
+    def _importance(self) -> "Importance":
+        from decig.repair.scores import importance
+
+        return importance(self.model.proto, self.channels, self._tensor)
+
+    @cached_property
+    def _predictor(self) -> Any:
+        from decig.device.predict import Predictor
+
+        return Predictor(self.table)
+
+    @cached_property
+    def _tensor(self) -> np.ndarray:
+        """The images of the repair, N and the model's input shape without its batch."""
+        name = image_input(self.model.proto).name
+        return np.concatenate([feeds[name] for feeds in self._feeds])
+
+    @cached_property
+    def _feeds(self) -> list[Feeds]:
+        """What the oracle runs on: the images of the repair, else noise."""
+        if self.pictures is None:
+            return seeded_feeds(self.model.proto, self.pixels)
+        return [picture.feeds for picture in self.pictures]
+
+    def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
+        groups = [self.channels.group(name) for name in plan.keep]
+        for group in groups:
+            if not group.exact and len(plan.keep[group.name]) < group.channels:
+                log.warning(
+                    "group %s: its channels share statistics; slicing it changes the rest",
+                    group.name,
+                )
+        masked = masked_graph(self.model.proto, self.channels, plan)
+        return relative_difference(runner(masked), runner(sliced), self._feeds)
+
+
+def _tail_sums(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Loss by number of channels kept, 0 to all: the squared scores of those that go."""
+    losses = {}
+    for name, values in scores.items():
+        best_first = np.sort(np.asarray(values, np.float64) ** 2)[::-1]
+        losses[name] = best_first.sum() - np.concatenate([[0.0], np.cumsum(best_first)])
+    return losses

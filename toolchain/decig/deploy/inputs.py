@@ -1,0 +1,121 @@
+"""What models are fed when they are compared: a folder's images, or seeded noise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from decig.data.crops import fit
+from decig.data.images import ImageFolder
+from decig.data.pixels import PixelFormat, check_channels
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo, input_info
+
+Feeds = dict[str, np.ndarray]
+
+_USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as a model sees it.
+
+    Attributes:
+        path: the file.
+        pixels: RGB uint8 H,W,3 at the model's input size.
+        feeds: the model's input by name, float32 1,C,H,W or 1,H,W,C.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    feeds: Feeds
+
+
+class Pictures:
+    """A folder's images at the size and in the pixel format of a model, read one by one.
+
+    Each image is resized until it covers the model's input, then its centre is cut out.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        proto: onnx.ModelProto,
+        pixels: PixelFormat,
+        *,
+        label_maps: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        """List the folder.
+
+        Args:
+            folder: of images.
+            proto: the model to feed.
+            pixels: its pixel format.
+            label_maps: colours may not be blended when an image is resized.
+            limit: take that many, spread evenly over the folder.
+
+        Raises:
+            BadInputError: the folder is missing or empty, or the model does not take one image
+                of 1 or 3 channels.
+        """
+        self.folder = ImageFolder(folder)
+        files = self.folder.files
+        if limit is not None and limit < len(files):
+            self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
+        self.info = image_input(proto)
+        self._pixels, self._label_maps = pixels, label_maps
+        size = self.info.shape[1:]
+        self.channels = size[0] if pixels.layout == "nchw" else size[2]
+        check_channels(self.channels, "input")
+        self.height, self.width = size[1:] if pixels.layout == "nchw" else size[:2]
+
+    @property
+    def skipped(self) -> list[Path]:
+        """Unreadable files met so far; each was named in a warning."""
+        return self.folder.skipped
+
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield every readable image; BadInputError if there is none."""
+        resample = "nearest" if self._label_maps else "smooth"
+        for path, image in self.folder:
+            fitted = fit(image, self.height, self.width, resample=resample)
+            yield Picture(path, fitted, self.feed(fitted))
+
+    def feed(self, pixels: np.ndarray) -> Feeds:
+        """Turn RGB uint8 H,W,3 of the model's input size into what the model takes."""
+        return {self.info.name: self._pixels.to_tensor(pixels[None], self.channels)}
+
+
+def image_input(proto: onnx.ModelProto) -> ValueInfo:
+    """Describe the one image that a model takes.
+
+    Raises:
+        BadInputError: it takes something else.
+    """
+    inputs = input_info(proto)
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[0] != 1:
+        shown = ", ".join(f"{i.name} {'x'.join(map(str, i.shape))}" for i in inputs)
+        raise BadInputError(f"the model takes {shown}; images can only feed one input of one image")
+    return inputs[0]
+
+
+def seeded_feeds(proto: onnx.ModelProto, pixels: PixelFormat | None) -> list[Feeds]:
+    """Uniform noise for every input, three times; where the range is not known, in three ranges.
+
+    Integer inputs get zeros, which is an index or a class that every model has.
+    """
+    ranges = (pixels.input_range,) * 3 if pixels else _USUAL_RANGES
+    return [_noise(proto, bounds, seed) for seed, bounds in enumerate(ranges)]
+
+
+def _noise(proto: onnx.ModelProto, bounds: tuple[float, float], seed: int) -> Feeds:
+    rng = np.random.default_rng(seed)
+    feeds = {}
+    for info in input_info(proto):
+        floating = np.issubdtype(info.dtype, np.floating)
+        values = rng.uniform(*bounds, info.shape) if floating else np.zeros(info.shape)
+        feeds[info.name] = values.astype(info.dtype)
+    return feeds

@@ -1,0 +1,61 @@
+"""Do two graphs compute the same? Run both on the same inputs and compare."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import onnx
+
+from decig.deploy.inputs import Feeds
+from decig.device.session import DeviceOptions, open_session
+from decig.errors import DecigError
+from decig.quality.parity import max_abs_diff
+
+TOLERANCE = 1e-4
+"""Largest difference, as a share of the output range, that rounding may make."""
+
+Runner = Callable[[Feeds], list[np.ndarray]]
+
+
+def runner(
+    proto: onnx.ModelProto, device: DeviceOptions | None = None, optimisation: str = "basic"
+) -> Runner:
+    """Return a function that runs a graph; on the CPU with few rewrites unless told otherwise."""
+    session = open_session(proto, device or DeviceOptions(), optimisation=optimisation)
+    return lambda feeds: list(session.run(None, feeds))
+
+
+def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Feeds]) -> float:
+    """Largest difference of any output on any input.
+
+    Relative to the range that the reference's output covers on that input.
+    """
+    worst = 0.0
+    for given in feeds:
+        for expected, found in zip(reference(given), candidate(given), strict=True):
+            worst = max(worst, max_abs_diff(expected, found))
+    return worst
+
+
+def require_same(difference: float, what: str) -> None:
+    """Raise DecigError if a difference is more than rounding; `what` names what was compared."""
+    if not difference <= TOLERANCE:
+        raise DecigError(
+            f"{what}: outputs differ by {difference:.1e} of their range (at most {TOLERANCE:.0e})"
+        )
+
+
+def torch_runner(proto: onnx.ModelProto) -> Runner:
+    """Return a function that runs a graph as the module that training uses; needs torch."""
+    import torch
+
+    from decig.train.module import build_module
+
+    module = build_module(proto).eval()
+
+    def run(feeds: Feeds) -> list[np.ndarray]:
+        with torch.no_grad():
+            outputs = module(*(torch.from_numpy(array) for array in feeds.values()))
+        parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return [part.numpy() for part in parts]
+
+    return run

@@ -1,0 +1,180 @@
+"""Options that several commands share, and the kinds of value they take."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+FILE = FOLDER = click.Path(path_type=Path)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+BUDGET_S = 1200.0
+"""Training time of compress where nothing is said."""
+
+
+def latency(text: str) -> float:
+    """Read a latency such as 20ms, in milliseconds; click.BadParameter without a unit."""
+    return _quantity(text, _MILLISECONDS, "20ms")
+
+
+def time_budget(text: str) -> float:
+    """Read a time such as 20m, in seconds; click.BadParameter without a unit."""
+    return _quantity(text, _SECONDS, "20m")
+
+
+def _quantity(text: str, units: dict[str, float], example: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)", text.strip())
+    if match is None or not float(match[1]):
+        raise click.BadParameter(f"{text!r} is not a positive time; write it like {example}")
+    if match[2] not in units:
+        known = ", ".join(units)
+        raise click.BadParameter(f"{text!r} needs a unit ({known}); write it like {example}")
+    return float(match[1]) * units[match[2]]
+
+
+def value_range(text: str) -> tuple[float, float]:
+    """Read two numbers, low before high, such as 0,255."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1") from error
+    if not low < high:
+        raise click.BadParameter(f"{text!r}: the lower number comes first")
+    return low, high
+
+
+def input_shape(text: str) -> tuple[str, list[int]]:
+    """Read NAME:1,3,256,256; the name may hold colons."""
+    name, _, shape = text.rpartition(":")
+    if not name or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", shape):
+        raise click.BadParameter(f"{text!r}; write it like NAME:1,3,256,256")
+    return name, [int(size) for size in shape.split(",")]
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Read KEY=VALUE."""
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise click.BadParameter(f"{text!r}; write it like KEY=VALUE")
+    return key, value
+
+
+def one_of(asked: dict[str, Any], *names: str) -> str | None:
+    """Return which of these options was given; click.UsageError for more than one."""
+    given = [name for name in names if asked[name] is not None]
+    if len(given) > 1:
+        flags = " and ".join("--" + name.replace("_", "-") for name in given)
+        raise click.UsageError(f"{flags} exclude each other.")
+    return given[0] if given else None
+
+
+def source_options(*, pixels: bool) -> Callable[[Command], Command]:
+    """MODEL and what it leaves open; the command gets `source`, a `decig.source.Source`.
+
+    Args:
+        pixels: whether the command has a use for MODEL's pixel format.
+    """
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def run(model: str, input_shapes: list[tuple[str, list[int]]], **rest: Any) -> Any:
+            from decig.source import PixelFlags, resolve
+
+            flags = rest.pop("flags") if pixels else PixelFlags()
+            return command(source=resolve(model, flags, dict(input_shapes)), **rest)
+
+        described = input_shape_option(pixel_options(run) if pixels else run)
+        return click.argument("model")(described)
+
+    return decorate
+
+
+def input_shape_option(command: Command) -> Command:
+    """--input-shape; the command gets `input_shapes`, pairs of name and sizes."""
+    return click.option(
+        "--input-shape",
+        "input_shapes",
+        type=input_shape,
+        metavar="NAME:1,3,256,256",
+        multiple=True,
+        help="Shape of an input whose axes are dynamic.",
+    )(command)
+
+
+def pixel_options(command: Command) -> Command:
+    """What pixels the model wants, where no file says it; the command gets `flags`."""
+
+    @wraps(command)
+    def run(
+        input_range: tuple[float, float] | None,
+        output_range: tuple[float, float] | None,
+        layout: str | None,
+        channel_order: str | None,
+        **rest: Any,
+    ) -> Any:
+        from decig.source import PixelFlags
+
+        return command(flags=PixelFlags(input_range, output_range, layout, channel_order), **rest)
+
+    return _apply(
+        run,
+        click.option(
+            "--input-range",
+            type=value_range,
+            metavar="LOW,HIGH",
+            help="Values of black and white in its input.",
+        ),
+        click.option(
+            "--output-range", type=value_range, metavar="LOW,HIGH", help="The same in its output."
+        ),
+        click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Axes of its tensors."),
+        click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Its colours."),
+    )
+
+
+def device_options(command: Command) -> Command:
+    """Where models run; the command gets `device`, a `decig.device.session.DeviceOptions`."""
+
+    @wraps(command)
+    def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
+        from decig.device.providers import resolve
+        from decig.device.session import DeviceOptions
+
+        resolve(ep)  # a provider that is not there should not cost the user minutes first
+        return command(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
+
+    positive = click.IntRange(min=1)
+    return _apply(
+        run,
+        click.option("--ep", default="cpu", help="Execution provider: cpu (default), cuda, ..."),
+        click.option(
+            "--ep-option",
+            "ep_options",
+            type=setting,
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="Its options.",
+        ),
+        click.option("--threads", default=1, type=positive, help="Intra-op threads; 1 by default."),
+    )
+
+
+def output_option(what: str) -> Callable[[Command], Command]:
+    """-o; `what` describes the file."""
+    return click.option("-o", "--output", type=FILE, required=True, help=what)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+
+
+def _apply(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command

@@ -1,0 +1,127 @@
+"""Tables for the terminal, on stdout."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from decig.report.inspection import REST, Inspection
+
+if TYPE_CHECKING:
+    from decig.deploy.check import Verdict
+    from decig.deploy.cut import Cut
+    from decig.device.table import CostTable
+
+_COSTLIEST = 15
+_WIDE = 140  # columns where there is no terminal whose width would count
+
+
+def print_profile(table: "CostTable") -> None:
+    """Show the latency and the costliest nodes of a cost table."""
+    console = _console()
+    nodes = sorted(table.nodes, key=lambda node: -node["latency_us"])
+    shown = Table("node", "op", "ms", "share", box=None)
+    for column in shown.columns[2:]:
+        column.justify = "right"
+    for node in nodes[:_COSTLIEST]:
+        shown.add_row(
+            node["name"], node["op"], f"{node['latency_us'] / 1e3:.3f}", _percent(node["share"])
+        )
+    console.print(shown)
+    if len(nodes) > _COSTLIEST:
+        console.print(f"and {len(nodes) - _COSTLIEST} nodes that cost less")
+    found = table.latency
+    console.print(
+        f"\nlatency {found.median_ms:.3f} ms (median of {found.runs} runs, "
+        f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms)"
+    )
+
+
+def print_inspection(found: Inspection) -> None:
+    """Show a model's channel groups and what they cost."""
+    columns = ["group", "channels", "params", "MACs"]
+    columns += ["latency"] * (found.group_latency is not None) + ["kept"] * (found.kept is not None)
+    shown = Table(*columns, "cannot be cut because", box=None)
+    for column in shown.columns[1 : len(columns)]:
+        column.justify = "right"
+    for group in found.groups:
+        cells = _costs(found, group.name)
+        if found.kept is not None:
+            cells.append(str(found.kept[group.name]))
+        shown.add_row(group.name, str(group.channels), *cells, group.reason)
+    shown.add_row(REST, "", *_costs(found, REST))
+    console = _console()
+    console.print(shown)
+    console.print(f"\n{found.params:,} parameters, {found.macs:,} multiply-accumulates")
+    rough = [group.name for group in found.groups if group.prunable and not group.exact]
+    if rough:
+        console.print(f"share statistics, so cutting them changes the rest: {', '.join(rough)}")
+
+
+def print_cut(cut: "Cut") -> None:
+    """Show what a slice took away."""
+    console = _console()
+    for what, before, after in (
+        ("parameters", cut.before.params, cut.after.params),
+        ("multiply-accumulates", cut.before.macs, cut.after.macs),
+    ):
+        share = _percent(after / before) if before else "-"
+        console.print(f"{what}: {before:,} -> {after:,} ({share} left)")
+    removed = sum(cut.removed.values())
+    console.print(f"channels removed: {removed}, from {len(cut.removed)} groups")
+    if cut.predicted_ms is not None:
+        console.print(f"predicted latency: {cut.predicted_ms:.3f} ms")
+    if cut.max_abs_diff is not None:
+        console.print(f"difference to the masked original: {cut.max_abs_diff:.1e} of the range")
+
+
+def print_verdict(verdict: "Verdict") -> None:
+    """Show a candidate next to its reference."""
+    shown = Table("", "reference", "candidate", "", box=None)
+    for column in shown.columns[1:]:
+        column.justify = "right"
+    ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
+    _pair(shown, "latency, ms", ms, "{:.3f}", f"{verdict.speedup:.2f} times faster")
+    _pair(shown, "multiply-accumulates", verdict.macs, "{:,}")
+    _pair(shown, "parameters", verdict.params, "{:,}")
+    alike = verdict.likeness
+    _pair(shown, "colour (max - min of RGB)", alike.colour, "{:.4f}")
+    console = _console()
+    console.print(shown)
+    skipped = f", {len(alike.skipped)} unreadable files skipped" if alike.skipped else ""
+    console.print(
+        f"\nSSIM {alike.ssim:.4f}, PSNR {alike.psnr_db:.2f} dB, edge difference "
+        f"{alike.edges:.4f} on {alike.images} images{skipped}"
+    )
+
+
+def print_figures(figures: Mapping[str, Any]) -> None:
+    """Show a flat set of figures, one a line."""
+    console = _console()
+    for name, value in figures.items():
+        shown = f"{value:.5g}" if isinstance(value, float) else value
+        console.print(f"{name.replace('_', ' ')}: {shown}")
+
+
+def _costs(found: Inspection, group: str) -> list[str]:
+    cells = [f"{found.group_params.get(group, 0):,}", f"{found.group_macs.get(group, 0):,}"]
+    if found.group_latency is not None:
+        cells.append(_percent(found.group_latency.get(group, 0.0)))
+    return cells
+
+
+def _pair(table: Table, title: str, values: Mapping[str, float], form: str, note: str = "") -> None:
+    table.add_row(title, form.format(values["reference"]), form.format(values["candidate"]), note)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _console() -> Console:
+    # Names of nodes look like markup and emoji codes to rich; they are neither.
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console

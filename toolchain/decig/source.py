@@ -1,0 +1,197 @@
+"""What the MODEL argument of a command means: a graph, and the pixels it wants if that is known.
+
+MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), or the run folder of
+`decig compress`.
+"""
+
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from decig.data.pixels import PixelFormat
+from decig.deploy.inputs import Pictures
+from decig.deploy.stamp import pixels_entry, pixels_from, read_stamp
+from decig.errors import BadInputError
+from decig.files import read_json
+from decig.graph.model import Model, input_info, load_model
+from decig.recipe import Recipe, load_recipe
+
+RUN_FILE = "run.json"
+STUDENT_FILE = "student.onnx"
+
+_PYTHON = re.compile(r"(\.py|^[\w.]+):\w+$")
+_COLOUR_CHANNELS = (1, 3)
+
+
+@dataclass(frozen=True)
+class PixelFlags:
+    """What the command line says of the pixel format; None where it says nothing."""
+
+    input_range: tuple[float, float] | None = None
+    output_range: tuple[float, float] | None = None
+    layout: str | None = None
+    channel_order: str | None = None
+
+    def known(self) -> dict[str, Any]:
+        """Return what was said, by field name."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A resolved MODEL.
+
+    Attributes:
+        model: its graph in normal form.
+        known: fields of the pixel format that flags, recipe, run or the file's own stamp give.
+        label_maps: its inputs are label maps, whose colours may not be blended.
+        run: the folder, where MODEL is a run of `decig compress`.
+    """
+
+    model: Model
+    known: dict[str, Any]
+    label_maps: bool = False
+    run: Path | None = None
+
+    @property
+    def pixels(self) -> PixelFormat | None:
+        """The pixel format, None while a part of it is unknown."""
+        return None if self._missing() else PixelFormat(**self._filled())
+
+    def require_pixels(self) -> PixelFormat:
+        """Return the pixel format.
+
+        Raises:
+            BadInputError: part of it is unknown; names the flags that would say it.
+        """
+        pixels = self.pixels
+        if pixels is None:
+            raise BadInputError(
+                f"{self.model.path} does not say what its pixels are: give "
+                f"{' '.join(self._missing())}"
+            )
+        return pixels
+
+    def pictures(self, folder: Path, limit: int | None = None) -> Pictures:
+        """Return a folder's images as this model sees them; errors as in `Pictures`."""
+        pixels = self.require_pixels()
+        return Pictures(folder, self.model.proto, pixels, label_maps=self.label_maps, limit=limit)
+
+    def entries(self) -> dict[str, Any]:
+        """Return what a file made from this one is stamped with."""
+        return {
+            "source_sha256": self.model.sha256,
+            "pixels": pixels_entry(self.pixels),
+            "label_maps": self.label_maps or None,
+        }
+
+    def borrow(self, other: "Source") -> "Source":
+        """Fill what is unknown of the pixel format with what `other` knows."""
+        known = other.known | self.known
+        return Source(self.model, known, self.label_maps or other.label_maps, self.run)
+
+    def _missing(self) -> list[str]:
+        filled = self._filled()
+        flags = {
+            "input_range": "--input-range LOW,HIGH (0,255 or 0,1 or -1,1)",
+            "output_range": "--output-range LOW,HIGH",
+            "layout": "--layout nchw|nhwc",
+            "channel_order": "--channel-order rgb|bgr",
+        }
+        return [flag for name, flag in flags.items() if name not in filled]
+
+    def _filled(self) -> dict[str, Any]:
+        """Add to `known` what the shape of the input leaves no doubt about."""
+        filled = dict(self.known)
+        shape = input_info(self.model.proto)[0].shape
+        if "layout" not in filled and len(shape) == 4:
+            layouts = {"nchw": shape[1], "nhwc": shape[3]}
+            fitting = [name for name, size in layouts.items() if size in _COLOUR_CHANNELS]
+            if len(fitting) == 1:
+                filled["layout"] = fitting[0]
+        if len(shape) == 4 and shape[3 if filled.get("layout") == "nhwc" else 1] == 1:
+            filled.setdefault("channel_order", "rgb")
+        return filled
+
+
+def resolve(
+    text: str,
+    flags: PixelFlags | None = None,
+    input_shapes: dict[str, list[int]] | None = None,
+) -> Source:
+    """Find and read the model that MODEL names.
+
+    Args:
+        text: MODEL, as the user wrote it.
+        flags: pixel format given on the command line; it wins over every file.
+        input_shapes: full shapes for inputs whose axes are dynamic.
+
+    Raises:
+        BadInputError: nothing usable there; says what was expected.
+    """
+    said = (flags or PixelFlags()).known()
+    path = Path(text)
+    if (path / RUN_FILE).is_file():
+        return _from_run(path, said, input_shapes)
+    if path.is_dir() or path.suffix == ".toml":
+        return _from_recipe(load_recipe(path), said, input_shapes)
+    if not path.exists() and _PYTHON.search(text):
+        raise BadInputError(
+            f"{text}: a Python class is not supported yet; export it to .onnx first"
+        )
+    model = load_model(path, input_shapes)
+    try:
+        stamped = read_stamp(model.proto)
+        known = _as_known(stamped.get("pixels"))
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error}") from error
+    return Source(model, known | said, bool(stamped.get("label_maps")))
+
+
+def _from_run(
+    folder: Path, said: dict[str, Any], input_shapes: dict[str, list[int]] | None
+) -> Source:
+    run = read_json(folder / RUN_FILE, "run description")
+    student = folder / STUDENT_FILE
+    if not student.is_file():
+        raise BadInputError(
+            f"{folder}: this run has not finished; go on with decig compress --resume"
+        )
+    known = _as_known(run.get("pixels")) | said
+    return Source(load_model(student, input_shapes), known, bool(run.get("label_maps")), folder)
+
+
+def _from_recipe(
+    recipe: Recipe, said: dict[str, Any], input_shapes: dict[str, list[int]] | None
+) -> Source:
+    if not recipe.onnx.is_file():
+        raise BadInputError(
+            f"{recipe.onnx}: this recipe's model is not there; "
+            f"make it with decig train {recipe.folder}"
+        )
+    model = load_model(recipe.onnx, input_shapes or _shape_of_recipe(recipe))
+    label_maps = recipe.train is not None and bool(recipe.train.data.palette)
+    return Source(model, _as_known(vars(recipe.pixels)) | said, label_maps)
+
+
+def _shape_of_recipe(recipe: Recipe) -> dict[str, list[int]]:
+    """Shape of the recipe for its model's only image input; `load_model` reports a broken file."""
+    try:
+        graph = onnx.load(recipe.onnx, load_external_data=False).graph
+    except DecodeError:
+        return {}
+    constant = {tensor.name for tensor in graph.initializer}
+    inputs = [value.name for value in graph.input if value.name not in constant]
+    return {inputs[0]: recipe.input_shape} if len(inputs) == 1 else {}
+
+
+def _as_known(entry: Any) -> dict[str, Any]:
+    """Fields of a pixel format that a file gives, checked."""
+    if entry is None:
+        return {}
+    return dict(vars(pixels_from(entry)))
