@@ -73,7 +73,7 @@ class TeacherPool:
 
         Args:
             images: uint8 H,W,3 inputs, each alone or with its real target of the same size.
-            teacher: takes and gives tensors in the model's pixel format.
+            teacher: takes and gives tensors in the model's pixel format; of a tuple, the first.
             pixels: that format.
             channels: the model's input channels.
             crops: how to cut.
@@ -133,8 +133,9 @@ class TeacherPool:
             cut.append([c[: self._crops.height, : self._crops.width] for c in crop])
         crops = [np.stack(kind) for kind in zip(*cut, strict=True)]
         with torch.no_grad():
-            picture = picture_of(self._teacher(self._source(crops[0])), self._pixels)
-        return crops, picture.to(torch.float16)
+            outputs = self._teacher(self._source(crops[0]))
+            first = outputs[0] if isinstance(outputs, tuple) else outputs
+        return crops, picture_of(first, self._pixels).to(torch.float16)
 
     def _source(self, crops: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(self._pixels.to_tensor(crops, self._channels))
