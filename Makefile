@@ -1,0 +1,48 @@
+# Everything runs in .venv, made here with the versions of constraints.txt.
+# PYTHON=python3.12 make ... takes another interpreter for it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.installed-bench
+
+DEMO := build/demo
+DEMO_MODEL := models/facades-resunet
+DEMO_LABELS := $(DEMO_MODEL)/labels
+DEMO_SPEEDUP := 3
+DEMO_BUDGET := 4m
+
+.PHONY: demo test lint bench
+
+# From a trained generator to a smaller one: 12 minutes at most on 2 cores, install included.
+demo: $(INSTALLED)
+	rm -rf $(DEMO) && mkdir -p $(DEMO)
+	$(BIN)/decig profile $(DEMO_MODEL) -o $(DEMO)/table.json
+	$(BIN)/decig compress $(DEMO_MODEL) --profile $(DEMO)/table.json --data $(DEMO_LABELS)/train \
+	    --target-speedup $(DEMO_SPEEDUP) --budget $(DEMO_BUDGET) --output-dir $(DEMO)/run
+	$(BIN)/decig export $(DEMO)/run -o $(DEMO)/small.onnx
+	$(BIN)/decig check $(DEMO)/small.onnx --reference $(DEMO_MODEL) --data $(DEMO_LABELS)/val \
+	    --grid $(DEMO)/grid.png
+	@echo "Smaller model: $(DEMO)/small.onnx   Pictures: $(DEMO)/grid.png"
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Hours, on a quiet machine.
+bench: $(BENCH_INSTALLED)
+	$(BIN)/python benchmarks/main_job.py
+
+$(INSTALLED): setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,bench]'
+	touch $@
