@@ -1,0 +1,52 @@
+"""Rules together: order, selection, real nets."""
+
+from pathlib import Path
+
+import pytest
+
+from decig.errors import BadInputError
+from decig.graph.model import load_model
+from decig.graph.rewrite import CANONICAL, DEVICE, RULES, apply
+from graph.rewrite.small import Net, operators, rewritten
+
+
+def test_every_rule_is_canonical_or_for_the_device() -> None:
+    assert sorted(CANONICAL + DEVICE) == sorted(RULES)
+
+
+def test_an_unknown_rule_is_named() -> None:
+    net = Net(1, 3, 4, 4)
+    with pytest.raises(BadInputError, match="rewrite rule 'faster'"):
+        apply(net.finish(net.node("Relu", "x")), ["wide_head", "faster"])
+
+
+def test_the_order_of_the_names_does_not_matter() -> None:
+    net = Net(1, 3, 4, 4)
+    proto = net.finish(net.node("Conv", "x", net.weights(3, 3, 3, 3), pads=[1] * 4))
+    forwards, _ = apply(proto, ["wide_head", "depth_to_space"])
+    backwards, _ = apply(proto, ["depth_to_space", "wide_head"])
+    assert operators(forwards) == operators(backwards)
+    assert "DepthToSpace" not in operators(forwards)
+
+
+def test_nothing_to_do() -> None:
+    net = Net(1, 3, 4, 4)
+    after, applied = rewritten(net.finish(net.node("Relu", "x")))
+    assert not applied
+    assert operators(after) == ["Relu"]
+
+
+def test_twice_is_once() -> None:
+    net = Net(1, 3, 8, 8)
+    value = net.node("Conv", "x", net.weights(3, 3, 5, 5), pads=[2] * 4)
+    once, _ = apply(net.finish(value))
+    _, applied = apply(once)
+    assert not applied
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["udnie", "fns_candy_nc16", "winml_candy_op17_256", "sed_unet", "espcn_x3", "mobil_highstyle"],
+)
+def test_all_rules_on_real_nets(shared_suite: Path, name: str) -> None:
+    rewritten(load_model(shared_suite / f"{name}.onnx").proto)

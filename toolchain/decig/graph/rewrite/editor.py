@@ -1,0 +1,128 @@
+"""A graph under the knife: what a rewrite rule reads and changes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper, numpy_helper
+
+from decig.graph.model import infer_shapes, opset, shapes
+
+
+class Editor:
+    """A private copy of a graph in normal form, with who makes and who reads each value.
+
+    Attributes:
+        nodes: the nodes in topological order; change them through the methods.
+        opset: version of the default operator set.
+    """
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self._proto = onnx.ModelProto()
+        self._proto.CopyFrom(proto)
+        self._shapes = shapes(proto)
+        self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
+        self._outputs = {value.name for value in proto.graph.output}
+        self.nodes = list(self._proto.graph.node)
+        self.opset = opset(proto)
+
+    def shape(self, value: str) -> tuple[int, ...] | None:
+        """Static shape of a value that the source graph had; None where it is not known."""
+        return self._shapes.get(value)
+
+    def constant(self, value: str) -> np.ndarray | None:
+        """Array of an initializer; None for a computed value or an absent input ("")."""
+        tensor = self._constants.get(value)
+        return None if tensor is None else numpy_helper.to_array(tensor)
+
+    def producer(self, value: str, op_type: str) -> NodeProto | None:
+        """Node that makes `value`, if it is an `op_type`."""
+        found = (node for node in self.nodes if value in node.output and node.op_type == op_type)
+        return next(found, None)
+
+    def sole_reader(self, value: str) -> NodeProto | None:
+        """The one node that reads `value`; None if several do, or the graph returns it."""
+        readers = [node for node in self.nodes for name in node.input if name == value]
+        return readers[0] if len(readers) == 1 and value not in self._outputs else None
+
+    def set_constant(self, node: NodeProto, slot: int, array: np.ndarray, suffix: str) -> None:
+        """Make input `slot` of `node` this array.
+
+        An initializer that only `node` reads keeps its name; otherwise a new one is called
+        "<node>/<suffix>".
+        """
+        node.input.extend([""] * (slot + 1 - len(node.input)))
+        old = node.input[slot]
+        if old in self._constants and self.sole_reader(old) is not None:
+            name = old
+        else:
+            name = node.input[slot] = f"{node.name}/{suffix}"
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+    def add_constant(self, node: NodeProto, suffix: str, array: np.ndarray) -> str:
+        """Add an initializer "<node>/<suffix>" and return its name."""
+        name = f"{node.name}/{suffix}"
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return name
+
+    def insert_before(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
+        """Put `new` in front of `node`."""
+        index = self._index(node)
+        self.nodes[index:index] = new
+
+    def insert_after(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
+        """Put `new` behind `node`."""
+        index = self._index(node) + 1
+        self.nodes[index:index] = new
+
+    def remove(self, node: NodeProto) -> None:
+        """Take a node out; its outputs must have another maker by the end of the rule."""
+        del self.nodes[self._index(node)]
+
+    def has(self, node: NodeProto) -> bool:
+        """Whether an earlier match has left `node` in the graph."""
+        return any(other is node for other in self.nodes)
+
+    def drop_dead(self) -> None:
+        """Remove nodes that nothing reads any more."""
+        read = set(self._outputs)
+        alive = []
+        for node in reversed(self.nodes):
+            if read.intersection(node.output):
+                read.update(node.input)
+                alive.append(node)
+        self.nodes = alive[::-1]
+
+    def finish(self) -> onnx.ModelProto:
+        """Return the changed graph, its shapes inferred anew and unread initializers gone."""
+        self.drop_dead()
+        # Copies first: the nodes live in the list that is emptied.
+        nodes = [NodeProto.FromString(node.SerializeToString()) for node in self.nodes]
+        read = {name for node in nodes for name in node.input} | self._outputs
+        kept = [tensor for name, tensor in self._constants.items() if name in read]
+        tensors = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        graph = self._proto.graph
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(tensors)
+        return infer_shapes(self._proto)
+
+    def _index(self, node: NodeProto) -> int:
+        return next(index for index, other in enumerate(self.nodes) if other is node)
+
+
+def attribute(node: NodeProto, name: str, default: Any) -> Any:
+    """Value of a node's attribute, or `default`."""
+    for entry in node.attribute:
+        if entry.name == name:
+            return helper.get_attribute_value(entry)
+    return default
+
+
+def set_attributes(node: NodeProto, **values: Any) -> None:
+    """Set attributes of a node; None takes one away."""
+    kept = [entry for entry in node.attribute if entry.name not in values]
+    new = [helper.make_attribute(key, v) for key, v in values.items() if v is not None]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *new])

@@ -1,0 +1,61 @@
+"""BatchNormalization after a convolution or a Gemm, folded into its weights.
+
+With gamma, beta, mean m and variance v per output channel, and a = gamma / sqrt(v + epsilon):
+
+    a * (W x + b - m) + beta  =  (a W) x + a * (b - m) + beta
+
+A BatchNormalization in front of a padded convolution does not fold: the padding is zero after the
+normalisation, and would have to be m - beta / a before it.
+"""
+
+import numpy as np
+from onnx import NodeProto
+
+from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+
+
+def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
+    """Fold the BatchNormalization that alone reads `node`, a Conv, ConvTranspose or Gemm."""
+    if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+        return False
+    norm = graph.sole_reader(node.output[0])
+    weight = graph.constant(node.input[1])
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1, np.float32)
+    if norm is None or norm.op_type != "BatchNormalization" or weight is None or bias is None:
+        return False
+    affine = _affine(graph, norm)
+    if affine is None:
+        return False
+    factor, shift = affine
+    if node.op_type == "Gemm":
+        bias = bias * attribute(node, "beta", 1.0)
+        set_attributes(node, beta=1.0)
+    dtype = weight.dtype
+    graph.set_constant(node, 1, (weight * _along_outputs(node, weight, factor)).astype(dtype), "w")
+    graph.set_constant(node, 2, (bias * factor + shift).astype(dtype), "b")
+    node.output[0] = norm.output[0]
+    graph.remove(norm)
+    return True
+
+
+def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray] | None:
+    """Factor and shift per channel, in float64; None if they are not constants."""
+    found = [graph.constant(name) for name in norm.input[1:]]
+    if any(array is None for array in found) or attribute(norm, "training_mode", 0):
+        return None
+    scale, beta, mean, variance = (np.asarray(array, np.float64) for array in found)
+    factor = scale / np.sqrt(variance + attribute(norm, "epsilon", 1e-5))
+    return factor, beta - mean * factor
+
+
+def _along_outputs(node: NodeProto, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Shape the factor so that it scales the weights that make each output channel."""
+    if node.op_type == "Gemm":
+        return factor[:, None] if attribute(node, "transB", 0) else factor
+    spatial = (1,) * (weight.ndim - 2)
+    if node.op_type == "Conv":
+        return factor.reshape(-1, 1, *spatial)
+    # ConvTranspose weights are [inputs, outputs of one group, ...], the groups along the inputs.
+    group = attribute(node, "group", 1)
+    per_group = factor.reshape(group, -1).repeat(weight.shape[0] // group, axis=0)
+    return per_group.reshape(*weight.shape[:2], *spatial)

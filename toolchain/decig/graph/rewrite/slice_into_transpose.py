@@ -1,0 +1,65 @@
+"""A crop after ConvTranspose, as padding of the ConvTranspose.
+
+`pads` of a ConvTranspose are rows and columns that it leaves out of its full output, so with
+y of length L along a spatial axis:
+
+    ConvTranspose(x, pads=(p, q))[a : b]  =  ConvTranspose(x, pads=(p + a, q + L - b))
+
+The copy vanishes, and with it the work on the rows thrown away.
+"""
+
+import numpy as np
+from onnx import NodeProto
+
+from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+
+
+def slice_into_transpose(graph: Editor, node: NodeProto) -> bool:
+    """Take every Slice of spatial axes that follows `node`, a ConvTranspose, into its pads."""
+    if node.op_type != "ConvTranspose" or attribute(node, "output_shape", None) is not None:
+        return False
+    if attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
+        return False
+    changed = False
+    while _take(graph, node):
+        changed = True
+    return changed
+
+
+def _take(graph: Editor, node: NodeProto) -> bool:
+    crop = graph.sole_reader(node.output[0])
+    size = graph.shape(node.output[0])
+    if crop is None or crop.op_type != "Slice" or size is None or crop.input[0] != node.output[0]:
+        return False
+    cut = _cut(graph, crop, size)
+    if cut is None:
+        return False
+    pads = attribute(node, "pads", [0] * len(cut))
+    set_attributes(node, pads=[int(p) + c for p, c in zip(pads, cut, strict=True)])
+    node.output[0] = crop.output[0]
+    graph.remove(crop)
+    return True
+
+
+def _cut(graph: Editor, crop: NodeProto, size: tuple[int, ...]) -> list[int] | None:
+    """Rows that the Slice takes away before and behind each spatial axis, as in `pads`.
+
+    None if it does more than that: other axes, steps, bounds that are not constant.
+    """
+    bounds = [graph.constant(name) if name else None for name in crop.input[1:]]
+    starts, ends, axes, steps = bounds + [None] * (4 - len(bounds))
+    if starts is None or ends is None or (steps is not None and (steps != 1).any()):
+        return None
+    spatial = len(size) - 2
+    before, behind = [0] * spatial, [0] * spatial
+    axes = np.arange(len(starts)) if axes is None else axes
+    for start, end, axis in zip(starts.tolist(), ends.tolist(), axes.tolist(), strict=True):
+        length = size[axis]
+        first, last, _ = slice(start, end).indices(length)
+        if axis % len(size) < 2:
+            if (first, last) != (0, length):
+                return None
+            continue
+        before[axis % len(size) - 2] = first
+        behind[axis % len(size) - 2] = length - last
+    return before + behind

@@ -1,0 +1,76 @@
+"""A convolution with few outputs, as a strided one with more outputs and a DepthToSpace.
+
+Output pixel (s y + i, s x + j) of a K x K convolution of stride 1 reads the window of K x K inputs
+that starts i rows and j columns into the (K + s - 1) x (K + s - 1) window of stride s at (y, x).
+With W placed at (i, j) in a larger, otherwise zero kernel V[i, j]:
+
+    Conv(x, W)  =  DepthToSpace_s(Conv(x, [V[0, 0], ..., V[s-1, s-1]], stride s))
+
+with the same padding. CPU kernels compute output channels in blocks of 16: 3 outputs cost as much
+as 16, and 9x9 windows of 16 outputs at every pixel are 3.2 times the work of 10x10 windows of
+16 outputs at every fourth pixel. The convolution to RGB that ends a generator gains most, then
+that from RGB at its start, if it has at most 8 outputs.
+"""
+
+from itertools import product
+
+import numpy as np
+from onnx import NodeProto, helper
+
+from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+from decig.graph.rewrite.windows import blocks, conv_pads, is_plain
+
+# Least saving, in multiplications by whole blocks, that pays for the DepthToSpace.
+_LEAST_GAIN = 1.3
+
+
+def wide_head(graph: Editor, node: NodeProto) -> bool:
+    """Rewrite `node`, a dense Conv of stride 1, if its outputs fill less than their block."""
+    if node.op_type != "Conv" or not is_plain(node) or set(attribute(node, "strides", [1])) != {1}:
+        return False
+    weight, size = graph.constant(node.input[1]), graph.shape(node.output[0])
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
+    pads = conv_pads(graph, node)
+    if weight is None or weight.ndim != 4 or size is None or pads is None:
+        return False
+    if len(node.input) > 2 and bias is None:
+        return False
+    factor = _best_factor(weight.shape, size)
+    if factor == 1:
+        return False
+    kernels = _phases(weight, factor)
+    graph.set_constant(node, 1, kernels, "w")
+    if bias is not None:
+        graph.set_constant(node, 2, np.tile(bias, factor * factor), "b")
+    set_attributes(
+        node, kernel_shape=kernels.shape[2:], strides=[factor] * 2, pads=pads, auto_pad=None
+    )
+    output, phases = node.output[0], f"{node.name}/phases"
+    node.output[0] = phases
+    name = f"{node.name}/depth_to_space"
+    joined = helper.make_node("DepthToSpace", [phases], [output], name=name, blocksize=factor)
+    graph.insert_after(node, [joined])
+    return True
+
+
+def _best_factor(kernel: tuple[int, ...], size: tuple[int, ...]) -> int:
+    """Stride with the least work per pixel; 1 if none saves enough."""
+    outputs, _, height, width = kernel
+
+    def work(factor: int) -> float:
+        taps = (height + factor - 1) * (width + factor - 1)
+        return taps * blocks(outputs * factor**2) / factor**2
+
+    fitting = [f for f in (2, 3, 4) if size[2] % f == 0 and size[3] % f == 0]
+    best = min(fitting, key=work, default=1)
+    return best if work(1) >= _LEAST_GAIN * work(best) else 1
+
+
+def _phases(weight: np.ndarray, factor: int) -> np.ndarray:
+    """Place [M, C, h, w] kernels at each phase of a larger window: [s * s * M, C, h+s-1, w+s-1]."""
+    outputs, inputs, height, width = weight.shape
+    large = (outputs, inputs, height + factor - 1, width + factor - 1)
+    placed = np.zeros((factor, factor, *large), weight.dtype)
+    for i, j in product(range(factor), repeat=2):
+        placed[i, j, :, :, i : i + height, j : j + width] = weight
+    return placed.reshape(-1, *large[1:])
