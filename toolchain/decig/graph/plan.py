@@ -56,6 +56,16 @@ class Plan:
             raise BadInputError(f"{path}: 'keep' must map group names to lists of indices")
         return cls(str(value.get("model_sha256", "")), {k: sorted(set(v)) for k, v in keep.items()})
 
+    def after(self, earlier: "Plan | None") -> "Plan":
+        """Return this plan, made for the graph that `earlier` left, in terms of the first graph."""
+        if earlier is None:
+            return self
+        both = {
+            name: [earlier.keep[name][i] for i in kept] if name in earlier.keep else kept
+            for name, kept in self.keep.items()
+        }
+        return Plan(earlier.model_sha256, earlier.keep | both)
+
     def require_fits(self, channels: "ChannelMap", sha256: str) -> None:
         """Check that the plan was made for this graph.
 

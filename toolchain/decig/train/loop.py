@@ -100,6 +100,8 @@ class Loop:
         self.loss = OutputLoss(
             self.settings.chroma, self.settings.gradient, self.settings.structure
         )
+        # Convolutions run faster with the channels last, on CPUs and GPUs alike.
+        self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.mean = copy.deepcopy(self.student).requires_grad_(False).to(self.accelerator.device)
         optimiser = torch.optim.Adam(
             self.student.parameters(), self.settings.learning_rate, betas=_ADAM_BETAS

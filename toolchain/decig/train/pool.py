@@ -139,7 +139,7 @@ class TeacherPool:
 
     def _source(self, crops: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(self._pixels.to_tensor(crops, self._channels))
-        return tensor.to(self._device)
+        return tensor.to(self._device, memory_format=torch.channels_last)
 
     def _assemble(self, crops: list[np.ndarray], teacher: Tensor) -> Batch:
         target = None

@@ -17,7 +17,6 @@ from typing import Any
 from decig.errors import BadInputError
 from decig.files import read_json, write_json
 from decig.graph.model import Model, load_model, save_model
-from decig.graph.plan import Plan
 
 SCHEMA_VERSION = 1
 
@@ -70,10 +69,6 @@ class RunFolder:
     def load_graph(self, name: str) -> Model:
         """Read one of the run's graphs."""
         return load_model(self.file(name))
-
-    def load_plan(self) -> Plan:
-        """Read the run's plan."""
-        return Plan.load(self.file("plan.json"))
 
     def add_figures(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Add figures to report.json and return all of them."""

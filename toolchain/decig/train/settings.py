@@ -21,6 +21,7 @@ class Settings:
         pool: batches kept for replay.
         learning_rate: of Adam, after warm-up and before the cosine decay.
         warmup: share of a stage in which the learning rate rises.
+        precision: of training: auto, bf16 or fp32; see `decig.train.precision`.
         ema: decay of the running mean of the weights, which is what is kept.
         chroma: weight of the colour term of the output loss.
         gradient: weight of the edge term.
@@ -28,7 +29,9 @@ class Settings:
         features: weight of the feature loss against the kept channels of the teacher.
         target: weight of L1 to the real targets, with --targets.
         adversarial: weight of the PatchGAN term, with --targets.
-        condense: share of the budget that stage I gets.
+        condense: share of the budget that stage I gets; 0 leaves it out.
+        condense_from: stage I begins with a graph sliced to this many times the target latency;
+            0 takes the full graph.
         weighting: f(j) of stage I: uniform, linear or exponential.
         held_out: images kept from training to measure quality.
         repair_crops: images that scores and repair look at.
@@ -42,6 +45,7 @@ class Settings:
     pool: int = 256
     learning_rate: float = 2e-3
     warmup: float = 0.03
+    precision: str = "auto"
     ema: float = 0.999
     chroma: float = 1.0
     gradient: float = 1.0
@@ -49,7 +53,8 @@ class Settings:
     features: float = 0.0
     target: float = 1.0
     adversarial: float = 0.01
-    condense: float = 0.0
+    condense: float = 0.15
+    condense_from: float = 2.0
     weighting: str = "linear"
     held_out: int = 8
     repair_crops: int = 12

@@ -1,0 +1,41 @@
+"""`decig compress`: from a trained generator and a cost table to a slim student."""
+
+from typing import Any
+
+from decig.train.job import Job
+from decig.train.request import Progress, Request
+from decig.train.run import RunFolder
+from decig.train.stages import condense, distil, slice_and_repair
+
+
+def compress(request: Request, progress: Progress) -> dict[str, Any]:
+    """Run the steps whose files are missing from the run folder; returns report.json.
+
+    Raises:
+        BadInputError: the table is of another graph, images do not fit, the run folder is taken.
+        TargetMissedError: no plan reaches the target; the message names the fastest.
+        DecigError: training failed; the state is kept.
+    """
+    job = Job(request, progress)
+    if not request.resume:  # an unreachable target ends here, before any file is written
+        job.widths(job.channels, job.importance, request.target_ms)
+    run = RunFolder.open(request.output_dir, request.record(), resume=request.resume)
+    if request.settings.condense and not run.done("condensed.onnx"):
+        condense(job, run)
+    if not run.done("start.onnx"):
+        slice_and_repair(job, run)
+    if not run.done("student.onnx"):
+        distil(job, run)
+    run.finish()
+    return run.add_figures({})
+
+
+def preview(request: Request) -> dict[str, Any]:
+    """Plan without training and without writing anything (`--dry-run`)."""
+    job = Job(request, lambda *_: None)
+    widths = job.widths(job.channels, job.importance, request.target_ms)
+    return {
+        "widths": widths,
+        "channels": {group.name: group.channels for group in job.channels.prunable},
+        "predicted_latency_ms": job.predictor.predict_ms(widths),
+    }

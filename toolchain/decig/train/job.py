@@ -1,0 +1,161 @@
+"""What the steps of a compression share: the images, the teacher, prediction and planning."""
+
+from functools import cached_property
+
+import numpy as np
+import onnx
+import torch
+
+from decig.data.crops import fit
+from decig.data.images import ImageFolder
+from decig.data.pairs import by_stem
+from decig.device.planner import plan_widths
+from decig.device.predict import Predictor
+from decig.errors import BadInputError
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.model import input_info
+from decig.repair.scores import Importance, importance
+from decig.train.evaluate import HeldOut
+from decig.train.hinge import find_hinge
+from decig.train.loop import Budget, Loop
+from decig.train.module import build_module
+from decig.train.pool import Crops, TeacherPool
+from decig.train.precision import make_accelerator
+from decig.train.request import Progress, Request
+from decig.train.run import RunFolder
+
+
+class Job:
+    """One compression: reads its images once and makes what the steps ask for."""
+
+    def __init__(self, request: Request, progress: Progress) -> None:
+        """Read the images and seed what is random.
+
+        Raises:
+            BadInputError: the images do not fit or are too few, or the table is of another graph.
+        """
+        request.table.require_same_graph(request.model.sha256)
+        self.request, self.progress, self.settings = request, progress, request.settings
+        self.channels = analyse(request.model.proto)
+        self.predictor = Predictor(request.table)
+        torch.manual_seed(self.settings.seed)
+        self.accelerator = make_accelerator(self.settings.precision)
+        images = self._read_images()
+        kept = max(1, min(self.settings.held_out, len(images) // 5))
+        self.training, self.validation = images[:-kept], images[-kept:]
+        if not self.training:
+            raise BadInputError(f"{request.images}: one image is not enough; give at least two")
+
+    def _read_images(self) -> list[tuple[np.ndarray, ...]]:
+        """Inputs, each with its real target if there is one, in a seeded order."""
+        request = self.request
+        if request.targets is None:
+            found: list[tuple[np.ndarray, ...]] = [(p,) for _, p in ImageFolder(request.images)]
+        else:
+            pairs = by_stem(request.images, request.targets)
+            found = [(pair.input, pair.target) for pair in pairs]
+        order = np.random.default_rng(self.settings.seed).permutation(len(found))
+        return [found[index] for index in order]
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the model's input."""
+        shape = input_info(self.request.model.proto)[0].shape
+        height, width = shape[2:] if self._planar else shape[1:3]
+        return height, width
+
+    @property
+    def _planar(self) -> bool:
+        return self.request.pixels.layout == "nchw"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the model's input."""
+        return input_info(self.request.model.proto)[0].shape[1 if self._planar else 3]
+
+    def tensor(self, images: list[tuple[np.ndarray, ...]]) -> np.ndarray:
+        """Fit images to the model's input and bring them into its pixel format."""
+        resample = "nearest" if self.request.label_maps else "smooth"
+        fitted = np.stack([fit(group[0], *self.size, resample=resample) for group in images])
+        return self.request.pixels.to_tensor(fitted, self.input_channels)
+
+    @cached_property
+    def repair_inputs(self) -> np.ndarray:
+        """Training images that scores and repair look at."""
+        return self.tensor(self.training[: self.settings.repair_crops])
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """Images that training never sees, with the teacher's pictures."""
+        inputs = self.tensor(self.validation)
+        return HeldOut(self.request.model.proto, inputs, self.request.pixels)
+
+    @cached_property
+    def importance(self) -> Importance:
+        """How much each channel of the teacher matters."""
+        return self.score(self.request.model.proto, self.channels)
+
+    def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
+        """How much each channel of a graph matters, on real inputs."""
+        self.progress("score channels", 0.0, {})
+        return importance(proto, channels, self.repair_inputs)
+
+    def widths(
+        self, channels: ChannelMap, scores: Importance, target_ms: float | None
+    ) -> dict[str, int]:
+        """Choose the width of every group: for a latency, or at the hinge where none is asked.
+
+        Raises:
+            TargetMissedError: no plan is that fast; the message names the fastest.
+        """
+        if target_ms is not None:
+            return plan_widths(self.predictor, channels.widths, scores.loss, target_ms)
+        gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
+        hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
+        return {name: found or channels.widths[name] for name, found in hinges.items()}
+
+    def run_time(self) -> dict[str, float]:
+        """I(i): measured run time of the nodes that each group's channels run through."""
+        spent = {node["name"]: node["latency_us"] for node in self.request.table.nodes}
+        return {
+            group.name: sum(spent.get(node, 0.0) for node in group.nodes)
+            for group in self.channels.prunable
+        }
+
+    def loop(
+        self,
+        student: torch.nn.Module,
+        budget: Budget,
+        run: RunFolder,
+        state: str,
+    ) -> Loop:
+        """Set up the training of a student against the teacher."""
+        settings, (height, width) = self.settings, self.crop
+        crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)
+        teacher = build_module(self.request.model.proto, input_size=self.crop).eval()
+        pool = TeacherPool(
+            self.training,
+            self.accelerator.prepare_model(teacher, evaluation_mode=True),
+            self.request.pixels,
+            self.input_channels,
+            crops,
+            refresh=settings.refresh,
+            capacity=settings.pool,
+            seed=settings.seed,
+            device=self.accelerator.device,
+        )
+        return Loop(
+            student,
+            pool,
+            self.request.pixels,
+            settings,
+            budget,
+            self.accelerator,
+            state_file=run.file("state") / state,
+        )
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of the training crops."""
+        side = self.settings.crop or max(self.size)
+        return min(side, self.size[0]), min(side, self.size[1])

@@ -1,0 +1,158 @@
+"""The steps of a compression: condense, slice and repair, distil.
+
+Each reads what the one before left in the run folder and leaves its own result there.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.plan import Plan
+from decig.repair.repair import repair
+from decig.repair.scores import Importance
+from decig.train.condense import Condenser
+from decig.train.extras import FeatureLoss, TargetLoss, features_by_kept_index
+from decig.train.job import Job
+from decig.train.loop import Loop
+from decig.train.module import build_module, parameter_names, write_back
+from decig.train.run import RunFolder
+
+_STEER_EVERY = 10
+"""Steps between two looks at the latency that stage I has reached."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A graph to slice, and how its channels lie in the teacher (None: it is the teacher)."""
+
+    proto: onnx.ModelProto
+    channels: ChannelMap
+    scores: Importance
+    plan: Plan | None
+
+
+def condense(job: Job, run: RunFolder) -> None:
+    """Stage I: train with the device-weighted penalty until few channels carry the picture.
+
+    A step of the full graph is dear, so it begins with a graph that was sliced and repaired to
+    `Settings.condense_from` times the target latency (0: the full graph, as in the paper).
+    """
+    full = job.predictor.predict_ms(job.channels.widths)
+    target = job.request.target_ms or full / 4
+    begin = min(full, target * job.settings.condense_from) if job.settings.condense_from else full
+    if not run.done("condense-start.onnx"):
+        _slice(job, run, _teacher(job), begin, ("condense-plan.json", "condense-start.onnx"))
+    start = run.load_graph("condense-start.onnx").proto
+    student = build_module(start, input_size=job.crop)
+    loop = job.loop(student, job.request.budget.part(job.settings.condense), run, "stage1.pt")
+    condenser = Condenser(
+        student, parameter_names(student), analyse(start), job.run_time(), job.settings.weighting
+    )
+    loop.after_step = condenser.step
+
+    def report(loop: Loop, share: float, loss: float) -> None:
+        if loop.step % _STEER_EVERY:
+            return
+        predicted = job.predictor.predict_ms(condenser.live())
+        # Geometric: every step of the schedule takes the same share of what is left.
+        condenser.steer(predicted, begin * (target / begin) ** share)
+        job.progress("condense", share, {"loss": loss, "predicted_ms": predicted})
+
+    loop.report = report
+    loop.resume()
+    run.save_graph("condensed.onnx", write_back(loop.run(), start))
+
+
+def slice_and_repair(job: Job, run: RunFolder) -> None:
+    """Cut what stage I left, or the teacher itself, to the target and repair it."""
+    source = _teacher(job)
+    if run.done("condensed.onnx"):
+        proto = run.load_graph("condensed.onnx").proto
+        channels = analyse(proto)
+        before = Plan.load(run.file("condense-plan.json"))
+        source = _Source(proto, channels, job.score(proto, channels), before)
+    _slice(job, run, source, job.request.target_ms, ("plan.json", "start.onnx"))
+
+
+def distil(job: Job, run: RunFolder) -> None:
+    """Stage II: train the sliced graph to paint what the teacher paints; saves the student."""
+    start = run.load_graph("start.onnx").proto
+    values = _feature_values(job, start) if job.settings.features else []
+    picture = start.graph.output[0].name
+    student = build_module(start, outputs=[picture, *values], input_size=job.crop)
+    share = 1 - (job.settings.condense if run.done("condensed.onnx") else 0)
+    loop = job.loop(student, job.request.budget.part(share), run, "stage2.pt")
+    _add_losses(job, run, loop, values)
+    predicted = job.predictor.predict_ms(analyse(start).widths)
+    figures: dict[str, float] = {"predicted_ms": predicted}
+
+    def report(loop: Loop, share: float, loss: float) -> None:
+        if job.held_out.due(share):
+            figures["ssim"] = job.held_out.ssim_of_graph(write_back(loop.mean, start))
+        job.progress("distil", share, {"loss": loss, **figures})
+
+    loop.report = report
+    loop.resume()
+    result = write_back(loop.run(), start)
+    run.add_figures(_figures(job, run, start, result, loop))
+    run.save_graph("student.onnx", result)
+
+
+def _teacher(job: Job) -> _Source:
+    return _Source(job.request.model.proto, job.channels, job.importance, None)
+
+
+def _slice(
+    job: Job, run: RunFolder, source: _Source, target_ms: float | None, names: tuple[str, str]
+) -> None:
+    """Plan, slice and repair a graph; the plan that is saved counts the teacher's channels."""
+    widths = job.widths(source.channels, source.scores, target_ms)
+    job.progress("repair", 0.0, {"predicted_ms": job.predictor.predict_ms(widths)})
+    keep = {
+        group.name: sorted(int(i) for i in source.scores.order[group.name][: widths[group.name]])
+        for group in source.channels.prunable
+    }
+    plan = Plan(job.request.model.sha256, keep)
+    repaired = repair(source.proto, source.channels, plan, job.repair_inputs)
+    plan.after(source.plan).save(run.file(names[0]))
+    run.save_graph(names[1], repaired)
+
+
+def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
+    """Outputs of the convolutions whose channels are prunable: what can be told by kept index."""
+    ops = ("Conv", "ConvTranspose")
+    values = [node.output[0] for node in start.graph.node if node.op_type in ops]
+    found = (job.channels.ids_of(value) for value in values)
+    return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
+
+
+def _add_losses(job: Job, run: RunFolder, loop: Loop, values: list[str]) -> None:
+    device = job.accelerator.device
+    if values:
+        teacher = build_module(job.request.model.proto, outputs=values, input_size=job.crop)
+        kept: list[np.ndarray | None] = features_by_kept_index(
+            job.channels, Plan.load(run.file("plan.json")), values
+        )
+        frozen = job.accelerator.prepare_model(teacher.eval(), evaluation_mode=True)
+        loop.extra.append(FeatureLoss(frozen, kept, job.settings.features, device))
+    if job.request.targets is not None:
+        channels = job.input_channels + 3
+        loop.extra.append(TargetLoss(channels, job.request.pixels, job.settings, device))
+
+
+def _figures(
+    job: Job, run: RunFolder, start: onnx.ModelProto, result: onnx.ModelProto, loop: Loop
+) -> dict[str, Any]:
+    widths = {name: len(kept) for name, kept in Plan.load(run.file("plan.json")).keep.items()}
+    return {
+        "ssim": job.held_out.ssim_of_graph(result),
+        "ssim_before_distilling": job.held_out.ssim_of_graph(start),
+        "held_out_images": len(job.validation),
+        "predicted_latency_ms": job.predictor.predict_ms(widths),
+        "widths": widths,
+        "steps": loop.step,
+        "training_seconds": round(loop.elapsed_s, 1),
+    }
