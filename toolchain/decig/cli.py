@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
     from decig.report.tables import print_profile
 
     with ProgressBar() as bar:
-        table = profile_model(source.model, device, progress=bar.update)
+        table = profile_model(source.model, device, progress=partial(bar.count, "profile"))
     table.save(output)
     print_profile(table)
 
@@ -67,9 +68,7 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
     from decig.report.inspection import inspect_model
     from decig.report.tables import print_inspection
 
-    table = _table(profile, source)
-    shares = table and {node["name"]: node["share"] for node in table.nodes}
-    found = inspect_model(source.model, shares, plan and Plan.load(plan))
+    found = inspect_model(source.model, _table(profile), None if plan is None else Plan.load(plan))
     _show(found, as_json, print_inspection)
 
 
@@ -93,7 +92,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
         raise click.UsageError("Give --keep, --plan or --target-latency.")
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
-    cutter = Cutter(source, _table(asked["profile"], source), asked["repair"])
+    cutter = Cutter(source, _table(asked["profile"]), asked["repair"])
     if asked["plan"]:
         plan = cutter.load(asked["plan"])
     elif asked["keep"]:
@@ -138,21 +137,23 @@ def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
 @debug_option
 def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> None:
     """Make MODEL small enough for the device, then train it to paint as before."""
+    from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
 
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
     with needs_torch("compress"):
-        from decig.train.compress import Request, preview
         from decig.train.compress import compress as run
+        from decig.train.compress import preview
         from decig.train.loop import Budget
+        from decig.train.request import Request
         from decig.train.settings import Settings
 
-    table = _table(asked["profile"], source)
+    table = CostTable.load(asked["profile"])
     target = asked["target_latency"]
     if asked["target_speedup"]:
-        target = table.latency.median_ms / asked["target_speedup"]
+        target = table.latency_us.median_ms / asked["target_speedup"]
     request = Request(
         model=source.model,
         pixels=source.require_pixels(),
@@ -230,22 +231,20 @@ def check(
     from decig.report.tables import print_verdict
     from decig.source import resolve
 
-    sources = [resolve(model, flags, dict(input_shapes)) for model in (candidate, reference)]
-    verdict = compare(*sources, data, device, Tolerances(**asked), grid)
+    ours, theirs = (resolve(text, flags, dict(input_shapes)) for text in (candidate, reference))
+    verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid)
     _show(verdict, as_json, print_verdict)
     if verdict.failures:
         raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")
 
 
-def _table(path: Path | None, source: "Source") -> "CostTable | None":
-    """Read the cost table of a model; BadInputError if it is of another one."""
+def _table(path: Path | None) -> "CostTable | None":
+    """Read a cost table, if one was given."""
     if path is None:
         return None
     from decig.device.table import CostTable
 
-    table = CostTable.load(path)
-    table.require_same_graph(source.model.sha256)
-    return table
+    return CostTable.load(path)
 
 
 def _show(result: Any, as_json: bool, show: Callable[[Any], None]) -> None:

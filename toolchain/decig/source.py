@@ -5,7 +5,7 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), or t
 """
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,14 @@ class Source:
         known: fields of the pixel format that flags, recipe, run or the file's own stamp give.
         label_maps: its inputs are label maps, whose colours may not be blended.
         run: the folder, where MODEL is a run of `decig compress`.
+        origin_sha256: digest of the file that the model was made from: the run's teacher, else
+            the model's own.
     """
 
     model: Model
     known: dict[str, Any]
-    label_maps: bool = False
+    label_maps: bool
+    origin_sha256: str
     run: Path | None = None
 
     @property
@@ -85,15 +88,16 @@ class Source:
     def entries(self) -> dict[str, Any]:
         """Return what a file made from this one is stamped with."""
         return {
-            "source_sha256": self.model.sha256,
+            "source_sha256": self.origin_sha256,
             "pixels": pixels_entry(self.pixels),
             "label_maps": self.label_maps or None,
         }
 
     def borrow(self, other: "Source") -> "Source":
         """Fill what is unknown of the pixel format with what `other` knows."""
-        known = other.known | self.known
-        return Source(self.model, known, self.label_maps or other.label_maps, self.run)
+        return replace(
+            self, known=other.known | self.known, label_maps=self.label_maps or other.label_maps
+        )
 
     def _missing(self) -> list[str]:
         filled = self._filled()
@@ -150,7 +154,7 @@ def resolve(
         known = _as_known(stamped.get("pixels"))
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
-    return Source(model, known | said, bool(stamped.get("label_maps")))
+    return Source(model, known | said, bool(stamped.get("label_maps")), model.sha256)
 
 
 def _from_run(
@@ -162,8 +166,13 @@ def _from_run(
         raise BadInputError(
             f"{folder}: this run has not finished; go on with decig compress --resume"
         )
-    known = _as_known(run.get("pixels")) | said
-    return Source(load_model(student, input_shapes), known, bool(run.get("label_maps")), folder)
+    return Source(
+        load_model(student, input_shapes),
+        _as_known(run.get("pixels")) | said,
+        bool(run.get("label_maps")),
+        run.get("model", {}).get("sha256", ""),
+        folder,
+    )
 
 
 def _from_recipe(
@@ -176,7 +185,7 @@ def _from_recipe(
         )
     model = load_model(recipe.onnx, input_shapes or _shape_of_recipe(recipe))
     label_maps = recipe.train is not None and bool(recipe.train.data.palette)
-    return Source(model, _as_known(vars(recipe.pixels)) | said, label_maps)
+    return Source(model, _as_known(vars(recipe.pixels)) | said, label_maps, model.sha256)
 
 
 def _shape_of_recipe(recipe: Recipe) -> dict[str, list[int]]:

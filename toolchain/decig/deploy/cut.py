@@ -23,6 +23,7 @@ from decig.graph.slicing import slice_graph
 from decig.source import Source
 
 if TYPE_CHECKING:
+    from decig.device.predict import Predictor
     from decig.device.table import CostTable
     from decig.repair.scores import Importance
 
@@ -115,7 +116,7 @@ class Cutter:
         from decig.device.planner import plan_widths
 
         loss = self._importance.loss if self.pictures else _tail_sums(self._magnitudes)
-        return self._best(plan_widths(self._predictor, self.channels.widths, loss, target_ms))
+        return self._best(plan_widths(self._predictor, loss, target_ms))
 
     def cut(self, plan: Plan, *, verify: bool) -> Cut:
         """Slice, compare with the oracle if asked, and repair if there are images."""
@@ -161,9 +162,11 @@ class Cutter:
         return importance(self.model.proto, self.channels, self._tensor)
 
     @cached_property
-    def _predictor(self) -> Any:
+    def _predictor(self) -> "Predictor":
         from decig.device.predict import Predictor
 
+        if self.table is None:
+            raise BadInputError("a latency is only known with --profile TABLE.json")
         return Predictor(self.table)
 
     @cached_property

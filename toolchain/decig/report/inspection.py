@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 
@@ -16,6 +16,9 @@ from decig.graph.channels import ChannelMap, Group, analyse
 from decig.graph.cost import FLOATS, count
 from decig.graph.model import Model
 from decig.graph.plan import Plan
+
+if TYPE_CHECKING:
+    from decig.device.table import CostTable
 
 REST = "(in no group)"
 
@@ -69,17 +72,17 @@ class Inspection:
 
 
 def inspect_model(
-    model: Model, node_shares: Mapping[str, float] | None = None, plan: Plan | None = None
+    model: Model, table: "CostTable | None" = None, plan: Plan | None = None
 ) -> Inspection:
     """Find a model's groups and what they cost.
 
     Args:
         model: the graph.
-        node_shares: each node's share of the latency, from a cost table.
-        plan: a plan for this model.
+        table: its cost table, for shares of the latency.
+        plan: a plan for it.
 
     Raises:
-        BadInputError: the plan is for another model.
+        BadInputError: the table or the plan is of another model.
     """
     channels = analyse(model.proto)
     cost = count(model.proto)
@@ -87,7 +90,10 @@ def inspect_model(
     if plan is not None:
         plan.require_fits(channels, model.sha256)
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
-    shares = None if node_shares is None else _charge(channels, node_shares)
+    shares = None
+    if table is not None:
+        table.require_same_graph(model.sha256)
+        shares = _charge(channels, {node.name: node.share for node in table.nodes})
     return Inspection(
         cost.params,
         cost.macs,

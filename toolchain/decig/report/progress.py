@@ -44,6 +44,10 @@ class ProgressBar:
     ) -> None:
         self._progress.stop()
 
+    def count(self, step: str, done: int, total: int) -> None:
+        """Show how many parts of a step are done."""
+        self.update(step, done / total)
+
     def update(self, step: str, share: float, figures: dict[str, float] | None = None) -> None:
         """Show how far a step is, from 0 to 1, and its latest figures."""
         shown = ", ".join(f"{name} {value:.4g}" for name, value in (figures or {}).items())

@@ -11,6 +11,7 @@ from decig.report.inspection import REST, Inspection
 if TYPE_CHECKING:
     from decig.deploy.check import Verdict
     from decig.deploy.cut import Cut
+    from decig.deploy.export import Exported
     from decig.device.table import CostTable
 
 _COSTLIEST = 15
@@ -20,18 +21,16 @@ _WIDE = 140  # columns where there is no terminal whose width would count
 def print_profile(table: "CostTable") -> None:
     """Show the latency and the costliest nodes of a cost table."""
     console = _console()
-    nodes = sorted(table.nodes, key=lambda node: -node["latency_us"])
+    nodes = sorted(table.nodes, key=lambda node: -node.latency_us)
     shown = Table("node", "op", "ms", "share", box=None)
     for column in shown.columns[2:]:
         column.justify = "right"
     for node in nodes[:_COSTLIEST]:
-        shown.add_row(
-            node["name"], node["op"], f"{node['latency_us'] / 1e3:.3f}", _percent(node["share"])
-        )
+        shown.add_row(node.name, node.op, f"{node.latency_us / 1e3:.3f}", _percent(node.share))
     console.print(shown)
     if len(nodes) > _COSTLIEST:
         console.print(f"and {len(nodes) - _COSTLIEST} nodes that cost less")
-    found = table.latency
+    found = table.latency_us
     console.print(
         f"\nlatency {found.median_ms:.3f} ms (median of {found.runs} runs, "
         f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms)"
@@ -94,6 +93,27 @@ def print_verdict(verdict: "Verdict") -> None:
         f"\nSSIM {alike.ssim:.4f}, PSNR {alike.psnr_db:.2f} dB, edge difference "
         f"{alike.edges:.4f} on {alike.images} images{skipped}"
     )
+
+
+def print_export(exported: "Exported") -> None:
+    """Show what an export did and found."""
+    console = _console()
+    choice = exported.choice
+    made = [f"{rule} ({times})" for rule, times in exported.canonical.items()]
+    for what, rules in (
+        ("rewritten", made),
+        ("rewritten for the device", choice.kept),
+        ("rewrites that did not pay", choice.dropped),
+    ):
+        if rules:
+            console.print(f"{what}: {', '.join(rules)}")
+    console.print(f"difference to the original graph: {exported.difference:.1e} of the range")
+    if exported.torch_difference is not None:
+        console.print(f"difference to the trained module: {exported.torch_difference:.1e}")
+    before = f", {choice.plain.median_ms:.3f} ms before" if choice.kept else ""
+    console.print(f"latency: {choice.rewritten.median_ms:.3f} ms{before}")
+    if exported.predicted_ms is not None:
+        console.print(f"predicted latency: {exported.predicted_ms:.3f} ms")
 
 
 def print_figures(figures: Mapping[str, Any]) -> None:
