@@ -1,0 +1,190 @@
+"""An ONNX graph as a trainable `torch.fx.GraphModule`, and the way back.
+
+One call for one ONNX node, no interpreter in between: `print(module.code)` shows the network.
+Everything that the graph fixes is resolved when the module is built, so a step costs what it
+costs a hand-written module. The declared batch does not bind the module, nor does the declared
+picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
+"""
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper
+from torch import Tensor, fx
+
+from decig.errors import BadInputError
+from decig.graph.model import initializers, opset, replace_initializers
+from decig.train.ops import BATCH, EXTENT, Input, OpNode, Tracer, Value, translate
+
+_NAMES = "initializers"
+"""Key of the module's `meta`, which copies carry along: attribute to initializer name."""
+
+
+def build_module(
+    proto: onnx.ModelProto,
+    outputs: list[str] | None = None,
+    input_size: tuple[int, ...] | None = None,
+) -> fx.GraphModule:
+    """Turn a graph in normal form (`decig.graph.model.load_model`) into a module.
+
+    Args:
+        proto: the graph. Float initializers that a convolution, a matrix product, a
+            normalisation or PRelu uses, and those with one number a channel in elementwise
+            operators, become `nn.Parameter`s; running statistics and other constants buffers;
+            single numbers, shapes and axes are part of the code.
+        outputs: names of the values to return, inner ones too; by default the graph's outputs.
+        input_size: height and width (the size of all spatial axes) at which the module will be
+            run, where that is not the declared one: checked here.
+
+    Returns:
+        A module that takes the graph's inputs in order and always returns a tuple, in the order
+        of `outputs`. In `train()` mode BatchNormalization uses the statistics of the batch and
+        updates the running ones; dropout does nothing in either mode.
+
+    Raises:
+        BadInputError: an operator cannot be trained, `outputs` names no value, or the graph has
+            a size baked in that forbids `input_size`. The module itself raises it when a graph
+            that is tied to its declared size is run at another.
+    """
+    graph = proto.graph
+    wanted = outputs or [value.name for value in graph.output]
+    sources = _inputs(graph)
+    _check(graph, wanted, sources, input_size)
+    tracer = Tracer(input_size)
+    values: dict[str, Value] = dict(initializers(proto))
+    for source in sources:
+        values[source.name] = tracer.placeholder(source)
+    version = opset(proto)
+    for node in _needed(graph, wanted):
+        view = OpNode(node, version, tracer, values)
+        values.update(zip(node.output, translate(view), strict=False))
+    returned = [_as_node(tracer, name, values[name]) for name in wanted]
+    return _finish(tracer, sources, returned)
+
+
+def parameter_names(module: fx.GraphModule) -> dict[str, str]:
+    """Initializer name of every parameter of a module made by `build_module`, by its own name."""
+    return {name: module.meta[_NAMES][name] for name, _ in module.named_parameters()}
+
+
+def write_back(module: fx.GraphModule, proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Put a module's parameters and running statistics back into the graph it was built from.
+
+    Returns:
+        A new graph, equal to `proto` but for the content of these initializers, whose element
+        types are kept.
+
+    Raises:
+        BadInputError: an initializer is missing from `proto`, or has another shape there.
+    """
+    result = copy.deepcopy(proto)
+    old, new = initializers(proto), {}
+    for attribute, tensor in (*module.named_parameters(), *module.named_buffers()):
+        name = module.meta[_NAMES][attribute]
+        if name not in old or old[name].shape != tuple(tensor.shape):
+            raise BadInputError(f"initializer {name}: the module was built from another graph")
+        new[name] = tensor.detach().cpu().numpy().astype(old[name].dtype)
+    replace_initializers(result, new)
+    return result
+
+
+def require_size(x: Tensor, sizes: Sequence[tuple[int, int, str]]) -> Tensor:
+    """Pass a tensor through if it has the sizes that nodes of the graph bake in.
+
+    Args:
+        x: an input of the module.
+        sizes: axis, size and the node that is to blame.
+
+    Raises:
+        BadInputError: it has another size; names the node.
+    """
+    for axis, size, culprit in sizes:
+        if x.shape[axis] != size:
+            raise BadInputError(
+                f"node {culprit} has the declared input size baked in: "
+                f"axis {axis} must be {size}, not {x.shape[axis]}"
+            )
+    return x
+
+
+def _inputs(graph: onnx.GraphProto) -> list[Input]:
+    constant = {tensor.name for tensor in graph.initializer}
+    return [_input(value) for value in graph.input if value.name not in constant]
+
+
+def _input(value: onnx.ValueInfoProto) -> Input:
+    tensor_type = value.type.tensor_type
+    shape = tuple(dim.dim_value for dim in tensor_type.shape.dim)
+    if not all(shape):
+        raise BadInputError(f"input {value.name} has dynamic axes: give its size")
+    sample = helper.tensor_dtype_to_np_dtype(tensor_type.elem_type).type(0)
+    dtype = torch.from_numpy(np.reshape(sample, 1)).dtype
+    spatial: tuple[int, ...] = ()
+    if len(shape) > 2:
+        # N,C,... as ONNX has it, unless the last axis is so short that it must be the channels.
+        last = shape[-1] < min(shape[1:-1])
+        spatial = tuple(range(1, len(shape) - 1) if last else range(2, len(shape)))
+    return Input(value.name, shape, dtype, spatial)
+
+
+def _check(
+    graph: onnx.GraphProto,
+    wanted: list[str],
+    sources: list[Input],
+    input_size: tuple[int, ...] | None,
+) -> None:
+    known = {name for node in graph.node for name in node.output}
+    known |= {source.name for source in sources}
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise BadInputError(f"value {missing[0]}: the graph computes no such value")
+    ranks = {len(source.spatial) for source in sources if source.spatial}
+    if input_size and ranks != {len(input_size)}:
+        raise BadInputError(f"input size {input_size}: the inputs have {ranks} spatial axes")
+
+
+def _needed(graph: onnx.GraphProto, wanted: list[str]) -> list[onnx.NodeProto]:
+    """Nodes that the wanted values depend on, in the graph's order."""
+    live, needed = set(wanted), []
+    for node in reversed(graph.node):
+        if live.intersection(node.output):
+            live.update(node.input)
+            needed.append(node)
+    return needed[::-1]
+
+
+def _as_node(tracer: Tracer, name: str, value: Value) -> fx.Node:
+    return value if isinstance(value, fx.Node) else tracer.constant(name, value, trainable=False)
+
+
+def _finish(tracer: Tracer, sources: list[Input], returned: list[fx.Node]) -> fx.GraphModule:
+    graph = tracer.graph
+    graph.output(tuple(returned))
+    placeholders = graph.find_nodes(op="placeholder")
+    for node, source in zip(placeholders, sources, strict=True):
+        _guard(graph, node, source, tracer.tied)
+    graph.eliminate_dead_code()
+    module = fx.GraphModule(tracer.root, graph, "OnnxModule")
+    module.meta[_NAMES] = tracer.initializers
+    return module
+
+
+def _guard(graph: fx.Graph, node: fx.Node, source: Input, tied: dict[str, str]) -> None:
+    """Refuse what the graph is tied against, before a step computes nonsense."""
+    free = {BATCH: (0,) if source.has_batch else (), EXTENT: source.spatial}
+    sizes = tuple(
+        (axis, source.shape[axis], culprit)
+        for probe, culprit in tied.items()
+        for axis in free[probe]
+    )
+    if not sizes:
+        return
+    users = list(node.users)
+    first = next(other for other in graph.nodes if other.op != "placeholder")
+    with graph.inserting_before(first):
+        guarded = graph.call_function(require_size, (node, sizes))
+    for user in users:
+        user.replace_input_with(node, guarded)

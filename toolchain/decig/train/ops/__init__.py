@@ -1,0 +1,22 @@
+"""ONNX operators as torch calls, by theme; `translate` does one node."""
+
+from decig.train.ops import convolution, elementwise, layout, normalisation, reduction, resize
+from decig.train.ops.node import OpNode, Value
+from decig.train.ops.registry import translate
+from decig.train.ops.tracer import BATCH, EXTENT, Input, Tracer
+
+__all__ = [
+    "BATCH",
+    "EXTENT",
+    "Input",
+    "OpNode",
+    "Tracer",
+    "Value",
+    "convolution",
+    "elementwise",
+    "layout",
+    "normalisation",
+    "reduction",
+    "resize",
+    "translate",
+]

@@ -1,0 +1,166 @@
+"""What an operator sees of the ONNX node it translates."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import fx
+
+from decig.errors import BadInputError
+from decig.graph.flow import attributes
+from decig.train.ops.sizes import Dim
+from decig.train.ops.tracer import Tracer
+
+Value = fx.Node | np.ndarray
+"""What a name stands for: a value of the fx graph, or a constant not yet used in it."""
+
+
+class OpNode:
+    """One ONNX node: its settings, its inputs as fx values, and the way to emit calls."""
+
+    def __init__(
+        self, proto: onnx.NodeProto, opset: int, tracer: Tracer, values: dict[str, Value]
+    ) -> None:
+        """View `proto`; `values` holds every value known so far and receives used constants."""
+        self.name = proto.name or proto.output[0]
+        self.op_type, self.domain, self.opset = proto.op_type, proto.domain, opset
+        self.outputs = len(proto.output)
+        self.tracer = tracer
+        self._label = proto.output[0]
+        self._inputs = list(proto.input)
+        self._values = values
+        self._attributes = attributes(proto)
+
+    def error(self, what: str) -> BadInputError:
+        """Return an error that names this node."""
+        return BadInputError(f"node {self.name} ({self.op_type}): {what}")
+
+    # Settings
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        """Return an attribute, strings decoded, or its default."""
+        value = self._attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def setting(self, name: str, slot: int) -> list[Any] | None:
+        """Return what older opsets give as an attribute and newer ones as a constant input.
+
+        Returns:
+            The numbers as a flat list; None when neither is there.
+        """
+        if self.has(slot):
+            numbers: list[Any] = self.constant(slot).ravel().tolist()
+            return numbers
+        value = self.attr(name)
+        return value if value is None or isinstance(value, list) else [value]
+
+    # Inputs
+
+    def has(self, slot: int) -> bool:
+        """Whether an optional input is there."""
+        return slot < len(self._inputs) and self._inputs[slot] != ""
+
+    def is_constant(self, slot: int) -> bool:
+        """Whether an input is a constant that no call uses yet."""
+        return self.has(slot) and isinstance(self._find(slot), np.ndarray)
+
+    def constant(self, slot: int) -> np.ndarray:
+        """Return an input that must be known when the module is built."""
+        value = self._find(slot)
+        if not isinstance(value, np.ndarray):
+            raise self.error(f"its input {self._inputs[slot]} must be a constant")
+        return value
+
+    def tensor(self, slot: int) -> fx.Node:
+        """Return an input as a value of the graph; a constant becomes a buffer."""
+        return self._value(slot, trainable=False)
+
+    def tensors(self) -> list[fx.Node]:
+        """Return all inputs, of an operator that takes any number."""
+        return [self.tensor(slot) for slot in range(len(self._inputs))]
+
+    def weight(self, slot: int) -> fx.Node | None:
+        """Return an input as a value of the graph; a constant becomes a parameter.
+
+        None stands for an optional input that is not there.
+        """
+        return self._value(slot, trainable=True) if self.has(slot) else None
+
+    def operand(self, slot: int) -> fx.Node | float | int:
+        """Return an input of an elementwise operator.
+
+        A constant of one element becomes a Python number, one that holds a number a channel a
+        parameter, any other (a map, a mask) a buffer.
+        """
+        if not self.is_constant(slot):
+            return self.tensor(slot)
+        array = self.constant(slot)
+        if array.size == 1 and array.ndim <= self._widest():
+            number: float | int = array.item()
+            return number
+        per_channel = sum(size > 1 for size in array.shape) == 1
+        return self._value(slot, trainable=per_channel)
+
+    def _widest(self) -> int:
+        live = [v for name in self._inputs if isinstance(v := self._values.get(name), fx.Node)]
+        return max((self.rank(value) for value in live), default=-1)
+
+    def _value(self, slot: int, trainable: bool) -> fx.Node:
+        value = self._find(slot)
+        if isinstance(value, np.ndarray):
+            name = self._inputs[slot]
+            trainable = trainable and np.issubdtype(value.dtype, np.floating)
+            value = self._values[name] = self.tracer.constant(name, value, trainable)
+        return value
+
+    def _find(self, slot: int) -> Value:
+        name = self._inputs[slot]
+        if name not in self._values:
+            raise self.error(f"its input {name} comes from an output that is not supported")
+        return self._values[name]
+
+    # What is known of values
+
+    def shape(self, value: fx.Node) -> tuple[int, ...]:
+        """Shape of a value at the declared input shape."""
+        return self.tracer.shape(value)
+
+    def rank(self, value: fx.Node) -> int:
+        """Number of axes of a value."""
+        return len(self.tracer.shape(value))
+
+    def dims(self, value: fx.Node) -> tuple[Dim, ...]:
+        """What the sizes of a value are made of."""
+        return self.tracer.dims(value)
+
+    def dtype(self, value: fx.Node) -> torch.dtype:
+        """Element type of a value."""
+        return self.tracer.dtype(value)
+
+    def tie(self) -> None:
+        """Note that this node bakes the declared input size in."""
+        self.tracer.tie(self.name)
+
+    # Calls
+
+    def emit(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        dims: Sequence[Dim] | None = None,
+        **settings: Any,
+    ) -> fx.Node:
+        """Emit the call that gives this node's output, and name it after that output."""
+        return self.tracer.call(self.name, function, args, settings, self._label, dims)
+
+    def step(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        dims: Sequence[Dim] | None = None,
+        **settings: Any,
+    ) -> fx.Node:
+        """Emit a call on the way to this node's output; it is named after its function."""
+        return self.tracer.call(self.name, function, args, settings, None, dims)

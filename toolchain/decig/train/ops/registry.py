@@ -1,0 +1,42 @@
+"""The table of operators, filled by the modules beside it.
+
+An operator is one small function. It takes an `OpNode`, emits the torch calls that compute the
+ONNX node, and returns the fx node of its output, or a tuple of them for several outputs.
+"""
+
+from collections.abc import Callable
+
+from torch import fx
+
+from decig.train.ops.node import OpNode
+
+Operator = Callable[[OpNode], "fx.Node | tuple[fx.Node, ...]"]
+
+_OPERATORS: dict[str, Operator] = {}
+
+
+def op(*op_types: str) -> Callable[[Operator], Operator]:
+    """Register a function for operators of the default domain."""
+
+    def register(function: Operator) -> Operator:
+        for op_type in op_types:
+            _OPERATORS[op_type] = function
+        return function
+
+    return register
+
+
+def translate(node: OpNode) -> tuple[fx.Node, ...]:
+    """Emit the torch calls of one ONNX node; returns its outputs in order.
+
+    Raises:
+        BadInputError: the operator, or a setting of it, has no torch counterpart here.
+    """
+    operator = _OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if operator is None:
+        raise node.error(
+            f"the operator {node.domain}{node.domain and '.'}{node.op_type} cannot "
+            "be trained; freeze or replace it"
+        )
+    outputs = operator(node)
+    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,0 +1,113 @@
+"""Sizes that follow the input.
+
+Exporters bake sizes into constants: a Reshape to [1, 64, 128, 128] says nothing about which of
+its numbers must change when the module is given a batch of four crops of another size. So every
+axis is described by the ordered factors of its size: integers, and `Size`s that follow the input.
+A reshape regroups the factors without reordering them, for tensors are stored row by row; the
+order therefore tells which factor each constant stands for, even where 64 channels meet 64
+columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from torch import fx
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of `value` along `axis`, divided by `divisor`; `declared` at the declared shape."""
+
+    value: fx.Node
+    axis: int
+    declared: int
+    divisor: int = 1
+
+
+Factor = int | Size
+Dim = tuple[Factor, ...]
+"""Factors whose product, in order, is the size of one axis."""
+
+
+def declared(dim: Dim) -> int:
+    """Size of the axis at the declared input shape."""
+    return prod(factor if isinstance(factor, int) else factor.declared for factor in dim)
+
+
+def follows_input(dim: Dim) -> bool:
+    """Whether the size changes with the input's."""
+    return any(isinstance(factor, Size) for factor in dim)
+
+
+def regroup(dims: Sequence[Dim], target: Sequence[int]) -> list[Dim] | None:
+    """Tell what each constant of a reshape's target stands for.
+
+    Args:
+        dims: factors of the axes before.
+        target: sizes of the axes after, at the declared input shape; all positive.
+
+    Returns:
+        Factors of the axes after; None when an entry mixes parts that cannot be told apart.
+    """
+    factors = _joined([factor for dim in dims for factor in dim])
+    # A batch declared as 1 leaves no mark in the products. It leads, before and after.
+    lead = 0
+    while lead < len(factors) and declared((factors[lead],)) == 1:
+        lead += 1
+    leading, factors = factors[:lead], factors[lead:]
+    groups: list[Dim] = []
+    for size in reversed(target):
+        group = _take(factors, size)
+        if group is None:
+            return None
+        groups.insert(0, group)
+    if groups:
+        groups[0] = (*leading, *groups[0])
+    return groups
+
+
+def _joined(factors: list[Factor]) -> list[Factor]:
+    """Multiply neighbouring integers: only at a size that follows the input is there a border."""
+    joined: list[Factor] = []
+    for factor in factors:
+        if isinstance(factor, int) and joined and isinstance(joined[-1], int):
+            joined[-1] *= factor
+        else:
+            joined.append(factor)
+    return [factor for factor in joined if factor != 1]
+
+
+def _take(factors: list[Factor], size: int) -> Dim | None:
+    """Remove from the end the factors whose product is `size`, splitting the last one if need be.
+
+    A size that follows the input is split into a constant and the rest: the smaller part is taken
+    for the constant (a pixel shuffle's 2 of 128, a window's 8 of 64).
+    """
+    taken: list[Factor] = []
+    if size == 1 and factors and declared((factors[-1],)) == 1:
+        taken.append(factors.pop())
+    while size > 1:
+        if not factors:
+            return None
+        last = factors.pop()
+        whole = declared((last,))
+        if size % whole:
+            if whole % size:
+                return None
+            rest, last = _split(last, size)
+            factors.append(rest)
+            whole = size
+        taken.insert(0, last)
+        size //= whole
+    return tuple(taken)
+
+
+def _split(factor: Factor, size: int) -> tuple[Factor, Factor]:
+    """Split a factor into what remains on the left and the part of `size` on the right."""
+    if isinstance(factor, int):
+        return factor // size, size
+    rest = factor.declared // size
+    if size <= rest:
+        return replace(factor, declared=rest, divisor=factor.divisor * size), size
+    return rest, replace(factor, declared=size, divisor=factor.divisor * rest)

@@ -1,0 +1,251 @@
+"""Growing an fx graph while watching what every value's shape would be at other input sizes."""
+
+import keyword
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from decig.errors import BadInputError
+from decig.train.ops.sizes import Dim, Factor, Size, regroup
+
+DECLARED, BATCH, EXTENT, GIVEN = "declared", "batch", "extent", "given"
+"""Probes: the declared input shape; twice the batch; larger pictures; the size asked for."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A graph input: its declared shape, its element type, and its axes that carry pixels."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    spatial: tuple[int, ...]
+
+    @property
+    def has_batch(self) -> bool:
+        """Whether axis 0 is a batch: not so for scalars and vectors."""
+        return len(self.shape) > 1
+
+    def probed(self, probe: str, given: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape under a probe; `given` are the sizes of the spatial axes for that probe."""
+        shape = list(self.shape)
+        if probe == BATCH and self.has_batch:
+            shape[0] *= 2
+        for place, axis in enumerate(self.spatial):
+            if probe == EXTENT:
+                # Multiples, so that strides go on dividing; distinct, to tell the axes apart.
+                shape[axis] *= 2 + place
+            elif probe == GIVEN:
+                shape[axis] = given[place]
+        return tuple(shape)
+
+
+class Tracer:
+    """Emits calls into an fx graph and runs each at once on meta tensors, one set per probe.
+
+    The probes tell constants from sizes that follow the input, find the node where a graph is
+    tied to its declared size, and check every call before the module is ever used.
+    """
+
+    def __init__(self, input_size: tuple[int, ...] | None = None) -> None:
+        """Prepare an empty graph; pictures of `input_size`, if given, must work too."""
+        self.graph = fx.Graph()
+        self.root = nn.Module()
+        self.initializers: dict[str, str] = {}
+        self.tied: dict[str, str] = {}
+        self._given = input_size
+        self._probes = [DECLARED, BATCH, EXTENT, *([GIVEN] if input_size else [])]
+        self._seen: dict[fx.Node, dict[str, Any]] = {}
+        self._dims: dict[fx.Node, tuple[Dim, ...]] = {}
+        self._sizes: dict[tuple[fx.Node, int], fx.Node] = {}
+
+    def placeholder(self, source: Input) -> fx.Node:
+        """Add a graph input."""
+        node = self.graph.placeholder(_identifier(source.name))
+        given = self._given or ()
+        shapes = {probe: source.probed(probe, given) for probe in self._probes}
+        self._record(
+            node,
+            {p: torch.empty(s, dtype=source.dtype, device="meta") for p, s in shapes.items()},
+        )
+        return node
+
+    def constant(self, name: str, array: np.ndarray, trainable: bool) -> fx.Node:
+        """Add a tensor of the graph as a parameter or a buffer, under its sanitised name."""
+        tensor = torch.from_numpy(np.array(array))
+        attribute = self._attribute(name)
+        if trainable:
+            self.root.register_parameter(attribute, nn.Parameter(tensor))
+        else:
+            self.root.register_buffer(attribute, tensor)
+        self.initializers[attribute] = name
+        node = self.graph.get_attr(attribute)
+        self._record(node, dict.fromkeys(self._probes, tensor.to("meta")))
+        return node
+
+    def training(self) -> fx.Node:
+        """Return the module's own `training` flag, as a value of the graph."""
+        node = self.graph.get_attr("training")
+        self._seen[node] = dict.fromkeys(self._probes, False)
+        return node
+
+    def call(
+        self,
+        where: str,
+        target: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        dims: Sequence[Dim] | None = None,
+    ) -> fx.Node:
+        """Add a call and run it under every probe.
+
+        Args:
+            where: the ONNX node, for messages.
+            target: the function to call.
+            args: its arguments; fx nodes stand for values.
+            kwargs: its keyword arguments.
+            name: name of the fx node; by default that of the function.
+            dims: what the result's sizes are made of, where the caller knows better than the
+                probes can tell.
+
+        Raises:
+            BadInputError: the call fails at the declared input shape, or at the one asked for.
+        """
+        node = self.graph.create_node("call_function", target, args, kwargs, name)
+        seen: dict[str, Any] = {}
+        for probe in list(self._probes):
+            try:
+                seen[probe] = self._run(node, probe)
+            except (RuntimeError, ValueError, IndexError, TypeError, BadInputError) as error:
+                first = str(error).splitlines()[0]
+                self._drop(probe, where, f"node {where}: {first}")
+        self._record(node, seen, dims)
+        return node
+
+    def shape(self, node: fx.Node) -> tuple[int, ...]:
+        """Shape of a value at the declared input shape."""
+        return tuple(self._seen[node][DECLARED].shape)
+
+    def dtype(self, node: fx.Node) -> torch.dtype:
+        """Element type of a value."""
+        dtype: torch.dtype = self._seen[node][DECLARED].dtype
+        return dtype
+
+    def dims(self, node: fx.Node) -> tuple[Dim, ...]:
+        """What the sizes of a value are made of; what the graph is tied to counts as constant."""
+        return tuple(
+            tuple(self._settled(factor) for factor in dim) for dim in self._dims.get(node, ())
+        )
+
+    def regroup(self, where: str, node: fx.Node, target: Sequence[int]) -> list[Dim]:
+        """Tell what a reshape's constants stand for, tying the graph to its size where nothing can.
+
+        `target` holds positive sizes at the declared input shape, with the elements of `node`.
+        """
+        while (groups := regroup(self.dims(node), target)) is None:
+            self.tie(where)
+        return groups
+
+    def tie(self, where: str) -> None:
+        """Note that a node bakes the declared size in: of the picture first, then of the batch."""
+        probe = next(p for p in (GIVEN, EXTENT, BATCH) if p in self._probes)
+        self._drop(probe, where, f"node {where} has the declared input size baked in")
+
+    def size(self, dim: Dim) -> int | fx.Node:
+        """Return the size as an argument for a call: an integer, or a value computed per run."""
+        result: int | fx.Node = 1
+        for factor in dim:
+            value = factor if isinstance(factor, int) else self._size_value(factor)
+            result = value if result == 1 else self._arithmetic(operator.mul, result, value)
+        return result
+
+    def scaled(self, dim: Dim, times: int, over: int) -> int | fx.Node:
+        """Return `size * times // over` as an argument for a call."""
+        value = self.size(dim)
+        for function, by in ((operator.mul, times), (operator.floordiv, over)):
+            if by != 1:
+                value = self._arithmetic(function, value, by)
+        return value
+
+    def _size_value(self, size: Size) -> fx.Node:
+        key = (size.value, size.axis)
+        if key not in self._sizes:
+            # Asked for where the value is made, so that nothing is kept alive for its shape.
+            with self.graph.inserting_after(size.value):
+                node = self.graph.call_method("size", key)
+            self._seen[node] = {
+                p: seen.shape[size.axis] for p, seen in self._seen[size.value].items()
+            }
+            self._sizes[key] = node
+        node = self._sizes[key]
+        if size.divisor == 1:
+            return node
+        return self.call("", operator.floordiv, (node, size.divisor), {})
+
+    def _arithmetic(self, function: Callable[[int, int], int], a: Any, b: Any) -> Any:
+        """Compute now what is known now, and leave the rest to the graph."""
+        if isinstance(a, int) and isinstance(b, int):
+            return function(a, b)
+        return self.call("", function, (a, b), {})
+
+    def _run(self, node: fx.Node, probe: str) -> Any:
+        args = fx.map_arg(node.args, lambda used: self._seen[used][probe])
+        kwargs = fx.map_arg(node.kwargs, lambda used: self._seen[used][probe])
+        assert callable(node.target)
+        with torch.no_grad():
+            return node.target(*args, **kwargs)
+
+    def _drop(self, probe: str, where: str, reason: str) -> None:
+        if probe in (DECLARED, GIVEN):
+            size = "" if probe == DECLARED else f" at {'x'.join(map(str, self._given or ()))}"
+            raise BadInputError(f"the graph cannot be trained{size}: {reason}")
+        self._probes.remove(probe)
+        self.tied[probe] = where
+
+    def _record(
+        self, node: fx.Node, seen: dict[str, Any], dims: Sequence[Dim] | None = None
+    ) -> None:
+        self._seen[node] = seen
+        if isinstance(seen[DECLARED], Tensor):
+            rank = seen[DECLARED].dim()
+            self._dims[node] = tuple(dims or (self._dim(node, axis) for axis in range(rank)))
+
+    def _dim(self, node: fx.Node, axis: int) -> Dim:
+        """Describe one axis: a constant, a size of an input of the call, or a size of its own."""
+        sizes = self._sizes_of(self._seen[node], axis)
+        if len(set(sizes)) == 1:
+            return (sizes[0],)
+        for used in node.all_input_nodes:
+            for other, dim in enumerate(self._dims.get(used, ())):
+                if self._sizes_of(self._seen[used], other) == sizes:
+                    return dim
+        return (Size(node, axis, sizes[0]),)
+
+    def _sizes_of(self, seen: dict[str, Any], axis: int) -> list[int]:
+        return [seen[probe].shape[axis] for probe in self._probes]
+
+    def _settled(self, factor: Factor) -> Factor:
+        if isinstance(factor, int):
+            return factor
+        sizes = self._sizes_of(self._seen[factor.value], factor.axis)
+        return factor if len(set(sizes)) > 1 else factor.declared
+
+    def _attribute(self, name: str) -> str:
+        attribute = _identifier(name)
+        while hasattr(self.root, attribute) or hasattr(fx.GraphModule, attribute):
+            attribute += "_"
+        return attribute
+
+
+def _identifier(name: str) -> str:
+    identifier = re.sub(r"\W", "_", name).lstrip("_")
+    if not identifier[:1].isalpha() or keyword.iskeyword(identifier):
+        identifier = f"p_{identifier}"
+    return identifier
