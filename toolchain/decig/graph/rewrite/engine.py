@@ -28,6 +28,7 @@ from decig.graph.rewrite.join_instancenorm import join_instancenorm
 from decig.graph.rewrite.phase_transpose import phase_transpose
 from decig.graph.rewrite.slice_into_transpose import slice_into_transpose
 from decig.graph.rewrite.wide_head import wide_head
+from decig.graph.rewrite.winograd import winograd
 
 Rule = Callable[[Editor, NodeProto], bool]
 
@@ -36,6 +37,7 @@ RULES: dict[str, Rule] = {
     "join_instancenorm": join_instancenorm,
     "slice_into_transpose": slice_into_transpose,
     "wide_head": wide_head,
+    "winograd": winograd,
     "phase_transpose": phase_transpose,
     "depth_to_space": depth_to_space,
 }
