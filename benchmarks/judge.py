@@ -1,0 +1,190 @@
+"""Latency and pictures of the results of a benchmark, next to the teacher's; table and sheets."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from decig.data.crops import fit
+from decig.data.images import ImageFolder
+from decig.data.pixels import PixelFormat
+from decig.data.sheet import write_sheet
+from decig.device.session import DeviceOptions, open_session
+from decig.device.timing import Latency, measure_interleaved
+from decig.graph.cost import count
+from decig.graph.model import input_info, load_model
+from decig.quality import metrics
+from decig.quality.perceptual import FeatureDistance
+
+TEACHER = "teacher"
+_SHEET_ROWS = 4
+_SHEET_PIXELS = 192  # cut out, not resized: a pixel grid must stay visible
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model to judge.
+
+    Attributes:
+        target: label of the latency that was asked for, "" for the teacher.
+        method: who made it.
+        file: the ONNX file.
+        notes: further figures for its row, such as training steps.
+    """
+
+    target: str
+    method: str
+    file: Path
+    notes: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Target and method."""
+        return f"{self.target} {self.method}".strip()
+
+
+@dataclass(frozen=True)
+class Row:
+    """The figures of an entry; `similarity` holds those that compare it with the teacher."""
+
+    target: str
+    method: str
+    latency: Latency
+    speedup: float
+    macs: int
+    params: int
+    colour: float
+    pixel_grid: float
+    similarity: dict[str, float]
+    notes: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row as plain JSON values."""
+        return asdict(self) | {"latency": self.latency.to_dict()}
+
+
+class Judge:
+    """Holds the held-out photos and what the teacher makes of them."""
+
+    def __init__(self, teacher: Path, photos: Path, pixels: PixelFormat) -> None:
+        """Read the photos, fitted to the teacher's input (nchw)."""
+        self._teacher, self._pixels = Entry("", TEACHER, teacher, {}), pixels
+        _, self._channels, height, width = input_info(load_model(teacher).proto)[0].shape
+        self.photos = np.stack([fit(picture, height, width) for _, picture in ImageFolder(photos)])
+        self._distance = FeatureDistance()
+
+    def rows(self, entries: Sequence[Entry], max_seconds: float) -> list[Row]:
+        """Judge the teacher and every entry; all of them take turns in the timing."""
+        entries = [self._teacher, *entries]
+        latencies = self._latencies(entries, max_seconds)
+        teacher_us = latencies[TEACHER].median
+        rows = []
+        for entry in entries:
+            print(f"judging {entry.name}", flush=True)
+            pictures = self.paint(entry.file, self.photos)
+            cost = count(load_model(entry.file).proto)
+            latency = latencies[entry.name]
+            rows.append(
+                Row(
+                    target=entry.target,
+                    method=entry.method,
+                    latency=latency,
+                    speedup=teacher_us / latency.median,
+                    macs=cost.macs,
+                    params=cost.params,
+                    colour=metrics.colour(pictures),
+                    pixel_grid=metrics.pixel_grid(pictures),
+                    similarity={} if entry is self._teacher else self._similarity(pictures),
+                    notes=entry.notes,
+                )
+            )
+        return rows
+
+    def paint(self, file: Path, photos: np.ndarray) -> np.ndarray:
+        """Let a model paint photos: float32 N,H,W,3 between 0 and 1."""
+        session = open_session(file, DeviceOptions())
+        name = session.get_inputs()[0].name
+        outputs = [session.run(None, {name: self._input(photo)})[0] for photo in photos]
+        return self._pixels.to_unit(np.concatenate(outputs))
+
+    def write_sheet(self, entries: Sequence[Entry], file: Path) -> None:
+        """Show input, teacher and entries on photos from the greyest to the most colourful."""
+        order = np.argsort([metrics.colour(picture[None]) for picture in self._expected])
+        places = np.linspace(len(order) // 10, len(order) - 1, _SHEET_ROWS).round().astype(int)
+        chosen = order[places]
+        photos = self.photos[chosen]
+        columns = {"input": photos / 255, TEACHER: self._expected[chosen]}
+        columns |= {entry.name: self.paint(entry.file, photos) for entry in entries}
+        write_sheet({title: list(_middle(seen)) for title, seen in columns.items()}, file)
+
+    @cached_property
+    def _expected(self) -> np.ndarray:
+        return self.paint(self._teacher.file, self.photos)
+
+    def _input(self, photo: np.ndarray) -> np.ndarray:
+        return self._pixels.to_tensor(photo[None], self._channels)
+
+    def _latencies(self, entries: Sequence[Entry], max_seconds: float) -> dict[str, Latency]:
+        load = os.getloadavg()[0]
+        if load > 0.5:
+            print(f"warning: load average {load:.1f}: the machine is not quiet, timings suffer")
+        calls = {}
+        for entry in entries:
+            session = open_session(entry.file, DeviceOptions())
+            feeds = {session.get_inputs()[0].name: self._input(self.photos[0])}
+            calls[entry.name] = lambda session=session, feeds=feeds: session.run(None, feeds)
+        return measure_interleaved(
+            calls, min_runs=30, max_runs=300, max_seconds=max_seconds, firm=0.002
+        )
+
+    def _similarity(self, pictures: np.ndarray) -> dict[str, float]:
+        return {
+            "ssim": metrics.ssim(pictures, self._expected),
+            "psnr_db": metrics.psnr(pictures, self._expected),
+            "edge_difference": metrics.edge_difference(pictures, self._expected),
+            "feature_distance": self._distance(pictures, self._expected),
+        }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Lay rows out as a Markdown table."""
+    head = (
+        "| target | method | ms (MAD) | times faster | SSIM | PSNR dB | colour | edge difference "
+        "| feature distance | pixel grid | GMACs | params | minutes | steps |"
+    )
+    lines = [head, "|" + " --- |" * (head.count("|") - 1)]
+    for row in rows:
+        latency, alike, notes = row.latency, row.similarity, row.notes
+        figures = [
+            row.target or "-",
+            row.method,
+            f"{latency.median_ms:.2f} ({latency.mad / 1000:.2f})",
+            f"{row.speedup:.2f}",
+            _figure(alike.get("ssim"), ".3f"),
+            _figure(alike.get("psnr_db"), ".2f"),
+            f"{row.colour:.3f}",
+            _figure(alike.get("edge_difference"), ".4f"),
+            _figure(alike.get("feature_distance"), ".3f"),
+            f"{row.pixel_grid:.4f}",
+            f"{row.macs / 1e9:.3f}",
+            f"{row.params:,}",
+            _figure(notes.get("minutes"), ".1f"),
+            _figure(notes.get("steps"), "d"),
+        ]
+        lines.append("| " + " | ".join(figures) + " |")
+    return "\n".join(lines)
+
+
+def _figure(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _middle(pictures: np.ndarray) -> np.ndarray:
+    """Cut the middle out of pictures N,H,W,3 between 0 and 1; uint8."""
+    top, left = (max(0, (side - _SHEET_PIXELS) // 2) for side in pictures.shape[1:3])
+    window = pictures[:, top : top + _SHEET_PIXELS, left : left + _SHEET_PIXELS]
+    return (window * 255).round().astype(np.uint8)

@@ -1,0 +1,105 @@
+"""Find the widest peer that is as fast as decig's result, by measuring peers on the machine."""
+
+import copy
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.timing import measure_interleaved
+from decig.errors import DecigError
+from peers.style_net import TRUNK, StyleNet
+from peers.training import write_onnx
+
+NARROWEST = 4
+GENEROSITY = 1.03
+"""A peer may take this much longer than decig's result."""
+_SCREEN_SLACK = 1.08  # a screened width this much over the limit may still fit
+_SCREEN_REFERENCE = 32  # trunk channels of the net that every screened width takes turns with
+_CANDIDATES = 6
+
+
+@dataclass(frozen=True)
+class Match:
+    """A peer's width for one result of decig's.
+
+    Attributes:
+        trunk: channels of the peer's trunk.
+        ratio: the peer's latency over decig's, measured in turns.
+    """
+
+    trunk: int
+    ratio: float
+
+
+class PeerLatency:
+    """Latency of the peers' net at every width; weights play no part in it."""
+
+    def __init__(self, shape: list[int]) -> None:
+        """Export the full net once; narrower ones differ in their initializers only.
+
+        Args:
+            shape: of the input, 1,3,H,W.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "net.onnx"
+            write_onnx(StyleNet(), shape, file)
+            self._full = onnx.load(file)
+        self._screened: dict[int, float] = {}
+
+    def graph(self, trunk: int) -> onnx.ModelProto:
+        """ONNX graph of the net at `trunk` channels, with random weights."""
+        weights = {k: v.numpy() for k, v in StyleNet(trunk).state_dict().items()}
+        proto = copy.deepcopy(self._full)
+        del proto.graph.value_info[:]
+        for entry in proto.graph.initializer:
+            if entry.name in weights:
+                entry.CopyFrom(numpy_helper.from_array(weights[entry.name], entry.name))
+        return proto
+
+    def screen(self, runs: int = 5) -> None:
+        """Measure every width in a few runs, relative to one that takes turns with it."""
+        reference = session_call(self.graph(_SCREEN_REFERENCE))
+        for trunk in range(NARROWEST, TRUNK + 1):
+            calls = {"peer": session_call(self.graph(trunk)), "reference": reference}
+            found = measure_interleaved(calls, min_runs=runs, max_runs=runs, warm_up=1)
+            self._screened[trunk] = found["peer"].median / found["reference"].median
+
+    def match(self, result: Path, max_seconds: float = 60.0) -> Match:
+        """Find the widest net that takes at most `GENEROSITY` times as long as `result`.
+
+        Raises:
+            DecigError: not even the narrowest net is that fast.
+        """
+        own = 1 / self._ratios(result, [_SCREEN_REFERENCE], max_seconds / 4)[_SCREEN_REFERENCE]
+        limit = own * GENEROSITY * _SCREEN_SLACK
+        fitting = [trunk for trunk, ratio in self._screened.items() if ratio <= limit]
+        while fitting:
+            chosen, fitting = fitting[-_CANDIDATES:], fitting[:-_CANDIDATES]
+            ratios = self._ratios(result, chosen, max_seconds)
+            for trunk in sorted(ratios, reverse=True):
+                if ratios[trunk] <= GENEROSITY:
+                    return Match(trunk, ratios[trunk])
+        raise DecigError(f"{result}: even {NARROWEST} trunk channels are slower than this")
+
+    def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+        calls = {trunk: session_call(self.graph(trunk)) for trunk in trunks}
+        found = measure_interleaved(
+            {"own": session_call(result), **{str(t): call for t, call in calls.items()}},
+            min_runs=20,
+            max_seconds=max_seconds,
+            firm=0.003,
+        )
+        return {trunk: found[str(trunk)].median / found["own"].median for trunk in trunks}
+
+
+def session_call(model: onnx.ModelProto | Path) -> Callable[[], object]:
+    """One run of a model on the CPU with one thread."""
+    session = open_session(model, DeviceOptions())
+    feeds: Mapping[str, np.ndarray] = random_feeds(session)
+    return lambda: session.run(None, dict(feeds))

@@ -1,0 +1,35 @@
+"""The students that need no decig: a slim net with random weights, a net pruned by magnitude."""
+
+import copy
+
+import torch
+import torch_pruning
+
+from peers.style_net import TRUNK, StyleNet
+
+UNIFORM, PRUNED = "uniform", "torch-pruning"
+PEERS = (UNIFORM, PRUNED)
+
+
+def uniform(trunk: int) -> StyleNet:
+    """Make the net at `trunk` channels with PyTorch's own initial weights."""
+    return StyleNet(trunk)
+
+
+def pruned(teacher: StyleNet, trunk: int) -> StyleNet:
+    """Prune the teacher with Torch-Pruning to the very widths of `uniform(trunk)`.
+
+    Groups by dependency graph, scored by the group norm, the same ratio everywhere: G. Fang et
+    al., "DepGraph: Towards Any Structural Pruning" (CVPR 2023), as its authors' package does it.
+    """
+    student = copy.deepcopy(teacher)
+    pruner = torch_pruning.pruner.BasePruner(
+        student,
+        torch.zeros(1, 3, 64, 64),
+        importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+        global_pruning=False,
+        pruning_ratio=1 - trunk / TRUNK,
+        ignored_layers=[student.out],
+    )
+    pruner.step()
+    return student

@@ -1,0 +1,163 @@
+"""What decig's stages add to a training step.
+
+python benchmarks/stage_cost.py                                   (5 minutes, needs '.[train]')
+
+Stage I next to plain distillation of the full-width student, stage II next to plain distillation
+of the sliced one. Plain is written out below: no proximal step, no running mean, no schedule.
+All take the same crops, the teacher paints new ones at every step, and the steps take turns.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import onnx
+import torch
+from jobs import BENCHMARKS
+from peers.training import distillation
+
+from decig.data.pixels import PixelFormat
+from decig.device.timing import Latency, measure_interleaved
+from decig.files import write_bytes
+from decig.graph.channels import analyse
+from decig.graph.model import load_model
+from decig.graph.plan import plan_from_widths, uniform_widths
+from decig.graph.scoring import magnitude_scores
+from decig.graph.slicing import slice_graph
+from decig.options import FILE, FOLDER, value_range
+from decig.train.condense import Condenser
+from decig.train.loop import Budget, Loop
+from decig.train.losses import picture_of
+from decig.train.module import build_module, parameter_names
+from decig.train.settings import Settings
+
+_SHARED = BENCHMARKS.parents[1] / "shared"
+_STEER_EVERY = 10
+LIMITS = {"stage I": 1.10, "stage II": 1.02}
+
+Step = Callable[[], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """Makes the loops whose steps are compared."""
+
+    model: Path
+    data: Path
+    pixels: PixelFormat
+    settings: Settings
+
+    def loop(self, proto: onnx.ModelProto) -> Loop:
+        """Set decig's loop up to train the graph `proto`."""
+        student = build_module(proto, input_size=(self.settings.crop,) * 2)
+        budget = Budget(steps=0)
+        return distillation(student, self.model, self.data, self.pixels, self.settings, budget)
+
+    def stage_one(self, proto: onnx.ModelProto) -> Loop:
+        """Add the proximal step, and now and then the count of live channels, as stage I does."""
+        loop = self.loop(proto)
+        channels = analyse(proto)
+        costs = {group.name: 1.0 for group in channels.prunable}
+        condenser = Condenser(loop.student, parameter_names(loop.student), channels, costs)
+
+        def report(loop: Loop, share: float, loss: float) -> None:
+            if loop.step % _STEER_EVERY == 0:
+                condenser.live()
+
+        loop.after_step, loop.report = condenser.step, report
+        return loop
+
+
+def stage_step(loop: Loop) -> Step:
+    """One step of decig's loop, whatever the stage has put into it."""
+
+    def step() -> None:
+        # The share of the budget only sets the learning rate.
+        loop.budget = Budget(steps=loop.step + 1)
+        loop.run()
+
+    return step
+
+
+def plain_step(loop: Loop) -> Step:
+    """One step of plain distillation with the student, crops, loss and precision of `loop`."""
+    optimiser = torch.optim.Adam(loop.student.parameters(), loop.settings.learning_rate)
+    student = loop.trained.train()
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        batch = loop.pool.batch(done)
+        picture = picture_of(student(batch.source)[0], loop.pixels)
+        loss = loop.loss(picture, batch.teacher)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        done += 1
+
+    return step
+
+
+def compare(plain: Step, stage: Step, rounds: int) -> tuple[Latency, Latency]:
+    """Time both steps in turns."""
+    found = measure_interleaved(
+        {"plain": plain, "stage": stage}, min_runs=rounds, max_runs=rounds, warm_up=3
+    )
+    return found["plain"], found["stage"]
+
+
+def _line(name: str, plain: Latency, stage: Latency) -> str:
+    ratio, limit = stage.median / plain.median, LIMITS[name]
+    figures = (f"{t.median_ms:.1f} ({t.mad / 1000:.1f})" for t in (plain, stage))
+    word = "yes" if ratio <= limit else "NO"
+    return f"| {name} | {' | '.join(figures)} | {ratio:.3f} | {limit:.2f} | {word} |"
+
+
+@click.command()
+@click.option("--model", type=FILE, default=_SHARED / "suite" / "udnie.onnx")
+@click.option("--data", type=FOLDER, default=_SHARED / "data" / "photos" / "train")
+@click.option("--input-range", type=value_range, default="0,255")
+@click.option("--output-range", type=value_range, default="0,255")
+@click.option("--keep", type=float, default=0.5, help="Share of the channels in stage II.")
+@click.option("--rounds", type=int, default=60)
+@click.option("--results", type=FOLDER, default=BENCHMARKS / "results")
+def main(
+    model: Path,
+    data: Path,
+    input_range: tuple[float, float],
+    output_range: tuple[float, float],
+    keep: float,
+    rounds: int,
+    results: Path,
+) -> None:
+    """Print and write the table."""
+    torch.set_num_threads(1)
+    pixels = PixelFormat(input_range, output_range)
+    bench = Bench(model, data, pixels, Settings(refresh=1, pool=1))
+    full = load_model(model)
+    channels = analyse(full.proto)
+    scores = magnitude_scores(full.proto, channels)
+    widths = uniform_widths(channels, keep)
+    plan = plan_from_widths(channels, widths, scores, full.sha256)
+    slim = slice_graph(full.proto, channels, plan)
+    pairs = {
+        "stage I": (bench.loop(full.proto), bench.stage_one(full.proto)),
+        "stage II": (bench.loop(slim), bench.loop(slim)),
+    }
+    lines = [
+        f"# Cost of a training step: {model.stem}, one thread, {rounds} rounds",
+        "",
+        "| stage | plain step, ms (MAD) | stage's step, ms (MAD) | ratio | limit | kept |",
+        "|" + " --- |" * 6,
+    ]
+    for name, (plain, stage) in pairs.items():
+        lines.append(_line(name, *compare(plain_step(plain), stage_step(stage), rounds)))
+    results.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([*lines, ""])
+    write_bytes(results / "stage_cost.md", text.encode())
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

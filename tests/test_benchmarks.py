@@ -1,0 +1,140 @@
+"""The pieces of the benchmarks, on nets and budgets of a few seconds."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torch_pruning")
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from jobs import Job, run_all  # noqa: E402
+from judge import Entry, Row, table  # noqa: E402
+from main_job import Target, verdicts  # noqa: E402
+from peers.matching import PeerLatency  # noqa: E402
+from peers.students import pruned, uniform  # noqa: E402
+from peers.style_net import StyleNet, load_teacher, widths  # noqa: E402
+from peers.training import distillation, write_onnx  # noqa: E402
+
+from decig.data.pixels import PixelFormat  # noqa: E402
+from decig.device.session import DeviceOptions, open_session  # noqa: E402
+from decig.device.timing import Latency  # noqa: E402
+from decig.errors import DecigError  # noqa: E402
+from decig.quality.parity import max_abs_diff  # noqa: E402
+from decig.train.loop import Budget  # noqa: E402
+from decig.train.settings import Settings  # noqa: E402
+
+PIXELS = PixelFormat((0, 255), (0, 255))
+
+
+def run(model: object, image: np.ndarray) -> np.ndarray:
+    session = open_session(model, DeviceOptions())
+    return session.run(None, {session.get_inputs()[0].name: image})[0]
+
+
+@pytest.fixture(scope="module")
+def teacher(shared_suite: Path) -> StyleNet:
+    return load_teacher(shared_suite / "udnie.onnx")
+
+
+def test_the_teacher_is_checked(shared_suite: Path) -> None:
+    with pytest.raises(DecigError, match="not the style net"):
+        load_teacher(shared_suite / "espcn_x3.onnx")
+
+
+@pytest.mark.parametrize("trunk", [4, 21, 64, 127])
+def test_pruning_gives_the_uniform_widths(teacher: StyleNet, trunk: int) -> None:
+    shapes = [
+        {n: p.shape for n, p in net.named_parameters()}
+        for net in (pruned(teacher, trunk), uniform(trunk))
+    ]
+    assert shapes[0] == shapes[1]
+    assert pruned(teacher, trunk)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_pruning_keeps_weights_of_the_teacher(teacher: StyleNet) -> None:
+    kept = pruned(teacher, 64).c1.conv.weight
+    own = teacher.c1.conv.weight
+    assert widths(64)[0] == len(kept) == 16
+    assert all((own == channel).all(dim=(1, 2, 3)).any() for channel in kept)
+
+
+def test_screened_graphs_are_the_nets_that_are_trained(tmp_path: Path) -> None:
+    shape = [1, 3, 32, 32]
+    image = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    peers = PeerLatency(shape)
+    torch.manual_seed(0)
+    narrow = peers.graph(9)
+    torch.manual_seed(0)
+    write_onnx(StyleNet(9), shape, tmp_path / "net.onnx")
+    assert max_abs_diff(run(tmp_path / "net.onnx", image), run(narrow, image)) < 1e-5
+
+
+def test_peers_train_in_decigs_loop(shared_suite: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "noise.png")
+    settings = Settings(crop=64, batch=1, precision="fp32")
+    student = uniform(8)
+    before = [p.detach().clone() for p in student.parameters()]
+    loop = distillation(
+        student, shared_suite / "udnie.onnx", tmp_path, PIXELS, settings, Budget(steps=2)
+    )
+    trained = loop.run()
+    assert loop.step == 2
+    assert any((p != q).any() for p, q in zip(before, trained.parameters(), strict=True))
+
+
+def test_a_finished_job_is_not_repeated(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    script = f"open({str(count)!r}, 'a').write('x')"
+
+    def job(asked: int) -> Job:
+        return Job("count", tmp_path / "job", [sys.executable, "-c", script], {"asked": asked})
+
+    run_all([job(1)], 1)
+    run_all([job(1)], 1)
+    assert count.read_text() == "x"
+    run_all([job(2)], 1)
+    assert count.read_text() == "xx"
+    assert job(2).figures()["wall_s"] >= 0
+
+
+def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
+    job = Job("broken", tmp_path / "job", [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(DecigError, match=r"broken ended with exit code 3.*log\.txt"):
+        run_all([job], 1)
+    assert not job.done
+
+
+def row(method: str, ssim: float, target: str = "4x") -> Row:
+    figures = {"ssim": ssim, "psnr_db": 20 + ssim, "edge_difference": 0.1, "feature_distance": 0.2}
+    latency = Latency(5000.0, 10.0, 5100.0, 30)
+    return Row(target, method, latency, 4.0, 10**9, 1000, 0.07, 0.001, figures, {"steps": 7})
+
+
+def test_verdicts_name_the_best_peer() -> None:
+    lines = verdicts([row("decig", 0.8), row("uniform", 0.7), row("torch-pruning", 0.9)])
+    assert (
+        lines[0] == "- 4x, SSIM: decig is NOT better than the best peer (torch-pruning), by -0.100."
+    )
+    assert (
+        "better than the best peer (uniform), by +0.100"
+        in verdicts([row("decig", 0.8), row("uniform", 0.7)])[0]
+    )
+
+
+def test_the_table_has_a_cell_for_every_column() -> None:
+    lines = table([row("decig", 0.8)]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| 5.00 (0.01) | 4.00 | 0.800 | 20.80 |" in lines[2]
+
+
+def test_names_of_targets_and_entries() -> None:
+    assert Target(4.0, "x").options() == ["--target-speedup", "4"]
+    assert Target(16.5, "ms").options() == ["--target-latency", "16.5ms"]
+    assert Entry("", "teacher", Path("a.onnx"), {}).name == "teacher"
