@@ -19,6 +19,7 @@ from decig.options import (
     json_option,
     latency,
     one_of,
+    output_file,
     output_option,
     pixel_options,
     source_options,
@@ -207,7 +208,7 @@ def export(
 @click.option("--min-speedup", type=POSITIVE, help="Over the reference.")
 @click.option("--min-ssim", type=click.FloatRange(-1, 1), help="To the reference.")
 @click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
-@click.option("--grid", type=FILE, help="Picture grid to write: input, reference, candidate; PNG.")
+@click.option("--grid", type=output_file, metavar="FILE", help="PNG of the pictures, to look at.")
 @input_shape_option
 @pixel_options
 @device_options

@@ -75,6 +75,14 @@ def one_of(asked: dict[str, Any], *names: str) -> str | None:
     return given[0] if given else None
 
 
+def output_file(text: str) -> Path:
+    """Read the path of a file to write: a missing folder should not cost the user minutes first."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise click.BadParameter(f"{text!r}: its folder is not there, or it is a folder itself")
+    return path
+
+
 def source_options(*, pixels: bool) -> Callable[[Command], Command]:
     """MODEL and what it leaves open; the command gets `source`, a `decig.source.Source`.
 
@@ -168,7 +176,8 @@ def device_options(command: Command) -> Command:
 
 def output_option(what: str) -> Callable[[Command], Command]:
     """-o; `what` describes the file."""
-    return click.option("-o", "--output", type=FILE, required=True, help=what)
+    kind = {"type": output_file, "metavar": "FILE", "required": True}
+    return click.option("-o", "--output", help=what, **kind)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

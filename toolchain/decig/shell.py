@@ -86,7 +86,6 @@ def _start_logging() -> None:
     logger = logging.getLogger("decig")
     logger.handlers = [_StderrHandler()]
     logger.setLevel(logging.INFO)
-    logger.propagate = False
 
 
 def _report(error: BaseException) -> int:

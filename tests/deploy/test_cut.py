@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from samples import write_generator, write_photos
+
+from decig.deploy.cut import Cutter
+from decig.errors import BadInputError
+from decig.graph.model import initializers
+from decig.graph.plan import Plan
+from decig.source import PixelFlags, resolve
+
+FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
+
+
+@pytest.fixture
+def source(tmp_path):
+    return resolve(str(write_generator(tmp_path / "m.onnx")), FLAGS)
+
+
+def test_a_share_keeps_the_best_channels(source):
+    cutter = Cutter(source)
+    plan = cutter.keep(0.5)
+    assert {name: len(kept) for name, kept in plan.keep.items()} == {"conv1": 4, "conv2": 4}
+    cut = cutter.cut(plan, verify=True)
+    assert cut.max_abs_diff <= 1e-4
+    assert cut.removed == {"conv1": 4, "conv2": 4}
+    assert "predicted_latency_ms" not in cut.to_dict()
+
+
+def test_a_latency_needs_a_table(source):
+    with pytest.raises(BadInputError, match="--profile"):
+        Cutter(source).reach(1.0)
+
+
+def test_a_plan_is_checked(source, tmp_path):
+    Plan(source.model.sha256, {"conv1": [99]}).save(tmp_path / "plan.json")
+    with pytest.raises(BadInputError, match=r"plan\.json: .*group 'conv1'"):
+        Cutter(source).load(tmp_path / "plan.json")
+
+
+def test_repair_brings_the_picture_back(source, tmp_path):
+    cutter = Cutter(source, images=write_photos(tmp_path / "photos"))
+    plan = cutter.keep(0.75)
+    cut = cutter.cut(plan, verify=True)
+    assert cut.max_abs_diff <= 1e-4
+    sliced = Cutter(source).cut(plan, verify=False).proto
+    ours, theirs = initializers(cut.proto), initializers(sliced)
+    assert any(not np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert {name: array.shape for name, array in ours.items()} == {
+        name: array.shape for name, array in theirs.items()
+    }

@@ -1,0 +1,84 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+from samples import generator, write_photos
+
+from decig.deploy import export as module
+from decig.deploy.export import export
+from decig.deploy.stamp import read_stamp
+from decig.device.session import DeviceOptions
+from decig.errors import DecigError
+from decig.graph.model import initializers, load_model, replace_initializers
+from decig.source import resolve
+
+PIXELS = {
+    "input_range": [0, 1],
+    "output_range": [0, 1],
+    "layout": "nchw",
+    "channel_order": "rgb",
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder as compress leaves it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    onnx.save(generator(width=6), folder / "student.onnx")
+    plan = {"schema_version": 1, "model_sha256": "0", "keep": {"conv1": [0, 2, 3]}}
+    record = {
+        "model": {"path": "teacher.onnx", "sha256": "0"},
+        "pixels": PIXELS,
+        "images": str(write_photos(tmp_path / "photos")),
+    }
+    for name, content in (
+        ("run.json", record),
+        ("plan.json", plan),
+        ("report.json", {"predicted_latency_ms": 1.5}),
+    ):
+        (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def test_a_run_is_compared_with_its_trained_module(run, tmp_path):
+    pytest.importorskip("torch")
+    exported = export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
+    assert exported.torch_difference is not None
+    assert exported.torch_difference <= 1e-4
+    assert exported.predicted_ms == 1.5
+    stamped = read_stamp(onnx.load(tmp_path / "out.onnx"))
+    assert stamped["source_sha256"] == "0"
+    assert stamped["plan"]["keep"] == {"conv1": [0, 2, 3]}
+    assert stamped["pixels"] == PIXELS
+    assert stamped["figures"]["torch_max_abs_diff"] == exported.torch_difference
+
+
+def test_without_torch_the_run_is_exported_with_a_warning(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    exported = export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
+    assert exported.torch_difference is None
+    assert "torch is not installed" in caplog.text
+
+
+def test_images_that_moved_away_are_replaced_by_noise(run, tmp_path):
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    assert export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions()).difference <= 1e-4
+
+
+def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monkeypatch):
+    def spoil(proto, _):
+        wrong = np.float32(1.1) * initializers(proto)["head.weight"]
+        replace_initializers(proto, {"head.weight": wrong})
+        return proto
+
+    monkeypatch.setattr(module, "_convert", spoil)
+    with pytest.raises(DecigError, match=r"student\.onnx: exported and original graph: outputs"):
+        export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions(), opset=20)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_the_file_computes_what_the_source_does(run, tmp_path):
+    export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
+    assert load_model(tmp_path / "out.onnx").proto.graph.output[0].name == "picture"

@@ -1,0 +1,80 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from samples import generator, write_photos
+
+from decig.data.pixels import PixelFormat
+from decig.deploy.inputs import Pictures, image_input, seeded_feeds
+from decig.errors import BadInputError
+
+PIXELS = PixelFormat((-1, 1), (0, 1))
+
+
+def takes(*inputs: tuple[str, int, list[int]]) -> onnx.ModelProto:
+    infos = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs]
+    return helper.make_model(helper.make_graph([], "g", infos, []))
+
+
+def test_pictures_fit_the_model(tmp_path):
+    pictures = list(Pictures(write_photos(tmp_path), generator(), PIXELS))
+    assert [picture.path.name for picture in pictures] == ["a.jpg", "b.jpg", "c.jpg"]
+    for picture in pictures:
+        assert picture.pixels.shape == (24, 24, 3)
+        assert picture.feeds["image"].shape == (1, 3, 24, 24)
+        assert picture.feeds["image"].dtype == np.float32
+        assert -1 <= picture.feeds["image"].min() < picture.feeds["image"].max() <= 1
+
+
+def test_nhwc_models_get_nhwc(tmp_path):
+    proto = takes(("x", TensorProto.FLOAT, [1, 20, 30, 3]))
+    pixels = PixelFormat((0, 255), (0, 255), "nhwc")
+    picture = next(iter(Pictures(write_photos(tmp_path, 1), proto, pixels)))
+    np.testing.assert_array_equal(picture.feeds["x"][0], picture.pixels)
+
+
+def test_label_maps_keep_their_colours(tmp_path):
+    folder = write_photos(tmp_path, 1, height=31, width=31)
+    smooth, nearest = (
+        next(iter(Pictures(folder, generator(), PIXELS, label_maps=kind))).pixels
+        for kind in (False, True)
+    )
+    assert not np.array_equal(smooth, nearest)
+
+
+def test_a_limit_spreads_over_the_folder(tmp_path):
+    pictures = Pictures(write_photos(tmp_path, 8), generator(), PIXELS, limit=4)
+    assert [picture.path.stem for picture in pictures] == ["a", "c", "e", "g"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [("x", TensorProto.FLOAT, [1, 3, 8])],
+        [("x", TensorProto.FLOAT, [2, 3, 8, 8])],
+        [("x", TensorProto.FLOAT, [1, 3, 8, 8]), ("y", TensorProto.INT64, [1])],
+    ],
+)
+def test_models_that_take_something_else(inputs):
+    with pytest.raises(BadInputError, match="images can only feed one input of one image"):
+        image_input(takes(*inputs))
+
+
+def test_noise_is_seeded_and_in_range():
+    known = seeded_feeds(generator(), PIXELS)
+    again = seeded_feeds(generator(), PIXELS)
+    assert all(np.array_equal(a["image"], b["image"]) for a, b in zip(known, again, strict=True))
+    assert not np.array_equal(known[0]["image"], known[1]["image"])
+    assert all(-1 <= feeds["image"].min() < -0.9 for feeds in known)
+
+
+def test_noise_tries_the_usual_ranges_where_none_is_known():
+    tops = [feeds["image"].max() for feeds in seeded_feeds(generator(), None)]
+    assert 0.9 < tops[0] <= 1
+    assert 0.9 < tops[1] <= 1
+    assert 200 < tops[2] <= 255
+
+
+def test_whole_number_inputs_are_zero():
+    proto = takes(("class", TensorProto.INT64, [1]))
+    assert seeded_feeds(proto, None)[0]["class"].tolist() == [0]

@@ -1,0 +1,81 @@
+"""Small files for tests of the commands, and a way to call those."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from decig.cli import main
+
+PIXELS = ("--input-range", "0,1", "--output-range", "0,1", "--channel-order", "rgb")
+
+
+def decig(*arguments: Any) -> Result:
+    """Call a command in this process; the result has exit_code, stdout and stderr."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def generator(channels: int = 3, size: int = 24, width: int = 8, seed: int = 0) -> onnx.ModelProto:
+    """Return Conv-BatchNorm-Relu, Conv-InstanceNorm-Relu, Conv-Sigmoid."""
+    rng = np.random.default_rng(seed)
+    constants: list[onnx.TensorProto] = []
+    nodes: list[onnx.NodeProto] = []
+
+    def constant(name: str, low: float, high: float, *shape: int) -> str:
+        array = rng.uniform(low, high, shape).astype(np.float32)
+        constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def conv(name: str, source: str, inputs: int, outputs: int) -> str:
+        parameters = [
+            constant(f"{name}.weight", -0.4, 0.4, outputs, inputs, 3, 3),
+            constant(f"{name}.bias", -0.1, 0.1, outputs),
+        ]
+        nodes.append(
+            helper.make_node("Conv", [source, *parameters], [name], name=name, pads=[1, 1, 1, 1])
+        )
+        return name
+
+    def norm(name: str, source: str, op: str) -> str:
+        parameters = [constant(f"{name}.{what}", 0.5, 1.5, width) for what in ("weight", "bias")]
+        if op == "BatchNormalization":
+            parameters += [constant(f"{name}.{what}", 0.1, 0.9, width) for what in ("mean", "var")]
+        nodes.append(helper.make_node(op, [source, *parameters], [name], name=name))
+        nodes.append(helper.make_node("Relu", [name], [f"{name}.relu"], name=f"{name}.relu"))
+        return f"{name}.relu"
+
+    first = norm("norm1", conv("conv1", "image", channels, width), "BatchNormalization")
+    second = norm("norm2", conv("conv2", first, width, width), "InstanceNormalization")
+    last = conv("head", second, width, channels)
+    nodes.append(helper.make_node("Sigmoid", [last], ["picture"], name="sigmoid"))
+    shape = [1, channels, size, size]
+    graph = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def write_generator(path: Path, **settings: int) -> Path:
+    """Write `generator` to a file."""
+    onnx.save(generator(**settings), path)
+    return path
+
+
+def write_photos(folder: Path, count: int = 3, height: int = 30, width: int = 40) -> Path:
+    """Write smooth random JPEGs a.jpg, b.jpg, ..."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        noise = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+        noise.resize((width, height), Image.Resampling.BICUBIC).save(
+            folder / f"{'abcdefgh'[index]}.jpg"
+        )
+    return folder

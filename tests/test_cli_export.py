@@ -1,0 +1,58 @@
+import json
+
+import onnx
+import pytest
+from samples import PIXELS, decig, write_generator
+
+from decig.deploy.stamp import read_stamp
+from decig.source import resolve
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_generator(tmp_path / "model.onnx")
+
+
+def test_the_file_is_folded_verified_and_stamped(model, tmp_path):
+    out = tmp_path / "out.onnx"
+    result = decig("export", model, "-o", out, "--json", *PIXELS)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["max_abs_diff"] <= 1e-4
+    assert found["rewrites"]["canonical"]["fold_batchnorm"] == 1
+    assert found["latency_ms"]["exported"] > 0
+    proto = onnx.load(out)
+    assert "BatchNormalization" not in {node.op_type for node in proto.graph.node}
+    stamped = read_stamp(proto)
+    assert stamped["source_sha256"] == resolve(str(model)).model.sha256
+    assert stamped["figures"] == found
+    assert stamped["device"]["provider"] == "CPUExecutionProvider"
+    assert resolve(str(out)).require_pixels().input_range == (0, 1)
+
+
+def test_the_summary(model, tmp_path):
+    result = decig("export", model, "-o", tmp_path / "out.onnx")
+    assert result.exit_code == 0
+    for text in ("fold_batchnorm (1)", "difference to the original graph", "latency:"):
+        assert text in result.stdout
+
+
+def test_another_operator_set(model, tmp_path):
+    out = tmp_path / "out.onnx"
+    assert decig("export", model, "-o", out, "--opset", 21).exit_code == 0
+    assert onnx.load(out).opset_import[0].version == 21
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--precision", "int8"), "--precision int8: not supported yet"),
+        (("--opset", "2"), "--opset 2: the graph cannot be converted"),
+        (("--ep", "cuda"), "pip install onnxruntime-gpu"),
+    ],
+)
+def test_what_it_cannot_do(model, tmp_path, arguments, message):
+    result = decig("export", model, "-o", tmp_path / "out.onnx", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "out.onnx").exists()

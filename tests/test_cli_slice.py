@@ -1,0 +1,173 @@
+import errno
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from samples import PIXELS, decig, write_generator, write_photos
+
+from decig.deploy.stamp import read_stamp
+from decig.graph.channels import analyse
+from decig.graph.model import load_model
+
+
+@pytest.fixture
+def model(tmp_path):
+    return write_generator(tmp_path / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def profiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("profiled")
+    model, table = write_generator(folder / "model.onnx"), folder / "table.json"
+    assert decig("profile", model, "-o", table).exit_code == 0
+    return model, table
+
+
+def test_half_of_every_group(model, tmp_path):
+    out = tmp_path / "small.onnx"
+    result = decig("slice", model, "-o", out, "--keep", 0.5, "--verify", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found.keys() == {"params", "macs", "removed", "max_abs_diff"}
+    assert found["removed"] == {"conv1": 4, "conv2": 4}
+    assert found["macs"]["after"] < 0.45 * found["macs"]["before"]
+    assert found["params"]["after"] < found["params"]["before"]
+    assert found["max_abs_diff"] <= 1e-4
+    assert analyse(load_model(out).proto).widths["conv1"] == 4
+
+
+def test_the_table_says_the_same(model, tmp_path):
+    result = decig("slice", model, "-o", tmp_path / "small.onnx", "--keep", 0.5, "--verify")
+    assert result.exit_code == 0
+    for text in ("parameters:", "channels removed: 8, from 2 groups", "masked original"):
+        assert text in result.stdout
+
+
+def test_a_plan_is_followed_and_stamped(model, tmp_path):
+    sha256 = load_model(model).sha256
+    plan = {"schema_version": 1, "model_sha256": sha256, "keep": {"conv1": [1, 5, 6]}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    out = tmp_path / "small.onnx"
+    result = decig("slice", model, "-o", out, "--plan", tmp_path / "plan.json", "--json", *PIXELS)
+    assert json.loads(result.stdout)["removed"] == {"conv1": 5}
+    stamped = read_stamp(onnx.load(out))
+    assert stamped["plan"] == plan
+    assert stamped["source_sha256"] == sha256
+    assert stamped["pixels"]["channel_order"] == "rgb"
+
+
+def test_a_plan_of_another_model_is_refused(model, tmp_path):
+    (tmp_path / "plan.json").write_text('{"schema_version": 1, "model_sha256": "0", "keep": {}}')
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--plan", tmp_path / "plan.json")
+    assert result.exit_code == 2
+    assert "plan.json: the plan was made for another model" in result.stderr
+    assert not (tmp_path / "x.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Give --keep, --plan or --target-latency."),
+        (("--keep", 0.5, "--target-latency", "1ms"), "--keep and --target-latency exclude"),
+        (("--target-latency", "1ms"), "--target-latency needs --profile"),
+        (("--target-latency", "20"), "needs a unit"),
+        (("--keep", 0), "--keep"),
+        (("--keep", 1.5), "--keep"),
+    ],
+)
+def test_exactly_one_request(model, tmp_path, arguments, message):
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_request_that_changes_nothing_says_so(model, tmp_path):
+    result = decig("slice", model, "-o", tmp_path / "same.onnx", "--keep", 1)
+    assert result.exit_code == 0
+    assert "model.onnx: nothing to remove" in result.stderr
+
+
+def test_a_latency_is_planned_for(profiled, tmp_path):
+    model, table = profiled
+    full = json.loads(table.read_text())["latency_us"]["median"]
+    target = f"{0.8 * full:.1f}us"
+    out = tmp_path / "x.onnx"
+    result = decig(
+        "slice", model, "-o", out, "--profile", table, "--target-latency", target, "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["predicted_latency_ms"] <= 0.8 * full / 1000 + 1e-3
+
+
+def test_an_unreachable_latency_says_what_is_reachable(profiled, tmp_path):
+    model, table = profiled
+    out = tmp_path / "x.onnx"
+    result = decig("slice", model, "-o", out, "--profile", table, "--target-latency", "0.001us")
+    assert result.exit_code == 3
+    assert "out of reach" in result.stderr
+    assert "ms on this device" in result.stderr
+    assert not out.exists()
+
+
+def test_a_table_of_another_graph(profiled, tmp_path):
+    other = write_generator(tmp_path / "other.onnx", seed=1)
+    result = decig(
+        "slice", other, "-o", tmp_path / "x.onnx", "--profile", profiled[1], "--keep", 0.5
+    )
+    assert result.exit_code == 2
+    assert "made for another model (model.onnx" in result.stderr
+
+
+def test_repair_needs_to_know_the_pixels(model, tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5, "--repair", photos)
+    assert result.exit_code == 2
+    assert "--input-range" in result.stderr
+
+
+def test_repair_changes_the_weights_and_verify_the_slice_before_it(model, tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    asked = ("--keep", 0.75, "--repair", photos, "--verify", "--json", *PIXELS)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["max_abs_diff"] <= 1e-4
+
+
+def test_a_full_disk_leaves_nothing(model, tmp_path, monkeypatch):
+    def full(path, content):
+        with path.open("wb") as file:
+            file.write(content[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    result = decig("slice", model, "-o", folder / "x.onnx", "--keep", 0.5)
+    assert result.exit_code == 1
+    assert result.stderr == f"decig: error: {folder}/x.onnx: not written: No space left on device\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_ctrl_c_leaves_nothing(model, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("decig.deploy.cut.slice_graph", stop)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5)
+    assert result.exit_code == 130
+    assert "decig: interrupted" in result.stderr
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_real_generators(shared_suite, tmp_path):
+    half = {"udnie": 0.281, "sed_unet": 0.252, "espcn_x3": 0.268}
+    for name, share in half.items():
+        out = tmp_path / f"{name}.onnx"
+        model = shared_suite / f"{name}.onnx"
+        result = decig("slice", model, "-o", out, "--keep", 0.5, "--verify", "--json")
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert found["macs"]["after"] <= 1.12 * share * found["macs"]["before"]
+        assert found["max_abs_diff"] <= 1e-4

@@ -1,0 +1,155 @@
+import json
+
+import onnx
+import pytest
+from samples import generator, write_generator
+
+from decig.deploy.stamp import pixels_entry, stamp
+from decig.errors import BadInputError
+from decig.source import PixelFlags, resolve
+
+FLAGS = PixelFlags((0.0, 255.0), (0.0, 1.0), None, "bgr")
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 24, 24]
+[pixels]
+input_range = [-1, 1]
+output_range = [0, 1]
+"""
+
+
+def test_a_bare_file_says_only_what_its_shape_says(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx")))
+    assert source.pixels is None
+    with pytest.raises(BadInputError) as caught:
+        source.require_pixels()
+    for flag in ("m.onnx", "--input-range", "--output-range", "--channel-order"):
+        assert flag in str(caught.value)
+    assert "--layout" not in str(caught.value)
+
+
+def test_one_channel_has_no_order(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx", channels=1)))
+    with pytest.raises(BadInputError) as caught:
+        source.require_pixels()
+    assert "--channel-order" not in str(caught.value)
+
+
+def test_a_shape_that_fits_both_layouts_asks(tmp_path):
+    path = write_generator(tmp_path / "m.onnx", channels=3, size=3)
+    with pytest.raises(BadInputError, match="--layout"):
+        resolve(str(path), FLAGS).require_pixels()
+
+
+def test_flags_give_the_pixels(tmp_path):
+    pixels = resolve(str(write_generator(tmp_path / "m.onnx")), FLAGS).require_pixels()
+    assert pixels.input_range == (0.0, 255.0)
+    assert (pixels.layout, pixels.channel_order) == ("nchw", "bgr")
+
+
+def test_a_stamped_file_needs_no_flags(tmp_path):
+    bare = resolve(str(write_generator(tmp_path / "m.onnx")), FLAGS)
+    proto = generator()
+    stamp(proto, {"pixels": pixels_entry(bare.pixels), "label_maps": True})
+    onnx.save(proto, tmp_path / "stamped.onnx")
+    source = resolve(str(tmp_path / "stamped.onnx"))
+    assert source.pixels == bare.pixels
+    assert source.label_maps
+    assert resolve(str(tmp_path / "m.onnx")).borrow(source).pixels == bare.pixels
+
+
+def test_flags_win_over_the_stamp(tmp_path):
+    proto = generator()
+    stamp(proto, {"pixels": pixels_entry(resolve_pixels(tmp_path))})
+    onnx.save(proto, tmp_path / "stamped.onnx")
+    source = resolve(str(tmp_path / "stamped.onnx"), PixelFlags(channel_order="rgb"))
+    assert source.require_pixels().channel_order == "rgb"
+    assert source.require_pixels().input_range == (0.0, 255.0)
+
+
+def resolve_pixels(tmp_path):
+    return resolve(str(write_generator(tmp_path / "plain.onnx")), FLAGS).require_pixels()
+
+
+def test_a_broken_stamp_names_the_file(tmp_path):
+    proto = generator()
+    onnx.helper.set_model_props(proto, {"decig.pixels": '{"input_range": 3}'})
+    onnx.save(proto, tmp_path / "odd.onnx")
+    with pytest.raises(BadInputError, match=r"odd\.onnx: not a pixel format"):
+        resolve(str(tmp_path / "odd.onnx"))
+
+
+def test_a_recipe_gives_model_and_pixels(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    write_generator(tmp_path / "generator.onnx")
+    for text in (tmp_path, tmp_path / "recipe.toml"):
+        source = resolve(str(text))
+        assert source.require_pixels().input_range == (-1.0, 1.0)
+        assert not source.label_maps
+
+
+def test_a_recipe_fixes_dynamic_axes(tmp_path):
+    proto = generator()
+    for axis in (0, 2, 3):
+        proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"d{axis}"
+    onnx.save(proto, tmp_path / "generator.onnx")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    shape = resolve(str(tmp_path)).model.proto.graph.input[0].type.tensor_type.shape
+    assert [dim.dim_value for dim in shape.dim] == [1, 3, 24, 24]
+    with pytest.raises(BadInputError, match="--input-shape image:1,3,256,256"):
+        resolve(str(tmp_path / "generator.onnx"))
+    shapes = {"image": [1, 3, 48, 32]}
+    shape = resolve(str(tmp_path), input_shapes=shapes).model.proto.graph.input[0]
+    assert [dim.dim_value for dim in shape.type.tensor_type.shape.dim] == [1, 3, 48, 32]
+
+
+def test_a_recipe_without_its_model_says_how_to_make_it(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    with pytest.raises(BadInputError, match="make it with decig train"):
+        resolve(str(tmp_path))
+
+
+def test_a_truncated_model_of_a_recipe(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    content = write_generator(tmp_path / "generator.onnx").read_bytes()
+    (tmp_path / "generator.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInputError, match=r"generator\.onnx: not a readable ONNX file"):
+        resolve(str(tmp_path))
+
+
+def test_a_run_gives_its_student(tmp_path):
+    record = {
+        "model": {"sha256": "abc"},
+        "label_maps": True,
+        "pixels": {
+            "input_range": [0, 1],
+            "output_range": [0, 1],
+            "layout": "nchw",
+            "channel_order": "rgb",
+        },
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(BadInputError, match="has not finished"):
+        resolve(str(tmp_path))
+    write_generator(tmp_path / "student.onnx")
+    source = resolve(str(tmp_path))
+    assert source.run == tmp_path
+    assert source.label_maps
+    assert source.require_pixels().input_range == (0, 1)
+    assert source.entries()["source_sha256"] == "abc"
+
+
+@pytest.mark.parametrize("text", ["net.py:Generator", "package.net:Generator"])
+def test_python_classes_are_not_there_yet(text):
+    with pytest.raises(BadInputError, match="not supported yet"):
+        resolve(text)
+
+
+def test_missing_and_truncated_files_are_named(tmp_path):
+    with pytest.raises(BadInputError, match=r"none\.onnx"):
+        resolve(str(tmp_path / "none.onnx"))
+    content = write_generator(tmp_path / "m.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInputError, match=r"cut\.onnx: not a readable ONNX file"):
+        resolve(str(tmp_path / "cut.onnx"))
