@@ -33,6 +33,7 @@ from decig.options import FILE, FOLDER, value_range
 
 DECIG = "decig"
 METHODS = (DECIG, *PEERS)
+_TIMING_NOISE = 0.03
 _SHARED = BENCHMARKS.parents[1] / "shared"
 _PROGRAM = Path(sys.executable).with_name("decig")
 
@@ -235,6 +236,9 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     lines = []
     for own in (row for row in rows if row.method == DECIG):
         peers = [row for row in rows if row.target == own.target and row.method in PEERS]
+        slowest = max((row.latency.median / own.latency.median for row in peers), default=1.0)
+        if slowest > GENEROSITY + _TIMING_NOISE:
+            lines.append(f"- {own.target}: a peer takes {slowest:.2f} times as long as decig's.")
         for figure, name in (("ssim", "SSIM"), ("psnr_db", "PSNR")):
             if not peers:
                 continue
