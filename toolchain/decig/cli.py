@@ -47,14 +47,14 @@ def main() -> None:
 @debug_option
 def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
     """Measure MODEL on this machine: the cost table that slice and compress plan with."""
-    from decig.device.profile import profile_model
+    from decig.deploy.profiling import as_it_is_ms, profile_as_deployed
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_profile
 
     with ProgressBar() as bar:
-        table = profile_model(source.model, device, progress=partial(bar.count, "profile"))
+        table = profile_as_deployed(source.model, device, partial(bar.count, "profile"))
     table.save(output)
-    print_profile(table)
+    print_profile(table, as_it_is_ms(table))
 
 
 @main.command()
@@ -138,6 +138,7 @@ def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
 @debug_option
 def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> None:
     """Make MODEL small enough for the device, then train it to paint as before."""
+    from decig.deploy.profiling import as_it_is_ms
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
@@ -154,7 +155,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
     table = CostTable.load(asked["profile"])
     target = asked["target_latency"]
     if asked["target_speedup"]:
-        target = table.latency_us.median_ms / asked["target_speedup"]
+        target = as_it_is_ms(table) / asked["target_speedup"]
     request = Request(
         model=source.model,
         pixels=source.require_pixels(),

@@ -176,8 +176,9 @@ def device_options(command: Command) -> Command:
 
 def output_option(what: str) -> Callable[[Command], Command]:
     """-o; `what` describes the file."""
-    kind = {"type": output_file, "metavar": "FILE", "required": True}
-    return click.option("-o", "--output", help=what, **kind)
+    return click.option(
+        "-o", "--output", type=output_file, metavar="FILE", required=True, help=what
+    )
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

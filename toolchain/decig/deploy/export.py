@@ -17,7 +17,6 @@ from decig.device.fingerprint import fingerprint
 from decig.device.session import DeviceOptions
 from decig.errors import BadInputError
 from decig.files import read_json
-from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import infer_shapes, save_model
 from decig.source import RUN_FILE, Source
@@ -32,8 +31,7 @@ class Exported:
     """What an export did and found; differences are shares of the output range.
 
     Attributes:
-        canonical: how often each rewrite that is better anywhere was made.
-        choice: the rewrites that pay on the device, with the latency before and after.
+        choice: the rewrites, with the latency before and after.
         difference: of the file to the graph without any rewrite.
         torch_difference: of the file to the trained module; None without torch or a run.
         predicted_ms: latency that the run's cost table gave; None without a run.
@@ -41,7 +39,6 @@ class Exported:
         macs: multiply-accumulates of the file.
     """
 
-    canonical: dict[str, int]
     choice: Choice
     difference: float
     torch_difference: float | None
@@ -57,7 +54,7 @@ class Exported:
                 "exported": round(self.choice.rewritten.median_ms, 4),
             },
             "rewrites": {
-                "canonical": self.canonical,
+                "canonical": self.choice.canonical,
                 "kept": self.choice.kept,
                 "dropped": self.choice.dropped,
             },
@@ -97,17 +94,14 @@ def export(
     if precision != "fp32":
         raise BadInputError(f"--precision {precision}: not supported yet; use fp32")
     original = source.model.proto
-    plain, applied = rewrite.apply(original, rewrite.CANONICAL)
-    choice = choose_rewrites(plain, device)
+    choice = choose_rewrites(original, device)
     final = choice.proto if opset is None else _convert(choice.proto, opset)
     feeds = _feeds(source)
     difference = relative_difference(runner(original), runner(final), feeds)
     require_same(difference, f"{source.model.path}: exported and original graph")
     runner(final, device, "all")(feeds[0])  # proves that the provider alone can run it
     cost = count(final)
-    rules = [step.rule for step in applied]
     exported = Exported(
-        {rule: rules.count(rule) for rule in dict.fromkeys(rules)},
         choice,
         difference,
         _torch_difference(source, final, feeds),

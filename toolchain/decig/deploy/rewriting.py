@@ -1,5 +1,6 @@
 """Which exact rewrites pay on a device: measured, never assumed."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,19 +12,24 @@ from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
 
 
+_SECONDS = 6.0  # of timing a comparison, beyond the fewest runs
+
+
 @dataclass(frozen=True)
 class Choice:
     """The rewrites that pay.
 
     Attributes:
         proto: the graph with them.
-        kept: their rules.
-        dropped: rules that matched the graph but made it no faster.
-        plain: latency without any of them.
+        canonical: how often each rule was applied that is better on any device.
+        kept: device rules that pay.
+        dropped: device rules that matched the graph but made it no faster.
+        plain: latency of the graph as it was.
         rewritten: latency of `proto`, timed in turns with `plain`.
     """
 
     proto: onnx.ModelProto
+    canonical: dict[str, int]
     kept: list[str]
     dropped: list[str]
     plain: Latency
@@ -31,21 +37,23 @@ class Choice:
 
 
 def choose_rewrites(proto: onnx.ModelProto, device: DeviceOptions) -> Choice:
-    """Apply the device rules to a graph, but for those without which it is as fast.
+    """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
     First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph without any.
+    left against the graph as it is.
     """
-    matched = _rules_of(rewrite.apply(proto, rewrite.DEVICE)[1])
+    canonical, applied = rewrite.apply(proto, rewrite.CANONICAL)
+    counts = Counter(step.rule for step in applied)
+    matched = list(dict.fromkeys(s.rule for s in rewrite.apply(canonical, rewrite.DEVICE)[1]))
     trials = {"": matched} | {rule: [r for r in matched if r != rule] for rule in matched}
-    times = _time({name: _apply(proto, rules) for name, rules in trials.items()}, device)
+    times = time_graphs({name: _apply(canonical, rules) for name, rules in trials.items()}, device)
     kept = [rule for rule in matched if faster(times[""], times[rule])]
-    rewritten = _apply(proto, kept)
-    times = _time({"plain": proto, "rewritten": rewritten}, device)
-    if not faster(times["rewritten"], times["plain"]):
-        return Choice(proto, [], matched, times["plain"], times["plain"])
+    final = _apply(canonical, kept)
+    times = time_graphs({"plain": proto, "canonical": canonical, "rewritten": final}, device)
+    if not faster(times["rewritten"], times["canonical"]):
+        return Choice(canonical, counts, [], matched, times["plain"], times["canonical"])
     dropped = [rule for rule in matched if rule not in kept]
-    return Choice(rewritten, kept, dropped, times["plain"], times["rewritten"])
+    return Choice(final, counts, kept, dropped, times["plain"], times["rewritten"])
 
 
 def faster(one: Latency, other: Latency) -> bool:
@@ -57,13 +65,10 @@ def _apply(proto: onnx.ModelProto, rules: Sequence[str]) -> onnx.ModelProto:
     return rewrite.apply(proto, rules)[0]
 
 
-def _rules_of(applied: Sequence[rewrite.Applied]) -> list[str]:
-    return list(dict.fromkeys(step.rule for step in applied))
-
-
-def _time(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
+def time_graphs(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
+    """Time graphs in turns, on noise."""
     calls = {}
     for name, proto in graphs.items():
         session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
         calls[name] = lambda session=session, feeds=feeds: session.run(None, feeds)
-    return measure_interleaved(calls)
+    return measure_interleaved(calls, max_seconds=_SECONDS)

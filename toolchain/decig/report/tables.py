@@ -18,7 +18,7 @@ _COSTLIEST = 15
 _WIDE = 140  # columns where there is no terminal whose width would count
 
 
-def print_profile(table: "CostTable") -> None:
+def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
     """Show the latency and the costliest nodes of a cost table."""
     console = _console()
     nodes = sorted(table.nodes, key=lambda node: -node.latency_us)
@@ -33,7 +33,8 @@ def print_profile(table: "CostTable") -> None:
     found = table.latency_us
     console.print(
         f"\nlatency {found.median_ms:.3f} ms (median of {found.runs} runs, "
-        f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms)"
+        f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms), "
+        f"{as_it_is_ms:.3f} ms without rewrites"
     )
 
 
@@ -99,7 +100,7 @@ def print_export(exported: "Exported") -> None:
     """Show what an export did and found."""
     console = _console()
     choice = exported.choice
-    made = [f"{rule} ({times})" for rule, times in exported.canonical.items()]
+    made = [f"{rule} ({times})" for rule, times in choice.canonical.items()]
     for what, rules in (
         ("rewritten", made),
         ("rewritten for the device", choice.kept),
@@ -110,8 +111,8 @@ def print_export(exported: "Exported") -> None:
     console.print(f"difference to the original graph: {exported.difference:.1e} of the range")
     if exported.torch_difference is not None:
         console.print(f"difference to the trained module: {exported.torch_difference:.1e}")
-    before = f", {choice.plain.median_ms:.3f} ms before" if choice.kept else ""
-    console.print(f"latency: {choice.rewritten.median_ms:.3f} ms{before}")
+    before = f"{choice.plain.median_ms:.3f} ms before"
+    console.print(f"latency: {choice.rewritten.median_ms:.3f} ms, {before}")
     if exported.predicted_ms is not None:
         console.print(f"predicted latency: {exported.predicted_ms:.3f} ms")
 

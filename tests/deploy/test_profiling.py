@@ -1,0 +1,40 @@
+import pytest
+from samples import write_generator
+
+from decig.deploy import profiling
+from decig.deploy.profiling import as_it_is_ms, profile_as_deployed
+from decig.device.session import DeviceOptions
+from decig.device.table import CostTable
+from decig.device.timing import Latency
+from decig.graph.model import load_model
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    model = load_model(write_generator(tmp_path_factory.mktemp("model") / "m.onnx"))
+    steps = []
+    table = profile_as_deployed(model, DeviceOptions(), lambda done, total: steps.append(done))
+    assert steps == sorted(steps)
+    return table
+
+
+def test_the_table_names_the_rewrites_and_survives_its_file(table, tmp_path):
+    assert "fold_batchnorm" in table.model[profiling.REWRITES]
+    table.save(tmp_path / "t.json")
+    again = CostTable.load(tmp_path / "t.json")
+    assert as_it_is_ms(again) == pytest.approx(as_it_is_ms(table))
+    assert as_it_is_ms(table) > 0
+
+
+def test_nodes_keep_their_names_under_rewrites(table):
+    assert {"conv1", "conv2", "head"} <= {node.name for node in table.nodes}
+    assert all(node.latency_us >= 0 for node in table.nodes)
+    assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
+
+
+def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
+    times = {"as it is": Latency(300, 0, 300, 9), "deployed": Latency(200, 0, 200, 9)}
+    monkeypatch.setattr(profiling, "time_graphs", lambda *_: times)
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    table = profile_as_deployed(model, DeviceOptions(), lambda *_: None)
+    assert as_it_is_ms(table) == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
