@@ -8,6 +8,7 @@ import onnxruntime as ort
 import torch
 from onnx import helper, numpy_helper
 
+from decig.graph.model import normalise
 from decig.train.module import build_module
 
 
@@ -76,3 +77,18 @@ def assert_close(found: np.ndarray, expected: np.ndarray, tolerance: float = 1e-
     assert found.shape == expected.shape
     scale = np.abs(expected).max(initial=1e-3)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * scale)
+
+
+def parsed(body: str, *inputs: tuple[int, ...], opset: int = 18, **weights: Any) -> onnx.ModelProto:
+    """A graph from ONNX text that computes y from x, x1, ...; `weights` are initializers."""
+    names = ["x", *(f"x{index}" for index in range(1, len(inputs)))]
+    declared = ", ".join(
+        f"float[{','.join(map(str, shape))}] {name}"
+        for name, shape in zip(names, inputs, strict=True)
+    )
+    head = f'<ir_version: 8, opset_import: ["": {opset}]> g ({declared}) => (float y)'
+    model = onnx.parser.parse_model(f"{head} {{ {body} }}")
+    for name, value in weights.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    return normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))

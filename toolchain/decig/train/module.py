@@ -9,7 +9,6 @@ picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
 import copy
 from collections.abc import Sequence
 
-import numpy as np
 import onnx
 import torch
 from onnx import helper
@@ -53,7 +52,8 @@ def build_module(
     wanted = outputs or [value.name for value in graph.output]
     sources = _inputs(graph)
     _check(graph, wanted, sources, input_size)
-    tracer = Tracer(input_size)
+    declared = {source.extent for source in sources if source.spatial}
+    tracer = Tracer(None if declared == {input_size} else input_size)
     values: dict[str, Value] = dict(initializers(proto))
     for source in sources:
         values[source.name] = tracer.placeholder(source)
@@ -120,8 +120,7 @@ def _input(value: onnx.ValueInfoProto) -> Input:
     shape = tuple(dim.dim_value for dim in tensor_type.shape.dim)
     if not all(shape):
         raise BadInputError(f"input {value.name} has dynamic axes: give its size")
-    sample = helper.tensor_dtype_to_np_dtype(tensor_type.elem_type).type(0)
-    dtype = torch.from_numpy(np.reshape(sample, 1)).dtype
+    dtype = getattr(torch, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type).name)
     spatial: tuple[int, ...] = ()
     if len(shape) > 2:
         # N,C,... as ONNX has it, unless the last axis is so short that it must be the channels.

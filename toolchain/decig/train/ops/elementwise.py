@@ -128,8 +128,7 @@ def cast(node: OpNode) -> fx.Node:
     if node.op_type == "CastLike":
         wanted = node.dtype(node.tensor(1))
     else:
-        sample = helper.tensor_dtype_to_np_dtype(node.attr("to")).type(0)
-        wanted = torch.from_numpy(sample.reshape(1)).dtype
+        wanted = getattr(torch, helper.tensor_dtype_to_np_dtype(node.attr("to")).name)
     return x if node.dtype(x) == wanted else node.emit(Tensor.to, x, wanted)
 
 

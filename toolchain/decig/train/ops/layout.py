@@ -54,8 +54,8 @@ def squeeze(node: OpNode) -> fx.Node:
     if axes is None:
         axes = [axis for axis, size in enumerate(shape) if size == 1]
     gone = sorted(axis % len(shape) for axis in axes)
-    if any(follows_input(dims[axis]) for axis in gone):
-        node.tie()
+    for axis in gone:
+        node.fix(x, axis)
     return node.emit(torch.squeeze, x, tuple(gone), dims=_without(dims, gone))
 
 
@@ -116,6 +116,8 @@ def split(node: OpNode) -> tuple[fx.Node, ...]:
     if sizes is None:
         part = -(-whole // node.outputs)
         sizes = [min(part, whole - part * index) for index in range(node.outputs)]
+    if len(set(sizes)) > 1:
+        node.fix(x, axis)
     dims = list(node.dims(x))
     if not follows_input(dims[axis]):
         parts = node.step(torch.split, x, sizes, axis)
@@ -123,8 +125,6 @@ def split(node: OpNode) -> tuple[fx.Node, ...]:
             node.step(operator.getitem, parts, i, dims=[*dims[:axis], (size,), *dims[axis + 1 :]])
             for i, size in enumerate(sizes)
         )
-    if len(set(sizes)) > 1:
-        node.tie()
     parts = node.step(torch.chunk, x, len(sizes), axis)
     return tuple(node.step(operator.getitem, parts, i) for i in range(len(sizes)))
 
@@ -141,7 +141,7 @@ def slice_(node: OpNode) -> fx.Node:
         axis %= node.rank(x)
         if step < 0:
             x, start, end, step = _flipped(node, x, start, end, step, axis)
-        cuts[axis] = _cut(node, node.dims(x)[axis], start, end, step)
+        cuts[axis] = _cut(node, x, axis, slice(start, end, step))
     x, cuts = _merged(x, cuts)
     return node.emit(operator.getitem, x, tuple(cuts))
 
@@ -155,26 +155,17 @@ def _flipped(
     return node.step(torch.flip, x, (axis,)), size - 1 - start, size - 1 - end, -step
 
 
-def _cut(node: OpNode, dim: Dim, start: int, end: int, step: int) -> slice:
-    size = declared(dim)
-    start, end, _ = slice(start, end, step).indices(size)
-    if not follows_input(dim):
-        return slice(start or None, end if end < size else None, step if step > 1 else None)
-    return slice(
-        _bound(node, start, size) or None,
-        _bound(node, end, size) if end < size else None,
-        step if step > 1 else None,
-    )
-
-
-def _bound(node: OpNode, bound: int, size: int) -> int:
-    """Count a bound from the end that it is near to; one in between is tied to the size."""
-    if bound <= size // 4:
-        return bound
-    if bound < size - size // 4:
-        node.tie()
-        return bound
-    return bound - size
+def _cut(node: OpNode, x: fx.Node, axis: int, cut: slice) -> slice:
+    """Write a slice without what it does not cut; bounds near the end are counted from there."""
+    size = node.shape(x)[axis]
+    start, end, step = cut.indices(size)
+    low, high = size // 4, size - size // 4
+    if follows_input(node.dims(x)[axis]):
+        if any(low < bound < high for bound in (start, end)):
+            node.fix(x, axis)
+        else:
+            start, end = (n if n <= low or n == size else n - size for n in (start, end))
+    return slice(start or None, end if end != size else None, step if step > 1 else None)
 
 
 def _merged(x: fx.Node, cuts: list[slice]) -> tuple[fx.Node, list[slice]]:
@@ -197,8 +188,8 @@ def gather(node: OpNode) -> fx.Node:
     if not node.is_constant(1):
         return node.emit(take, x, node.tensor(1), axis)
     indices = node.constant(1)
-    if follows_input(node.dims(x)[axis]) and (indices.size > 1 or indices.min() < -1):
-        node.tie()
+    if indices.size > 1 or indices.item() not in (0, -1):
+        node.fix(x, axis)
     if indices.ndim == 0:
         return node.emit(torch.select, x, axis, int(indices))
     return node.emit(take, x, node.tensor(1), axis)

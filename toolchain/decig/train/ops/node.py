@@ -139,9 +139,9 @@ class OpNode:
         """Element type of a value."""
         return self.tracer.dtype(value)
 
-    def tie(self) -> None:
-        """Note that this node bakes the declared input size in."""
-        self.tracer.tie(self.name)
+    def fix(self, value: fx.Node, axis: int) -> None:
+        """Note that this node needs an axis of a value to have its declared size."""
+        self.tracer.fix(self.name, value, axis)
 
     # Calls
 

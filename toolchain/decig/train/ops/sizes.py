@@ -79,11 +79,7 @@ def _joined(factors: list[Factor]) -> list[Factor]:
 
 
 def _take(factors: list[Factor], size: int) -> Dim | None:
-    """Remove from the end the factors whose product is `size`, splitting the last one if need be.
-
-    A size that follows the input is split into a constant and the rest: the smaller part is taken
-    for the constant (a pixel shuffle's 2 of 128, a window's 8 of 64).
-    """
+    """Remove the factors whose product is `size` from the end, splitting one if need be."""
     taken: list[Factor] = []
     if size == 1 and factors and declared((factors[-1],)) == 1:
         taken.append(factors.pop())
@@ -93,21 +89,27 @@ def _take(factors: list[Factor], size: int) -> Dim | None:
         last = factors.pop()
         whole = declared((last,))
         if size % whole:
-            if whole % size:
+            outer = _outer(last, size)
+            if outer is None:
                 return None
-            rest, last = _split(last, size)
-            factors.append(rest)
-            whole = size
+            factors.append(outer)
+            last = whole = size
         taken.insert(0, last)
         size //= whole
     return tuple(taken)
 
 
-def _split(factor: Factor, size: int) -> tuple[Factor, Factor]:
-    """Split a factor into what remains on the left and the part of `size` on the right."""
+def _outer(factor: Factor, inner: int) -> Factor | None:
+    """Return what is left of a factor when its inner part of a constant size is split off.
+
+    A size that follows the input may give away a small inner part: a pixel shuffle's 2 of 256, a
+    window's 8 of 64. A larger one might as well be the part that follows, so it is refused.
+    """
+    whole = declared((factor,))
+    if whole % inner:
+        return None
     if isinstance(factor, int):
-        return factor // size, size
-    rest = factor.declared // size
-    if size <= rest:
-        return replace(factor, declared=rest, divisor=factor.divisor * size), size
-    return rest, replace(factor, declared=size, divisor=factor.divisor * rest)
+        return whole // inner
+    if inner * inner > whole:
+        return None
+    return replace(factor, declared=whole // inner, divisor=factor.divisor * inner)

@@ -32,6 +32,11 @@ class Input:
         """Whether axis 0 is a batch: not so for scalars and vectors."""
         return len(self.shape) > 1
 
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """Declared sizes of the axes that carry pixels."""
+        return tuple(self.shape[axis] for axis in self.spatial)
+
     def probed(self, probe: str, given: tuple[int, ...]) -> tuple[int, ...]:
         """Shape under a probe; `given` are the sizes of the spatial axes for that probe."""
         shape = list(self.shape)
@@ -150,12 +155,16 @@ class Tracer:
         `target` holds positive sizes at the declared input shape, with the elements of `node`.
         """
         while (groups := regroup(self.dims(node), target)) is None:
-            self.tie(where)
+            self._bake(next(p for p in (GIVEN, EXTENT, BATCH) if p in self._probes), where)
         return groups
 
-    def tie(self, where: str) -> None:
-        """Note that a node bakes the declared size in: of the picture first, then of the batch."""
-        probe = next(p for p in (GIVEN, EXTENT, BATCH) if p in self._probes)
+    def fix(self, where: str, node: fx.Node, axis: int) -> None:
+        """Note that an ONNX node needs an axis of a value to have its declared size."""
+        for probe in list(self._probes):
+            if self._seen[node][probe].shape[axis] != self.shape(node)[axis]:
+                self._bake(probe, where)
+
+    def _bake(self, probe: str, where: str) -> None:
         self._drop(probe, where, f"node {where} has the declared input size baked in")
 
     def size(self, dim: Dim) -> int | fx.Node:
