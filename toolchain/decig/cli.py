@@ -52,6 +52,7 @@ def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
     from decig.report.tables import print_profile
 
     with ProgressBar() as bar:
+        bar.update("profile", 0.0)  # trying rewrites comes before the first measurement
         table = profile_as_deployed(source.model, device, partial(bar.count, "profile"))
     table.save(output)
     print_profile(table, as_it_is_ms(table))
