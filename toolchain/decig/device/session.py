@@ -1,0 +1,151 @@
+"""ONNX Runtime sessions that are proven to run where they were asked to run.
+
+ONNX Runtime only warns when a provider is missing and goes on with the CPU; a latency taken that
+way belongs to another device. Here it is an error.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from decig.device import providers
+from decig.errors import BadInputError, DecigError
+
+OPTIMISATION = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+
+_FATAL_ONLY = 4
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Where and how a model runs; part of every cost table's fingerprint."""
+
+    provider: str = "cpu"
+    provider_options: dict[str, str] = field(default_factory=dict)
+    threads: int = 1
+
+
+def open_session(
+    model: onnx.ModelProto | bytes | str | Path,
+    options: DeviceOptions,
+    *,
+    optimisation: str = "all",
+    profile_prefix: Path | None = None,
+    optimised_path: Path | None = None,
+) -> ort.InferenceSession:
+    """Open `model` on the provider of `options`, and only there.
+
+    Denormals count as zero: weights that training drives towards zero would otherwise slow the
+    CPU by factors.
+
+    Args:
+        model: an ONNX file, its bytes, or a ModelProto.
+        options: provider, its options, and intra-op threads; nodes run one after the other.
+        optimisation: "all" (what a deployment runs), "basic" or "none".
+        profile_prefix: turns ONNX Runtime's profiler on; its JSON file starts with this path.
+        optimised_path: where to save the graph as ONNX Runtime runs it.
+
+    Raises:
+        BadInputError: the provider is not installed, or ONNX Runtime refuses the model.
+        DecigError: nodes would run on another provider.
+    """
+    provider = providers.resolve(options.provider)
+    settings = _session_settings(options, optimisation)
+    if profile_prefix is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(profile_prefix)
+    if optimised_path is not None:
+        settings.optimized_model_filepath = str(optimised_path)
+    what = str(model) if isinstance(model, str | Path) else "the model"
+    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
+    try:
+        session = ort.InferenceSession(
+            source if isinstance(source, bytes) else str(source),
+            settings,
+            providers=[(provider, dict(options.provider_options))],
+        )
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
+    _prove_provider(session, provider, what)
+    return session
+
+
+def runs_on_cpu(options: DeviceOptions) -> bool:
+    """Whether the options ask for ONNX Runtime's own CPU provider."""
+    return providers.find(options.provider).short == "cpu"
+
+
+def random_feeds(session: ort.InferenceSession, seed: int = 0) -> dict[str, np.ndarray]:
+    """Uniform values in [0, 1) for every float input of `session`, zeros for the others.
+
+    Raises:
+        BadInputError: an input has no static shape, or a type no tensor is made for.
+    """
+    generator = np.random.default_rng(seed)
+    feeds = {}
+    for entry in session.get_inputs():
+        if not all(isinstance(size, int) and size > 0 for size in entry.shape):
+            raise BadInputError(
+                f"input {entry.name!r} has no fixed shape ({entry.shape}); "
+                f"give it: --input-shape {entry.name}:1,3,256,256"
+            )
+        if entry.type not in _DTYPES:
+            raise BadInputError(f"input {entry.name!r}: type {entry.type} is not supported")
+        dtype = np.dtype(_DTYPES[entry.type])
+        floating = np.issubdtype(dtype, np.floating)
+        values = generator.random(entry.shape) if floating else np.zeros(entry.shape)
+        feeds[entry.name] = values.astype(dtype)
+    return feeds
+
+
+def _session_settings(options: DeviceOptions, optimisation: str) -> ort.SessionOptions:
+    if options.threads < 1:
+        raise BadInputError(f"--threads {options.threads}: at least 1")
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = OPTIMISATION[optimisation]
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # Whatever ONNX Runtime would print arrives as an exception too.
+    settings.log_severity_level = _FATAL_ONLY
+    settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if not runs_on_cpu(options):
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    return settings
+
+
+def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> None:
+    """Raise DecigError unless `provider` alone runs the nodes of `session`."""
+    if session.get_providers()[0] != provider:
+        raise DecigError(f"{what}: runs on {session.get_providers()[0]} instead of {provider}")
+    # ONNX Runtime before 1.24 cannot tell; there the disabled CPU fallback must do.
+    assignments: list[Any] = getattr(session, "get_provider_graph_assignment_info", list)()
+    strays = {part.ep_name for part in assignments} - {provider}
+    if strays:
+        raise DecigError(f"{what}: part of it runs on {', '.join(sorted(strays))}, not {provider}")
+
+
+def _one_line(error: Exception) -> str:
+    """ONNX Runtime's message without its prefix, source positions and line breaks."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())
