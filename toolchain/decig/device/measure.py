@@ -1,0 +1,118 @@
+"""One graph on one device: how long it takes, and how long each of its original nodes takes."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from decig.device.attribution import Attribution, attribute, kernel_times
+from decig.device.quiet import quiet_times
+from decig.device.session import DeviceOptions, open_session, random_feeds, runs_on_cpu
+from decig.device.timing import Latency, measure_interleaved, processor_share
+
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class NodeTimes:
+    """Time of a graph and of its nodes.
+
+    Attributes:
+        latency: whole runs.
+        kernel_sum_us: median over profiled runs of all kernels together, as the clock saw it.
+        share: of their wall time, what the profiled runs had of the processor; 1 if undisturbed.
+        nodes: microseconds of each original node (its kernels added up), freed of what other
+            programs took; 0 for one that was fused away or folded.
+        absorbed: original node that was fused away to the original node that does its work.
+        kernels: original node to the operators that ran for it, such as Conv, ReorderInput.
+    """
+
+    latency: Latency
+    kernel_sum_us: float
+    share: float
+    nodes: dict[str, float]
+    absorbed: dict[str, str]
+    kernels: dict[str, tuple[str, ...]]
+
+
+def measure_nodes(
+    run: onnx.ModelProto,
+    original: Iterable[str],
+    options: DeviceOptions,
+    *,
+    unprofiled: bool = False,
+    **limits: Any,
+) -> NodeTimes:
+    """Profile a graph at full optimisation and charge its kernels to the original nodes.
+
+    Args:
+        run: the graph to run: the original one, sliced, rewritten or both.
+        original: names of the original nodes; see `decig.device.attribution.attribute`.
+        options: the device.
+        unprofiled: take the latency from a second session without the profiler, run in turns
+            with the first; else from the profile, freed of what other programs took.
+        limits: of the timing; see `decig.device.timing.measure_interleaved`.
+
+    Raises:
+        BadInputError, DecigError: as `open_session`.
+    """
+    original = list(original)
+    with tempfile.TemporaryDirectory(prefix="decig-") as name:
+        folder = Path(name)
+        session = open_session(
+            run,
+            options,
+            profile_prefix=folder / "profile",
+            optimised_path=folder / "optimised.onnx",
+        )
+        feeds = random_feeds(session)
+        shares: list[float] = []
+        calls = {"profiled": partial(_note_share, session, feeds, options, shares)}
+        if unprofiled:
+            calls["plain"] = partial(open_session(run, options).run, None, feeds)
+        timed = measure_interleaved(calls, warm_up=_WARM_UP, **limits)
+        times, whole = kernel_times(Path(session.end_profiling()), skip_runs=_WARM_UP)
+        optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
+    attribution = attribute(original, run, optimised)
+    times = {kernel: us for kernel, us in times.items() if kernel in attribution.owner}
+    share = np.array(shares[_WARM_UP:])
+    charged = attribution.charge(quiet_times(times, whole, share))
+    return NodeTimes(
+        timed.get("plain") or Latency.from_samples(whole * share),
+        float(np.median(np.sum(list(times.values()), axis=0))),
+        float(np.median(share)),
+        {name: charged.get(name, 0.0) for name in original},
+        attribution.absorbed,
+        _operators(original, attribution, optimised),
+    )
+
+
+def _note_share(
+    session: ort.InferenceSession,
+    feeds: dict[str, np.ndarray],
+    options: DeviceOptions,
+    shares: list[float],
+) -> None:
+    """Run once and append the share of the processor that the run had."""
+    run = partial(session.run, None, feeds)
+    if runs_on_cpu(options):
+        shares.append(processor_share(run, options.threads))
+    else:  # the processor only waits for the device
+        run()
+        shares.append(1.0)
+
+
+def _operators(
+    original: list[str], attribution: Attribution, optimised: onnx.ModelProto
+) -> dict[str, tuple[str, ...]]:
+    used: dict[str, list[str]] = {name: [] for name in original}
+    for node in optimised.graph.node:
+        if node.name in attribution.owner:
+            used[attribution.owner[node.name]].append(node.op_type)
+    return {name: tuple(sorted(operators)) for name, operators in used.items()}
