@@ -1,0 +1,72 @@
+"""Cost tables of a device that is known exactly."""
+
+import math
+
+from decig.device.fingerprint import fingerprint
+from decig.device.session import DeviceOptions
+from decig.device.sweep import SweepPoint, width_designs
+from decig.device.table import CostTable, NodeCost
+from decig.device.timing import Latency
+from decig.graph.channels import Port
+
+GROUPS = {"a": 64, "b": 128, "c": 64}
+NODES = {
+    "stem": (Port({}, 3), Port({"a": 64}, 0)),
+    "norm": (Port({"a": 64}, 0), Port({"a": 64}, 0)),
+    "mid": (Port({"a": 64}, 0), Port({"b": 128}, 0)),
+    "skip": (Port({"b": 128}, 0), Port({"c": 64}, 0)),
+    "head": (Port({"c": 64, "a": 64}, 0), Port({}, 3)),
+}
+
+
+def true_us(name: str, x: int, y: int) -> float:
+    """Stairs of 16 outputs for the convolutions, smooth for the others."""
+    if name == "norm":
+        return 30.0 + 8.0 * y
+    if name == "skip":
+        return 40.0 + 0.4 * x * y
+    return 60.0 + 0.5 * x * 16 * math.ceil(y / 16)
+
+
+def true_nodes(widths: dict[str, int]) -> dict[str, float]:
+    return {
+        name: true_us(name, *(port.width(widths, GROUPS) for port in ports))
+        for name, ports in NODES.items()
+    }
+
+
+def latency(us: float) -> Latency:
+    return Latency(us, us / 100, us * 1.05, 20)
+
+
+def make_table(*, sweep: bool = True, beyond: float = 1.02, drift: float = 1.1) -> CostTable:
+    """A table whose runs take `beyond` times their kernels, unprofiled `drift` times that."""
+    points = [
+        SweepPoint(widths, latency(beyond * sum(true_nodes(widths).values())), true_nodes(widths))
+        for widths in (width_designs(GROUPS) if sweep else [])
+    ]
+    full = true_nodes(GROUPS)
+    total = sum(full.values())
+    nodes = [
+        NodeCost(
+            name=name,
+            op="Conv",
+            latency_us=beyond * drift * us,
+            share=us / total,
+            absorbed_by=None,
+            signature=name,
+            ports=NODES[name],
+        )
+        for name, us in full.items()
+    ]
+    nodes.append(NodeCost("relu", "Relu", 0.0, 0.0, "stem", "Relu", NODES["norm"]))
+    return CostTable(
+        device=fingerprint(DeviceOptions()),
+        model={"sha256": "ab" * 32, "path": "m.onnx", "inputs": {"x": [1, 3, 64, 64]}},
+        latency_us=latency(beyond * drift * total),
+        kernel_sum_over_latency=1 / beyond,
+        processor_share=1.0,
+        groups=dict(GROUPS),
+        nodes=nodes,
+        sweep=points,
+    )

@@ -1,0 +1,99 @@
+import hashlib
+from pathlib import Path
+
+import onnx
+import pytest
+
+from decig.device.planner import plan_widths
+from decig.device.predict import Predictor
+from decig.device.profile import profile_model
+from decig.device.session import DeviceOptions
+from decig.device.table import CostTable
+from decig.graph.channels import analyse
+from decig.graph.model import Model, load_model, normalise
+
+from .graphs import style_net
+
+
+def as_model(proto: onnx.ModelProto) -> Model:
+    digest = hashlib.sha256(proto.SerializeToString()).hexdigest()
+    return Model(normalise(proto), digest, Path("folder/small.onnx"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return as_model(style_net())
+
+
+@pytest.fixture(scope="module")
+def table(model):
+    return profile_model(model, DeviceOptions())
+
+
+def test_every_node_and_the_whole(model, table):
+    names = [node.name for node in model.proto.graph.node]
+    assert [node.name for node in table.nodes] == names
+    assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
+    assert sum(node.share for node in table.nodes) == pytest.approx(1.0)
+    assert table.kernel_sum_over_latency > 0
+    assert table.model["path"] == "small.onnx"
+    assert table.model["inputs"] == {"x": [1, 3, 24, 24]}
+    table.require_same_graph(model.sha256)
+
+
+def test_sweep_covers_the_groups(model, table):
+    groups = {group.name: group.channels for group in analyse(model.proto).prunable}
+    assert table.groups == groups
+    assert table.sweep[0].widths == groups
+    assert all(point.nodes.keys() == {n.name for n in table.nodes} for point in table.sweep)
+
+
+def test_nodes_alike_share_a_signature(table):
+    signatures = {node.name: node.signature for node in table.nodes}
+    assert signatures["stem"] != signatures["norm"]
+    assert signatures["res.a"] != signatures["res.b"]  # only one has to read a plain layout
+    assert "24x24>3x3>24x24" in signatures["stem"]
+
+
+def test_saves_predicts_and_plans(table, tmp_path):
+    table.save(tmp_path / "t.json")
+    predictor = Predictor(CostTable.load(tmp_path / "t.json"))
+    assert predictor.predict_ms({}) > predictor.predict_ms(dict.fromkeys(table.groups, 4)) > 0
+    curves = {name: [1 - k / full for k in range(full + 1)] for name, full in table.groups.items()}
+    target = predictor.predict_ms(dict.fromkeys(table.groups, 4)) * 1.01
+    assert predictor.predict_ms(plan_widths(predictor, curves, target)) <= target
+
+
+def test_prepare_sees_every_graph(model):
+    seen = []
+
+    def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
+        seen.append(proto)
+        renamed = onnx.ModelProto()
+        renamed.CopyFrom(proto)
+        head = next(node for node in renamed.graph.node if node.name == "head")
+        head.name = "head/phases"
+        return renamed
+
+    steps = []
+    table = profile_model(
+        model,
+        DeviceOptions(),
+        sweep=False,
+        prepare=prepare,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert len(seen) == 1
+    assert table.sweep == []
+    assert next(node for node in table.nodes if node.name == "head").latency_us > 0
+    assert steps[-1] == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["udnie", "sed_unet", "espcn_x3"])
+def test_real_graphs(shared_suite, name):
+    model = load_model(shared_suite / f"{name}.onnx")
+    table = profile_model(model, DeviceOptions())
+    assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
+    predictor = Predictor(table)
+    assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms, rel=0.2)

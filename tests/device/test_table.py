@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from decig.device.fingerprint import fingerprint
+from decig.device.session import DeviceOptions
+from decig.device.table import CostTable
+from decig.errors import BadInputError
+
+from .tables import make_table
+
+
+def test_round_trip(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    table.save(path)
+    loaded = CostTable.load(path)
+    assert loaded.to_dict() == table.to_dict()
+    assert loaded.nodes[0].ports == table.nodes[0].ports
+    assert loaded.nodes[-1].absorbed_by == "stem"
+
+
+def test_keys_that_other_programs_rely_on(tmp_path):
+    value = make_table().to_dict()
+    assert {"schema_version", "device", "model", "latency_us", "nodes"} <= value.keys()
+    assert "sha256" in value["model"]
+    assert {"median", "mad", "p90", "runs"} == value["latency_us"].keys()
+    assert {"name", "op", "latency_us", "share"} <= value["nodes"][0].keys()
+    assert {"widths", "latency_us", "nodes"} == value["sweep"][0].keys()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda v: v.update(schema_version=99), "'schema_version' is not 1"),
+        (lambda v: v.pop("device"), "device: not an object"),
+        (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
+        (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
+        (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
+        (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
+        (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: not an incoming"),
+        (lambda v: v["sweep"][2]["widths"].update(a=None), r"sweep\[2\].widths.a: not a number"),
+    ],
+)
+def test_spoiled_files_name_file_and_key(tmp_path, spoil, message):
+    path = tmp_path / "t.json"
+    value = make_table().to_dict()
+    spoil(value)
+    path.write_text(json.dumps(value))
+    with pytest.raises(BadInputError, match=rf"t\.json: .*{message}|t\.json: {message}"):
+        CostTable.load(path)
+
+
+def test_missing_and_truncated_files(tmp_path):
+    with pytest.raises(BadInputError, match="cannot read this cost table"):
+        CostTable.load(tmp_path / "none.json")
+    (tmp_path / "half.json").write_text(json.dumps(make_table().to_dict())[:200])
+    with pytest.raises(BadInputError, match="not valid JSON"):
+        CostTable.load(tmp_path / "half.json")
+
+
+def test_another_graph_or_device_is_refused():
+    table = make_table()
+    table.require_same_graph("ab" * 32)
+    table.require_same_device(fingerprint(DeviceOptions()))
+    with pytest.raises(BadInputError, match=r"another model \(m\.onnx, sha256 abababababab"):
+        table.require_same_graph("cd" * 32)
+    with pytest.raises(BadInputError, match="another device: threads is 1 there and 4 here"):
+        table.require_same_device(fingerprint(DeviceOptions(threads=4)))

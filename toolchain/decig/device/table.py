@@ -1,0 +1,218 @@
+"""Cost tables: what a model costs on a device, as a JSON file that travels between machines."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from decig.device.fingerprint import difference
+from decig.device.sweep import SweepPoint
+from decig.device.timing import Latency, non_negative
+from decig.errors import BadInputError
+from decig.files import read_json, write_json
+from decig.graph.channels import Port
+
+SCHEMA_VERSION = 1
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    """One node of the original graph.
+
+    Attributes:
+        name: node name.
+        op: operator.
+        latency_us: its part of the model's latency; 0 where it was fused away or folded.
+        share: the same as a share of the whole.
+        absorbed_by: the node that does its work too, where it was fused away.
+        signature: nodes with the same signature cost the same at the same widths.
+        ports: incoming and outgoing channels, None where it has none.
+    """
+
+    name: str
+    op: str
+    latency_us: float
+    share: float
+    absorbed_by: str | None
+    signature: str
+    ports: tuple[Port, Port] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file format."""
+        value: dict[str, Any] = {
+            "name": self.name,
+            "op": self.op,
+            "latency_us": round(self.latency_us, 1),
+            "share": round(self.share, 5),
+            "signature": self.signature,
+        }
+        if self.absorbed_by is not None:
+            value["absorbed_by"] = self.absorbed_by
+        if self.ports is not None:
+            value["ports"] = [{"fixed": p.fixed, "groups": p.groups} for p in self.ports]
+        return value
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """What one model costs on one device.
+
+    Attributes:
+        device: fingerprint of the device (`decig.device.fingerprint`).
+        model: `sha256` of the file, its `path` (file name) and `inputs` (name to shape).
+        latency_us: the whole model, unprofiled.
+        kernel_sum_over_latency: profiled kernel times over that latency, before calibration.
+        processor_share: of their wall time, what the runs had of the processor; well below 1 on
+            a machine that was busy with other things.
+        groups: channels of every prunable group.
+        nodes: cost of every node, calibrated so that they add up to the latency.
+        sweep: the model at other widths; empty where none was taken.
+    """
+
+    device: dict[str, Any]
+    model: dict[str, Any]
+    latency_us: Latency
+    kernel_sum_over_latency: float
+    processor_share: float
+    groups: dict[str, int]
+    nodes: list[NodeCost]
+    sweep: list[SweepPoint]
+
+    def save(self, path: Path) -> None:
+        """Write the table as JSON, atomically."""
+        write_json(path, self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file format."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "device": self.device,
+            "model": self.model,
+            "latency_us": self.latency_us.to_dict(),
+            "kernel_sum_over_latency": round(self.kernel_sum_over_latency, 4),
+            "processor_share": round(self.processor_share, 3),
+            "groups": self.groups,
+            "nodes": [node.to_dict() for node in self.nodes],
+            "sweep": [_point_to_dict(point) for point in self.sweep],
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> "CostTable":
+        """Read a table.
+
+        Raises:
+            BadInputError: no readable table of this schema version; names the file and key.
+        """
+        value = read_json(path, "cost table")
+        if value.get("schema_version") != SCHEMA_VERSION:
+            raise BadInputError(
+                f"{path}: 'schema_version' is not {SCHEMA_VERSION}; profile the model again"
+            )
+        root = _Reader(value, f"{path}: ")
+        model = root.child("model")
+        model.text("sha256")
+        return cls(
+            device=root.mapping("device"),
+            model=model.value,
+            latency_us=Latency.from_dict(root.mapping("latency_us"), f"{path}: latency_us"),
+            kernel_sum_over_latency=root.number("kernel_sum_over_latency"),
+            processor_share=root.number("processor_share"),
+            groups=root.counts("groups"),
+            nodes=root.rows("nodes", _read_node),
+            sweep=root.rows("sweep", _read_point),
+        )
+
+    def require_same_graph(self, sha256: str) -> None:
+        """Check that the table was taken of the model with this digest.
+
+        Raises:
+            BadInputError: it was taken of another one.
+        """
+        if self.model["sha256"] != sha256:
+            raise BadInputError(
+                f"the cost table was made for another model ({self.model.get('path', 'unnamed')}, "
+                f"sha256 {self.model['sha256'][:12]}, not {sha256[:12]}); profile this one"
+            )
+
+    def require_same_device(self, fingerprint: Mapping[str, Any]) -> None:
+        """Check that the table holds for the device of this fingerprint.
+
+        Raises:
+            BadInputError: another device; names the first difference.
+        """
+        found = difference(dict(fingerprint), self.device)
+        if found:
+            raise BadInputError(f"the cost table belongs to another device: {found}")
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A JSON object and where it stands, for messages that name file and key."""
+
+    value: dict[str, Any]
+    where: str
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        found = self.value.get(key)
+        if not isinstance(found, dict):
+            raise BadInputError(f"{self.where}{key}: not an object")
+        return found
+
+    def child(self, key: str) -> "_Reader":
+        return _Reader(self.mapping(key), f"{self.where}{key}.")
+
+    def text(self, key: str) -> str:
+        found = self.value.get(key)
+        if not isinstance(found, str):
+            raise BadInputError(f"{self.where}{key}: not a text")
+        return found
+
+    def number(self, key: str) -> float:
+        return non_negative(self.value.get(key), f"{self.where}{key}")
+
+    def counts(self, key: str) -> dict[str, int]:
+        found = self.mapping(key)
+        return {k: int(non_negative(v, f"{self.where}{key}.{k}")) for k, v in found.items()}
+
+    def numbers(self, key: str) -> dict[str, float]:
+        found = self.mapping(key)
+        return {k: non_negative(v, f"{self.where}{key}.{k}") for k, v in found.items()}
+
+    def rows(self, key: str, read: Callable[["_Reader"], _T]) -> list[_T]:
+        found = self.value.get(key)
+        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+            raise BadInputError(f"{self.where}{key}: not a list of objects")
+        return [read(_Reader(row, f"{self.where}{key}[{i}].")) for i, row in enumerate(found)]
+
+
+def _read_node(row: _Reader) -> NodeCost:
+    ports = None
+    if "ports" in row.value:
+        read = row.rows("ports", lambda p: Port(p.counts("groups"), int(p.number("fixed"))))
+        if len(read) != 2:
+            raise BadInputError(f"{row.where}ports: not an incoming and an outgoing one")
+        ports = (read[0], read[1])
+    return NodeCost(
+        name=row.text("name"),
+        op=row.text("op"),
+        latency_us=row.number("latency_us"),
+        share=row.number("share"),
+        absorbed_by=row.text("absorbed_by") if "absorbed_by" in row.value else None,
+        signature=row.text("signature"),
+        ports=ports,
+    )
+
+
+def _read_point(row: _Reader) -> SweepPoint:
+    latency = Latency.from_dict(row.mapping("latency_us"), f"{row.where}latency_us")
+    return SweepPoint(row.counts("widths"), latency, row.numbers("nodes"))
+
+
+def _point_to_dict(point: SweepPoint) -> dict[str, Any]:
+    return {
+        "widths": point.widths,
+        "latency_us": point.latency.to_dict(),
+        "nodes": {name: round(us, 1) for name, us in point.nodes.items()},
+    }
