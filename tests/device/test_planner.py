@@ -1,0 +1,65 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from decig.device.planner import plan_widths
+from decig.device.predict import Predictor
+from decig.errors import TargetMissedError
+
+from .tables import GROUPS, make_table
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(make_table())
+
+
+def losses(seed: int) -> dict[str, np.ndarray]:
+    """What is lost with k channels kept, most important first."""
+    rng = np.random.default_rng(seed)
+    curves = {}
+    for name, count in GROUPS.items():
+        importance = np.sort(rng.exponential(rng.uniform(0.2, 3.0), count))[::-1]
+        curves[name] = importance.sum() - np.concatenate([[0.0], np.cumsum(importance)])
+    return curves
+
+
+def total(loss, widths):
+    return sum(loss[name][width] for name, width in widths.items())
+
+
+def best_by_trying_all(predictor, loss, target_ms):
+    names = list(predictor.groups)
+    grid = np.array(list(itertools.product(*(predictor.candidates[name] for name in names))))
+    fits = predictor.predict_many(grid) <= target_ms * 1000
+    lost = sum(loss[name][grid[:, i]] for i, name in enumerate(names))
+    return lost[fits].min()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("speedup", [1.5, 3, 6])
+def test_close_to_the_best_there_is(predictor, seed, speedup):
+    loss, target = losses(seed), predictor.baseline_ms / speedup
+    widths = plan_widths(predictor, loss, target)
+    assert predictor.predict_ms(widths) <= target
+    assert all(width in predictor.candidates[name] for name, width in widths.items())
+    nothing_left = total(loss, dict.fromkeys(GROUPS, 0))
+    worse = total(loss, widths) - best_by_trying_all(predictor, loss, target)
+    assert worse <= 0.02 * nothing_left
+
+
+def test_a_target_that_is_met_already(predictor):
+    assert plan_widths(predictor, losses(0), predictor.baseline_ms * 2) == GROUPS
+
+
+def test_groups_without_a_loss_stay_whole(predictor):
+    loss = {name: curve for name, curve in losses(0).items() if name != "b"}
+    widths = plan_widths(predictor, loss, predictor.baseline_ms / 1.5)
+    assert widths["b"] == GROUPS["b"]
+
+
+def test_an_unreachable_target_says_what_is(predictor):
+    fastest = predictor.predict_ms(dict.fromkeys(GROUPS, 4))
+    with pytest.raises(TargetMissedError, match=f"the model takes {fastest:.4g} ms"):
+        plan_widths(predictor, losses(0), fastest / 2)

@@ -1,0 +1,119 @@
+"""Widths that meet a latency target at the least loss, chosen on the device's stairs."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from decig.device.predict import Predictor
+from decig.errors import TargetMissedError
+
+_NEAR = 2
+_MAX_EXCHANGES = 200
+_LEAST_GAIN = 1e-9
+
+
+def plan_widths(
+    predictor: Predictor, loss: Mapping[str, np.ndarray], target_ms: float
+) -> dict[str, int]:
+    """Choose how many channels each group keeps.
+
+    Goes down greedily: of all single steps, near and far, the one that loses least per
+    microsecond saved, predicted anew after each. Then trades: widens a group where there is time
+    left, or widens one and narrows another where that loses less.
+
+    Args:
+        predictor: of the model on the device.
+        loss: for each group, what is lost if k of its channels are kept, for k = 0 to all;
+            must not grow with k. Groups that are left out keep all their channels.
+        target_ms: predicted latency to stay within.
+
+    Returns:
+        Width of every group of the predictor.
+
+    Raises:
+        TargetMissedError: no widths are that fast; says how fast the model can be.
+    """
+    steps = _Steps(predictor, loss)
+    level = steps.descend(target_ms * 1000.0)
+    widths = steps.widths(steps.exchange(level, target_ms * 1000.0))[0]
+    return {name: int(width) for name, width in zip(predictor.groups, widths, strict=True)}
+
+
+class _Steps:
+    """The lattice of candidate widths; a plan is a vector of levels, one a group."""
+
+    def __init__(self, predictor: Predictor, loss: Mapping[str, np.ndarray]) -> None:
+        self._predictor = predictor
+        candidates = [
+            predictor.candidates[name] if name in loss else [full]
+            for name, full in predictor.groups.items()
+        ]
+        self._top = np.array([len(widths) - 1 for widths in candidates])
+        shape = (len(candidates), int(self._top.max(initial=0)) + 1)
+        self._width = np.zeros(shape, int)
+        self._loss = np.zeros(shape)
+        for index, (name, widths) in enumerate(zip(predictor.groups, candidates, strict=True)):
+            self._width[index, : len(widths)] = widths
+            if name in loss:
+                self._loss[index, : len(widths)] = np.asarray(loss[name])[widths]
+
+    def widths(self, levels: np.ndarray) -> np.ndarray:
+        """Widths, [plans, groups], of levels [plans, groups] or [groups]."""
+        found: np.ndarray = self._width[np.arange(len(self._top)), np.atleast_2d(levels)]
+        return found
+
+    def cost(self, levels: np.ndarray) -> np.ndarray:
+        """Predicted microseconds, [plans]."""
+        return self._predictor.predict_many(self.widths(levels))
+
+    def loss(self, levels: np.ndarray) -> np.ndarray:
+        """Loss, [plans]."""
+        found: np.ndarray = self._loss[np.arange(len(self._top)), levels].sum(axis=-1)
+        return found
+
+    def descend(self, target: float) -> np.ndarray:
+        """Step down from the whole model until it takes at most `target` microseconds."""
+        level = self._top
+        cost = self.cost(level)[0]
+        while cost > target:
+            moves = level + self._single_steps(level, -1, self._top.max())
+            costs = self.cost(moves)
+            saved = np.maximum(cost - costs, 0.0)
+            if not saved.any():
+                raise TargetMissedError(
+                    f"a target of {target / 1000:.4g} ms is out of reach: with every group at its "
+                    f"narrowest the model takes {cost / 1000:.4g} ms on this device"
+                )
+            lost = self.loss(moves) - self.loss(level)
+            price = np.divide(lost, saved, out=np.full(len(moves), np.inf), where=saved > 0)
+            best = int(np.argmin(price))
+            level, cost = moves[best], costs[best]
+        return level
+
+    def exchange(self, level: np.ndarray, target: float) -> np.ndarray:
+        """Widen groups, alone or against narrowing another, while that lowers the loss."""
+        for _ in range(_MAX_EXCHANGES):
+            wider = level + self._single_steps(level, 1, _NEAR)
+            narrowing = self._single_steps(level, -1, _NEAR)
+            both = (wider[:, None] + narrowing).reshape(-1, len(level))
+            moves = np.concatenate([wider, both])
+            gain = self.loss(level) - self.loss(moves)
+            moves, gain = moves[gain > _LEAST_GAIN], gain[gain > _LEAST_GAIN]
+            fits = self.cost(moves) <= target
+            if not fits.any():
+                break
+            level = moves[int(np.argmax(np.where(fits, gain, -np.inf)))]
+        return level
+
+    def _single_steps(self, level: np.ndarray, sign: int, reach: int) -> np.ndarray:
+        """Changes of one group's level by up to `reach`, [moves, groups]."""
+        room = self._top - level if sign > 0 else level
+        changes = [
+            (group, sign * step)
+            for group, most in enumerate(np.minimum(room, reach))
+            for step in range(1, most + 1)
+        ]
+        deltas = np.zeros((len(changes), len(level)), int)
+        for row, (group, change) in enumerate(changes):
+            deltas[row, group] = change
+        return deltas
