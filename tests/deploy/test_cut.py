@@ -3,9 +3,10 @@ import pytest
 from samples import write_generator, write_photos
 
 from decig.deploy.cut import Cutter
-from decig.errors import BadInputError
-from decig.graph.model import initializers
+from decig.errors import BadInputError, DecigError
+from decig.graph.model import initializers, replace_initializers
 from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
 from decig.source import PixelFlags, resolve
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
@@ -48,3 +49,16 @@ def test_repair_brings_the_picture_back(source, tmp_path):
     assert {name: array.shape for name, array in ours.items()} == {
         name: array.shape for name, array in theirs.items()
     }
+
+
+def test_a_wrong_slice_is_not_handed_out(source, monkeypatch):
+    def spoiled(proto, channels, plan):
+        sliced = slice_graph(proto, channels, plan)
+        weight = initializers(sliced)["head.weight"]
+        replace_initializers(sliced, {"head.weight": 2 * weight})
+        return sliced
+
+    monkeypatch.setattr("decig.deploy.cut.slice_graph", spoiled)
+    cutter = Cutter(source)
+    with pytest.raises(DecigError, match=r"m\.onnx: sliced graph and masked original: outputs"):
+        cutter.cut(cutter.keep(0.5), verify=True)
