@@ -162,28 +162,26 @@ def _as_node(tracer: Tracer, name: str, value: Value) -> fx.Node:
 def _finish(tracer: Tracer, sources: list[Input], returned: list[fx.Node]) -> fx.GraphModule:
     graph = tracer.graph
     graph.output(tuple(returned))
-    placeholders = graph.find_nodes(op="placeholder")
-    for node, source in zip(placeholders, sources, strict=True):
-        _guard(graph, node, source, tracer.tied)
+    for node, source in zip(tracer.inputs, sources, strict=True):
+        _guard(tracer, node, source)
     graph.eliminate_dead_code()
     module = fx.GraphModule(tracer.root, graph, "OnnxModule")
     module.meta[_NAMES] = tracer.initializers
     return module
 
 
-def _guard(graph: fx.Graph, node: fx.Node, source: Input, tied: dict[str, str]) -> None:
+def _guard(tracer: Tracer, node: fx.Node, source: Input) -> None:
     """Refuse what the graph is tied against, before a step computes nonsense."""
     free = {BATCH: (0,) if source.has_batch else (), EXTENT: source.spatial}
     sizes = tuple(
         (axis, source.shape[axis], culprit)
-        for probe, culprit in tied.items()
+        for probe, culprit in tracer.tied.items()
         for axis in free[probe]
     )
     if not sizes:
         return
     users = list(node.users)
-    first = next(other for other in graph.nodes if other.op != "placeholder")
-    with graph.inserting_before(first):
-        guarded = graph.call_function(require_size, (node, sizes))
+    with tracer.graph.inserting_after(tracer.inputs[-1]):
+        guarded = tracer.graph.call_function(require_size, (node, sizes))
     for user in users:
         user.replace_input_with(node, guarded)

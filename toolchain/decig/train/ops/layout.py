@@ -92,18 +92,32 @@ def concat(node: OpNode) -> fx.Node:
     """Y = the operands one after the other along an axis."""
     parts = node.tensors()
     axis = node.attr("axis", 1) % node.rank(parts[0])
-    dims = list(node.dims(parts[0]))
+    if axis > 0:
+        parts = _batched(node, parts)
     lengths = [node.dims(part)[axis] for part in parts]
-    joined: Dim | None = None
-    if not any(map(follows_input, lengths)):
-        joined = (sum(map(declared, lengths)),)
-    elif len(set(lengths)) == 1:
+    if len(set(lengths)) == 1 and follows_input(lengths[0]):
         # k copies in a row: the copy is the outer factor, which a later reshape can split off.
-        joined = (len(parts), *lengths[0])
-    if joined is None:
-        return node.emit(torch.cat, parts, axis)
-    dims[axis] = joined
-    return node.emit(torch.cat, parts, axis, dims=dims)
+        dims = list(node.dims(parts[0]))
+        dims[axis] = (len(parts), *lengths[0])
+        return node.emit(torch.cat, parts, axis, dims=dims)
+    return node.emit(torch.cat, parts, axis)
+
+
+def _batched(node: OpNode, parts: list[fx.Node]) -> list[fx.Node]:
+    """Repeat maps that were declared for a batch of 1, such as coordinates, for every sample."""
+    batches = [node.dims(part)[0] for part in parts]
+    batch = next((dim for dim in batches if follows_input(dim)), (1,))
+    if declared(batch) != 1 or not follows_input(batch):
+        return parts
+    return [
+        part if follows_input(own) else node.step(repeat, part, node.tracer.size(batch))
+        for part, own in zip(parts, batches, strict=True)
+    ]
+
+
+def repeat(x: Tensor, batch: int) -> Tensor:
+    """Show one sample as a batch, without copying it."""
+    return x.expand(batch, *x.shape[1:])
 
 
 @op("Split")

@@ -61,6 +61,7 @@ class Tracer:
     def __init__(self, input_size: tuple[int, ...] | None = None) -> None:
         """Prepare an empty graph; pictures of `input_size`, if given, must work too."""
         self.graph = fx.Graph()
+        self.inputs: list[fx.Node] = []
         self.root = nn.Module()
         self.initializers: dict[str, str] = {}
         self.tied: dict[str, str] = {}
@@ -73,6 +74,7 @@ class Tracer:
     def placeholder(self, source: Input) -> fx.Node:
         """Add a graph input."""
         node = self.graph.placeholder(_identifier(source.name))
+        self.inputs.append(node)
         given = self._given or ()
         shapes = {probe: source.probed(probe, given) for probe in self._probes}
         self._record(
@@ -187,7 +189,8 @@ class Tracer:
         key = (size.value, size.axis)
         if key not in self._sizes:
             # Asked for where the value is made, so that nothing is kept alive for its shape.
-            with self.graph.inserting_after(size.value):
+            is_input = size.value.op == "placeholder"
+            with self.graph.inserting_after(self.inputs[-1] if is_input else size.value):
                 node = self.graph.call_method("size", key)
             self._seen[node] = {
                 p: seen.shape[size.axis] for p, seen in self._seen[size.value].items()
