@@ -46,7 +46,11 @@ def main() -> None:
 @device_options
 @debug_option
 def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
-    """Measure MODEL on this machine: the cost table that slice and compress plan with."""
+    """Measure MODEL on this machine.
+
+    Writes the cost table that slice and compress plan with: every node, at many widths, with the
+    exact rewrites that export would make.
+    """
     from decig.deploy.profiling import as_it_is_ms, profile_as_deployed
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_profile
@@ -65,7 +69,10 @@ def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
 @json_option
 @debug_option
 def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: bool) -> None:
-    """Show MODEL's channel groups, what they cost, and which cannot be cut and why."""
+    """Show MODEL's channel groups and their cost.
+
+    Also says of each group that cannot be cut why.
+    """
     from decig.graph.plan import Plan
     from decig.report.inspection import inspect_model
     from decig.report.tables import print_inspection
@@ -86,7 +93,11 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 @json_option
 @debug_option
 def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -> None:
-    """Cut channels out of MODEL without training: keep a share, follow a plan, or hit a latency."""
+    """Cut channels out of MODEL without training.
+
+    Keeps a share of every group, follows a plan, or meets a latency. With images, repairs the
+    weights that are left.
+    """
     from decig.deploy.cut import Cutter
     from decig.report.tables import print_cut
 
@@ -113,7 +124,10 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @debug_option
 def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
-    """Train the original generator that RECIPE describes."""
+    """Train the original generator of a RECIPE.
+
+    RECIPE is a recipe.toml, or a folder that holds one.
+    """
     from decig.recipe import load_recipe
 
     loaded = load_recipe(recipe)
@@ -138,7 +152,10 @@ def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
 @json_option
 @debug_option
 def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> None:
-    """Make MODEL small enough for the device, then train it to paint as before."""
+    """Make MODEL as fast as asked and train it.
+
+    Plans with the cost table, slices, repairs, and distils the original into what is left.
+    """
     from decig.deploy.profiling import as_it_is_ms
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
@@ -194,7 +211,11 @@ def export(
     device: "DeviceOptions",
     as_json: bool,
 ) -> None:
-    """Write MODEL, or a run of compress, ready to deploy: rewritten, verified, stamped."""
+    """Write the file to deploy.
+
+    MODEL is a run folder of compress, or any model. Exact rewrites are kept where they measure
+    faster; the file is verified against the original and stamped.
+    """
     from decig.deploy.export import export as write
     from decig.report.tables import print_export
 
@@ -227,7 +248,10 @@ def check(
     grid: Path | None,
     **asked: float | None,
 ) -> None:
-    """Compare speed and pictures of CANDIDATE with its reference; exit 3 if it falls short."""
+    """Compare a model with its reference.
+
+    Measures both in turns and compares their pictures. Exits with 3 if a tolerance is missed.
+    """
     from decig.deploy.check import Tolerances
     from decig.deploy.check import check as compare
     from decig.errors import TargetMissedError
