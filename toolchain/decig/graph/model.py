@@ -16,10 +16,26 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, numpy_helper, shape_inference
+from onnx import helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
 from decig.files import atomic_path
+from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
+
+__all__ = [
+    "Model",
+    "ValueInfo",
+    "infer_shapes",
+    "initializers",
+    "input_info",
+    "load_model",
+    "normalise",
+    "opset",
+    "output_info",
+    "replace_initializers",
+    "save_model",
+    "shapes",
+]
 
 
 @dataclass(frozen=True)
@@ -65,12 +81,12 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
         raise BadInputError(f"{path}: cannot read this model: {error.strerror}") from error
     try:
         proto = onnx.load_model_from_string(content)
-        onnx.load_external_data_for_model(proto, str(path.parent))
-    except (DecodeError, ValueError, OSError) as error:
+    except DecodeError as error:
         raise BadInputError(f"{path}: not a readable ONNX file (truncated?)") from error
     if not proto.graph.node:
         raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
     with _one_line_errors(path):
+        onnx.load_external_data_for_model(proto, str(path.parent))
         return Model(normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
 
 
@@ -81,18 +97,16 @@ def normalise(
     proto = copy.deepcopy(proto)
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
+    require_operators(proto)
     _fix_inputs(proto.graph, input_shapes or {})
     onnx.checker.check_model(proto)
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
     proto = _fold_constants(proto)
     _name_nodes(proto.graph)
     _unshare_initializers(proto.graph)
+    _require_whole(proto.graph)
     return infer_shapes(proto)
-
-
-def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Infer the shape of every value anew, forgetting what the file claimed."""
-    del proto.graph.value_info[:]
-    return shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
 
 
 def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
@@ -112,17 +126,6 @@ def output_info(proto: onnx.ModelProto) -> list[ValueInfo]:
     return [_value_info(value) for value in proto.graph.output]
 
 
-def shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Static shape of every value of a graph in normal form; values without one are left out."""
-    known = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
-    for value in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
-        tensor_type = value.type.tensor_type
-        dims = tensor_type.shape.dim
-        if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-            known[value.name] = tuple(dim.dim_value for dim in dims)
-    return known
-
-
 def initializers(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
     """Every initializer of the graph as an array, by name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
@@ -136,11 +139,6 @@ def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) 
             proto.graph.initializer[index].CopyFrom(numpy_helper.from_array(array, tensor.name))
 
 
-def opset(proto: onnx.ModelProto) -> int:
-    """Version of the default operator set."""
-    return max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
-
-
 def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
     tensor_type = value.type.tensor_type
     shape = [dim.dim_value for dim in tensor_type.shape.dim]
@@ -149,14 +147,18 @@ def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
 
 @contextlib.contextmanager
 def _one_line_errors(path: Path) -> Iterator[None]:
-    """Turn what the ONNX checker and shape inference raise into one line that names the file."""
+    """Turn what the ONNX tools raise into one line that names the file.
+
+    On a damaged file they raise anything: UnicodeDecodeError, KeyError, classes of their own.
+    """
     try:
         yield
-    except (onnx.checker.ValidationError, shape_inference.InferenceError) as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "invalid")
-        raise BadInputError(f"{path}: not a valid ONNX graph: {first.strip()}") from error
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
+    except Exception as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        reason = first.strip() or type(error).__name__
+        raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
 
 
 def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> None:
@@ -173,8 +175,10 @@ def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> N
     del graph.input[:]
     graph.input.extend(inputs)
     if changed:
-        for value in (*graph.output, *graph.value_info):
-            value.type.tensor_type.ClearField("shape")
+        del graph.value_info[:]
+        for value in graph.output:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()
 
 
 def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
@@ -214,6 +218,17 @@ def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
     return folded
 
 
+def _require_whole(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        try:
+            numpy_helper.to_array(tensor)
+        except ValueError as error:
+            raise BadInputError(
+                f"initializer {tensor.name} has too little or too much data for its shape "
+                f"{list(tensor.dims)}: is its data file complete?"
+            ) from error
+
+
 def _name_nodes(graph: onnx.GraphProto) -> None:
     """Give every node a unique name, keeping the names it can."""
     taken = Counter(node.name for node in graph.node)
@@ -230,7 +245,10 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
 def _unshare_initializers(graph: onnx.GraphProto) -> None:
     """Give each use its own copy of a shared initializer: exporters merge equal constants."""
     by_name = {tensor.name: tensor for tensor in graph.initializer}
-    uses: Counter[str] = Counter()
+    # Subgraphs and outputs refer to the name itself, so it is theirs.
+    uses = Counter(value.name for value in graph.output)
+    for node in graph.node:
+        uses.update(set(inputs_of(node)) - set(node.input))
     for node in graph.node:
         for slot, name in enumerate(node.input):
             if name not in by_name:

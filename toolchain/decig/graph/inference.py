@@ -1,0 +1,121 @@
+"""Shapes of values, and operators that ONNX does not know."""
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import TensorProto, shape_inference
+
+from decig.errors import BadInputError
+
+# Functions for which ONNX infers no shape; these give their first input's.
+_AS_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
+# Constants that inference reads (target shapes, axes) are short; weights need not be copied.
+_READ_SIZE = 1024
+
+
+def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer the shape of every value anew, in `proto` itself, forgetting what the file claimed.
+
+    Values behind an operator for which nothing can be inferred are left without a shape.
+
+    Raises:
+        onnx.shape_inference.InferenceError: the shapes contradict each other.
+    """
+    skeleton = _skeleton(proto)
+    strict = all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
+    inferred = shape_inference.infer_shapes(skeleton, strict_mode=strict, data_prop=True).graph
+    del proto.graph.value_info[:], proto.graph.output[:]
+    proto.graph.value_info.extend(inferred.value_info)
+    proto.graph.output.extend(inferred.output)
+    return proto
+
+
+def shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Static shape of every value of a graph in normal form; values without one are left out."""
+    known = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+    for value in (*proto.graph.input, *proto.graph.value_info, *proto.graph.output):
+        tensor_type = value.type.tensor_type
+        dims = tensor_type.shape.dim
+        if tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+            known[value.name] = tuple(dim.dim_value for dim in dims)
+    return known
+
+
+def opset(proto: onnx.ModelProto) -> int:
+    """Version of the default operator set."""
+    return max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
+
+
+def require_operators(proto: onnx.ModelProto) -> None:
+    """Check that ONNX defines every operator of the default domain at the graph's opset.
+
+    Raises:
+        BadInputError: one was an experiment (ImageScaler, Crop, Affine), was withdrawn or never
+            existed.
+    """
+    version = opset(proto)
+    for node in _nodes(proto.graph):
+        if node.domain in ("", "ai.onnx") and _schema(node, version) is None:
+            raise BadInputError(
+                f"operator {node.op_type} (node '{node.name or node.output[0]}') is not in ONNX "
+                f"opset {version}: export the model again with current operators"
+            )
+
+
+def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that a node reads, those used inside its subgraphs included."""
+    yield from node.input
+    for graph in _subgraphs(node):
+        for inner in graph.node:
+            yield from inputs_of(inner)
+        yield from (value.name for value in graph.output)
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        yield node
+        for inner in _subgraphs(node):
+            yield from _nodes(inner)
+
+
+def _schema(node: onnx.NodeProto, version: int) -> onnx.defs.OpSchema | None:
+    try:
+        schema = onnx.defs.get_schema(node.op_type, version, "")
+    except onnx.defs.SchemaError:
+        return None
+    return None if schema.deprecated else schema
+
+
+def _is_inferable(node: onnx.NodeProto, version: int) -> bool:
+    if node.domain not in ("", "ai.onnx") or any(_subgraphs(node)):
+        return False
+    schema = _schema(node, version)
+    return schema is not None and schema.has_type_and_shape_inference_function
+
+
+def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy all of a graph that shape inference looks at: no weights, no claims."""
+    skeleton = onnx.ModelProto(ir_version=proto.ir_version)
+    skeleton.opset_import.extend(proto.opset_import)
+    skeleton.functions.extend(proto.functions)
+    graph = skeleton.graph
+    graph.name = proto.graph.name
+    graph.node.extend(proto.graph.node)
+    graph.input.extend(proto.graph.input)
+    graph.output.extend(proto.graph.output)
+    for node in graph.node:
+        if node.op_type in _AS_INPUT:
+            node.op_type = "Identity"
+            del node.input[1:], node.attribute[:]
+    for tensor in proto.graph.initializer:
+        long = len(tensor.raw_data) > _READ_SIZE or len(tensor.float_data) > _READ_SIZE
+        copied = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+        graph.initializer.append(copied if long else tensor)
+    return skeleton
