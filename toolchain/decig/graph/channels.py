@@ -5,8 +5,8 @@ identities into classes and classes with the same bindings into groups. A class 
 is kept or removed, a group the unit in which people think.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -70,6 +70,7 @@ class ChannelMap:
         self.bindings: list[Binding] = flow.bindings
         self.reads: list[Read] = flow.reads
         self.groups: list[Group] = self._gather()
+        self._by_name = {group.name: group for group in self.groups}
 
     @property
     def prunable(self) -> list[Group]:
@@ -83,7 +84,12 @@ class ChannelMap:
 
     def group(self, name: str) -> Group:
         """Return a group by its name."""
-        return next(group for group in self.groups if group.name == name)
+        return self._by_name[name]
+
+    @property
+    def count(self) -> int:
+        """Number of classes of the graph, those outside every group included."""
+        return int(self._class.max()) + 1
 
     def classes_of(self, ids: Ids) -> np.ndarray:
         """Class number of every identity, same shape."""
@@ -92,7 +98,7 @@ class ChannelMap:
 
     def removed(self, plan: Plan) -> np.ndarray:
         """Boolean mask over all identities: what the plan takes away."""
-        gone = np.zeros(self._class.max() + 1, bool)
+        gone = np.zeros(self.count, bool)
         for group in self.prunable:
             if group.name in plan.keep:
                 gone[group.classes] = True
@@ -112,7 +118,9 @@ class ChannelMap:
     @cached_property
     def ports(self) -> dict[str, tuple[Port, Port]]:
         """Incoming and outgoing channels of every node whose channels are known, by node name."""
-        owner = {int(c): group.name for group in self.groups for c in group.classes}
+        owner = np.full(self.count, -1)  # place in self.groups
+        for place, group in enumerate(self.groups):
+            owner[group.classes] = place
         found = {}
         for node in self._flow.proto.graph.node:
             sides = [name for name in (node.input[:1], node.output[:1]) if name]
@@ -121,33 +129,31 @@ class ChannelMap:
                 found[node.name] = (ports[0], ports[1])
         return found
 
-    def _port(self, value: str, owner: Mapping[int, str]) -> Port | None:
+    def _port(self, value: str, owner: np.ndarray) -> Port | None:
         ids = self._flow.of(value)
         if ids is None:
             return None
         if ids.size == 1:
             shape = self._flow.shapes.get(value, ())
             return Port({}, shape[1] if len(shape) > 1 else 1)
-        names = [owner.get(int(label), "") for label in np.ravel(self._class[ids])]
-        groups = {name: names.count(name) for name in dict.fromkeys(names) if name}
-        return Port(groups, names.count(""))
+        places, first, counts = np.unique(
+            owner[self._class[ids]], return_index=True, return_counts=True
+        )
+        in_order = [k for k in np.argsort(first) if places[k] >= 0]
+        groups = {self.groups[places[k]].name: int(counts[k]) for k in in_order}
+        return Port(groups, ids.size - sum(groups.values()))
 
     def _gather(self) -> list[Group]:
         """Gather classes that the same bindings touch into groups."""
         frozen = self._flow.space.frozen(self._class)
         inexact = self._flow.space.inexact(self._class)
-        touched: dict[int, list[int]] = defaultdict(list)
-        for index, binding in enumerate(self.bindings):
-            for label in np.unique(self._class[binding.ids]):
-                touched[int(label)].append(index)
-        touched.pop(int(self._class[FIXED]), None)
-        by_signature: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for label in sorted(touched):
-            by_signature[(label in frozen, *touched[label])].append(label)
-        names: dict[str, int] = defaultdict(int)
+        alike: dict[tuple[bool, bytes], tuple[list[int], np.ndarray]] = {}
+        for label, uses in self._uses():
+            alike.setdefault((label in frozen, uses.tobytes()), ([], uses))[0].append(label)
+        names: Counter[str] = Counter()
         groups = []
-        for (stuck, *used), labels in by_signature.items():
-            bindings = [self.bindings[index] for index in used]
+        for (stuck, _), (labels, uses) in alike.items():
+            bindings = [self.bindings[index] for index in uses if index < len(self.bindings)]
             name = _group_name(bindings)
             names[name] += 1
             groups.append(
@@ -156,11 +162,25 @@ class ChannelMap:
                     classes=np.array(labels),
                     prunable=not stuck and len(labels) > 1,
                     reason=frozen[labels[0]] if stuck else _single(labels),
-                    exact=not any(label in inexact for label in labels),
+                    exact=inexact.isdisjoint(labels),
                     nodes=list(dict.fromkeys(binding.node for binding in bindings)),
                 )
             )
         return groups
+
+    def _uses(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Every class that some weight touches, with the indices of its bindings and parts."""
+        bound = [np.unique(self._class[binding.ids]) for binding in self.bindings]
+        weighted = np.isin(np.arange(self.count), np.concatenate([[FIXED], *bound]))
+        parts = [np.unique(self._class[ids]) for ids in self._flow.parts]
+        touching = [*bound, *(part[weighted[part]] for part in parts)]
+        labels = np.concatenate([[FIXED], *touching])
+        indices = np.repeat(np.arange(-1, len(touching)), [1, *(len(some) for some in touching)])
+        order = np.argsort(labels, kind="stable")
+        found, starts = np.unique(labels[order], return_index=True)
+        for label, uses in zip(found, np.split(indices[order], starts[1:]), strict=True):
+            if label != FIXED:
+                yield int(label), uses
 
 
 def analyse(proto: onnx.ModelProto) -> ChannelMap:
@@ -174,7 +194,8 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
         flow.ids[value.name] = flow.fixed(value.name)
     for node in proto.graph.node:
         for name, ids in zip(node.output, _outputs(flow, node), strict=False):
-            flow.ids[name] = ids
+            if name:
+                flow.ids[name] = ids
     for value in proto.graph.output:
         flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
     return ChannelMap(flow)
@@ -184,32 +205,45 @@ def _outputs(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     rule = find(node)
     if rule is None:
         return flow.block(node, f"operator {node.op_type} of node {node.name} is not known")
+    found = flow.findings()
     try:
+        for name in node.input:
+            if flow.of(name) is not None:
+                flow.shape(name)
         result = rule(flow, node)
     except KeyError as missing:
+        flow.forget(found)
         return flow.block(node, f"{node.op_type} {node.name}: no static shape for {missing}")
+    except (IndexError, ValueError):
+        flow.forget(found)
+        return flow.block(node, f"{node.op_type} {node.name}: its shapes do not fit together")
     return result if isinstance(result, list) else [result]
 
 
 def _make_rectangular(flow: Flow) -> None:
     """Tie until every tensor's channels vary along one axis only, so that a cut leaves a box.
 
-    Where several axes vary (a GroupNorm's [groups, places]), the last one keeps its channels
-    apart. Each tie can make others necessary, so repeat until nothing changes.
+    Where several axes vary (a channel shuffle's [groups, places]), the last one keeps its channels
+    apart. A tie can do for other tensors as well (the shuffle's transpose) or make new ones
+    necessary: in each round, tensors that share no channels are tied, until none is left.
     """
     several = [ids for ids in flow.ids.values() if ids is not None and len(varying_axes(ids)) > 1]
-    while several:
+    loose = bool(several)
+    while loose:
+        loose = False
         classes = flow.space.classes()
-        loose = []
+        # What is frozen stays anyway, so frozen classes need not be one.
+        classes[np.isin(classes, list(flow.space.frozen(classes)))] = FIXED
+        tied = np.zeros(classes.max() + 1, bool)
         for ids in several:
             labels = classes[ids]
             axes = tuple(a for a in varying_axes(ids) if (labels != labels.take([0], a)).any())
             if len(axes) > 1:
-                loose.append((ids, axes[:-1]))
-        if not loose:
-            return
-        for ids, axes in loose:
-            flow.space.tie(ids, axes, "reshaped into several axes of channels")
+                loose = True
+                if not tied[labels].any():
+                    flow.space.tie(ids, axes[:-1], "reshaped into several axes of channels")
+                    tied[labels] = True
+                    tied[FIXED] = False
 
 
 def _group_name(bindings: list[Binding]) -> str:

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from decig.graph.ids import FIXED, Ids, IdSpace
-from decig.graph.model import opset, shapes
+from decig.graph.inference import inputs_of, opset, shapes
 
 Role = Literal["write", "read", "scale", "shift", "statistic", "value"]
 
@@ -76,6 +76,10 @@ class Cut:
         """Replace an initializer."""
         self._constants[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
 
+    def attribute(self, node: str, name: str) -> Any:
+        """Value of a node's attribute."""
+        return attributes(self._nodes[node])[name]
+
     def set_attribute(self, node: str, name: str, value: Any) -> None:
         """Set a node's attribute."""
         attributes = self._nodes[node].attribute
@@ -97,6 +101,7 @@ class Flow:
         self.ids: dict[str, Ids | None] = {}
         self.bindings: list[Binding] = []
         self.reads: list[Read] = []
+        self.parts: list[Ids] = []
         self.menders: list[Callable[[Cut], None]] = []
 
     @cached_property
@@ -122,6 +127,11 @@ class Flow:
     def of(self, name: str) -> Ids | None:
         """Identities of a value."""
         return self.ids.get(name)
+
+    def of_or_fixed(self, name: str) -> Ids:
+        """Identities of a value of static shape; a value without channels stays as it is."""
+        ids = self.of(name)
+        return np.full((1,) * len(self.shape(name)), FIXED) if ids is None else ids
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Static shape of a value.
@@ -151,15 +161,35 @@ class Flow:
         """Note that a node mixes the channels of an input; `ids` has the input's rank."""
         self.reads.append(Read(node.name, node.input[slot], slot, ids))
 
+    def part(self, ids: Ids) -> Ids:
+        """Note a part taken out of a tensor; its channels become groups of their own.
+
+        A plan keeps at least one channel of every group, so it cannot empty the part.
+        """
+        self.parts.append(ids)
+        return ids
+
     def on_cut(self, mender: Callable[[Cut], None]) -> None:
         """Register how to mend a constant or attribute of the node when channels go."""
         self.menders.append(mender)
 
     def block(self, node: onnx.NodeProto, reason: str) -> list[Ids | None]:
         """Freeze all that a node touches; its outputs can never be cut."""
-        for name in node.input:
+        for name in inputs_of(node):
             self.space.freeze(self.of(name), reason)
         return [self.fixed(name) for name in node.output]
+
+    def findings(self) -> tuple[int, ...]:
+        """How much was found so far; for `forget`."""
+        return tuple(len(found) for found in self._found())
+
+    def forget(self, findings: tuple[int, ...]) -> None:
+        """Drop what a rule noted before it gave up on its node."""
+        for found, count in zip(self._found(), findings, strict=True):
+            del found[count:]
+
+    def _found(self) -> tuple[list[Any], ...]:
+        return self.bindings, self.reads, self.parts, self.menders
 
     def fixed(self, name: str) -> Ids:
         """Identities of a value that must stay as it is."""
@@ -176,3 +206,8 @@ def on_axis(ids: Ids, axis: int, rank: int) -> Ids:
     shape = [1] * rank
     shape[axis] = len(ids)
     return ids.reshape(shape)
+
+
+def pad_rank(ids: Ids, rank: int) -> Ids:
+    """Add leading axes of size 1, as broadcasting does."""
+    return ids.reshape((1,) * (rank - ids.ndim) + ids.shape)

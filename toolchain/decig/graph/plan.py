@@ -82,7 +82,7 @@ class Plan:
                 raise BadInputError(f"the plan names a group '{name}' that the model lacks")
             if not kept or kept[0] < 0 or kept[-1] >= group.channels:
                 raise BadInputError(
-                    f"plan, group '{name}': give indices from 0 to {group.channels - 1}, at least one"
+                    f"plan, group '{name}': give one or more indices from 0 to {group.channels - 1}"
                 )
             if not group.prunable and len(kept) < group.channels:
                 raise BadInputError(f"plan, group '{name}' cannot be cut: {group.reason}")

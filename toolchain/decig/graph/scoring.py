@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 
-from decig.graph.channels import ChannelMap, Group
-from decig.graph.flow import Binding
+from decig.graph.channels import ChannelMap
+from decig.graph.flow import Role
 from decig.graph.model import initializers
 
 
@@ -19,38 +19,34 @@ def magnitude_scores(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, 
         One array a group, in the group's channel order.
     """
     weights = initializers(proto)
+    read, scale, made = (
+        channel_norms(channels, weights, roles)
+        for roles in (("read",), ("scale",), ("write", "value"))
+    )
     return {
-        group.name: channel_norm(channels, group, weights, ("read",))
-        * _spread(channels, group, weights)
+        group.name: _or_ones(read[group.name]) * _first(scale[group.name], made[group.name])
         for group in channels.prunable
     }
 
 
-def _spread(channels: ChannelMap, group: Group, weights: dict[str, np.ndarray]) -> np.ndarray:
-    scale = channel_norm(channels, group, weights, ("scale",))
-    return scale if scale.any() else channel_norm(channels, group, weights, ("write", "value"))
-
-
-def channel_norm(
-    channels: ChannelMap, group: Group, weights: dict[str, np.ndarray], roles: tuple[str, ...]
-) -> np.ndarray:
-    """2-norm, for each channel of a group, of all weights bound to it in these roles."""
-    total = np.zeros(group.channels)
-    place = {int(label): index for index, label in enumerate(group.classes)}
+def channel_norms(
+    channels: ChannelMap, weights: dict[str, np.ndarray], roles: tuple[Role, ...]
+) -> dict[str, np.ndarray]:
+    """2-norm, for each channel of each group, of all weights bound to it in these roles."""
+    total = np.zeros(channels.count)
     for binding in channels.bindings:
-        if binding.role in roles and binding.node in group.nodes:
-            total += _squares(channels, binding, weights[binding.initializer], place)
-    norm: np.ndarray = np.sqrt(total)
-    # Nothing reads them (or nothing of that kind): all equal, so that order decides.
-    return norm if norm.any() or "read" not in roles else np.ones_like(norm)
+        if binding.role in roles:
+            labels = channels.classes_of(binding.ids)
+            other = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
+            weight = weights[binding.initializer].astype(np.float64)
+            np.add.at(total, labels, (weight**2).sum(axis=other, keepdims=True))
+    return {group.name: np.sqrt(total[group.classes]) for group in channels.groups}
 
 
-def _squares(
-    channels: ChannelMap, binding: Binding, weight: np.ndarray, place: dict[int, int]
-) -> np.ndarray:
-    labels = channels.classes_of(binding.ids)
-    other = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
-    squares = (weight.astype(np.float64) ** 2).sum(axis=other, keepdims=True)
-    index = np.array([place.get(int(label), len(place)) for label in labels.ravel()])
-    result: np.ndarray = np.bincount(index, squares.ravel(), minlength=len(place) + 1)[:-1]
-    return result
+def _or_ones(norm: np.ndarray) -> np.ndarray:
+    """Where no weight reads the channels they count alike, so that order decides."""
+    return norm if norm.any() else np.ones_like(norm)
+
+
+def _first(scale: np.ndarray, made: np.ndarray) -> np.ndarray:
+    return scale if scale.any() else made

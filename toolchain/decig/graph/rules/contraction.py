@@ -3,8 +3,8 @@
 import numpy as np
 import onnx
 
-from decig.graph.flow import Cut, Flow, attributes, on_axis
-from decig.graph.ids import FIXED, Ids
+from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
+from decig.graph.ids import Ids
 from decig.graph.rules.registry import rule
 
 
@@ -17,9 +17,7 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     count = flow.shape(node.input[0])[1]
     made = weight[1] * group if transposed else weight[0]
     rank = len(weight)
-    source = flow.of(node.input[0])
-    if source is None:
-        source = np.full((1,) * rank, FIXED)
+    source = flow.of_or_fixed(node.input[0])
     incoming = flow.along(source, 1, count, f"{node.op_type} {node.name} reads them as one channel")
     if group == 1:
         flow.read(node, 0, on_axis(incoming, 1, rank))
@@ -61,8 +59,8 @@ def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: 
 def gemm(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]:
     """Y = alpha A B + beta C with constant B; A is [M, K]."""
     options = attributes(node)
-    source = flow.of(node.input[0])
-    if options.get("transA") or not flow.is_constant(node.input[1]) or source is None:
+    source = flow.of_or_fixed(node.input[0])
+    if options.get("transA") or not flow.is_constant(node.input[1]):
         return flow.block(node, f"Gemm {node.name} has a computed or transposed operand")
     transposed = bool(options.get("transB"))
     shape = flow.shape(node.input[1])
@@ -89,15 +87,14 @@ def matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids | list[Ids | None]:
     data_slot = 1 - weight_slot
-    source, weight = flow.of(node.input[data_slot]), flow.shape(node.input[weight_slot])
+    source, weight = flow.of_or_fixed(node.input[data_slot]), flow.shape(node.input[weight_slot])
     inner, outer = (-1, -2) if data_slot == 0 else (-2, -1)  # contracted, surviving data axis
     rank = len(flow.shape(node.output[0]))
-    if len(weight) != 2 or source is None:
+    if len(weight) != 2:
         return flow.block(node, f"MatMul {node.name} has a stack of weights")
     if source.shape[inner] == 1 and source.size > 1:
         # The product runs over positions, not channels: channels pass through.
-        flow.read(node, data_slot, source)
-        return source.reshape((1,) * (rank - source.ndim) + source.shape)
+        return pad_rank(source, rank)
     size = flow.shape(node.input[data_slot])[inner]
     incoming = flow.along(source, inner, size, f"MatMul {node.name} reads them")
     outgoing = flow.space.fresh(weight[-1] if data_slot == 0 else weight[0])
@@ -108,20 +105,35 @@ def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids 
 
 
 def _matmul_computed(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Attention: contracted channels are united, those of the surviving axes pass."""
+    """Attention: contracted channels are united, those of the other axes pass."""
     left, right = (flow.of(name) for name in node.input)
     rank = len(flow.shape(node.output[0]))
     if left is None or right is None:
-        known = left if right is None else right
-        contracted = -1 if right is None else -2
-        if known is None:
-            return None
-        if known.shape[contracted] > 1:
-            return flow.block(node, f"MatMul {node.name} contracts channels with a computed tensor")
-        return known.reshape((1,) * (rank - known.ndim) + known.shape)
-    turned = np.swapaxes(right, -1, -2)
-    flow.space.unite(left[..., :1, :], turned[..., :1, :], f"MatMul {node.name} contracts them")
-    flow.read(node, 0, left)
+        return _matmul_map(flow, node, known_slot=0 if right is None else 1)
+    padded, turned = pad_rank(left, rank), np.swapaxes(pad_rank(right, rank), -1, -2)
+    flow.space.unite(padded[..., :1, :], turned[..., :1, :], f"MatMul {node.name} joins them")
     if left.shape[-2] > 1 or right.shape[-1] > 1:
         return flow.block(node, f"MatMul {node.name} multiplies channels with channels")
-    return None
+    if left.shape[-1] > 1 or right.shape[-2] > 1:
+        for operand in (padded, turned):
+            why = f"heads of MatMul {node.name} must stay equal"
+            flow.space.tie(operand, tuple(range(rank - 2)), why)
+        flow.read(node, 0, left)
+        return None
+    stacked = max(padded, turned, key=np.size)
+    return stacked if stacked.size > 1 else None
+
+
+def _matmul_map(flow: Flow, node: onnx.NodeProto, known_slot: int) -> Ids | list[Ids | None] | None:
+    """Product with an attention map, which has no channels: those of the other operand pass."""
+    known, other = flow.of(node.input[known_slot]), flow.shape(node.input[1 - known_slot])
+    rank = len(flow.shape(node.output[0]))
+    if known is None:
+        return None
+    known = pad_rank(known, rank)
+    other = (1,) * (rank - len(other)) + other
+    contracted = -1 if known_slot == 0 else -2
+    stacked = any(known.shape[axis] > 1 and other[axis] > 1 for axis in range(rank - 2))
+    if known.shape[contracted] > 1 or stacked:
+        return flow.block(node, f"MatMul {node.name} joins channels with a computed tensor")
+    return known

@@ -2,7 +2,7 @@
 
 import onnx
 
-from decig.graph.flow import Flow, attributes
+from decig.graph.flow import Flow, attributes, pad_rank
 from decig.graph.ids import FIXED, Ids
 from decig.graph.rules.registry import rule
 
@@ -30,11 +30,13 @@ def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
 @rule(*_WINDOW)
 def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Pool each channel by itself; what varies inside the window is tied."""
+    if len(node.output) > 1 and node.output[1]:
+        return flow.block(node, f"the indices of {node.op_type} {node.name} count channels")
     ids = flow.of(node.input[0])
     if ids is not None:
         spatial = tuple(range(2, ids.ndim))
         ids = flow.space.tie(ids, spatial, f"{node.op_type} {node.name} pools over them")
-    return [ids] * len(node.output)
+    return [ids]
 
 
 @rule(*_NARY)
@@ -49,7 +51,7 @@ def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     for name in node.input:
         ids = None if flow.is_constant(name) or not name else flow.of(name)
         if ids is not None:
-            joined = _join(flow, node, joined, _pad_rank(ids, rank))
+            joined = _join(flow, node, joined, pad_rank(ids, rank))
     if joined is None:
         return None
     for slot, name in enumerate(node.input):
@@ -59,10 +61,6 @@ def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
         else:
             _guard_operand(flow, node, name, joined, shape)
     return joined
-
-
-def _pad_rank(ids: Ids, rank: int) -> Ids:
-    return ids.reshape((1,) * (rank - ids.ndim) + ids.shape)
 
 
 def _join(flow: Flow, node: onnx.NodeProto, joined: Ids | None, ids: Ids) -> Ids:
@@ -86,7 +84,7 @@ def _guard_operand(
         if full:
             flow.space.freeze(joined, f"{node.op_type} {node.name} meets a computed tensor")
         return
-    ids = _pad_rank(ids, joined.ndim)
+    ids = pad_rank(ids, joined.ndim)
     if full and ids.size == 1:
         flow.space.unite(joined, ids, f"{node.op_type} {node.name} joins them with fixed channels")
     elif not full and axes:
@@ -101,8 +99,6 @@ def _adopt(
     for axis, size in enumerate(shape):
         if size == 1 and bound.shape[axis] > 1:
             bound = bound.take([0], axis)
-        elif size > 1 and flow.shape(node.output[0])[axis] != size:
-            flow.space.freeze(joined, f"{node.op_type} {node.name} changes the extent")
     if bound.size == 1 and joined.size > 1:
         return  # a scalar or a spatial map: the same for every channel
     rank = len(flow.shape(node.input[slot]))
@@ -128,7 +124,9 @@ def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     if ids is None:
         return [None] * len(node.output)
     # Before opset 13 Softmax flattened everything from its axis on.
-    axis = attributes(node).get("axis", -1)
-    if node.op_type in _SAME_AXIS and flow.opset >= 13 and ids.shape[axis] == 1:
+    flattens = flow.opset < 13
+    axis = attributes(node).get("axis", 1 if flattens else -1) % ids.ndim
+    compared = ids.shape[axis:] if flattens else ids.shape[axis : axis + 1]
+    if node.op_type in _SAME_AXIS and max(compared) == 1:
         return [ids]
     return flow.block(node, f"{node.op_type} {node.name} compares channels")

@@ -25,6 +25,8 @@ def reshape(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if ids is None:
         return None
     before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    if node.op_type == "Squeeze" and flow.integers(node, "axes", 1) is None and ids.size > 1:
+        return flow.block(node, f"Squeeze {node.name} names no axes")
     moved = regroup(flow, node, ids, before, after)
     if node.op_type == "Reshape":
         if flow.opset < 5 or not flow.is_constant(node.input[1]):
@@ -98,7 +100,7 @@ def split(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
         flow.space.tie(stacked, (0,), f"parts of Split {node.name} must stay equal")
         return [*parts]
     flow.on_cut(lambda cut: _mend_split(cut, node, parts, axis, by_input=by_input))
-    return [*parts]
+    return [flow.part(part) for part in parts]
 
 
 def _mend_split(
@@ -118,22 +120,20 @@ def slice_(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if ids is None:
         return None
     starts, ends = flow.integers(node, "starts", 1), flow.integers(node, "ends", 2)
-    axes = flow.integers(node, "axes", 3)
-    steps = flow.integers(node, "steps", 4)
-    if starts is None or ends is None:
+    computed = any(name and not flow.is_constant(name) for name in node.input[1:])
+    if computed or starts is None or ends is None:
         return flow.block(node, f"Slice {node.name} by computed bounds")
-    axes = axes if axes is not None else list(range(len(starts)))
-    steps = steps if steps is not None else [1] * len(starts)
+    axes = flow.integers(node, "axes", 3) or list(range(len(starts)))
+    steps = flow.integers(node, "steps", 4) or [1] * len(starts)
     shape = flow.shape(node.input[0])
     for place, axis in enumerate(axes):
-        axis %= ids.ndim
         if ids.shape[axis] == 1:
             continue
-        first, last, _ = slice(starts[place], ends[place]).indices(shape[axis])
-        if steps[place] != 1 or flow.opset < 10:
+        if steps[place] != 1:
             return flow.block(node, f"Slice {node.name} steps over channels")
+        first, last, _ = slice(starts[place], ends[place]).indices(shape[axis])
         flow.on_cut(_slice_mender(node, place, ids, axis, (first, last)))
-        ids = ids.take(np.arange(first, last), axis)
+        ids = flow.part(ids.take(np.arange(first, last), axis))
     return ids
 
 
@@ -142,10 +142,15 @@ def _slice_mender(
 ) -> Callable[[Cut], None]:
     def mend(cut: Cut) -> None:
         before = np.concatenate([[0], np.cumsum(cut.kept(ids, axis))])
-        for slot, bound in zip((1, 2), bounds, strict=True):
-            value = cut.constant(node.input[slot]).copy()
-            value[place] = before[bound]
-            cut.set_constant(node.input[slot], value)
+        for slot, name, bound in zip((1, 2), ("starts", "ends"), bounds, strict=True):
+            if len(node.input) == 1:  # before opset 10
+                values = cut.attribute(node.name, name)
+                values[place] = int(before[bound])
+                cut.set_attribute(node.name, name, values)
+            else:
+                constant = cut.constant(node.input[slot]).copy()
+                constant[place] = before[bound]
+                cut.set_constant(node.input[slot], constant)
 
     return mend
 
@@ -173,7 +178,7 @@ def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
         cut.set_constant(node.input[1], position[wanted[kept[wanted]]].astype(indices.dtype))
 
     flow.on_cut(mend)
-    return ids.take(indices, axis)
+    return flow.part(ids.take(indices, axis))
 
 
 @rule("Pad")

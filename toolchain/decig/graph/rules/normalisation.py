@@ -1,10 +1,9 @@
 """Normalisations and reductions: per channel they pass, over channels they are inexact."""
 
-import numpy as np
 import onnx
 
 from decig.graph.flow import Flow, attributes, on_axis
-from decig.graph.ids import FIXED, Ids
+from decig.graph.ids import Ids
 from decig.graph.rules.registry import rule
 
 
@@ -55,21 +54,23 @@ def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
 def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Normalise over the last axes; channels among them share their statistics."""
     ids = flow.of(node.input[0])
-    if ids is not None:
-        axis = attributes(node).get("axis", -1) % ids.ndim
-        if any(size > 1 for size in ids.shape[axis:]):
-            flow.space.mark_inexact(ids)
-        if (ids != FIXED).any():
-            tail = ids[(0,) * axis] if ids.shape[:axis] == (1,) * axis else None
-            for slot, role in ((1, "scale"), (2, "shift")):
-                if tail is not None:
-                    flow.bind(node, slot, role, tail)  # type: ignore[arg-type]  # a literal each
+    if ids is None or ids.size == 1:
+        return [ids, *[None] * (len(node.output) - 1)]
+    axis = attributes(node).get("axis", -1) % ids.ndim
+    normalised = flow.shape(node.input[0])[axis:]
+    if any(flow.shape(name) != normalised for name in node.input[1:] if name):
+        return flow.block(node, f"{node.op_type} {node.name} broadcasts its weights")
+    if max(ids.shape[axis:]) > 1:
+        flow.space.mark_inexact(ids)
+        tail = flow.space.tie(ids, tuple(range(axis)), f"{node.name} has one scale for them")
+        flow.bind(node, 1, "scale", tail[(0,) * axis])
+        flow.bind(node, 2, "shift", tail[(0,) * axis])
     return [ids, *[None] * (len(node.output) - 1)]
 
 
 @rule("LpNormalization")
 def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
-    """Divide by the norm along one axis: removed channels count as zero, which is exact."""
+    """Divide by the norm along one axis; without some channels the norm is another."""
     ids = flow.of(node.input[0])
     if ids is not None and ids.shape[attributes(node).get("axis", -1)] > 1:
         flow.space.mark_inexact(ids)
@@ -78,14 +79,19 @@ def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
 
 @rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceSumSquare")
 @rule("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd")
-def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Reduce some axes; channels on the others pass, a reduction over channels is inexact."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
     axes = flow.integers(node, "axes", 1)
+    if axes is None and len(node.input) > 1 and node.input[1]:
+        return flow.block(node, f"{node.op_type} {node.name} over computed axes")
+    options = attributes(node)
+    if not axes and options.get("noop_with_empty_axes"):
+        return ids
     reduced = {axis % ids.ndim for axis in axes} if axes else set(range(ids.ndim))
-    keepdims = attributes(node).get("keepdims", 1)
+    keepdims = options.get("keepdims", 1)
     over_channels = any(ids.shape[axis] > 1 for axis in reduced)
     if over_channels:
         flow.space.mark_inexact(ids)
@@ -99,8 +105,6 @@ def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | None:
 def _channel_axis(flow: Flow, node: onnx.NodeProto) -> tuple[Ids, Ids]:
     """Identities of the first input laid on axis 1, and the same in 1-D."""
     shape = flow.shape(node.input[0])
-    source = flow.of(node.input[0])
-    if source is None:
-        source = np.full((1,) * len(shape), FIXED)
+    source = flow.of_or_fixed(node.input[0])
     channels = flow.along(source, 1, shape[1], f"{node.op_type} {node.name} treats them as one")
     return on_axis(channels, 1, len(shape)), channels
