@@ -52,4 +52,5 @@ def tiny_generator(size: int = 32, width: int = 8, seed: int = 0) -> onnx.ModelP
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)],
         constants,
     )
-    return normalise(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return normalise(model)

@@ -156,7 +156,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
 
     Plans with the cost table, slices, repairs, and distils the original into what is left.
     """
-    from decig.deploy.profiling import as_it_is_ms
+    from decig.deploy.profiling import as_it_is_ms, deployed_latency
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
@@ -186,6 +186,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
         settings=Settings.load(asked["config"]),
         label_maps=source.label_maps,
         resume=asked["resume"],
+        measure=deployed_latency(table, source.model),
     )
     if dry_run:
         figures = preview(request)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import onnx
 
 from decig.deploy.rewriting import choose_rewrites, time_graphs
+from decig.device.fingerprint import difference, fingerprint
 from decig.device.profile import profile_model
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
@@ -60,6 +61,28 @@ def as_it_is_ms(table: CostTable) -> float:
     if found is None:
         return table.latency_us.median_ms
     return Latency.from_dict(found, f"cost table: model.{AS_IT_IS}").median_ms
+
+
+def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProto], float] | None:
+    """Return how to measure a slimmer version of a model as it would be deployed, in ms.
+
+    It is timed in turns with the model itself and the ratio applied to the table's latency, so
+    that whatever else the machine does slows both. None on another device than the table's.
+    """
+    here = DeviceOptions(
+        table.device["provider"], table.device["provider_options"], table.device["threads"]
+    )
+    if difference(fingerprint(here), table.device) is not None:
+        return None
+    rules = table.model.get(REWRITES, [])
+    whole = rewrite.apply(model.proto, rules)[0]
+
+    def measure(proto: onnx.ModelProto) -> float:
+        slim = rewrite.apply(proto, rules)[0]
+        times = time_graphs({"whole": whole, "slim": slim}, here)
+        return table.latency_us.median_ms * times["slim"].median / times["whole"].median
+
+    return measure
 
 
 def _half(model: Model) -> onnx.ModelProto:

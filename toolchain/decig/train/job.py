@@ -109,14 +109,21 @@ class Job:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
         if target_ms is not None:
-            return plan_widths(self.predictor, channels.widths, scores.loss, target_ms)
+            # A condensed graph has fewer channels than the table's: more lose nothing.
+            loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
+            widths = plan_widths(self.predictor, loss, target_ms)
+            return {name: min(width, channels.widths[name]) for name, width in widths.items()}
         gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
         hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
         return {name: found or channels.widths[name] for name, found in hinges.items()}
 
+    def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
+        missing = self.channels.widths[group] + 1 - len(loss)
+        return np.concatenate([loss, np.zeros(missing)])
+
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through."""
-        spent = {node["name"]: node["latency_us"] for node in self.request.table.nodes}
+        spent = {node.name: node.latency_us for node in self.request.table.nodes}
         return {
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self.channels.prunable

@@ -120,7 +120,9 @@ def _input(value: onnx.ValueInfoProto) -> Input:
     shape = tuple(dim.dim_value for dim in tensor_type.shape.dim)
     if not all(shape):
         raise BadInputError(f"input {value.name} has dynamic axes: give its size")
-    dtype = getattr(torch, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type).name)
+    dtype = getattr(torch, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type).name, None)
+    if dtype is None:
+        raise BadInputError(f"input {value.name}: torch has no tensors of its element type")
     spatial: tuple[int, ...] = ()
     if len(shape) > 2:
         # N,C,... as ONNX has it, unless the last axis is so short that it must be the channels.

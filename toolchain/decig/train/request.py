@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from decig.data.pixels import PixelFormat
 from decig.device.table import CostTable
 from decig.graph.model import Model
@@ -32,6 +34,8 @@ class Request:
         settings: see `Settings`.
         label_maps: inputs are label maps, never blended.
         resume: go on with the run in `output_dir`.
+        measure: latency in ms of a slimmer version of the model on the device, as it would be
+            deployed; None where the device is not at hand, and predictions must do.
     """
 
     model: Model
@@ -45,6 +49,7 @@ class Request:
     settings: Settings
     label_maps: bool = False
     resume: bool = False
+    measure: Callable[[onnx.ModelProto], float] | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of it."""

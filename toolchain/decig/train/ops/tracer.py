@@ -85,7 +85,12 @@ class Tracer:
 
     def constant(self, name: str, array: np.ndarray, trainable: bool) -> fx.Node:
         """Add a tensor of the graph as a parameter or a buffer, under its sanitised name."""
-        tensor = torch.from_numpy(np.array(array))
+        try:
+            tensor = torch.from_numpy(np.array(array))
+        except TypeError as error:
+            raise BadInputError(
+                f"initializer {name}: {array.dtype} cannot be trained; convert the model to float32"
+            ) from error
         attribute = self._attribute(name)
         if trainable:
             self.root.register_parameter(attribute, nn.Parameter(tensor))
