@@ -118,11 +118,18 @@ def print_export(exported: "Exported") -> None:
 
 
 def print_figures(figures: Mapping[str, Any]) -> None:
-    """Show a flat set of figures, one a line."""
+    """Show figures, one a line."""
     console = _console()
     for name, value in figures.items():
-        shown = f"{value:.5g}" if isinstance(value, float) else value
+        if isinstance(value, Mapping):
+            shown = ", ".join(f"{key} {_short(part)}" for key, part in value.items())
+        else:
+            shown = _short(value)
         console.print(f"{name.replace('_', ' ')}: {shown}")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def _costs(found: Inspection, group: str) -> list[str]:
