@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.graph.rewrite import CANONICAL, DEVICE, RULES, apply
-from graph.rewrite.small import Net, operators, rewritten
+from graph.rewrite.small import Net, operators, rewritten, run
 
 
 def test_every_rule_is_canonical_or_for_the_device() -> None:
@@ -50,3 +52,14 @@ def test_twice_is_once() -> None:
 )
 def test_all_rules_on_real_nets(shared_suite: Path, name: str) -> None:
     rewritten(load_model(shared_suite / f"{name}.onnx").proto)
+
+
+@pytest.mark.parametrize("name", ["udnie", "wave"])
+def test_all_rules_on_photos(shared_suite: Path, shared_data: Path, name: str) -> None:
+    proto = load_model(shared_suite / f"{name}.onnx").proto
+    after, _ = apply(proto)
+    for path in sorted((shared_data / "photos" / "val").iterdir())[:3]:
+        photo = np.asarray(Image.open(path).convert("RGB").resize((256, 256)), np.float32)
+        image = np.ascontiguousarray(photo.transpose(2, 0, 1)[None])
+        (expected,), (actual,) = run(proto, image), run(after, image)
+        assert np.abs(actual - expected).max() <= 1e-5 * np.ptp(expected)

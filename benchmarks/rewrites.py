@@ -1,0 +1,279 @@
+"""What each exact rewrite gains: layers on their own, then whole generators.
+
+python benchmarks/rewrites.py [--models DIR] [--seconds S]        (10 minutes, on a quiet machine)
+
+CPU provider, one thread, ONNX Runtime's full optimisation before and after, runs in turns, medians.
+The clock is that of the thread that computes, so it stands still while other processes run; on an
+idle machine it is the latency. The spread is the median absolute deviation. The difference is the
+largest one of the outputs, relative to their range. A layer is followed by an
+InstanceNormalization, as in a generator. The generators are the files of DIR at full, half and
+quarter width, and CycleGAN's ResNet-9 and pix2pix's U-Net-256 with random weights.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime import InferenceSession
+
+from decig.device.session import DeviceOptions, open_session
+from decig.device.timing import Latency
+from decig.errors import BadInputError
+from decig.graph.channels import analyse
+from decig.graph.model import input_info, load_model, normalise
+from decig.graph.plan import plan_from_widths, uniform_widths
+from decig.graph.rewrite import CANONICAL, DEVICE, apply
+from decig.graph.scoring import magnitude_scores
+from decig.graph.slicing import slice_graph
+from decig.options import FOLDER
+
+_SUITE = Path(__file__).resolve().parents[2] / "shared" / "suite"
+_HEADER = """
+| rules | case | before, us | after, us | spread | ratio | difference |
+|---|---|---:|---:|---:|---:|---:|"""
+_UPSAMPLING = ("slice_into_transpose", "phase_transpose", "depth_to_space")
+
+
+class Net:
+    """Collects nodes with random weights; `x` is the input."""
+
+    def __init__(self, *shape: int) -> None:
+        self._shape = shape
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[TensorProto] = []
+        self._random = np.random.default_rng(0)
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node; its output is called like the node."""
+        name = f"{op_type.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        return name
+
+    def weights(self, *shape: int) -> str:
+        """Normal, scaled so that a convolution keeps the variance."""
+        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 1
+        return self.constant(self._random.normal(size=shape) / np.sqrt(fan_in), np.float32)
+
+    def constant(self, array: Any, kind: type = np.float32) -> str:
+        """Add an initializer."""
+        name = f"constant_{len(self._weights)}"
+        self._weights.append(numpy_helper.from_array(np.array(array, kind), name))
+        return name
+
+    def conv(self, value: str, c: int, m: int, k: int, stride: int = 1, pad: int = 0) -> str:
+        """Conv from c to m channels."""
+        strides, pads = [stride] * 2, [pad] * 4
+        return self.node("Conv", value, self.weights(m, c, k, k), strides=strides, pads=pads)
+
+    def up(self, value: str, c: int, m: int, k: int, pads: Sequence[int]) -> str:
+        """ConvTranspose of stride 2."""
+        weights = self.weights(c, m, k, k)
+        return self.node("ConvTranspose", value, weights, strides=[2, 2], pads=pads)
+
+    def instance_norm(self, value: str, channels: int) -> str:
+        """InstanceNormalization as CycleGAN has it, without scale and shift."""
+        affine = self.constant(np.ones(channels)), self.constant(np.zeros(channels))
+        return self.node("InstanceNormalization", value, *affine)
+
+    def batch_norm(self, value: str, channels: int) -> str:
+        """BatchNormalization."""
+        statistics = [self.constant(np.full(channels, v)) for v in (1.0, 0.1, 0.1, 1.5)]
+        return self.node("BatchNormalization", value, *statistics)
+
+    def spelled_norm(self, value: str) -> str:
+        """InstanceNormalization in elementary operators."""
+        difference = self.node("Sub", value, self.node("GlobalAveragePool", value))
+        square = self.node("Mul", difference, difference)
+        variance = self.node("ReduceMean", square, self.constant([2, 3], np.int64))
+        total = self.node("Add", variance, self.constant(1e-5))
+        return self.node("Div", difference, self.node("Sqrt", total))
+
+    def reflect(self, value: str, pad: int) -> str:
+        """Pad rows and columns by reflection."""
+        pads = self.constant([0, 0, pad, pad] * 2, np.int64)
+        return self.node("Pad", value, pads, mode="reflect")
+
+    def finish(self, output: str) -> onnx.ModelProto:
+        """Return the graph in normal form."""
+        graph = helper.make_graph(
+            self._nodes,
+            "net",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._shape)],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            self._weights,
+        )
+        opsets = [helper.make_opsetid("", 18)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        return normalise(onnx.shape_inference.infer_shapes(model))
+
+    def finish_layer(self, value: str, channels: int) -> onnx.ModelProto:
+        """End with a norm and an output so small that writing it costs nothing."""
+        value = self.node("Relu", self.instance_norm(value, channels))
+        return self.finish(self.node("MaxPool", value, kernel_shape=[1, 1], strides=[3, 3]))
+
+
+Case = tuple[Sequence[str], str, onnx.ModelProto]
+
+
+def layers() -> Iterator[Case]:
+    """One layer each, at the sizes that generators have."""
+    net = Net(1, 64, 64, 64)
+    value = net.batch_norm(net.conv("x", 64, 64, 3, pad=1), 64)
+    yield ("fold_batchnorm",), "3x3 64 to 64 at 64", net.finish_layer(value, 64)
+    net = Net(1, 32, 128, 128)
+    value = net.spelled_norm(net.conv("x", 32, 32, 1))
+    yield ("join_instancenorm",), "32 at 128", net.finish_layer(value, 32)
+    for k, c, m, size in (
+        *((9, 32, 3, 256), (9, 8, 3, 256), (7, 64, 3, 256), (3, 16, 3, 256), (3, 16, 1, 224)),
+        *((9, 3, 8, 256), (9, 3, 4, 256), (7, 3, 8, 256)),
+    ):
+        net = Net(1, c, size, size)
+        layer = net.finish_layer(net.conv("x", c, m, k, pad=k // 2), m)
+        yield ("wide_head", "depth_to_space"), f"{k}x{k} {c} to {m} at {size}", layer
+    for c, size in ((256, 64), (128, 64), (64, 64), (48, 64), (64, 128)):
+        net = Net(1, c, size, size)
+        layer = net.finish_layer(net.conv("x", c, c, 3, pad=1), c)
+        yield ("winograd",), f"3x3 {c} to {c} at {size}", layer
+    net = Net(1, 64, 128, 128)
+    bounds = [net.constant(b, np.int64) for b in ([0, 0], [256, 256], [2, 3])]
+    value = net.node("Slice", net.up("x", 64, 32, 3, [0] * 4), *bounds)
+    yield ("slice_into_transpose",), "3x3 64 to 32 at 128", net.finish_layer(value, 32)
+    for k, c, m, size in (
+        *((3, 128, 64, 64), (3, 64, 32, 128), (3, 32, 16, 128), (3, 16, 8, 128)),
+        *((4, 512, 256, 16), (4, 128, 64, 64), (4, 64, 32, 128), (4, 32, 16, 128)),
+    ):
+        net = Net(1, c, size, size)
+        value = net.up("x", c, m, k, [0, 0, 1, 1] if k == 3 else [1] * 4)
+        yield _UPSAMPLING, f"{k}x{k} {c} to {m} at {size}", net.finish_layer(value, m)
+    for channels, size in ((3, 256), (32, 256)):
+        net = Net(1, 4 * channels, size // 2, size // 2)
+        value = net.node("DepthToSpace", "x", blocksize=2)
+        layer = net.finish_layer(value, channels)
+        yield ("depth_to_space",), f"{channels} at {size}", layer
+
+
+def generators(folder: Path | None) -> Iterator[tuple[str, onnx.ModelProto, str]]:
+    """Name, graph and digest of every generator."""
+    for path in sorted(folder.glob("*.onnx")) if folder else ():
+        try:
+            model = load_model(path)
+        except BadInputError as error:
+            click.echo(f"skipped: {error}", err=True)
+            continue
+        yield path.stem, model.proto, model.sha256
+    yield "CycleGAN ResNet-9", resnet9(), ""
+    yield "U-Net-256", unet256(), ""
+
+
+def resnet9() -> onnx.ModelProto:
+    """The generator of CycleGAN (Zhu et al., ICCV 2017, appendix 7.2) at 256x256."""
+    net = Net(1, 3, 256, 256)
+
+    def norm(value: str, channels: int) -> str:
+        return net.node("Relu", net.instance_norm(value, channels))
+
+    value = norm(net.conv(net.reflect("x", 3), 3, 64, 7), 64)
+    for channels in (64, 128):
+        value = norm(net.conv(value, channels, 2 * channels, 3, 2, 1), 2 * channels)
+    for _ in range(9):
+        hidden = norm(net.conv(net.reflect(value, 1), 256, 256, 3), 256)
+        hidden = net.instance_norm(net.conv(net.reflect(hidden, 1), 256, 256, 3), 256)
+        value = net.node("Add", value, hidden)
+    for channels in (256, 128):
+        up = net.up(value, channels, channels // 2, 3, [1, 1, 0, 0])
+        value = norm(up, channels // 2)
+    return net.finish(net.node("Tanh", net.conv(net.reflect(value, 3), 64, 3, 7)))
+
+
+def unet256() -> onnx.ModelProto:
+    """The generator of pix2pix (Isola et al., CVPR 2017, appendix 6.1.1) at 256x256."""
+    net, widths = Net(1, 3, 256, 256), [64, 128, 256, 512, 512, 512, 512, 512]
+    value, inputs, skips = "x", 3, []
+    for level, width in enumerate(widths):
+        if level:
+            value = net.node("LeakyRelu", value, alpha=0.2)
+        value = net.conv(value, inputs, width, 4, 2, 1)
+        if 0 < level < len(widths) - 1:
+            value = net.batch_norm(value, width)
+        skips.append((value, width))
+        inputs = width
+    skips.pop()
+    for skip, width in reversed(skips):
+        up = net.up(net.node("Relu", value), inputs, width, 4, [1] * 4)
+        value = net.node("Concat", net.batch_norm(up, width), skip, axis=1)
+        inputs = 2 * width
+    return net.finish(net.node("Tanh", net.up(net.node("Relu", value), inputs, 3, 4, [1] * 4)))
+
+
+def narrowed(proto: onnx.ModelProto, sha256: str, share: float) -> onnx.ModelProto:
+    """Keep this share of every group's channels."""
+    channels = analyse(proto)
+    widths, scores = uniform_widths(channels, share), magnitude_scores(proto, channels)
+    return slice_graph(proto, channels, plan_from_widths(channels, widths, scores, sha256))
+
+
+def timed(
+    sessions: Sequence[InferenceSession], feeds: dict[str, np.ndarray], seconds: float
+) -> list[list[float]]:
+    """Microseconds of each session's runs, taken in turns."""
+    samples: list[list[float]] = [[] for _ in sessions]
+    end = time.monotonic() + seconds
+    while len(samples[0]) < 5 or time.monotonic() < end:
+        for session, values in zip(sessions, samples, strict=True):
+            start = time.thread_time_ns()
+            session.run(None, feeds)
+            values.append((time.thread_time_ns() - start) / 1000.0)
+    return samples
+
+
+def row(name: str, case: str, graphs: Sequence[onnx.ModelProto], seconds: float) -> str:
+    """Time a graph before and after its rewrite."""
+    sessions = [open_session(graph, DeviceOptions()) for graph in graphs]
+    random = np.random.default_rng(1)
+    feeds = {v.name: random.random(v.shape).astype(np.float32) for v in input_info(graphs[0])}
+    expected, actual = (session.run(None, feeds)[0] for session in sessions)
+    difference = np.abs(actual - expected).max() / np.ptp(expected)
+    before, after = (Latency.from_samples(s) for s in timed(sessions, feeds, seconds))
+    spread = max(before.mad / before.median, after.mad / after.median)
+    ratio = before.median / after.median
+    figures = f"{before.median:.0f} | {after.median:.0f} | {spread:.1%} | {ratio:.2f}"
+    return f"| {name} | {case} | {figures} | {difference:.1e} |"
+
+
+def rows(
+    case: str, proto: onnx.ModelProto, choices: Sequence[Sequence[str]], seconds: float
+) -> None:
+    """Print a row for each choice of rules that finds something else to do."""
+    seen = {""}
+    for rules in choices:
+        rewritten, applied = apply(proto, rules)
+        name = ", ".join(dict.fromkeys(step.rule for step in applied))
+        if name not in seen:
+            seen.add(name)
+            click.echo(row(name, case, (proto, rewritten), seconds))
+
+
+@click.command()
+@click.option("--models", type=FOLDER, help="Folder of ONNX files. [default: ../shared/suite]")
+@click.option("--seconds", default=5.0, show_default=True, help="Time for one row.")
+def main(models: Path | None, seconds: float) -> None:
+    """Print the tables."""
+    click.echo(_HEADER)
+    for rules, case, proto in layers():
+        rows(case, proto, [rules], seconds)
+    click.echo(_HEADER)
+    alone = [(rule,) for rule in DEVICE if rule not in _UPSAMPLING]
+    for name, proto, sha256 in generators(models or (_SUITE if _SUITE.is_dir() else None)):
+        for share in (1.0, 0.5, 0.25):
+            graph = narrowed(proto, sha256, share)
+            choices = [CANONICAL, *alone, _UPSAMPLING, (*CANONICAL, *DEVICE)]
+            rows(f"{name}, width {share:g}", graph, choices, seconds)
+
+
+if __name__ == "__main__":
+    main()
