@@ -1,0 +1,83 @@
+import json
+
+import onnx
+import pytest
+from samples import PIXELS, decig, write_generator, write_photos
+
+from decig.deploy.stamp import read_stamp
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.train
+
+CONFIG = "crop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model, its cost table, photos and quick settings."""
+    folder = tmp_path_factory.mktemp("compress")
+    write_photos(folder / "photos", 4)
+    (folder / "quick.toml").write_text(CONFIG)
+    model = write_generator(folder / "model.onnx", width=16)
+    assert decig("profile", model, "-o", folder / "table.json").exit_code == 0
+    return folder
+
+
+def compress(place, run, *arguments):
+    model, table, photos = (place / name for name in ("model.onnx", "table.json", "photos"))
+    given = ("--profile", table, "--data", photos, "--output-dir", run, *PIXELS)
+    return decig("compress", model, *given, "--config", place / "quick.toml", *arguments)
+
+
+def latency_us(place):
+    return json.loads((place / "table.json").read_text())["latency_us"]["median"]
+
+
+def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out.onnx"
+    target = f"{0.9 * latency_us(place):.1f}us"
+    result = compress(place, run, "--target-latency", target, "--steps", 3, "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert {"ssim", "predicted_latency_ms", "widths", "steps"} <= figures.keys()
+    result = decig("export", run, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    exported = json.loads(result.stdout)
+    assert exported["torch_max_abs_diff"] <= 1e-4
+    stamped = read_stamp(onnx.load(out))
+    assert stamped["plan"]["keep"].keys() == {"conv1", "conv2"}
+    reference = place / "model.onnx"
+    result = decig("check", out, "--reference", reference, "--data", place / "photos", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["macs"]["candidate"] < found["macs"]["reference"]
+
+
+def test_a_dry_run_writes_nothing(place, tmp_path):
+    result = compress(place, tmp_path / "run", "--target-speedup", "1.05", "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["widths"].keys() == {"conv1", "conv2"}
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unreachable_target_is_exit_code_3_and_leaves_nothing(place, tmp_path):
+    result = compress(place, tmp_path / "run", "--target-speedup", "100000")
+    assert result.exit_code == 3
+    assert "out of reach" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target-latency", "1ms", "--target-speedup", "2"), "exclude each other"),
+        (("--budget", "1m", "--steps", "2"), "exclude each other"),
+        (("--target-speedup", "1"), "--target-speedup"),
+        (("--budget", "20"), "needs a unit"),
+    ],
+)
+def test_bad_requests(place, tmp_path, arguments, message):
+    result = compress(place, tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
