@@ -118,6 +118,14 @@ class Condenser:
             widths[name] = max(1, int((magnitude > _DEAD * magnitude.max()).sum()))
         return widths
 
+    def state_dict(self) -> dict[str, float]:
+        """Where the steering stands."""
+        return {"rate": self.rate}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Go on steering from there."""
+        self.rate = state["rate"]
+
     def steer(self, predicted: float, wanted: float) -> None:
         """Raise the rate while the predicted latency is above the schedule's, else lower it."""
         self.rate *= 1.25 if predicted > wanted else 0.8

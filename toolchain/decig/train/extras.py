@@ -51,13 +51,6 @@ class FeatureLoss:
             total = total + l1_loss(student, target) / target.abs().mean().clamp_min(1e-6)
         return self._weight * total / max(1, len(self._kept))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing: the teacher does not change."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to restore."""
-
 
 class TargetLoss:
     """L1 to the real pictures, and a PatchGAN that learns beside the student.

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 import onnx
 import torch
+from torch.fx import GraphModule
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
@@ -131,11 +132,11 @@ class Job:
 
     def loop(
         self,
-        student: torch.nn.Module,
+        student: GraphModule,
         budget: Budget,
         run: RunFolder,
         state: str,
-    ) -> Loop:
+    ) -> Loop[GraphModule]:
         """Set up the training of a student against the teacher."""
         settings, (height, width) = self.settings, self.crop
         crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -28,6 +28,7 @@ from decig.train.settings import Settings
 
 _SAVE_EVERY_S = 30.0
 _ADAM_BETAS = (0.9, 0.99)
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class ExtraLoss(Protocol):
         """Loss of the batch; `outputs` are all the student's, `picture` its first, in 0..1."""
         ...
 
+
+class Stateful(Protocol):
+    """What else changes while a stage trains and must be there again after a resume."""
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs of it."""
         ...
@@ -67,7 +72,7 @@ class ExtraLoss(Protocol):
 
 
 @dataclass
-class Loop:
+class Loop(Generic[M]):
     """One stage.
 
     Attributes:
@@ -78,11 +83,12 @@ class Loop:
         budget: how long.
         state_file: where the state is saved; None saves nothing.
         extra: further losses.
+        stateful: what is saved and restored beside the weights.
         after_step: called with the learning-rate share after every optimiser step.
         report: called after every step with the stage's progress and loss.
     """
 
-    student: nn.Module
+    student: M
     pool: TeacherPool
     pixels: PixelFormat
     settings: Settings
@@ -90,8 +96,9 @@ class Loop:
     accelerator: Accelerator
     state_file: Path | None = None
     extra: list[ExtraLoss] = field(default_factory=list)
+    stateful: list[Stateful] = field(default_factory=list)
     after_step: Callable[[float], None] | None = None
-    report: Callable[["Loop", float, float], None] | None = None
+    report: Callable[["Loop[M]", float, float], None] | None = None
     step: int = 0
     elapsed_s: float = 0.0
 
@@ -108,7 +115,7 @@ class Loop:
         )
         self.trained, self.optimiser = self.accelerator.prepare(self.student, optimiser)
 
-    def run(self) -> nn.Module:
+    def run(self) -> M:
         """Train until the budget is used up.
 
         Returns:
@@ -199,7 +206,7 @@ class Loop:
             "trained": self.accelerator.unwrap_model(self.trained).state_dict(),
             "mean": self.mean.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "extra": [extra.state_dict() for extra in self.extra],
+            "stateful": [part.state_dict() for part in self.stateful],
         }
 
     def resume(self) -> bool:
@@ -211,8 +218,8 @@ class Loop:
             self.accelerator.unwrap_model(self.trained).load_state_dict(state["trained"])
             self.mean.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
-            for extra, saved in zip(self.extra, state["extra"], strict=True):
-                extra.load_state_dict(saved)
+            for part, saved in zip(self.stateful, state["stateful"], strict=True):
+                part.load_state_dict(saved)
         except (KeyError, RuntimeError, ValueError, EOFError) as error:
             first = str(error).splitlines()[0]
             raise DecigError(f"{self.state_file}: not the state of this run: {first}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from torch.fx import GraphModule
 
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
@@ -56,8 +57,9 @@ def condense(job: Job, run: RunFolder) -> None:
         student, parameter_names(student), analyse(start), job.run_time(), job.settings.weighting
     )
     loop.after_step = condenser.step
+    loop.stateful.append(condenser)
 
-    def report(loop: Loop, share: float, loss: float) -> None:
+    def report(loop: Loop[GraphModule], share: float, loss: float) -> None:
         if loop.step % _STEER_EVERY:
             return
         predicted = job.predictor.predict_ms(condenser.live())
@@ -93,7 +95,7 @@ def distil(job: Job, run: RunFolder) -> None:
     predicted = job.predictor.predict_ms(analyse(start).widths)
     figures: dict[str, float] = {"predicted_ms": predicted}
 
-    def report(loop: Loop, share: float, loss: float) -> None:
+    def report(loop: Loop[GraphModule], share: float, loss: float) -> None:
         if job.held_out.due(share):
             figures["ssim"] = job.held_out.ssim_of_graph(write_back(loop.mean, start))
         job.progress("distil", share, {"loss": loss, **figures})
@@ -151,7 +153,7 @@ def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
     return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
 
 
-def _add_losses(job: Job, run: RunFolder, loop: Loop, values: list[str]) -> None:
+def _add_losses(job: Job, run: RunFolder, loop: Loop[GraphModule], values: list[str]) -> None:
     device = job.accelerator.device
     if values:
         teacher = build_module(job.request.model.proto, outputs=values, input_size=job.crop)
@@ -162,11 +164,17 @@ def _add_losses(job: Job, run: RunFolder, loop: Loop, values: list[str]) -> None
         loop.extra.append(FeatureLoss(frozen, kept, job.settings.features, device))
     if job.request.targets is not None:
         channels = job.input_channels + 3
-        loop.extra.append(TargetLoss(channels, job.request.pixels, job.settings, device))
+        targets = TargetLoss(channels, job.request.pixels, job.settings, device)
+        loop.extra.append(targets)
+        loop.stateful.append(targets)
 
 
 def _figures(
-    job: Job, run: RunFolder, start: onnx.ModelProto, result: onnx.ModelProto, loop: Loop
+    job: Job,
+    run: RunFolder,
+    start: onnx.ModelProto,
+    result: onnx.ModelProto,
+    loop: Loop[GraphModule],
 ) -> dict[str, Any]:
     widths = {name: len(kept) for name, kept in Plan.load(run.file("plan.json")).keep.items()}
     return {
