@@ -17,7 +17,7 @@ def test_nodes_of_a_graph():
     assert found.nodes["res.b"] > 0
     assert found.nodes["hidden_node"] == 0
     assert found.absorbed["hidden_node"] == "res.a"
-    assert found.kernels["norm"] == ("InstanceNormalization",)
+    assert found.kernels["norm"] == "InstanceNormalization"
     assert 0 < found.share <= 1
     assert found.latency.runs == 3
     assert found.kernel_sum_us > 0

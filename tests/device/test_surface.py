@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decig.device.surface import SMOOTH, Shape, fit_surface
+from decig.device.surface import SMOOTH, Mixture, Shape, fit_surface
 
 
 def draws(count=80, seed=0):
@@ -58,3 +58,14 @@ def test_a_regime_without_points_is_not_free():
 def test_constant_nodes():
     found = fit_surface(np.full(6, 3.0), np.full(6, 3.0), np.full(6, 70.0))
     assert found(np.array([3.0]), np.array([3.0])) == pytest.approx(70.0, rel=0.01)
+
+
+def test_a_rewrite_that_applies_to_wide_whole_blocks():
+    x, y, _ = draws(160)
+    y[::2] = y[::2] // 16 * 16 + 16
+    rewritten = (x % 16 == 0) & (y % 16 == 0) & (x * y >= 2000)
+    us = np.where(rewritten, 50 + 0.25 * x * y, 0.5 * x * y)
+    found = Mixture(x, y, us, np.where(rewritten, "Add+Conv", ""))
+    at = np.array([[128.0, 128.0], [128.0, 127.0], [16.0, 16.0]])
+    assert found(at[:, 0], at[:, 1]) == pytest.approx([50 + 4096, 8128, 128], rel=0.05)
+    assert found(at[:, :1], at[:, 1:]).shape == (3, 1)

@@ -3,7 +3,7 @@ import time
 import pytest
 
 from decig.device.session import DeviceOptions, open_session, random_feeds
-from decig.device.timing import Latency, measure_interleaved, measure_latency, processor_share
+from decig.device.timing import Latency, measure_interleaved, measure_latency, time_and_share
 from decig.errors import BadInputError
 
 from .graphs import style_net
@@ -51,5 +51,7 @@ def test_a_session():
 
 
 def test_processor_share_of_work_and_of_sleep():
-    assert processor_share(lambda: sum(range(200_000)), 1) > 0.0
-    assert processor_share(lambda: time.sleep(0.05), 1) < 0.5
+    assert 0.0 < time_and_share(lambda: sum(range(200_000)), 1)[1] <= 1.0
+    asleep_us, share = time_and_share(lambda: time.sleep(0.05), 1)
+    assert asleep_us >= 50_000
+    assert share < 0.5

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from decig.device.attribution import Attribution, attribute, kernel_times
 from decig.device.quiet import quiet_times
 from decig.device.session import DeviceOptions, open_session, random_feeds, runs_on_cpu
-from decig.device.timing import Latency, measure_interleaved, processor_share
+from decig.device.timing import Latency, measure_interleaved, time_and_share
 
 _WARM_UP = 2
 
@@ -30,7 +30,9 @@ class NodeTimes:
         nodes: microseconds of each original node (its kernels added up), freed of what other
             programs took; 0 for one that was fused away or folded.
         absorbed: original node that was fused away to the original node that does its work.
-        kernels: original node to the operators that ran for it, such as Conv, ReorderInput.
+        kernels: original node to the operators that ran for it, such as Conv+ReorderInput.
+        variants: original node to the operators that a rewrite put in its place, for nodes that
+            one has replaced.
     """
 
     latency: Latency
@@ -38,7 +40,8 @@ class NodeTimes:
     share: float
     nodes: dict[str, float]
     absorbed: dict[str, str]
-    kernels: dict[str, tuple[str, ...]]
+    kernels: dict[str, str]
+    variants: dict[str, str]
 
 
 def measure_nodes(
@@ -90,6 +93,11 @@ def measure_nodes(
         {name: charged.get(name, 0.0) for name in original},
         attribution.absorbed,
         _operators(original, attribution, optimised),
+        {
+            name: _joined(operators)
+            for name, operators in attribution.variants.items()
+            if len(operators) > 1
+        },
     )
 
 
@@ -102,7 +110,7 @@ def _note_share(
     """Run once and append the share of the processor that the run had."""
     run = partial(session.run, None, feeds)
     if runs_on_cpu(options):
-        shares.append(processor_share(run, options.threads))
+        shares.append(time_and_share(run, options.threads)[1])
     else:  # the processor only waits for the device
         run()
         shares.append(1.0)
@@ -110,9 +118,13 @@ def _note_share(
 
 def _operators(
     original: list[str], attribution: Attribution, optimised: onnx.ModelProto
-) -> dict[str, tuple[str, ...]]:
-    used: dict[str, list[str]] = {name: [] for name in original}
+) -> dict[str, str]:
+    used: dict[str, set[str]] = {name: set() for name in original}
     for node in optimised.graph.node:
         if node.name in attribution.owner:
-            used[attribution.owner[node.name]].append(node.op_type)
-    return {name: tuple(sorted(operators)) for name, operators in used.items()}
+            used[attribution.owner[node.name]].add(node.op_type)
+    return {name: _joined(operators) for name, operators in used.items()}
+
+
+def _joined(operators: Iterable[str]) -> str:
+    return "+".join(sorted(operators))

@@ -1,12 +1,12 @@
 """Predicted latency of a model at widths that were never measured."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 
-from decig.device.surface import Shape, Surface, fit_surface
+from decig.device.surface import Mixture, Shape, Surface, fit_surface
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable, NodeCost
 from decig.errors import BadInputError
@@ -45,15 +45,12 @@ class Predictor:
         self._full = np.array(list(table.groups.values()), float)
         self._surfaces = _fit_surfaces(table)
         nodes = [node for node in table.nodes if node.signature in self._surfaces]
-        by_shape: dict[Shape, list[NodeCost]] = defaultdict(list)
-        for node in nodes:
-            by_shape[self._surfaces[node.signature].shape].append(node)
+        self._signature = {node.name: node.signature for node in nodes}
         self._batches = [
-            _Batch(shape, members, self._surfaces, list(self.groups))
-            for shape, members in by_shape.items()
+            _Batch(members, self._surfaces, list(self.groups))
+            for members in self._alike(nodes).values()
         ]
         self._scale = _calibration(table)
-        self._signature = {node.name: node.signature for node in nodes}
 
     def node_us(self, name: str, incoming: int, outgoing: int) -> float:
         """Predicted microseconds of a node at these channel counts; 0 for one without kernels."""
@@ -91,6 +88,14 @@ class Predictor:
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
 
+    def _alike(self, nodes: list[NodeCost]) -> dict[Shape | Mixture, list[NodeCost]]:
+        """Nodes that can be evaluated together: surfaces of one shape, or one mixture."""
+        batches: dict[Shape | Mixture, list[NodeCost]] = defaultdict(list)
+        for node in nodes:
+            surface = self._surfaces[node.signature]
+            batches[surface if isinstance(surface, Mixture) else surface.shape].append(node)
+        return batches
+
     def _stair_ends(self, index: int) -> list[int]:
         full = int(self._full[index])
         widths = sorted({*range(FLOOR, full, _ALIGN), full})
@@ -106,17 +111,12 @@ class Predictor:
 
 
 class _Batch:
-    """Nodes whose surfaces have one shape, evaluated together."""
+    """Nodes that are evaluated together: one array operation a batch, not a node."""
 
     def __init__(
-        self,
-        shape: Shape,
-        nodes: list[NodeCost],
-        surfaces: Mapping[str, Surface],
-        groups: list[str],
+        self, nodes: list[NodeCost], surfaces: Mapping[str, Surface | Mixture], groups: list[str]
     ) -> None:
-        self._shape = shape
-        self._weights = np.stack([surfaces[node.signature].weights for node in nodes])
+        self._cost = _together([surfaces[node.signature] for node in nodes])
         self._sides = []
         for side in (0, 1):
             ports = [node.ports[side] if node.ports else _NO_CHANNELS for node in nodes]
@@ -126,20 +126,36 @@ class _Batch:
     def spent(self, share: np.ndarray) -> np.ndarray:
         """Microseconds of all nodes together, [plans], for kept shares [plans, groups]."""
         x, y = (np.rint(share @ reach + fixed) for reach, fixed in self._sides)
-        total: np.ndarray = np.einsum("pnf,nf->p", self._shape.features(x, y), self._weights)
-        return total
+        return self._cost(x, y)
 
 
-def _fit_surfaces(table: CostTable) -> dict[str, Surface]:
+def _together(surfaces: list[Surface | Mixture]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Cost of many nodes, [plans], at widths [plans, nodes]; all of one mixture or one shape."""
+    first = surfaces[0]
+    if isinstance(first, Mixture):
+        return lambda x, y: first(x, y).sum(axis=1)
+    weights = np.stack([s.weights for s in surfaces if isinstance(s, Surface)])
+    return lambda x, y: np.einsum("pnf,nf->p", first.shape.features(x, y), weights)
+
+
+def _fit_surfaces(table: CostTable) -> dict[str, Surface | Mixture]:
     """Fit one surface for each signature that has kernels anywhere in the sweep."""
     points: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    variants: dict[str, list[str]] = defaultdict(list)
     for node in table.nodes:
         incoming, outgoing = node.ports or (_NO_CHANNELS, _NO_CHANNELS)
         for point in table.sweep:
             x, y = (port.width(point.widths, table.groups) for port in (incoming, outgoing))
             points[node.signature].append((x, y, point.nodes.get(node.name, 0.0)))
-    columns = {signature: np.array(rows).T for signature, rows in points.items()}
-    return {name: fit_surface(x, y, us) for name, (x, y, us) in columns.items() if us.any()}
+            variants[node.signature].append(point.variants.get(node.name, ""))
+    surfaces: dict[str, Surface | Mixture] = {}
+    for signature, rows in points.items():
+        x, y, us = np.array(rows).T
+        if len(set(variants[signature])) > 1:
+            surfaces[signature] = Mixture(x, y, us, np.array(variants[signature]))
+        elif us.any():
+            surfaces[signature] = fit_surface(x, y, us)
+    return surfaces
 
 
 def _calibration(table: CostTable) -> float:

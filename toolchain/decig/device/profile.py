@@ -139,9 +139,7 @@ def _ports(channels: ChannelMap, node: str) -> tuple[Port, Port] | None:
     return incoming, outgoing
 
 
-def _signature(
-    node: onnx.NodeProto, known: Mapping[str, tuple[int, ...]], kernels: tuple[str, ...]
-) -> str:
+def _signature(node: onnx.NodeProto, known: Mapping[str, tuple[int, ...]], kernels: str) -> str:
     """What decides a node's cost besides its channels: operator, attributes, sizes, kernels."""
     given = attributes(node)
     parts = [f"{key}={_text(given[key])}" for key in _KERNEL_ATTRIBUTES if key in given]
@@ -149,7 +147,7 @@ def _signature(
     # Data, weight if there is one, result; the first two axes are batch and channels.
     sizes = [known.get(name, ())[2:] for name in (*node.input[:2], *node.output[:1])]
     shown = ["x".join(map(str, size)) or "-" for size in sizes]
-    return " ".join([node.op_type, *grouped, *parts, ">".join(shown), "+".join(kernels)])
+    return " ".join([node.op_type, *grouped, *parts, ">".join(shown), kernels])
 
 
 def _text(value: object) -> str:

@@ -18,6 +18,8 @@ import numpy as np
 from scipy.optimize import nnls
 
 _ALIGN = 4
+_BLOCK = 16
+_FAR = 100.0
 _NOISE_US = 20.0
 _PRIOR = 0.05
 _BETTER = 0.95
@@ -105,6 +107,41 @@ def fit_surface(x: np.ndarray, y: np.ndarray, us: np.ndarray) -> Surface:
         if found.error < best.error * _BETTER:
             best = found
     return best
+
+
+class Mixture:
+    """Surfaces of a node that exact rewrites replace at some widths and not at others.
+
+    Which one holds is decided by the nearest measured widths, of those that fit the block of the
+    device's kernels alike: rewrites ask for whole blocks, and for enough channels to pay.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, us: np.ndarray, variants: np.ndarray) -> None:
+        """Fit one surface a variant; arguments as `fit_surface`, and each point's variant."""
+        names, self._variant = np.unique(variants, return_inverse=True)
+        self._places = _place(x, y)
+        self._surfaces = [
+            fit_surface(x[points], y[points], us[points])
+            for points in (self._variant == index for index in range(len(names)))
+        ]
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Microseconds at `x` input and `y` output channels (arrays of one shape)."""
+        pairs, back = np.unique(np.stack([x.ravel(), y.ravel()]), axis=1, return_inverse=True)
+        apart = _place(*pairs)[:, :, None] - self._places[:, None, :]
+        variant = self._variant[np.argmin((apart**2).sum(axis=0), axis=1)]
+        us = np.zeros(pairs.shape[1])
+        for index, surface in enumerate(self._surfaces):
+            here = variant == index
+            us[here] = surface(*pairs[:, here])
+        result: np.ndarray = us[back.ravel()].reshape(x.shape)
+        return result
+
+
+def _place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Coordinates in which near points run alike, [coordinates, points]."""
+    blocks = [_FAR * (width % _BLOCK == 0) for width in (x, y)]
+    return np.stack([np.log2(x + 1.0), np.log2(y + 1.0), *blocks])
 
 
 def _fit(

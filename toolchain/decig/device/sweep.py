@@ -9,7 +9,7 @@ the cost of its inputs from that of its outputs.
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,16 @@ class SweepPoint:
 
     Attributes:
         widths: channels kept of each group.
-        latency: whole runs.
+        latency: whole runs, without what other programs took.
         nodes: microseconds of each original node.
+        variants: operators that a rewrite put in a node's place at these widths, for nodes that
+            one replaced.
     """
 
     widths: Widths
     latency: Latency
     nodes: dict[str, float]
+    variants: dict[str, str] = field(default_factory=dict)
 
 
 def width_designs(groups: Mapping[str, int], count: int = 26, seed: int = 0) -> list[Widths]:
@@ -128,7 +131,7 @@ def measure_sweep(
                 continue
             found = measure_nodes(slicer(widths), original, options, **_LIMITS)
             log.debug("%s: %.2f ms", widths, found.latency.median_ms)
-            taken.append(SweepPoint(widths, found.latency, found.nodes))
+            taken.append(SweepPoint(widths, found.latency, found.nodes, found.variants))
             progress(sum(min(len(taken), ROUNDS) for taken in rounds))
     return [min(taken, key=_kernel_sum) for taken in rounds]
 

@@ -180,6 +180,11 @@ class _Reader:
         found = self.mapping(key)
         return {k: non_negative(v, f"{self.where}{key}.{k}") for k, v in found.items()}
 
+    def texts(self, key: str) -> dict[str, str]:
+        return {
+            k: _Reader({k: v}, f"{self.where}{key}.").text(k) for k, v in self.mapping(key).items()
+        }
+
     def rows(self, key: str, read: Callable[["_Reader"], _T]) -> list[_T]:
         found = self.value.get(key)
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
@@ -207,12 +212,18 @@ def _read_node(row: _Reader) -> NodeCost:
 
 def _read_point(row: _Reader) -> SweepPoint:
     latency = Latency.from_dict(row.mapping("latency_us"), f"{row.where}latency_us")
-    return SweepPoint(row.counts("widths"), latency, row.numbers("nodes"))
+    return SweepPoint(
+        row.counts("widths"),
+        latency,
+        row.numbers("nodes"),
+        row.texts("variants") if "variants" in row.value else {},
+    )
 
 
 def _point_to_dict(point: SweepPoint) -> dict[str, Any]:
-    return {
+    value: dict[str, Any] = {
         "widths": point.widths,
         "latency_us": point.latency.to_dict(),
         "nodes": {name: round(us, 1) for name, us in point.nodes.items()},
     }
+    return value | ({"variants": point.variants} if point.variants else {})

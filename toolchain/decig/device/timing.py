@@ -131,15 +131,17 @@ def time_once(call: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - start) / 1000.0
 
 
-def processor_share(call: Callable[[], object], threads: int) -> float:
-    """Run `call` and tell which share of its wall time it had the processor; 1 if undisturbed.
+def time_and_share(call: Callable[[], object], threads: int) -> tuple[float, float]:
+    """Microseconds that one call takes, and for which share of them it had the processor.
+
+    Their product is the time on an idle machine, but for caches that other programs emptied.
 
     Args:
         call: work that keeps `threads` threads busy, waiting ones included (ONNX Runtime spins).
         threads: 1 for work on the calling thread alone.
     """
     clock = time.thread_time_ns if threads == 1 else time.process_time_ns
-    wall, own = time.perf_counter_ns(), clock()
-    call()
-    own, wall = clock() - own, time.perf_counter_ns() - wall
-    return min(1.0, own / (threads * wall))
+    own = clock()
+    wall_us = time_once(call)
+    own_us = (clock() - own) / 1000.0
+    return wall_us, min(1.0, own_us / (threads * wall_us))
