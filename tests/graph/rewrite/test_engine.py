@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
 from decig.errors import BadInputError
@@ -36,6 +37,31 @@ def test_nothing_to_do() -> None:
     after, applied = rewritten(net.finish(net.node("Relu", "x")))
     assert not applied
     assert operators(after) == ["Relu"]
+
+
+def test_what_a_subgraph_reads_stays() -> None:
+    net = Net(1, 3, 4, 4)
+    conv = net.node("Conv", "x", net.weights(4, 3, 1, 1))
+    statistics = [net.weights(4) for _ in range(3)]
+    norm = net.node("BatchNormalization", conv, *statistics, net.constant(np.ones(4)))
+    branches = {
+        name: helper.make_graph(
+            [helper.make_node("Identity", [value], [name], name=name)],
+            name,
+            [],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 4, 4])],
+        )
+        for name, value in (("then", conv), ("else", norm))
+    }
+    chosen = net.node(
+        "If",
+        net.node("Greater", net.node("ReduceMax", "x", keepdims=0), net.constant(9.0)),
+        then_branch=branches["then"],
+        else_branch=branches["else"],
+    )
+    after, applied = rewritten(net.finish(chosen))
+    assert not applied
+    assert "BatchNormalization" in operators(after)
 
 
 def test_twice_is_once() -> None:

@@ -23,7 +23,7 @@ class Editor:
         self._proto.CopyFrom(proto)
         self._shapes = shapes(proto)
         self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
-        self._outputs = {value.name for value in proto.graph.output}
+        self._outputs = {value.name for value in proto.graph.output} | _captured(proto.graph)
         self.nodes = list(self._proto.graph.node)
         self.opset = opset(proto)
 
@@ -110,6 +110,14 @@ class Editor:
 
     def _index(self, node: NodeProto) -> int:
         return next(index for index, other in enumerate(self.nodes) if other is node)
+
+
+def _captured(graph: onnx.GraphProto) -> set[str]:
+    """Names that subgraphs (of If, Loop, Scan) read: they must stay, like outputs."""
+    inner = [entry.g for node in graph.node for entry in node.attribute if entry.HasField("g")]
+    names = {name for each in inner for node in each.node for name in node.input}
+    returned = {value.name for each in inner for value in each.output}
+    return names.union(returned, *map(_captured, inner))
 
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:

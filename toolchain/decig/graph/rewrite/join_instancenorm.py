@@ -35,12 +35,12 @@ def join_instancenorm(graph: Editor, node: NodeProto) -> bool:
         "InstanceNormalization",
         [
             source,
-            graph.add_constant(node, "scale", np.ones(shape[1], np.float32) * scale),
-            graph.add_constant(node, "shift", np.zeros(shape[1], np.float32) + shift),
+            graph.add_constant(node, "scale", np.ones(shape[1], epsilon.dtype) * scale),
+            graph.add_constant(node, "shift", np.zeros(shape[1], epsilon.dtype) + shift),
         ],
         [last.output[0]],
         name=node.name,
-        epsilon=epsilon,
+        epsilon=epsilon.item(),
     )
     graph.insert_before(last, [joined])
     graph.remove(last)
@@ -81,7 +81,7 @@ def _is_spatial(graph: Editor, mean: NodeProto, shape: tuple[int, ...]) -> bool:
     return spatial <= averaged and averaged.isdisjoint((0, 1))
 
 
-def _epsilon(graph: Editor, value: str, difference: str) -> float | None:
+def _epsilon(graph: Editor, value: str, difference: str) -> np.ndarray | None:
     """Epsilon, if `value` is sqrt(mean(difference ^ 2) + epsilon)."""
     root = graph.producer(value, "Sqrt")
     total = root and graph.producer(root.input[0], "Add")
@@ -91,7 +91,7 @@ def _epsilon(graph: Editor, value: str, difference: str) -> float | None:
         constant = graph.constant(epsilon)
         square = _mean_of(graph, variance)
         if constant is not None and constant.size == 1 and square is not None:
-            return float(constant.item()) if _is_square(graph, square, difference) else None
+            return constant if _is_square(graph, square, difference) else None
     return None
 
 
@@ -119,7 +119,7 @@ def _per_channel(
 
     If there is none, the operation's neutral element and `node` itself.
     """
-    neutral = np.array(1.0 if op_type == "Mul" else 0.0, np.float32)
+    neutral = np.array(1 if op_type == "Mul" else 0, np.int8)
     reader = graph.sole_reader(node.output[0])
     if reader is None or reader.op_type != op_type:
         return neutral, node

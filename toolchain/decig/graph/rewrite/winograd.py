@@ -64,7 +64,7 @@ def winograd(graph: Editor, node: NodeProto) -> bool:
     source, target = graph.shape(node.input[0]), graph.shape(node.output[0])
     if weight is None or pads is None or source is None or target is None:
         return False
-    if weight.ndim != 4 or not _gains(weight.shape, target[2]):
+    if weight.dtype != np.float32 or weight.ndim != 4 or not _gains(weight.shape, target[2]):
         return False
     bands = math.ceil(target[2] / _ROWS)
     below = _ROWS * bands + 2 - source[2] - pads[0]
