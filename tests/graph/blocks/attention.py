@@ -59,6 +59,7 @@ def multi_head_attention(b: Builder, x: Map) -> Map:
 @block()
 def channel_attention(b: Builder, x: Map) -> Map:
     """Attention between channels: freezes them."""
+    x = b.convolution(x)
     rows = b.reshape(x.name, 1, x.channels, -1)
     scores = b.op("MatMul", rows, b.transpose(rows, 0, 2, 1))
     mixed = b.op("MatMul", b.op("Softmax", scores, axis=2), rows)

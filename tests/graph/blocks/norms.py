@@ -1,4 +1,8 @@
-"""Normalisations, as operators and spelled out; activations."""
+"""Normalisations, as operators and spelled out; activations.
+
+Those that share statistics between channels work on a convolution of the map, so that they make
+only that one inexact.
+"""
 
 from graph.blocks.builder import Builder, Map, block
 
@@ -30,8 +34,8 @@ def instance_norm_spelled(b: Builder, x: Map) -> Map:
 @block()
 def group_norm_spelled(b: Builder, x: Map) -> Map:
     """As PyTorch exports it: InstanceNormalization over [1, groups, -1], and back."""
+    x = b.convolution(x, out=2 * b.integer(1, 4))
     groups = b.choose([1, 2, x.channels])
-    x = b.divisible(x, groups)
     rows = b.reshape(x.name, b.choose([0, 1]), groups, -1)
     ones, zeros = b.constant([1.0] * groups, "f4"), b.constant([0.0] * groups, "f4")
     back = b.reshape(b.op("InstanceNormalization", rows, ones, zeros, epsilon=1e-3), *x.shape)
@@ -41,8 +45,8 @@ def group_norm_spelled(b: Builder, x: Map) -> Map:
 
 @block(since=21)  # ONNX withdrew the operator of opset 18
 def group_norm(b: Builder, x: Map) -> Map:
+    x = b.convolution(x, out=2 * b.integer(1, 4))
     groups = b.choose([1, 2, x.channels])
-    x = b.divisible(x, groups)
     affine = _affine(b, x.channels)
     return x.now(b.op("GroupNormalization", x.name, *affine, num_groups=groups, epsilon=1e-3))
 
@@ -50,6 +54,7 @@ def group_norm(b: Builder, x: Map) -> Map:
 @block(since=17)
 def layer_norm(b: Builder, x: Map) -> Map:
     """Over the channels, in NHWC."""
+    x = b.convolution(x)
     last = b.transpose(x.name, 0, 2, 3, 1)
     normed = b.op("LayerNormalization", last, *_affine(b, x.channels), axis=-1, epsilon=1e-3)
     return x.now(b.transpose(normed, 0, 3, 1, 2))
@@ -58,6 +63,7 @@ def layer_norm(b: Builder, x: Map) -> Map:
 @block(since=17)
 def layer_norm_image(b: Builder, x: Map) -> Map:
     """Over channels, height and width, with weights of that shape."""
+    x = b.convolution(x)
     affine = _affine(b, *x.shape[1:])
     return x.now(b.op("LayerNormalization", x.name, *affine, axis=1, epsilon=1e-3))
 
@@ -65,6 +71,7 @@ def layer_norm_image(b: Builder, x: Map) -> Map:
 @block()
 def pixel_norm(b: Builder, x: Map) -> Map:
     """Divide by the root mean square over the channels."""
+    x = b.convolution(x)
     mean = b.mean(b.op("Mul", x.name, x.name), 1)
     return x.now(b.op("Div", x.name, b.op("Sqrt", b.op("Add", mean, b.constant(1e-2, "f4")))))
 

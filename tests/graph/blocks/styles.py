@@ -25,6 +25,7 @@ def squeeze_excite_linear(b: Builder, x: Map) -> Map:
 @block()
 def spatial_gate(b: Builder, x: Map) -> Map:
     """Mean and maximum over the channels decide where to look."""
+    x = b.convolution(x)
     axes = [b.constant([1])] if b.opset >= 18 else []
     more = {} if b.opset >= 18 else {"axes": [1]}
     largest = b.op("ReduceMax", x.name, *axes, keepdims=1, **more)
@@ -72,6 +73,7 @@ def noise(b: Builder, x: Map) -> Map:
 @block()
 def modulated_convolution(b: Builder, x: Map) -> Map:
     """StyleGAN2: the style scales the weights of a convolution, which are then computed."""
+    x = b.convolution(x)
     out = b.integer(4, 8)
     scale = linear(b, b.input("style", 1, 6), 6, x.channels)
     weight = b.weight(out, x.channels, 3, 3)

@@ -1,0 +1,152 @@
+"""Elementwise operators: channels pass, operands are united, constants are bound."""
+
+import numpy as np
+import pytest
+
+from decig.graph.channels import analyse
+from decig.graph.slicing import slice_graph
+from graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
+
+WEIGHTS = {"w1": (6, 3, 1, 1), "w2": (3, 6, 1, 1)}
+
+
+def between(middle: str) -> str:
+    """Something between two convolutions: it takes `a` and gives `b`."""
+    return f"[c1] a = Conv(x, w1)\n {middle}\n [c2] y = Conv(b, w2)"
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        "b = Relu(a)",
+        "b = Exp(a)",
+        "b = HardSwish(a)",
+        "b = Clip(a, low, high)",
+        "b = MaxPool<kernel_shape=[2,2]>(a)",
+        "b = GlobalAveragePool(a)",
+        "b = LpPool<kernel_shape=[3,3]>(a)",
+        "c = Sigmoid(a)\n b = Mul(a, c)",
+        "c, mask = Dropout(a)\n b = Identity(c)",
+    ],
+)
+def test_channels_pass(middle: str):
+    low, high = np.float32(-1), np.float32(1)
+    proto = tiny(between(middle), low=low, high=high, **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert worst_difference(proto, channels, keep(channels, c1=[1, 2])) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("shape", "after"),
+    [
+        ((6, 1, 1), [2, 1, 1]),
+        ((1, 6, 1, 1), [1, 2, 1, 1]),
+        ((1, 6, 8, 8), [1, 2, 8, 8]),
+        ((6, 8, 1), [2, 8, 1]),
+        ((8, 8), [8, 8]),
+        ((1,), [1]),
+        ((), []),
+    ],
+)
+@pytest.mark.parametrize("operation", ["Add(a, k)", "Sub(k, a)", "PRelu(a, k)"])
+def test_constants_follow_the_channels_they_meet(operation: str, shape: tuple, after: list):
+    proto = tiny(between(f"b = {operation}"), k=shape, **WEIGHTS)
+    channels = analyse(proto)
+    plan = keep(channels, c1=[0, 4])
+    assert shape_of(slice_graph(proto, channels, plan), "k") == after
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_a_shared_constant_is_cut_for_each_use():
+    body = """
+        [c1] a = Conv(x, w1)
+        b = Add(a, k)
+        [c2] c = Conv(b, w2)
+        d = Add(c, k)
+        [c3] y = Conv(d, w3)
+    """
+    proto = tiny(body, w1=(6, 3, 1, 1), k=(6, 1, 1), w2=(6, 6, 1, 1), w3=(3, 6, 1, 1))
+    channels = analyse(proto)
+    assert worst_difference(proto, channels, keep(channels, c1=[0], c2=[1, 2, 3])) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["Add", "Mul", "Max", "Sum", "Mean", "Pow"])
+def test_operands_are_united(kind: str):
+    body = f"""
+        [c1] a = Conv(x, w1)
+        [c2] b = Conv(x, w2)
+        e = Abs(a)
+        c = {kind}(e, b)
+        [c3] y = Conv(c, w3)
+    """
+    proto = tiny(body, w1=(6, 3, 1, 1), w2=(6, 3, 1, 1), w3=(3, 6, 1, 1))
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert channels.group("c1").nodes == ["c1", "c2", "c3"]
+
+
+def test_where_unites_all_three():
+    body = """
+        [c1] a = Conv(x, w1)
+        [c2] b = Conv(x, w2)
+        q = Greater(a, b)
+        c = Where(q, a, b)
+        [c3] y = Conv(c, w3)
+    """
+    proto = tiny(body, w1=(6, 3, 1, 1), w2=(6, 3, 1, 1), w3=(3, 6, 1, 1))
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert worst_difference(proto, channels, keep(channels, c1=[3])) < 1e-5
+
+
+def test_a_sum_with_the_image_is_frozen():
+    body = "[c1] a = Conv(x, w1)\n [plus] b = Add(a, x)\n [c2] y = Conv(b, w2)"
+    channels = analyse(tiny(body, w1=(3, 3, 1, 1), w2=(3, 3, 1, 1)))
+    assert reasons(channels)["c1"] == "Add plus joins them with fixed channels"
+
+
+def test_one_channel_is_broadcast_over_all():
+    body = between("[m] m = Conv(x, wm)\n s = Sigmoid(m)\n b = Mul(a, s)")
+    proto = tiny(body, wm=(1, 3, 1, 1), **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert worst_difference(proto, channels, keep(channels, c1=[1, 5])) < 1e-5
+
+
+def test_a_vector_of_one_axis_less_meets_the_right_axis():
+    """Channels last: a [C] bias meets the last axis."""
+    middle = "t = Transpose<perm=[0,2,3,1]>(a)\n u = Add(t, k)\n b = Transpose<perm=[0,3,1,2]>(u)"
+    proto = tiny(between(middle), k=(6,), **WEIGHTS)
+    channels = analyse(proto)
+    plan = keep(channels, c1=[0, 4])
+    assert shape_of(slice_graph(proto, channels, plan), "k") == [2]
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_softmax_over_places_passes_and_over_channels_freezes():
+    passing = tiny(between("b = Softmax<axis=3>(a)"), **WEIGHTS)
+    assert widths(analyse(passing)) == {"c1": 6}
+    freezing = tiny(between("[s] b = Softmax<axis=1>(a)"), **WEIGHTS)
+    assert reasons(analyse(freezing))["c1"] == "Softmax s compares channels"
+
+
+def test_before_opset_13_softmax_takes_all_axes_from_its_own():
+    freezing = tiny(between("[s] b = Softmax(a)"), opset=11, **WEIGHTS)
+    assert reasons(analyse(freezing))["c1"] == "Softmax s compares channels"
+    passing = tiny(between("b = Softmax<axis=2>(a)"), opset=11, **WEIGHTS)
+    channels = analyse(passing)
+    assert worst_difference(passing, channels, keep(channels, c1=[1, 4])) < 1e-5
+
+
+def test_indices_of_a_pool_freeze():
+    body = between("[p] b, i = MaxPool<kernel_shape=[2,2]>(a)\n j = Cast<to=1>(i)")
+    proto = tiny(body, outputs="float[N,C,H,W] y, float[N,C,H,W] j", **WEIGHTS)
+    assert reasons(analyse(proto))["c1"] == "the indices of MaxPool p count channels"
+
+
+def test_a_tensor_as_wide_as_the_channels_but_without_any_freezes():
+    """Their mean, laid out for every one of them: its shape is not known to follow a cut."""
+    middle = "m = ReduceMean<axes=[1]>(a)\n e = Expand(m, shape)\n [minus] b = Sub(a, e)"
+    proto = tiny(between(middle), shape=[1, 6, 8, 8], **WEIGHTS)
+    assert reasons(analyse(proto))["c1"] == "Sub minus meets a computed tensor"

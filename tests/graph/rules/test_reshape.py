@@ -1,0 +1,94 @@
+"""Segments of a reshape and the identities that go through them."""
+
+import numpy as np
+import pytest
+
+from decig.graph.channels import analyse
+from decig.graph.flow import Flow, on_axis
+from decig.graph.rules.reshape import _segments, regroup
+from graph.tiny import keep, tiny, widths, worst_difference
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "segments"),
+    [
+        ((1, 6, 8, 8), (1, 6, 64), [((0,), (0,)), ((1,), (1,)), ((2, 3), (2,))]),
+        ((1, 6, 8, 8), (1, 2, 3, 64), [((0,), (0,)), ((1,), (1, 2)), ((2, 3), (3,))]),
+        ((1, 6, 4), (1, 3, 8), [((0,), (0,)), ((1, 2), (1, 2))]),
+        ((2, 3), (6,), [((0, 1), (0,))]),
+        ((6,), (6, 1), [((0,), (0,)), ((), (1,))]),
+        ((4, 1), (4,), [((0,), (0,)), ((1,), ())]),
+        ((1, 1), (), [((0,), ()), ((1,), ())]),
+        ((), (1,), [((), (0,))]),
+    ],
+)
+def test_segments_have_equal_products(before: tuple, after: tuple, segments: list):
+    found = [(tuple(source), tuple(target)) for source, target in _segments(before, after)]
+    assert found == segments
+
+
+def through(ids: np.ndarray, before: tuple, after: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Identities after a reshape, and the classes."""
+    proto = tiny("y = Relu(x)")
+    flow = Flow(proto)
+    flow.space.fresh(int(ids.max()))
+    out = regroup(flow, proto.graph.node[0], ids, before, after)
+    return out, flow.space.classes()
+
+
+def test_a_split_axis_varies_on_both_of_its_parts():
+    out, _ = through(on_axis(np.arange(1, 7), 1, 4), (1, 6, 8, 8), (1, 2, 3, 8, 8))
+    assert out.shape == (1, 2, 3, 1, 1)
+    assert out.ravel().tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_merged_axis_repeats_identities():
+    out, _ = through(on_axis(np.arange(1, 4), 1, 3), (1, 3, 2), (1, 6))
+    assert out.tolist() == [[1, 1, 2, 2, 3, 3]]
+
+
+def test_constant_segments_are_never_laid_out():
+    out, _ = through(on_axis(np.arange(1, 4), 1, 4), (1, 3, 512, 512), (1, 3, 512 * 512))
+    assert out.shape == (1, 3, 1)
+
+
+def test_what_is_spread_over_several_axes_is_tied_but_for_axis_1():
+    """The end of a pixel shuffle: [1, C, H, r, W, r] -> [1, C, H*r, W*r]."""
+    ids = np.arange(1, 13).reshape(1, 3, 1, 2, 1, 2)
+    out, classes = through(ids, (1, 3, 8, 2, 8, 2), (1, 3, 16, 16))
+    assert out.shape == (1, 3, 1, 1)
+    assert classes[ids].reshape(3, 4).tolist() == [[1] * 4, [2] * 4, [3] * 4]
+
+
+def test_pixel_shuffle_spelled_out():
+    body = """
+        [c1] a = Conv(x, w1)
+        p = Reshape(a, wide)
+        q = Transpose<perm=[0,1,4,2,5,3]>(p)
+        r = Reshape(q, narrow)
+        [c2] y = Conv(r, w2)
+    """
+    proto = tiny(
+        body,
+        w1=(12, 3, 1, 1),
+        wide=[1, 3, 2, 2, 8, 8],
+        narrow=[1, 3, 16, 16],
+        w2=(3, 3, 1, 1),
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 3}
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 2])) < 1e-5
+
+
+def test_channel_shuffle_keeps_places():
+    body = """
+        [c1] a = Conv(x, w1)
+        p = Reshape(a, wide)
+        q = Transpose<perm=[0,2,1,3,4]>(p)
+        r = Reshape(q, narrow)
+        [c2] y = Conv(r, w2)
+    """
+    proto = tiny(body, w1=(6, 3, 1, 1), wide=[1, 2, 3, 8, 8], narrow=[1, 6, 8, 8], w2=(3, 6, 1, 1))
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 3}
+    assert worst_difference(proto, channels, keep(channels, c1=[1])) < 1e-5
