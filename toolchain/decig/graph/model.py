@@ -171,6 +171,8 @@ def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> N
         raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
     changed = False
     for value in inputs:
+        if value.type.HasField("optional_type"):
+            raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
         changed |= _fix_shape(value, input_shapes.get(value.name))
     del graph.input[:]
     graph.input.extend(inputs)
@@ -207,7 +209,11 @@ def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
     import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
 
     gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
-    graph = gs.import_onnx(infer_shapes(proto))
+    inferred = infer_shapes(proto)
+    tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
+    del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
+    inferred.graph.value_info.extend(tensors)
+    graph = gs.import_onnx(inferred)
     graph.fold_constants(fold_shapes=True).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.

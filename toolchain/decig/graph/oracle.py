@@ -4,11 +4,11 @@ For any graph and plan, `slice_graph` must give the output of `masked_graph` to 
 that are not exact (statistics over several channels) are left out of that promise.
 """
 
-import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
 from decig.graph.channels import ChannelMap
+from decig.graph.flow import pad_rank
 from decig.graph.model import infer_shapes, shapes
 from decig.graph.plan import Plan
 
@@ -22,6 +22,8 @@ def masked_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> on
     masked.CopyFrom(proto)
     removed = channels.removed(plan)
     known = shapes(proto)
+    values = (*proto.graph.input, *proto.graph.value_info)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
     places = {(read.node, read.slot): read for read in channels.reads}
     nodes = []
     for node in masked.graph.node:
@@ -29,10 +31,10 @@ def masked_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> on
             read = places.get((node.name, slot))
             if read is None or not removed[read.ids].any():
                 continue
-            rank = len(known[read.value])
-            keep = ~removed[read.ids.reshape((1,) * (rank - read.ids.ndim) + read.ids.shape)]
+            keep = ~removed[pad_rank(read.ids, len(known[read.value]))]
             mask = f"{node.name}/mask{slot}"
-            masked.graph.initializer.append(numpy_helper.from_array(keep.astype(np.float32), mask))
+            ones = keep.astype(helper.tensor_dtype_to_np_dtype(types[read.value]))
+            masked.graph.initializer.append(numpy_helper.from_array(ones, mask))
             nodes.append(
                 helper.make_node(
                     "Mul", [node.input[slot], mask], [f"{mask}/out"], name=f"{mask}/mul"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from decig.graph.flow import Cut, Flow, attributes
+from decig.graph.flow import Cut, Flow, attributes, pad_rank
 from decig.graph.ids import FIXED, Ids, compress, varying_axes
 from decig.graph.rules.registry import rule
 from decig.graph.rules.reshape import regroup
@@ -226,7 +226,7 @@ def expand(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if ids is None:
         return None
     after = flow.shape(node.output[0])
-    ids = ids.reshape((1,) * (len(after) - ids.ndim) + ids.shape)
+    ids = pad_rank(ids, len(after))
     target = flow.constant(node.input[1])
     if target is None or (len(target) != len(after) and (ids != FIXED).any()):
         return flow.block(node, f"Expand {node.name} to a computed shape")
