@@ -82,14 +82,14 @@ class ChannelMap:
         """Channels of every group."""
         return {group.name: group.channels for group in self.groups}
 
+    @property
+    def class_count(self) -> int:
+        """Number of classes, frozen ones included."""
+        return int(self._class.max()) + 1
+
     def group(self, name: str) -> Group:
         """Return a group by its name."""
         return self._by_name[name]
-
-    @property
-    def count(self) -> int:
-        """Number of classes of the graph, those outside every group included."""
-        return int(self._class.max()) + 1
 
     def classes_of(self, ids: Ids) -> np.ndarray:
         """Class number of every identity, same shape."""
@@ -98,7 +98,7 @@ class ChannelMap:
 
     def removed(self, plan: Plan) -> np.ndarray:
         """Boolean mask over all identities: what the plan takes away."""
-        gone = np.zeros(self.count, bool)
+        gone = np.zeros(self.class_count, bool)
         for group in self.prunable:
             if group.name in plan.keep:
                 gone[group.classes] = True
@@ -118,7 +118,7 @@ class ChannelMap:
     @cached_property
     def ports(self) -> dict[str, tuple[Port, Port]]:
         """Incoming and outgoing channels of every node whose channels are known, by node name."""
-        owner = np.full(self.count, -1)  # place in self.groups
+        owner = np.full(self.class_count, -1)  # place in self.groups
         for place, group in enumerate(self.groups):
             owner[group.classes] = place
         found = {}
@@ -171,7 +171,7 @@ class ChannelMap:
     def _uses(self) -> Iterator[tuple[int, np.ndarray]]:
         """Every class that some weight touches, with the indices of its bindings and parts."""
         bound = [np.unique(self._class[binding.ids]) for binding in self.bindings]
-        weighted = np.isin(np.arange(self.count), np.concatenate([[FIXED], *bound]))
+        weighted = np.isin(np.arange(self.class_count), np.concatenate([[FIXED], *bound]))
         parts = [np.unique(self._class[ids]) for ids in self._flow.parts]
         touching = [*bound, *(part[weighted[part]] for part in parts)]
         labels = np.concatenate([[FIXED], *touching])

@@ -33,7 +33,7 @@ def channel_norms(
     channels: ChannelMap, weights: dict[str, np.ndarray], roles: tuple[Role, ...]
 ) -> dict[str, np.ndarray]:
     """2-norm, for each channel of each group, of all weights bound to it in these roles."""
-    total = np.zeros(channels.count)
+    total = np.zeros(channels.class_count)
     for binding in channels.bindings:
         if binding.role in roles:
             labels = channels.classes_of(binding.ids)
