@@ -14,7 +14,7 @@ def predictor():
 
 
 def test_the_whole_model_is_the_measured_one(predictor):
-    assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms, rel=0.02)
+    assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms)
 
 
 def test_unseen_widths(predictor):

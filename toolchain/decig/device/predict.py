@@ -23,9 +23,8 @@ class Predictor:
     """Latency over the widths of a model's channel groups, from the sweep of its cost table.
 
     Nodes with one signature share a cost surface (`decig.device.surface`), fitted to what all of
-    them cost at all swept widths. The model is the sum of its nodes, calibrated twice: by what a
-    run costs beyond its kernels, and by how fast the machine was when it timed the model
-    unprofiled.
+    them cost at all swept widths. The model is the sum of its nodes, calibrated so that the whole
+    of it takes what was measured without the profiler.
 
     Attributes:
         groups: channels of every group; the order of the columns of `predict_many`.
@@ -50,17 +49,16 @@ class Predictor:
             _Batch(members, self._surfaces, list(self.groups))
             for members in self._alike(nodes).values()
         ]
-        self._scale = _calibration(table)
+        self._scale = 1.0
+        self._scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
 
     def node_us(self, name: str, incoming: int, outgoing: int) -> float:
         """Predicted microseconds of a node at these channel counts; 0 for one without kernels."""
         if name not in self._signature:
             return 0.0
         surface = self._surfaces[self._signature[name]]
-        return (
-            float(surface(np.array([float(incoming)]), np.array([float(outgoing)]))[0])
-            * self._scale
-        )
+        at = np.array([[incoming], [outgoing]], float)
+        return float(surface(*at)[0]) * self._scale
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
@@ -156,11 +154,3 @@ def _fit_surfaces(table: CostTable) -> dict[str, Surface | Mixture]:
         elif us.any():
             surfaces[signature] = fit_surface(x, y, us)
     return surfaces
-
-
-def _calibration(table: CostTable) -> float:
-    """What the sum of kernels is to be multiplied with to give the latency."""
-    beyond_kernels = np.median([p.latency.median / sum(p.nodes.values()) for p in table.sweep])
-    whole = [p.latency.median for p in table.sweep if p.widths == table.groups]
-    drift = table.latency_us.median / min(whole) if whole else 1.0
-    return float(beyond_kernels * drift)
