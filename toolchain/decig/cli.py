@@ -99,6 +99,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
     weights that are left.
     """
     from decig.deploy.cut import Cutter
+    from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
     if one_of(asked, "keep", "plan", "target_latency") is None:
@@ -112,7 +113,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
         plan = cutter.keep(asked["keep"])
     else:
         plan = cutter.reach(asked["target_latency"])
-    cut = cutter.cut(plan, verify=asked["verify"])
+    with ProgressBar() as bar:
+        cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
     cut.save(output, source)
     _show(cut, as_json, print_cut)
 

@@ -1,6 +1,8 @@
 """`decig slice`: a smaller graph without training, and what was cut."""
 
 import logging
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from decig.repair.scores import Importance
 
 log = logging.getLogger(__name__)
+
+_CORES = os.cpu_count() or 1
 
 REPAIR_IMAGES = 12
 """Enough for the closed-form repair: more images change its result little."""
@@ -118,8 +122,15 @@ class Cutter:
         loss = self._importance.loss if self.pictures else _tail_sums(self._magnitudes)
         return self._best(plan_widths(self._predictor, loss, target_ms))
 
-    def cut(self, plan: Plan, *, verify: bool) -> Cut:
+    def cut(
+        self, plan: Plan, *, verify: bool, progress: Callable[[float], None] = lambda share: None
+    ) -> Cut:
         """Slice, compare with the oracle if asked, and repair if there are images.
+
+        Args:
+            plan: what stays.
+            verify: whether to compare.
+            progress: told how far the repair is, from 0 to 1.
 
         Raises:
             DecigError: the sliced graph does not compute what the masked original does.
@@ -138,7 +149,9 @@ class Cutter:
         if removed and self.pictures:
             from decig.repair.repair import repair
 
-            sliced = repair(proto, self.channels, plan, self._tensor)
+            sliced = repair(
+                proto, self.channels, plan, self._tensor, threads=_CORES, progress=progress
+            )
         predicted = None
         if self.table is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
@@ -163,7 +176,7 @@ class Cutter:
     def _importance(self) -> "Importance":
         from decig.repair.scores import importance
 
-        return importance(self.model.proto, self.channels, self._tensor)
+        return importance(self.model.proto, self.channels, self._tensor, threads=_CORES)
 
     @cached_property
     def _predictor(self) -> "Predictor":
