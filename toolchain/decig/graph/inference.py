@@ -1,5 +1,6 @@
 """Shapes of values, and operators that ONNX does not know."""
 
+import math
 from collections.abc import Iterator
 
 import onnx
@@ -115,7 +116,6 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
             node.op_type = "Identity"
             del node.input[1:], node.attribute[:]
     for tensor in proto.graph.initializer:
-        long = len(tensor.raw_data) > _READ_SIZE or len(tensor.float_data) > _READ_SIZE
-        copied = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
-        graph.initializer.append(copied if long else tensor)
+        empty = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+        graph.initializer.append(tensor if math.prod(tensor.dims) <= _READ_SIZE else empty)
     return skeleton

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from onnx import helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
-from decig.files import atomic_path
+from decig.files import write_bytes
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 
 __all__ = [
@@ -87,14 +87,19 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
         raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
     with _one_line_errors(path):
         onnx.load_external_data_for_model(proto, str(path.parent))
-        return Model(normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
+        return Model(_normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
 
 
 def normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
 ) -> onnx.ModelProto:
     """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
-    proto = copy.deepcopy(proto)
+    return _normalise(copy.deepcopy(proto), input_shapes)
+
+
+def _normalise(
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
+) -> onnx.ModelProto:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
     require_operators(proto)
@@ -110,10 +115,10 @@ def normalise(
 
 
 def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
-    """Check a graph and write it atomically; errors as in `decig.files.atomic_path`."""
-    onnx.checker.check_model(proto)
-    with atomic_path(Path(path)) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
+    """Check a graph and write it atomically; errors as in `decig.files.write_bytes`."""
+    content = proto.SerializeToString()
+    onnx.checker.check_model(content)
+    write_bytes(Path(path), content)
 
 
 def input_info(proto: onnx.ModelProto) -> list[ValueInfo]:
