@@ -48,15 +48,24 @@ class Shape:
     def features(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Products of padded widths, [points, regimes * 5]."""
         regime = self.regime(x)
-        columns = []
-        for index in range(3 if self.aligned else 1):
+        count = 3 if self.aligned else 1
+        found = np.zeros((*x.shape, count, 5))
+        for index in range(count):
+            here = regime == index
             step = 1 if index == 2 else self.step
-            wide = _ceil(x, self.block) if index == 1 and self.block else x
+            wide = here * (_ceil(x, self.block) if index == 1 and self.block else x)
             tall = _ceil(y, step)
-            bent = y**2 if not self.aligned and step == 1 else y * (y % step != 0)
-            terms = np.stack([np.ones(x.shape), wide, tall, wide * tall, bent], axis=-1)
-            columns.append(terms * (regime == index)[..., None])
-        return np.concatenate(columns, axis=-1)
+            found[..., index, 0] = here
+            found[..., index, 1] = wide
+            found[..., index, 2] = here * tall
+            found[..., index, 3] = wide * tall
+            found[..., index, 4] = here * self._beyond(y, step)
+        return found.reshape(*x.shape, count * 5)
+
+    def _beyond(self, y: np.ndarray, step: int) -> np.ndarray:
+        """Last term: what no longer fits a cache, or work on an output block that is not full."""
+        result: np.ndarray = y**2 if not self.aligned and step == 1 else y * (y % step != 0)
+        return result
 
 
 SMOOTH = Shape(0, False, 1)
@@ -127,14 +136,16 @@ class Mixture:
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Microseconds at `x` input and `y` output channels (arrays of one shape)."""
-        pairs, back = np.unique(np.stack([x.ravel(), y.ravel()]), axis=1, return_inverse=True)
+        keys = x.ravel() + 1j * y.ravel()
+        _, first, back = np.unique(keys, return_index=True, return_inverse=True)
+        pairs = np.stack([x.ravel()[first], y.ravel()[first]])
         apart = _place(*pairs)[:, :, None] - self._places[:, None, :]
         variant = self._variant[np.argmin((apart**2).sum(axis=0), axis=1)]
         us = np.zeros(pairs.shape[1])
         for index, surface in enumerate(self._surfaces):
             here = variant == index
             us[here] = surface(*pairs[:, here])
-        result: np.ndarray = us[back.ravel()].reshape(x.shape)
+        result: np.ndarray = us[back].reshape(x.shape)
         return result
 
 
