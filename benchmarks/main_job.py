@@ -171,6 +171,7 @@ class MainJob:
         return [
             f"--input-range={joined(self.pixels.input_range)}",
             f"--output-range={joined(self.pixels.output_range)}",
+            f"--channel-order={self.pixels.channel_order}",
         ]
 
     def _config_options(self) -> list[str | Path]:
@@ -265,6 +266,7 @@ def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> list[fl
 @click.option("--data", type=FOLDER, default=_SHARED / "data" / "photos", help="train/ and val/.")
 @click.option("--input-range", type=value_range, default="0,255")
 @click.option("--output-range", type=value_range, default="0,255")
+@click.option("--channel-order", default="rgb")
 @click.option("--targets", callback=_numbers, default="2,4,8,16", help="Times faster.")
 @click.option("--target-ms", callback=_numbers, help="Milliseconds instead.")
 @click.option("--minutes", type=float, default=12.0, help="Budget of each compression.")
@@ -280,6 +282,7 @@ def main(
     data: Path,
     input_range: tuple[float, float],
     output_range: tuple[float, float],
+    channel_order: str,
     targets: list[float],
     target_ms: list[float],
     minutes: float,
@@ -296,7 +299,7 @@ def main(
     job = MainJob(
         model=model.resolve(),
         data=data.resolve(),
-        pixels=PixelFormat(input_range, output_range),
+        pixels=PixelFormat(input_range, output_range, channel_order=channel_order),
         targets=wanted,
         methods=only or METHODS,
         minutes=minutes,

@@ -35,6 +35,7 @@ _LINE_EVERY_S = 15.0
 @click.option("--seconds", type=float, required=True)
 @click.option("--input-range", type=value_range, default="0,255")
 @click.option("--output-range", type=value_range, default="0,255")
+@click.option("--channel-order", default="rgb")
 @click.option("--config", type=FILE)
 @click.option("--output-dir", type=FOLDER, required=True)
 def main(
@@ -45,6 +46,7 @@ def main(
     seconds: float,
     input_range: tuple[float, float],
     output_range: tuple[float, float],
+    channel_order: str,
     config: Path | None,
     output_dir: Path,
 ) -> None:
@@ -57,7 +59,7 @@ def main(
         student,
         model,
         data,
-        PixelFormat(input_range, output_range),
+        PixelFormat(input_range, output_range, channel_order=channel_order),
         settings,
         Budget(seconds=seconds),
     )
