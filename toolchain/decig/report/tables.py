@@ -121,11 +121,13 @@ def print_figures(figures: Mapping[str, Any]) -> None:
     """Show figures, one a line."""
     console = _console()
     for name, value in figures.items():
+        if name == "schema_version":
+            continue
         if isinstance(value, Mapping):
             shown = ", ".join(f"{key} {_short(part)}" for key, part in value.items())
         else:
             shown = _short(value)
-        console.print(f"{name.replace('_', ' ')}: {shown}")
+        console.print(f"{name.replace('_', ' ')}: {shown}", soft_wrap=True)
 
 
 def _short(value: Any) -> str:
