@@ -1,0 +1,191 @@
+"""Closed-form repair: re-solve a sliced graph's weights, layer by layer, without training.
+
+Each convolution, transposed convolution or Gemm gets the weights that bring it closest to what
+the original gives on real inputs, reading what the layers before it, already repaired, give now.
+In a residual block the sum is matched, not the branch: the error of the trunk is carried into
+the target of the branch and does not pile up. (Channel pruning by layer-wise reconstruction: He et
+al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, section 3.1.)
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+
+from decig.graph.channels import ChannelMap
+from decig.graph.flow import attributes
+from decig.graph.model import initializers, replace_initializers, shapes
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.repair.activations import Stream
+from decig.repair.solve import Regression, as_matrix, from_matrix
+from decig.repair.tail import Tail, tails
+from decig.repair.taps import columns, geometry
+
+_LAYERS = ("Conv", "ConvTranspose", "Gemm")
+_SAMPLES = 4096  # positions of an image that a layer is fitted to, at most
+_BUDGET = 45e6  # numbers in one layer's matrix of inputs, at most
+
+
+def repair(
+    proto: onnx.ModelProto,
+    channels: ChannelMap,
+    plan: Plan,
+    inputs: np.ndarray,
+    *,
+    ridge: float = 1e-6,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda share: None,
+) -> onnx.ModelProto:
+    """Slice a graph and re-solve the weights that stay.
+
+    Args:
+        proto: the original, in normal form with one input.
+        channels: its channel groups.
+        plan: what stays.
+        inputs: float32 tensors for the graph's input, stacked along the first axis.
+        ridge: pull towards the sliced weights, as a share of the inputs' energy.
+        threads: for ONNX Runtime.
+        progress: told the share of layers that are done.
+
+    Returns:
+        The sliced graph; grouped convolutions and layers without constant weights keep theirs.
+
+    Raises:
+        BadInputError: the graph has several inputs, or the tensors do not fit.
+    """
+    job = _Repair(proto, channels, plan, inputs, ridge, threads)
+    layers = [node for node in proto.graph.node if job.can_solve(node)]
+    for done, node in enumerate(layers):
+        progress(done / len(layers))
+        job.layer(node)
+    return job.sliced
+
+
+class _Repair:
+    """Both graphs, running side by side."""
+
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        channels: ChannelMap,
+        plan: Plan,
+        inputs: np.ndarray,
+        ridge: float,
+        threads: int,
+    ) -> None:
+        self.sliced = slice_graph(proto, channels, plan)
+        self._proto, self._channels, self._ridge = proto, channels, ridge
+        self._removed = channels.removed(plan)
+        self._weights = initializers(self.sliced)
+        self._shapes = shapes(self.sliced)
+        self._tails = tails(proto)
+        self._order = [node.name for node in proto.graph.node]
+        solved = [node for node in proto.graph.node if self.can_solve(node)]
+        ends = {node.name: self._tails[node.name] for node in solved}
+        wanted = {node.output[0] for node in solved} | {tail.value for tail in ends.values()}
+        self._teacher = Stream(proto, inputs, threads=threads, pinned=wanted)
+        skips = {tail.skip for tail in ends.values() if tail.skip}
+        self._student = Stream(self.sliced, inputs, threads=threads, pinned=skips)
+        self._rng = np.random.default_rng(0)
+
+    def can_solve(self, node: onnx.NodeProto) -> bool:
+        """Whether a node is a layer with constant weights and one group."""
+        plain = node.op_type in _LAYERS and attributes(node).get("group", 1) == 1
+        known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
+        options = attributes(node) if known else {}
+        return known and not options.get("transA") and options.get("alpha", 1.0) == 1.0
+
+    def layer(self, node: onnx.NodeProto) -> None:
+        """Solve one layer and put its weights into the sliced graph."""
+        tail = self._tails[node.name]
+        self._student.advance(node.name)
+        after = self._order.index(tail.last) + 1
+        self._teacher.advance(self._order[after] if after < len(self._order) else None)
+        before = as_matrix(node, self._weights[node.input[1]])
+        source, target, end, skip = self._sample(node, tail, len(before))
+        instance = tail.norm is not None and tail.norm.op_type == "InstanceNormalization"
+        regression = Regression(source, before, self._ridge, instance)
+        matrix = regression.fit(target)
+        if instance and skip is not None:
+            wished = self._through_norm(tail, regression.centred @ matrix, end - skip)
+            matrix = regression.fit(wished)
+        self._store(node, tail, matrix, (target - source @ matrix).mean(axis=(0, 1)))
+        self._teacher.unpin({node.output[0], tail.value})
+
+    def _sample(
+        self, node: onnx.NodeProto, tail: Tail, features: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Inputs, outputs, and tail and skip values of a layer, at random positions.
+
+        Returns:
+            [images, positions, features or channels] each; the skip is None without one.
+        """
+        sources = self._student.value(node.input[0])
+        outputs, ends = self._teacher.value(node.output[0]), self._teacher.value(tail.value)
+        has_skip = tail.skip is not None and self._student.has(tail.skip)
+        skips = self._student.value(tail.skip or "") if has_skip else None
+        weight = self._weights[node.input[1]].shape
+        layout = geometry(node, sources[0].shape, weight, outputs[0].shape)
+        whole, cropped = outputs[0].shape[2:], ends[0].shape[2:]
+        room = int(np.prod(cropped))
+        count = int(min(_SAMPLES, room, max(1, _BUDGET / features / len(sources))))
+        kept = self._kept(node.output[0], outputs[0].shape[1])
+        rows: list[list[np.ndarray]] = [[], [], [], []]
+        for index in range(len(sources)):
+            inside = np.sort(self._rng.choice(room, count, replace=False))
+            places = (
+                np.ravel_multi_index(np.unravel_index(inside, cropped), whole) if whole else inside
+            )
+            for item in range(len(sources[index])):
+                read = columns(sources[index][item], layout.taps(places))
+                rows[0].append(read.reshape(count, -1))
+                rows[1].append(_at(outputs[index][item][kept], places))
+                rows[2].append(_at(ends[index][item][kept], inside))
+                if skips is not None:
+                    rows[3].append(_at(skips[index][item], inside))
+        source, target, end = (np.stack(part) for part in rows[:3])
+        return source, target, end, np.stack(rows[3]) if skips is not None else None
+
+    def _kept(self, value: str, count: int) -> np.ndarray:
+        """Indices of a value's channels that stay."""
+        ids = self._channels.ids_of(value)
+        if ids is None or ids.size == 1:
+            return np.arange(count)
+        return np.flatnonzero(~self._removed[ids.ravel()])
+
+    def _through_norm(self, tail: Tail, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """What a layer should give so that its InstanceNormalization gives `wanted`.
+
+        With p = `given` (centred), s its spread and n = p / s: gamma n' + beta = wanted is solved
+        for p' = s n', to first order in the change of s.
+        """
+        assert tail.norm is not None
+        gamma, beta = (self._weights[name] for name in tail.norm.input[1:3])
+        epsilon = attributes(tail.norm).get("epsilon", 1e-5)
+        spread = np.sqrt(np.square(given).mean(axis=1, keepdims=True) + epsilon)
+        # A channel that the norm all but mutes cannot be steered through it.
+        weak = np.abs(gamma) < 1e-3 * np.abs(gamma).max()
+        error = wanted - (gamma * given / spread + beta)
+        return np.asarray(given + spread * error / np.where(weak, np.inf, gamma))
+
+    def _store(
+        self, node: onnx.NodeProto, tail: Tail, matrix: np.ndarray, offset: np.ndarray
+    ) -> None:
+        """Write weights, and the mean that they miss into the bias or the BatchNorm's mean."""
+        name = node.input[1]
+        new = {name: from_matrix(node, matrix, self._weights[name])}
+        bias = node.input[2] if len(node.input) > 2 else ""
+        if bias in self._weights:
+            like = self._weights[bias]
+            new[bias] = np.broadcast_to(offset, like.shape).astype(like.dtype)
+        elif tail.norm is not None and tail.norm.op_type == "BatchNormalization":
+            mean = tail.norm.input[3]
+            new[mean] = (self._weights[mean] - offset).astype(np.float32)
+        replace_initializers(self.sliced, new)
+        self._weights |= new
+
+
+def _at(value: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Channels of [C, *spatial] at flat positions, [P, C]."""
+    return value.reshape(len(value), -1)[:, places].T
