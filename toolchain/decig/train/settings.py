@@ -29,7 +29,8 @@ class Settings:
         features: weight of the feature loss against the kept channels of the teacher.
         target: weight of L1 to the real targets, with --targets.
         adversarial: weight of the PatchGAN term, with --targets.
-        condense: share of the budget that stage I gets; 0 leaves it out.
+        condense: share of the budget that stage I gets; 0 leaves it out. In budgets of minutes
+            on a CPU its steps cost more than they give: see benchmarks/README.md.
         condense_from: stage I begins with a graph sliced to this many times the target latency;
             0 takes the full graph.
         weighting: f(j) of stage I: uniform, linear or exponential.
@@ -53,7 +54,7 @@ class Settings:
     features: float = 0.0
     target: float = 1.0
     adversarial: float = 0.01
-    condense: float = 0.15
+    condense: float = 0.0
     condense_from: float = 2.0
     weighting: str = "linear"
     held_out: int = 8
