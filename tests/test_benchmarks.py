@@ -138,3 +138,32 @@ def test_names_of_targets_and_entries() -> None:
     assert Target(4.0, "x").options() == ["--target-speedup", "4"]
     assert Target(16.5, "ms").options() == ["--target-latency", "16.5ms"]
     assert Entry("", "teacher", Path("a.onnx"), {}).name == "teacher"
+
+
+class FakeLatency(PeerLatency):
+    """Peers whose latency is known: stairs of 16 channels; the result takes 1."""
+
+    def __init__(self, unit: float) -> None:
+        self.unit = unit
+        self._screened = {trunk: self.cost(trunk) / self.cost(32) for trunk in range(4, 129, 4)}
+
+    def cost(self, trunk: int) -> float:
+        return -(-trunk // 16) * self.unit
+
+    def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+        return {trunk: self.cost(trunk) for trunk in trunks}
+
+
+@pytest.mark.parametrize(
+    ("unit", "trunk"), [(0.1, 128), (0.2, 80), (0.25, 64), (0.26, 48), (1.03, 16), (5.0, 16)]
+)
+def test_a_peer_gets_the_widest_net_that_is_as_fast(unit: float, trunk: int) -> None:
+    assert FakeLatency(unit).match(Path("result.onnx")).trunk == trunk
+
+
+def test_a_pessimistic_screening_is_corrected() -> None:
+    peers = FakeLatency(0.2)
+    peers._screened = {trunk: ratio * 1.5 for trunk, ratio in peers._screened.items()}
+    assert peers.match(Path("result.onnx")).trunk == 80
+    peers._screened = {trunk: ratio / 3 for trunk, ratio in peers._screened.items()}
+    assert peers.match(Path("result.onnx")).trunk == 80

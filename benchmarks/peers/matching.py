@@ -18,9 +18,8 @@ from peers.training import write_onnx
 NARROWEST = 4
 GENEROSITY = 1.03
 """A peer may take this much longer than decig's result."""
-_SCREEN_SLACK = 1.08  # a screened width this much over the limit may still fit
 _SCREEN_REFERENCE = 32  # trunk channels of the net that every screened width takes turns with
-_CANDIDATES = 6
+_SCREEN_STRIDE = 4  # convolutions of ONNX Runtime are best at multiples of 4, 8 or 16
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,9 @@ class PeerLatency:
         return proto
 
     def screen(self, runs: int = 5) -> None:
-        """Measure every width in a few runs, relative to one that takes turns with it."""
+        """Measure every fourth width in a few runs, relative to one that takes turns with it."""
         reference = session_call(self.graph(_SCREEN_REFERENCE))
-        for trunk in range(NARROWEST, TRUNK + 1):
+        for trunk in range(NARROWEST, TRUNK + 1, _SCREEN_STRIDE):
             calls = {"peer": session_call(self.graph(trunk)), "reference": reference}
             found = measure_interleaved(calls, min_runs=runs, max_runs=runs, warm_up=1)
             self._screened[trunk] = found["peer"].median / found["reference"].median
@@ -75,16 +74,27 @@ class PeerLatency:
         Where no width is that fast, the fastest is taken, which favours the peers.
         """
         own = 1 / self._ratios(result, [_SCREEN_REFERENCE], max_seconds / 4)[_SCREEN_REFERENCE]
-        limit = own * GENEROSITY * _SCREEN_SLACK
-        fitting = [trunk for trunk, ratio in self._screened.items() if ratio <= limit]
-        while fitting:
-            chosen, fitting = fitting[-_CANDIDATES:], fitting[:-_CANDIDATES]
+        screened = [trunk for trunk, ratio in self._screened.items() if ratio <= own * GENEROSITY]
+        place, best = max(screened, default=NARROWEST), None
+        while NARROWEST <= place <= TRUNK:
+            around = range(place - _SCREEN_STRIDE + 1, place + _SCREEN_STRIDE)
+            chosen = [trunk for trunk in around if NARROWEST <= trunk <= TRUNK]
             ratios = self._ratios(result, chosen, max_seconds)
-            for trunk in sorted(ratios, reverse=True):
-                if ratios[trunk] <= GENEROSITY:
-                    return Match(trunk, ratios[trunk])
-        fastest = min(self._screened.values()) * GENEROSITY
-        widest = max(trunk for trunk, ratio in self._screened.items() if ratio <= fastest)
+            fitting = [trunk for trunk, ratio in ratios.items() if ratio <= GENEROSITY]
+            if not fitting and best:
+                break
+            if not fitting:
+                place -= _SCREEN_STRIDE
+                continue
+            best = Match(max(fitting), ratios[max(fitting)])
+            if best.trunk < max(chosen):
+                break
+            place += _SCREEN_STRIDE  # screening was too pessimistic
+        return best or self._fastest(result, max_seconds)
+
+    def _fastest(self, result: Path, max_seconds: float) -> Match:
+        limit = min(self._screened.values()) * GENEROSITY
+        widest = max(trunk for trunk, ratio in self._screened.items() if ratio <= limit)
         return Match(widest, self._ratios(result, [widest], max_seconds)[widest])
 
     def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
