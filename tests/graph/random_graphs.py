@@ -11,7 +11,7 @@ from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
 from graph.blocks import BLOCKS, Builder, Map
 
-OPSETS = (9, 11, 13, 17, 18, 21)
+OPSETS = (9, 11, 13, 17, 18, 21, 24)
 
 
 @dataclass(frozen=True)
