@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _CORES = os.cpu_count() or 1
 
-REPAIR_IMAGES = 12
+REPAIR_IMAGES = 32
 """Enough for the closed-form repair: more images change its result little."""
 
 

@@ -1,10 +1,11 @@
 """Closed-form repair: re-solve a sliced graph's weights, layer by layer, without training.
 
 Each convolution, transposed convolution or Gemm gets the weights that bring it closest to what
-the original gives on real inputs, reading what the layers before it, already repaired, give now.
-In a residual block the sum is matched, not the branch: the error of the trunk is carried into
-the target of the branch and does not pile up. (Channel pruning by layer-wise reconstruction: He et
-al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017, section 3.1.)
+the original gives on real inputs, reading what the layers before it, already repaired, give now;
+the scale and shift of an InstanceNormalization behind it are fitted after it. (Reconstruction
+layer by layer: He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017,
+section 3.1.) Carrying the error of a residual trunk into the targets of its branches was tried and
+gave nothing.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from decig.repair.tail import Tail, tails
 from decig.repair.taps import columns, geometry
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm")
-_SAMPLES = 4096  # positions of an image that a layer is fitted to, at most
+_SAMPLES = 1024  # positions of an image that a layer is fitted to, at most
 _BUDGET = 45e6  # numbers in one layer's matrix of inputs, at most
 
 
@@ -33,7 +34,7 @@ def repair(
     plan: Plan,
     inputs: np.ndarray,
     *,
-    ridge: float = 1e-6,
+    ridge: float = 0.03,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> onnx.ModelProto:
@@ -44,7 +45,8 @@ def repair(
         channels: its channel groups.
         plan: what stays.
         inputs: float32 tensors for the graph's input, stacked along the first axis.
-        ridge: pull towards the sliced weights, as a share of the inputs' energy.
+        ridge: pull towards the sliced weights, as a share of the inputs' energy. A strong one
+            is needed: errors of the layers before correlate with what is left of the inputs.
         threads: for ONNX Runtime.
         progress: told the share of layers that are done.
 
@@ -85,8 +87,7 @@ class _Repair:
         ends = {node.name: self._tails[node.name] for node in solved}
         wanted = {node.output[0] for node in solved} | {tail.value for tail in ends.values()}
         self._teacher = Stream(proto, inputs, threads=threads, pinned=wanted)
-        skips = {tail.skip for tail in ends.values() if tail.skip}
-        self._student = Stream(self.sliced, inputs, threads=threads, pinned=skips)
+        self._student = Stream(self.sliced, inputs, threads=threads)
         self._rng = np.random.default_rng(0)
 
     def can_solve(self, node: onnx.NodeProto) -> bool:
@@ -103,49 +104,42 @@ class _Repair:
         after = self._order.index(tail.last) + 1
         self._teacher.advance(self._order[after] if after < len(self._order) else None)
         before = as_matrix(node, self._weights[node.input[1]])
-        source, target, end, skip = self._sample(node, tail, len(before))
+        source, target, end = self._sample(node, tail, len(before))
         instance = tail.norm is not None and tail.norm.op_type == "InstanceNormalization"
         regression = Regression(source, before, self._ridge, instance)
         matrix = regression.fit(target)
-        if instance and skip is not None:
-            wished = self._through_norm(tail, regression.centred @ matrix, end - skip)
-            matrix = regression.fit(wished)
         self._store(node, tail, matrix, (target - source @ matrix).mean(axis=(0, 1)))
+        if instance and tail.norm is not None:
+            self._fit_affine(tail.norm, regression.centred @ matrix, end)
         self._teacher.unpin({node.output[0], tail.value})
 
     def _sample(
         self, node: onnx.NodeProto, tail: Tail, features: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-        """Inputs, outputs, and tail and skip values of a layer, at random positions.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Inputs, outputs and tail values of a layer at random positions.
 
         Returns:
-            [images, positions, features or channels] each; the skip is None without one.
+            [images, positions, features or channels] each.
         """
         sources = self._student.value(node.input[0])
         outputs, ends = self._teacher.value(node.output[0]), self._teacher.value(tail.value)
-        has_skip = tail.skip is not None and self._student.has(tail.skip)
-        skips = self._student.value(tail.skip or "") if has_skip else None
         weight = self._weights[node.input[1]].shape
         layout = geometry(node, sources[0].shape, weight, outputs[0].shape)
         whole, cropped = outputs[0].shape[2:], ends[0].shape[2:]
         room = int(np.prod(cropped))
         count = int(min(_SAMPLES, room, max(1, _BUDGET / features / len(sources))))
         kept = self._kept(node.output[0], outputs[0].shape[1])
-        rows: list[list[np.ndarray]] = [[], [], [], []]
-        for index in range(len(sources)):
+        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for source, output, end in zip(sources, outputs, ends, strict=True):
             inside = np.sort(self._rng.choice(room, count, replace=False))
-            places = (
-                np.ravel_multi_index(np.unravel_index(inside, cropped), whole) if whole else inside
-            )
-            for item in range(len(sources[index])):
-                read = columns(sources[index][item], layout.taps(places))
-                rows[0].append(read.reshape(count, -1))
-                rows[1].append(_at(outputs[index][item][kept], places))
-                rows[2].append(_at(ends[index][item][kept], inside))
-                if skips is not None:
-                    rows[3].append(_at(skips[index][item], inside))
-        source, target, end = (np.stack(part) for part in rows[:3])
-        return source, target, end, np.stack(rows[3]) if skips is not None else None
+            places = inside
+            if whole != cropped:
+                places = np.ravel_multi_index(np.unravel_index(inside, cropped), whole)
+            for item in range(len(source)):
+                read = columns(source[item], layout.taps(places)).reshape(count, -1)
+                rows.append((read, _at(output[item][kept], places), _at(end[item][kept], inside)))
+        read, made, ended = (np.stack(part) for part in zip(*rows, strict=True))
+        return read, made, ended
 
     def _kept(self, value: str, count: int) -> np.ndarray:
         """Indices of a value's channels that stay."""
@@ -154,20 +148,21 @@ class _Repair:
             return np.arange(count)
         return np.flatnonzero(~self._removed[ids.ravel()])
 
-    def _through_norm(self, tail: Tail, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """What a layer should give so that its InstanceNormalization gives `wanted`.
+    def _fit_affine(self, norm: onnx.NodeProto, given: np.ndarray, wanted: np.ndarray) -> None:
+        """Fit gamma and beta to what the original's norm gives, by least squares a channel.
 
-        With p = `given` (centred), s its spread and n = p / s: gamma n' + beta = wanted is solved
-        for p' = s n', to first order in the change of s.
+        n = given / s, s its spread in each image; gamma = cov(n, wanted) / var(n).
         """
-        assert tail.norm is not None
-        gamma, beta = (self._weights[name] for name in tail.norm.input[1:3])
-        epsilon = attributes(tail.norm).get("epsilon", 1e-5)
-        spread = np.sqrt(np.square(given).mean(axis=1, keepdims=True) + epsilon)
-        # A channel that the norm all but mutes cannot be steered through it.
-        weak = np.abs(gamma) < 1e-3 * np.abs(gamma).max()
-        error = wanted - (gamma * given / spread + beta)
-        return np.asarray(given + spread * error / np.where(weak, np.inf, gamma))
+        epsilon = attributes(norm).get("epsilon", 1e-5)
+        n = given / np.sqrt(np.square(given).mean(axis=1, keepdims=True) + epsilon)
+        mean, mean_wanted = n.mean(axis=(0, 1)), wanted.mean(axis=(0, 1))
+        covariance = ((n - mean) * (wanted - mean_wanted)).mean(axis=(0, 1))
+        gamma = covariance / np.maximum(np.square(n - mean).mean(axis=(0, 1)), 1e-6)
+        beta = mean_wanted - gamma * mean
+        pair = zip(norm.input[1:3], (gamma, beta), strict=True)
+        new = {name: array.astype(np.float32) for name, array in pair if name in self._weights}
+        replace_initializers(self.sliced, new)
+        self._weights |= new
 
     def _store(
         self, node: onnx.NodeProto, tail: Tail, matrix: np.ndarray, offset: np.ndarray

@@ -1,4 +1,4 @@
-"""What follows a layer up to its next nonlinearity: crops, a normalisation, a residual sum."""
+"""What follows a layer up to its next nonlinearity: crops and a normalisation."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -17,14 +17,12 @@ class Tail:
 
     Attributes:
         value: the value at its end.
-        norm: the normalisation in it.
-        skip: the other operand of a residual sum behind the normalisation.
+        norm: the normalisation that ends it.
         last: name of its last node.
     """
 
     value: str
     norm: onnx.NodeProto | None
-    skip: str | None
     last: str
 
 
@@ -36,22 +34,17 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
             readers[name].append(node)
     outputs = {value.name for value in proto.graph.output}
     constants = initializers(proto)
-    computed = {name for node in proto.graph.node for name in node.output}
 
     def follow(node: onnx.NodeProto) -> Tail:
-        tail = Tail(node.output[0], None, None, node.name)
-        while len(readers[tail.value]) == 1 and tail.value not in outputs:
+        tail = Tail(node.output[0], None, node.name)
+        while tail.norm is None and len(readers[tail.value]) == 1 and tail.value not in outputs:
             step = readers[tail.value][0]
-            norm, skip = tail.norm, tail.skip
-            if step.op_type in _NORMS and norm is None:
-                norm = step
-            elif step.op_type == "Add" and norm is not None and skip is None:
-                skip = next((n for n in step.input if n != tail.value and n in computed), None)
-                if skip is None:
-                    return tail
-            elif not (step.op_type == "Slice" and norm is None and _crops_the_end(step, constants)):
-                return tail
-            tail = Tail(step.output[0], norm, skip, step.name)
+            if step.op_type in _NORMS:
+                tail = Tail(step.output[0], step, step.name)
+            elif step.op_type == "Slice" and _crops_the_end(step, constants):
+                tail = Tail(step.output[0], None, step.name)
+            else:
+                break
         return tail
 
     return {node.name: follow(node) for node in proto.graph.node}

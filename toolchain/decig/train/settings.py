@@ -58,7 +58,7 @@ class Settings:
     condense_from: float = 2.0
     weighting: str = "linear"
     held_out: int = 8
-    repair_crops: int = 12
+    repair_crops: int = 32
 
     @classmethod
     def load(cls, path: Path | None) -> "Settings":
