@@ -9,6 +9,7 @@ gave nothing.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -64,6 +65,25 @@ def repair(
     return job.sliced
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """What a layer reads now and gave in the original, at random positions of every image.
+
+    Attributes:
+        source: inputs, [images, positions, features].
+        target: outputs of the original, [images, positions, channels].
+        end: the same behind the layer's tail.
+        mean: of the original's outputs over the whole image, [images, 1, channels].
+        spread: their standard deviation, likewise.
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    end: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+
+
 class _Repair:
     """Both graphs, running side by side."""
 
@@ -104,23 +124,18 @@ class _Repair:
         after = self._order.index(tail.last) + 1
         self._teacher.advance(self._order[after] if after < len(self._order) else None)
         before = as_matrix(node, self._weights[node.input[1]])
-        source, target, end = self._sample(node, tail, len(before))
+        sample = self._sample(node, tail, len(before))
         instance = tail.norm is not None and tail.norm.op_type == "InstanceNormalization"
-        regression = Regression(source, before, self._ridge, instance)
-        matrix = regression.fit(target)
-        self._store(node, tail, matrix, (target - source @ matrix).mean(axis=(0, 1)))
+        regression = Regression(sample.source, before, self._ridge, instance)
+        matrix = regression.fit(sample.target)
+        missed = (sample.target - sample.source @ matrix).mean(axis=(0, 1))
+        self._store(node, tail, matrix, missed)
         if instance and tail.norm is not None:
-            self._fit_affine(tail.norm, regression.centred @ matrix, end)
+            self._fit_affine(tail.norm, regression.centred @ matrix, sample)
         self._teacher.unpin({node.output[0], tail.value})
 
-    def _sample(
-        self, node: onnx.NodeProto, tail: Tail, features: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, outputs and tail values of a layer at random positions.
-
-        Returns:
-            [images, positions, features or channels] each.
-        """
+    def _sample(self, node: onnx.NodeProto, tail: Tail, features: int) -> "_Sample":
+        """Look at a layer at random positions of every image."""
         sources = self._student.value(node.input[0])
         outputs, ends = self._teacher.value(node.output[0]), self._teacher.value(tail.value)
         weight = self._weights[node.input[1]].shape
@@ -129,17 +144,19 @@ class _Repair:
         room = int(np.prod(cropped))
         count = int(min(_SAMPLES, room, max(1, _BUDGET / features / len(sources))))
         kept = self._kept(node.output[0], outputs[0].shape[1])
-        rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        rows: list[tuple[np.ndarray, ...]] = []
         for source, output, end in zip(sources, outputs, ends, strict=True):
             inside = np.sort(self._rng.choice(room, count, replace=False))
             places = inside
-            if whole != cropped:
+            if whole != cropped:  # positions of the tail, counted in the layer's own output
                 places = np.ravel_multi_index(np.unravel_index(inside, cropped), whole)
             for item in range(len(source)):
                 read = columns(source[item], layout.taps(places)).reshape(count, -1)
-                rows.append((read, _at(output[item][kept], places), _at(end[item][kept], inside)))
-        read, made, ended = (np.stack(part) for part in zip(*rows, strict=True))
-        return read, made, ended
+                made = output[item][kept][(..., *map(slice, cropped))].reshape(len(kept), -1)
+                ends_here = end[item][kept].reshape(len(kept), -1)[:, inside].T
+                stats = made.mean(1)[None], made.std(1)[None]
+                rows.append((read, made[:, inside].T, ends_here, *stats))
+        return _Sample(*(np.stack(part) for part in zip(*rows, strict=True)))
 
     def _kept(self, value: str, count: int) -> np.ndarray:
         """Indices of a value's channels that stay."""
@@ -148,18 +165,23 @@ class _Repair:
             return np.arange(count)
         return np.flatnonzero(~self._removed[ids.ravel()])
 
-    def _fit_affine(self, norm: onnx.NodeProto, given: np.ndarray, wanted: np.ndarray) -> None:
+    def _fit_affine(self, norm: onnx.NodeProto, given: np.ndarray, sample: "_Sample") -> None:
         """Fit gamma and beta to what the original's norm gives, by least squares a channel.
 
-        n = given / s, s its spread in each image; gamma = cov(n, wanted) / var(n).
+        n = (given - mean) / s over each image; gamma = cov(n, wanted) / var(n). Mean and s are
+        known at the sample only: how far the original's sample is off its image corrects them.
         """
         epsilon = attributes(norm).get("epsilon", 1e-5)
-        n = given / np.sqrt(np.square(given).mean(axis=1, keepdims=True) + epsilon)
-        mean, mean_wanted = n.mean(axis=(0, 1)), wanted.mean(axis=(0, 1))
-        covariance = ((n - mean) * (wanted - mean_wanted)).mean(axis=(0, 1))
+        spread = sample.target.std(axis=1, keepdims=True)
+        scale = np.clip(sample.spread / np.maximum(spread, 1e-6), 0.5, 2.0)
+        s = given.std(axis=1, keepdims=True) * scale
+        offset = sample.mean - sample.target.mean(axis=1, keepdims=True)
+        centred = given - offset * s / np.maximum(sample.spread, 1e-6)
+        n = centred / np.sqrt(np.square(s) + epsilon)
+        mean, wanted = n.mean(axis=(0, 1)), sample.end.mean(axis=(0, 1))
+        covariance = ((n - mean) * (sample.end - wanted)).mean(axis=(0, 1))
         gamma = covariance / np.maximum(np.square(n - mean).mean(axis=(0, 1)), 1e-6)
-        beta = mean_wanted - gamma * mean
-        pair = zip(norm.input[1:3], (gamma, beta), strict=True)
+        pair = zip(norm.input[1:3], (gamma, wanted - gamma * mean), strict=True)
         new = {name: array.astype(np.float32) for name, array in pair if name in self._weights}
         replace_initializers(self.sliced, new)
         self._weights |= new
@@ -179,8 +201,3 @@ class _Repair:
             new[mean] = (self._weights[mean] - offset).astype(np.float32)
         replace_initializers(self.sliced, new)
         self._weights |= new
-
-
-def _at(value: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Channels of [C, *spatial] at flat positions, [P, C]."""
-    return value.reshape(len(value), -1)[:, places].T
