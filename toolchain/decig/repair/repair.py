@@ -2,7 +2,8 @@
 
 Each convolution, transposed convolution or Gemm gets the weights that bring it closest to what
 the original gives on real inputs, reading what the layers before it, already repaired, give now;
-the scale and shift of an InstanceNormalization behind it are fitted after it. (Reconstruction
+the scale and shift of an InstanceNormalization behind it are fitted after it. The last layer
+counts each position by how much the picture moves there. (Reconstruction
 layer by layer: He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017,
 section 3.1.) Carrying the error of a residual trunk into the targets of its branches was tried and
 gave nothing.
@@ -20,6 +21,7 @@ from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
+from decig.repair.sensitivity import finish, sensitivity
 from decig.repair.solve import Regression, as_matrix, from_matrix
 from decig.repair.tail import Tail, tails
 from decig.repair.taps import columns, geometry
@@ -73,6 +75,7 @@ class _Sample:
         source: inputs, [images, positions, features].
         target: outputs of the original, [images, positions, channels].
         end: the same behind the layer's tail.
+        weight: how much the picture moves with the layer, [images, positions, 1], in the last one.
         mean: of the original's outputs over the whole image, [images, 1, channels].
         spread: their standard deviation, likewise.
     """
@@ -82,6 +85,7 @@ class _Sample:
     end: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
+    weight: np.ndarray | None
 
 
 class _Repair:
@@ -126,7 +130,7 @@ class _Repair:
         before = as_matrix(node, self._weights[node.input[1]])
         sample = self._sample(node, tail, len(before))
         instance = tail.norm is not None and tail.norm.op_type == "InstanceNormalization"
-        regression = Regression(sample.source, before, self._ridge, instance)
+        regression = Regression(sample.source, before, self._ridge, instance, sample.weight)
         matrix = regression.fit(sample.target)
         missed = (sample.target - sample.source @ matrix).mean(axis=(0, 1))
         self._store(node, tail, matrix, missed)
@@ -145,7 +149,9 @@ class _Repair:
         count = int(min(_SAMPLES, room, max(1, _BUDGET / features / len(sources))))
         kept = self._kept(node.output[0], outputs[0].shape[1])
         rows: list[tuple[np.ndarray, ...]] = []
-        for source, output, end in zip(sources, outputs, ends, strict=True):
+        finishing = finish(self._proto, tail.value)
+        moves = None if finishing is None else sensitivity(finishing, ends)
+        for index, (source, output, end) in enumerate(zip(sources, outputs, ends, strict=True)):
             inside = np.sort(self._rng.choice(room, count, replace=False))
             places = inside
             if whole != cropped:  # positions of the tail, counted in the layer's own output
@@ -156,7 +162,10 @@ class _Repair:
                 ends_here = end[item][kept].reshape(len(kept), -1)[:, inside].T
                 stats = made.mean(1)[None], made.std(1)[None]
                 rows.append((read, made[:, inside].T, ends_here, *stats))
-        return _Sample(*(np.stack(part) for part in zip(*rows, strict=True)))
+                rows[-1] += () if moves is None else (moves[index][item, inside, None],)
+        stacks = [np.stack(part).astype(np.float32) for part in zip(*rows, strict=True)]
+        weight = None if moves is None else stacks.pop()
+        return _Sample(*stacks, weight)
 
     def _kept(self, value: str, count: int) -> np.ndarray:
         """Indices of a value's channels that stay."""
@@ -178,9 +187,13 @@ class _Repair:
         offset = sample.mean - sample.target.mean(axis=1, keepdims=True)
         centred = given - offset * s / np.maximum(sample.spread, 1e-6)
         n = centred / np.sqrt(np.square(s) + epsilon)
-        mean, wanted = n.mean(axis=(0, 1)), sample.end.mean(axis=(0, 1))
-        covariance = ((n - mean) * (sample.end - wanted)).mean(axis=(0, 1))
-        gamma = covariance / np.maximum(np.square(n - mean).mean(axis=(0, 1)), 1e-6)
+        weight = np.ones((*n.shape[:2], 1)) if sample.weight is None else sample.weight
+        mean, wanted = (
+            np.average(v, (0, 1), np.broadcast_to(weight, v.shape)) for v in (n, sample.end)
+        )
+        product = weight * (n - mean) * (sample.end - wanted)
+        square = weight * np.square(n - mean)
+        gamma = product.sum(axis=(0, 1)) / np.maximum(square.sum(axis=(0, 1)), 1e-6)
         pair = zip(norm.input[1:3], (gamma, wanted - gamma * mean), strict=True)
         new = {name: array.astype(np.float32) for name, array in pair if name in self._weights}
         replace_initializers(self.sliced, new)

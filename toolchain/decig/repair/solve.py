@@ -12,7 +12,7 @@ from scipy.linalg import cho_factor, cho_solve
 class Regression:
     """Ridge regression towards the weights that are there.
 
-        min over W of |X W - Z|^2 + ridge tr(X'X)/F |W - W0|^2
+        min over W of sum_p w_p |x_p W - z_p|^2 + ridge tr(X'X)/F |W - W0|^2
 
     X and Z are centred, over each image where an InstanceNormalization follows (it removes the
     mean of each image), else over all.
@@ -22,12 +22,14 @@ class Regression:
         before: W0, [F, outputs].
         ridge: strength, as a share of the mean energy of the columns of X.
         by_image: what the centring runs over.
+        weight: w, [images, positions, 1]; 1 where None.
     """
 
     source: np.ndarray
     before: np.ndarray
     ridge: float
     by_image: bool
+    weight: np.ndarray | None = None
 
     @cached_property
     def centred(self) -> np.ndarray:
@@ -36,7 +38,7 @@ class Regression:
 
     @cached_property
     def _gram(self) -> tuple[object, float]:
-        flat = self.centred.reshape(-1, self.source.shape[-1])
+        flat = self._flat
         gram = (flat.T @ flat).astype(np.float64)
         strength = self.ridge * np.trace(gram) / len(gram) + 1e-12
         gram[np.diag_indices(len(gram))] += strength
@@ -45,11 +47,17 @@ class Regression:
     def fit(self, target: np.ndarray) -> np.ndarray:
         """Weights [F, outputs] for a target [images, positions, outputs]."""
         factor, strength = self._gram
-        flat = self.centred.reshape(-1, self.source.shape[-1])
-        wanted = self._centre(target).reshape(-1, target.shape[-1])
-        right = (flat.T @ wanted).astype(np.float64) + strength * self.before
+        wanted = self._weigh(self._centre(target)).reshape(-1, target.shape[-1])
+        right = (self._flat.T @ wanted).astype(np.float64) + strength * self.before
         solution: np.ndarray = cho_solve(factor, right)
         return solution.astype(np.float32)
+
+    @cached_property
+    def _flat(self) -> np.ndarray:
+        return self._weigh(self.centred).reshape(-1, self.source.shape[-1])
+
+    def _weigh(self, values: np.ndarray) -> np.ndarray:
+        return values if self.weight is None else values * np.sqrt(self.weight, dtype=np.float32)
 
     def _centre(self, values: np.ndarray) -> np.ndarray:
         axes = (1,) if self.by_image else (0, 1)
