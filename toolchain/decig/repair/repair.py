@@ -164,8 +164,9 @@ class _Repair:
                 rows.append((read, made[:, inside].T, ends_here, *stats))
                 rows[-1] += () if moves is None else (moves[index][item, inside, None],)
         stacks = [np.stack(part).astype(np.float32) for part in zip(*rows, strict=True)]
-        weight = None if moves is None else stacks.pop()
-        return _Sample(*stacks, weight)
+        moving = None if moves is None else stacks.pop()
+        read, made, ended, mean, spread = stacks
+        return _Sample(read, made, ended, mean, spread, moving)
 
     def _kept(self, value: str, count: int) -> np.ndarray:
         """Indices of a value's channels that stay."""
