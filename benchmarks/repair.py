@@ -1,0 +1,88 @@
+"""What the closed-form repair gives back after slicing, without any training.
+
+python benchmarks/repair.py
+"""
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from decig.data.crops import fit
+from decig.data.images import ImageFolder
+from decig.data.pixels import PixelFormat
+from decig.deploy.cut import REPAIR_IMAGES
+from decig.device.fingerprint import cpu_model
+from decig.files import write_bytes
+from decig.graph.channels import analyse
+from decig.graph.model import input_info, load_model
+from decig.graph.plan import Plan, uniform_widths
+from decig.graph.slicing import slice_graph
+from decig.options import FILE, FOLDER, value_range
+from decig.quality.metrics import colour, psnr, ssim
+from decig.repair.activations import run_graph
+from decig.repair.repair import repair
+from decig.repair.scores import importance
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / "shared"
+
+
+@click.command()
+@click.option("--model", type=FILE, default=SHARED / "suite" / "udnie.onnx")
+@click.option("--data", type=FOLDER, default=SHARED / "data" / "photos", help="train/ and val/.")
+@click.option("--keep", multiple=True, type=float, default=(0.9, 0.75, 0.5))
+@click.option("--input-range", type=value_range, default="0,255")
+@click.option("--output-range", type=value_range, default="0,255")
+@click.option("--threads", type=click.IntRange(min=1), default=2)
+def main(
+    model: Path,
+    data: Path,
+    keep: tuple[float, ...],
+    input_range: tuple[float, float],
+    output_range: tuple[float, float],
+    threads: int,
+) -> None:
+    """Print and write the table of results/repair.md."""
+    loaded = load_model(model)
+    pixels = PixelFormat(input_range, output_range)
+    height, width = input_info(loaded.proto)[0].shape[2:]
+
+    def read(split: str, count: int | None = None) -> np.ndarray:
+        images = [fit(image, height, width) for _, image in ImageFolder(data / split)][:count]
+        return pixels.to_tensor(np.stack(images))
+
+    training, photos = read("train", REPAIR_IMAGES), read("val")
+    wanted = pixels.to_unit(run_graph(loaded.proto, photos, threads=threads))
+    started = time.perf_counter()
+    channels = analyse(loaded.proto)
+    scores = importance(loaded.proto, channels, training, threads=threads)
+    scoring_s = time.perf_counter() - started
+    lines = [
+        f"`python benchmarks/repair.py`: {model.name}, {len(photos)} photos, {threads} threads, "
+        f"{cpu_model()}; the teacher's colour is {colour(wanted):.4f}.",
+        "",
+        "| keep | repaired | SSIM | PSNR dB | colour | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for share in keep:
+        widths = uniform_widths(channels, share)
+        kept = {name: sorted(map(int, scores.order[name][:n])) for name, n in widths.items()}
+        plan = Plan(loaded.sha256, kept)
+        for repaired in (False, True):
+            started = time.perf_counter()
+            if repaired:
+                proto = repair(loaded.proto, channels, plan, training, threads=threads)
+            else:
+                proto = slice_graph(loaded.proto, channels, plan)
+            seconds = scoring_s + time.perf_counter() - started
+            found = pixels.to_unit(run_graph(proto, photos, threads=threads))
+            figures = f"{ssim(found, wanted):.3f} | {psnr(found, wanted):.1f} | {colour(found):.4f}"
+            lines.append(f"| {share} | {'yes' if repaired else 'no'} | {figures} | {seconds:.0f} |")
+            click.echo(lines[-1])
+    (HERE / "results").mkdir(exist_ok=True)
+    write_bytes(HERE / "results" / "repair.md", ("\n".join(lines) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
