@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat

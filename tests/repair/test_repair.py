@@ -105,7 +105,7 @@ def test_importance_orders_channels_and_prices_groups() -> None:
     for curve in found.loss.values():
         assert (np.diff(curve) <= 1e-9).all()
         assert curve[-1] == 0
-    assert found.loss[group][11] == pytest.approx(0, abs=1e-9)
+    assert found.loss[group][11] < 1e-2 * found.loss[group][6]
 
 
 def test_real_pictures_come_back(shared_suite: Path, shared_data: Path) -> None:
