@@ -463,3 +463,27 @@ def test_sizes_that_depend_on_the_data_freeze():
     proto = tiny(body, outputs="float[A,B] y", w1=(4, 3, 1, 1))
     assert analyse(proto).prunable == []
     assert numpy_helper.to_array(proto.graph.initializer[0]).shape == (4, 3, 1, 1)
+
+
+def test_constants_written_as_numbers_and_parts_of_a_shape_are_folded_right() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["size"], start=2),
+        helper.make_node("Constant", [], ["twice"], value_ints=[2, 2]),
+        helper.make_node("Mul", ["size", "twice"], ["grown"]),
+        helper.make_node("Shape", ["x"], ["front"], end=2),
+        helper.make_node("Concat", ["front", "grown"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="nearest"),
+        helper.make_node("Constant", [], ["half"], value_float=0.5),
+        helper.make_node("Mul", ["y", "half"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "grow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 6])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 3, 8, 12])],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    proto = normalise(helper.make_model(graph, opset_imports=opsets, ir_version=10))
+    assert [node.op_type for node in proto.graph.node] == ["Resize", "Mul"]
+    assert shapes(proto)["z"] == (1, 3, 8, 12)
+    assert {v.dtype for v in initializers(proto).values()} == {np.dtype("f4"), np.dtype("i8")}

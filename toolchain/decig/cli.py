@@ -122,10 +122,10 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
 @main.command()
 @click.argument("recipe", type=FILE)
 @click.option("--output-dir", type=FOLDER, required=True, help="The run folder.")
-@click.option("--data", type=FOLDER, required=True, help="Folder with train/ and val/.")
+@click.option("--data", type=FOLDER, help="Folder with train/ and val/; else the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @debug_option
-def train(recipe: Path, output_dir: Path, data: Path, resume: bool) -> None:
+def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> None:
     """Train the original generator of a RECIPE.
 
     RECIPE is a recipe.toml, or a folder that holds one.

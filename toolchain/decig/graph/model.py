@@ -218,6 +218,7 @@ def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
     tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
     del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
     inferred.graph.value_info.extend(tensors)
+    _spell_out_constants(inferred)
     graph = gs.import_onnx(inferred)
     graph.fold_constants(fold_shapes=True).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
@@ -227,6 +228,28 @@ def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
     folded.ir_version = proto.ir_version
     folded.metadata_props.extend(proto.metadata_props)
     return folded
+
+
+def _spell_out_constants(proto: onnx.ModelProto) -> None:
+    """Write as tensors what graphsurgeon would get wrong.
+
+    It reads a Constant's `value_floats` as float64, and overlooks `start` and `end` of a Shape.
+    """
+    known = shapes(proto)
+    for node in proto.graph.node:
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        value: np.ndarray | None = None
+        if node.op_type == "Shape" and node.input[0] in known:
+            dims = known[node.input[0]][given.get("start", 0) : given.get("end")]
+            value = np.array(dims, np.int64)
+        for key, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+            found = given.get(key, given.get(f"{key}s")) if node.op_type == "Constant" else None
+            value = value if found is None else np.array(found, dtype)
+        if value is not None:
+            tensor = helper.make_attribute("value", numpy_helper.from_array(value))
+            node.op_type = "Constant"
+            del node.input[:], node.attribute[:]
+            node.attribute.append(tensor)
 
 
 def _require_whole(graph: onnx.GraphProto) -> None:
