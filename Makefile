@@ -10,8 +10,8 @@ BENCH_INSTALLED := $(VENV)/.installed-bench
 DEMO := build/demo
 DEMO_MODEL := models/facades-resunet
 DEMO_LABELS := $(DEMO_MODEL)/labels
-DEMO_SPEEDUP := 3
-DEMO_BUDGET := 4m
+DEMO_SPEEDUP := 2
+DEMO_BUDGET := 3m
 
 .PHONY: demo test lint bench
 
