@@ -26,6 +26,7 @@ from decig.recipe import Data, Recipe, Stage, Training
 from decig.train.adversarial import discriminator_loss, generator_loss
 from decig.train.discriminator import PatchDiscriminator, initialise
 from decig.train.generator import build_generator, check_pictures, export_onnx
+from decig.train.precision import make_accelerator
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class _Run:
     @classmethod
     def start(cls, recipe: Recipe, training: Training, folder: Path, resume: bool) -> "_Run":
         """Begin with fresh weights, or where the run in `folder` stood."""
-        accelerator = Accelerator()
+        accelerator = make_accelerator("fp32")  # autocasts by itself, see `_autocast`
         torch.manual_seed(training.seed)
         generator = build_generator(recipe)
         channels = recipe.input_shape[1]

@@ -2,6 +2,7 @@
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 
 def make_accelerator(precision: str = "auto") -> Accelerator:
@@ -13,6 +14,8 @@ def make_accelerator(precision: str = "auto") -> Accelerator:
     """
     if precision == "auto":
         precision = "bf16" if has_native_bf16() else "fp32"
+    # Accelerate keeps the precision of a process's first Accelerator and refuses another.
+    AcceleratorState._reset_state()
     return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
 
 
