@@ -1,16 +1,14 @@
 """Closed-form repair: re-solve a sliced graph's weights, layer by layer, without training.
 
-Each convolution, transposed convolution or Gemm gets the weights that bring it closest to what
-the original gives on real inputs, reading what the layers before it, already repaired, give now;
-the scale and shift of an InstanceNormalization behind it are fitted after it. The last layer
-counts each position by how much the picture moves there. (Reconstruction
-layer by layer: He et al., "Channel Pruning for Accelerating Very Deep Neural Networks", ICCV 2017,
-section 3.1.) Carrying the error of a residual trunk into the targets of its branches was tried and
-gave nothing.
+Each convolution, transposed convolution or Gemm gets the weights that bring the value at the end of
+its tail (behind the normalisation and the residual sum, see `decig.repair.tail`) closest to the
+original's on real inputs, reading what the layers before it, already repaired, give now. After
+He et al., "Channel Pruning for Accelerating Very Deep Neural Networks" (ICCV 2017, section 3.1),
+and, for what a rectifier hides, Zhang et al., "Accelerating Very Deep Convolutional Networks for
+Classification and Detection" (TPAMI 2016, section 3.2). `match` says what is added.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -21,14 +19,14 @@ from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
-from decig.repair.sensitivity import finish, sensitivity
-from decig.repair.solve import Regression, as_matrix, from_matrix
-from decig.repair.tail import Tail, tails
-from decig.repair.taps import columns, geometry
+from decig.repair.match import match
+from decig.repair.offsets import BatchNorm, InstanceNorm, Offset
+from decig.repair.sample import Sample, take_sample
+from decig.repair.solve import as_matrix, from_matrix
+from decig.repair.tail import Tail, tails, way_out
+from decig.repair.taps import geometry
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm")
-_SAMPLES = 1024  # positions of an image that a layer is fitted to, at most
-_BUDGET = 45e6  # numbers in one layer's matrix of inputs, at most
 
 
 def repair(
@@ -37,7 +35,6 @@ def repair(
     plan: Plan,
     inputs: np.ndarray,
     *,
-    ridge: float = 0.03,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> onnx.ModelProto:
@@ -47,45 +44,25 @@ def repair(
         proto: the original, in normal form with one input.
         channels: its channel groups.
         plan: what stays.
-        inputs: float32 tensors for the graph's input, stacked along the first axis.
-        ridge: pull towards the sliced weights, as a share of the inputs' energy. A strong one
-            is needed: errors of the layers before correlate with what is left of the inputs.
+        inputs: float32 tensors for the graph's input, stacked along the first axis. The more of
+            them the better, up to 32 or so: images differ more than positions do.
         threads: for ONNX Runtime.
         progress: told the share of layers that are done.
 
     Returns:
-        The sliced graph; grouped convolutions and layers without constant weights keep theirs.
+        The sliced graph. Grouped convolutions, layers without constant weights and those before
+        the first one that reads fewer channels keep their weights.
 
     Raises:
         BadInputError: the graph has several inputs, or the tensors do not fit.
     """
-    job = _Repair(proto, channels, plan, inputs, ridge, threads)
-    layers = [node for node in proto.graph.node if job.can_solve(node)]
+    job = _Repair(proto, channels, plan, inputs, threads)
+    layers = job.layers()
     for done, node in enumerate(layers):
         progress(done / len(layers))
         job.layer(node)
+    progress(1.0)
     return job.sliced
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """What a layer reads now and gave in the original, at random positions of every image.
-
-    Attributes:
-        source: inputs, [images, positions, features].
-        target: outputs of the original, [images, positions, channels].
-        end: the same behind the layer's tail.
-        weight: how much the picture moves with the layer, [images, positions, 1], in the last one.
-        mean: of the original's outputs over the whole image, [images, 1, channels].
-        spread: their standard deviation, likewise.
-    """
-
-    source: np.ndarray
-    target: np.ndarray
-    end: np.ndarray
-    mean: np.ndarray
-    spread: np.ndarray
-    weight: np.ndarray | None
 
 
 class _Repair:
@@ -97,29 +74,47 @@ class _Repair:
         channels: ChannelMap,
         plan: Plan,
         inputs: np.ndarray,
-        ridge: float,
         threads: int,
     ) -> None:
         self.sliced = slice_graph(proto, channels, plan)
-        self._proto, self._channels, self._ridge = proto, channels, ridge
+        self._proto, self._channels = proto, channels
         self._removed = channels.removed(plan)
+        self._original = initializers(proto)
         self._weights = initializers(self.sliced)
-        self._shapes = shapes(self.sliced)
+        self._shapes = shapes(proto)
         self._tails = tails(proto)
         self._order = [node.name for node in proto.graph.node]
-        solved = [node for node in proto.graph.node if self.can_solve(node)]
-        ends = {node.name: self._tails[node.name] for node in solved}
-        wanted = {node.output[0] for node in solved} | {tail.value for tail in ends.values()}
+        ends = [(node, self._tails[node.name]) for node in self.layers()]
+        wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
         self._teacher = Stream(proto, inputs, threads=threads, pinned=wanted)
-        self._student = Stream(self.sliced, inputs, threads=threads)
+        skips = {tail.skip for _, tail in ends if tail.skip}
+        self._student = Stream(self.sliced, inputs, threads=threads, pinned=skips)
         self._rng = np.random.default_rng(0)
 
-    def can_solve(self, node: onnx.NodeProto) -> bool:
-        """Whether a node is a layer with constant weights and one group."""
-        plain = node.op_type in _LAYERS and attributes(node).get("group", 1) == 1
+    def layers(self) -> list[onnx.NodeProto]:
+        """Layers to solve, from the first one that reads fewer channels than in the original."""
+        solvable = [node for node in self._proto.graph.node if self._can_solve(node)]
+        narrowed = [
+            len(as_matrix(node, self._weights[node.input[1]]))
+            < len(as_matrix(node, self._original[node.input[1]]))
+            for node in solvable
+        ]
+        return solvable[narrowed.index(True) :] if any(narrowed) else []
+
+    def _can_solve(self, node: onnx.NodeProto) -> bool:
+        options = attributes(node)
+        plain = node.op_type in _LAYERS and options.get("group", 1) == 1
         known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
-        options = attributes(node) if known else {}
-        return known and not options.get("transA") and options.get("alpha", 1.0) == 1.0
+        bias = node.input[2] if known and len(node.input) > 2 else ""
+        return (
+            known
+            and not options.get("transA")
+            and options.get("alpha", 1.0) == options.get("beta", 1.0) == 1.0
+            and (not bias or self._is_vector(bias))
+        )
+
+    def _is_vector(self, name: str) -> bool:
+        return name in self._weights and self._weights[name].ndim == 1
 
     def layer(self, node: onnx.NodeProto) -> None:
         """Solve one layer and put its weights into the sliced graph."""
@@ -128,90 +123,42 @@ class _Repair:
         after = self._order.index(tail.last) + 1
         self._teacher.advance(self._order[after] if after < len(self._order) else None)
         before = as_matrix(node, self._weights[node.input[1]])
-        sample = self._sample(node, tail, len(before))
-        instance = tail.norm is not None and tail.norm.op_type == "InstanceNormalization"
-        regression = Regression(sample.source, before, self._ridge, instance, sample.weight)
-        matrix = regression.fit(sample.target)
-        missed = (sample.target - sample.source @ matrix).mean(axis=(0, 1))
-        self._store(node, tail, matrix, missed)
-        if instance and tail.norm is not None:
-            self._fit_affine(tail.norm, regression.centred @ matrix, sample)
+        sample = self._sample(node, tail)
+        offset = self._offset(node, tail, sample, before.shape[1])
+        out = way_out(self._proto, tail.value)
+        matrix, mean = match(sample, before, offset, rectified=tail.rectified, out=out)
+        new = {node.input[1]: from_matrix(node, matrix, self._weights[node.input[1]])}
+        for name, array in offset.stored(mean).items():
+            new[name] = array.astype(self._weights[name].dtype)
+        replace_initializers(self.sliced, new)
+        self._weights |= new
         self._teacher.unpin({node.output[0], tail.value})
 
-    def _sample(self, node: onnx.NodeProto, tail: Tail, features: int) -> "_Sample":
-        """Look at a layer at random positions of every image."""
-        sources = self._student.value(node.input[0])
-        outputs, ends = self._teacher.value(node.output[0]), self._teacher.value(tail.value)
+    def _sample(self, node: onnx.NodeProto, tail: Tail) -> Sample:
+        source = self._student.value(node.input[0])
+        kept = self._kept(node.output[0])
+        output, end = (
+            [batch[:, kept] for batch in self._teacher.value(name)]
+            for name in (node.output[0], tail.value)
+        )
+        skip = self._student.value(tail.skip) if tail.skip else None
         weight = self._weights[node.input[1]].shape
-        layout = geometry(node, sources[0].shape, weight, outputs[0].shape)
-        whole, cropped = outputs[0].shape[2:], ends[0].shape[2:]
-        room = int(np.prod(cropped))
-        count = int(min(_SAMPLES, room, max(1, _BUDGET / features / len(sources))))
-        kept = self._kept(node.output[0], outputs[0].shape[1])
-        rows: list[tuple[np.ndarray, ...]] = []
-        finishing = finish(self._proto, tail.value)
-        moves = None if finishing is None else sensitivity(finishing, ends)
-        for index, (source, output, end) in enumerate(zip(sources, outputs, ends, strict=True)):
-            inside = np.sort(self._rng.choice(room, count, replace=False))
-            places = inside
-            if whole != cropped:  # positions of the tail, counted in the layer's own output
-                places = np.ravel_multi_index(np.unravel_index(inside, cropped), whole)
-            for item in range(len(source)):
-                read = columns(source[item], layout.taps(places)).reshape(count, -1)
-                made = output[item][kept][(..., *map(slice, cropped))].reshape(len(kept), -1)
-                ends_here = end[item][kept].reshape(len(kept), -1)[:, inside].T
-                stats = made.mean(1)[None], made.std(1)[None]
-                rows.append((read, made[:, inside].T, ends_here, *stats))
-                rows[-1] += () if moves is None else (moves[index][item, inside, None],)
-        stacks = [np.stack(part).astype(np.float32) for part in zip(*rows, strict=True)]
-        moving = None if moves is None else stacks.pop()
-        read, made, ended, mean, spread = stacks
-        return _Sample(read, made, ended, mean, spread, moving)
+        layout = geometry(node, source[0].shape, weight, output[0].shape)
+        return take_sample(layout, source, output, end, skip, self._rng)
 
-    def _kept(self, value: str, count: int) -> np.ndarray:
+    def _kept(self, value: str) -> np.ndarray:
         """Indices of a value's channels that stay."""
         ids = self._channels.ids_of(value)
         if ids is None or ids.size == 1:
-            return np.arange(count)
+            return np.arange(self._shapes[value][1])
         return np.flatnonzero(~self._removed[ids.ravel()])
 
-    def _fit_affine(self, norm: onnx.NodeProto, given: np.ndarray, sample: "_Sample") -> None:
-        """Fit gamma and beta to what the original's norm gives, by least squares a channel.
-
-        n = (given - mean) / s over each image; gamma = cov(n, wanted) / var(n). Mean and s are
-        known at the sample only: how far the original's sample is off its image corrects them.
-        """
-        epsilon = attributes(norm).get("epsilon", 1e-5)
-        spread = sample.target.std(axis=1, keepdims=True)
-        scale = np.clip(sample.spread / np.maximum(spread, 1e-6), 0.5, 2.0)
-        s = given.std(axis=1, keepdims=True) * scale
-        offset = sample.mean - sample.target.mean(axis=1, keepdims=True)
-        centred = given - offset * s / np.maximum(sample.spread, 1e-6)
-        n = centred / np.sqrt(np.square(s) + epsilon)
-        weight = np.ones((*n.shape[:2], 1)) if sample.weight is None else sample.weight
-        mean, wanted = (
-            np.average(v, (0, 1), np.broadcast_to(weight, v.shape)) for v in (n, sample.end)
-        )
-        product = weight * (n - mean) * (sample.end - wanted)
-        square = weight * np.square(n - mean)
-        gamma = product.sum(axis=(0, 1)) / np.maximum(square.sum(axis=(0, 1)), 1e-6)
-        pair = zip(norm.input[1:3], (gamma, wanted - gamma * mean), strict=True)
-        new = {name: array.astype(np.float32) for name, array in pair if name in self._weights}
-        replace_initializers(self.sliced, new)
-        self._weights |= new
-
-    def _store(
-        self, node: onnx.NodeProto, tail: Tail, matrix: np.ndarray, offset: np.ndarray
-    ) -> None:
-        """Write weights, and the mean that they miss into the bias or the BatchNorm's mean."""
-        name = node.input[1]
-        new = {name: from_matrix(node, matrix, self._weights[name])}
-        bias = node.input[2] if len(node.input) > 2 else ""
-        if bias in self._weights:
-            like = self._weights[bias]
-            new[bias] = np.broadcast_to(offset, like.shape).astype(like.dtype)
-        elif tail.norm is not None and tail.norm.op_type == "BatchNormalization":
-            mean = tail.norm.input[3]
-            new[mean] = (self._weights[mean] - offset).astype(np.float32)
-        replace_initializers(self.sliced, new)
-        self._weights |= new
+    def _offset(self, node: onnx.NodeProto, tail: Tail, sample: Sample, outputs: int) -> Offset:
+        bias = node.input[2] if len(node.input) > 2 else None
+        norm = tail.norm
+        if norm is None:
+            return Offset(bias or None, self._weights, outputs)
+        if norm.op_type == "BatchNormalization":
+            own = self._weights[bias] if bias else 0.0
+            return BatchNorm(norm, self._weights, outputs, own)
+        return InstanceNorm(norm, self._weights, outputs, sample)

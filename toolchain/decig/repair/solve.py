@@ -1,68 +1,101 @@
 """Least squares for one layer: new weights from what it reads and what it should give."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import onnx
 from scipy.linalg import cho_factor, cho_solve
 
+_FLOOR = 1e-10  # keeps the factorisation defined where inputs are constant
 
-@dataclass(frozen=True)
+
 class Regression:
-    """Ridge regression towards the weights that are there.
+    """Weighted ridge regression towards the weights that are there.
 
         min over W of sum_p w_p |x_p W - z_p|^2 + ridge tr(X'X)/F |W - W0|^2
 
-    X and Z are centred, over each image where an InstanceNormalization follows (it removes the
-    mean of each image), else over all.
-
-    Attributes:
-        source: X, [images, positions, F].
-        before: W0, [F, outputs].
-        ridge: strength, as a share of the mean energy of the columns of X.
-        by_image: what the centring runs over.
-        weight: w, [images, positions, 1]; 1 where None.
+    The rows of X are positions of images; with an offset to take it up, x and z count from their
+    means.
     """
 
-    source: np.ndarray
-    before: np.ndarray
-    ridge: float
-    by_image: bool
-    weight: np.ndarray | None = None
+    def __init__(
+        self,
+        source: np.ndarray,
+        before: np.ndarray,
+        *,
+        centre: tuple[int, ...] = (),
+        weight: np.ndarray | None = None,
+    ) -> None:
+        """Take the rows in.
 
-    @cached_property
-    def centred(self) -> np.ndarray:
-        """X less its means, [images, positions, F]."""
-        return self._centre(self.source)
+        Args:
+            source: X, float32 [images, positions, F]; centred and weighted in place.
+            before: W0, [F, outputs].
+            centre: axes over which the means run: (1,) for each image, (0, 1) for all, () where
+                nothing takes up an offset.
+            weight: w, [images, positions, 1]; all equal if not given.
+        """
+        self.before = before
+        self._axes = centre
+        self.mean = source.mean(axis=centre, keepdims=True) if centre else np.zeros(1, np.float32)
+        source -= self.mean
+        self._root = np.ones(1, np.float32)
+        if weight is not None:
+            self._root = np.sqrt(weight / weight.mean()).astype(np.float32)
+            source *= self._root
+        self._rows = source
 
-    @cached_property
-    def _gram(self) -> tuple[object, float]:
-        flat = self._flat
-        gram = (flat.T @ flat).astype(np.float64)
-        strength = self.ridge * np.trace(gram) / len(gram) + 1e-12
-        gram[np.diag_indices(len(gram))] += strength
-        return cho_factor(gram, lower=True), float(strength)
+    def given(self, matrix: np.ndarray) -> np.ndarray:
+        """What weights [F, outputs] give from their mean, [images, positions, outputs]."""
+        result: np.ndarray = self._rows @ matrix / self._root
+        return result
 
-    def fit(self, target: np.ndarray) -> np.ndarray:
+    def fit(self, target: np.ndarray, ridge: float) -> np.ndarray:
         """Weights [F, outputs] for a target [images, positions, outputs]."""
-        factor, strength = self._gram
-        wanted = self._weigh(self._centre(target)).reshape(-1, target.shape[-1])
-        right = (self._flat.T @ wanted).astype(np.float64) + strength * self.before
-        solution: np.ndarray = cho_solve(factor, right)
-        return solution.astype(np.float32)
+        return self._solve(self._gram, self._moment(target, slice(None)), ridge)
+
+    def best_ridge(self, target: np.ndarray, ridges: tuple[float, ...]) -> float:
+        """Choose the ridge by the error on the last quarter of the images, fitted to the others."""
+        held = max(1, len(self._rows) // 4)
+        if len(self._rows) < 2:
+            return max(ridges)
+        seen = slice(0, len(self._rows) - held)
+        unseen = slice(len(self._rows) - held, None)
+        gram_unseen = self._product(unseen)
+        gram, moment = self._gram - gram_unseen, self._moment(target, seen)
+        moment_unseen = self._moment(target, unseen)
+
+        def error(ridge: float) -> float:
+            matrix = self._solve(gram, moment, ridge)
+            return float((matrix * (gram_unseen @ matrix - 2 * moment_unseen)).sum())
+
+        return min(ridges, key=error)
 
     @cached_property
-    def _flat(self) -> np.ndarray:
-        return self._weigh(self.centred).reshape(-1, self.source.shape[-1])
+    def _gram(self) -> np.ndarray:
+        return self._product(slice(None))
 
-    def _weigh(self, values: np.ndarray) -> np.ndarray:
-        return values if self.weight is None else values * np.sqrt(self.weight, dtype=np.float32)
+    def _product(self, images: slice) -> np.ndarray:
+        rows = self._flat(self._rows[images])
+        product: np.ndarray = (rows.T @ rows).astype(np.float64)
+        return product
 
-    def _centre(self, values: np.ndarray) -> np.ndarray:
-        axes = (1,) if self.by_image else (0, 1)
-        centred: np.ndarray = values - values.mean(axis=axes, keepdims=True)
-        return centred
+    def _moment(self, target: np.ndarray, images: slice) -> np.ndarray:
+        if self._axes:
+            target = target - target.mean(axis=self._axes, keepdims=True)
+        wanted = self._flat((target * self._root)[images])
+        moment: np.ndarray = (self._flat(self._rows[images]).T @ wanted).astype(np.float64)
+        return moment
+
+    def _solve(self, gram: np.ndarray, moment: np.ndarray, ridge: float) -> np.ndarray:
+        strength = ridge * np.trace(gram) / len(gram) + _FLOOR
+        pulled = gram + strength * np.eye(len(gram))
+        matrix: np.ndarray = cho_solve(cho_factor(pulled), moment + strength * self.before)
+        return matrix.astype(np.float32)
+
+    @staticmethod
+    def _flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, values.shape[-1])
 
 
 def as_matrix(node: onnx.NodeProto, weight: np.ndarray) -> np.ndarray:

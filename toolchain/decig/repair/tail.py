@@ -1,59 +1,134 @@
-"""What follows a layer up to its next nonlinearity: crops and a normalisation."""
+"""What follows a layer: crops, a normalisation, a residual sum, a rectifier, the way out."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 
+from decig.device.session import DeviceOptions, open_session
 from decig.graph.model import initializers
 
 _NORMS = ("InstanceNormalization", "BatchNormalization")
+_ELEMENTWISE = ("Tanh", "Sigmoid", "HardSigmoid", "Clip", "Relu", "LeakyRelu", "Identity")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+
+Values = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The linear tail of a layer.
+    """The linear tail of a layer and what comes after it.
 
     Attributes:
-        value: the value at its end.
-        norm: the normalisation that ends it.
-        last: name of its last node.
+        value: the value at its end, where a layer is matched.
+        last: name of the node that makes it.
+        norm: the normalisation in it.
+        skip: the other operand of a residual sum behind; it is computed before the layer.
+        rectified: whether a Relu alone reads the value.
     """
 
     value: str
-    norm: onnx.NodeProto | None
     last: str
+    norm: onnx.NodeProto | None = None
+    skip: str | None = None
+    rectified: bool = False
 
 
 def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
     """Tail of every node, by node name; one that branches or leaves the graph ends there."""
+    readers = _readers(proto)
+    outputs = {value.name for value in proto.graph.output}
+    constants = initializers(proto)
+    made = {
+        name: index for index, node in enumerate(proto.graph.node) for name in node.output if name
+    }
+
+    def follow(index: int, node: onnx.NodeProto) -> Tail:
+        tail = Tail(node.output[0], node.name)
+        while len(readers[tail.value]) == 1 and tail.value not in outputs:
+            step = readers[tail.value][0]
+            here = replace(tail, value=step.output[0], last=step.name)
+            if step.op_type == "Relu":
+                return replace(tail, rectified=True)
+            if step.op_type in _NORMS and tail.norm is None and tail.skip is None:
+                if not all(name in constants for name in step.input[1:]):
+                    return tail
+                tail = replace(here, norm=step)
+            elif step.op_type == "Add" and tail.skip is None:
+                other = next((name for name in step.input if name != tail.value), "")
+                if made.get(other, index) >= index:
+                    return tail
+                tail = replace(here, skip=other)
+            elif step.op_type == "Slice" and _crops_the_end(step, constants) and not tail.norm:
+                tail = here
+            else:
+                return tail
+        return tail
+
+    return {node.name: follow(index, node) for index, node in enumerate(proto.graph.node)}
+
+
+def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
+    """Function from a value to the graph's output, if nothing but elementwise steps lie between.
+
+    Args:
+        proto: the graph.
+        value: name of a value of shape [N, C, *spatial].
+
+    Returns:
+        A function of [N, P, C] arrays; None if the value goes another way.
+    """
+    readers = _readers(proto)
+    constants = initializers(proto)
+    steps = []
+    name = value
+    while name != proto.graph.output[0].name:
+        if len(readers[name]) != 1:
+            return None
+        step = readers[name][0]
+        others = [constants.get(other) for other in step.input if other and other != name]
+        scalars = all(other is not None and other.size == 1 for other in others)
+        if step.op_type not in (*_ELEMENTWISE, *_ARITHMETIC) or not scalars:
+            return None
+        steps.append(step)
+        name = step.output[0]
+    return _function(proto, steps, value, name) if steps else None
+
+
+def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, last: str) -> Values:
+    used = {name for step in steps for name in step.input}
+    graph = helper.make_graph(
+        steps,
+        "way_out",
+        [helper.make_tensor_value_info(first, TensorProto.FLOAT, [None] * 3)],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [None] * 3)],
+        [tensor for tensor in proto.graph.initializer if tensor.name in used],
+    )
+    model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
+    session = open_session(model, DeviceOptions())
+
+    def run(values: np.ndarray) -> np.ndarray:
+        result: np.ndarray = session.run([last], {first: values.astype(np.float32)})[0]
+        return result
+
+    return run
+
+
+def _readers(proto: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in proto.graph.node:
         for name in node.input:
             readers[name].append(node)
-    outputs = {value.name for value in proto.graph.output}
-    constants = initializers(proto)
-
-    def follow(node: onnx.NodeProto) -> Tail:
-        tail = Tail(node.output[0], None, node.name)
-        while tail.norm is None and len(readers[tail.value]) == 1 and tail.value not in outputs:
-            step = readers[tail.value][0]
-            if step.op_type in _NORMS:
-                tail = Tail(step.output[0], step, step.name)
-            elif step.op_type == "Slice" and _crops_the_end(step, constants):
-                tail = Tail(step.output[0], None, step.name)
-            else:
-                break
-        return tail
-
-    return {node.name: follow(node) for node in proto.graph.node}
+    return readers
 
 
 def _crops_the_end(node: onnx.NodeProto, constants: dict[str, np.ndarray]) -> bool:
     """Whether a Slice keeps the origin and every position after it, but for the end."""
     given = [constants.get(name) for name in node.input[1:]]
-    starts, axes = given[0], given[2] if len(given) > 2 else None
+    starts, axes = given[0] if given else None, given[2] if len(given) > 2 else None
     steps = given[3] if len(given) > 3 else None
     if starts is None or axes is None or (steps is not None and (steps != 1).any()):
         return False

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from decig.errors import BadInputError
+from decig.repair.activations import Stream, run_graph
+from repair.small import INPUTS, generator
+
+
+def test_piece_by_piece_is_the_whole_graph() -> None:
+    proto = generator("InstanceNormalization")
+    stream = Stream(proto, INPUTS)
+    for node in proto.graph.node:
+        stream.advance(node.name)
+    stream.advance(None)
+    made = np.concatenate(stream.value(proto.graph.output[0].name))
+    assert made == pytest.approx(run_graph(proto, INPUTS), abs=1e-5)
+
+
+def test_values_live_until_their_last_reader_or_while_pinned() -> None:
+    proto = generator("InstanceNormalization")
+    nodes = list(proto.graph.node)
+    pinned = nodes[0].output[0]
+    stream = Stream(proto, INPUTS, pinned=[pinned])
+    stream.advance(nodes[2].name)
+    assert stream.has(pinned)
+    assert not stream.has(proto.graph.input[0].name)
+    assert not stream.has(nodes[2].output[0])
+    stream.unpin([pinned])
+    assert not stream.has(pinned)
+    with pytest.raises(KeyError):
+        stream.value(pinned)
+
+
+def test_images_of_another_size_are_refused() -> None:
+    proto = generator("InstanceNormalization")
+    with pytest.raises(BadInputError, match="the model takes"):
+        Stream(proto, INPUTS[:, :, :10])
+    with pytest.raises(BadInputError, match="images at once"):
+        Stream(proto, INPUTS[:0])

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from onnx import helper
+
+from decig.repair.sample import take_sample
+from decig.repair.solve import as_matrix
+from decig.repair.taps import geometry
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_cropped_transposed_convolution_is_seen_at_the_same_positions() -> None:
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])
+    source = RNG.normal(size=(2, 3, 5, 5)).astype(np.float32)
+    weight = RNG.normal(size=(3, 4, 3, 3)).astype(np.float32)
+    layout = geometry(node, source.shape, weight.shape, (2, 4, 11, 11))
+    from_all = layout.taps(np.arange(121))
+    padded = np.concatenate([source.reshape(2, 3, 25), np.zeros((2, 3, 1), np.float32)], axis=2)
+    rows = padded[:, :, from_all].transpose(0, 2, 1, 3).reshape(2, 121, -1)
+    output = (rows @ as_matrix(node, weight)).transpose(0, 2, 1).reshape(2, 4, 11, 11)
+    end = output[:, :, :10, :10] + 1
+    sample = take_sample(layout, [source], [output], [end], [end], np.random.default_rng(0))
+    assert sample.source.shape == (2, 100, 27)
+    assert sample.source @ as_matrix(node, weight) == pytest.approx(sample.output, abs=1e-4)
+    assert sample.end == pytest.approx(sample.output + 1, abs=1e-4)
+    assert np.array_equal(sample.skip, sample.end)
+    whole = output[:, :, :10, :10].reshape(2, 4, -1)
+    assert sample.mean[:, 0] == pytest.approx(whole.mean(2), abs=1e-4)
+    assert sample.spread[:, 0] == pytest.approx(whole.std(2), abs=1e-4)

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from decig.repair.tail import tails, way_out
+from repair.small import generator
+
+
+def graph(nodes: list, **constants: np.ndarray) -> ModelProto:
+    for index, node in enumerate(nodes):
+        node.name = f"node{index}"
+    value = helper.make_tensor_value_info
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [value("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def conv(source: str, made: str) -> object:
+    return helper.make_node("Conv", [source, "w"], [made], pads=[1] * 4)
+
+
+WEIGHT = np.ones((4, 4, 3, 3), np.float32)
+
+
+def test_norm_sum_and_rectifier_are_found() -> None:
+    found = tails(generator("InstanceNormalization", residual=True))
+    assert (found["node0"].value, found["node0"].rectified) == ("n", True)
+    block = found["node3"]
+    assert (block.value, block.skip, block.last, block.rectified) == ("s", "r", "node5", False)
+    assert block.norm is not None
+    assert block.norm.name == "node4"
+    assert found["node6"].value == "t"
+
+
+def test_a_sum_with_what_comes_later_is_not_carried() -> None:
+    proto = graph(
+        [conv("x", "a"), conv("x", "b"), helper.make_node("Add", ["a", "b"], ["y"])], w=WEIGHT
+    )
+    found = tails(proto)
+    assert (found["node0"].value, found["node0"].skip) == ("a", None)
+    assert (found["node1"].value, found["node1"].skip) == ("y", "a")
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, "s"), (1, "a")])
+def test_only_crops_at_the_far_side_are_passed(start: int, end: str) -> None:
+    crop = helper.make_node("Slice", ["a", "from", "to", "axes"], ["s"])
+    proto = graph(
+        [conv("x", "a"), crop, helper.make_node("Tanh", ["s"], ["y"])],
+        w=WEIGHT,
+        **{"from": np.array([start]), "to": np.array([7]), "axes": np.array([2])},
+    )
+    assert tails(proto)["node0"].value == end
+
+
+def test_a_value_with_two_readers_ends_the_tail() -> None:
+    steps = [conv("x", "a"), helper.make_node("Relu", ["a"], ["r"])]
+    steps.append(helper.make_node("Add", ["a", "r"], ["y"]))
+    assert not tails(graph(steps, w=WEIGHT))["node0"].rectified
+
+
+def test_the_way_out_is_what_the_graph_does() -> None:
+    steps = [
+        helper.make_node("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        helper.make_node("Tanh", ["a"], ["t"]),
+        helper.make_node("Mul", ["t", "scale"], ["m"]),
+        helper.make_node("Clip", ["m", "", "top"], ["y"]),
+    ]
+    proto = graph(steps, w=WEIGHT, scale=np.float32(150), top=np.float32(100))
+    way = way_out(proto, "a")
+    assert way is not None
+    values = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 4, 3)
+    assert way(values) == pytest.approx(np.minimum(150 * np.tanh(values), 100), rel=1e-4)
+
+
+@pytest.mark.parametrize("step", ["Softmax", "Transpose"])
+def test_no_way_out_through_what_is_not_elementwise(step: str) -> None:
+    proto = graph([conv("x", "a"), helper.make_node(step, ["a"], ["y"])], w=WEIGHT)
+    assert way_out(proto, "a") is None
+    assert way_out(proto, "y") is None
