@@ -87,6 +87,8 @@ def export_onnx(module: nn.Module, input_shape: list[int], path: Path) -> None:
         fold_constants(program.model)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(program.model)
         remove_unused_nodes(program.model)
+        for node in program.model.graph:
+            node.metadata_props.clear()  # stack traces: paths of the machine that exports
     with atomic_path(path) as temporary:
         program.save(str(temporary), external_data=False)
 
