@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decig.data.crops import fit, random_crop
+from decig.data.crops import bound, fit, random_crop
 from decig.errors import BadInputError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -62,3 +62,14 @@ def test_fit_enlarges_small_images():
     assert fit(IMAGE, 100, 90).shape == (100, 90, 3)
     labels = np.where(IMAGE > 127, 255, 0).astype(np.uint8)
     assert set(np.unique(fit(labels, 100, 90, resample="nearest"))) == {0, 255}
+
+
+@pytest.mark.parametrize(
+    ("smallest", "largest", "shape"),
+    [(20, 50, (40, 60, 3)), (10, 20, (20, 30, 3)), (80, 90, (80, 120, 3))],
+)
+def test_images_are_brought_within_bounds_together(smallest, largest, shape):
+    one, other = bound([IMAGE, IMAGE], smallest, largest, filters=["smooth", "nearest"])
+    assert one.shape == other.shape == shape
+    assert {tuple(c) for c in other.reshape(-1, 3)} <= {tuple(c) for c in IMAGE.reshape(-1, 3)}
+    assert (smallest <= 40 <= largest) == np.array_equal(one, IMAGE)

@@ -44,7 +44,7 @@ def test_inputs_snap_to_the_palette_and_targets_do_not(tmp_path):
 def test_folders_match_by_stem(tmp_path):
     inputs = {name: _save(tmp_path / "in" / f"{name}.png") for name in ("a", "b")}
     targets = {name: _save(tmp_path / "out" / f"{name}.bmp") for name in ("a", "b", "spare")}
-    pairs = by_stem(tmp_path / "in", tmp_path / "out")
+    pairs = list(by_stem(tmp_path / "in", tmp_path / "out"))
     assert [pair.name for pair in pairs] == ["a", "b"]
     for pair in pairs:
         assert np.array_equal(pair.input, inputs[pair.name])
@@ -54,11 +54,20 @@ def test_folders_match_by_stem(tmp_path):
 def test_missing_target_and_unequal_sizes_are_named(tmp_path):
     _save(tmp_path / "in" / "a.png")
     _save(tmp_path / "out" / "b.png")
-    with pytest.raises(BadInputError, match=r"a\.png: no readable image called a"):
-        by_stem(tmp_path / "in", tmp_path / "out")
+    with pytest.raises(BadInputError, match=r"a\.png: no image called a"):
+        list(by_stem(tmp_path / "in", tmp_path / "out"))
     _save(tmp_path / "out" / "a.png", width=12)
     with pytest.raises(BadInputError, match=r"a\.png: input is 8x8, its target 12x8"):
-        by_stem(tmp_path / "in", tmp_path / "out")
+        list(by_stem(tmp_path / "in", tmp_path / "out"))
+
+
+def test_a_pair_with_a_corrupt_target_is_named_and_left_out(tmp_path, caplog):
+    for name in ("a", "b"):
+        _save(tmp_path / "in" / f"{name}.png")
+        _save(tmp_path / "out" / f"{name}.png")
+    (tmp_path / "out" / "a.png").write_bytes(b"no picture")
+    assert [pair.name for pair in by_stem(tmp_path / "in", tmp_path / "out")] == ["b"]
+    assert "a.png" in caplog.text
 
 
 def test_facades(shared_data):

@@ -54,6 +54,32 @@ def random_crop(
     return crops
 
 
+def bound(
+    images: Sequence[np.ndarray], smallest: int, largest: int, *, filters: Sequence[str]
+) -> tuple[np.ndarray, ...]:
+    """Scale aligned images so that their shorter side has `smallest` to `largest` pixels.
+
+    Args:
+        images: uint8 H,W,3, all of one size.
+        smallest: least length of the shorter side, in pixels.
+        largest: greatest length of the shorter side.
+        filters: "nearest" (label maps) or "smooth" for each image.
+
+    Returns:
+        The images, untouched if their size is within the bounds.
+    """
+    height, width = images[0].shape[:2]
+    side = min(height, width)
+    wanted = min(max(side, smallest), largest)
+    if wanted == side:
+        return tuple(images)
+    size = round(width * wanted / side), round(height * wanted / side)
+    return tuple(
+        np.array(Image.fromarray(image).resize(size, _FILTERS[name]))
+        for image, name in zip(images, filters, strict=True)
+    )
+
+
 def fit(image: np.ndarray, height: int, width: int, *, resample: str = "smooth") -> np.ndarray:
     """Resize until the image just covers height x width and cut out the centre; uint8 H,W,3.
 

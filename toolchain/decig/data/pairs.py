@@ -1,13 +1,17 @@
 """Pairs of an input image and its target, for paired training and for distillation."""
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder
+from decig.data.images import ImageFolder, read_image
 from decig.data.palette import snap
 from decig.errors import BadInputError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,25 +47,29 @@ def side_by_side(
     return pairs
 
 
-def by_stem(inputs: Path, targets: Path, palette: np.ndarray | None = None) -> list[Pair]:
+def by_stem(inputs: Path, targets: Path, palette: np.ndarray | None = None) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
+
+    One pair is read at a time. A pair with an unreadable half is named in a warning and left out.
 
     Raises:
         BadInputError: no usable image, an input without target, or a pair of unequal sizes.
     """
-    wanted = {file.stem: pixels for file, pixels in ImageFolder(targets)}
-    pairs = []
+    wanted = {file.stem: file for file in ImageFolder(targets).files}
     for file, pixels in ImageFolder(inputs):
-        target = wanted.get(file.stem)
-        if target is None:
-            raise BadInputError(f"{file}: no readable image called {file.stem} in {targets}")
+        if file.stem not in wanted:
+            raise BadInputError(f"{file}: no image called {file.stem} in {targets}")
+        try:
+            target = read_image(wanted[file.stem])
+        except BadInputError as error:
+            _log.warning("skipped %s", error)
+            continue
         if target.shape != pixels.shape:
             raise BadInputError(
                 f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
                 f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
             )
-        pairs.append(Pair(file.stem, _clean(pixels, palette), target))
-    return pairs
+        yield Pair(file.stem, _clean(pixels, palette), target)
 
 
 def _clean(source: np.ndarray, palette: np.ndarray | None) -> np.ndarray:

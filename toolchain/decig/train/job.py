@@ -1,5 +1,6 @@
 """What the steps of a compression share: the images, the teacher, prediction and planning."""
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnx
 import torch
 from torch.fx import GraphModule
 
-from decig.data.crops import fit
+from decig.data.crops import bound, fit
 from decig.data.images import ImageFolder
 from decig.data.pairs import by_stem
 from decig.device.planner import plan_widths
@@ -48,13 +49,22 @@ class Job:
             raise BadInputError(f"{request.images}: one image is not enough; give at least two")
 
     def _read_images(self) -> list[tuple[np.ndarray, ...]]:
-        """Inputs, each with its real target if there is one, in a seeded order."""
+        """Inputs, each with its real target if there is one, in a seeded order.
+
+        They are kept no larger than crops can make use of, so that a folder of photos straight
+        from a camera fits into memory and crops show things as large as the model will see them.
+        """
         request = self.request
         if request.targets is None:
-            found: list[tuple[np.ndarray, ...]] = [(p,) for _, p in ImageFolder(request.images)]
+            read: Iterator[tuple[np.ndarray, ...]] = ((p,) for _, p in ImageFolder(request.images))
         else:
             pairs = by_stem(request.images, request.targets)
-            found = [(pair.input, pair.target) for pair in pairs]
+            read = ((pair.input, pair.target) for pair in pairs)
+        filters = ["nearest" if request.label_maps else "smooth", "smooth"]
+        largest = round(self.settings.zoom * max(self.size))
+        found = [
+            bound(group, max(self.crop), largest, filters=filters[: len(group)]) for group in read
+        ]
         order = np.random.default_rng(self.settings.seed).permutation(len(found))
         return [found[index] for index in order]
 

@@ -124,7 +124,7 @@ def load_split(data: Path, split: str, layout: Data) -> list[Pair]:
     palette = np.array(layout.palette, np.uint8) if layout.palette else None
     if layout.layout == "side-by-side":
         return side_by_side(data / split, layout.input, palette)
-    return by_stem(data / split / "input", data / split / "target", palette)
+    return list(by_stem(data / split / "input", data / split / "target", palette))
 
 
 @dataclass
