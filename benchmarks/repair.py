@@ -23,7 +23,7 @@ from decig.options import FILE, FOLDER, value_range
 from decig.quality.metrics import colour, psnr, ssim
 from decig.repair.activations import run_graph
 from decig.repair.repair import repair
-from decig.repair.scores import importance
+from decig.repair.scores import Importance
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parents[1] / "shared"
@@ -57,7 +57,7 @@ def main(
     wanted = pixels.to_unit(run_graph(loaded.proto, photos, threads=threads))
     started = time.perf_counter()
     channels = analyse(loaded.proto)
-    scores = importance(loaded.proto, channels, training, threads=threads)
+    scores = Importance(loaded.proto, channels, training, threads=threads)
     scoring_s = time.perf_counter() - started
     lines = [
         f"`python benchmarks/repair.py`: {model.name}, {len(photos)} photos, {threads} threads, "

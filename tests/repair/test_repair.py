@@ -14,7 +14,7 @@ from decig.graph.slicing import slice_graph
 from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
 from decig.repair.repair import repair
-from decig.repair.scores import importance
+from decig.repair.scores import Importance
 from repair.small import INPUTS, NORMS, generator
 
 
@@ -53,7 +53,7 @@ def test_importance_orders_channels_and_prices_groups() -> None:
     shift[5] = -1.0
     replace_initializers(proto, {"n.scale": muted, "n.shift": shift})
     channels = analyse(proto)
-    found = importance(proto, channels, INPUTS)
+    found = Importance(proto, channels, INPUTS)
     group = next(g.name for g in channels.prunable if g.channels == 12)
     assert found.order[group][-1] == 5
     for curve in found.loss.values():

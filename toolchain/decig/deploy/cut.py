@@ -174,9 +174,9 @@ class Cutter:
 
     @cached_property
     def _importance(self) -> "Importance":
-        from decig.repair.scores import importance
+        from decig.repair.scores import Importance
 
-        return importance(self.model.proto, self.channels, self._tensor, threads=_CORES)
+        return Importance(self.model.proto, self.channels, self._tensor, threads=_CORES)
 
     @cached_property
     def _predictor(self) -> "Predictor":

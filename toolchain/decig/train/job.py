@@ -16,7 +16,7 @@ from decig.device.predict import Predictor
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import input_info
-from decig.repair.scores import Importance, importance
+from decig.repair.scores import Importance
 from decig.train.evaluate import HeldOut
 from decig.train.hinge import find_hinge
 from decig.train.loop import Budget, Loop
@@ -109,7 +109,7 @@ class Job:
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
         """How much each channel of a graph matters, on real inputs."""
         self.progress("score channels", 0.0, {})
-        return importance(proto, channels, self.repair_inputs)
+        return Importance(proto, channels, self.repair_inputs)
 
     def widths(
         self, channels: ChannelMap, scores: Importance, target_ms: float | None

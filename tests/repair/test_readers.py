@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from decig.graph.channels import analyse
+from decig.graph.flow import Read
+from decig.repair.readers import Reader, find_readers
+from repair.small import INPUTS, generator
+
+RNG = np.random.default_rng(3)
+SAMPLES = RNG.normal(size=(4000, 6)) @ RNG.normal(size=(6, 6)) + RNG.normal(size=6)
+WEIGHTS = RNG.normal(size=(6, 5))
+
+
+@pytest.fixture
+def reader() -> Reader:
+    inverse = np.linalg.inv(np.cov(SAMPLES, rowvar=False, ddof=0))
+    read = Read("conv", "x", 0, np.arange(6).reshape(1, 6, 1, 1))
+    return Reader(read, -3, np.arange(6), SAMPLES.mean(0), inverse, WEIGHTS)
+
+
+def _unexplained(kept: list[int]) -> float:
+    """Energy of the reader's outputs that the kept channels cannot give, by least squares."""
+    wanted = (SAMPLES - SAMPLES.mean(0)) @ WEIGHTS
+    source = (SAMPLES - SAMPLES.mean(0))[:, kept]
+    solution = np.linalg.lstsq(source, wanted, rcond=None)[0]
+    return float(np.square(wanted - source @ solution).sum(1).mean())
+
+
+def test_the_price_of_a_channel_is_what_least_squares_cannot_give_back(reader):
+    first = reader.price()
+    for channel in range(6):
+        rest = [c for c in range(6) if c != channel]
+        assert first[channel] == pytest.approx(_unexplained(rest), rel=1e-6)
+        second = reader.without(channel).price()
+        assert first[channel] + second[0] == pytest.approx(_unexplained(rest[1:]), rel=1e-6)
+
+
+def test_the_estimate_is_the_linear_regression_on_what_stays(reader):
+    gone = np.array([False, True, False, False, True, False])
+    matrix, offset = reader.estimate(gone)
+    assert not matrix[gone].any()
+    source = np.c_[SAMPLES[:, ~gone], np.ones(len(SAMPLES))]
+    solution = np.linalg.lstsq(source, SAMPLES, rcond=None)[0]
+    assert np.allclose(SAMPLES @ matrix + offset, source @ solution, atol=1e-6)
+
+
+def test_every_consumer_of_channels_is_found_and_scaled():
+    proto = generator("BatchNormalization", residual=True)
+    readers = find_readers(proto, analyse(proto), INPUTS)
+    assert [reader.read.node for reader in readers] == ["node0", "node3", "node6", "node8"]
+    assert [len(reader.labels) for reader in readers] == [3, 12, 12, 8]
+    for reader in readers:
+        covariance = np.linalg.inv(reader.inverse)
+        energy = np.einsum("io,ij,jo->", reader.weights, covariance, reader.weights)
+        assert energy == pytest.approx(1.0, rel=0.01)

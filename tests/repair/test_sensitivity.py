@@ -1,0 +1,70 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from decig.graph.channels import Group, analyse
+from decig.graph.model import initializers, normalise, replace_initializers
+from decig.repair.readers import find_readers
+from decig.repair.sensitivity import Sensitivity
+from repair.small import INPUTS, NORMS, generator
+
+
+def _sensitivity(proto: onnx.ModelProto) -> tuple[Sensitivity, list[Group]]:
+    channels = analyse(proto)
+    readers = find_readers(proto, channels, INPUTS)
+    return Sensitivity(proto, readers, INPUTS, groups=2), channels.prunable
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_more_goes_the_more_is_lost(norm: str) -> None:
+    picture, groups = _sensitivity(generator(norm, residual=True))
+    for group in groups:
+        losses = [picture.error(group.classes[:count]) for count in (0, 4, group.channels - 1)]
+        assert losses[0] == 0 < losses[1] < losses[2]
+
+
+def test_what_repeats_another_channel_is_not_missed() -> None:
+    proto = generator("InstanceNormalization")
+    weights = initializers(proto)
+    for name in ("a.weight", "n.scale", "n.shift"):
+        twin = weights[name].copy()
+        twin[7] = twin[2]
+        replace_initializers(proto, {name: twin})
+    picture, groups = _sensitivity(proto)
+    group = next(g for g in groups if g.channels == 12)
+    assert picture.error(group.classes[[7]]) < 1e-3
+    assert picture.error(group.classes[[2, 7]]) > 0.01
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_colour_counts_twice(layout: str) -> None:
+    mixed = np.array([[1, 1, 1], [0.1, -0.1, 0], [0.1, 0.1, -0.2]], np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "mix"], ["m"], name="mix"),
+        helper.make_node("Conv", ["m", "head"], ["o"], name="head"),
+        helper.make_node("Transpose", ["o"], ["y"], perm=[0, 2, 3, 1], name="turn"),
+    ]
+    if layout == "nchw":
+        nodes[1].output[0] = "y"
+        nodes.pop()
+    shape = [1, 3, 20, 20] if layout == "nchw" else [1, 20, 20, 3]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 20, 20])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(np.eye(3, dtype=np.float32)[..., None, None], "mix"),
+            numpy_helper.from_array(np.ascontiguousarray(mixed.T)[..., None, None], "head"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", 20)]
+    proto = normalise(helper.make_model(graph, opset_imports=opsets, ir_version=10))
+    picture, groups = _sensitivity(proto)
+    seen = INPUTS[-4:]
+    variance = np.einsum("nchw,ck->nkhw", seen, mixed).var()
+    for place, label in enumerate(groups[0].classes):
+        energy = seen[:, place].var() * np.square(mixed[place]).mean()
+        wanted = (1 if place == 0 else 2) * energy / variance
+        assert picture.error(np.array([label])) == pytest.approx(wanted, rel=0.1)

@@ -1,0 +1,127 @@
+"""The consumers of channels: what each reads on real inputs, and what it makes of it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+
+from decig.graph.channels import ChannelMap
+from decig.graph.flow import Read
+from decig.graph.model import initializers
+from decig.repair.activations import Stream
+
+_RIDGE = 1e-3  # of the mean variance: channels that never move have an inverse, too
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One consumer's view of the channels it reads.
+
+    Attributes:
+        read: the node and its input.
+        axis: of the channels in that input.
+        labels: class of every channel read.
+        mean: of the channels, over positions and images.
+        inverse: Q, inverse of the channels' covariance.
+        weights: M, [channels, outputs times taps], scaled to output energy one.
+    """
+
+    read: Read
+    axis: int
+    labels: np.ndarray
+    mean: np.ndarray
+    inverse: np.ndarray
+    weights: np.ndarray
+
+    def price(self) -> np.ndarray:
+        """Energy lost for good if one more channel goes and the others are solved anew.
+
+        L_j = |M_j|^2 / Q_jj   (Hassibi and Stork, "Second Order Derivatives for Network Pruning:
+        Optimal Brain Surgeon", NeurIPS 1992, equation 5)
+        """
+        rows: np.ndarray = np.square(self.weights).sum(1) / self.inverse.diagonal()
+        return rows
+
+    def without(self, row: int) -> "Reader":
+        """The view when a channel has gone and the others have taken over what they can."""
+        share = self.inverse[:, row] / self.inverse[row, row]
+        stay = np.arange(len(share)) != row
+        weights = self.weights - np.outer(share, self.weights[row])
+        inverse = self.inverse - np.outer(share, self.inverse[row])
+        return replace(
+            self,
+            labels=self.labels[stay],
+            mean=self.mean[stay],
+            inverse=inverse[np.ix_(stay, stay)],
+            weights=weights[stay],
+        )
+
+    def estimate(self, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Estimate all channels from those that stay: x B + c is closest to x in the mean square.
+
+        For x ~ (mean, inverse(Q)) and parts R (gone) and K (kept),
+
+            E[x_R | x_K] = mean_R - inverse(Q_RR) Q_RK (x_K - mean_K)
+
+        Args:
+            gone: boolean mask over the channels.
+
+        Returns:
+            B, [channels, channels] with zero rows for what is gone, and c, [channels].
+        """
+        matrix = np.diag(np.where(gone, 0.0, 1.0))
+        between = self.inverse[np.ix_(gone, ~gone)]
+        solved = np.linalg.solve(self.inverse[np.ix_(gone, gone)], between)
+        matrix[np.ix_(~gone, gone)] = -solved.T
+        return matrix, self.mean - self.mean @ matrix
+
+
+def find_readers(
+    proto: onnx.ModelProto, channels: ChannelMap, inputs: np.ndarray, *, threads: int = 1
+) -> list[Reader]:
+    """Run a graph on real inputs and look at what every consumer of channels reads.
+
+    Args:
+        proto: graph in normal form with one input.
+        channels: its channel groups.
+        inputs: float32 tensors for its input, stacked along the first axis.
+        threads: for ONNX Runtime.
+
+    Raises:
+        BadInputError: the graph has several inputs, or the tensors do not fit.
+    """
+    weights = initializers(proto)
+    bindings = {b.node: b for b in channels.bindings if b.role == "read"}
+    stream = Stream(proto, inputs, threads=threads)
+    readers = []
+    for read in channels.reads:
+        stream.advance(read.node)
+        axis = int(np.argmax(read.ids.shape)) - read.ids.ndim
+        mean, covariance = _moments(stream.value(read.value), axis)
+        labels = channels.classes_of(read.ids).ravel()
+        matrix = np.eye(len(labels))  # a product of two computed tensors has no weights
+        if binding := bindings.get(read.node):
+            weight = weights[binding.initializer].astype(np.float64)
+            rows = np.moveaxis(weight, int(np.argmax(binding.ids.shape)), 0)
+            matrix = np.resize(rows.reshape(len(rows), -1), (len(labels), rows[0].size))
+        if len(labels) != len(covariance):
+            continue  # a single channel stands for all that is read: nothing to tell apart
+        energy = np.einsum("io,ij,jo->", matrix, covariance, matrix, optimize=True)
+        ridge = _RIDGE * np.trace(covariance) / len(covariance) + 1e-12
+        inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
+        scaled = matrix / np.sqrt(max(energy, 1e-30))
+        readers.append(Reader(read, axis, labels, mean, inverse, scaled))
+    return readers
+
+
+def _moments(batches: list[np.ndarray], axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of the channels over positions and images."""
+    size = batches[0].shape[axis]
+    total, mean, count = np.zeros((size, size)), np.zeros(size), 0
+    for batch in batches:
+        rows = np.moveaxis(batch, axis, 0).reshape(batch.shape[axis], -1)
+        total += (rows @ rows.T).astype(np.float64)
+        mean += rows.sum(1, dtype=np.float64)
+        count += rows.shape[1]
+    mean = mean / count
+    return mean, total / count - np.outer(mean, mean)

@@ -1,0 +1,115 @@
+"""What the picture loses when one group of channels is narrowed: it makes groups comparable.
+
+The energy that a group's consumers lose tells channels of that group apart, but says little of
+what comes through to the picture: half of what is inside a residual block may go nearly unseen
+where half of the channels before the head costs every colour.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from decig.device.session import DeviceOptions, open_session
+from decig.graph.cost import count
+from decig.graph.model import input_info, shapes
+from decig.repair.readers import Reader
+
+_IMAGES = 4
+_MACS = 1e12
+"""Work that all looks at the picture may cost: half a minute or so on one core."""
+
+
+class Sensitivity:
+    """Runs a graph in which some channels are estimated from the others."""
+
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        readers: Sequence[Reader],
+        inputs: np.ndarray,
+        *,
+        groups: int,
+        threads: int = 1,
+    ) -> None:
+        """Paint the true pictures.
+
+        Args:
+            proto: graph in normal form with one input.
+            readers: its consumers of channels.
+            inputs: float32 tensors for its input, stacked along the first axis.
+            groups: how often `error` will be asked; fewer images are looked at if it is often.
+            threads: for ONNX Runtime.
+        """
+        self._proto, self._readers = proto, readers
+        affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
+        images = max(1, min(_IMAGES, affordable))
+        self._inputs = inputs[-images * input_info(proto)[0].shape[0] :]
+        self._options = DeviceOptions(threads=threads)
+        self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
+        self._pictures = self._paint(proto)
+        self._variance = float(self._pictures.var())
+
+    def error(self, gone: np.ndarray) -> float:
+        """Error of the picture without some classes, its readers making up for what they can.
+
+        Args:
+            gone: numbers of the classes that are taken away.
+
+        Returns:
+            |y - t|^2 + |c(y) - c(t)|^2 over the variance of t, with c(y) = y - mean of y over its
+            colours, as in `decig.train.losses`: what is grey has nearly all of the variance, and
+            alone it would hide the loss of all colour.
+        """
+        difference = self._paint(self._narrowed(gone)) - self._pictures
+        colour = difference - difference.mean(axis=-1, keepdims=True)
+        lost = np.square(difference).mean() + np.square(colour).mean()
+        return float(lost / max(self._variance, 1e-12))
+
+    def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
+        """Pictures with their channels last, where that can be told."""
+        session = open_session(proto, self._options)
+        info = input_info(proto)[0]
+        batches = np.split(self._inputs, len(self._inputs) // info.shape[0])
+        name = proto.graph.output[0].name
+        outputs = [session.run([name], {info.name: batch})[0] for batch in batches]
+        picture = np.concatenate([np.atleast_2d(output) for output in outputs])
+        planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
+        return np.moveaxis(picture, 1, -1) if planar else picture
+
+    def _narrowed(self, gone: np.ndarray) -> onnx.ModelProto:
+        narrowed = onnx.ModelProto()
+        narrowed.CopyFrom(self._proto)
+        readers = {(reader.read.node, reader.read.slot): reader for reader in self._readers}
+        nodes = []
+        for node in self._proto.graph.node:
+            copied = onnx.NodeProto()
+            copied.CopyFrom(node)
+            for slot in range(len(node.input)):
+                reader = readers.get((node.name, slot))
+                if reader is not None and np.isin(reader.labels, gone).any():
+                    nodes += self._estimate(narrowed.graph, copied, reader, gone)
+            nodes.append(copied)
+        del narrowed.graph.node[:]
+        narrowed.graph.node.extend(nodes)
+        return narrowed
+
+    def _estimate(
+        self, graph: onnx.GraphProto, node: onnx.NodeProto, reader: Reader, gone: np.ndarray
+    ) -> list[onnx.NodeProto]:
+        """Nodes that put x B + c in place of what a node reads; they are wired to its input."""
+        source, stem = reader.read.value, f"{node.name}/estimate{reader.read.slot}"
+        dtype = self._inputs.dtype
+        for what, array in zip("Bc", reader.estimate(np.isin(reader.labels, gone)), strict=True):
+            tensor = numpy_helper.from_array(array.astype(dtype), f"{stem}/{what}")
+            graph.initializer.append(tensor)
+        swap = list(range(self._rank[source]))
+        swap[reader.axis], swap[-1] = swap[-1], swap[reader.axis]
+        node.input[reader.read.slot] = f"{stem}/out"
+        return [
+            helper.make_node("Transpose", [source], [f"{stem}/last"], perm=swap),
+            helper.make_node("MatMul", [f"{stem}/last", f"{stem}/B"], [f"{stem}/product"]),
+            helper.make_node("Add", [f"{stem}/product", f"{stem}/c"], [f"{stem}/sum"]),
+            helper.make_node("Transpose", [f"{stem}/sum"], [f"{stem}/out"], perm=swap),
+        ]
