@@ -7,6 +7,8 @@ import pytest
 from samples import PIXELS, decig, write_generator, write_photos
 
 from decig.deploy.stamp import read_stamp
+from decig.device.predict import Predictor
+from decig.device.table import CostTable
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 
@@ -91,14 +93,17 @@ def test_a_request_that_changes_nothing_says_so(model, tmp_path):
 
 def test_a_latency_is_planned_for(profiled, tmp_path):
     model, table = profiled
-    full = json.loads(table.read_text())["latency_us"]["median"]
-    target = f"{0.8 * full:.1f}us"
+    predictor = Predictor(CostTable.load(table))
+    # Between the narrowest and the whole model, whatever this machine's noise made of either.
+    narrowest = predictor.predict_ms(dict.fromkeys(predictor.groups, 4))
+    wanted = (narrowest + predictor.predict_ms(predictor.groups)) / 2
+    target = f"{1000 * wanted:.3f}us"
     out = tmp_path / "x.onnx"
     result = decig(
         "slice", model, "-o", out, "--profile", table, "--target-latency", target, "--json"
     )
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["predicted_latency_ms"] <= 0.8 * full / 1000 + 1e-3
+    assert json.loads(result.stdout)["predicted_latency_ms"] <= wanted + 1e-3
 
 
 def test_an_unreachable_latency_says_what_is_reachable(profiled, tmp_path):
