@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir
 import torch
-from onnx_ir.passes.common import LiftConstantsToInitializersPass
+from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import nn
 
@@ -47,7 +47,9 @@ def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the 
             verbose=False,
         )
         assert program is not None
-        fold_constants(program.model)
+        # With the types known, the casts of a decomposed GroupNorm are seen to do nothing.
+        fold_constants(program.model, onnx_shape_inference=True)
+        IdentityEliminationPass()(program.model)
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(program.model)
         remove_unused_nodes(program.model)
         _forget_the_source(program.model)
