@@ -1,4 +1,4 @@
-"""The generators of models/: from PyTorch code to a graph, cut in half, trained a step, and back."""
+"""The generators of models/: from PyTorch code to a graph, cut in half, trained, and back."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,31 +31,34 @@ class Small:
 
     Attributes:
         arguments: of its class, in place of the recipe's.
-        shapes: of its inputs, likewise.
-        macs: largest share of the multiply-accumulates that half of every group may leave.
+        macs: largest share of the multiply-accumulates that half of every group may leave: a
+            quarter of what lies inside, half of the stem, the head and what is depthwise.
         params: of the full size, in millions, as its paper or its authors' code has it.
+        shapes: of its inputs, in place of the recipe's.
+        shares_statistics: has norms over several channels, where the oracle is no proof.
     """
 
     arguments: dict[str, Any]
     macs: float
     params: float
     shapes: dict[str, list[int]] = field(default_factory=lambda: {"input": [1, 3, 64, 64]})
+    shares_statistics: bool = False
 
 
 SMALL = {
-    "animegan-v2": Small({"width": 8, "blocks": 2}, 0.35, 2.144),
-    "attention-resnet": Small({"width": 8, "blocks": 2, "attend_after": 1}, 0.35, 7.951),
-    "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.35, 11.378),
-    "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.35, 2.620),
+    "animegan-v2": Small({"width": 8, "blocks": 2}, 0.27, 2.144, shares_statistics=True),
+    "attention-resnet": Small({"width": 8, "blocks": 2, "attend_after": 1}, 0.32, 7.951),
+    "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
+    "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.28, 2.620),
     "gaugan-spade": Small(
-        {"labels": 5, "width": 4, "hidden": 8}, 0.40, 92.329, {"input": [1, 5, 64, 64]}
+        {"labels": 5, "width": 4, "hidden": 8}, 0.30, 92.329, {"input": [1, 5, 64, 64]}
     ),
-    "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.35, 1.987),
-    "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.35, 54.414),
+    "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.41, 1.987),
+    "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.30, 54.414),
     "stylegan2-decoder": Small(
-        {"widths": [16, 16, 8], "style": 12}, 0.40, 27.933, {"style": [1, 12]}
+        {"widths": [16, 16, 8], "style": 12}, 0.27, 27.933, {"style": [1, 12]}
     ),
-    "ugatit-light": Small({"width": 8, "blocks": 2}, 0.35, 10.590),
+    "ugatit-light": Small({"width": 8, "blocks": 2}, 0.31, 10.590, shares_statistics=True),
 }
 
 
@@ -91,15 +94,28 @@ def test_only_ends_are_frozen(small):
 
 
 def test_half_of_every_group_is_exact(small):
-    model, wanted = small
-    source = Source(model, {}, False, model.sha256)
-    cutter = Cutter(source)
+    _require_half(*small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_half_at_full_size(name):
+    recipe = _recipe(name)
+    model = load_pytorch(recipe.source, recipe.folder, recipe.input_shapes, name)
+    _require_half(model, SMALL[name])
+
+
+def _require_half(model: Model, wanted: Small) -> None:
+    """Cut half of every group and compare with the oracle, where it is a proof."""
+    cutter = Cutter(Source(model, {}, False, model.sha256))
     cut = cutter.cut(cutter.keep(0.5), verify=True)
     assert cut.after.macs <= wanted.macs * cut.before.macs
     inexact = [group.name for group in cutter.channels.prunable if not group.exact]
-    if not inexact:
+    assert bool(inexact) == wanted.shares_statistics, inexact
+    if inexact:
+        assert np.isfinite(cut.max_abs_diff)
+    else:
         assert cut.max_abs_diff <= TOLERANCE
-    assert np.isfinite(cut.max_abs_diff)
 
 
 def test_half_of_it_trains_and_travels_back(small, tmp_path):
