@@ -22,7 +22,8 @@ def main() -> None:
         cut = cutter.cut(cutter.keep(0.5), verify=False)
         figures = [cut.before.params / 1e6, cut.before.macs / 1e9]
         figures += [cut.after.params / 1e6, cut.after.macs / 1e9]
-        click.echo(f"| {recipe.parent.name} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
+        cells = [recipe.parent.name, *(f"{figure:.2f}" for figure in figures)]
+        click.echo(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -141,9 +141,7 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
     assert losses[-1] < losses[0]
     save_model(write_back(module, sliced), tmp_path / "trained.onnx")
     trained = load_model(tmp_path / "trained.onnx").proto
-    feeds = {
-        name.name: x.numpy() for name, x in zip(trained.graph.input, inputs, strict=True)
-    }
+    feeds = {name.name: x.numpy() for name, x in zip(trained.graph.input, inputs, strict=True)}
     found = open_session(trained, DeviceOptions()).run(None, feeds)[0]
     with torch.no_grad():
         expected = module(*inputs)[0].numpy()
