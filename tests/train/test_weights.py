@@ -117,8 +117,8 @@ def test_another_architecture(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"state_dict": _prefixed(""), "opt": argparse.Namespace(a=1)}, "never unpickled"),
-        (_net(1), "never unpickled"),
+        ({"net": _prefixed(""), "opt": argparse.Namespace(a=1)}, r"\(argparse\.Namespace\)"),
+        (_net(1), r"\(torch\.nn\..*Sequential\), which can run code and are never unpickled"),
         ([torch.zeros(1)], "holds a list, not a dictionary"),
         ({"epoch": 3}, "holds no weights"),
     ],
@@ -128,6 +128,13 @@ def test_files_that_hold_something_else(tmp_path, content, message):
     with pytest.raises(BadInputError, match=message) as caught:
         _load(tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_torchscript(tmp_path):
+    torch.jit.save(torch.jit.trace(_net(1).eval(), torch.zeros(1, 3, 8, 8)), tmp_path / "w.pt")
+    with pytest.raises(BadInputError, match=r"w\.pt: .* it is a TorchScript archive; save"):
+        _load(tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors", "onnx"])

@@ -1,9 +1,10 @@
 """Writing a PyTorch module as ONNX, the same bytes every time."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import onnx_ir
@@ -73,12 +74,13 @@ def _forget_the_source(model: onnx_ir.Model) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the exporter's reports, of torchvision not being installed and the like."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    names = ("torch.fx", "torch.onnx", "onnxscript", "onnx_ir")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+import decig
 from decig.errors import BadInputError
 from decig.recipe import ONLY_INPUT, Source
 
 Shapes = dict[str, list[int]]
+
+_NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(decig.__file__).parent))
 
 
 def build_generator(source: Source, folder: Path) -> nn.Module:
@@ -39,7 +42,7 @@ def build_generator(source: Source, folder: Path) -> nn.Module:
     """
     place, _, name = source.python.rpartition(":")
     home = (folder / place).parent if place.endswith(".py") else folder
-    with guarded(source.python, home), _importable(home):
+    with guarded(source.python), _importable(home):
         module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
         factory = getattr(module, name, None)
         if factory is None:
@@ -110,12 +113,8 @@ def check_pictures(generator: nn.Module, input_shape: list[int]) -> None:
 
 
 @contextlib.contextmanager
-def guarded(what: str, home: Path | None = None) -> Iterator[None]:
+def guarded(what: str) -> Iterator[None]:
     """Run foreign code: errors become one line after `what`, prints and warnings no noise.
-
-    Args:
-        what: names the code in the message.
-        home: folder of the code, whose last line on the stack is named as well.
 
     Raises:
         BadInputError: the code raised anything, or tried to end the process.
@@ -127,17 +126,20 @@ def guarded(what: str, home: Path | None = None) -> Iterator[None]:
     except BadInputError:
         raise
     except (Exception, SystemExit) as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        cause = f"{type(error).__name__}: {first.strip()}"
-        raise BadInputError(f"{what}: {cause}{_place(error, home)}") from error
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        first = next((line for line in str(root).splitlines() if line.strip()), "")
+        cause = f"{type(root).__name__}: {first.strip()}"
+        raise BadInputError(f"{what}: {cause}{_place(root)}") from error
 
 
-def _place(error: BaseException, home: Path | None) -> str:
+def _place(error: BaseException) -> str:
     """Last line of the user's code that an error passed through, such as " (net.py, line 7)"."""
     if isinstance(error, SyntaxError) and error.filename:
         return f" ({Path(error.filename).name}, line {error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if home is not None and Path(frame.filename).parent == home.resolve():
+        if not frame.filename.startswith(("<", *_NOT_THE_USERS)):
             return f" ({Path(frame.filename).name}, line {frame.lineno})"
     return ""
 

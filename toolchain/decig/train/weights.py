@@ -6,6 +6,8 @@ tried; the one that fits is taken. Nothing is unpickled but tensors.
 """
 
 import logging
+import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,20 +92,29 @@ def _read(path: Path) -> Mapping[str, Any]:
             tensors = onnx.load(path).graph.initializer
             content = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in tensors}
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of TorchScript, on which it raises next
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise BadInputError(f"{path}: cannot read these weights: {error.strerror}") from error
     except Exception as error:
         raise BadInputError(
-            f"{path}: cannot be read as weights: it is damaged, or holds Python objects, which "
-            "could run code and are never unpickled; save module.state_dict() alone, with "
-            "torch.save or as .safetensors"
+            f"{path}: cannot be read as weights: {_reason(error)}; save module.state_dict() "
+            "alone, with torch.save or as .safetensors"
         ) from error
     if not isinstance(content, Mapping):
         raise BadInputError(
             f"{path}: holds a {type(content).__name__}, not a dictionary of weights"
         )
     return content
+
+
+def _reason(error: Exception) -> str:
+    if "TorchScript" in str(error):
+        return "it is a TorchScript archive"
+    if found := re.search(r"GLOBAL (\S+)", str(error)):
+        return f"it holds Python objects ({found[1]}), which can run code and are never unpickled"
+    return "it is damaged or something else"
 
 
 def _states(content: Mapping[Any, Any], name: str = "") -> Iterator[tuple[str, State]]:
