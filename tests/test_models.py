@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
@@ -19,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 from decig.train.generator import build_generator  # noqa: E402
 from decig.train.module import build_module, write_back  # noqa: E402
+from decig.train.original import train  # noqa: E402
 from decig.train.pytorch import load_pytorch  # noqa: E402
 
 FOLDERS = Path(__file__).parents[1] / "models"
@@ -146,3 +148,30 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
     with torch.no_grad():
         expected = module(*inputs)[0].numpy()
     assert np.abs(found - expected).max() <= TOLERANCE * np.ptp(expected)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
+def test_the_recipe_trains(name, tmp_path):
+    """On its own layout and palette, a few steps of its first stage."""
+    recipe, wanted = _recipe(name), SMALL[name]
+    write_pairs(tmp_path / "data", recipe.train.data.palette)
+    stage = replace(recipe.train.stages[0], crop=64, steps=2)
+    short = replace(
+        recipe,
+        source=replace(recipe.source, arguments=wanted.arguments),
+        input_shapes=wanted.shapes,
+        train=replace(recipe.train, stages=[stage], discriminator_width=4),
+    )
+    model = load_model(train(short, tmp_path / "run", data=tmp_path / "data"))
+    assert [value.name for value in model.proto.graph.input] == ["input"]
+
+
+def write_pairs(folder: Path, palette: list[list[int]]) -> None:
+    """Write pairs side by side, noise left and blocks of label colours right."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        labels = np.array(palette, np.uint8)[rng.integers(0, len(palette), (4, 4))]
+        photo = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        pair = np.concatenate([photo, labels.repeat(16, 0).repeat(16, 1)], axis=1)
+        Image.fromarray(pair).save(folder / split / "a.png")

@@ -155,9 +155,10 @@ class _Run:
         torch.manual_seed(training.seed)
         generator = build_generator(_source(recipe), recipe.folder)
         channels = recipe.input_shape[1]
-        check_pictures(generator, recipe.input_shape)
-        for stage in training.stages:
-            check_pictures(generator, [1, channels, stage.crop, stage.crop])
+        sizes = [(stage.crop, stage.crop) for stage in training.stages]
+        for size in (tuple(recipe.input_shape[2:]), *sizes):
+            # On a copy, for a run in training mode moves running statistics.
+            check_pictures(copy.deepcopy(generator), [1, channels, *size])
         discriminator = PatchDiscriminator(channels + 3, training.discriminator_width)
         for net in (generator, discriminator):
             initialise(net)
