@@ -72,3 +72,9 @@ def test_training_without_torch_says_what_to_install(tmp_path):
     assert result.returncode == 2
     assert result.stderr.startswith("decig: error: decig compress needs ")
     assert "pip install 'decig[train]'" in result.stderr
+
+
+def test_pytorch_code_without_torch_says_what_to_install(tmp_path):
+    result = python(WITHOUT_TORCH, "inspect", "net.py:Net", "--input-shape", "input:1,3,8,8")
+    assert result.returncode == 2
+    assert result.stderr.startswith("decig: error: net.py:Net: PyTorch code needs torch: pip ")

@@ -60,7 +60,14 @@ def test_training_table(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('onnx = "g.onnx"', "", "model.onnx is missing"),
+        ("[1, 3, 64, 64]", "[1, 3, 0, 64]", "the shape of the input input must be positive"),
+        ("input_shape = [1, 3, 64, 64]", "", "give one of model.input_shape and model.input_sh"),
+        (
+            "input_shape = [1, 3, 64, 64]",
+            "input_shapes = { a = [1, true] }",
+            r"input_shapes.a\[1\]",
+        ),
+        ('python = "g.py:G"', 'python = "g.py:G"\nweights = "w.pth"', "give one of model.onnx and"),
         ('onnx = "g.onnx"', "onnx = 3", "model.onnx is 3; str wanted"),
         ("[1, 3, 64, 64]", "[3, 64, 64]", "model.input_shape must be four"),
         ("[1, 3, 64, 64]", '[1, 3, "x", 64]', r"model.input_shape\[2\] is 'x'; int wanted"),
@@ -84,6 +91,23 @@ def test_errors_name_file_and_key(tmp_path, old, new, message):
     assert "\n" not in str(raised.value)
 
 
+def test_a_model_comes_from_a_file_or_from_code(tmp_path):
+    without = TRAINED.replace('onnx = "g.onnx"', "")
+    recipe = load_recipe(_write(tmp_path, without))
+    assert recipe.onnx is None
+    with pytest.raises(BadInputError, match=r"model.onnx is missing, and there is no \[source\]"):
+        load_recipe(_write(tmp_path, MINIMAL.replace('onnx = "g.onnx"', "")))
+
+
+def test_several_inputs_have_names(tmp_path):
+    several = "input_shapes = { labels = [1, 12, 64, 64], style = [1, 512] }"
+    text = MINIMAL.replace("input_shape = [1, 3, 64, 64]", several)
+    recipe = load_recipe(_write(tmp_path, text))
+    assert recipe.input_shapes == {"labels": [1, 12, 64, 64], "style": [1, 512]}
+    with pytest.raises(BadInputError, match="one input, not of labels, style"):
+        _ = recipe.input_shape
+
+
 def test_missing_recipe(tmp_path):
     with pytest.raises(BadInputError, match=r"recipe.toml: cannot read"):
         load_recipe(tmp_path)
@@ -94,4 +118,5 @@ def test_recipes_of_the_project_load():
     assert folders
     for folder in folders:
         recipe = load_recipe(folder)
-        assert recipe.onnx.is_file()
+        assert recipe.source is not None
+        assert recipe.onnx is None or recipe.onnx.is_file()

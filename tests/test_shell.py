@@ -79,10 +79,10 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(flags):
 
 def test_a_missing_package_of_training_is_named():
     advice = "decig compress needs nosuch: pip install"
-    with pytest.raises(BadInputError, match=advice), needs_torch("compress"):
+    with pytest.raises(BadInputError, match=advice), needs_torch("decig compress"):
         import nosuch  # noqa: F401
 
 
 def test_a_missing_module_of_decig_is_our_own_fault():
-    with pytest.raises(ModuleNotFoundError), needs_torch("compress"):
+    with pytest.raises(ModuleNotFoundError), needs_torch("decig compress"):
         import decig.nosuch  # noqa: F401

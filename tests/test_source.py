@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import onnx
 import pytest
@@ -140,10 +141,75 @@ def test_a_run_gives_its_student(tmp_path):
     assert source.entries()["source_sha256"] == "abc"
 
 
-@pytest.mark.parametrize("text", ["net.py:Generator", "package.net:Generator"])
-def test_python_classes_are_not_there_yet(text):
-    with pytest.raises(BadInputError, match="not supported yet"):
+CODE = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self, width=4):
+        super().__init__(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 3, 1))
+"""
+SHAPES = {"input": [1, 3, 24, 24]}
+CODE_RECIPE = (
+    RECIPE.replace('onnx = "generator.onnx"', "")
+    + """
+[source]
+python = "net.py:Net"
+arguments = { width = 6 }
+"""
+)
+
+
+@pytest.fixture
+def torch(tmp_path, monkeypatch):
+    """PyTorch, and net.py in the working directory."""
+    (tmp_path / "net.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return pytest.importorskip("torch")
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("text", ["net.py:Net", "./net.py:Net", "net:Net"])
+def test_python_classes(torch, text):
+    source = resolve(text, FLAGS, SHAPES)
+    assert source.require_pixels().input_range == (0.0, 255.0)
+    assert [tensor.dims[0] for tensor in source.model.proto.graph.initializer][:2] == [4, 4]
+    with pytest.raises(BadInputError, match=r"net:?.* give the sizes .* --input-shape input:1,3"):
         resolve(text)
+
+
+@pytest.mark.train
+def test_a_recipe_names_code_arguments_and_weights(torch, tmp_path):
+    (tmp_path / "recipe.toml").write_text(CODE_RECIPE)
+    untrained = resolve(str(tmp_path))
+    assert untrained.require_pixels().input_range == (-1.0, 1.0)
+    assert untrained.model.sha256 == resolve(str(tmp_path)).model.sha256
+    onnx.save(untrained.model.proto, tmp_path / "w.onnx")
+    (tmp_path / "recipe.toml").write_text(CODE_RECIPE + 'weights = "w.onnx"')
+    assert resolve(str(tmp_path)).model.sha256 == untrained.model.sha256
+
+
+@pytest.mark.train
+def test_weights_on_the_command_line_win(torch, tmp_path):
+    """Over a recipe's file, even: they are for its code."""
+    recipe = RECIPE + '[source]\npython = "net.py:Net"\n'
+    (tmp_path / "recipe.toml").write_text(recipe)
+    write_generator(tmp_path / "generator.onnx")
+    onnx.save(resolve("net.py:Net", None, SHAPES).model.proto, tmp_path / "w.onnx")
+    asked = resolve(str(tmp_path), weights=Path("w.onnx"))
+    assert asked.model.sha256 == resolve("net.py:Net", None, SHAPES).model.sha256
+    assert asked.model.sha256 != resolve(str(tmp_path)).model.sha256
+
+
+def test_half_of_a_source_asks_for_the_other_half(tmp_path):
+    model = write_generator(tmp_path / "m.onnx")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("generator.onnx", "m.onnx"))
+    for text, weights, message in (
+        (str(model), Path("w.pth"), "--weights goes with PyTorch code"),
+        (str(tmp_path), Path("w.pth"), r"--weights needs a \[source\] table"),
+        ("net.py", None, r"net\.py: name its class or function as well: net\.py:Name"),
+        ("w.pth", None, r"w\.pth: these are weights; name the code .* --weights w\.pth"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            resolve(text, weights=weights)
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):

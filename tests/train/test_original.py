@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from PIL import Image
 
 from decig.errors import BadInputError, DecigError
+from decig.graph.model import initializers
 from decig.recipe import Recipe, load_recipe
 
 torch = pytest.importorskip("torch")
@@ -33,6 +35,15 @@ from torch import nn
 class Net(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.Tanh())
+"""
+
+NORMED = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 3, 1)
+        )
 """
 
 
@@ -86,7 +97,9 @@ def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 4
 
 
-def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path):
+@pytest.mark.parametrize("net", [NET, NORMED])
+def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path, net):
+    (tmp_path / "net.py").write_text(net)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     original.train(recipe, whole, data=data)
     with pytest.MonkeyPatch.context() as patch:
@@ -97,6 +110,16 @@ def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path):
     original.train(recipe, cut, data=data, resume=True)
     for name, value in _weights(whole).items():
         assert torch.equal(value, _weights(cut)[name]), name
+
+
+def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
+    (tmp_path / "net.py").write_text(NORMED)
+    path = original.train(recipe, tmp_path / "run", data=data)
+    state = torch.load(tmp_path / "run/state.pt", weights_only=True)
+    exported = initializers(onnx.load(path))
+    for name in ("1.running_mean", "1.running_var"):
+        assert (exported[name] != name.endswith("var")).all()  # not as they began
+        assert np.array_equal(exported[name], state["generator"][name].numpy())
 
 
 def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
@@ -151,6 +174,7 @@ def test_bfloat16(recipe, data, tmp_path):
     ("old", "new", "message"),
     [
         ("[train]", "[train]\nunknown = 1", "unknown key"),
+        ('[source]\npython = "net.py:Net"', "", r"has no \[source\] table to train from"),
         ("[pixels]", '[pixels]\nlayout = "nhwc"', "training needs pixels.layout nchw"),
         ("[1, 3, 64, 64]", "[1, 4, 64, 64]", "Net cannot take an input"),
         ("crop = 64", "crop = 128", "too small for 128x128 crops"),

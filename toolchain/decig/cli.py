@@ -24,6 +24,7 @@ from decig.options import (
     pixel_options,
     source_options,
     time_budget,
+    weights_option,
 )
 from decig.shell import Commands, debug_option, needs_torch
 
@@ -133,7 +134,7 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
     from decig.recipe import load_recipe
 
     loaded = load_recipe(recipe)
-    with needs_torch("train"):
+    with needs_torch("decig train"):
         from decig.train.original import train as run
     click.echo(run(loaded, output_dir, data=data, resume=resume))
 
@@ -165,7 +166,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
 
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
-    with needs_torch("compress"):
+    with needs_torch("decig compress"):
         from decig.train.compress import compress as run
         from decig.train.compress import preview
         from decig.train.loop import Budget
@@ -235,6 +236,7 @@ def export(
 @click.option("--min-ssim", type=click.FloatRange(-1, 1), help="To the reference.")
 @click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
 @click.option("--grid", type=output_file, metavar="FILE", help="PNG of the pictures, to look at.")
+@weights_option
 @input_shape_option
 @pixel_options
 @device_options
@@ -246,6 +248,7 @@ def check(
     data: Path,
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
+    weights: Path | None,
     device: "DeviceOptions",
     as_json: bool,
     grid: Path | None,
@@ -261,7 +264,9 @@ def check(
     from decig.report.tables import print_verdict
     from decig.source import resolve
 
-    ours, theirs = (resolve(text, flags, dict(input_shapes)) for text in (candidate, reference))
+    shapes = dict(input_shapes)
+    ours = resolve(candidate, flags, shapes)
+    theirs = resolve(reference, flags, shapes, weights)
     verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid)
     _show(verdict, as_json, print_verdict)
     if verdict.failures:

@@ -92,13 +92,18 @@ def source_options(*, pixels: bool) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def run(model: str, input_shapes: list[tuple[str, list[int]]], **rest: Any) -> Any:
+        def run(
+            model: str,
+            input_shapes: list[tuple[str, list[int]]],
+            weights: Path | None,
+            **rest: Any,
+        ) -> Any:
             from decig.source import PixelFlags, resolve
 
             flags = rest.pop("flags") if pixels else PixelFlags()
-            return command(source=resolve(model, flags, dict(input_shapes)), **rest)
+            return command(source=resolve(model, flags, dict(input_shapes), weights), **rest)
 
-        described = input_shape_option(pixel_options(run) if pixels else run)
+        described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
         return click.argument("model")(described)
 
     return decorate
@@ -112,7 +117,14 @@ def input_shape_option(command: Command) -> Command:
         type=input_shape,
         metavar="NAME:1,3,256,256",
         multiple=True,
-        help="Shape of an input whose axes are dynamic.",
+        help="Shape of an input whose axes are dynamic, or of PyTorch code.",
+    )(command)
+
+
+def weights_option(command: Command) -> Command:
+    """--weights; the command gets `weights`, a path or None."""
+    return click.option(
+        "--weights", type=FILE, help="Trained weights, where the model is PyTorch code."
     )(command)
 
 

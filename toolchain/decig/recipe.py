@@ -11,16 +11,27 @@ from typing import Any
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 
+ONLY_INPUT = "input"
+"""Name of the input in recipes and exported files of models that have one."""
+
 # The discriminator's five convolutions leave nothing of smaller crops.
 _SMALLEST_CROP = 32
 
 
 @dataclass(frozen=True)
 class Source:
-    """The PyTorch class: `python` is "file.py:Class", `arguments` go to its constructor."""
+    """A generator as PyTorch code.
+
+    Attributes:
+        python: "file.py:Name" or "package.module:Name", a class or a function that returns the
+            module.
+        arguments: what it is called with.
+        weights: file of trained weights; empty for fresh ones.
+    """
 
     python: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,20 +92,45 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One generator: `folder` holds its recipe.toml, to which its paths are relative."""
+    """One generator: `folder` holds its recipe.toml, to which its paths are relative.
+
+    Attributes:
+        folder: of the recipe.
+        input_shapes: by input; the only input of a model is called "input".
+        pixels: what the model wants.
+        onnx: the model as a file; None if it comes from `source`.
+        source: the model as PyTorch code.
+        train: how `decig train` trains it.
+    """
 
     folder: Path
-    onnx: Path
-    input_shape: list[int]
+    input_shapes: dict[str, list[int]]
     pixels: PixelFormat
+    onnx: Path | None = None
     source: Source | None = None
     train: Training | None = None
+
+    @property
+    def input_shape(self) -> list[int]:
+        """Shape of the only input; BadInputError if there are several."""
+        if len(self.input_shapes) != 1:
+            raise BadInputError(
+                f"{self.folder}/recipe.toml: this needs a model of one input, not of "
+                f"{', '.join(self.input_shapes)}"
+            )
+        return next(iter(self.input_shapes.values()))
 
 
 @dataclass(frozen=True)
 class _Model:
-    onnx: str
-    input_shape: list[int]
+    """The table [model]: one of `input_shape` and `input_shapes` (by name)."""
+
+    onnx: str = ""
+    input_shape: list[int] = field(default_factory=list)
+    input_shapes: dict[str, list[int]] = field(default_factory=dict)
+
+    def shapes(self) -> dict[str, list[int]]:
+        return self.input_shapes or {ONLY_INPUT: self.input_shape}
 
 
 @dataclass(frozen=True)
@@ -130,9 +166,9 @@ def load_recipe(path: Path) -> Recipe:
     folder = file.resolve().parent
     return Recipe(
         folder,
-        folder / tables.model.onnx,
-        tables.model.input_shape,
+        tables.model.shapes(),
         tables.pixels,
+        folder / tables.model.onnx if tables.model.onnx else None,
         tables.source,
         tables.train,
     )
@@ -158,10 +194,23 @@ def _check(tables: _File) -> None:
     for key, value, allowed in choices:
         if value not in allowed:
             raise BadInputError(f"{key} is {value!r}; use one of {', '.join(allowed)}")
-    if len(tables.model.input_shape) != 4 or min(tables.model.input_shape) < 1:
+    _check_model(tables.model, tables.source)
+
+
+def _check_model(model: _Model, source: Source | None) -> None:
+    if bool(model.input_shape) == bool(model.input_shapes):
+        raise BadInputError("give one of model.input_shape and model.input_shapes")
+    if model.input_shape and len(model.input_shape) != 4:
         raise BadInputError(
             "model.input_shape must be four positive sizes, such as [1, 3, 256, 256]"
         )
+    for name, shape in model.shapes().items():
+        if not shape or min(shape) < 1:
+            raise BadInputError(f"the shape of the input {name} must be positive sizes")
+    if not model.onnx and source is None:
+        raise BadInputError("model.onnx is missing, and there is no [source] to make it from")
+    if model.onnx and source is not None and source.weights:
+        raise BadInputError("give one of model.onnx and source.weights")
 
 
 def _build(kind: Any, value: Any, key: str) -> Any:
@@ -175,6 +224,8 @@ def _build(kind: Any, value: Any, key: str) -> Any:
         items = [_build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
         return origin(items)
     if origin is dict and isinstance(value, dict):
+        return {k: _build(arguments[1], item, f"{key}.{k}") for k, item in value.items()}
+    if kind is Any:
         return value
     number = isinstance(value, int) and not isinstance(value, bool)
     if kind is float and (number or isinstance(value, float)):

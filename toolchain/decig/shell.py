@@ -55,16 +55,17 @@ def debug_option(command: Any) -> Any:
 
 
 @contextlib.contextmanager
-def needs_torch(command: str) -> Iterator[None]:
-    """Turn a missing package of the extra decig[train] into advice; wrap the imports in it."""
+def needs_torch(what: str) -> Iterator[None]:
+    """Turn a missing package of the extra decig[train] into advice; wrap the imports in it.
+
+    `what` needs the package: "decig train".
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("decig"):
             raise
-        raise BadInputError(
-            f"decig {command} needs {error.name}: pip install 'decig[train]'"
-        ) from error
+        raise BadInputError(f"{what} needs {error.name}: pip install 'decig[train]'") from error
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

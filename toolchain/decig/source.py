@@ -1,7 +1,7 @@
 """What the MODEL argument of a command means: a graph, and the pixels it wants if that is known.
 
-MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), or the run folder of
-`decig compress`.
+MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the run folder of
+`decig compress`, or PyTorch code: `file.py:Name` or `package.module:Name`.
 """
 
 import re
@@ -19,12 +19,17 @@ from decig.errors import BadInputError
 from decig.files import read_json
 from decig.graph.model import Model, input_info, load_model
 from decig.recipe import Recipe, load_recipe
+from decig.recipe import Source as Code
+from decig.shell import needs_torch
 
 RUN_FILE = "run.json"
 STUDENT_FILE = "student.onnx"
 
 _PYTHON = re.compile(r"(\.py|^[\w.]+):\w+$")
+_WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
 _COLOUR_CHANNELS = (1, 3)
+
+Shapes = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -126,28 +131,32 @@ class Source:
 def resolve(
     text: str,
     flags: PixelFlags | None = None,
-    input_shapes: dict[str, list[int]] | None = None,
+    input_shapes: Shapes | None = None,
+    weights: Path | None = None,
 ) -> Source:
     """Find and read the model that MODEL names.
 
     Args:
         text: MODEL, as the user wrote it.
         flags: pixel format given on the command line; it wins over every file.
-        input_shapes: full shapes for inputs whose axes are dynamic.
+        input_shapes: full shapes for inputs whose axes are dynamic, and for PyTorch code.
+        weights: trained weights for PyTorch code, in place of those that a recipe names.
 
     Raises:
         BadInputError: nothing usable there; says what was expected.
     """
     said = (flags or PixelFlags()).known()
     path = Path(text)
-    if (path / RUN_FILE).is_file():
-        return _from_run(path, said, input_shapes)
-    if path.is_dir() or path.suffix == ".toml":
-        return _from_recipe(load_recipe(path), said, input_shapes)
+    if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
+        return _from_recipe(load_recipe(path), said, input_shapes, weights)
     if not path.exists() and _PYTHON.search(text):
-        raise BadInputError(
-            f"{text}: a Python class is not supported yet; export it to .onnx first"
-        )
+        code = Code(text, weights="" if weights is None else str(weights))
+        return _from_code(code, Path(), said, input_shapes or {})
+    if weights is not None:
+        raise BadInputError(f"--weights goes with PyTorch code, file.py:Class; {text} is none")
+    if path.is_dir():
+        return _from_run(path, said, input_shapes)
+    _refuse_half(path)
     model = load_model(path, input_shapes)
     try:
         stamped = read_stamp(model.proto)
@@ -157,9 +166,7 @@ def resolve(
     return Source(model, known | said, bool(stamped.get("label_maps")), model.sha256)
 
 
-def _from_run(
-    folder: Path, said: dict[str, Any], input_shapes: dict[str, list[int]] | None
-) -> Source:
+def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
     run = read_json(folder / RUN_FILE, "run description")
     student = folder / STUDENT_FILE
     if not student.is_file():
@@ -176,22 +183,53 @@ def _from_run(
 
 
 def _from_recipe(
-    recipe: Recipe, said: dict[str, Any], input_shapes: dict[str, list[int]] | None
+    recipe: Recipe, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
 ) -> Source:
+    known = _as_known(vars(recipe.pixels)) | said
+    label_maps = recipe.train is not None and bool(recipe.train.data.palette)
+    if recipe.source is not None and (weights is not None or recipe.onnx is None):
+        code = recipe.source
+        if weights is not None:
+            code = replace(code, weights=str(weights.resolve()))
+        source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
+        return replace(source, label_maps=label_maps)
+    if weights is not None or recipe.onnx is None:  # `load_recipe` refuses neither source nor onnx
+        raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")
     if not recipe.onnx.is_file():
         raise BadInputError(
             f"{recipe.onnx}: this recipe's model is not there; "
             f"make it with decig train {recipe.folder}"
         )
-    model = load_model(recipe.onnx, input_shapes or _shape_of_recipe(recipe))
-    label_maps = recipe.train is not None and bool(recipe.train.data.palette)
-    return Source(model, _as_known(vars(recipe.pixels)) | said, label_maps, model.sha256)
+    model = load_model(recipe.onnx, input_shapes or _shapes_of_recipe(recipe, recipe.onnx))
+    return Source(model, known, label_maps, model.sha256)
 
 
-def _shape_of_recipe(recipe: Recipe) -> dict[str, list[int]]:
-    """Shape of the recipe for its model's only image input; `load_model` reports a broken file."""
+def _from_code(code: Code, folder: Path, known: dict[str, Any], input_shapes: Shapes) -> Source:
+    """Build and export a PyTorch module; its name in messages is as one would write MODEL."""
+    name = str(folder / code.python) if ".py:" in code.python else code.python
+    with needs_torch(f"{name}: PyTorch code"):
+        from decig.train.pytorch import load_pytorch
+    model = load_pytorch(code, folder, input_shapes, name)
+    return Source(model, known, False, model.sha256)
+
+
+def _refuse_half(path: Path) -> None:
+    """Refuse a MODEL that is only half of what PyTorch code takes."""
+    if path.suffix == ".py":
+        raise BadInputError(f"{path}: name its class or function as well: {path}:Name")
+    if path.suffix in _WEIGHTS:
+        raise BadInputError(
+            f"{path}: these are weights; name the code that they belong to: "
+            f"file.py:Name --weights {path}"
+        )
+
+
+def _shapes_of_recipe(recipe: Recipe, file: Path) -> Shapes:
+    """Shapes that the recipe gives for its file's inputs; `load_model` reports a broken file."""
+    if len(recipe.input_shapes) > 1:
+        return recipe.input_shapes
     try:
-        graph = onnx.load(recipe.onnx, load_external_data=False).graph
+        graph = onnx.load(file, load_external_data=False).graph
     except DecodeError:
         return {}
     constant = {tensor.name for tensor in graph.initializer}

@@ -22,10 +22,11 @@ from decig.data.pairs import Pair, by_stem, side_by_side
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError
 from decig.files import atomic_path
-from decig.recipe import Data, Recipe, Stage, Training
+from decig.recipe import Data, Recipe, Source, Stage, Training
 from decig.train.adversarial import discriminator_loss, generator_loss
 from decig.train.discriminator import PatchDiscriminator, initialise
-from decig.train.generator import build_generator, check_pictures, export_onnx
+from decig.train.exporter import export_onnx
+from decig.train.generator import build_generator, check_pictures
 from decig.train.precision import make_accelerator
 
 _log = logging.getLogger(__name__)
@@ -107,6 +108,12 @@ def _trainable(recipe: Recipe) -> Training:
     return recipe.train
 
 
+def _source(recipe: Recipe) -> Source:
+    if recipe.source is None:
+        raise BadInputError(f"{recipe.folder}/recipe.toml: has no [source] table to train from")
+    return recipe.source
+
+
 def _data_folder(recipe: Recipe, training: Training) -> Path:
     if not training.data.folder:
         raise BadInputError(
@@ -146,11 +153,12 @@ class _Run:
         """Begin with fresh weights, or where the run in `folder` stood."""
         accelerator = make_accelerator("fp32")  # autocasts by itself, see `_autocast`
         torch.manual_seed(training.seed)
-        generator = build_generator(recipe)
+        generator = build_generator(_source(recipe), recipe.folder)
         channels = recipe.input_shape[1]
-        check_pictures(generator, recipe.input_shape)
-        for stage in training.stages:
-            check_pictures(generator, [1, channels, stage.crop, stage.crop])
+        sizes = [(stage.crop, stage.crop) for stage in training.stages]
+        for size in (tuple(recipe.input_shape[2:]), *sizes):
+            # On a copy, for a run in training mode moves running statistics.
+            check_pictures(copy.deepcopy(generator), [1, channels, *size])
         discriminator = PatchDiscriminator(channels + 3, training.discriminator_width)
         for net in (generator, discriminator):
             initialise(net)
@@ -159,7 +167,7 @@ class _Run:
             name: torch.optim.Adam(net.parameters(), training.learning_rate, betas=_ADAM_BETAS)
             for name, net in (("generator", generator), ("discriminator", discriminator))
         }
-        mean = copy.deepcopy(generator).requires_grad_(False)
+        mean = copy.deepcopy(generator).requires_grad_(False).eval()
         nets = (generator, mean, discriminator)
         run = cls(recipe, training, folder, accelerator, *nets, optimisers)
         if resume:
@@ -201,6 +209,7 @@ class _Run:
         """Train both nets on one batch; returns the losses."""
         source, real = batch
         self._set_learning_rate()
+        self._seed_dropout()
         with self._autocast():
             fake = self.generator(source)
         losses = {}
@@ -224,6 +233,11 @@ class _Run:
     def _autocast(self) -> torch.autocast:
         enabled = self.training.precision == "bf16"
         return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=enabled)
+
+    def _seed_dropout(self) -> None:
+        """Let dropout, too, depend on seed, step and process only."""
+        key = [self.training.seed, self.step, self.accelerator.process_index]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def _set_learning_rate(self) -> None:
         """Hold the rate for the first half, then let it fall to zero in a straight line."""
@@ -250,12 +264,17 @@ class _Run:
         return value
 
     def _follow(self) -> None:
-        """Move the mean weights after the trained ones, faster while there is little history."""
+        """Move the mean weights after the trained ones, faster while there is little history.
+
+        Running statistics are means already, and counters no weights: both are copied.
+        """
         decay = min(self.training.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             nets = (self.mean.parameters(), self.generator.parameters())
             for mean, value in zip(*nets, strict=True):
                 mean.lerp_(value, 1 - decay)
+            for kept, statistic in zip(self.mean.buffers(), self.generator.buffers(), strict=True):
+                kept.copy_(statistic)
 
     def save(self) -> None:
         """Write the whole state atomically, from the main process only."""
@@ -299,7 +318,7 @@ class _Run:
         path = self.folder / "generator.onnx"
         if self.accelerator.is_main_process:
             self._write_sheet(pairs)
-            export_onnx(copy.deepcopy(self.mean).cpu(), self.recipe.input_shape, path)
+            export_onnx(copy.deepcopy(self.mean).cpu(), self.recipe.input_shapes, path)
         return path
 
     def _write_sheet(self, pairs: list[Pair]) -> None:

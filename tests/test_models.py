@@ -1,0 +1,170 @@
+"""The generators of models/: from PyTorch code to a graph, cut in half, trained, and back."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from decig.deploy.cut import Cutter
+from decig.deploy.verify import TOLERANCE
+from decig.device.session import DeviceOptions, open_session
+from decig.graph.channels import analyse
+from decig.graph.model import Model, load_model, save_model
+from decig.recipe import Recipe, load_recipe
+from decig.source import Source
+
+torch = pytest.importorskip("torch")
+
+from decig.train.generator import build_generator  # noqa: E402
+from decig.train.module import build_module, write_back  # noqa: E402
+from decig.train.original import train  # noqa: E402
+from decig.train.pytorch import load_pytorch  # noqa: E402
+
+FOLDERS = Path(__file__).parents[1] / "models"
+pytestmark = pytest.mark.train
+
+
+@dataclass(frozen=True)
+class Small:
+    """A generator made small enough for a test, and what a half of it must be.
+
+    Attributes:
+        arguments: of its class, in place of the recipe's.
+        macs: largest share of the multiply-accumulates that half of every group may leave: a
+            quarter of what lies inside, half of the stem, the head and what is depthwise.
+        params: of the full size, in millions, as its paper or its authors' code has it.
+        shapes: of its inputs, in place of the recipe's.
+    """
+
+    arguments: dict[str, Any]
+    macs: float
+    params: float
+    shapes: dict[str, list[int]] = field(default_factory=lambda: {"input": [1, 3, 64, 64]})
+
+
+SMALL = {
+    "animegan-v2": Small({"width": 8, "blocks": 2}, 0.27, 2.144),
+    "attention-resnet": Small({"width": 8, "blocks": 2, "attend_after": 1}, 0.32, 7.951),
+    "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
+    "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.28, 2.620),
+    "gaugan-spade": Small(
+        {"labels": 5, "width": 4, "hidden": 8}, 0.30, 92.329, {"input": [1, 5, 64, 64]}
+    ),
+    "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.41, 1.987),
+    "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.30, 54.414),
+    "stylegan2-decoder": Small(
+        {"widths": [16, 16, 8], "style": 12}, 0.27, 27.933, {"style": [1, 12]}
+    ),
+    "ugatit-light": Small({"width": 8, "blocks": 2}, 0.31, 10.590),
+}
+
+
+def _recipe(name: str) -> Recipe:
+    return load_recipe(FOLDERS / name)
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def small(request) -> tuple[Model, Small]:
+    """A small model with initial weights. `load_pytorch` compares it with the module."""
+    wanted, recipe = SMALL[request.param], _recipe(request.param)
+    code = replace(recipe.source, arguments=wanted.arguments)
+    return load_pytorch(code, recipe.folder, wanted.shapes, request.param), wanted
+
+
+def test_every_folder_is_tested():
+    assert {path.parent.name for path in FOLDERS.glob("*/recipe.toml")} == SMALL.keys()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_full_size_is_the_published_one(name):
+    recipe = _recipe(name)
+    with torch.device("meta"):
+        module = build_generator(recipe.source, recipe.folder)
+    count = sum(parameter.numel() for parameter in module.parameters())
+    assert count / 1e6 == pytest.approx(SMALL[name].params, abs=5e-4)
+
+
+def test_only_ends_are_frozen(small):
+    channels = analyse(small[0].proto)
+    frozen = {g.name: g.reason for g in channels.groups if not g.prunable}
+    assert all(r.startswith(("graph input", "graph output")) for r in frozen.values()), frozen
+
+
+def test_half_of_every_group_is_exact(small):
+    _require_half(*small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_half_at_full_size(name):
+    recipe = _recipe(name)
+    model = load_pytorch(recipe.source, recipe.folder, recipe.input_shapes, name)
+    _require_half(model, SMALL[name])
+
+
+def _require_half(model: Model, wanted: Small) -> None:
+    """Cut half of every group and compare with the oracle, shared statistics included."""
+    cutter = Cutter(Source(model, {}, False, model.sha256))
+    cut = cutter.cut(cutter.keep(0.5), verify=True)
+    assert cut.after.macs <= wanted.macs * cut.before.macs
+    assert cut.max_abs_diff <= TOLERANCE
+
+
+def test_half_of_it_trains_and_travels_back(small, tmp_path):
+    model, wanted = small
+    cutter = Cutter(Source(model, {}, False, model.sha256))
+    sliced = cutter.cut(cutter.keep(0.5), verify=False).proto
+    module = build_module(sliced).eval()
+    torch.manual_seed(0)
+    inputs = [torch.rand(shape) for shape in wanted.shapes.values()]
+    with torch.no_grad():
+        target = build_module(model.proto).eval()(*inputs)[0]
+    optimiser = torch.optim.Adam(module.parameters(), 1e-3)
+    losses = []
+    for _ in range(4):
+        loss = (module(*inputs)[0] - target).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        gradients = {name: p.grad for name, p in module.named_parameters()}
+        assert all(g is not None and g.isfinite().all() for g in gradients.values())
+        assert [n for n, g in gradients.items() if g.ndim > 1 and not g.any()] == []
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    save_model(write_back(module, sliced), tmp_path / "trained.onnx")
+    trained = load_model(tmp_path / "trained.onnx").proto
+    feeds = {name.name: x.numpy() for name, x in zip(trained.graph.input, inputs, strict=True)}
+    found = open_session(trained, DeviceOptions()).run(None, feeds)[0]
+    with torch.no_grad():
+        expected = module(*inputs)[0].numpy()
+    assert np.abs(found - expected).max() <= TOLERANCE * np.ptp(expected)
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
+def test_the_recipe_trains(name, tmp_path):
+    """On its own layout and palette, a few steps of its first stage."""
+    recipe, wanted = _recipe(name), SMALL[name]
+    write_pairs(tmp_path / "data", recipe.train.data.palette)
+    stage = replace(recipe.train.stages[0], crop=64, steps=2)
+    short = replace(
+        recipe,
+        source=replace(recipe.source, arguments=wanted.arguments),
+        input_shapes=wanted.shapes,
+        train=replace(recipe.train, stages=[stage], discriminator_width=4),
+    )
+    model = load_model(train(short, tmp_path / "run", data=tmp_path / "data"))
+    assert [value.name for value in model.proto.graph.input] == ["input"]
+
+
+def write_pairs(folder: Path, palette: list[list[int]]) -> None:
+    """Write pairs side by side, noise left and blocks of label colours right."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        labels = np.array(palette, np.uint8)[rng.integers(0, len(palette), (4, 4))]
+        photo = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        pair = np.concatenate([photo, labels.repeat(16, 0).repeat(16, 1)], axis=1)
+        Image.fromarray(pair).save(folder / split / "a.png")
