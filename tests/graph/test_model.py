@@ -311,10 +311,10 @@ def test_an_initializer_with_too_little_data(tmp_path: Path):
 
 def test_an_experimental_operator(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     path = tmp_path / "old.onnx"
-    proto = parse("[scaler] y = ImageScaler<scale=1.0>(x)", opset=7)
+    proto = parse("[unit] y = GRUUnit(x)", opset=7)
     path.write_bytes(proto.SerializeToString())
     assert one_line(path) == (
-        "operator ImageScaler (node 'scaler') is not in ONNX opset 7: "
+        "operator GRUUnit (node 'unit') is not in ONNX opset 7: "
         "export the model again with current operators"
     )
     assert capfd.readouterr() == ("", ""), "ONNX would warn on stdout"
@@ -452,6 +452,23 @@ def test_a_graph_of_strings():
     )
     proto = normalise(helper.make_model(graph, opset_imports=[helper.make_operatorsetid("", 17)]))
     assert output_info(proto)[0].dtype == np.object_
+
+
+def test_an_output_without_a_shape_gets_one():
+    proto = parse("y = Relu(x)")
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    assert output_info(normalise(proto))[0].shape == [1, 3, 8, 8]
+
+
+def test_an_input_without_a_shape_wants_one(tmp_path: Path):
+    path = tmp_path / "bare.onnx"
+    proto = parse("y = Relu(x)")
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    path.write_bytes(proto.SerializeToString())
+    assert one_line(path) == (
+        "input x has no shape: give its size, as in --input-shape x:1,3,256,256"
+    )
+    assert output_info(load_model(path, {"x": [1, 3, 8, 8]}).proto)[0].shape == [1, 3, 8, 8]
 
 
 def test_sizes_that_depend_on_the_data_freeze():

@@ -21,6 +21,7 @@ from onnx import helper, inliner, numpy_helper
 from decig.errors import BadInputError
 from decig.files import write_bytes
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
+from decig.graph.legacy import modernise
 
 __all__ = [
     "Model",
@@ -102,8 +103,10 @@ def _normalise(
 ) -> onnx.ModelProto:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
+    proto = modernise(proto)
     require_operators(proto)
     _fix_inputs(proto.graph, input_shapes or {})
+    _shape_outputs(proto)
     onnx.checker.check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
@@ -188,7 +191,28 @@ def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> N
                 dim.Clear()
 
 
+def _shape_outputs(proto: onnx.ModelProto) -> None:
+    """Give shapes to outputs that claim none: the checker wants one, ONNX Runtime does not."""
+
+    def bare() -> list[str]:
+        tensors = [v for v in proto.graph.output if v.type.HasField("tensor_type")]
+        return [v.name for v in tensors if not v.type.tensor_type.HasField("shape")]
+
+    if bare():
+        infer_shapes(proto)
+        if bare():
+            raise BadInputError(f"output {bare()[0]} has no shape, and none can be inferred")
+
+
 def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
+    if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+        if wanted is None:
+            raise BadInputError(
+                f"input {value.name} has no shape: give its size, as in "
+                f"--input-shape {value.name}:1,3,256,256"
+            )
+        for _ in wanted:
+            value.type.tensor_type.shape.dim.add()
     dims = value.type.tensor_type.shape.dim
     static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
     if wanted is not None and len(wanted) != len(dims):
