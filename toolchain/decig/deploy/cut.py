@@ -73,9 +73,13 @@ class Cut:
         return found
 
     def save(self, path: Path, source: Source) -> None:
-        """Write the graph with its source, plan and pixel format stamped in."""
-        stamp(self.proto, source.entries() | {"plan": self.plan.to_dict()})
-        save_model(self.proto, path)
+        """Write the graph with its source, plan and pixel format stamped in.
+
+        Axes that are dynamic in the source are so in the file.
+        """
+        opened = source.model.reopen(self.proto)
+        stamp(opened, source.entries() | {"plan": self.plan.to_dict()})
+        save_model(opened, path)
 
 
 class Cutter:

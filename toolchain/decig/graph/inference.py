@@ -14,16 +14,17 @@ _AS_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 _READ_SIZE = 1024
 
 
-def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
     """Infer the shape of every value anew, in `proto` itself, forgetting what the file claimed.
 
-    Values behind an operator for which nothing can be inferred are left without a shape.
+    Values behind an operator for which nothing can be inferred are left without a shape; so are
+    those, if `lenient`, for which inference fails, as it may on dynamic axes.
 
     Raises:
         onnx.shape_inference.InferenceError: the shapes contradict each other.
     """
     skeleton = _skeleton(proto)
-    strict = all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
+    strict = not lenient and all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
     inferred = shape_inference.infer_shapes(skeleton, strict_mode=strict, data_prop=True).graph
     del proto.graph.value_info[:], proto.graph.output[:]
     proto.graph.value_info.extend(inferred.value_info)

@@ -20,6 +20,7 @@ from onnx import helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
 from decig.files import write_bytes
+from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 from decig.graph.legacy import modernise
 
@@ -47,11 +48,17 @@ class Model:
         proto: the normalised graph.
         sha256: digest of the file's bytes; ties cost tables and plans to this graph.
         path: where it was read.
+        axes: how to give a graph made from this one the file's dynamic axes; None if it has none.
     """
 
     proto: onnx.ModelProto
     sha256: str
     path: Path
+    axes: OpenAxes | None = None
+
+    def reopen(self, proto: onnx.ModelProto) -> onnx.ModelProto:
+        """Give a graph made from this one the dynamic axes of the file; see `OpenAxes.reopen`."""
+        return proto if self.axes is None else self.axes.reopen(proto)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
     Args:
         path: the `.onnx` file; external data is read from beside it.
         input_shapes: full shapes for inputs whose axes are dynamic. A dynamic first axis
-            without one becomes 1.
+            without one becomes 1; a file that decig wrote names the sizes it was analysed at.
 
     Raises:
         BadInputError: the file is missing, no ONNX, fails the ONNX checker, or has a dynamic
@@ -88,33 +95,37 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
         raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
     with _one_line_errors(path):
         onnx.load_external_data_for_model(proto, str(path.parent))
-        return Model(_normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
+        static, axes = _normalise(proto, input_shapes)
+        return Model(static, hashlib.sha256(content).hexdigest(), path, axes)
 
 
 def normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
 ) -> onnx.ModelProto:
     """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
-    return _normalise(copy.deepcopy(proto), input_shapes)
+    return _normalise(copy.deepcopy(proto), input_shapes)[0]
 
 
 def _normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
-) -> onnx.ModelProto:
+) -> tuple[onnx.ModelProto, OpenAxes | None]:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
     proto = modernise(proto)
     require_operators(proto)
-    _fix_inputs(proto.graph, input_shapes or {})
+    types = FileTypes.of(proto.graph)
+    _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
     _shape_outputs(proto)
     onnx.checker.check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
-    proto = _fold_constants(proto)
+    file = proto
+    proto = _fold_constants(file)
     _name_nodes(proto.graph)
-    _unshare_initializers(proto.graph)
+    twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
-    return infer_shapes(proto)
+    infer_shapes(proto)
+    return proto, open_axes(types, file.graph, proto.graph, twins)
 
 
 def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
@@ -143,8 +154,8 @@ def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) 
     """Put new arrays in place of the initializers of the same names, in `proto` itself."""
     for index, tensor in enumerate(proto.graph.initializer):
         if tensor.name in arrays:
-            array = np.ascontiguousarray(arrays[tensor.name])
-            proto.graph.initializer[index].CopyFrom(numpy_helper.from_array(array, tensor.name))
+            array = numpy_helper.from_array(np.asarray(arrays[tensor.name]), tensor.name)
+            proto.graph.initializer[index].CopyFrom(array)
 
 
 def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
@@ -169,8 +180,13 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
 
 
-def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> None:
-    """Drop initializers from the inputs and make every input's shape static."""
+def _fix_inputs(
+    graph: onnx.GraphProto, input_shapes: dict[str, list[int]], usual: dict[str, list[int]]
+) -> None:
+    """Drop initializers from the inputs and make every input's shape static.
+
+    `usual` is for inputs whose axes are dynamic and that `input_shapes` does not name.
+    """
     constant = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constant]
     unknown = input_shapes.keys() - {value.name for value in inputs}
@@ -181,7 +197,10 @@ def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> N
     for value in inputs:
         if value.type.HasField("optional_type"):
             raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
-        changed |= _fix_shape(value, input_shapes.get(value.name))
+        wanted = input_shapes.get(value.name)
+        if wanted is None and has_dynamic_axes(value.type):
+            wanted = usual.get(value.name)
+        changed |= _fix_shape(value, wanted)
     del graph.input[:]
     graph.input.extend(inputs)
     if changed:
@@ -234,11 +253,23 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
 
 
 def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constant subgraphs, shape arithmetic included, into initializers."""
+    """Fold constant subgraphs, shape arithmetic included, into initializers.
+
+    A folded shape may be what the shape of a later value depends on, so once is not enough.
+    """
+    before = len(proto.graph.node) + 1
+    while len(proto.graph.node) < before:
+        before = len(proto.graph.node)
+        proto = _fold_once(proto)
+    return proto
+
+
+def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
 
     gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
-    inferred = infer_shapes(proto)
+    inferred = onnx.ModelProto()
+    inferred.CopyFrom(infer_shapes(proto))
     tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
     del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
     inferred.graph.value_info.extend(tensors)
@@ -300,8 +331,12 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
             node.name = name
 
 
-def _unshare_initializers(graph: onnx.GraphProto) -> None:
-    """Give each use its own copy of a shared initializer: exporters merge equal constants."""
+def _unshare_initializers(graph: onnx.GraphProto) -> dict[str, str]:
+    """Give each use its own copy of a shared initializer: exporters merge equal constants.
+
+    Returns the names of the copies, each with that of the shared one.
+    """
+    twins = {}
     by_name = {tensor.name: tensor for tensor in graph.initializer}
     # Subgraphs and outputs refer to the name itself, so it is theirs.
     uses = Counter(value.name for value in graph.output)
@@ -317,3 +352,5 @@ def _unshare_initializers(graph: onnx.GraphProto) -> None:
                 twin.CopyFrom(by_name[name])
                 twin.name = f"{name}__{node.name}_{slot}"
                 node.input[slot] = twin.name
+                twins[twin.name] = name
+    return twins

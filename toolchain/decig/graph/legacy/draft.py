@@ -81,5 +81,5 @@ class Draft:
     def _keep(self, value: np.ndarray | float) -> str:
         array = value if isinstance(value, np.ndarray) else np.array(value, self.dtype)
         name = f"{self._stem}/constant{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(array, name))
         return name
