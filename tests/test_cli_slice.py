@@ -2,9 +2,17 @@ import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-from samples import PIXELS, decig, write_generator, write_photos
+from samples import (
+    PIXELS,
+    decig,
+    write_dynamic_generator,
+    write_generator,
+    write_photos,
+)
 
 from decig.deploy.stamp import read_stamp
 from decig.graph.channels import analyse
@@ -42,6 +50,21 @@ def test_the_table_says_the_same(model, tmp_path):
     assert result.exit_code == 0
     for text in ("parameters:", "channels removed: 8, from 2 groups", "masked original"):
         assert text in result.stdout
+
+
+def test_dynamic_axes_stay_dynamic_and_are_verified_at_two_sizes(tmp_path):
+    model = write_dynamic_generator(tmp_path / "model.onnx")
+    out = tmp_path / "small.onnx"
+    shape = ("--input-shape", "image:1,3,24,24")
+    result = decig("slice", model, "-o", out, "--keep", 0.5, "--verify", "--json", *shape)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["max_abs_diff"] <= 1e-4
+    assert "compared at image 2x3x48x48 too" in result.stderr
+    session = ort.InferenceSession(out)
+    for size in ((1, 3, 24, 24), (3, 3, 17, 40)):
+        assert session.run(None, {"image": np.ones(size, np.float32)})[0].shape == size
+    # The file says at which size it was looked at.
+    assert decig("inspect", out, "--json").exit_code == 0
 
 
 def test_a_plan_is_followed_and_stamped(model, tmp_path):

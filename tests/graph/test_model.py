@@ -460,6 +460,12 @@ def test_an_output_without_a_shape_gets_one():
     assert output_info(normalise(proto))[0].shape == [1, 3, 8, 8]
 
 
+def test_a_wrong_claim_about_an_output_is_forgotten():
+    for claim in ("float[1,3,9,9] y", "float[7] y", "float[A] y"):
+        proto = normalise(parse("y = Relu(x)", outputs=claim))
+        assert output_info(proto)[0].shape == [1, 3, 8, 8]
+
+
 def test_an_input_without_a_shape_wants_one(tmp_path: Path):
     path = tmp_path / "bare.onnx"
     proto = parse("y = Relu(x)")

@@ -99,6 +99,10 @@ class Source:
             self, known=other.known | self.known, label_maps=self.label_maps or other.label_maps
         )
 
+    def fixed(self) -> "Source":
+        """Return it without dynamic axes: at the sizes it was read at only."""
+        return replace(self, model=replace(self.model, axes=None))
+
     def _missing(self) -> list[str]:
         filled = self._filled()
         flags = {

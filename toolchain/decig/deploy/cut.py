@@ -13,7 +13,7 @@ import onnx
 
 from decig.deploy.inputs import Feeds, image_input, seeded_feeds
 from decig.deploy.stamp import stamp
-from decig.deploy.verify import relative_difference, require_same, runner
+from decig.deploy.verify import difference_elsewhere, relative_difference, require_same, runner
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
@@ -206,7 +206,12 @@ class Cutter:
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where it must hold and does not."""
         masked = masked_graph(self.model.proto, self.channels, plan)
-        difference = relative_difference(runner(masked), runner(sliced), self._feeds)
+        difference = max(
+            relative_difference(runner(masked), runner(sliced), self._feeds),
+            difference_elsewhere(
+                self.model, self.model.reopen(masked), self.model.reopen(sliced), self.pixels
+            ),
+        )
         full = self.channels.widths
         cut = (self.channels.group(n) for n, kept in plan.keep.items() if len(kept) < full[n])
         rough = [group.name for group in cut if not group.exact]

@@ -1,6 +1,6 @@
 """What models are fed when they are compared: a folder's images, or seeded noise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,20 +102,37 @@ def image_input(proto: onnx.ModelProto) -> ValueInfo:
     return inputs[0]
 
 
-def seeded_feeds(proto: onnx.ModelProto, pixels: PixelFormat | None) -> list[Feeds]:
+def seeded_feeds(
+    proto: onnx.ModelProto,
+    pixels: PixelFormat | None,
+    shapes: Mapping[str, list[int]] | None = None,
+) -> list[Feeds]:
     """Uniform noise for every input, three times; where the range is not known, in three ranges.
 
-    Integer inputs get zeros, which is an index or a class that every model has.
+    Integer inputs get zeros, which is an index or a class that every model has. `shapes` by input
+    name stand for the graph's own.
+
+    Raises:
+        BadInputError: an input is no tensor of numbers.
     """
     ranges = (pixels.input_range,) * 3 if pixels else _USUAL_RANGES
-    return [_noise(proto, bounds, seed) for seed, bounds in enumerate(ranges)]
+    return [_noise(proto, bounds, seed, shapes or {}) for seed, bounds in enumerate(ranges)]
 
 
-def _noise(proto: onnx.ModelProto, bounds: tuple[float, float], seed: int) -> Feeds:
+def _noise(
+    proto: onnx.ModelProto,
+    bounds: tuple[float, float],
+    seed: int,
+    shapes: Mapping[str, list[int]],
+) -> Feeds:
     rng = np.random.default_rng(seed)
     feeds = {}
     for info in input_info(proto):
-        floating = np.issubdtype(info.dtype, np.floating)
-        values = rng.uniform(*bounds, info.shape) if floating else np.zeros(info.shape)
-        feeds[info.name] = values.astype(info.dtype)
+        if info.dtype == np.object_:
+            raise BadInputError(f"input {info.name} is no tensor of numbers: cannot run the model")
+        shape = shapes.get(info.name, info.shape)
+        whole = info.dtype.kind in "biu"
+        feeds[info.name] = (np.zeros(shape) if whole else rng.uniform(*bounds, shape)).astype(
+            info.dtype
+        )
     return feeds

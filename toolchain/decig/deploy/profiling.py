@@ -37,7 +37,8 @@ def profile_as_deployed(
     Raises:
         BadInputError, DecigError: as `profile_model`.
     """
-    rules = [*rewrite.CANONICAL, *choose_rewrites(_half(model), device).kept]
+    half = replace(model, proto=_half(model))
+    rules = [*rewrite.CANONICAL, *choose_rewrites(half, device).kept]
 
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]

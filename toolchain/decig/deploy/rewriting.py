@@ -10,6 +10,7 @@ from decig.deploy.inputs import seeded_feeds
 from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
+from decig.graph.model import Model
 
 _SECONDS = 6.0  # of timing a comparison, beyond the fewest runs
 
@@ -35,15 +36,18 @@ class Choice:
     rewritten: Latency
 
 
-def choose_rewrites(proto: onnx.ModelProto, device: DeviceOptions) -> Choice:
-    """Apply the canonical rules to a graph, and those device rules without which it is slower.
+def choose_rewrites(model: Model, device: DeviceOptions) -> Choice:
+    """Apply the canonical rules to a model, and those device rules without which it is slower.
 
     First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph as it is.
+    left against the graph as it is. The device rules hold at the size of the graph only, so a
+    model with dynamic axes gets none.
     """
+    proto = model.proto
+    rules = rewrite.DEVICE if model.axes is None else ()
     canonical, applied = rewrite.apply(proto, rewrite.CANONICAL)
     counts = Counter(step.rule for step in applied)
-    matched = list(dict.fromkeys(s.rule for s in rewrite.apply(canonical, rewrite.DEVICE)[1]))
+    matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, rules)[1]))
     trials = {"": matched} | {rule: [r for r in matched if r != rule] for rule in matched}
     times = time_graphs({name: _apply(canonical, rules) for name, rules in trials.items()}, device)
     kept = [rule for rule in matched if faster(times[""], times[rule])]

@@ -1,14 +1,19 @@
 """Do two graphs compute the same? Run both on the same inputs and compare."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import onnx
 
-from decig.deploy.inputs import Feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.data.pixels import PixelFormat
+from decig.deploy.inputs import Feeds, seeded_feeds
+from decig.device.session import DeviceOptions, one_line, open_session
 from decig.errors import DecigError
+from decig.graph.model import Model
 from decig.quality.parity import max_abs_diff
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """Largest difference, as a share of the output range, that rounding may make."""
@@ -34,6 +39,28 @@ def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Fe
         for expected, found in zip(reference(given), candidate(given), strict=True):
             worst = max(worst, max_abs_diff(expected, found))
     return worst
+
+
+def difference_elsewhere(
+    model: Model, reference: onnx.ModelProto, candidate: onnx.ModelProto, pixels: PixelFormat | None
+) -> float:
+    """Compare two reopened graphs of a model with dynamic axes at another size than its own.
+
+    0 if the model has no dynamic axes, or runs at no other size although it says so.
+    """
+    if model.axes is None:
+        return 0.0
+    sizes = model.axes.other_sizes()
+    shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in sizes.items())
+    feeds = seeded_feeds(reference, pixels, sizes)[-1:]
+    known = runner(reference)
+    try:
+        known(feeds[0])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        log.info("%s runs at no other size (tried %s): %s", model.path, shown, one_line(error))
+        return 0.0
+    log.info("compared at %s too", shown)
+    return relative_difference(known, runner(candidate), feeds)
 
 
 def require_same(difference: float, what: str) -> None:

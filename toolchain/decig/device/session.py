@@ -84,7 +84,7 @@ def open_session(
             providers=[(provider, dict(options.provider_options))],
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
+        raise BadInputError(f"{what}: ONNX Runtime refuses it: {one_line(error)}") from error
     _prove_provider(session, provider, what)
     return session
 
@@ -145,7 +145,7 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
         raise DecigError(f"{what}: part of it runs on {', '.join(sorted(strays))}, not {provider}")
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """ONNX Runtime's message without its prefix, source positions and line breaks."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())

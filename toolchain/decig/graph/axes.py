@@ -19,6 +19,7 @@ from decig.graph.inference import infer_shapes, inputs_of
 
 log = logging.getLogger(__name__)
 
+_SMALL = 128
 _SIZES_KEY = "decig.input_shapes"
 
 
@@ -59,6 +60,23 @@ class OpenAxes:
     nodes: list[NodeProto]
     constants: Mapping[str, TensorProto]
     twins: Mapping[str, str]
+
+    def other_sizes(self) -> dict[str, list[int]]:
+        """Return input shapes unlike `sizes`: the batch is twice that, other open axes are halved.
+
+        Small axes are doubled. Axes that the file calls by one name stay equal.
+        """
+        named: dict[str, int] = {}
+        found = {}
+        for name, shape in self.sizes.items():
+            found[name] = list(shape)
+            dims = self.types.inputs[name].tensor_type.shape.dim
+            for axis, dim in enumerate(dims):
+                if dim.dim_value <= 0:
+                    size = shape[axis]
+                    new = size // 2 if axis > 0 and size > _SMALL else size * 2
+                    found[name][axis] = named.setdefault(dim.dim_param or f"{name} {axis}", new)
+        return found
 
     def reopen(self, proto: onnx.ModelProto) -> onnx.ModelProto:
         """Return a graph made from the static one, with the file's dynamic axes.

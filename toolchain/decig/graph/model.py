@@ -115,7 +115,7 @@ def _normalise(
     require_operators(proto)
     types = FileTypes.of(proto.graph)
     _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
-    _shape_outputs(proto)
+    _shape_outputs(proto, types)
     onnx.checker.check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
@@ -193,37 +193,35 @@ def _fix_inputs(
     if unknown:
         names = ", ".join(value.name for value in inputs)
         raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
-    changed = False
     for value in inputs:
         if value.type.HasField("optional_type"):
             raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
         wanted = input_shapes.get(value.name)
         if wanted is None and has_dynamic_axes(value.type):
             wanted = usual.get(value.name)
-        changed |= _fix_shape(value, wanted)
+        _fix_shape(value, wanted)
     del graph.input[:]
     graph.input.extend(inputs)
-    if changed:
-        del graph.value_info[:]
-        for value in graph.output:
-            for dim in value.type.tensor_type.shape.dim:
-                dim.Clear()
 
 
-def _shape_outputs(proto: onnx.ModelProto) -> None:
-    """Give shapes to outputs that claim none: the checker wants one, ONNX Runtime does not."""
+def _shape_outputs(proto: onnx.ModelProto, types: FileTypes) -> None:
+    """Infer the outputs' shapes: what files claim is often stale, or not there.
 
-    def bare() -> list[str]:
-        tensors = [v for v in proto.graph.output if v.type.HasField("tensor_type")]
-        return [v.name for v in tensors if not v.type.tensor_type.HasField("shape")]
+    A claim counts where nothing can be inferred.
+    """
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
+    infer_shapes(proto)
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            claimed = types.outputs[value.name].tensor_type
+            if not claimed.HasField("shape"):
+                raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
+            value.type.tensor_type.CopyFrom(claimed)
 
-    if bare():
-        infer_shapes(proto)
-        if bare():
-            raise BadInputError(f"output {bare()[0]} has no shape, and none can be inferred")
 
-
-def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
+def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> None:
     if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
         if wanted is None:
             raise BadInputError(
@@ -249,7 +247,6 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     for dim, size in zip(dims, wanted, strict=True):
         dim.Clear()
         dim.dim_value = size
-    return wanted != static
 
 
 def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
