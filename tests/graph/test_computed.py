@@ -51,6 +51,17 @@ def test_another_value_is_fitted():
     assert operators(opened) == ["Shape", "Mul", "Div", "Reshape"]
 
 
+def test_a_zero_stays():
+    proto = tiny("y = Reshape(x, to)", outputs="float[A,B,C] y", to=[0, 6, 32])
+    nodes = [
+        helper.make_node("Shape", ["x"], ["four"]),
+        helper.make_node("Slice", ["four", "from", "to_"], ["two"]),
+        helper.make_node("Concat", ["zero", "two"], ["s"], axis=0),
+    ]
+    opened = restored(proto, nodes, zero=[0], **{"from": [1], "to_": [3]})
+    assert operators(opened)[-3:] == ["Mul", "Div", "Reshape"]
+
+
 def test_what_lost_entries_is_gathered():
     opened = restored(tiny("y = Tile(x, to)", to=[1, 3, 8, 8]), [*_long("s")], more=[5, 1, 9])
     assert operators(opened) == ["Shape", "Concat", "Gather", "Tile"]

@@ -9,7 +9,7 @@ import numpy as np
 from decig.data.crops import fit
 from decig.data.sheet import write_sheet
 from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
@@ -140,11 +140,11 @@ class _Side:
 
     def run(self) -> None:
         """One run, for timing."""
-        self._session.run(None, self._noise)
+        run_session(self._session, self._noise)
 
     def paint(self, pixels: np.ndarray) -> np.ndarray:
         """Turn RGB uint8 H,W,3 into the model's picture, float32 1,H,W,3 between 0 and 1."""
-        output = self._session.run(None, self.pictures.feed(pixels))[0]
+        output = run_session(self._session, self.pictures.feed(pixels))[0]
         return self.source.require_pixels().to_unit(output)
 
 

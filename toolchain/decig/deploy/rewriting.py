@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 
 from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
 from decig.graph.model import Model
@@ -73,5 +73,5 @@ def time_graphs(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> di
     calls = {}
     for name, proto in graphs.items():
         session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
-        calls[name] = lambda session=session, feeds=feeds: session.run(None, feeds)
+        calls[name] = lambda session=session, feeds=feeds: run_session(session, feeds)
     return measure_interleaved(calls, max_seconds=_SECONDS)

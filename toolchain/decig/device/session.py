@@ -84,9 +84,23 @@ def open_session(
             providers=[(provider, dict(options.provider_options))],
         )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        raise BadInputError(f"{what}: ONNX Runtime refuses it: {one_line(error)}") from error
+        raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
     _prove_provider(session, provider, what)
     return session
+
+
+def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Return all outputs of one run.
+
+    Raises:
+        BadInputError: ONNX Runtime opened the model but cannot run it on these inputs.
+    """
+    try:
+        return list(session.run(None, feeds))
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
+        reason = _one_line(error)
+        raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
 
 
 def runs_on_cpu(options: DeviceOptions) -> bool:
@@ -145,7 +159,7 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
         raise DecigError(f"{what}: part of it runs on {', '.join(sorted(strays))}, not {provider}")
 
 
-def one_line(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """ONNX Runtime's message without its prefix, source positions and line breaks."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
     return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())

@@ -85,10 +85,12 @@ class _Writer:
         source = self._names[origin]
         if found.shape == wanted.shape and np.array_equal(found, wanted):
             self._read_as[name] = source
-        elif found.shape == wanted.shape and found.dtype.kind == "i" and (found != 0).all():
-            divisor = np.gcd(found, wanted)
+        elif _is_multiple(found, wanted):
+            divisor = np.maximum(np.gcd(found, wanted), 1)
             scaled = self._apply("Mul", source, wanted // divisor, name)
-            self._read_as[name] = self._apply("Div", scaled, found // divisor, name)
+            self._read_as[name] = self._apply(
+                "Div", scaled, np.where(found == 0, 1, found // divisor), name
+            )
         else:
             axis, places = _kept_places(name, found, wanted)
             self._read_as[name] = self._apply("Gather", source, places, name)
@@ -175,6 +177,12 @@ def _evaluate(
     except Exception as error:  # it raises whatever an operator's code raises
         raise NotComputedError(f"{names[0]} cannot be computed: {error}") from error
     return dict(zip(names, (np.asarray(result) for result in results), strict=True))
+
+
+def _is_multiple(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether whole numbers become others by a factor each; 0 can only stay."""
+    whole = found.shape == wanted.shape and found.dtype.kind == "i"
+    return whole and bool(((found != 0) | (wanted == 0)).all())
 
 
 def _kept_places(name: str, found: np.ndarray, wanted: np.ndarray) -> tuple[int, np.ndarray]:

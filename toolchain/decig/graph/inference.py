@@ -18,7 +18,8 @@ def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.Model
     """Infer the shape of every value anew, in `proto` itself, forgetting what the file claimed.
 
     Values behind an operator for which nothing can be inferred are left without a shape; so are
-    those, if `lenient`, for which inference fails, as it may on dynamic axes.
+    those, if `lenient`, for which inference fails, as it may on dynamic axes. Only such outputs
+    keep what is claimed of them.
 
     Raises:
         onnx.shape_inference.InferenceError: the shapes contradict each other.
@@ -26,9 +27,11 @@ def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.Model
     skeleton = _skeleton(proto)
     strict = not lenient and all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
     inferred = shape_inference.infer_shapes(skeleton, strict_mode=strict, data_prop=True).graph
-    del proto.graph.value_info[:], proto.graph.output[:]
+    for found, claimed in zip(inferred.output, proto.graph.output, strict=True):
+        if _has_shape(found) or not found.type.HasField("tensor_type"):
+            claimed.type.CopyFrom(found.type)
+    del proto.graph.value_info[:]
     proto.graph.value_info.extend(inferred.value_info)
-    proto.graph.output.extend(inferred.output)
     return proto
 
 
@@ -71,13 +74,14 @@ def defines(node: onnx.NodeProto, version: int) -> bool:
 def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
     """Names that a node reads, those used inside its subgraphs included."""
     yield from node.input
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         for inner in graph.node:
             yield from inputs_of(inner)
         yield from (value.name for value in graph.output)
 
 
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs inside a node: the branches of an If, the body of a Loop."""
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.g
@@ -87,7 +91,7 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         yield node
-        for inner in _subgraphs(node):
+        for inner in subgraphs(node):
             yield from _nodes(inner)
 
 
@@ -100,10 +104,14 @@ def _schema(node: onnx.NodeProto, version: int) -> onnx.defs.OpSchema | None:
 
 
 def _is_inferable(node: onnx.NodeProto, version: int) -> bool:
-    if node.domain not in ("", "ai.onnx") or any(_subgraphs(node)):
+    if node.domain not in ("", "ai.onnx") or any(subgraphs(node)):
         return False
     schema = _schema(node, version)
     return schema is not None and schema.has_type_and_shape_inference_function
+
+
+def _has_shape(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.HasField("shape"))
 
 
 def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -116,6 +124,9 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(proto.graph.node)
     graph.input.extend(proto.graph.input)
     graph.output.extend(proto.graph.output)
+    for value in graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
     for node in graph.node:
         if node.op_type in _AS_INPUT:
             node.op_type = "Identity"

@@ -21,6 +21,7 @@ from onnx import helper, inliner, numpy_helper
 from decig.errors import BadInputError
 from decig.files import write_bytes
 from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
+from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 from decig.graph.legacy import modernise
 
@@ -115,12 +116,11 @@ def _normalise(
     require_operators(proto)
     types = FileTypes.of(proto.graph)
     _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
-    _shape_outputs(proto, types)
+    _shape_outputs(proto)
     onnx.checker.check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
-    file = proto
-    proto = _fold_constants(file)
+    file, proto = _fold_constants(proto)
     _name_nodes(proto.graph)
     twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
@@ -193,35 +193,31 @@ def _fix_inputs(
     if unknown:
         names = ", ".join(value.name for value in inputs)
         raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
+    changed = False
     for value in inputs:
         if value.type.HasField("optional_type"):
             raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
         wanted = input_shapes.get(value.name)
         if wanted is None and has_dynamic_axes(value.type):
             wanted = usual.get(value.name)
-        _fix_shape(value, wanted)
+        changed |= _fix_shape(value, wanted)
     del graph.input[:]
     graph.input.extend(inputs)
+    for value in graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if changed or dim.dim_value < 0:
+                dim.Clear()
 
 
-def _shape_outputs(proto: onnx.ModelProto, types: FileTypes) -> None:
-    """Infer the outputs' shapes: what files claim is often stale, or not there.
-
-    A claim counts where nothing can be inferred.
-    """
-    for value in proto.graph.output:
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.ClearField("shape")
+def _shape_outputs(proto: onnx.ModelProto) -> None:
+    """Infer the outputs' shapes: what files claim is often stale, or not there."""
     infer_shapes(proto)
     for value in proto.graph.output:
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-            claimed = types.outputs[value.name].tensor_type
-            if not claimed.HasField("shape"):
-                raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
-            value.type.tensor_type.CopyFrom(claimed)
+            raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
 
 
-def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> None:
+def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
         if wanted is None:
             raise BadInputError(
@@ -247,23 +243,41 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> None:
     for dim, size in zip(dims, wanted, strict=True):
         dim.Clear()
         dim.dim_value = size
+    return wanted != static
 
 
-def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
+def _fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """Fold constant subgraphs, shape arithmetic included, into initializers.
 
-    A folded shape may be what the shape of a later value depends on, so once is not enough.
+    Returns the graph before and after. Where a condition turns out constant, both have the branch
+    that is taken in the place of the If.
     """
+    while True:
+        folded = _fold_all(file)
+        asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}
+        known = [tensor for tensor in folded.graph.initializer if tensor.name in asked]
+        if not known:
+            return file, folded
+        conditions = {tensor.name: bool(numpy_helper.to_array(tensor)) for tensor in known}
+        take_branches(file.graph, conditions)
+
+
+def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold until nothing more folds: a folded shape may decide the shape of a later value."""
     before = len(proto.graph.node) + 1
     while len(proto.graph.node) < before:
         before = len(proto.graph.node)
         proto = _fold_once(proto)
+        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
+            break
     return proto
 
 
 def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+    import onnxruntime as ort
 
+    ort.set_default_logger_severity(4)  # graphsurgeon's sessions would warn on stderr
     gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
     inferred = onnx.ModelProto()
     inferred.CopyFrom(infer_shapes(proto))
@@ -272,7 +286,8 @@ def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     inferred.graph.value_info.extend(tensors)
     _spell_out_constants(inferred)
     graph = gs.import_onnx(inferred)
-    graph.fold_constants(fold_shapes=True).cleanup().toposort()
+    # graphsurgeon loses outputs of an If inside an If: `take_branches` does that part.
+    graph.fold_constants(fold_shapes=True, flatten_subgraphs=False).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.
     del folded.opset_import[:]
