@@ -454,6 +454,17 @@ def test_a_graph_of_strings():
     assert output_info(proto)[0].dtype == np.object_
 
 
+def test_nodes_in_any_order_are_sorted():
+    proto = parse("a = Relu(x)\n b = Neg(a)\n y = Abs(b)")
+    wanted = run(proto)[0]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in reversed(proto.graph.node)]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    fresh = normalise(proto)
+    assert [node.op_type for node in fresh.graph.node] == ["Relu", "Neg", "Abs"]
+    assert np.array_equal(run(fresh)[0], wanted)
+
+
 def test_an_output_without_a_shape_gets_one():
     proto = parse("y = Relu(x)")
     proto.graph.output[0].type.tensor_type.ClearField("shape")

@@ -6,7 +6,7 @@ Where that alone does not give what the slice made of the constant (the file mul
 written 64), the computed value is fitted: 64 * H becomes 64 * H * 32 / 64.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -14,6 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from decig.graph.inference import inputs_of, opset, shapes
+from decig.graph.order import in_order
 
 
 class NotComputedError(Exception):
@@ -103,7 +104,7 @@ class _Writer:
         nodes = [NodeProto.FromString(node.SerializeToString()) for node in graph.node]
         for node in nodes:
             _rename_in(node, self._read_as)
-        ordered = list(_in_order(nodes, self._nodes))
+        ordered = list(in_order(nodes, self._nodes))
         read = {name for node in ordered for name in inputs_of(node)}
         del graph.node[:], graph.initializer[:]
         graph.node.extend(ordered)
@@ -205,23 +206,3 @@ def _rename_in(node: NodeProto, names: Mapping[str, str]) -> None:
     for names_of in (node.input, node.output):
         for slot, name in enumerate(names_of):
             names_of[slot] = names.get(name, name)
-
-
-def _in_order(nodes: Iterable[NodeProto], added: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """All nodes, each behind what it reads; what nothing reads of the added ones is left out."""
-    nodes = list(nodes)
-    makers = {name: node for node in (*nodes, *added) for name in node.output if name}
-    done: set[int] = set()
-    for node in nodes:
-        stack = [node]
-        while stack:
-            top = stack[-1]
-            waiting = [makers[name] for name in inputs_of(top) if name in makers]
-            waiting = [maker for maker in waiting if id(maker) not in done]
-            if waiting and id(top) not in done:
-                stack += waiting
-                continue
-            stack.pop()
-            if id(top) not in done:
-                done.add(id(top))
-                yield top

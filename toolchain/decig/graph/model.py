@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import helper, inliner, numpy_helper
+from onnx import NodeProto, helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
 from decig.files import write_bytes
@@ -24,6 +24,7 @@ from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_ax
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 from decig.graph.legacy import modernise
+from decig.graph.order import in_order
 
 __all__ = [
     "Model",
@@ -39,6 +40,9 @@ __all__ = [
     "save_model",
     "shapes",
 ]
+
+
+_REASON_LINES = 3
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def _normalise(
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
+    _sort_nodes(proto.graph)
     proto = modernise(proto)
     require_operators(proto)
     types = FileTypes.of(proto.graph)
@@ -175,9 +180,20 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        reason = first.strip() or type(error).__name__
+        # The checker names the node on the second and third line.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put the nodes in the order in which they can run, as ONNX Runtime does by itself."""
+    nodes = list(graph.node)
+    ordered = list(in_order(nodes))
+    if any(one is not other for one, other in zip(nodes, ordered, strict=True)):
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
+        del graph.node[:]
+        graph.node.extend(copies)
 
 
 def _fix_inputs(
