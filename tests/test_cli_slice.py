@@ -2,10 +2,12 @@ import errno
 import json
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 from samples import (
     PIXELS,
     decig,
@@ -194,3 +196,25 @@ def test_real_generators(shared_suite, tmp_path):
         found = json.loads(result.stdout)
         assert found["macs"]["after"] <= 1.12 * share * found["macs"]["before"]
         assert found["max_abs_diff"] <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_weights_of_any_float_type_keep_it(model, tmp_path, dtype):
+    proto = onnx.load(model)
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor).astype(dtype)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = kind
+    onnx.save(proto, model)
+    out = tmp_path / "small.onnx"
+    asked = ("--keep", 0.5, "--verify", "--json")
+    result = decig("slice", model, "-o", out, *asked)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["max_abs_diff"] <= 1e-5
+    assert {tensor.data_type for tensor in onnx.load(out).graph.initializer} == {kind}
+    photos = write_photos(tmp_path / "photos")
+    result = decig("slice", model, "-o", out, *asked, "--repair", photos, *PIXELS)
+    assert result.exit_code == 0, result.stderr
+    assert {tensor.data_type for tensor in onnx.load(out).graph.initializer} == {kind}

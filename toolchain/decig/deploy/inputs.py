@@ -25,7 +25,7 @@ class Picture:
     Attributes:
         path: the file.
         pixels: RGB uint8 H,W,3 at the model's input size.
-        feeds: the model's input by name, float32 1,C,H,W or 1,H,W,C.
+        feeds: the model's input by name, of its element type, 1,C,H,W or 1,H,W,C.
     """
 
     path: Path
@@ -86,7 +86,8 @@ class Pictures:
 
     def feed(self, pixels: np.ndarray) -> Feeds:
         """Turn RGB uint8 H,W,3 of the model's input size into what the model takes."""
-        return {self.info.name: self._pixels.to_tensor(pixels[None], self.channels)}
+        tensor = self._pixels.to_tensor(pixels[None], self.channels)
+        return {self.info.name: tensor.astype(self.info.dtype, copy=False)}
 
 
 def image_input(proto: onnx.ModelProto) -> ValueInfo:

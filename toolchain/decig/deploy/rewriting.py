@@ -10,7 +10,6 @@ from decig.deploy.inputs import seeded_feeds
 from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
-from decig.graph.model import Model
 
 _SECONDS = 6.0  # of timing a comparison, beyond the fewest runs
 
@@ -36,15 +35,16 @@ class Choice:
     rewritten: Latency
 
 
-def choose_rewrites(model: Model, device: DeviceOptions) -> Choice:
-    """Apply the canonical rules to a model, and those device rules without which it is slower.
+def choose_rewrites(
+    proto: onnx.ModelProto, device: DeviceOptions, *, any_size: bool = False
+) -> Choice:
+    """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
     First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph as it is. The device rules hold at the size of the graph only, so a
-    model with dynamic axes gets none.
+    left against the graph as it is. The device rules hold at the size of the graph only, so with
+    `any_size` there are none.
     """
-    proto = model.proto
-    rules = rewrite.DEVICE if model.axes is None else ()
+    rules = () if any_size else rewrite.DEVICE
     canonical, applied = rewrite.apply(proto, rewrite.CANONICAL)
     counts = Counter(step.rule for step in applied)
     matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, rules)[1]))
