@@ -465,6 +465,24 @@ def test_nodes_in_any_order_are_sorted():
     assert np.array_equal(run(fresh)[0], wanted)
 
 
+@pytest.mark.parametrize("places", [[1, 5], [[0, 1], [1, 2]]])
+def test_sparse_initializers_are_written_out(places: list):
+    proto = parse("y = Add(x, k)", outputs="float[A,B] y", inputs="float[2,3] x")
+    values = numpy_helper.from_array(np.array([2.0, 4.0], np.float32), "k")
+    indices = numpy_helper.from_array(np.array(places, np.int64), "where")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2, 3]))
+    dense = initializers(normalise(proto))["k"]
+    np.testing.assert_array_equal(dense, [[0, 2, 0], [0, 0, 4]])
+
+
+@pytest.mark.parametrize("version", [0, -3, 2**40])
+def test_an_opset_that_does_not_exist(version: int):
+    proto = parse("y = Relu(x)")
+    proto.opset_import[0].version = version
+    with pytest.raises(BadInputError, match=f"opset {version}: there is no such operator set"):
+        normalise(proto)
+
+
 def test_an_output_without_a_shape_gets_one():
     proto = parse("y = Relu(x)")
     proto.graph.output[0].type.tensor_type.ClearField("shape")

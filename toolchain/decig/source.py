@@ -116,7 +116,8 @@ class Source:
     def _filled(self) -> dict[str, Any]:
         """Add to `known` what the shape of the input leaves no doubt about."""
         filled = dict(self.known)
-        shape = input_info(self.model.proto)[0].shape
+        inputs = input_info(self.model.proto)
+        shape = inputs[0].shape if inputs else []
         if "layout" not in filled and len(shape) == 4:
             layouts = {"nchw": shape[1], "nhwc": shape[3]}
             fitting = [name for name, size in layouts.items() if size in _COLOUR_CHANNELS]

@@ -90,17 +90,19 @@ def open_session(
 
 
 def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Return all outputs of one run.
+    """Return all outputs of one run; those in a sequence one after the other.
 
     Raises:
         BadInputError: ONNX Runtime opened the model but cannot run it on these inputs.
     """
     try:
-        return list(session.run(None, feeds))
+        outputs = session.run(None, feeds)
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
         reason = _one_line(error)
         raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
+    parts = (out if isinstance(out, list) else [out] for out in outputs)
+    return [np.asarray(part) for several in parts for part in several]
 
 
 def runs_on_cpu(options: DeviceOptions) -> bool:
@@ -160,6 +162,7 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
 
 
 def _one_line(error: Exception) -> str:
-    """ONNX Runtime's message without its prefix, source positions and line breaks."""
+    """ONNX Runtime's message without its prefix, source positions, signatures and line breaks."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    text = re.sub(r"[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
     return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())

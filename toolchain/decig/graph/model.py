@@ -68,7 +68,10 @@ class Model:
 
 @dataclass(frozen=True)
 class ValueInfo:
-    """Name, static shape and element type of a graph input or output."""
+    """Name, static shape and element type of a graph input or output.
+
+    What is no tensor of numbers has the type `object`.
+    """
 
     name: str
     shape: list[int]
@@ -117,6 +120,7 @@ def _normalise(
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
     _sort_nodes(proto.graph)
+    _write_out_sparse(proto.graph)
     proto = modernise(proto)
     require_operators(proto)
     types = FileTypes.of(proto.graph)
@@ -164,6 +168,8 @@ def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) 
 
 
 def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
+    if not value.type.HasField("tensor_type"):
+        return ValueInfo(value.name, [], np.dtype(object))
     tensor_type = value.type.tensor_type
     shape = [dim.dim_value for dim in tensor_type.shape.dim]
     return ValueInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type))
@@ -194,6 +200,19 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
         copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
         del graph.node[:]
         graph.node.extend(copies)
+
+
+def _write_out_sparse(graph: onnx.GraphProto) -> None:
+    """Make sparse initializers ordinary ones."""
+    for sparse in graph.sparse_initializer:
+        values, places = map(numpy_helper.to_array, (sparse.values, sparse.indices))
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        # Places are flat, or one row of coordinates each.
+        if places.ndim == 2:
+            places = np.ravel_multi_index(tuple(places.T), dense.shape)
+        np.put(dense, places, values)
+        graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del graph.sparse_initializer[:]
 
 
 def _fix_inputs(

@@ -15,6 +15,7 @@ from decig.graph.legacy.rules import CHANGED, WITHDRAWN, Rule
 OLDEST_OPSET = 7
 """Opset 7 brought the broadcasting of today; ONNX Runtime runs nothing older."""
 
+_NO_OPSET = 1 << 31
 _UNKNOWN: tuple[np.dtype, int | None] = (np.dtype(np.float32), None)
 
 
@@ -30,6 +31,8 @@ def modernise(proto: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         BadInputError: an operator, or the opset, has no current form.
     """
+    if not 1 <= opset(proto) < _NO_OPSET:
+        raise BadInputError(f"opset {opset(proto)}: there is no such operator set")
     if opset(proto) == 1:
         _second_opset(proto)
     if any(_rule(node, opset(proto)) for node in proto.graph.node):
