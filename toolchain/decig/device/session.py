@@ -4,7 +4,10 @@ ONNX Runtime only warns when a provider is missing and goes on with the CPU; a l
 way belongs to another device. Here it is an error.
 """
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import onnxruntime as ort
 
 from decig.device import providers
 from decig.errors import BadInputError, DecigError
+from decig.graph.storage import is_large, save_model
 
 OPTIMISATION = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -76,17 +80,29 @@ def open_session(
     if optimised_path is not None:
         settings.optimized_model_filepath = str(optimised_path)
     what = str(model) if isinstance(model, str | Path) else "the model"
-    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
-        session = ort.InferenceSession(
-            source if isinstance(source, bytes) else str(source),
-            settings,
-            providers=[(provider, dict(options.provider_options))],
-        )
+        with _as_source(model) as source:
+            session = ort.InferenceSession(
+                source, settings, providers=[(provider, dict(options.provider_options))]
+            )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
     _prove_provider(session, provider, what)
     return session
+
+
+@contextlib.contextmanager
+def _as_source(model: onnx.ModelProto | bytes | str | Path) -> Iterator[bytes | str]:
+    """What ONNX Runtime opens: bytes, or a path; a large graph goes through a temporary file."""
+    if not isinstance(model, onnx.ModelProto):
+        yield model if isinstance(model, bytes) else str(model)
+    elif not is_large(model):
+        yield model.SerializeToString()
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            save_model(model, path)
+            yield str(path)
 
 
 def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

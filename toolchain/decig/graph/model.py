@@ -7,7 +7,6 @@ BatchNormalization is kept: training needs it, export folds it.
 
 import contextlib
 import copy
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import NodeProto, helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
-from decig.files import write_bytes
 from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 from decig.graph.legacy import modernise
 from decig.graph.order import in_order
+from decig.graph.storage import check_model, read_model, save_model
 
 __all__ = [
     "Model",
@@ -91,20 +89,12 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
             axis that no shape was given for.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot read this model: {error.strerror}") from error
-    try:
-        proto = onnx.load_model_from_string(content)
-    except DecodeError as error:
-        raise BadInputError(f"{path}: not a readable ONNX file (truncated?)") from error
-    if not proto.graph.node:
-        raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
     with _one_line_errors(path):
-        onnx.load_external_data_for_model(proto, str(path.parent))
+        proto, sha256 = read_model(path)
+        if not proto.graph.node:
+            raise BadInputError("not a usable ONNX file: its graph has no nodes")
         static, axes = _normalise(proto, input_shapes)
-        return Model(static, hashlib.sha256(content).hexdigest(), path, axes)
+        return Model(static, sha256, path, axes)
 
 
 def normalise(
@@ -126,7 +116,7 @@ def _normalise(
     types = FileTypes.of(proto.graph)
     _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
     _shape_outputs(proto)
-    onnx.checker.check_model(proto)
+    check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     file, proto = _fold_constants(proto)
@@ -135,13 +125,6 @@ def _normalise(
     _require_whole(proto.graph)
     infer_shapes(proto)
     return proto, open_axes(types, file.graph, proto.graph, twins)
-
-
-def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
-    """Check a graph and write it atomically; errors as in `decig.files.write_bytes`."""
-    content = proto.SerializeToString()
-    onnx.checker.check_model(content)
-    write_bytes(Path(path), content)
 
 
 def input_info(proto: onnx.ModelProto) -> list[ValueInfo]:
