@@ -104,6 +104,8 @@ class Cutter:
             table.require_same_graph(source.model.sha256)
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
+        if self.pictures and len(input_info(source.model.proto)) > 1:
+            raise BadInputError(f"{self.model.path}: --repair needs a model with one input")
         self.pixels = source.pixels
         self.channels: ChannelMap = analyse(source.model.proto)
 
