@@ -454,6 +454,24 @@ def test_a_graph_of_strings():
     assert output_info(proto)[0].dtype == np.object_
 
 
+def test_noise_and_sequences_are_not_folded():
+    body = """
+        n = RandomNormal<shape=[1,3,8,8]>()
+        s = SequenceConstruct(n, k)
+        e = SequenceAt(s, first)
+        y = Add(x, e)
+    """
+    proto = tiny(body, k=(1, 3, 8, 8), first=np.int64(0))
+    found = [node.op_type for node in proto.graph.node]
+    assert found == ["RandomNormal", "SequenceConstruct", "SequenceAt", "Add"]
+    constant = tiny(
+        "s = SequenceConstruct(k, k)\n e = SequenceAt(s, k0)\n y = Add(x, e)",
+        k=(1, 3, 8, 8),
+        k0=np.int64(0),
+    )
+    assert run(constant)[0].shape == (1, 3, 8, 8)
+
+
 def test_nodes_in_any_order_are_sorted():
     proto = parse("a = Relu(x)\n b = Neg(a)\n y = Abs(b)")
     wanted = run(proto)[0]

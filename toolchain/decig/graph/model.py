@@ -42,6 +42,9 @@ __all__ = [
 
 _REASON_LINES = 3
 
+# Sequences and optionals are no tensors; noise is new in every run.
+_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -305,7 +308,11 @@ def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     _spell_out_constants(inferred)
     graph = gs.import_onnx(inferred)
     # graphsurgeon loses outputs of an If inside an If: `take_branches` does that part.
-    graph.fold_constants(fold_shapes=True, flatten_subgraphs=False).cleanup().toposort()
+    graph.fold_constants(
+        fold_shapes=True,
+        flatten_subgraphs=False,
+        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
+    ).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.
     del folded.opset_import[:]
