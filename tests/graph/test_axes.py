@@ -164,6 +164,30 @@ ARITHMETIC = {
         z = Add(m, nothing)
     """
     + OUT,
+    "heads of attention": IN
+    + MID
+    + """
+        s = Shape(m)
+        n = Slice(s, from0, to1)
+        hw = Slice(s, from2, to4)
+        area = ReduceProd<axes=[0], keepdims=1>(hw)
+        split = Concat<axis=0>(n, heads, width, area)
+        q = Reshape(m, split)
+        f = Softmax<axis=-1>(q)
+        z = Reshape(f, s)
+    """
+    + OUT,
+    "a learned map for every image of the batch": IN
+    + MID
+    + """
+        s = Shape(m)
+        n = Slice(s, from0, to1)
+        to = Concat<axis=0>(n, eight, twice)
+        all = Expand(learned, to)
+        p = GlobalAveragePool(all)
+        z = Add(m, p)
+    """
+    + OUT,
     "the shape of another tensor": IN
     + MID
     + """
@@ -184,6 +208,10 @@ CONSTANTS = {
     "from0": [0],
     "from2": [2],
     "to4": [4],
+    "to1": [1],
+    "heads": [2],
+    "width": [4],
+    "learned": np.random.default_rng(3).normal(size=(1, 8, 2, 2)).astype(np.float32),
     "twice": [2, 2],
     "fours": [4, 4],
     "zeros2": [0, 0],

@@ -84,7 +84,7 @@ class _Writer:
     def fit(self, name: str, origin: str, found: np.ndarray, wanted: np.ndarray) -> None:
         """Have `name` read the computed value, fitted to what the static graph has there."""
         source = self._names[origin]
-        if found.shape == wanted.shape and np.array_equal(found, wanted):
+        if _same(found, wanted):
             self._read_as[name] = source
         elif _is_multiple(found, wanted):
             divisor = np.maximum(np.gcd(found, wanted), 1)
@@ -180,6 +180,13 @@ def _evaluate(
     return dict(zip(names, (np.asarray(result) for result in results), strict=True))
 
 
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether arrays are equal; fractions to the rounding that two programs differ by."""
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, rtol=1e-5, atol=1e-7, equal_nan=True)
+
+
 def _is_multiple(found: np.ndarray, wanted: np.ndarray) -> bool:
     """Whether whole numbers become others by a factor each; 0 can only stay."""
     whole = found.shape == wanted.shape and found.dtype.kind == "i"
@@ -195,7 +202,7 @@ def _kept_places(name: str, found: np.ndarray, wanted: np.ndarray) -> tuple[int,
             rows, targets = np.moveaxis(found, axis, 0), np.moveaxis(wanted, axis, 0)
             places: list[int] = []
             for place, row in enumerate(rows):
-                if len(places) < len(targets) and np.array_equal(row, targets[len(places)]):
+                if len(places) < len(targets) and _same(row, targets[len(places)]):
                     places.append(place)
             if len(places) == len(targets):
                 return axis, np.array(places, np.int64)
