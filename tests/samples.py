@@ -69,6 +69,17 @@ def write_generator(path: Path, **settings: int) -> Path:
     return path
 
 
+def write_dynamic_generator(path: Path, **settings: int) -> Path:
+    """Write `generator` with a dynamic batch, height and width."""
+    proto = generator(**settings)
+    for value in (*proto.graph.input, *proto.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+            dims[axis].dim_param = name
+    onnx.save(proto, path)
+    return path
+
+
 def write_photos(folder: Path, count: int = 3, height: int = 30, width: int = 40) -> Path:
     """Write smooth random JPEGs a.jpg, b.jpg, ..."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@ import json
 
 import onnx
 import pytest
-from samples import PIXELS, decig, write_generator
+from samples import PIXELS, decig, write_dynamic_generator, write_generator
 
 from decig.deploy.stamp import read_stamp
 from decig.source import resolve
@@ -41,6 +41,17 @@ def test_another_operator_set(model, tmp_path):
     out = tmp_path / "out.onnx"
     assert decig("export", model, "-o", out, "--opset", 21).exit_code == 0
     assert onnx.load(out).opset_import[0].version == 21
+
+
+def test_dynamic_axes_stay_dynamic_unless_told_otherwise(tmp_path):
+    model = write_dynamic_generator(tmp_path / "model.onnx")
+    asked = ("--input-shape", "image:1,3,24,24", "--json")
+    for extra, dims in (((), ["batch", 3, "height", "width"]), (("--fixed-size",), [1, 3, 24, 24])):
+        out = tmp_path / "out.onnx"
+        result = decig("export", model, "-o", out, *asked, *extra)
+        assert result.exit_code == 0, result.stderr
+        found = onnx.load(out).graph.input[0].type.tensor_type.shape.dim
+        assert [d.dim_param or d.dim_value for d in found] == dims
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,19 @@ import errno
 import json
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-from samples import PIXELS, decig, write_generator, write_photos
+from onnx import numpy_helper
+from samples import (
+    PIXELS,
+    decig,
+    write_dynamic_generator,
+    write_generator,
+    write_photos,
+)
 
 from decig.deploy.stamp import read_stamp
 from decig.device.predict import Predictor
@@ -44,6 +54,21 @@ def test_the_table_says_the_same(model, tmp_path):
     assert result.exit_code == 0
     for text in ("parameters:", "channels removed: 8, from 2 groups", "masked original"):
         assert text in result.stdout
+
+
+def test_dynamic_axes_stay_dynamic_and_are_verified_at_two_sizes(tmp_path):
+    model = write_dynamic_generator(tmp_path / "model.onnx")
+    out = tmp_path / "small.onnx"
+    shape = ("--input-shape", "image:1,3,24,24")
+    result = decig("slice", model, "-o", out, "--keep", 0.5, "--verify", "--json", *shape)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["max_abs_diff"] <= 1e-4
+    assert "compared at image 2x3x48x48 too" in result.stderr
+    session = ort.InferenceSession(out)
+    for size in ((1, 3, 24, 24), (3, 3, 17, 40)):
+        assert session.run(None, {"image": np.ones(size, np.float32)})[0].shape == size
+    # The file says at which size it was looked at.
+    assert decig("inspect", out, "--json").exit_code == 0
 
 
 def test_a_plan_is_followed_and_stamped(model, tmp_path):
@@ -176,3 +201,25 @@ def test_real_generators(shared_suite, tmp_path):
         found = json.loads(result.stdout)
         assert found["macs"]["after"] <= 1.12 * share * found["macs"]["before"]
         assert found["max_abs_diff"] <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_weights_of_any_float_type_keep_it(model, tmp_path, dtype):
+    proto = onnx.load(model)
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor).astype(dtype)
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = kind
+    onnx.save(proto, model)
+    out = tmp_path / "small.onnx"
+    asked = ("--keep", 0.5, "--verify", "--json")
+    result = decig("slice", model, "-o", out, *asked)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["max_abs_diff"] <= 1e-5
+    assert {tensor.data_type for tensor in onnx.load(out).graph.initializer} == {kind}
+    photos = write_photos(tmp_path / "photos")
+    result = decig("slice", model, "-o", out, *asked, "--repair", photos, *PIXELS)
+    assert result.exit_code == 0, result.stderr
+    assert {tensor.data_type for tensor in onnx.load(out).graph.initializer} == {kind}

@@ -5,7 +5,7 @@ from onnx import TensorProto, helper
 from samples import generator, write_photos
 
 from decig.data.pixels import PixelFormat
-from decig.deploy.inputs import Pictures, image_input, seeded_feeds
+from decig.deploy.inputs import Pictures, image_input, picture_output, seeded_feeds
 from decig.errors import BadInputError
 
 PIXELS = PixelFormat((-1, 1), (0, 1))
@@ -52,12 +52,49 @@ def test_a_limit_spreads_over_the_folder(tmp_path):
     [
         [("x", TensorProto.FLOAT, [1, 3, 8])],
         [("x", TensorProto.FLOAT, [2, 3, 8, 8])],
-        [("x", TensorProto.FLOAT, [1, 3, 8, 8]), ("y", TensorProto.INT64, [1])],
+        [("x", TensorProto.INT64, [1, 3, 8, 8]), ("y", TensorProto.FLOAT, [1, 512])],
+        [],
     ],
 )
 def test_models_that_take_something_else(inputs):
-    with pytest.raises(BadInputError, match="images can only feed one input of one image"):
+    with pytest.raises(BadInputError, match="images can feed no input of it"):
         image_input(takes(*inputs))
+
+
+def test_the_image_among_several_inputs(tmp_path):
+    proto = takes(
+        ("noise", TensorProto.FLOAT, [1, 1, 20, 20]),
+        ("code", TensorProto.FLOAT, [1, 64]),
+        ("image", TensorProto.FLOAT, [1, 3, 20, 20]),
+        ("labels", TensorProto.FLOAT, [1, 35, 20, 20]),
+        ("class", TensorProto.INT64, [1]),
+    )
+    assert image_input(proto).name == "image"
+    first, second = Pictures(write_photos(tmp_path, 2), proto, PIXELS)
+    assert first.feeds.keys() == {"noise", "code", "image", "labels", "class"}
+    assert not np.array_equal(first.feeds["image"], second.feeds["image"])
+    for name in ("noise", "code", "labels"):
+        np.testing.assert_array_equal(first.feeds[name], second.feeds[name])
+        assert first.feeds[name].std() > 0.5
+    assert first.feeds["class"].tolist() == [0]
+
+
+def test_bytes_are_fed_as_bytes(tmp_path):
+    proto = takes(("x", TensorProto.UINT8, [1, 20, 30, 3]))
+    pixels = PixelFormat((0, 255), (0, 255), "nhwc")
+    picture = next(iter(Pictures(write_photos(tmp_path, 1), proto, pixels)))
+    assert picture.feeds["x"].dtype == np.uint8
+    np.testing.assert_array_equal(picture.feeds["x"][0], picture.pixels)
+
+
+def test_the_picture_among_several_outputs():
+    proto = takes()
+    for name, shape in (("code", [1, 64]), ("mask", [1, 1, 8, 8]), ("picture", [1, 3, 8, 8])):
+        info = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        proto.graph.output.append(info)
+    assert picture_output(proto) == 2
+    del proto.graph.output[1:]
+    assert picture_output(proto) == 0
 
 
 def test_noise_is_seeded_and_in_range():

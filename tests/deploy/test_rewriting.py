@@ -11,12 +11,12 @@ def latency(median: float) -> Latency:
     return Latency(median, median / 1000, median, 10)
 
 
-def choose(monkeypatch, times):
+def choose(monkeypatch, times, **more):
     """Choose with made-up times: `times` is called with what is timed."""
     monkeypatch.setattr(
         rewriting, "time_graphs", lambda graphs, _: {n: latency(times(n)) for n in graphs}
     )
-    return choose_rewrites(normalise(generator()), DeviceOptions())
+    return choose_rewrites(normalise(generator()), DeviceOptions(), **more)
 
 
 def test_faster_is_beyond_doubt():
@@ -47,6 +47,12 @@ def test_rules_that_only_pay_alone_are_dropped(monkeypatch):
     )
     assert choice.kept == []
     assert choice.rewritten == latency(90)
+
+
+def test_rules_for_one_size_are_not_for_any(monkeypatch):
+    choice = choose(monkeypatch, lambda name: 100, any_size=True)
+    assert choice.kept == choice.dropped == []
+    assert choice.canonical == {"fold_batchnorm": 1}
 
 
 def test_times_are_real():

@@ -1,11 +1,18 @@
 import numpy as np
 import pytest
-from samples import generator
+from graph.tiny import parse
+from samples import generator, write_dynamic_generator, write_generator
 
 from decig.deploy.inputs import seeded_feeds
-from decig.deploy.verify import relative_difference, require_same, runner, torch_runner
+from decig.deploy.verify import (
+    difference_elsewhere,
+    relative_difference,
+    require_same,
+    runner,
+    torch_runner,
+)
 from decig.errors import DecigError
-from decig.graph.model import initializers, normalise, replace_initializers
+from decig.graph.model import initializers, load_model, normalise, replace_initializers
 
 
 def changed(by: float):
@@ -27,6 +34,31 @@ def test_a_difference_is_seen_and_refused():
     assert found > 1e-4
     with pytest.raises(DecigError, match=r"this: outputs differ by .* of their range"):
         require_same(found, "this")
+
+
+def test_another_size_is_compared_where_axes_are_dynamic(tmp_path, caplog):
+    caplog.set_level("INFO")
+    path = write_dynamic_generator(tmp_path / "model.onnx")
+    model = load_model(path, {"image": [1, 3, 24, 24]})
+    same, other = (model.reopen(changed(by)) for by in (0, 0.01))
+    assert difference_elsewhere(model, same, same, None) == 0
+    assert difference_elsewhere(model, same, other, None) > 1e-4
+    assert "compared at image 2x3x48x48 too" in caplog.text
+
+
+def test_a_model_of_one_size_is_not_compared_elsewhere(tmp_path, caplog):
+    caplog.set_level("INFO")
+    static = load_model(write_generator(tmp_path / "static.onnx"))
+    assert difference_elsewhere(static, changed(0), changed(1), None) == 0
+    # It claims to be dynamic, but its Reshape says otherwise.
+    path = tmp_path / "claims.onnx"
+    body = "a = Reshape(x, to)\n y = Relu(a)"
+    proto = parse(body, inputs="float[N,3,8,8] x", outputs="float[A,B,C] y", to=[1, 24, 8])
+    path.write_bytes(proto.SerializeToString())
+    claims = load_model(path)
+    opened = claims.reopen(claims.proto)
+    assert difference_elsewhere(claims, opened, opened, None) == 0
+    assert "compared at one size, as it runs at no other" in caplog.text
 
 
 def test_what_is_no_number_is_refused():

@@ -311,10 +311,10 @@ def test_an_initializer_with_too_little_data(tmp_path: Path):
 
 def test_an_experimental_operator(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     path = tmp_path / "old.onnx"
-    proto = parse("[scaler] y = ImageScaler<scale=1.0>(x)", opset=7)
+    proto = parse("[unit] y = GRUUnit(x)", opset=7)
     path.write_bytes(proto.SerializeToString())
     assert one_line(path) == (
-        "operator ImageScaler (node 'scaler') is not in ONNX opset 7: "
+        "operator GRUUnit (node 'unit') is not in ONNX opset 7: "
         "export the model again with current operators"
     )
     assert capfd.readouterr() == ("", ""), "ONNX would warn on stdout"
@@ -452,6 +452,76 @@ def test_a_graph_of_strings():
     )
     proto = normalise(helper.make_model(graph, opset_imports=[helper.make_operatorsetid("", 17)]))
     assert output_info(proto)[0].dtype == np.object_
+
+
+def test_noise_and_sequences_are_not_folded():
+    body = """
+        n = RandomNormal<shape=[1,3,8,8]>()
+        s = SequenceConstruct(n, k)
+        e = SequenceAt(s, first)
+        y = Add(x, e)
+    """
+    proto = tiny(body, k=(1, 3, 8, 8), first=np.int64(0))
+    found = [node.op_type for node in proto.graph.node]
+    assert found == ["RandomNormal", "SequenceConstruct", "SequenceAt", "Add"]
+    constant = tiny(
+        "s = SequenceConstruct(k, k)\n e = SequenceAt(s, k0)\n y = Add(x, e)",
+        k=(1, 3, 8, 8),
+        k0=np.int64(0),
+    )
+    assert run(constant)[0].shape == (1, 3, 8, 8)
+
+
+def test_nodes_in_any_order_are_sorted():
+    proto = parse("a = Relu(x)\n b = Neg(a)\n y = Abs(b)")
+    wanted = run(proto)[0]
+    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in reversed(proto.graph.node)]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    fresh = normalise(proto)
+    assert [node.op_type for node in fresh.graph.node] == ["Relu", "Neg", "Abs"]
+    assert np.array_equal(run(fresh)[0], wanted)
+
+
+@pytest.mark.parametrize("places", [[1, 5], [[0, 1], [1, 2]]])
+def test_sparse_initializers_are_written_out(places: list):
+    proto = parse("y = Add(x, k)", outputs="float[A,B] y", inputs="float[2,3] x")
+    values = numpy_helper.from_array(np.array([2.0, 4.0], np.float32), "k")
+    indices = numpy_helper.from_array(np.array(places, np.int64), "where")
+    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2, 3]))
+    dense = initializers(normalise(proto))["k"]
+    np.testing.assert_array_equal(dense, [[0, 2, 0], [0, 0, 4]])
+
+
+@pytest.mark.parametrize("version", [0, -3, 2**40])
+def test_an_opset_that_does_not_exist(version: int):
+    proto = parse("y = Relu(x)")
+    proto.opset_import[0].version = version
+    with pytest.raises(BadInputError, match=f"opset {version}: there is no such operator set"):
+        normalise(proto)
+
+
+def test_an_output_without_a_shape_gets_one():
+    proto = parse("y = Relu(x)")
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    assert output_info(normalise(proto))[0].shape == [1, 3, 8, 8]
+
+
+def test_a_wrong_claim_about_an_output_is_forgotten():
+    for claim in ("float[1,3,9,9] y", "float[7] y", "float[A] y"):
+        proto = normalise(parse("y = Relu(x)", outputs=claim))
+        assert output_info(proto)[0].shape == [1, 3, 8, 8]
+
+
+def test_an_input_without_a_shape_wants_one(tmp_path: Path):
+    path = tmp_path / "bare.onnx"
+    proto = parse("y = Relu(x)")
+    proto.graph.input[0].type.tensor_type.ClearField("shape")
+    path.write_bytes(proto.SerializeToString())
+    assert one_line(path) == (
+        "input x has no shape: give its size, as in --input-shape x:1,3,256,256"
+    )
+    assert output_info(load_model(path, {"x": [1, 3, 8, 8]}).proto)[0].shape == [1, 3, 8, 8]
 
 
 def test_sizes_that_depend_on_the_data_freeze():

@@ -25,3 +25,17 @@ def test_nan_never_passes():
 def test_shapes_must_match():
     with pytest.raises(BadInputError, match=r"\(3,\) and \(4,\)"):
         max_abs_diff(np.zeros(3), np.zeros(4))
+
+
+def test_what_is_not_finite_in_both_is_equal():
+    a = np.array([0, np.nan, np.inf, -np.inf, 2.0])
+    assert max_abs_diff(a, a) == 0
+    assert max_abs_diff(a, np.array([1, np.nan, np.inf, -np.inf, 2.0])) == pytest.approx(0.5)
+    assert max_abs_diff(a, np.array([0, np.nan, -np.inf, -np.inf, 2.0])) == float("inf")
+    assert max_abs_diff(np.array([np.nan]), np.array([np.nan])) == 0
+
+
+def test_text_is_equal_or_not():
+    words = np.array(["a", "b"], object)
+    assert max_abs_diff(words, words) == 0
+    assert max_abs_diff(words, np.array(["a", "c"], object)) == float("inf")

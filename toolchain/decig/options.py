@@ -96,15 +96,22 @@ def source_options(*, pixels: bool) -> Callable[[Command], Command]:
             model: str,
             input_shapes: list[tuple[str, list[int]]],
             weights: Path | None,
+            fixed_size: bool,
             **rest: Any,
         ) -> Any:
             from decig.source import PixelFlags, resolve
 
             flags = rest.pop("flags") if pixels else PixelFlags()
-            return command(source=resolve(model, flags, dict(input_shapes), weights), **rest)
+            source = resolve(model, flags, dict(input_shapes), weights)
+            return command(source=source.fixed() if fixed_size else source, **rest)
 
         described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
-        return click.argument("model")(described)
+        sized = click.option(
+            "--fixed-size",
+            is_flag=True,
+            help="Close MODEL's dynamic axes: faster rewrites, a file for one size.",
+        )(described)
+        return click.argument("model")(sized)
 
     return decorate
 

@@ -13,11 +13,11 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from decig.data.pixels import PixelFormat
-from decig.deploy.inputs import Pictures
+from decig.deploy.inputs import Pictures, find_image
 from decig.deploy.stamp import pixels_entry, pixels_from, read_stamp
 from decig.errors import BadInputError
 from decig.files import read_json
-from decig.graph.model import Model, input_info, load_model
+from decig.graph.model import Model, load_model
 from decig.recipe import Recipe, load_recipe
 from decig.recipe import Source as Code
 from decig.shell import needs_torch
@@ -104,6 +104,10 @@ class Source:
             self, known=other.known | self.known, label_maps=self.label_maps or other.label_maps
         )
 
+    def fixed(self) -> "Source":
+        """Return it without dynamic axes: at the sizes it was read at only."""
+        return replace(self, model=replace(self.model, axes=None))
+
     def _missing(self) -> list[str]:
         filled = self._filled()
         flags = {
@@ -117,7 +121,8 @@ class Source:
     def _filled(self) -> dict[str, Any]:
         """Add to `known` what the shape of the input leaves no doubt about."""
         filled = dict(self.known)
-        shape = input_info(self.model.proto)[0].shape
+        image = find_image(self.model.proto)
+        shape = [] if image is None else image.shape
         if "layout" not in filled and len(shape) == 4:
             layouts = {"nchw": shape[1], "nhwc": shape[3]}
             fitting = [name for name, size in layouts.items() if size in _COLOUR_CHANNELS]

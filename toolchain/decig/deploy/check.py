@@ -8,8 +8,8 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.sheet import write_sheet
-from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.deploy.inputs import picture_output, seeded_feeds
+from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
@@ -136,15 +136,16 @@ class _Side:
         self.source = source
         self.pictures = source.pictures(folder)
         self._session = open_session(source.model.proto, device)
+        self._shown = picture_output(source.model.proto)
         self._noise = seeded_feeds(source.model.proto, source.pixels)[0]
 
     def run(self) -> None:
         """One run, for timing."""
-        self._session.run(None, self._noise)
+        run_session(self._session, self._noise)
 
     def paint(self, pixels: np.ndarray) -> np.ndarray:
         """Turn RGB uint8 H,W,3 into the model's picture, float32 1,H,W,3 between 0 and 1."""
-        output = self._session.run(None, self.pictures.feed(pixels))[0]
+        output = run_session(self._session, self.pictures.feed(pixels))[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 

@@ -13,15 +13,16 @@ import onnx
 
 from decig.deploy.inputs import Feeds, image_input, seeded_feeds
 from decig.deploy.stamp import stamp
-from decig.deploy.verify import relative_difference, require_same, runner
+from decig.deploy.verify import difference_elsewhere, relative_difference, require_same, runner
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
-from decig.graph.model import save_model
+from decig.graph.model import initializers, input_info, replace_initializers, save_model
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
+from decig.graph.widen import widen
 from decig.source import Source
 
 if TYPE_CHECKING:
@@ -73,9 +74,13 @@ class Cut:
         return found
 
     def save(self, path: Path, source: Source) -> None:
-        """Write the graph with its source, plan and pixel format stamped in."""
-        stamp(self.proto, source.entries() | {"plan": self.plan.to_dict()})
-        save_model(self.proto, path)
+        """Write the graph with its source, plan and pixel format stamped in.
+
+        Axes that are dynamic in the source are so in the file.
+        """
+        opened = source.model.reopen(self.proto)
+        stamp(opened, source.entries() | {"plan": self.plan.to_dict()})
+        save_model(opened, path)
 
 
 class Cutter:
@@ -99,6 +104,8 @@ class Cutter:
             table.require_same_graph(source.model.sha256)
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
+        if self.pictures and len(input_info(source.model.proto)) > 1:
+            raise BadInputError(f"{self.model.path}: --repair needs a model with one input")
         self.pixels = source.pixels
         self.channels: ChannelMap = analyse(source.model.proto)
 
@@ -149,9 +156,10 @@ class Cutter:
         if removed and self.pictures:
             from decig.repair.repair import repair
 
-            sliced = repair(
-                proto, self.channels, plan, self._tensor, threads=_CORES, progress=progress
+            repaired = repair(
+                self._wide, self.channels, plan, self._tensor, threads=_CORES, progress=progress
             )
+            sliced = _narrowed(repaired, sliced)
         predicted = None
         if self.table is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
@@ -176,7 +184,12 @@ class Cutter:
     def _importance(self) -> "Importance":
         from decig.repair.scores import Importance
 
-        return Importance(self.model.proto, self.channels, self._tensor, threads=_CORES)
+        return Importance(self._wide, self.channels, self._tensor, threads=_CORES)
+
+    @cached_property
+    def _wide(self) -> onnx.ModelProto:
+        """The model in float32, in which it is run, whatever its own type."""
+        return widen(self.model.proto)
 
     @cached_property
     def _predictor(self) -> "Predictor":
@@ -196,13 +209,21 @@ class Cutter:
     def _feeds(self) -> list[Feeds]:
         """What the oracle runs on: the images of the repair, else noise."""
         if self.pictures is None:
-            return seeded_feeds(self.model.proto, self.pixels)
-        return [picture.feeds for picture in self.pictures]
+            return seeded_feeds(self._wide, self.pixels)
+        feeds = (picture.feeds for picture in self.pictures)
+        types = {info.name: info.dtype for info in input_info(self._wide)}
+        return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]
 
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where it must hold and does not."""
-        masked = masked_graph(self.model.proto, self.channels, plan)
-        difference = relative_difference(runner(masked), runner(sliced), self._feeds)
+        masked = masked_graph(self._wide, self.channels, plan)
+        wide = widen(sliced)
+        difference = max(
+            relative_difference(runner(masked), runner(wide), self._feeds),
+            difference_elsewhere(
+                self.model, self.model.reopen(masked), self.model.reopen(wide), self.pixels
+            ),
+        )
         full = self.channels.widths
         cut = (self.channels.group(n) for n, kept in plan.keep.items() if len(kept) < full[n])
         rough = [group.name for group in cut if not group.exact]
@@ -214,6 +235,17 @@ class Cutter:
         else:
             require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
+
+
+def _narrowed(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
+    """Give a float32 graph's weights the element types that they have in another."""
+    if widen(like) is like:
+        return wide
+    narrow = onnx.ModelProto()
+    narrow.CopyFrom(like)
+    arrays, types = initializers(wide), initializers(like)
+    replace_initializers(narrow, {n: arrays[n].astype(a.dtype) for n, a in types.items()})
+    return narrow
 
 
 def _tail_sums(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

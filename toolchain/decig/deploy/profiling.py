@@ -37,7 +37,8 @@ def profile_as_deployed(
     Raises:
         BadInputError, DecigError: as `profile_model`.
     """
-    rules = [*rewrite.CANONICAL, *choose_rewrites(_half(model), device).kept]
+    choice = choose_rewrites(_half(model), device, any_size=model.axes is not None)
+    rules = [*rewrite.CANONICAL, *choice.kept]
 
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]

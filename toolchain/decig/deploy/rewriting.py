@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx
 
 from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
 
@@ -35,15 +35,19 @@ class Choice:
     rewritten: Latency
 
 
-def choose_rewrites(proto: onnx.ModelProto, device: DeviceOptions) -> Choice:
+def choose_rewrites(
+    proto: onnx.ModelProto, device: DeviceOptions, *, any_size: bool = False
+) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
     First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph as it is.
+    left against the graph as it is. The device rules hold at the size of the graph only, so with
+    `any_size` there are none.
     """
+    rules = () if any_size else rewrite.DEVICE
     canonical, applied = rewrite.apply(proto, rewrite.CANONICAL)
     counts = Counter(step.rule for step in applied)
-    matched = list(dict.fromkeys(s.rule for s in rewrite.apply(canonical, rewrite.DEVICE)[1]))
+    matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, rules)[1]))
     trials = {"": matched} | {rule: [r for r in matched if r != rule] for rule in matched}
     times = time_graphs({name: _apply(canonical, rules) for name, rules in trials.items()}, device)
     kept = [rule for rule in matched if faster(times[""], times[rule])]
@@ -69,5 +73,5 @@ def time_graphs(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> di
     calls = {}
     for name, proto in graphs.items():
         session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
-        calls[name] = lambda session=session, feeds=feeds: session.run(None, feeds)
+        calls[name] = lambda session=session, feeds=feeds: run_session(session, feeds)
     return measure_interleaved(calls, max_seconds=_SECONDS)

@@ -1,14 +1,20 @@
 """Do two graphs compute the same? Run both on the same inputs and compare."""
 
+import logging
 from collections.abc import Callable, Iterable
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
-from decig.deploy.inputs import Feeds
-from decig.device.session import DeviceOptions, open_session
-from decig.errors import DecigError
+from decig.data.pixels import PixelFormat
+from decig.deploy.inputs import Feeds, seeded_feeds
+from decig.device.session import DeviceOptions, open_session, run_session
+from decig.errors import BadInputError, DecigError
+from decig.graph.model import Model, shapes
 from decig.quality.parity import max_abs_diff
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
 """Largest difference, as a share of the output range, that rounding may make."""
@@ -21,7 +27,7 @@ def runner(
 ) -> Runner:
     """Return a function that runs a graph; on the CPU with few rewrites unless told otherwise."""
     session = open_session(proto, device or DeviceOptions(), optimisation=optimisation)
-    return lambda feeds: list(session.run(None, feeds))
+    return lambda feeds: run_session(session, feeds)
 
 
 def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Feeds]) -> float:
@@ -36,11 +42,41 @@ def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Fe
     return worst
 
 
-def require_same(difference: float, what: str) -> None:
+def difference_elsewhere(
+    model: Model, reference: onnx.ModelProto, candidate: onnx.ModelProto, pixels: PixelFormat | None
+) -> float:
+    """Compare two reopened graphs of a model with dynamic axes at another size than its own.
+
+    0 if the model has no dynamic axes, or runs at no other size although it says so.
+    """
+    if model.axes is None:
+        return 0.0
+    if any(shapes(graph).keys() >= model.axes.sizes.keys() for graph in (reference, candidate)):
+        return 0.0  # it could not be reopened, and a warning said so
+    sizes = model.axes.other_sizes()
+    shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in sizes.items())
+    feeds = seeded_feeds(reference, pixels, sizes)[-1:]
+    known = runner(reference)
+    try:
+        known(feeds[0])
+    except BadInputError as error:
+        log.info("%s: compared at one size, as it runs at no other: %s", model.path, error)
+        return 0.0
+    log.info("compared at %s too", shown)
+    return relative_difference(known, runner(candidate), feeds)
+
+
+def tolerance_of(proto: onnx.ModelProto) -> float:
+    """Largest difference that rounding may make in a graph: float16 has 11 bits."""
+    halves = (tensor.data_type == TensorProto.FLOAT16 for tensor in proto.graph.initializer)
+    return 50 * TOLERANCE if any(halves) else TOLERANCE
+
+
+def require_same(difference: float, what: str, tolerance: float = TOLERANCE) -> None:
     """Raise DecigError if a difference is more than rounding; `what` names what was compared."""
-    if not difference <= TOLERANCE:
+    if not difference <= tolerance:
         raise DecigError(
-            f"{what}: outputs differ by {difference:.1e} of their range (at most {TOLERANCE:.0e})"
+            f"{what}: outputs differ by {difference:.1e} of their range (at most {tolerance:.0e})"
         )
 
 

@@ -10,6 +10,7 @@ from decig.device.measure import NodeTimes, measure_nodes
 from decig.device.session import DeviceOptions
 from decig.device.sweep import ROUNDS, Widths, measure_sweep, width_designs
 from decig.device.table import CostTable, NodeCost
+from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, Port, analyse
 from decig.graph.flow import attributes
 from decig.graph.model import Model, input_info, shapes
@@ -49,7 +50,8 @@ def profile_model(
         progress: called with (done, total) measurements.
 
     Raises:
-        BadInputError: the provider is missing, or ONNX Runtime refuses the graph.
+        BadInputError: the provider is missing, ONNX Runtime refuses the graph, or the graph has
+            nothing to run.
         DecigError: the graph would run elsewhere.
     """
     channels = analyse(model.proto)
@@ -60,6 +62,8 @@ def profile_model(
     times = measure_nodes(
         prepare(model.proto), names, options, unprofiled=True, min_runs=7, max_seconds=8.0
     )
+    if not times.kernel_sum_us:
+        raise BadInputError(f"{model.path}: there is nothing in it to run, so nothing to measure")
     if times.share < _BUSY:
         log.warning(
             "this machine is busy: the model had only %.0f %% of the processor time it could use, "

@@ -29,6 +29,8 @@ def quiet_times(
     Returns:
         Microseconds of each kernel.
     """
+    if not kernels:
+        return {}
     in_kernels = np.median(np.sum(list(kernels.values()), axis=0) / whole)
     total = float(np.quantile(whole * share, 0.25) * in_kernels)
     quickest = {name: float(us.min()) for name, us in kernels.items()}

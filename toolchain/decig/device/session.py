@@ -4,7 +4,10 @@ ONNX Runtime only warns when a provider is missing and goes on with the CPU; a l
 way belongs to another device. Here it is an error.
 """
 
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import onnxruntime as ort
 
 from decig.device import providers
 from decig.errors import BadInputError, DecigError
+from decig.graph.storage import is_large, save_model
 
 OPTIMISATION = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -76,17 +80,45 @@ def open_session(
     if optimised_path is not None:
         settings.optimized_model_filepath = str(optimised_path)
     what = str(model) if isinstance(model, str | Path) else "the model"
-    source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else model
     try:
-        session = ort.InferenceSession(
-            source if isinstance(source, bytes) else str(source),
-            settings,
-            providers=[(provider, dict(options.provider_options))],
-        )
+        with _as_source(model) as source:
+            session = ort.InferenceSession(
+                source, settings, providers=[(provider, dict(options.provider_options))]
+            )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
     _prove_provider(session, provider, what)
     return session
+
+
+@contextlib.contextmanager
+def _as_source(model: onnx.ModelProto | bytes | str | Path) -> Iterator[bytes | str]:
+    """What ONNX Runtime opens: bytes, or a path; a large graph goes through a temporary file."""
+    if not isinstance(model, onnx.ModelProto):
+        yield model if isinstance(model, bytes) else str(model)
+    elif not is_large(model):
+        yield model.SerializeToString()
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            save_model(model, path)
+            yield str(path)
+
+
+def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Return all outputs of one run; those in a sequence one after the other.
+
+    Raises:
+        BadInputError: ONNX Runtime opened the model but cannot run it on these inputs.
+    """
+    try:
+        outputs = session.run(None, feeds)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
+        reason = _one_line(error)
+        raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
+    parts = (out if isinstance(out, list) else [out] for out in outputs)
+    return [np.asarray(part) for several in parts for part in several]
 
 
 def runs_on_cpu(options: DeviceOptions) -> bool:
@@ -146,6 +178,7 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
 
 
 def _one_line(error: Exception) -> str:
-    """ONNX Runtime's message without its prefix, source positions and line breaks."""
+    """ONNX Runtime's message without its prefix, source positions, signatures and line breaks."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    text = re.sub(r"[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
     return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())

@@ -14,20 +14,24 @@ _AS_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 _READ_SIZE = 1024
 
 
-def infer_shapes(proto: onnx.ModelProto) -> onnx.ModelProto:
+def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
     """Infer the shape of every value anew, in `proto` itself, forgetting what the file claimed.
 
-    Values behind an operator for which nothing can be inferred are left without a shape.
+    Values behind an operator for which nothing can be inferred are left without a shape; so are
+    those, if `lenient`, for which inference fails, as it may on dynamic axes. Only such outputs
+    keep what is claimed of them.
 
     Raises:
         onnx.shape_inference.InferenceError: the shapes contradict each other.
     """
     skeleton = _skeleton(proto)
-    strict = all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
+    strict = not lenient and all(_is_inferable(node, opset(proto)) for node in skeleton.graph.node)
     inferred = shape_inference.infer_shapes(skeleton, strict_mode=strict, data_prop=True).graph
-    del proto.graph.value_info[:], proto.graph.output[:]
+    for found, claimed in zip(inferred.output, proto.graph.output, strict=True):
+        if _has_shape(found) or not found.type.HasField("tensor_type"):
+            claimed.type.CopyFrom(found.type)
+    del proto.graph.value_info[:]
     proto.graph.value_info.extend(inferred.value_info)
-    proto.graph.output.extend(inferred.output)
     return proto
 
 
@@ -51,28 +55,33 @@ def require_operators(proto: onnx.ModelProto) -> None:
     """Check that ONNX defines every operator of the default domain at the graph's opset.
 
     Raises:
-        BadInputError: one was an experiment (ImageScaler, Crop, Affine), was withdrawn or never
-            existed.
+        BadInputError: one was an experiment (ATen, GRUUnit), was withdrawn or never existed.
     """
     version = opset(proto)
     for node in _nodes(proto.graph):
-        if node.domain in ("", "ai.onnx") and _schema(node, version) is None:
+        if not defines(node, version):
             raise BadInputError(
                 f"operator {node.op_type} (node '{node.name or node.output[0]}') is not in ONNX "
                 f"opset {version}: export the model again with current operators"
             )
 
 
+def defines(node: onnx.NodeProto, version: int) -> bool:
+    """Whether ONNX defines a node's operator at an opset; other domains are nobody's business."""
+    return node.domain not in ("", "ai.onnx") or _schema(node, version) is not None
+
+
 def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
     """Names that a node reads, those used inside its subgraphs included."""
     yield from node.input
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         for inner in graph.node:
             yield from inputs_of(inner)
         yield from (value.name for value in graph.output)
 
 
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs inside a node: the branches of an If, the body of a Loop."""
     for attribute in node.attribute:
         if attribute.type == onnx.AttributeProto.GRAPH:
             yield attribute.g
@@ -82,7 +91,7 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
     for node in graph.node:
         yield node
-        for inner in _subgraphs(node):
+        for inner in subgraphs(node):
             yield from _nodes(inner)
 
 
@@ -95,10 +104,14 @@ def _schema(node: onnx.NodeProto, version: int) -> onnx.defs.OpSchema | None:
 
 
 def _is_inferable(node: onnx.NodeProto, version: int) -> bool:
-    if node.domain not in ("", "ai.onnx") or any(_subgraphs(node)):
+    if node.domain not in ("", "ai.onnx") or any(subgraphs(node)):
         return False
     schema = _schema(node, version)
     return schema is not None and schema.has_type_and_shape_inference_function
+
+
+def _has_shape(value: onnx.ValueInfoProto) -> bool:
+    return bool(value.type.tensor_type.HasField("shape"))
 
 
 def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -111,6 +124,9 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.node.extend(proto.graph.node)
     graph.input.extend(proto.graph.input)
     graph.output.extend(proto.graph.output)
+    for value in graph.output:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.ClearField("shape")
     for node in graph.node:
         if node.op_type in _AS_INPUT:
             node.op_type = "Identity"

@@ -7,7 +7,6 @@ BatchNormalization is kept: training needs it, export folds it.
 
 import contextlib
 import copy
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import helper, inliner, numpy_helper
+from onnx import NodeProto, helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
-from decig.files import write_bytes
+from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
+from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
+from decig.graph.legacy import modernise
+from decig.graph.order import in_order
+from decig.graph.storage import check_model, read_model, save_model
 
 __all__ = [
     "Model",
@@ -38,6 +40,12 @@ __all__ = [
 ]
 
 
+_REASON_LINES = 3
+
+# Sequences and optionals are no tensors; noise is new in every run.
+_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
+
+
 @dataclass(frozen=True)
 class Model:
     """An ONNX graph in normal form.
@@ -46,16 +54,25 @@ class Model:
         proto: the normalised graph.
         sha256: digest of the file's bytes; ties cost tables and plans to this graph.
         path: where it was read.
+        axes: how to give a graph made from this one the file's dynamic axes; None if it has none.
     """
 
     proto: onnx.ModelProto
     sha256: str
     path: Path
+    axes: OpenAxes | None = None
+
+    def reopen(self, proto: onnx.ModelProto) -> onnx.ModelProto:
+        """Give a graph made from this one the dynamic axes of the file; see `OpenAxes.reopen`."""
+        return proto if self.axes is None else self.axes.reopen(proto)
 
 
 @dataclass(frozen=True)
 class ValueInfo:
-    """Name, static shape and element type of a graph input or output."""
+    """Name, static shape and element type of a graph input or output.
+
+    What is no tensor of numbers has the type `object`.
+    """
 
     name: str
     shape: list[int]
@@ -68,57 +85,49 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
     Args:
         path: the `.onnx` file; external data is read from beside it.
         input_shapes: full shapes for inputs whose axes are dynamic. A dynamic first axis
-            without one becomes 1.
+            without one becomes 1; a file that decig wrote names the sizes it was analysed at.
 
     Raises:
         BadInputError: the file is missing, no ONNX, fails the ONNX checker, or has a dynamic
             axis that no shape was given for.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot read this model: {error.strerror}") from error
-    try:
-        proto = onnx.load_model_from_string(content)
-    except DecodeError as error:
-        raise BadInputError(f"{path}: not a readable ONNX file (truncated?)") from error
-    if not proto.graph.node:
-        raise BadInputError(f"{path}: not a usable ONNX file: its graph has no nodes")
     with _one_line_errors(path):
-        onnx.load_external_data_for_model(proto, str(path.parent))
-        return Model(_normalise(proto, input_shapes), hashlib.sha256(content).hexdigest(), path)
+        proto, sha256 = read_model(path)
+        if not proto.graph.node:
+            raise BadInputError("not a usable ONNX file: its graph has no nodes")
+        static, axes = _normalise(proto, input_shapes)
+        return Model(static, sha256, path, axes)
 
 
 def normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
 ) -> onnx.ModelProto:
     """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
-    return _normalise(copy.deepcopy(proto), input_shapes)
+    return _normalise(copy.deepcopy(proto), input_shapes)[0]
 
 
 def _normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
-) -> onnx.ModelProto:
+) -> tuple[onnx.ModelProto, OpenAxes | None]:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
+    _sort_nodes(proto.graph)
+    _write_out_sparse(proto.graph)
+    proto = modernise(proto)
     require_operators(proto)
-    _fix_inputs(proto.graph, input_shapes or {})
-    onnx.checker.check_model(proto)
+    types = FileTypes.of(proto.graph)
+    _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
+    _shape_outputs(proto)
+    check_model(proto)
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
-    proto = _fold_constants(proto)
+    file, proto = _fold_constants(proto)
     _name_nodes(proto.graph)
-    _unshare_initializers(proto.graph)
+    twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
-    return infer_shapes(proto)
-
-
-def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
-    """Check a graph and write it atomically; errors as in `decig.files.write_bytes`."""
-    content = proto.SerializeToString()
-    onnx.checker.check_model(content)
-    write_bytes(Path(path), content)
+    infer_shapes(proto)
+    return proto, open_axes(types, file.graph, proto.graph, twins)
 
 
 def input_info(proto: onnx.ModelProto) -> list[ValueInfo]:
@@ -140,11 +149,13 @@ def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) 
     """Put new arrays in place of the initializers of the same names, in `proto` itself."""
     for index, tensor in enumerate(proto.graph.initializer):
         if tensor.name in arrays:
-            array = np.ascontiguousarray(arrays[tensor.name])
-            proto.graph.initializer[index].CopyFrom(numpy_helper.from_array(array, tensor.name))
+            array = numpy_helper.from_array(np.asarray(arrays[tensor.name]), tensor.name)
+            proto.graph.initializer[index].CopyFrom(array)
 
 
 def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
+    if not value.type.HasField("tensor_type"):
+        return ValueInfo(value.name, [], np.dtype(object))
     tensor_type = value.type.tensor_type
     shape = [dim.dim_value for dim in tensor_type.shape.dim]
     return ValueInfo(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor_type.elem_type))
@@ -161,13 +172,42 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        reason = first.strip() or type(error).__name__
+        # The checker names the node on the second and third line.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
 
 
-def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> None:
-    """Drop initializers from the inputs and make every input's shape static."""
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put the nodes in the order in which they can run, as ONNX Runtime does by itself."""
+    nodes = list(graph.node)
+    ordered = list(in_order(nodes))
+    if any(one is not other for one, other in zip(nodes, ordered, strict=True)):
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+
+def _write_out_sparse(graph: onnx.GraphProto) -> None:
+    """Make sparse initializers ordinary ones."""
+    for sparse in graph.sparse_initializer:
+        values, places = map(numpy_helper.to_array, (sparse.values, sparse.indices))
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        # Places are flat, or one row of coordinates each.
+        if places.ndim == 2:
+            places = np.ravel_multi_index(tuple(places.T), dense.shape)
+        np.put(dense, places, values)
+        graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del graph.sparse_initializer[:]
+
+
+def _fix_inputs(
+    graph: onnx.GraphProto, input_shapes: dict[str, list[int]], usual: dict[str, list[int]]
+) -> None:
+    """Drop initializers from the inputs and make every input's shape static.
+
+    `usual` is for inputs whose axes are dynamic and that `input_shapes` does not name.
+    """
     constant = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constant]
     unknown = input_shapes.keys() - {value.name for value in inputs}
@@ -178,17 +218,35 @@ def _fix_inputs(graph: onnx.GraphProto, input_shapes: dict[str, list[int]]) -> N
     for value in inputs:
         if value.type.HasField("optional_type"):
             raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
-        changed |= _fix_shape(value, input_shapes.get(value.name))
+        wanted = input_shapes.get(value.name)
+        if wanted is None and has_dynamic_axes(value.type):
+            wanted = usual.get(value.name)
+        changed |= _fix_shape(value, wanted)
     del graph.input[:]
     graph.input.extend(inputs)
-    if changed:
-        del graph.value_info[:]
-        for value in graph.output:
-            for dim in value.type.tensor_type.shape.dim:
+    for value in graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if changed or dim.dim_value < 0:
                 dim.Clear()
 
 
+def _shape_outputs(proto: onnx.ModelProto) -> None:
+    """Infer the outputs' shapes: what files claim is often stale, or not there."""
+    infer_shapes(proto)
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
+
+
 def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
+    if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+        if wanted is None:
+            raise BadInputError(
+                f"input {value.name} has no shape: give its size, as in "
+                f"--input-shape {value.name}:1,3,256,256"
+            )
+        for _ in wanted:
+            value.type.tensor_type.shape.dim.add()
     dims = value.type.tensor_type.shape.dim
     static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
     if wanted is not None and len(wanted) != len(dims):
@@ -209,18 +267,52 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     return wanted != static
 
 
-def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constant subgraphs, shape arithmetic included, into initializers."""
-    import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+def _fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Fold constant subgraphs, shape arithmetic included, into initializers.
 
+    Returns the graph before and after. Where a condition turns out constant, both have the branch
+    that is taken in the place of the If.
+    """
+    while True:
+        folded = _fold_all(file)
+        asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}
+        known = [tensor for tensor in folded.graph.initializer if tensor.name in asked]
+        if not known:
+            return file, folded
+        conditions = {tensor.name: bool(numpy_helper.to_array(tensor)) for tensor in known}
+        take_branches(file.graph, conditions)
+
+
+def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold until nothing more folds: a folded shape may decide the shape of a later value."""
+    before = len(proto.graph.node) + 1
+    while len(proto.graph.node) < before:
+        before = len(proto.graph.node)
+        proto = _fold_once(proto)
+        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
+            break
+    return proto
+
+
+def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
+    import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(4)  # graphsurgeon's sessions would warn on stderr
     gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
-    inferred = infer_shapes(proto)
+    inferred = onnx.ModelProto()
+    inferred.CopyFrom(infer_shapes(proto))
     tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
     del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
     inferred.graph.value_info.extend(tensors)
     _spell_out_constants(inferred)
     graph = gs.import_onnx(inferred)
-    graph.fold_constants(fold_shapes=True).cleanup().toposort()
+    # graphsurgeon loses outputs of an If inside an If: `take_branches` does that part.
+    graph.fold_constants(
+        fold_shapes=True,
+        flatten_subgraphs=False,
+        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
+    ).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.
     del folded.opset_import[:]
@@ -276,8 +368,12 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
             node.name = name
 
 
-def _unshare_initializers(graph: onnx.GraphProto) -> None:
-    """Give each use its own copy of a shared initializer: exporters merge equal constants."""
+def _unshare_initializers(graph: onnx.GraphProto) -> dict[str, str]:
+    """Give each use its own copy of a shared initializer: exporters merge equal constants.
+
+    Returns the names of the copies, each with that of the shared one.
+    """
+    twins = {}
     by_name = {tensor.name: tensor for tensor in graph.initializer}
     # Subgraphs and outputs refer to the name itself, so it is theirs.
     uses = Counter(value.name for value in graph.output)
@@ -293,3 +389,5 @@ def _unshare_initializers(graph: onnx.GraphProto) -> None:
                 twin.CopyFrom(by_name[name])
                 twin.name = f"{name}__{node.name}_{slot}"
                 node.input[slot] = twin.name
+                twins[twin.name] = name
+    return twins

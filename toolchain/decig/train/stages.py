@@ -104,7 +104,7 @@ def distil(job: Job, run: RunFolder) -> None:
     loop.resume()
     result = write_back(loop.run(), start)
     run.add_figures(_figures(job, run, start, result, loop))
-    run.save_graph("student.onnx", result)
+    run.save_graph("student.onnx", job.request.model.reopen(result))
 
 
 def _teacher(job: Job) -> _Source:

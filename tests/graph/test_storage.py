@@ -1,0 +1,121 @@
+"""Files with and without external data, and what a failure leaves behind."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from decig.device.session import DeviceOptions, open_session, run_session
+from decig.errors import BadInputError, DecigError
+from decig.graph import storage
+from decig.graph.model import initializers, load_model, normalise
+from decig.graph.storage import is_large, read_model, save_model
+from graph.tiny import parse, run
+
+BODY = "[c1] a = Conv<pads=[1,1,1,1]>(x, w1, b1)\n [c2] y = Conv(a, w2)"
+SHAPES = {"w1": (64, 3, 3, 3), "b1": (64,), "w2": (3, 64, 1, 1)}
+
+
+@pytest.fixture
+def proto() -> onnx.ModelProto:
+    return parse(BODY, **SHAPES)
+
+
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything counts as large."""
+    monkeypatch.setattr(storage, "_LIMIT", 2000)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_small_model_is_one_file(tmp_path: Path, proto: onnx.ModelProto):
+    assert not is_large(proto)
+    save_model(proto, tmp_path / "model.onnx")
+    assert names(tmp_path) == ["model.onnx"]
+    assert read_model(tmp_path / "model.onnx")[0] == proto
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_model_is_a_pair_that_onnx_runtime_opens(tmp_path: Path, proto: onnx.ModelProto):
+    path = tmp_path / "model.onnx"
+    save_model(proto, path)
+    weights = next(tmp_path.glob("model.onnx.*.data"))
+    assert names(tmp_path) == ["model.onnx", weights.name]
+    inside = onnx.load(path, load_external_data=False).graph.initializer
+    outside = {t.name for t in inside if t.data_location == TensorProto.EXTERNAL}
+    assert outside == {"w1"}, "the others are small"
+    found = initializers(load_model(path).proto)
+    assert all(np.array_equal(found[name], a) for name, a in initializers(proto).items())
+    feeds = {"x": np.ones((1, 3, 8, 8), np.float32)}
+    wanted = run(proto, feeds)[0]
+    for model in (path, load_model(path).proto):
+        session = open_session(model, DeviceOptions())
+        np.testing.assert_allclose(run_session(session, feeds)[0], wanted, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_second_version_takes_the_place_of_the_first(tmp_path: Path, proto: onnx.ModelProto):
+    path = tmp_path / "model.onnx"
+    save_model(proto, path)
+    first = set(names(tmp_path))
+    proto.graph.initializer[0].raw_data = bytes(len(proto.graph.initializer[0].raw_data))
+    save_model(proto, path)
+    assert len(names(tmp_path)) == 2
+    assert set(names(tmp_path)) & first == {"model.onnx"}
+    assert not initializers(load_model(path).proto)["w1"].any()
+
+
+@pytest.mark.usefixtures("small_limit")
+@pytest.mark.parametrize("fails", ["first", "second", "check"])
+def test_a_failure_leaves_the_pair_that_was_there(
+    tmp_path: Path, proto: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch, fails: str
+):
+    path = tmp_path / "model.onnx"
+    save_model(proto, path)
+    before = names(tmp_path)
+    sha256 = load_model(path).sha256
+    proto.graph.initializer[0].raw_data = bytes(len(proto.graph.initializer[0].raw_data))
+
+    def full(*_: object, **__: object):
+        raise OSError(28, "No space left on device")
+
+    target, name = {
+        "first": (Path, "open"),
+        "second": (Path, "write_bytes"),
+        "check": (onnx.checker, "check_model"),
+    }[fails]
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, full)
+        with pytest.raises(DecigError, match="not written: No space left on device"):
+            save_model(proto, path)
+    assert names(tmp_path) == before
+    assert load_model(path).sha256 == sha256
+
+
+def test_weights_outside_count_in_the_digest(tmp_path: Path, proto: onnx.ModelProto):
+    path = tmp_path / "model.onnx"
+    options = {"save_as_external_data": True, "location": "weights.bin", "size_threshold": 0}
+    onnx.save(proto, path, **options)
+    before = load_model(path).sha256
+    assert load_model(path).sha256 == before
+    weights = bytearray((tmp_path / "weights.bin").read_bytes())
+    weights[100] ^= 1
+    (tmp_path / "weights.bin").write_bytes(weights)
+    assert load_model(path).sha256 != before
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_graph_is_checked(proto: onnx.ModelProto):
+    assert normalise(proto).graph.node
+    proto.graph.node[0].op_type = "Conw"
+    with pytest.raises(BadInputError, match="Conw"):
+        normalise(proto)
+    proto.graph.node[0].op_type = "Conv"
+    proto.graph.node[0].attribute.append(onnx.helper.make_attribute("odd", 1))
+    with pytest.raises(onnx.checker.ValidationError, match="odd"):
+        normalise(proto)

@@ -1,0 +1,215 @@
+"""Putting computed sizes back in the place of constants.
+
+In a static graph the target of a Reshape is a constant, and a slice mends it when channels go. In
+the graph that is written, it is computed again, from the shapes of values that are slimmer now.
+Where that alone does not give what the slice made of the constant (the file multiplies H by a
+written 64), the computed value is fitted: 64 * H becomes 64 * H * 32 / 64.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from decig.graph.inference import inputs_of, opset, shapes
+from decig.graph.order import in_order
+
+
+class NotComputedError(Exception):
+    """A size cannot be computed in this graph; the message says why."""
+
+
+def restore(
+    proto: onnx.ModelProto,
+    wanted: Mapping[str, str],
+    nodes: list[NodeProto],
+    constants: Mapping[str, TensorProto],
+) -> onnx.ModelProto:
+    """Return a copy of a static graph in which constants are computed.
+
+    Args:
+        proto: the graph, shapes inferred.
+        wanted: constants to replace, each with the name under which `nodes` compute it.
+        nodes: what computes them, from shapes of values of `proto`.
+        constants: what `nodes` read besides.
+
+    Raises:
+        NotComputedError: a value whose shape is read is gone, or a constant cannot be fitted.
+    """
+    opened = onnx.ModelProto()
+    opened.CopyFrom(proto)
+    if not wanted:
+        return opened
+    needed = list(_needed(nodes, set(wanted.values())))
+    values = _evaluate(proto, needed, constants, sorted(set(wanted.values())))
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    writer = _Writer(proto, wanted)
+    writer.copy(needed, constants)
+    for name, origin in wanted.items():
+        writer.fit(name, origin, values[origin], numpy_helper.to_array(tensors[name]))
+    writer.write(opened.graph)
+    return opened
+
+
+class _Writer:
+    """The nodes and constants that are added, under names that the graph does not have."""
+
+    def __init__(self, proto: onnx.ModelProto, wanted: Mapping[str, str]) -> None:
+        graph = proto.graph
+        self._wanted = wanted
+        self._taken = {name for node in graph.node for name in (node.name, *node.output)}
+        self._taken.update(value.name for value in (*graph.input, *graph.initializer))
+        self._values = {value.name for value in graph.input}
+        self._values.update(name for node in graph.node for name in node.output)
+        self._names: dict[str, str] = {}
+        self._nodes: list[NodeProto] = []
+        self._tensors: list[TensorProto] = []
+        self._read_as: dict[str, str] = {}
+
+    def copy(self, nodes: list[NodeProto], constants: Mapping[str, TensorProto]) -> None:
+        """Add what computes the sizes."""
+        for name, tensor in constants.items():
+            self._constant(self._rename(name), numpy_helper.to_array(tensor))
+        for node in nodes:
+            for name in node.output:
+                self._rename(name)
+        for node in nodes:
+            copy = NodeProto.FromString(node.SerializeToString())
+            copy.name = self._free(node.name or node.op_type)
+            _rename_in(copy, self._names)
+            self._nodes.append(copy)
+
+    def fit(self, name: str, origin: str, found: np.ndarray, wanted: np.ndarray) -> None:
+        """Have `name` read the computed value, fitted to what the static graph has there."""
+        source = self._names[origin]
+        if _same(found, wanted):
+            self._read_as[name] = source
+        elif _is_multiple(found, wanted):
+            divisor = np.maximum(np.gcd(found, wanted), 1)
+            scaled = self._apply("Mul", source, wanted // divisor, name)
+            self._read_as[name] = self._apply(
+                "Div", scaled, np.where(found == 0, 1, found // divisor), name
+            )
+        else:
+            axis, places = _kept_places(name, found, wanted)
+            self._read_as[name] = self._apply("Gather", source, places, name)
+            self._nodes[-1].attribute.append(helper.make_attribute("axis", axis))
+
+    def write(self, graph: onnx.GraphProto) -> None:
+        """Change the graph: constants out, nodes in, each in front of its first reader."""
+        kept = [tensor for tensor in graph.initializer if tensor.name not in self._wanted]
+        tensors = [TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        nodes = [NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+        for node in nodes:
+            _rename_in(node, self._read_as)
+        ordered = list(in_order(nodes, self._nodes))
+        read = {name for node in ordered for name in inputs_of(node)}
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(ordered)
+        graph.initializer.extend(tensors)
+        graph.initializer.extend(tensor for tensor in self._tensors if tensor.name in read)
+
+    def _apply(self, op_type: str, source: str, other: np.ndarray, stem: str) -> str:
+        constant = self._free(f"{stem}/{op_type.lower()}_by")
+        self._constant(constant, other)
+        name = self._free(f"{stem}/{op_type.lower()}")
+        self._nodes.append(helper.make_node(op_type, [source, constant], [name], name=name))
+        return name
+
+    def _constant(self, name: str, array: np.ndarray) -> None:
+        self._tensors.append(numpy_helper.from_array(array, name))
+
+    def _rename(self, name: str) -> str:
+        self._names[name] = self._free(name)
+        return self._names[name]
+
+    def _free(self, name: str) -> str:
+        """Return the name, or one like it that nothing has."""
+        free = name
+        while free in self._taken:
+            free += "/open"
+        self._taken.add(free)
+        return free
+
+
+def _needed(nodes: list[NodeProto], names: set[str]) -> Iterator[NodeProto]:
+    """Nodes that values of these names come from, in order."""
+    needed = set(names)
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.output):
+            needed.update(inputs_of(node))
+            kept.append(node)
+    return reversed(kept)
+
+
+def _evaluate(
+    proto: onnx.ModelProto,
+    nodes: list[NodeProto],
+    constants: Mapping[str, TensorProto],
+    names: list[str],
+) -> dict[str, np.ndarray]:
+    """Compute values at the size of the static graph."""
+    made = {name for node in nodes for name in node.output}
+    read = [name for node in nodes for name in inputs_of(node) if name]
+    open_names = dict.fromkeys(n for n in read if n not in made and n not in constants)
+    known = shapes(proto)
+    present = {value.name for value in proto.graph.input}
+    present.update(name for node in proto.graph.node for name in node.output)
+    feeds = {}
+    for name in open_names:
+        if name not in present or name not in known:
+            raise NotComputedError(f"a size depends on {name}, which is not in it any more")
+        # Only its shape is read; this takes no memory.
+        feeds[name] = np.broadcast_to(np.float32(0), known[name])
+    graph = helper.make_graph(
+        nodes,
+        "sizes",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in feeds],
+        [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in names],
+        [tensor for name, tensor in constants.items() if name in read],
+    )
+    opsets = [helper.make_opsetid("", opset(proto))]
+    try:
+        evaluator = ReferenceEvaluator(helper.make_model(graph, opset_imports=opsets))
+        results = evaluator.run(names, feeds)
+    except Exception as error:  # it raises whatever an operator's code raises
+        raise NotComputedError(f"{names[0]} cannot be computed: {error}") from error
+    return dict(zip(names, (np.asarray(result) for result in results), strict=True))
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether arrays are equal; fractions to the rounding that two programs differ by."""
+    if one.shape != other.shape or one.dtype.kind != "f":
+        return np.array_equal(one, other)
+    return np.allclose(one, other, rtol=1e-5, atol=1e-7, equal_nan=True)
+
+
+def _is_multiple(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether whole numbers become others by a factor each; 0 can only stay."""
+    whole = found.shape == wanted.shape and found.dtype.kind == "i"
+    return whole and bool(((found != 0) | (wanted == 0)).all())
+
+
+def _kept_places(name: str, found: np.ndarray, wanted: np.ndarray) -> tuple[int, np.ndarray]:
+    """Axis and indices that take `wanted` out of `found`: a computed constant lost channels."""
+    if found.ndim == wanted.ndim:
+        axes = [a for a in range(found.ndim) if found.shape[a] != wanted.shape[a]]
+        if len(axes) == 1:
+            axis = axes[0]
+            rows, targets = np.moveaxis(found, axis, 0), np.moveaxis(wanted, axis, 0)
+            places: list[int] = []
+            for place, row in enumerate(rows):
+                if len(places) < len(targets) and _same(row, targets[len(places)]):
+                    places.append(place)
+            if len(places) == len(targets):
+                return axis, np.array(places, np.int64)
+    raise NotComputedError(f"{name} is computed from sizes and was changed")
+
+
+def _rename_in(node: NodeProto, names: Mapping[str, str]) -> None:
+    for names_of in (node.input, node.output):
+        for slot, name in enumerate(names_of):
+            names_of[slot] = names.get(name, name)

@@ -1,0 +1,124 @@
+"""From any opset to one that ONNX Runtime runs, without operators that ONNX gave up."""
+
+import contextlib
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, version_converter
+
+from decig.errors import BadInputError
+from decig.graph.inference import defines, infer_shapes, opset
+from decig.graph.legacy.draft import Draft
+from decig.graph.legacy.rules import CHANGED, WITHDRAWN, Rule
+
+OLDEST_OPSET = 7
+"""Opset 7 brought the broadcasting of today; ONNX Runtime runs nothing older."""
+
+_NO_OPSET = 1 << 31
+_UNKNOWN: tuple[np.dtype, int | None] = (np.dtype(np.float32), None)
+
+
+def modernise(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Rewrite withdrawn operators and lift opsets before 7.
+
+    Nodes and values that are still there keep their names. Operators without a rule stay: see
+    `decig.graph.inference.require_operators`.
+
+    Args:
+        proto: a graph as a file has it; it may be changed.
+
+    Raises:
+        BadInputError: an operator, or the opset, has no current form.
+    """
+    if not 1 <= opset(proto) < _NO_OPSET:
+        raise BadInputError(f"opset {opset(proto)}: there is no such operator set")
+    if opset(proto) == 1:
+        _second_opset(proto)
+    if any(_rule(node, opset(proto)) for node in proto.graph.node):
+        _rewrite(proto)
+    return _lift(proto) if opset(proto) < OLDEST_OPSET else proto
+
+
+def _rule(node: onnx.NodeProto, version: int) -> Rule | None:
+    """Return the rule that a node needs, None where it needs none or there is none."""
+    if not defines(node, version):
+        return WITHDRAWN.get(node.op_type)
+    return CHANGED.get(node.op_type) if version < OLDEST_OPSET else None
+
+
+def _rewrite(proto: onnx.ModelProto) -> None:
+    version = opset(proto)
+    known = _types(proto)
+    constant = _constants(proto)
+    nodes: list[onnx.NodeProto] = []
+    for node in proto.graph.node:
+        rule = _rule(node, version)
+        if rule is None:
+            nodes.append(node)
+            continue
+        dtypes, ranks = zip(*(known.get(name, _UNKNOWN) for name in node.input), strict=True)
+        draft = Draft(node, version, dtypes[0], list(ranks), constant)
+        rule(draft, node.input[0])
+        nodes += draft.finish()
+        proto.graph.initializer.extend(draft.constants)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del proto.graph.node[:], proto.graph.value_info[:]
+    proto.graph.node.extend(copies)
+
+
+def _types(proto: onnx.ModelProto) -> dict[str, tuple[np.dtype, int | None]]:
+    """Element type and rank of every value, as far as they can be told.
+
+    No withdrawn operator changes them, so for inference those do nothing.
+    """
+    calm = onnx.ModelProto()
+    calm.CopyFrom(proto)
+    version = opset(proto)
+    for node in calm.graph.node:
+        if _rule(node, version) is not None:
+            node.op_type = "Identity"
+            del node.input[1:], node.attribute[:]
+    with contextlib.suppress(Exception):  # the checker that comes later says what is wrong
+        infer_shapes(calm)
+    found: dict[str, tuple[np.dtype, int | None]] = {
+        tensor.name: (helper.tensor_dtype_to_np_dtype(tensor.data_type), len(tensor.dims))
+        for tensor in proto.graph.initializer
+    }
+    for value in (*calm.graph.input, *calm.graph.value_info):
+        kind = value.type.tensor_type
+        if kind.elem_type:
+            rank = len(kind.shape.dim) if kind.HasField("shape") else None
+            found[value.name] = (helper.tensor_dtype_to_np_dtype(kind.elem_type), rank)
+    return found
+
+
+def _constants(proto: onnx.ModelProto) -> Callable[[str], np.ndarray | None]:
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            tensors[node.output[0]] = node.attribute[0].t
+    return lambda name: numpy_helper.to_array(tensors[name]) if name in tensors else None
+
+
+def _second_opset(proto: onnx.ModelProto) -> None:
+    """Opset 1 is opset 2 but for a name in Pad, at which the converter gives up."""
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Pad" and attribute.name == "paddings":
+                attribute.name = "pads"
+    del proto.opset_import[:]
+    proto.opset_import.append(helper.make_opsetid("", 2))
+
+
+def _lift(proto: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        lifted = version_converter.convert_version(proto, OLDEST_OPSET)
+    except Exception as error:  # the converter raises RuntimeError and classes of its own
+        reason = str(error).rpartition("failed: ")[2].partition("\n")[0]
+        raise BadInputError(
+            f"opset {opset(proto)} is from before 2018 and cannot be converted ({reason}): "
+            f"export the model again with opset {OLDEST_OPSET} or later"
+        ) from error
+    del lifted.graph.value_info[:]  # the converter leaves some half written
+    return lifted

@@ -1,0 +1,132 @@
+"""ONNX files: read with their external data, written whole or not at all.
+
+A protobuf message cannot exceed 2 GiB, so the weights of a larger model stand in a file beside it.
+"""
+
+import hashlib
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, numpy_helper
+
+from decig.errors import BadInputError
+from decig.files import atomic_path, write_bytes
+
+_LIMIT = 2**31 - 2**24  # bytes of weights; the rest of a graph has the room above
+_SMALL = 1024  # bytes of a tensor that stays in the graph: inference reads short constants
+_PAGE = 4096  # ONNX Runtime maps weights into memory by pages
+
+
+def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
+    """Read a file and the weights that it keeps in others.
+
+    Returns:
+        The model and the SHA-256 of its bytes; external weights count too.
+
+    Raises:
+        BadInputError: the file is missing, or no ONNX.
+        Exception: whatever ONNX raises where external data is missing or damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"cannot read this model: {error.strerror}") from error
+    try:
+        proto = onnx.load_model_from_string(content)
+    except DecodeError as error:
+        raise BadInputError("not a readable ONNX file (truncated?)") from error
+    digest = hashlib.sha256(content)
+    external = [t for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    onnx.load_external_data_for_model(proto, str(path.parent))
+    for tensor in external:
+        digest.update(tensor.raw_data)
+    return proto, digest.hexdigest()
+
+
+def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
+    """Check a graph and write it atomically; the weights into a second file if it is too large.
+
+    That file's name holds a digest, so no file that is there already loses its weights, and
+    nothing is left if writing fails. Errors as in `decig.files.write_bytes`.
+    """
+    path = Path(path)
+    if not is_large(proto):
+        content = proto.SerializeToString()
+        onnx.checker.check_model(content)
+        write_bytes(path, content)
+        return
+    weights, slim = _write_weights(proto, path)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(slim.SerializeToString())
+            onnx.checker.check_model(temporary)
+    except BaseException:
+        weights.unlink(missing_ok=True)
+        raise
+    for stale in path.parent.glob(f"{path.name}.*.data"):
+        if stale != weights:
+            stale.unlink()
+
+
+def is_large(proto: onnx.ModelProto) -> bool:
+    """Whether a graph does not fit into one file."""
+    return sum(_size(tensor) for tensor in proto.graph.initializer) > _LIMIT
+
+
+def check_model(proto: onnx.ModelProto) -> None:
+    """Have ONNX check a graph; large weights are taken on trust."""
+    if is_large(proto):
+        slim = without_weights(proto)
+        for tensor in proto.graph.initializer:
+            if _size(tensor) > _SMALL:
+                kind = onnx.helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+                slim.graph.input.append(onnx.helper.make_value_info(tensor.name, kind))
+        proto = slim
+    onnx.checker.check_model(proto)
+
+
+def without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that has the small initializers only."""
+    slim = onnx.ModelProto(ir_version=proto.ir_version)
+    slim.opset_import.extend(proto.opset_import)
+    slim.metadata_props.extend(proto.metadata_props)
+    slim.functions.extend(proto.functions)
+    graph = slim.graph
+    graph.name = proto.graph.name
+    graph.node.extend(proto.graph.node)
+    graph.input.extend(proto.graph.input)
+    graph.output.extend(proto.graph.output)
+    graph.value_info.extend(proto.graph.value_info)
+    graph.initializer.extend(t for t in proto.graph.initializer if _size(t) <= _SMALL)
+    return slim
+
+
+def _write_weights(proto: onnx.ModelProto, path: Path) -> tuple[Path, onnx.ModelProto]:
+    """Write the weights beside `path`; returns their file and the graph that points to it."""
+    large = [tensor for tensor in proto.graph.initializer if _size(tensor) > _SMALL]
+    digest = hashlib.sha256()
+    for tensor in large:
+        digest.update(tensor.raw_data)
+    weights = path.with_name(f"{path.name}.{digest.hexdigest()[:8]}.data")
+    slim = without_weights(proto)
+    with atomic_path(weights) as temporary, temporary.open("wb") as file:
+        for tensor in large:
+            file.write(bytes(-file.tell() % _PAGE))
+            start = file.tell()
+            content = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+            file.write(content)
+            outside = slim.graph.initializer.add()
+            outside.name, outside.data_type = tensor.name, tensor.data_type
+            outside.dims.extend(tensor.dims)
+            outside.data_location = TensorProto.EXTERNAL
+            where = {"location": weights.name, "offset": start, "length": len(content)}
+            for key, value in where.items():
+                outside.external_data.add(key=key, value=str(value))
+    return weights, slim
+
+
+def _size(tensor: TensorProto) -> int:
+    """Bytes of a tensor's content, wherever it stands."""
+    narrow, wide = (tensor.float_data, tensor.int32_data), (tensor.double_data, tensor.int64_data)
+    return len(tensor.raw_data) + 4 * sum(map(len, narrow)) + 8 * sum(map(len, wide))
