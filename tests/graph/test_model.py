@@ -472,6 +472,15 @@ def test_noise_and_sequences_are_not_folded():
     assert run(constant)[0].shape == (1, 3, 8, 8)
 
 
+def test_the_default_domain_has_one_name():
+    proto = parse("a = Relu(x)\n y = own.Odd(a)")
+    proto.graph.node[0].domain = proto.opset_import[0].domain = "ai.onnx"
+    proto.opset_import.append(helper.make_opsetid("", 13))
+    fresh = normalise(proto)
+    assert [node.domain for node in fresh.graph.node] == ["", "own"]
+    assert {e.domain: e.version for e in fresh.opset_import} == {"": 17, "own": 1}
+
+
 def test_nodes_in_any_order_are_sorted():
     proto = parse("a = Relu(x)\n b = Neg(a)\n y = Abs(b)")
     wanted = run(proto)[0]

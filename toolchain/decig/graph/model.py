@@ -19,7 +19,14 @@ from onnx import NodeProto, helper, inliner, numpy_helper
 from decig.errors import BadInputError
 from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
 from decig.graph.branches import take_branches
-from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
+from decig.graph.inference import (
+    all_nodes,
+    infer_shapes,
+    inputs_of,
+    opset,
+    require_operators,
+    shapes,
+)
 from decig.graph.legacy import modernise
 from decig.graph.order import in_order
 from decig.graph.storage import check_model, read_model, save_model
@@ -41,6 +48,7 @@ __all__ = [
 
 
 _REASON_LINES = 3
+_LONG_DOMAIN = "ai.onnx"
 
 # Sequences and optionals are no tensors; noise is new in every run.
 _NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
@@ -112,6 +120,7 @@ def _normalise(
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
     # Below IR version 4 every initializer would have to be an input as well.
     proto.ir_version = max(proto.ir_version, 4)
+    _use_short_domain(proto)
     _sort_nodes(proto.graph)
     _write_out_sparse(proto.graph)
     proto = modernise(proto)
@@ -176,6 +185,18 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _use_short_domain(proto: onnx.ModelProto) -> None:
+    """Call the default domain "" wherever it is called "ai.onnx": ONNX's tools know "" only."""
+    if any(entry.domain == _LONG_DOMAIN for entry in proto.opset_import):
+        version = opset(proto)
+        others = [e for e in proto.opset_import if e.domain not in ("", _LONG_DOMAIN)]
+        del proto.opset_import[:]
+        proto.opset_import.extend([helper.make_opsetid("", version), *others])
+    for node in all_nodes(proto.graph):
+        if node.domain == _LONG_DOMAIN:
+            node.domain = ""
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:
