@@ -1,8 +1,10 @@
 import json
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-from samples import PIXELS, decig, write_generator, write_photos
+from samples import PIXELS, decig, write_dynamic_generator, write_generator, write_photos
 
 from decig.deploy.stamp import read_stamp
 
@@ -81,3 +83,20 @@ def test_bad_requests(place, tmp_path, arguments, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_dynamic_axes_stay_dynamic(tmp_path):
+    model = write_dynamic_generator(tmp_path / "model.onnx", width=16)
+    photos, table = write_photos(tmp_path / "photos", 4), tmp_path / "table.json"
+    (tmp_path / "quick.toml").write_text(CONFIG)
+    size = ("--input-shape", "image:1,3,24,24")
+    assert decig("profile", model, "-o", table, *size).exit_code == 0
+    given = ("--profile", table, "--data", photos, "--config", tmp_path / "quick.toml", *PIXELS)
+    asked = ("--target-speedup", "1.05", "--steps", 1, "--output-dir", tmp_path / "run")
+    result = decig("compress", model, *given, *asked, *size)
+    assert result.exit_code == 0, result.stderr
+    out = tmp_path / "out.onnx"
+    result = decig("export", tmp_path / "run", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    picture = ort.InferenceSession(out).run(None, {"image": np.zeros((2, 3, 16, 40), np.float32)})
+    assert picture[0].shape == (2, 3, 16, 40)

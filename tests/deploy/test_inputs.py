@@ -112,6 +112,13 @@ def test_noise_tries_the_usual_ranges_where_none_is_known():
     assert 200 < tops[2] <= 255
 
 
+def test_bytes_are_noise():
+    noise = seeded_feeds(takes(("x", TensorProto.UINT8, [1, 20, 30, 3])), None)[0]["x"]
+    assert noise.dtype == np.uint8
+    assert noise.min() == 0
+    assert noise.max() == 255
+
+
 def test_whole_number_inputs_are_zero():
     proto = takes(("class", TensorProto.INT64, [1]))
     assert seeded_feeds(proto, None)[0]["class"].tolist() == [0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, external_data_helper, helper, numpy_helper
+from onnx import external_data_helper
 
 from decig.errors import BadInputError, DecigError
 from decig.graph.channels import analyse
@@ -18,7 +18,6 @@ from decig.graph.model import (
     output_info,
     replace_initializers,
     save_model,
-    shapes,
 )
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
@@ -126,49 +125,12 @@ def test_a_name_that_a_subgraph_uses_stays_its_own():
     assert run(proto, {"x": np.zeros((1, 3, 8, 8), "f4"), "flag": np.array(True)})
 
 
-def test_initializers_listed_as_inputs_are_no_inputs():
-    proto = parse(STYLE, **STYLE_SHAPES)
-    proto.ir_version = 3
-    for tensor in proto.graph.initializer:
-        proto.graph.input.append(
-            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-        )
-    assert [value.name for value in normalise(proto).graph.input] == ["x"]
-
-
-def test_shape_arithmetic_is_folded():
-    body = """
-        s = Shape(x)
-        h = Slice(s, two, three)
-        t = Concat<axis=0>(one, one, minus)
-        u = Concat<axis=0>(t, h)
-        y = Reshape(x, u)
-    """
-    proto = tiny(body, two=[2], three=[3], one=[1], minus=[-1])
-    assert [node.op_type for node in proto.graph.node] == ["Reshape"]
-    assert shapes(proto)["y"] == (1, 1, 24, 8)
-
-
-def test_batch_normalization_is_kept():
-    body = "a = Conv(x, w)\n y = BatchNormalization(a, s, h, m, v)"
-    proto = tiny(body, w=(4, 3, 1, 1), s=(4,), h=(4,), m=(4,), v=np.ones(4, np.float32))
-    assert [node.op_type for node in proto.graph.node] == ["Conv", "BatchNormalization"]
-
-
 def test_metadata_and_opsets_are_kept():
     proto = parse("y = Relu(x)", opset=13)
     proto.metadata_props.add(key="author", value="somebody")
     found = normalise(proto)
     assert found.metadata_props == proto.metadata_props
     assert found.opset_import == proto.opset_import
-
-
-def test_functions_of_the_file_are_inlined():
-    proto = parse("y = own.Twice(x)")
-    body = [helper.make_node("Add", ["a", "a"], ["b"])]
-    opsets = [helper.make_operatorsetid("", 17)]
-    proto.functions.append(helper.make_function("own", "Twice", ["a"], ["b"], body, opsets))
-    assert [node.op_type for node in normalise(proto).graph.node] == ["Add"]
 
 
 def test_external_data_is_read_from_beside_the_file(tmp_path: Path):
@@ -331,229 +293,3 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DecigError, match=r"out\.onnx: not written: No space left on device"):
         save_model(proto, target)
     assert sorted(tmp_path.iterdir()) == [style]
-
-
-# --- no generator -----------------------------------------------------------------------------
-
-
-def test_a_classifier_is_cut_like_any_graph():
-    body = """
-        [c1] a = Conv<pads=[1,1,1,1]>(x, w1)
-        b = Relu(a)
-        p = GlobalAveragePool(b)
-        f = Flatten(p)
-        [fc] z = Gemm<transB=1>(f, w2, b2)
-        y = Softmax<axis=1>(z)
-    """
-    proto = tiny(body, outputs="float[N,K] y", w1=(8, 3, 3, 3), w2=(10, 8), b2=(10,))
-    assert run(cut_in_half(proto))[0].shape == (1, 10)
-    channels = analyse(proto)
-    assert [group.name for group in channels.prunable] == ["c1"]
-
-
-def test_a_transformer_is_cut_like_any_graph():
-    body = """
-        e = Gather(table, ids)
-        n = LayerNormalization(e, s, h)
-        [q] q = MatMul(n, wq)
-        [k] k = MatMul(n, wk)
-        [v] v = MatMul(n, wv)
-        t = Transpose<perm=[0,2,1]>(k)
-        a = MatMul(q, t)
-        f = Softmax<axis=2>(a)
-        m = MatMul(f, v)
-        [o] r = MatMul(m, wo)
-        y = Add(r, e)
-    """
-    proto = tiny(
-        body,
-        inputs="int64[1,7] ids",
-        outputs="float[B,T,D] y",
-        table=(20, 8),
-        s=(8,),
-        h=(8,),
-        wq=(8, 6),
-        wk=(8, 6),
-        wv=(8, 6),
-        wo=(6, 8),
-    )
-    channels = analyse(proto)
-    assert [group.name for group in channels.prunable] == ["q", "v"]
-    ids = {"ids": np.arange(7).reshape(1, 7)}
-    assert run(cut_in_half(proto), ids)[0].shape == (1, 7, 8)
-
-
-def test_a_loop_is_frozen():
-    body = """
-        [c1] a = Conv<pads=[1,1,1,1]>(x, w1)
-        [loop] b = Loop(count, go, a) <body =
-            g (int64 i, bool c, float[1,4,8,8] s) => (bool c2, float[1,4,8,8] t) {
-                c2 = Identity(c)
-                t = Relu(s)
-            }>
-        [c2] y = Conv(b, w2)
-    """
-    constants = {"count": np.int64(3), "go": np.array(True)}
-    proto = tiny(body, w1=(4, 3, 3, 3), w2=(3, 4, 1, 1), **constants)
-    channels = analyse(proto)
-    assert channels.prunable == []
-    assert channels.group("c1").reason == "operator Loop of node loop is not known"
-    assert run(proto)[0].shape == (1, 3, 8, 8)
-
-
-def test_sequences_and_optionals_do_no_harm():
-    body = """
-        [c1] a = Conv(x, w1)
-        s = SequenceConstruct(a, a)
-        b = SequenceAt(s, zero)
-        o = Optional(b)
-        c = OptionalGetElement(o)
-        [c2] y = Conv(c, w2)
-    """
-    proto = tiny(body, w1=(4, 3, 1, 1), zero=np.int64(0), w2=(3, 4, 1, 1))
-    channels = analyse(proto)
-    assert channels.prunable == []
-    assert channels.group("c1").reason.startswith("operator SequenceConstruct")
-
-
-def test_inputs_that_are_no_tensors():
-    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [4]))
-    graph = helper.make_graph(
-        [helper.make_node("ConcatFromSequence", ["s"], ["y"], axis=0)],
-        "g",
-        [helper.make_value_info("s", kind)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N"])],
-    )
-    proto = normalise(helper.make_model(graph, opset_imports=[helper.make_operatorsetid("", 17)]))
-    assert analyse(proto).groups == []
-    assert proto.graph.input[0].type.HasField("sequence_type")
-
-
-def test_an_optional_input_is_refused(tmp_path: Path):
-    kind = helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [4]))
-    graph = helper.make_graph(
-        [helper.make_node("OptionalGetElement", ["o"], ["y"])],
-        "g",
-        [helper.make_value_info("o", kind)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_operatorsetid("", 18)])
-    path = tmp_path / "optional.onnx"
-    path.write_bytes(proto.SerializeToString())
-    assert one_line(path) == "input o is optional: only tensors can be inputs"
-
-
-def test_a_graph_of_strings():
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["s"], ["y"])],
-        "g",
-        [helper.make_tensor_value_info("s", TensorProto.STRING, [2])],
-        [helper.make_tensor_value_info("y", TensorProto.STRING, [2])],
-    )
-    proto = normalise(helper.make_model(graph, opset_imports=[helper.make_operatorsetid("", 17)]))
-    assert output_info(proto)[0].dtype == np.object_
-
-
-def test_noise_and_sequences_are_not_folded():
-    body = """
-        n = RandomNormal<shape=[1,3,8,8]>()
-        s = SequenceConstruct(n, k)
-        e = SequenceAt(s, first)
-        y = Add(x, e)
-    """
-    proto = tiny(body, k=(1, 3, 8, 8), first=np.int64(0))
-    found = [node.op_type for node in proto.graph.node]
-    assert found == ["RandomNormal", "SequenceConstruct", "SequenceAt", "Add"]
-    constant = tiny(
-        "s = SequenceConstruct(k, k)\n e = SequenceAt(s, k0)\n y = Add(x, e)",
-        k=(1, 3, 8, 8),
-        k0=np.int64(0),
-    )
-    assert run(constant)[0].shape == (1, 3, 8, 8)
-
-
-def test_nodes_in_any_order_are_sorted():
-    proto = parse("a = Relu(x)\n b = Neg(a)\n y = Abs(b)")
-    wanted = run(proto)[0]
-    nodes = [onnx.NodeProto.FromString(n.SerializeToString()) for n in reversed(proto.graph.node)]
-    del proto.graph.node[:]
-    proto.graph.node.extend(nodes)
-    fresh = normalise(proto)
-    assert [node.op_type for node in fresh.graph.node] == ["Relu", "Neg", "Abs"]
-    assert np.array_equal(run(fresh)[0], wanted)
-
-
-@pytest.mark.parametrize("places", [[1, 5], [[0, 1], [1, 2]]])
-def test_sparse_initializers_are_written_out(places: list):
-    proto = parse("y = Add(x, k)", outputs="float[A,B] y", inputs="float[2,3] x")
-    values = numpy_helper.from_array(np.array([2.0, 4.0], np.float32), "k")
-    indices = numpy_helper.from_array(np.array(places, np.int64), "where")
-    proto.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2, 3]))
-    dense = initializers(normalise(proto))["k"]
-    np.testing.assert_array_equal(dense, [[0, 2, 0], [0, 0, 4]])
-
-
-@pytest.mark.parametrize("version", [0, -3, 2**40])
-def test_an_opset_that_does_not_exist(version: int):
-    proto = parse("y = Relu(x)")
-    proto.opset_import[0].version = version
-    with pytest.raises(BadInputError, match=f"opset {version}: there is no such operator set"):
-        normalise(proto)
-
-
-def test_an_output_without_a_shape_gets_one():
-    proto = parse("y = Relu(x)")
-    proto.graph.output[0].type.tensor_type.ClearField("shape")
-    assert output_info(normalise(proto))[0].shape == [1, 3, 8, 8]
-
-
-def test_a_wrong_claim_about_an_output_is_forgotten():
-    for claim in ("float[1,3,9,9] y", "float[7] y", "float[A] y"):
-        proto = normalise(parse("y = Relu(x)", outputs=claim))
-        assert output_info(proto)[0].shape == [1, 3, 8, 8]
-
-
-def test_an_input_without_a_shape_wants_one(tmp_path: Path):
-    path = tmp_path / "bare.onnx"
-    proto = parse("y = Relu(x)")
-    proto.graph.input[0].type.tensor_type.ClearField("shape")
-    path.write_bytes(proto.SerializeToString())
-    assert one_line(path) == (
-        "input x has no shape: give its size, as in --input-shape x:1,3,256,256"
-    )
-    assert output_info(load_model(path, {"x": [1, 3, 8, 8]}).proto)[0].shape == [1, 3, 8, 8]
-
-
-def test_sizes_that_depend_on_the_data_freeze():
-    body = """
-        [c1] a = Conv(x, w1)
-        n = NonZero(a)
-        y = Cast<to=1>(n)
-    """
-    proto = tiny(body, outputs="float[A,B] y", w1=(4, 3, 1, 1))
-    assert analyse(proto).prunable == []
-    assert numpy_helper.to_array(proto.graph.initializer[0]).shape == (4, 3, 1, 1)
-
-
-def test_constants_written_as_numbers_and_parts_of_a_shape_are_folded_right() -> None:
-    nodes = [
-        helper.make_node("Shape", ["x"], ["size"], start=2),
-        helper.make_node("Constant", [], ["twice"], value_ints=[2, 2]),
-        helper.make_node("Mul", ["size", "twice"], ["grown"]),
-        helper.make_node("Shape", ["x"], ["front"], end=2),
-        helper.make_node("Concat", ["front", "grown"], ["sizes"], axis=0),
-        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="nearest"),
-        helper.make_node("Constant", [], ["half"], value_float=0.5),
-        helper.make_node("Mul", ["y", "half"], ["z"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "grow",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4, 6])],
-        [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 3, 8, 12])],
-    )
-    opsets = [helper.make_opsetid("", 20)]
-    proto = normalise(helper.make_model(graph, opset_imports=opsets, ir_version=10))
-    assert [node.op_type for node in proto.graph.node] == ["Resize", "Mul"]
-    assert shapes(proto)["z"] == (1, 3, 8, 12)
-    assert {v.dtype for v in initializers(proto).values()} == {np.dtype("f4"), np.dtype("i8")}

@@ -4,12 +4,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from samples import generator
 
 from decig.errors import BadInputError
+from decig.graph.channels import analyse
 from decig.graph.inference import opset
 from decig.graph.legacy import modernise
 from decig.graph.model import normalise
-from graph.tiny import parse, run
+from graph.tiny import keep, parse, run, worst_difference
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
 
@@ -114,3 +116,13 @@ def test_what_cannot_be_lifted_is_named():
     node = helper.make_node("Reshape", ["x"], ["y"], shape=[1, -1])  # an input since opset 5
     with pytest.raises(BadInputError, match="opset 6 is from before 2018 and cannot be converted"):
         normalise(ancient(6, node))
+
+
+@pytest.mark.parametrize("version", [1, 4, 6, 7, 8, 12, 26])
+def test_a_generator_of_any_opset_is_cut(version: int):
+    proto = generator(size=12)
+    proto.opset_import[0].version = version
+    fresh = normalise(proto)
+    channels = analyse(fresh)
+    plan = keep(channels, conv1=[0, 2, 5, 7], conv2=[1, 2, 3, 4])
+    assert worst_difference(fresh, channels, plan) <= 1e-5

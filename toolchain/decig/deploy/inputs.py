@@ -137,8 +137,8 @@ def seeded_feeds(
 ) -> list[Feeds]:
     """Uniform noise for every input, three times; where the range is not known, in three ranges.
 
-    Integer inputs get zeros, which is an index or a class that every model has. `shapes` by input
-    name stand for the graph's own.
+    Integer inputs get zeros, which is an index or a class that every model has; but bytes, which
+    are pixels, get noise too. `shapes` by input name stand for the graph's own.
 
     Raises:
         BadInputError: an input is no tensor of numbers.
@@ -176,8 +176,10 @@ def _noise(
     for info in input_info(proto):
         _require_numbers(info)
         shape = shapes.get(info.name, info.shape)
-        whole = info.dtype.kind in "biu"
-        feeds[info.name] = (np.zeros(shape) if whole else rng.uniform(*bounds, shape)).astype(
-            info.dtype
-        )
+        if info.dtype == np.uint8:
+            feeds[info.name] = rng.integers(256, size=shape, dtype=np.uint8)
+        elif info.dtype.kind in "biu":
+            feeds[info.name] = np.zeros(shape, info.dtype)
+        else:
+            feeds[info.name] = rng.uniform(*bounds, shape).astype(info.dtype)
     return feeds

@@ -58,7 +58,7 @@ def require_operators(proto: onnx.ModelProto) -> None:
         BadInputError: one was an experiment (ATen, GRUUnit), was withdrawn or never existed.
     """
     version = opset(proto)
-    for node in _nodes(proto.graph):
+    for node in all_nodes(proto.graph):
         if not defines(node, version):
             raise BadInputError(
                 f"operator {node.op_type} (node '{node.name or node.output[0]}') is not in ONNX "
@@ -88,11 +88,12 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
         yield from attribute.graphs
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph and of the graphs inside them."""
     for node in graph.node:
         yield node
         for inner in subgraphs(node):
-            yield from _nodes(inner)
+            yield from all_nodes(inner)
 
 
 def _schema(node: onnx.NodeProto, version: int) -> onnx.defs.OpSchema | None:

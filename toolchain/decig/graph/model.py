@@ -14,15 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, inliner, numpy_helper
+from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
-from decig.graph.axes import FileTypes, OpenAxes, analysed_sizes, has_dynamic_axes, open_axes
-from decig.graph.branches import take_branches
-from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
-from decig.graph.legacy import modernise
-from decig.graph.order import in_order
-from decig.graph.storage import check_model, read_model, save_model
+from decig.graph.axes import OpenAxes, open_axes
+from decig.graph.folding import fold_constants
+from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
+from decig.graph.prepare import prepare
+from decig.graph.storage import read_model, save_model
 
 __all__ = [
     "Model",
@@ -39,11 +38,7 @@ __all__ = [
     "shapes",
 ]
 
-
 _REASON_LINES = 3
-
-# Sequences and optionals are no tensors; noise is new in every run.
-_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
 
 
 @dataclass(frozen=True)
@@ -110,19 +105,8 @@ def normalise(
 def _normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
-    # Below IR version 4 every initializer would have to be an input as well.
-    proto.ir_version = max(proto.ir_version, 4)
-    _sort_nodes(proto.graph)
-    _write_out_sparse(proto.graph)
-    proto = modernise(proto)
-    require_operators(proto)
-    types = FileTypes.of(proto.graph)
-    _fix_inputs(proto.graph, input_shapes or {}, analysed_sizes(proto))
-    _shape_outputs(proto)
-    check_model(proto)
-    if proto.functions:
-        proto = inliner.inline_local_functions(proto)
-    file, proto = _fold_constants(proto)
+    proto, types = prepare(proto, input_shapes or {})
+    file, proto = fold_constants(proto)
     _name_nodes(proto.graph)
     twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
@@ -176,172 +160,6 @@ def _one_line_errors(path: Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
-
-
-def _sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put the nodes in the order in which they can run, as ONNX Runtime does by itself."""
-    nodes = list(graph.node)
-    ordered = list(in_order(nodes))
-    if any(one is not other for one, other in zip(nodes, ordered, strict=True)):
-        copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
-        del graph.node[:]
-        graph.node.extend(copies)
-
-
-def _write_out_sparse(graph: onnx.GraphProto) -> None:
-    """Make sparse initializers ordinary ones."""
-    for sparse in graph.sparse_initializer:
-        values, places = map(numpy_helper.to_array, (sparse.values, sparse.indices))
-        dense = np.zeros(tuple(sparse.dims), values.dtype)
-        # Places are flat, or one row of coordinates each.
-        if places.ndim == 2:
-            places = np.ravel_multi_index(tuple(places.T), dense.shape)
-        np.put(dense, places, values)
-        graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
-    del graph.sparse_initializer[:]
-
-
-def _fix_inputs(
-    graph: onnx.GraphProto, input_shapes: dict[str, list[int]], usual: dict[str, list[int]]
-) -> None:
-    """Drop initializers from the inputs and make every input's shape static.
-
-    `usual` is for inputs whose axes are dynamic and that `input_shapes` does not name.
-    """
-    constant = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constant]
-    unknown = input_shapes.keys() - {value.name for value in inputs}
-    if unknown:
-        names = ", ".join(value.name for value in inputs)
-        raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
-    changed = False
-    for value in inputs:
-        if value.type.HasField("optional_type"):
-            raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
-        wanted = input_shapes.get(value.name)
-        if wanted is None and has_dynamic_axes(value.type):
-            wanted = usual.get(value.name)
-        changed |= _fix_shape(value, wanted)
-    del graph.input[:]
-    graph.input.extend(inputs)
-    for value in graph.output:
-        for dim in value.type.tensor_type.shape.dim:
-            if changed or dim.dim_value < 0:
-                dim.Clear()
-
-
-def _shape_outputs(proto: onnx.ModelProto) -> None:
-    """Infer the outputs' shapes: what files claim is often stale, or not there."""
-    infer_shapes(proto)
-    for value in proto.graph.output:
-        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-            raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
-
-
-def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
-    if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-        if wanted is None:
-            raise BadInputError(
-                f"input {value.name} has no shape: give its size, as in "
-                f"--input-shape {value.name}:1,3,256,256"
-            )
-        for _ in wanted:
-            value.type.tensor_type.shape.dim.add()
-    dims = value.type.tensor_type.shape.dim
-    static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
-    if wanted is not None and len(wanted) != len(dims):
-        raise BadInputError(f"--input-shape {value.name}: this input has {len(dims)} axes")
-    if wanted is None:
-        wanted = [
-            1 if axis == 0 and size is None else size or 0 for axis, size in enumerate(static)
-        ]
-    if not all(wanted):
-        shown = "x".join(str(size or "?") for size in static)
-        raise BadInputError(
-            f"input {value.name} has dynamic axes ({shown}): "
-            f"give its size, as in --input-shape {value.name}:1,3,256,256"
-        )
-    for dim, size in zip(dims, wanted, strict=True):
-        dim.Clear()
-        dim.dim_value = size
-    return wanted != static
-
-
-def _fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    """Fold constant subgraphs, shape arithmetic included, into initializers.
-
-    Returns the graph before and after. Where a condition turns out constant, both have the branch
-    that is taken in the place of the If.
-    """
-    while True:
-        folded = _fold_all(file)
-        asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}
-        known = [tensor for tensor in folded.graph.initializer if tensor.name in asked]
-        if not known:
-            return file, folded
-        conditions = {tensor.name: bool(numpy_helper.to_array(tensor)) for tensor in known}
-        take_branches(file.graph, conditions)
-
-
-def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold until nothing more folds: a folded shape may decide the shape of a later value."""
-    before = len(proto.graph.node) + 1
-    while len(proto.graph.node) < before:
-        before = len(proto.graph.node)
-        proto = _fold_once(proto)
-        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
-            break
-    return proto
-
-
-def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
-    import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
-    import onnxruntime as ort
-
-    ort.set_default_logger_severity(4)  # graphsurgeon's sessions would warn on stderr
-    gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
-    inferred = onnx.ModelProto()
-    inferred.CopyFrom(infer_shapes(proto))
-    tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
-    del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
-    inferred.graph.value_info.extend(tensors)
-    _spell_out_constants(inferred)
-    graph = gs.import_onnx(inferred)
-    # graphsurgeon loses outputs of an If inside an If: `take_branches` does that part.
-    graph.fold_constants(
-        fold_shapes=True,
-        flatten_subgraphs=False,
-        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
-    ).cleanup().toposort()
-    folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
-    # graphsurgeon writes its own opset list and IR version: keep those of the source.
-    del folded.opset_import[:]
-    folded.opset_import.extend(proto.opset_import)
-    folded.ir_version = proto.ir_version
-    folded.metadata_props.extend(proto.metadata_props)
-    return folded
-
-
-def _spell_out_constants(proto: onnx.ModelProto) -> None:
-    """Write as tensors what graphsurgeon would get wrong.
-
-    It reads a Constant's `value_floats` as float64, and overlooks `start` and `end` of a Shape.
-    """
-    known = shapes(proto)
-    for node in proto.graph.node:
-        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        value: np.ndarray | None = None
-        if node.op_type == "Shape" and node.input[0] in known:
-            dims = known[node.input[0]][given.get("start", 0) : given.get("end")]
-            value = np.array(dims, np.int64)
-        for key, dtype in (("value_float", np.float32), ("value_int", np.int64)):
-            found = given.get(key, given.get(f"{key}s")) if node.op_type == "Constant" else None
-            value = value if found is None else np.array(found, dtype)
-        if value is not None:
-            tensor = helper.make_attribute("value", numpy_helper.from_array(value))
-            node.op_type = "Constant"
-            del node.input[:], node.attribute[:]
-            node.attribute.append(tensor)
 
 
 def _require_whole(graph: onnx.GraphProto) -> None:

@@ -1,0 +1,88 @@
+"""Folding: what does not depend on the inputs' values becomes an initializer."""
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from decig.graph.branches import take_branches
+from decig.graph.inference import infer_shapes, shapes
+
+# Sequences and optionals are no tensors; noise is new in every run.
+_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
+
+
+def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Fold constant subgraphs, shape arithmetic included, into initializers.
+
+    Returns the graph before and after. Where a condition turns out constant, both have the branch
+    that is taken in the place of the If.
+    """
+    while True:
+        folded = _fold_all(file)
+        asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}
+        known = [tensor for tensor in folded.graph.initializer if tensor.name in asked]
+        if not known:
+            return file, folded
+        conditions = {tensor.name: bool(numpy_helper.to_array(tensor)) for tensor in known}
+        take_branches(file.graph, conditions)
+
+
+def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold until nothing more folds: a folded shape may decide the shape of a later value."""
+    before = len(proto.graph.node) + 1
+    while len(proto.graph.node) < before:
+        before = len(proto.graph.node)
+        proto = _fold_once(proto)
+        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
+            break
+    return proto
+
+
+def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
+    import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+    import onnxruntime as ort
+
+    ort.set_default_logger_severity(4)  # graphsurgeon's sessions would warn on stderr
+    gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
+    inferred = onnx.ModelProto()
+    inferred.CopyFrom(infer_shapes(proto))
+    tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
+    del inferred.graph.value_info[:]  # graphsurgeon cannot write other types
+    inferred.graph.value_info.extend(tensors)
+    _spell_out_constants(inferred)
+    graph = gs.import_onnx(inferred)
+    # graphsurgeon loses outputs of an If inside an If: `take_branches` does that part.
+    graph.fold_constants(
+        fold_shapes=True,
+        flatten_subgraphs=False,
+        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
+    ).cleanup().toposort()
+    folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
+    # graphsurgeon writes its own opset list and IR version: keep those of the source.
+    del folded.opset_import[:]
+    folded.opset_import.extend(proto.opset_import)
+    folded.ir_version = proto.ir_version
+    folded.metadata_props.extend(proto.metadata_props)
+    return folded
+
+
+def _spell_out_constants(proto: onnx.ModelProto) -> None:
+    """Write as tensors what graphsurgeon would get wrong.
+
+    It reads a Constant's `value_floats` as float64, and overlooks `start` and `end` of a Shape.
+    """
+    known = shapes(proto)
+    for node in proto.graph.node:
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        value: np.ndarray | None = None
+        if node.op_type == "Shape" and node.input[0] in known:
+            dims = known[node.input[0]][given.get("start", 0) : given.get("end")]
+            value = np.array(dims, np.int64)
+        for key, dtype in (("value_float", np.float32), ("value_int", np.int64)):
+            found = given.get(key, given.get(f"{key}s")) if node.op_type == "Constant" else None
+            value = value if found is None else np.array(found, dtype)
+        if value is not None:
+            tensor = helper.make_attribute("value", numpy_helper.from_array(value))
+            node.op_type = "Constant"
+            del node.input[:], node.attribute[:]
+            node.attribute.append(tensor)

@@ -1,0 +1,147 @@
+"""From what a file has to a graph of static inputs that ONNX's tools can work on."""
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper, inliner, numpy_helper
+
+from decig.errors import BadInputError
+from decig.graph.axes import FileTypes, analysed_sizes, has_dynamic_axes
+from decig.graph.inference import all_nodes, infer_shapes, opset, require_operators
+from decig.graph.legacy import modernise
+from decig.graph.order import in_order
+from decig.graph.storage import check_model
+
+_LONG_DOMAIN = "ai.onnx"
+
+
+def prepare(
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]]
+) -> tuple[onnx.ModelProto, FileTypes]:
+    """Give a graph current operators, static inputs, sorted nodes, and no local functions.
+
+    Args:
+        proto: as a file has it; it may be changed.
+        input_shapes: full shapes for inputs whose axes are dynamic.
+
+    Returns:
+        The graph, which ONNX has checked, and the types that the file states.
+
+    Raises:
+        BadInputError: an operator without a current form, or an input without a size.
+        Exception: whatever ONNX raises on a graph that is not valid.
+    """
+    # Below IR version 4 every initializer would have to be an input as well.
+    proto.ir_version = max(proto.ir_version, 4)
+    _use_short_domain(proto)
+    _sort_nodes(proto.graph)
+    _write_out_sparse(proto.graph)
+    proto = modernise(proto)
+    require_operators(proto)
+    types = FileTypes.of(proto.graph)
+    _fix_inputs(proto.graph, input_shapes, analysed_sizes(proto))
+    _shape_outputs(proto)
+    check_model(proto)
+    if proto.functions:
+        proto = inliner.inline_local_functions(proto)
+    return proto, types
+
+
+def _use_short_domain(proto: onnx.ModelProto) -> None:
+    """Call the default domain "" wherever it is called "ai.onnx": ONNX's tools know "" only."""
+    if any(entry.domain == _LONG_DOMAIN for entry in proto.opset_import):
+        version = opset(proto)
+        others = [e for e in proto.opset_import if e.domain not in ("", _LONG_DOMAIN)]
+        del proto.opset_import[:]
+        proto.opset_import.extend([helper.make_opsetid("", version), *others])
+    for node in all_nodes(proto.graph):
+        if node.domain == _LONG_DOMAIN:
+            node.domain = ""
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put the nodes in the order in which they can run, as ONNX Runtime does by itself."""
+    nodes = list(graph.node)
+    ordered = list(in_order(nodes))
+    if any(one is not other for one, other in zip(nodes, ordered, strict=True)):
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+
+def _write_out_sparse(graph: onnx.GraphProto) -> None:
+    """Make sparse initializers ordinary ones."""
+    for sparse in graph.sparse_initializer:
+        values, places = map(numpy_helper.to_array, (sparse.values, sparse.indices))
+        dense = np.zeros(tuple(sparse.dims), values.dtype)
+        # Places are flat, or one row of coordinates each.
+        if places.ndim == 2:
+            places = np.ravel_multi_index(tuple(places.T), dense.shape)
+        np.put(dense, places, values)
+        graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
+    del graph.sparse_initializer[:]
+
+
+def _fix_inputs(
+    graph: onnx.GraphProto, input_shapes: dict[str, list[int]], usual: dict[str, list[int]]
+) -> None:
+    """Drop initializers from the inputs and make every input's shape static.
+
+    `usual` is for inputs whose axes are dynamic and that `input_shapes` does not name.
+    """
+    constant = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constant]
+    unknown = input_shapes.keys() - {value.name for value in inputs}
+    if unknown:
+        names = ", ".join(value.name for value in inputs)
+        raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
+    changed = False
+    for value in inputs:
+        if value.type.HasField("optional_type"):
+            raise BadInputError(f"input {value.name} is optional: only tensors can be inputs")
+        wanted = input_shapes.get(value.name)
+        if wanted is None and has_dynamic_axes(value.type):
+            wanted = usual.get(value.name)
+        changed |= _fix_shape(value, wanted)
+    del graph.input[:]
+    graph.input.extend(inputs)
+    for value in graph.output:
+        for dim in value.type.tensor_type.shape.dim:
+            if changed or dim.dim_value < 0:
+                dim.Clear()
+
+
+def _shape_outputs(proto: onnx.ModelProto) -> None:
+    """Infer the outputs' shapes: what files claim is often stale, or not there."""
+    infer_shapes(proto)
+    for value in proto.graph.output:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            raise BadInputError(f"output {value.name} has no shape, and none can be inferred")
+
+
+def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
+    if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+        if wanted is None:
+            raise BadInputError(
+                f"input {value.name} has no shape: give its size, as in "
+                f"--input-shape {value.name}:1,3,256,256"
+            )
+        for _ in wanted:
+            value.type.tensor_type.shape.dim.add()
+    dims = value.type.tensor_type.shape.dim
+    static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
+    if wanted is not None and len(wanted) != len(dims):
+        raise BadInputError(f"--input-shape {value.name}: this input has {len(dims)} axes")
+    if wanted is None:
+        wanted = [
+            1 if axis == 0 and size is None else size or 0 for axis, size in enumerate(static)
+        ]
+    if not all(wanted):
+        shown = "x".join(str(size or "?") for size in static)
+        raise BadInputError(
+            f"input {value.name} has dynamic axes ({shown}): "
+            f"give its size, as in --input-shape {value.name}:1,3,256,256"
+        )
+    for dim, size in zip(dims, wanted, strict=True):
+        dim.Clear()
+        dim.dim_value = size
+    return wanted != static
