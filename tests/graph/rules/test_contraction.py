@@ -1,9 +1,11 @@
 """Convolutions and matrix products: what is read, made, passed and refused."""
 
+import numpy as np
 import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.flow import attributes
+from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
 from graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
 
@@ -85,7 +87,39 @@ def test_the_groups_of_a_grouped_convolution_stay_equal(kind: str):
     assert worst_difference(proto, channels, plan) < 1e-5
 
 
-def test_computed_weights_freeze_both_sides():
+MODULATED = """
+    [c1] a = Conv(x, w1)
+    [g] t = Gemm(s, ws)
+    u = Reshape(t, row)
+    m = Mul(w2, u)
+    n = Conv(a, m)
+    [c3] y = Conv(n, w3)
+"""
+STYLED = "float[1,3,8,8] x, float[1,5] s"
+
+
+def test_modulated_weights_are_cut_on_both_sides():
+    proto = tiny(
+        MODULATED,
+        inputs=STYLED,
+        row=[1, 6, 1, 1],
+        w1=(6, 3, 1, 1),
+        ws=(5, 6),
+        w2=(4, 6, 3, 3),
+        w3=(3, 4, 1, 1),
+    )
+    channels = analyse(proto)
+    assert sorted(widths(channels).values()) == [4, 6]
+    made = next(g.name for g in channels.prunable if g.channels == 4)
+    plan = keep(channels, **{"c1": [0, 2, 5], made: [1, 3]})
+    sliced = initializers(slice_graph(proto, channels, plan))
+    assert np.array_equal(sliced["w2"], initializers(proto)["w2"][[1, 3]][:, [0, 2, 5]])
+    assert sliced["ws"].shape == (5, 3)
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_weights_from_a_graph_input_freeze_both_sides():
+    """The input has an extent for every channel that c1 makes."""
     body = """
         [c1] a = Conv(x, w1)
         m = Mul(w2, s)
@@ -100,8 +134,25 @@ def test_computed_weights_freeze_both_sides():
         w3=(3, 4, 1, 1),
     )
     channels = analyse(proto)
-    assert not channels.prunable
     assert reasons(channels)["c1"] == "Conv c2 has computed weights"
+    assert widths(channels) == {"Mul_1": 4}
+    plan = keep(channels, Mul_1=[0, 3])
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_computed_weights_that_are_looked_at_stay():
+    body = MODULATED + "z = ReduceMax<keepdims=0>(m)"
+    proto = tiny(
+        body,
+        inputs=STYLED,
+        outputs="float[N,C,H,W] y, float z",
+        row=[1, 6, 1, 1],
+        w1=(6, 3, 1, 1),
+        ws=(5, 6),
+        w2=(4, 6, 3, 3),
+        w3=(3, 4, 1, 1),
+    )
+    assert widths(analyse(proto)) == {"c1": 6}
 
 
 @pytest.mark.parametrize(("attribute", "shape"), [("", (6, 4)), ("<transB=1>", (4, 6))])

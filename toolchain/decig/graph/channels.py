@@ -16,7 +16,7 @@ import onnx
 from decig.graph.flow import Binding, Cut, Flow, Read
 from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.plan import Plan
-from decig.graph.rules import find
+from decig.graph.rules import carry, find
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,9 @@ class ChannelMap:
         self._flow = flow
         _make_rectangular(flow)
         self._class = flow.space.classes()
-        self.bindings: list[Binding] = flow.bindings
+        self.bindings: list[Binding] = [*flow.bindings, *flow.claimed(self._class)]
         self.reads: list[Read] = flow.reads
+        self.statistics: list[Read] = flow.statistics
         self.groups: list[Group] = self._gather()
         self._by_name = {group.name: group for group in self.groups}
 
@@ -196,6 +197,7 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
         for name, ids in zip(node.output, _outputs(flow, node), strict=False):
             if name:
                 flow.ids[name] = ids
+        carry(flow, node)
     for value in proto.graph.output:
         flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
     return ChannelMap(flow)

@@ -21,6 +21,7 @@ from onnx import helper, inliner, numpy_helper
 from decig.errors import BadInputError
 from decig.files import write_bytes
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
+from decig.graph.sequences import unroll_sequences
 
 __all__ = [
     "Model",
@@ -108,6 +109,9 @@ def _normalise(
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
     proto = _fold_constants(proto)
+    # Folding tells shapes, which fold in turn.
+    while unroll_sequences(proto) or _has_known_shape(proto):
+        proto = _fold_constants(proto)
     _name_nodes(proto.graph)
     _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
@@ -236,7 +240,13 @@ def _spell_out_constants(proto: onnx.ModelProto) -> None:
     It reads a Constant's `value_floats` as float64, and overlooks `start` and `end` of a Shape.
     """
     known = shapes(proto)
+    types = _element_types(proto.graph)
     for node in proto.graph.node:
+        if node.op_type == "CastLike" and types.get(node.input[1]):
+            # What it casts may be constant though its model is not.
+            node.op_type = "Cast"
+            node.attribute.append(helper.make_attribute("to", types[node.input[1]]))
+            del node.input[1]
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         value: np.ndarray | None = None
         if node.op_type == "Shape" and node.input[0] in known:
@@ -250,6 +260,18 @@ def _spell_out_constants(proto: onnx.ModelProto) -> None:
             node.op_type = "Constant"
             del node.input[:], node.attribute[:]
             node.attribute.append(tensor)
+
+
+def _has_known_shape(proto: onnx.ModelProto) -> bool:
+    """Whether a Shape is left whose input's shape is known by now."""
+    measured = [node.input[0] for node in proto.graph.node if node.op_type == "Shape"]
+    return bool(measured) and not shapes(infer_shapes(proto)).keys().isdisjoint(measured)
+
+
+def _element_types(graph: onnx.GraphProto) -> dict[str, int]:
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}
 
 
 def _require_whole(graph: onnx.GraphProto) -> None:

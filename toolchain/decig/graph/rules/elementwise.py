@@ -6,14 +6,14 @@ from decig.graph.flow import Flow, attributes, pad_rank
 from decig.graph.ids import FIXED, Ids
 from decig.graph.rules.registry import rule
 
-# Clip's bounds and Dropout's ratio are scalars; Cast changes the type alone.
-_UNARY = """
-    Abs Acos Acosh Asin Asinh Atan Atanh Cast Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp FastGelu
-    Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not QuickGelu
-    Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh
-    ThresholdedRelu
+# Clip's bounds and Dropout's ratio are scalars; Cast and CastLike change the type alone.
+UNARY = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp
+    FastGelu Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not
+    QuickGelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish
+    Tan Tanh ThresholdedRelu
 """.split()  # noqa: SIM905  # a table, not a list of forty quoted words
-_NARY = """
+NARY = """
     Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub
     Sum Where Xor
 """.split()  # noqa: SIM905
@@ -21,7 +21,7 @@ _WINDOW = "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPo
 _SAME_AXIS = ("Softmax", "LogSoftmax", "Hardmax")
 
 
-@rule(*_UNARY)
+@rule(*UNARY)
 def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Pass the first input's channels on; bounds and ratios are scalars."""
     return [flow.of(node.input[0])] * len(node.output)
@@ -39,7 +39,7 @@ def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     return [ids]
 
 
-@rule(*_NARY)
+@rule(*NARY)
 def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     """Unite the operands' channels index by index; constants are bound to them.
 
@@ -78,7 +78,8 @@ def _guard_operand(
 ) -> None:
     """Freeze what cannot follow a cut: an operand with full extent but no channels of its own."""
     axes = [axis for axis, size in enumerate(joined.shape) if size > 1]
-    full = any(shape[axis] > 1 for axis in axes)
+    lead = joined.ndim - len(flow.shape(name))
+    full = any(shape[axis] > 1 and axis - lead not in flow.spare.get(name, {}) for axis in axes)
     ids = flow.of(name)
     if ids is None:
         if full:
