@@ -32,7 +32,11 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
         flow.read(node, 0, on_axis(incoming, 1, rank))
         outgoing = _grouped(flow, node, incoming, made, group)
     flow.bind(node, 2, "shift", outgoing)
-    return on_axis(outgoing, 1, rank)
+    made_ids = on_axis(outgoing, 1, rank)
+    if len(node.input) > 3 and node.input[3]:  # a FusedConv adds it
+        why = f"{node.op_type} {node.name} adds fixed channels"
+        flow.space.unite(made_ids, flow.of_or_fixed(node.input[3]), why)
+    return made_ids
 
 
 def _set_group(cut: Cut, node: str, incoming: Ids) -> None:
@@ -71,6 +75,15 @@ def gemm(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]:
     if len(node.input) > 2 and flow.shape(node.input[2])[-1:] == (len(outgoing),):
         flow.bind(node, 2, "shift", on_axis(outgoing, -1, len(flow.shape(node.input[2]))))
     return on_axis(outgoing, 1, 2)
+
+
+@rule("FusedMatMul")
+def fused_matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Matrix product of ONNX Runtime's optimiser; transposed operands are left alone."""
+    options = attributes(node)
+    if any(options.get(name) for name in ("transA", "transB", "transBatchA", "transBatchB")):
+        return flow.block(node, f"FusedMatMul {node.name} transposes an operand")
+    return matmul(flow, node)
 
 
 @rule("MatMul")

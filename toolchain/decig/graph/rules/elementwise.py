@@ -18,7 +18,6 @@ NARY = """
     Sum Where Xor
 """.split()  # noqa: SIM905
 _WINDOW = "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool".split()  # noqa: SIM905
-_SAME_AXIS = ("Softmax", "LogSoftmax", "Hardmax")
 
 
 @rule(*UNARY)
@@ -118,16 +117,41 @@ def constant(flow: Flow, node: onnx.NodeProto) -> None:
     """Constants that could not be folded have no channels of their own."""
 
 
-@rule("LRN", "CumSum", "TopK", "ArgMax", "ArgMin", *_SAME_AXIS)
+@rule("CumSum", "TopK", "ArgMax", "ArgMin")
 def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Operators that compare the elements of an axis: free if that axis has no channels."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None] * len(node.output)
-    # Before opset 13 Softmax flattened everything from its axis on.
+    options = attributes(node)
+    axis = options.get("axis", -1 if node.op_type == "TopK" else 0)
+    if node.op_type == "CumSum":
+        given = flow.constant(node.input[1])
+        if given is None:
+            return flow.block(node, f"CumSum {node.name} along a computed axis")
+        axis = int(given)
+    if ids.shape[axis] > 1:
+        return flow.block(node, f"{node.op_type} {node.name} compares channels")
+    if not options.get("keepdims", 1):
+        ids = ids.squeeze(axis)
+    return [ids] * len(node.output)
+
+
+@rule("LRN")
+def response_norm(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Local response normalisation mixes neighbouring channels."""
+    return flow.block(node, f"{node.op_type} {node.name} compares channels")
+
+
+@rule("Softmax", "LogSoftmax", "Hardmax")
+def softmax(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Compare the elements of an axis, before opset 13 of all axes from there on."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return [None]
     flattens = flow.opset < 13
     axis = attributes(node).get("axis", 1 if flattens else -1) % ids.ndim
     compared = ids.shape[axis:] if flattens else ids.shape[axis : axis + 1]
-    if node.op_type in _SAME_AXIS and max(compared) == 1:
+    if max(compared) == 1:
         return [ids]
     return flow.block(node, f"{node.op_type} {node.name} compares channels")

@@ -57,7 +57,7 @@ def _set_groups(cut: Cut, node: str, channels: Ids) -> None:
     cut.set_attribute(node, "num_groups", int(cut.kept(channels, 0).sum()))
 
 
-@rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
+@rule("LayerNormalization", "RMSNormalization")
 def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Normalise over the last axes; channels among them share their statistics."""
     ids = flow.of(node.input[0])
@@ -73,6 +73,16 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
         flow.bind(node, 1, "scale", tail[(0,) * axis])
         flow.bind(node, 2, "shift", tail[(0,) * axis])
     return [ids, *[None] * (len(node.output) - 1)]
+
+
+@rule("MeanVarianceNormalization")
+def mean_variance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Normalise over some axes, by default all but the channels'."""
+    ids = flow.of(node.input[0])
+    axes = attributes(node).get("axes", [0, 2, 3])
+    if ids is not None and any(ids.shape[axis] > 1 for axis in axes):
+        return flow.block(node, f"{node.op_type} {node.name} takes statistics over channels")
+    return ids
 
 
 @rule("LpNormalization")
