@@ -1,7 +1,9 @@
 """`decig slice`: a smaller graph without training, and what was cut."""
 
 import logging
+import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +21,7 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
 from decig.graph.model import save_model
 from decig.graph.oracle import masked_graph
-from decig.graph.plan import Plan, plan_from_widths, uniform_widths
+from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.source import Source
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CORES = os.cpu_count() or 1
+
+_NAMED = 3
 
 REPAIR_IMAGES = 32
 """Enough for the closed-form repair: more images change its result little."""
@@ -49,6 +53,7 @@ class Cut:
         after: cost of the sliced graph.
         predicted_ms: latency that the cost table gives, None without one.
         max_abs_diff: difference to the oracle as a share of the output range, None if not asked.
+        notices: what may surprise whoever asked: nothing to remove, groups at their floor.
     """
 
     proto: onnx.ModelProto
@@ -58,6 +63,7 @@ class Cut:
     after: Cost
     predicted_ms: float | None
     max_abs_diff: float | None
+    notices: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig slice --json`."""
@@ -65,6 +71,7 @@ class Cut:
             "params": {"before": self.before.params, "after": self.after.params},
             "macs": {"before": self.before.macs, "after": self.after.macs},
             "removed": self.removed,
+            "notices": self.notices,
         }
         if self.predicted_ms is not None:
             found["predicted_latency_ms"] = round(self.predicted_ms, 4)
@@ -100,10 +107,21 @@ class Cutter:
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
         self.pixels = source.pixels
+        self._notices: list[str] = []
         self.channels: ChannelMap = analyse(source.model.proto)
 
     def keep(self, ratio: float) -> Plan:
-        """Plan to keep this share of every prunable group, the best-scored channels."""
+        """Plan to keep this share of every prunable group, the best-scored channels.
+
+        A group is not cut below `decig.graph.plan.FLOOR` channels.
+        """
+        at_floor = [
+            group.name
+            for group in self.channels.prunable
+            if math.ceil(group.channels * ratio - 1e-9) < floor_of(group)
+        ]
+        why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
+        self._notices = [f"{_few(at_floor)}: {why}"] if at_floor else []
         return self._best(uniform_widths(self.channels, ratio))
 
     def load(self, path: Path) -> Plan:
@@ -143,8 +161,9 @@ class Cutter:
             for name, kept in plan.keep.items()
             if len(kept) < full[name]
         }
-        if not removed:
-            log.warning("%s: nothing to remove; the output is the model as it is", self.model.path)
+        notices = [*self._notices, *self._remarks(removed)]
+        for notice in notices:
+            log.warning("%s: %s", self.model.path, notice)
         difference = self._difference(plan, sliced) if verify else None
         if removed and self.pictures:
             from decig.repair.repair import repair
@@ -156,7 +175,25 @@ class Cutter:
         if self.table is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
             predicted = self._predictor.predict_ms(widths)
-        return Cut(sliced, plan, removed, count(proto), count(sliced), predicted, difference)
+        before, after = count(proto), count(sliced)
+        return Cut(sliced, plan, removed, before, after, predicted, difference, notices)
+
+    def _remarks(self, removed: dict[str, int]) -> list[str]:
+        """Say what about a cut may surprise."""
+        remarks = []
+        if not removed:
+            why = "" if self.channels.prunable else f": {self._obstacle()}"
+            remarks.append(f"nothing to remove; the output is the model as it is{why}")
+        rough = [name for name in removed if not self.channels.group(name).exact]
+        if rough:
+            remarks.append(f"{_few(rough)}: the norm of what is left changes with what is removed")
+        return remarks
+
+    def _obstacle(self) -> str:
+        """Why no group can be cut, by the commonest reason that is not the picture itself."""
+        reasons = Counter(group.reason for group in self.channels.groups)
+        inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
+        return next(iter([*inner, *reasons]), "it has no weights that make channels")
 
     def _best(self, widths: dict[str, int]) -> Plan:
         scores = self._magnitudes
@@ -205,6 +242,12 @@ class Cutter:
         difference = relative_difference(runner(masked), runner(sliced), self._feeds)
         require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
+
+
+def _few(names: list[str]) -> str:
+    """Name a few of the groups."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _tail_sums(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -30,6 +30,8 @@ class Group:
         reason: why not, else "".
         exact: False if the rest depends on the removed ones through shared statistics.
         nodes: names of the nodes whose weights are bound to it.
+        copies: channels that go together with each one of `channels` where they are made (the
+            groups of a grouped convolution, the four of a pixel shuffle).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Group:
     reason: str
     exact: bool
     nodes: list[str]
+    copies: int = 1
 
     @property
     def channels(self) -> int:
@@ -134,9 +137,10 @@ class ChannelMap:
         ids = self._flow.of(value)
         if ids is None:
             return None
-        if ids.size == 1:
-            shape = self._flow.shapes.get(value, ())
-            return Port({}, shape[1] if len(shape) > 1 else 1)
+        shape = self._flow.shapes.get(value, ())
+        extent = shape[1] if len(shape) > 1 else 1
+        if ids.size == 1 and (extent > 1 or owner[self._class[ids]].item() < 0):
+            return Port({}, extent)
         places, first, counts = np.unique(
             owner[self._class[ids]], return_index=True, return_counts=True
         )
@@ -165,9 +169,15 @@ class ChannelMap:
                     reason=frozen[labels[0]] if stuck else _single(labels),
                     exact=inexact.isdisjoint(labels),
                     nodes=list(dict.fromkeys(binding.node for binding in bindings)),
+                    copies=self._copies(bindings, labels),
                 )
             )
         return groups
+
+    def _copies(self, bindings: list[Binding], labels: list[int]) -> int:
+        made = [b for b in bindings if b.role == "write"] or bindings
+        owned = [np.isin(self._class[binding.ids], labels).sum() for binding in made]
+        return max(int(max(owned, default=0)) // len(labels), 1)
 
     def _uses(self) -> Iterator[tuple[int, np.ndarray]]:
         """Every class that some weight touches, with the indices of its bindings and parts."""
@@ -249,11 +259,15 @@ def _make_rectangular(flow: Flow) -> None:
 
 
 def _group_name(bindings: list[Binding]) -> str:
-    """Name a group after the first weight that makes its channels, as a person would."""
-    made = next((b for b in bindings if b.role == "write"), bindings[0])
-    stem = made.initializer.removesuffix(".weight").removesuffix("_weight")
-    readable = stem != made.initializer and "::" not in stem
-    return stem if readable else made.node
+    """Name a group after the first weight that makes its channels."""
+    return layer_name(next((b for b in bindings if b.role == "write"), bindings[0]))
+
+
+def layer_name(binding: Binding) -> str:
+    """Name the layer of a weight as a person would: after the weight, else after the node."""
+    stem = binding.initializer.removesuffix(".weight").removesuffix("_weight")
+    readable = stem != binding.initializer and "::" not in stem
+    return stem if readable else binding.node
 
 
 def _single(labels: list[int]) -> str:

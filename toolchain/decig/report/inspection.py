@@ -14,8 +14,9 @@ import onnx
 
 from decig.graph.channels import ChannelMap, Group, analyse
 from decig.graph.cost import FLOATS, count
-from decig.graph.model import Model
+from decig.graph.model import Model, input_info, output_info
 from decig.graph.plan import Plan
+from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
     from decig.device.table import CostTable
@@ -35,6 +36,8 @@ class Inspection:
         group_macs: likewise.
         group_latency: likewise, as a share of the whole; None without a cost table.
         kept: channels that a plan keeps of each group; None without a plan.
+        anatomies: layers and place of each group.
+        ports: shapes of the graph's inputs and outputs, by name.
     """
 
     params: int
@@ -44,6 +47,13 @@ class Inspection:
     group_macs: dict[str, int]
     group_latency: dict[str, float] | None
     kept: dict[str, int] | None
+    anatomies: dict[str, Anatomy]
+    ports: dict[str, list[int]]
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Groups at one picture size, in graph order."""
+        return stages([group.name for group in self.groups], self.anatomies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig inspect --json`."""
@@ -51,6 +61,7 @@ class Inspection:
             "params": self.params,
             "macs": self.macs,
             "groups": [self._group(group) for group in self.groups],
+            "stages": [{"size": list(stage.size), "groups": stage.groups} for stage in self.stages],
         }
 
     def _group(self, group: Group) -> dict[str, Any]:
@@ -61,6 +72,9 @@ class Inspection:
             "exact": group.exact,
             "reason": group.reason,
             "nodes": group.nodes,
+            "layers": self.anatomies[group.name].layers,
+            "made_by": self.anatomies[group.name].made_by,
+            "read_by": self.anatomies[group.name].read_by,
             "params": self.group_params.get(group.name, 0),
             "macs": self.group_macs.get(group.name, 0),
         }
@@ -102,6 +116,8 @@ def inspect_model(
         _whole(_charge(channels, cost.by_node)),
         shares,
         kept,
+        anatomies(model.proto, channels),
+        {v.name: v.shape for v in (*input_info(model.proto), *output_info(model.proto))},
     )
 
 
