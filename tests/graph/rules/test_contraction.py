@@ -1,11 +1,9 @@
 """Convolutions and matrix products: what is read, made, passed and refused."""
 
-import numpy as np
 import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.flow import attributes
-from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
 from graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
 
@@ -85,74 +83,6 @@ def test_the_groups_of_a_grouped_convolution_stay_equal(kind: str):
     assert shape_of(sliced, "w2") == ([2, 3, 3, 3] if kind == "Conv" else [6, 1, 3, 3])
     assert attributes(sliced.graph.node[1])["group"] == 2
     assert worst_difference(proto, channels, plan) < 1e-5
-
-
-MODULATED = """
-    [c1] a = Conv(x, w1)
-    [g] t = Gemm(s, ws)
-    u = Reshape(t, row)
-    m = Mul(w2, u)
-    n = Conv(a, m)
-    [c3] y = Conv(n, w3)
-"""
-STYLED = "float[1,3,8,8] x, float[1,5] s"
-
-
-def test_modulated_weights_are_cut_on_both_sides():
-    proto = tiny(
-        MODULATED,
-        inputs=STYLED,
-        row=[1, 6, 1, 1],
-        w1=(6, 3, 1, 1),
-        ws=(5, 6),
-        w2=(4, 6, 3, 3),
-        w3=(3, 4, 1, 1),
-    )
-    channels = analyse(proto)
-    assert sorted(widths(channels).values()) == [4, 6]
-    made = next(g.name for g in channels.prunable if g.channels == 4)
-    plan = keep(channels, **{"c1": [0, 2, 5], made: [1, 3]})
-    sliced = initializers(slice_graph(proto, channels, plan))
-    assert np.array_equal(sliced["w2"], initializers(proto)["w2"][[1, 3]][:, [0, 2, 5]])
-    assert sliced["ws"].shape == (5, 3)
-    assert worst_difference(proto, channels, plan) < 1e-5
-
-
-def test_weights_from_a_graph_input_freeze_both_sides():
-    """The input has an extent for every channel that c1 makes."""
-    body = """
-        [c1] a = Conv(x, w1)
-        m = Mul(w2, s)
-        [c2] b = Conv(a, m)
-        [c3] y = Conv(b, w3)
-    """
-    proto = tiny(
-        body,
-        inputs="float[1,3,8,8] x, float[1,6,1,1] s",
-        w1=(6, 3, 1, 1),
-        w2=(4, 6, 1, 1),
-        w3=(3, 4, 1, 1),
-    )
-    channels = analyse(proto)
-    assert reasons(channels)["c1"] == "Conv c2 has computed weights"
-    assert widths(channels) == {"Mul_1": 4}
-    plan = keep(channels, Mul_1=[0, 3])
-    assert worst_difference(proto, channels, plan) < 1e-5
-
-
-def test_computed_weights_that_are_looked_at_stay():
-    body = MODULATED + "z = ReduceMax<keepdims=0>(m)"
-    proto = tiny(
-        body,
-        inputs=STYLED,
-        outputs="float[N,C,H,W] y, float z",
-        row=[1, 6, 1, 1],
-        w1=(6, 3, 1, 1),
-        ws=(5, 6),
-        w2=(4, 6, 3, 3),
-        w3=(3, 4, 1, 1),
-    )
-    assert widths(analyse(proto)) == {"c1": 6}
 
 
 @pytest.mark.parametrize(("attribute", "shape"), [("", (6, 4)), ("<transB=1>", (4, 6))])
@@ -341,3 +271,27 @@ def test_what_has_no_channels_is_read_as_fixed():
     channels = analyse(proto)
     assert widths(channels) == {"c1": 6, "g": 5, "m1": 4}
     assert worst_difference(proto, channels, keep(channels, g=[0, 3], m1=[2])) < 1e-5
+
+
+def test_the_fused_operators_of_onnx_runtime():
+    body = """
+        [c1] a = com.microsoft.FusedConv<activation="Relu">(x, w1, b1)
+        [c2] b = com.microsoft.FusedConv(a, w2, b2, a)
+        t = Transpose<perm=[0,2,3,1]>(b)
+        [m] u = com.microsoft.FusedMatMul<alpha=0.5>(t, wm)
+        v = Transpose<perm=[0,3,1,2]>(u)
+        [c3] y = Conv(v, w3)
+    """
+    proto = tiny(
+        body,
+        w1=(6, 3, 1, 1),
+        b1=(6,),
+        w2=(6, 6, 1, 1),
+        b2=(6,),
+        wm=(6, 5),
+        w3=(3, 5, 1, 1),
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6, "m": 5}
+    plan = keep(channels, c1=[0, 4], m=[1, 2, 3])
+    assert worst_difference(proto, channels, plan) < 1e-5

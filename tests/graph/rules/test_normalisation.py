@@ -105,44 +105,6 @@ def test_group_normalization_of_one_channel_a_group_is_exact():
     assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
 
 
-SHARED = {
-    "GroupNormalization": ("b = GroupNormalization<num_groups=2>(a, s, h)", {"s": (6,), "h": (6,)}),
-    "spelled GroupNormalization": (
-        "r = Reshape(a, rows)\n n = InstanceNormalization(r, s, h)\n b = Reshape(n, back)",
-        {"rows": [1, 2, -1], "s": (2,), "h": (2,), "back": [1, 6, 8, 8]},
-    ),
-    "LayerNormalization": (
-        "b = LayerNormalization<axis=1>(a, s, h)",
-        {"s": (6, 8, 8), "h": (6, 8, 8)},
-    ),
-    "LayerNormalization without bias": (
-        "t = Transpose<perm=[0,2,3,1]>(a)\n n = LayerNormalization(t, s)\n"
-        "b = Transpose<perm=[0,3,1,2]>(n)",
-        {"s": (6,)},
-    ),
-    "RMSNormalization": (
-        "t = Transpose<perm=[0,2,3,1]>(a)\n n = RMSNormalization(t, s)\n"
-        "b = Transpose<perm=[0,3,1,2]>(n)",
-        {"s": (6,)},
-    ),
-    "ReduceMean": ("m = ReduceMean<keepdims=1>(a, ax)\n b = Sub(a, m)", {"ax": [1]}),
-    "ReduceMean of all": ("m = ReduceMean<keepdims=0>(a)\n b = Sub(a, m)", {}),
-    "ReduceMax": ("m = ReduceMax(a, ax)\n b = Sub(a, m)", {"ax": [1]}),
-    "ReduceMin": ("m = ReduceMin(a, ax)\n b = Sub(a, m)", {"ax": [-3]}),
-    "ReduceProd": ("m = ReduceProd(a, ax)\n b = Sub(a, m)", {"ax": [1]}),
-    "ReduceLogSumExp": ("m = ReduceLogSumExp(a, ax)\n b = Sub(a, m)", {"ax": [1]}),
-}
-
-
-@pytest.mark.parametrize("case", SHARED)
-def test_shared_statistics_equal_those_of_the_kept_channels(case: str):
-    middle, constants = SHARED[case]
-    proto = tiny(between(middle), opset=23, **WEIGHTS, **constants)
-    channels = analyse(proto)
-    assert not channels.group("c1").exact
-    assert worst_difference(proto, channels, keep(channels, c1=[0, 2])) < 1e-5
-
-
 LAYER_NORM = between(
     "t = Transpose<perm=[0,2,3,1]>(a)\n n = LayerNormalization(t, s, h)\n"
     " b = Transpose<perm=[0,3,1,2]>(n)"

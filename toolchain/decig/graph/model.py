@@ -216,8 +216,10 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
 def _fold_constants(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constant subgraphs, shape arithmetic included, into initializers."""
     import onnx_graphsurgeon as gs  # late: its import of onnxruntime costs a quarter second
+    import onnxruntime
 
     gs.logger.G_LOGGER.severity = gs.logger.G_LOGGER.ERROR
+    onnxruntime.set_default_logger_severity(3)  # it folds with it, and that talks
     inferred = infer_shapes(proto)
     tensors = [value for value in inferred.graph.value_info if value.type.HasField("tensor_type")]
     del inferred.graph.value_info[:]  # graphsurgeon cannot write other types

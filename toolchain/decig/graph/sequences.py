@@ -32,18 +32,18 @@ def unroll_sequences(proto: onnx.ModelProto) -> bool:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     parts = {name: _parts(proto, maker, constants) for name, maker in makers.items()}
     nodes: list[onnx.NodeProto] = []
-    unrolled = 0
+    unrolled = False
     for node in graph.node:
         elements = parts.get(node.output[0])
         if node.op_type == "SplitToSequence" and elements:
             nodes.append(_split(proto, node, elements))
         taken = _taken(node, parts, constants)
-        unrolled += taken is not None
+        unrolled |= taken is not None
         nodes.append(node if taken is None else taken)
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]  # invalidates the messages it held, hence the copies
     graph.node.extend(nodes)
-    return unrolled > 0
+    return unrolled
 
 
 Part = tuple[str, int]
