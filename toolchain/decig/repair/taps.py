@@ -44,7 +44,7 @@ class Geometry:
         Returns:
             int [P, taps]; the number of input positions stands for "outside, zero".
         """
-        taps = np.indices(self.kernel).reshape(len(self.kernel), -1)
+        taps = np.indices(self.kernel).reshape(len(self.kernel), int(np.prod(self.kernel)))
         places = np.unravel_index(positions, self.target) if self.target else ()
         flat = np.zeros((len(positions), taps.shape[1]), int)
         inside = np.ones_like(flat, bool)

@@ -71,6 +71,7 @@ class Inspection:
             "prunable": group.prunable,
             "exact": group.exact,
             "reason": group.reason,
+            "copies": group.copies,
             "nodes": group.nodes,
             "layers": self.anatomies[group.name].layers,
             "made_by": self.anatomies[group.name].made_by,
@@ -132,16 +133,29 @@ def _params_by_node(proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, float]:
-    """Share each node's figure among the groups of the channels that it puts out."""
+    """Share each node's figure among the groups of the channels that it puts out.
+
+    A node that computes weights puts out none: its figure goes to the channels they will make.
+    """
+    owners = _makers(channels)
     charged: dict[str, float] = defaultdict(float)
     for node, figure in by_node.items():
         out = channels.ports[node][1] if node in channels.ports else None
-        parts = dict(out.groups) if out else {}
-        parts[REST] = out.fixed if out else 1
+        parts = dict(out.groups) if out else dict.fromkeys([owners.get(node, REST)], 1)
+        parts[REST] = parts.get(REST, 0) + (out.fixed if out else 0)
         total = sum(parts.values())
         for name, channels_out in parts.items():
             charged[name] += figure * channels_out / total
     return charged
+
+
+def _makers(channels: ChannelMap) -> dict[str, str]:
+    """Group whose channels a node's weights make, by node name."""
+    labels = {int(label): group.name for group in channels.groups for label in group.classes}
+    made = {
+        b.node: channels.classes_of(b.ids).max() for b in channels.bindings if b.role == "write"
+    }
+    return {node: labels[int(label)] for node, label in made.items() if int(label) in labels}
 
 
 def _whole(figures: dict[str, float]) -> dict[str, int]:

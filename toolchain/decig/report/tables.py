@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from decig.graph.channels import Group
 from decig.report.anatomy import Anatomy, by, short_names
 from decig.report.inspection import REST, Inspection
 
@@ -56,9 +57,7 @@ def print_inspection(found: Inspection) -> None:
             if found.kept is not None:
                 cells.append(str(found.kept[group.name]))
             layers = _layers(found.anatomies[group.name], group.name, names)
-            shown.add_row(
-                f"  {titles[group.name]}", str(group.channels), layers, *cells, group.reason
-            )
+            shown.add_row(f"  {titles[group.name]}", _width(group), layers, *cells, group.reason)
     if any(figures.get(REST) for figures in (found.group_params, found.group_macs)):
         shown.add_row(REST, "", "", *_costs(found, [REST]))
     console = _console()
@@ -68,6 +67,11 @@ def print_inspection(found: Inspection) -> None:
     rough = [group.name for group in found.groups if group.prunable and not group.exact]
     if rough:
         console.print(f"share statistics, so cutting them changes the rest: {', '.join(rough)}")
+
+
+def _width(group: Group) -> str:
+    """Channels that can go one by one; where several go at once, how many."""
+    return str(group.channels) if group.copies == 1 else f"{group.channels} x {group.copies}"
 
 
 def _layers(anatomy: Anatomy, group: str, names: Mapping[str, str]) -> str:
