@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from samples import (
     PIXELS,
     decig,
+    generator,
     write_dynamic_generator,
     write_generator,
     write_photos,
@@ -41,7 +42,8 @@ def test_half_of_every_group(model, tmp_path):
     result = decig("slice", model, "-o", out, "--keep", 0.5, "--verify", "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
-    assert found.keys() == {"params", "macs", "removed", "max_abs_diff"}
+    assert found.keys() == {"params", "macs", "removed", "notices", "max_abs_diff"}
+    assert found["notices"] == []
     assert found["removed"] == {"conv1": 4, "conv2": 4}
     assert found["macs"]["after"] < 0.45 * found["macs"]["before"]
     assert found["params"]["after"] < found["params"]["before"]
@@ -111,9 +113,35 @@ def test_exactly_one_request(model, tmp_path, arguments, message):
 
 
 def test_a_request_that_changes_nothing_says_so(model, tmp_path):
-    result = decig("slice", model, "-o", tmp_path / "same.onnx", "--keep", 1)
+    result = decig("slice", model, "-o", tmp_path / "same.onnx", "--keep", 1, "--json")
     assert result.exit_code == 0
     assert "model.onnx: nothing to remove" in result.stderr
+    assert json.loads(result.stdout)["notices"][0].startswith("nothing to remove")
+
+
+def test_a_model_in_which_nothing_can_be_cut_says_why(tmp_path):
+    proto = generator()
+    norm = next(node for node in proto.graph.node if node.name == "norm2")
+    norm.op_type = "LRN"
+    del norm.input[1:]
+    norm.attribute.append(onnx.helper.make_attribute("size", 3))
+    first = next(node for node in proto.graph.node if node.name == "norm1")
+    first.CopyFrom(onnx.helper.make_node("LRN", first.input[:1], first.output, "norm1", size=3))
+    onnx.save(proto, tmp_path / "model.onnx")
+    result = decig("slice", tmp_path / "model.onnx", "-o", tmp_path / "same.onnx", "--keep", 0.5)
+    assert result.exit_code == 0
+    assert "nothing to remove; the output is the model as it is: LRN norm" in result.stderr
+
+
+def test_the_floor_is_kept_and_said(model, tmp_path):
+    out = tmp_path / "small.onnx"
+    result = decig("slice", model, "-o", out, "--keep", 0.25, "--json")
+    found = json.loads(result.stdout)
+    assert found["removed"] == {"conv1": 4, "conv2": 4}
+    assert found["notices"] == [
+        "conv1, conv2: no share of the channels leaves a group fewer than 4 (a plan can)"
+    ]
+    assert found["notices"][0] in result.stderr
 
 
 def test_a_latency_is_planned_for(profiled, tmp_path):

@@ -27,14 +27,13 @@ class RandomGraph:
         return f"RandomGraph(blocks={self.blocks}, seed={self.seed}, operators={operators})"
 
     def plan(self, channels: ChannelMap) -> Plan:
-        """Keep random channels, at least one a group; groups that are not exact stay."""
+        """Keep random channels, at least one a group."""
         random = np.random.default_rng(self.seed)
         keep = {}
         for group in channels.prunable:
-            if group.exact:
-                count = random.integers(1, group.channels + 1)
-                kept = random.choice(group.channels, count, replace=False)
-                keep[group.name] = sorted(int(index) for index in kept)
+            count = random.integers(1, group.channels + 1)
+            kept = random.choice(group.channels, count, replace=False)
+            keep[group.name] = sorted(int(index) for index in kept)
         return Plan("", keep)
 
 

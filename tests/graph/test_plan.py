@@ -89,11 +89,25 @@ def test_a_plan_that_fits(channels: ChannelMap):
 
 
 def test_uniform_widths_round_up(channels: ChannelMap):
-    assert uniform_widths(channels, 0.5) == {"c1": 3, "c2": 2}
-    assert uniform_widths(channels, 1.0) == {"c1": 5, "c2": 4}
-    assert uniform_widths(channels, 0.01) == {"c1": 1, "c2": 1}
-    # 0.6 * 5 is 3.0000000000000004 in floating point.
-    assert uniform_widths(channels, 0.2 + 0.4)["c1"] == 3
+    wide = analyse(
+        tiny("[c1] a = Conv(x, w1)\n [c2] y = Conv(a, w2)", w1=(15, 3, 1, 1), w2=(3, 15, 1, 1))
+    )
+    assert uniform_widths(wide, 0.5) == {"c1": 8}
+    assert uniform_widths(wide, 1.0) == {"c1": 15}
+    # 0.6 * 15 is 9.000000000000002 in floating point.
+    assert uniform_widths(wide, 0.2 + 0.4) == {"c1": 9}
+
+
+def test_no_share_leaves_fewer_channels_than_the_floor(channels: ChannelMap):
+    assert uniform_widths(channels, 0.5) == {"c1": 4, "c2": 4}
+    assert uniform_widths(channels, 0.01) == {"c1": 4, "c2": 4}
+
+
+def test_the_floor_counts_the_channels_that_go_together():
+    """16 channels in 4 groups: each of the 4 that can go stands for 4."""
+    body = "[c1] a = Conv(x, w1)\n [c2] b = Conv<group=4>(a, w2)\n [c3] y = Conv(b, w3)"
+    proto = tiny(body, w1=(16, 3, 1, 1), w2=(16, 4, 1, 1), w3=(3, 16, 1, 1))
+    assert uniform_widths(analyse(proto), 0.5) == {"c1": 2, "c2": 2}
 
 
 def test_plan_from_widths_keeps_the_best(channels: ChannelMap):

@@ -36,7 +36,8 @@ def test_the_default_domain_has_one_name():
     proto.opset_import.append(helper.make_opsetid("", 13))
     fresh = normalise(proto)
     assert [node.domain for node in fresh.graph.node] == ["", "own"]
-    assert {e.domain: e.version for e in fresh.opset_import} == {"": 17, "own": 1}
+    versions = [(e.domain, e.version) for e in fresh.opset_import if e.domain in ("", "ai.onnx")]
+    assert versions == [("", 17)]
 
 
 def test_nodes_in_any_order_are_sorted():

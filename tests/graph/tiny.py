@@ -31,7 +31,8 @@ def parse(
             value = random.normal(size=value).astype(np.float32)
         array = np.array(value, np.int64) if isinstance(value, list) else np.asarray(value)
         graph.initializer.append(numpy_helper.from_array(array, name))
-    opsets = [onnx.helper.make_operatorsetid("", opset), onnx.helper.make_operatorsetid("own", 1)]
+    versions = {"": opset, "own": 1, "com.microsoft": 1}
+    opsets = [onnx.helper.make_operatorsetid(*pair) for pair in versions.items()]
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
 
 

@@ -66,3 +66,8 @@ def test_automatic_padding(auto_pad: str) -> None:
 def test_transposed_with_an_output_shape() -> None:
     weight = RNG.normal(size=(3, 2, 3, 3)).astype(np.float32)
     check("ConvTranspose", weight, (1, 3, 5, 5), strides=[2, 2], output_shape=[10, 10])
+
+
+def test_a_matrix_has_one_place_and_one_tap():
+    layout = geometry(helper.make_node("Gemm", ["x", "w"], ["y"]), (1, 5), (4, 5), (1, 4))
+    assert layout.taps(np.array([0])).tolist() == [[0]]

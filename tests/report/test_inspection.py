@@ -1,4 +1,6 @@
+import onnx
 import pytest
+from graph.tiny import parse
 from samples import write_generator
 
 from decig.errors import BadInputError
@@ -26,3 +28,29 @@ def test_each_node_is_charged_to_the_channels_it_makes(model):
 def test_a_plan_of_another_model_is_refused(model):
     with pytest.raises(BadInputError, match="another model"):
         inspect_model(model, plan=Plan("0", {}))
+
+
+def test_weights_in_the_making_are_charged_to_what_they_make(tmp_path):
+    body = """
+        [g] t = Gemm(s, ws)
+        u = Reshape(t, row)
+        m = Mul(w2, u)
+        [c1] a = Conv(x, w1)
+        n = Conv(a, m)
+        [c3] y = Conv(n, w3)
+    """
+    proto = parse(
+        body,
+        inputs="float[1,3,8,8] x, float[1,5] s",
+        row=[1, 6, 1, 1],
+        w1=(6, 3, 1, 1),
+        ws=(5, 6),
+        w2=(4, 6, 3, 3),
+        w3=(3, 4, 1, 1),
+    )
+    onnx.save(proto, tmp_path / "m.onnx")
+    found = inspect_model(load_model(tmp_path / "m.onnx"))
+    assert found.group_params.get(REST, 0) == 0
+    made = next(group.name for group in found.groups if group.channels == 4)
+    assert found.group_params[made] == 4 * 6 * 9
+    assert sum(found.group_params.values()) == found.params

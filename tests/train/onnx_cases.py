@@ -8,7 +8,7 @@ import onnxruntime as ort
 import torch
 from onnx import helper, numpy_helper
 
-from decig.graph.model import normalise
+from decig.graph.model import infer_shapes, normalise
 from decig.train.module import build_module
 
 
@@ -24,7 +24,7 @@ def one_node(
     constants = {slot: np.asarray(value) for slot, value in (constants or {}).items()}
     live = iter(inputs)
     slots = range(len(inputs) + len(constants))
-    slots = range(max([*constants, *slots]) + 1)
+    slots = range(max([*constants, *slots], default=-1) + 1)
     names, values, initializers = [], [], []
     for slot in slots:
         name = f"in{slot}"
@@ -40,7 +40,11 @@ def one_node(
     node = helper.make_node(op_type, names, out, name="the_node", **attributes)
     results = [helper.make_empty_tensor_value_info(name) for name in out]
     graph = helper.make_graph([node], "one", values, results, initializers)
-    return typed(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)]))
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    if attributes.get("domain"):
+        return infer_shapes(model)  # ONNX itself knows nothing of these
+    return typed(model)
 
 
 def typed(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -58,8 +58,8 @@ UNARY = (
     + [case(op, x(*IMAGE)) for op in ("Relu", "Selu", "LeakyRelu", "Softplus", "HardSwish", "Sign")]
     + [
         case("Atan", x(4, 3)),
-        case("Asin", x(4, 3).clip(-1, 1)),
-        case("Acos", x(4, 3).clip(-1, 1)),
+        case("Asin", x(4, 3).clip(-0.9, 0.9)),
+        case("Acos", x(4, 3).clip(-0.9, 0.9)),
         case("Elu", x(*IMAGE), alpha=0.7),
         case("Celu", x(*IMAGE), alpha=0.7),
         case("LeakyRelu", x(*IMAGE), alpha=0.2),
@@ -67,6 +67,16 @@ UNARY = (
         case("ThresholdedRelu", x(*IMAGE), alpha=0.3),
         case("Gelu", x(*IMAGE), opset=20),
         case("Gelu", x(*IMAGE), opset=20, approximate="tanh"),
+        case("Asinh", x(4, 3)),
+        case("Acosh", np.abs(x(4, 3)) + 1.5),
+        case("Atanh", x(4, 3).clip(-0.9, 0.9)),
+        case("Sinh", x(4, 3)),
+        case("Cosh", x(4, 3)),
+        case("Tan", x(4, 3).clip(-1, 1)),
+        case("Shrink", x(*IMAGE), lambd=0.6, bias=0.2),
+        case("Shrink", x(*IMAGE)),
+        case("IsNaN", x(4, 3)),
+        case("IsInf", np.float32([1, np.inf, -np.inf])),
         case("Not", x(4, 3) > 0),
         case("Dropout", x(*IMAGE), opset=7, ratio=0.5),
         case("Cast", x(*IMAGE), to=7),
@@ -236,6 +246,15 @@ REDUCE = [
     case("LogSoftmax", x(*IMAGE)),
     case("GlobalAveragePool", x(*IMAGE)),
     case("GlobalMaxPool", x(*IMAGE)),
+    case("GlobalLpPool", x(*IMAGE)),
+    case("GlobalLpPool", x(*IMAGE), p=3),
+    case("LpPool", x(*IMAGE), kernel_shape=[2, 2], strides=[2, 2]),
+    case("LpPool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 1, 1, 1], p=3),
+    case("LpPool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 0, 0, 1], p=1),
+    case("Hardmax", x(*IMAGE), axis=1),
+    case("Hardmax", x(2, 5), opset=11),
+    case("TopK", x(*IMAGE), at={1: ints([3])}, axis=1, outputs=2),
+    case("TopK", x(2, 9), at={1: ints([2])}, largest=0, outputs=2),
     case("MaxPool", x(*IMAGE), kernel_shape=[2, 2], strides=[2, 2]),
     case("MaxPool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 0, 0, 1]),
     case("MaxPool", x(*IMAGE), kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, ceil_mode=1),
@@ -360,4 +379,42 @@ RESIZE = [
     case("Resize", x(2, 3, 4, 6), at={2: np.float32([2, 2])}, axes=[2, 3], mode="nearest"),
 ]
 
-ALL = [*UNARY, *BINARY, *CONV, *NORM, *REDUCE, *LAYOUT, *RESIZE]
+CONSTANT = [
+    case("Shape", x(2, 3, 4)),
+    case("Shape", x(2, 3, 4), start=1, opset=15),
+    case("Size", x(2, 3, 4)),
+    case("Constant", value_floats=[1.0, 2.5], opset=13),
+    case("Constant", value_int=3, opset=13),
+    case("ConstantOfShape", at={0: ints([2, 3])}),
+    case("Range", at={0: ints(1), 1: ints(9), 2: ints(3)}),
+]
+MICROSOFT = {"domain": "com.microsoft"}
+FUSED = [
+    case("FusedConv", x(*IMAGE), at={1: x(4, 6, 3, 3), 2: x(4)}, activation="Relu", **MICROSOFT),
+    case(
+        "FusedConv",
+        x(*IMAGE),
+        x(2, 4, 7, 6),
+        at={1: x(4, 6, 3, 3), 2: x(4)},
+        activation="LeakyRelu",
+        activation_params=[0.2],
+        **MICROSOFT,
+    ),
+    case("FusedConv", x(*IMAGE), at={1: x(4, 6, 3, 3)}, activation="Tanh", **MICROSOFT),
+    case(
+        "FusedGemm",
+        x(3, 5),
+        at={1: x(5, 4), 2: x(4)},
+        activation="LeakyRelu",
+        activation_alpha=0.1,
+        **MICROSOFT,
+    ),
+    case("FusedMatMul", x(2, 3, 5), at={1: x(4, 5)}, transB=1, alpha=0.5, **MICROSOFT),
+    case("FusedMatMul", x(2, 5, 3), x(2, 5, 4), transA=1, **MICROSOFT),
+    case("FastGelu", x(2, 3, 4), at={1: x(4)}, **MICROSOFT),
+    case("FastGelu", x(2, 3, 4), **MICROSOFT),
+    case("QuickGelu", x(2, 3, 4), alpha=1.5, **MICROSOFT),
+    case("Gelu", x(2, 3, 4), **MICROSOFT),
+]
+
+ALL = [*UNARY, *BINARY, *CONV, *NORM, *REDUCE, *LAYOUT, *RESIZE, *CONSTANT, *FUSED]

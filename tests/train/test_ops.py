@@ -5,11 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_parity, one_node  # noqa: E402
+from onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
 from op_cases import ALL, IMAGE, ints, x  # noqa: E402
 
 from decig.errors import BadInputError  # noqa: E402
+from decig.graph import rules  # noqa: E402
 from decig.train.module import build_module  # noqa: E402
+from decig.train.ops import registry  # noqa: E402
 from decig.train.ops.layout import blocks_to_space, space_to_blocks, take  # noqa: E402
 from decig.train.ops.normalisation import batch_norm  # noqa: E402
 from decig.train.ops.resize import resample  # noqa: E402
@@ -22,6 +24,48 @@ from decig.train.ops.windows import pad_same  # noqa: E402
 )
 def test_forward_agrees_with_onnx_runtime(op_type, inputs, arguments):
     assert_parity(one_node(op_type, *inputs, **arguments), *inputs)
+
+
+STEP = np.float32(1e-3)
+JUMPS = """
+    ArgMax ArgMin Cast CastLike Ceil Floor Hardmax Mod Round Shrink Sign ThresholdedRelu
+""".split()  # noqa: SIM905
+SMOOTH = [case for case in ALL if case.values[0] not in JUMPS]
+
+
+@pytest.mark.parametrize(("op_type", "inputs", "arguments"), SMOOTH)
+def test_gradients_agree_with_differences_of_onnx_runtime(op_type, inputs, arguments):
+    """Move all inputs along one direction, both in ONNX Runtime and by the module's gradient."""
+    proto = one_node(op_type, *inputs, **arguments)
+    tensors = [torch.from_numpy(array.copy()) for array in inputs]
+    live = [tensor.requires_grad_() for tensor in tensors if tensor.is_floating_point()]
+    found = build_module(proto).eval()(*tensors)[0]
+    if not live or not found.requires_grad:
+        return  # whole numbers, comparisons, constants
+    random = np.random.default_rng(0)
+    weights = random.standard_normal(found.shape, dtype=np.float32)
+    moves = {
+        slot: random.standard_normal(array.shape, dtype=np.float32)
+        for slot, array in enumerate(inputs)
+        if array.dtype == np.float32
+    }
+    gradients = torch.autograd.grad((found * torch.from_numpy(weights)).sum(), live)
+    slopes = [g.numpy() * move for g, move in zip(gradients, moves.values(), strict=True)]
+    high, low = (
+        run_ort(
+            proto, *(a + STEP * sign * moves[i] if i in moves else a for i, a in enumerate(inputs))
+        )[0]
+        for sign in (1, -1)
+    )
+    difference = float(((high.astype(np.float64) - low) * weights).sum()) / (2 * STEP)
+    scale = float(sum(np.abs(slope).sum() for slope in slopes))
+    assert abs(float(sum(slope.sum() for slope in slopes)) - difference) <= 0.02 * scale + 1e-3
+
+
+def test_whatever_can_be_cut_can_be_trained():
+    """Apart from Einsum, which the channel analysis leaves alone."""
+    assert set(registry._OPERATORS) - set(rules.registry._RULES) == {"Einsum"}
+    assert set(rules.registry._RULES) <= set(registry._OPERATORS)
 
 
 DOUBLE = {"dtype": torch.float64, "requires_grad": True}

@@ -1,6 +1,6 @@
 """The blocks that random graphs are grown from: what generators and their exporters do."""
 
-from graph.blocks import attention, convolutions, joins, norms, sizes, styles
+from graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles
 from graph.blocks.builder import BLOCKS, Builder, Map
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "convolutions",
     "joins",
     "norms",
+    "operators",
     "sizes",
     "styles",
 ]

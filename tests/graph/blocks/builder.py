@@ -149,8 +149,9 @@ class Builder:
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in outputs
         ]
         graph = helper.make_graph(self._nodes, "random", self._inputs, ends, weights)
-        opset = helper.make_operatorsetid("", self.opset)
-        return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+        opsets = [("", self.opset), ("com.microsoft", 1)]
+        imports = [helper.make_operatorsetid(*pair) for pair in opsets]
+        return helper.make_model(graph, opset_imports=imports, ir_version=8)
 
 
 Grow = Callable[[Builder, Map], Map]

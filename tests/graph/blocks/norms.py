@@ -1,8 +1,4 @@
-"""Normalisations, as operators and spelled out; activations.
-
-Those that share statistics between channels work on a convolution of the map, so that they make
-only that one inexact.
-"""
+"""Normalisations, as operators and spelled out; activations."""
 
 from graph.blocks.builder import Builder, Map, block
 

@@ -85,25 +85,6 @@ def test_the_groups_of_a_grouped_convolution_stay_equal(kind: str):
     assert worst_difference(proto, channels, plan) < 1e-5
 
 
-def test_computed_weights_freeze_both_sides():
-    body = """
-        [c1] a = Conv(x, w1)
-        m = Mul(w2, s)
-        [c2] b = Conv(a, m)
-        [c3] y = Conv(b, w3)
-    """
-    proto = tiny(
-        body,
-        inputs="float[1,3,8,8] x, float[1,6,1,1] s",
-        w1=(6, 3, 1, 1),
-        w2=(4, 6, 1, 1),
-        w3=(3, 4, 1, 1),
-    )
-    channels = analyse(proto)
-    assert not channels.prunable
-    assert reasons(channels)["c1"] == "Conv c2 has computed weights"
-
-
 @pytest.mark.parametrize(("attribute", "shape"), [("", (6, 4)), ("<transB=1>", (4, 6))])
 def test_gemm(attribute: str, shape: tuple):
     axis = shape.index(4)
@@ -290,3 +271,27 @@ def test_what_has_no_channels_is_read_as_fixed():
     channels = analyse(proto)
     assert widths(channels) == {"c1": 6, "g": 5, "m1": 4}
     assert worst_difference(proto, channels, keep(channels, g=[0, 3], m1=[2])) < 1e-5
+
+
+def test_the_fused_operators_of_onnx_runtime():
+    body = """
+        [c1] a = com.microsoft.FusedConv<activation="Relu">(x, w1, b1)
+        [c2] b = com.microsoft.FusedConv(a, w2, b2, a)
+        t = Transpose<perm=[0,2,3,1]>(b)
+        [m] u = com.microsoft.FusedMatMul<alpha=0.5>(t, wm)
+        v = Transpose<perm=[0,3,1,2]>(u)
+        [c3] y = Conv(v, w3)
+    """
+    proto = tiny(
+        body,
+        w1=(6, 3, 1, 1),
+        b1=(6,),
+        w2=(6, 6, 1, 1),
+        b2=(6,),
+        wm=(6, 5),
+        w3=(3, 5, 1, 1),
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6, "m": 5}
+    plan = keep(channels, c1=[0, 4], m=[1, 2, 3])
+    assert worst_difference(proto, channels, plan) < 1e-5

@@ -247,7 +247,27 @@ def test_a_gather_of_one_channel_freezes():
         [c2] y = Conv(r, w2)
     """
     proto = tiny(body, i=np.int64(1), shape=[1, 1, 8, 8], w1=(6, 3, 1, 1), w2=(3, 1, 1, 1))
-    assert reasons(analyse(proto))["c1"] == "Gather g picks single channels"
+    channels = analyse(proto)
+    assert reasons(channels)["c1#2"] == "Gather g picks single channels"
+    plan = keep(channels, c1=[2, 3])
+    assert initializers(slice_graph(proto, channels, plan))["i"] == 0
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_queries_keys_and_values_picked_from_one_tensor():
+    body = """
+        [c1] a = Conv(x, w1)
+        r = Reshape(a, apart)
+        q = Gather<axis=1>(r, first)
+        k = Gather<axis=1>(r, last)
+        m = Mul(q, k)
+        [c2] y = Conv(m, w2)
+    """
+    more = {"apart": [1, 2, 4, 8, 8], "first": np.int64(0), "last": np.int64(-1)}
+    proto = tiny(body, w1=(8, 3, 1, 1), w2=(3, 4, 1, 1), **more)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 4}
+    assert worst_difference(proto, channels, keep(channels, c1=[1, 2])) < 1e-5
 
 
 def test_padding_channels_are_fixed_and_their_neighbours_free():

@@ -97,10 +97,12 @@ def test_group_normalization():
     assert run(sliced)[0].shape == (1, 3, 8, 8)
 
 
-def test_group_normalization_of_one_channel_a_group_is_frozen():
+def test_group_normalization_of_one_channel_a_group_is_exact():
     body = between("[n] b = GroupNormalization<num_groups=6>(a, s, h)")
     proto = tiny(body, opset=21, s=(6,), h=(6,), **WEIGHTS)
-    assert reasons(analyse(proto))["c1"] == "groups of GroupNormalization n must stay equal"
+    channels = analyse(proto)
+    assert channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
 
 
 LAYER_NORM = between(
@@ -139,10 +141,10 @@ def test_layer_normalization_that_broadcasts_its_weights_is_frozen():
     assert reasons(analyse(proto))["c1"] == "LayerNormalization n broadcasts its weights"
 
 
-def test_lp_normalization_over_channels_is_inexact():
+def test_lp_normalization_is_exact():
     proto = tiny(between("b = LpNormalization<axis=1>(a)"), **WEIGHTS)
     channels = analyse(proto)
-    assert not channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 2])) < 1e-5
     passing = tiny(between("b = LpNormalization<axis=3>(a)"), **WEIGHTS)
     assert analyse(passing).group("c1").exact
 
@@ -161,7 +163,18 @@ def test_a_mean_without_the_reduced_axes_moves_channels():
     assert worst_difference(proto, channels, keep(channels, c1=[3, 4])) < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceMax", "ReduceL2"])
+@pytest.mark.parametrize("kind", ["ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare"])
+def test_a_sum_over_channels_is_exact(kind: str):
+    axes = "" if kind == "ReduceSum" else "axes=[1], "
+    more = ", one" if kind == "ReduceSum" else ""
+    middle = f"m = {kind}<{axes}keepdims=1>(a{more})\n b = Mul(a, m)"
+    proto = tiny(between(middle), **WEIGHTS, **({"one": [1]} if more else {}))
+    channels = analyse(proto)
+    assert channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceMax", "ReduceLogSumExp"])
 def test_a_reduction_over_channels_is_inexact_and_its_result_has_none(kind: str):
     middle = f"m = {kind}<axes=[1], keepdims=1>(a)\n b = Mul(a, m)"
     proto = tiny(between(middle), **WEIGHTS)

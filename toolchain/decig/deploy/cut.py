@@ -1,7 +1,9 @@
 """`decig slice`: a smaller graph without training, and what was cut."""
 
 import logging
+import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +21,7 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
 from decig.graph.model import initializers, input_info, replace_initializers, save_model
 from decig.graph.oracle import masked_graph
-from decig.graph.plan import Plan, plan_from_widths, uniform_widths
+from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import widen
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CORES = os.cpu_count() or 1
+
+_NAMED = 3
 
 REPAIR_IMAGES = 32
 """Enough for the closed-form repair: more images change its result little."""
@@ -50,6 +54,7 @@ class Cut:
         after: cost of the sliced graph.
         predicted_ms: latency that the cost table gives, None without one.
         max_abs_diff: difference to the oracle as a share of the output range, None if not asked.
+        notices: what may surprise whoever asked: nothing to remove, groups at their floor.
     """
 
     proto: onnx.ModelProto
@@ -59,6 +64,7 @@ class Cut:
     after: Cost
     predicted_ms: float | None
     max_abs_diff: float | None
+    notices: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig slice --json`."""
@@ -66,6 +72,7 @@ class Cut:
             "params": {"before": self.before.params, "after": self.after.params},
             "macs": {"before": self.before.macs, "after": self.after.macs},
             "removed": self.removed,
+            "notices": self.notices,
         }
         if self.predicted_ms is not None:
             found["predicted_latency_ms"] = round(self.predicted_ms, 4)
@@ -107,10 +114,21 @@ class Cutter:
         if self.pictures and len(input_info(source.model.proto)) > 1:
             raise BadInputError(f"{self.model.path}: --repair needs a model with one input")
         self.pixels = source.pixels
+        self._notices: list[str] = []
         self.channels: ChannelMap = analyse(source.model.proto)
 
     def keep(self, ratio: float) -> Plan:
-        """Plan to keep this share of every prunable group, the best-scored channels."""
+        """Plan to keep this share of every prunable group, the best-scored channels.
+
+        A group is not cut below `decig.graph.plan.FLOOR` channels.
+        """
+        at_floor = [
+            group.name
+            for group in self.channels.prunable
+            if math.ceil(group.channels * ratio - 1e-9) < floor_of(group)
+        ]
+        why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
+        self._notices = [f"{_few(at_floor)}: {why}"] if at_floor else []
         return self._best(uniform_widths(self.channels, ratio))
 
     def load(self, path: Path) -> Plan:
@@ -150,8 +168,9 @@ class Cutter:
             for name, kept in plan.keep.items()
             if len(kept) < full[name]
         }
-        if not removed:
-            log.warning("%s: nothing to remove; the output is the model as it is", self.model.path)
+        notices = [*self._notices, *self._remarks(removed)]
+        for notice in notices:
+            log.warning("%s: %s", self.model.path, notice)
         difference = self._difference(plan, sliced) if verify else None
         if removed and self.pictures:
             from decig.repair.repair import repair
@@ -164,7 +183,25 @@ class Cutter:
         if self.table is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
             predicted = self._predictor.predict_ms(widths)
-        return Cut(sliced, plan, removed, count(proto), count(sliced), predicted, difference)
+        before, after = count(proto), count(sliced)
+        return Cut(sliced, plan, removed, before, after, predicted, difference, notices)
+
+    def _remarks(self, removed: dict[str, int]) -> list[str]:
+        """Say what about a cut may surprise."""
+        remarks = []
+        if not removed:
+            why = "" if self.channels.prunable else f": {self._obstacle()}"
+            remarks.append(f"nothing to remove; the output is the model as it is{why}")
+        rough = [name for name in removed if not self.channels.group(name).exact]
+        if rough:
+            remarks.append(f"{_few(rough)}: the norm of what is left changes with what is removed")
+        return remarks
+
+    def _obstacle(self) -> str:
+        """Why no group can be cut, by the commonest reason that is not the picture itself."""
+        reasons = Counter(group.reason for group in self.channels.groups)
+        inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
+        return next(iter([*inner, *reasons]), "it has no weights that make channels")
 
     def _best(self, widths: dict[str, int]) -> Plan:
         scores = self._magnitudes
@@ -215,7 +252,7 @@ class Cutter:
         return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]
 
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
-        """Compare with the oracle; DecigError where it must hold and does not."""
+        """Compare with the oracle; DecigError where they differ."""
         masked = masked_graph(self._wide, self.channels, plan)
         wide = widen(sliced)
         difference = max(
@@ -224,16 +261,7 @@ class Cutter:
                 self.model, self.model.reopen(masked), self.model.reopen(wide), self.pixels
             ),
         )
-        full = self.channels.widths
-        cut = (self.channels.group(n) for n, kept in plan.keep.items() if len(kept) < full[n])
-        rough = [group.name for group in cut if not group.exact]
-        if rough:
-            log.warning(
-                "%s share statistics with channels that were removed; the oracle is no proof there",
-                ", ".join(rough),
-            )
-        else:
-            require_same(difference, f"{self.model.path}: sliced graph and masked original")
+        require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
 
 
@@ -246,6 +274,12 @@ def _narrowed(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
     arrays, types = initializers(wide), initializers(like)
     replace_initializers(narrow, {n: arrays[n].astype(a.dtype) for n, a in types.items()})
     return narrow
+
+
+def _few(names: list[str]) -> str:
+    """Name a few of the groups."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _tail_sums(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

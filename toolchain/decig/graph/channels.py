@@ -16,7 +16,7 @@ import onnx
 from decig.graph.flow import Binding, Cut, Flow, Read
 from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.plan import Plan
-from decig.graph.rules import find
+from decig.graph.rules import carry, find
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Group:
         reason: why not, else "".
         exact: False if the rest depends on the removed ones through shared statistics.
         nodes: names of the nodes whose weights are bound to it.
+        copies: channels that go together with each one of `channels` where they are made (the
+            groups of a grouped convolution, the four of a pixel shuffle).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Group:
     reason: str
     exact: bool
     nodes: list[str]
+    copies: int = 1
 
     @property
     def channels(self) -> int:
@@ -67,8 +70,9 @@ class ChannelMap:
         self._flow = flow
         _make_rectangular(flow)
         self._class = flow.space.classes()
-        self.bindings: list[Binding] = flow.bindings
+        self.bindings: list[Binding] = [*flow.bindings, *flow.claimed(self._class)]
         self.reads: list[Read] = flow.reads
+        self.statistics: list[Read] = flow.statistics
         self.groups: list[Group] = self._gather()
         self._by_name = {group.name: group for group in self.groups}
 
@@ -133,9 +137,10 @@ class ChannelMap:
         ids = self._flow.of(value)
         if ids is None:
             return None
-        if ids.size == 1:
-            shape = self._flow.shapes.get(value, ())
-            return Port({}, shape[1] if len(shape) > 1 else 1)
+        shape = self._flow.shapes.get(value, ())
+        extent = shape[1] if len(shape) > 1 else 1
+        if ids.size == 1 and (extent > 1 or owner[self._class[ids]].item() < 0):
+            return Port({}, extent)
         places, first, counts = np.unique(
             owner[self._class[ids]], return_index=True, return_counts=True
         )
@@ -164,9 +169,15 @@ class ChannelMap:
                     reason=frozen[labels[0]] if stuck else _single(labels),
                     exact=inexact.isdisjoint(labels),
                     nodes=list(dict.fromkeys(binding.node for binding in bindings)),
+                    copies=self._copies(bindings, labels),
                 )
             )
         return groups
+
+    def _copies(self, bindings: list[Binding], labels: list[int]) -> int:
+        made = [b for b in bindings if b.role == "write"] or bindings
+        owned = [np.isin(self._class[binding.ids], labels).sum() for binding in made]
+        return max(int(max(owned, default=0)) // len(labels), 1)
 
     def _uses(self) -> Iterator[tuple[int, np.ndarray]]:
         """Every class that some weight touches, with the indices of its bindings and parts."""
@@ -196,6 +207,7 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
         for name, ids in zip(node.output, _outputs(flow, node), strict=False):
             if name:
                 flow.ids[name] = ids
+        carry(flow, node)
     for value in proto.graph.output:
         flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
     return ChannelMap(flow)
@@ -247,11 +259,15 @@ def _make_rectangular(flow: Flow) -> None:
 
 
 def _group_name(bindings: list[Binding]) -> str:
-    """Name a group after the first weight that makes its channels, as a person would."""
-    made = next((b for b in bindings if b.role == "write"), bindings[0])
-    stem = made.initializer.removesuffix(".weight").removesuffix("_weight")
-    readable = stem != made.initializer and "::" not in stem
-    return stem if readable else made.node
+    """Name a group after the first weight that makes its channels."""
+    return layer_name(next((b for b in bindings if b.role == "write"), bindings[0]))
+
+
+def layer_name(binding: Binding) -> str:
+    """Name the layer of a weight as a person would: after the weight, else after the node."""
+    stem = binding.initializer.removesuffix(".weight").removesuffix("_weight")
+    readable = stem != binding.initializer and "::" not in stem
+    return stem if readable else binding.node
 
 
 def _single(labels: list[int]) -> str:

@@ -99,8 +99,11 @@ class Flow:
         self.shapes = shapes(proto)
         self.space = IdSpace()
         self.ids: dict[str, Ids | None] = {}
+        self.spare: dict[str, dict[int, Ids]] = {}
         self.bindings: list[Binding] = []
+        self.spare_bindings: list[Binding] = []
         self.reads: list[Read] = []
+        self.statistics: list[Read] = []
         self.parts: list[Ids] = []
         self.menders: list[Callable[[Cut], None]] = []
 
@@ -157,9 +160,39 @@ class Flow:
             self.space.freeze(ids, f"{node.op_type} {node.name} has computed weights")
             self.space.freeze(self.of(name), f"weights of {node.op_type} {node.name}")
 
+    def weigh(self, node: onnx.NodeProto, role: Role, axis: int, ids: Ids) -> None:
+        """Bind 1-D identities to an axis of the weights at slot 1, constant or computed."""
+        name = node.input[1]
+        shape = self.shape(name)
+        if self.is_constant(name):
+            self.bind(node, 1, role, on_axis(ids, axis, len(shape)))
+            return
+        made = self.of(name)
+        why = f"{node.op_type} {node.name} has computed weights"
+        if axis in self.spare.get(name, {}):
+            self.space.unite(ids, self.spare[name][axis], why)
+        elif made is not None and shape[axis] > 1 and made.size == made.shape[axis]:
+            self.space.unite(ids, made.ravel(), why)
+        else:
+            self.space.freeze(ids, why)
+            self.space.freeze(made, f"weights of {node.op_type} {node.name}")
+
+    def claimed(self, classes: np.ndarray) -> list[Binding]:
+        """Bindings of the spare axes that turned out to be channels, given all classes."""
+        spare = np.zeros(len(classes), bool)
+        for binding in self.spare_bindings:
+            spare[binding.ids] = True
+        used = np.unique(classes[~spare])
+        return [b for b in self.spare_bindings if np.isin(classes[b.ids], used).any()]
+
     def read(self, node: onnx.NodeProto, slot: int, ids: Ids) -> None:
         """Note that a node mixes the channels of an input; `ids` has the input's rank."""
         self.reads.append(Read(node.name, node.input[slot], slot, ids))
+
+    def share(self, node: onnx.NodeProto, ids: Ids) -> None:
+        """Note that a node takes statistics over channels of its first input: not exact."""
+        self.space.mark_inexact(ids)
+        self.statistics.append(Read(node.name, node.input[0], 0, ids))
 
     def part(self, ids: Ids) -> Ids:
         """Note a part taken out of a tensor; its channels become groups of their own.
@@ -189,7 +222,7 @@ class Flow:
             del found[count:]
 
     def _found(self) -> tuple[list[Any], ...]:
-        return self.bindings, self.reads, self.parts, self.menders
+        return self.bindings, self.reads, self.statistics, self.parts, self.menders
 
     def fixed(self, name: str) -> Ids:
         """Identities of a value that must stay as it is."""

@@ -6,6 +6,7 @@ from onnx import helper, numpy_helper
 
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
+from decig.graph.sequences import unroll_sequences
 
 # Sequences and optionals are no tensors; noise is new in every run.
 _NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
@@ -19,6 +20,8 @@ def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelPr
     """
     while True:
         folded = _fold_all(file)
+        while unroll_sequences(folded):
+            folded = _fold_all(folded)
         asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}
         known = [tensor for tensor in folded.graph.initializer if tensor.name in asked]
         if not known:
@@ -72,7 +75,13 @@ def _spell_out_constants(proto: onnx.ModelProto) -> None:
     It reads a Constant's `value_floats` as float64, and overlooks `start` and `end` of a Shape.
     """
     known = shapes(proto)
+    types = _element_types(proto.graph)
     for node in proto.graph.node:
+        if node.op_type == "CastLike" and types.get(node.input[1]):
+            # What it casts may be constant though its model is not.
+            node.op_type = "Cast"
+            node.attribute.append(helper.make_attribute("to", types[node.input[1]]))
+            del node.input[1]
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         value: np.ndarray | None = None
         if node.op_type == "Shape" and node.input[0] in known:
@@ -86,3 +95,9 @@ def _spell_out_constants(proto: onnx.ModelProto) -> None:
             node.op_type = "Constant"
             del node.input[:], node.attribute[:]
             node.attribute.append(tensor)
+
+
+def _element_types(graph: onnx.GraphProto) -> dict[str, int]:
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    return types | {tensor.name: tensor.data_type for tensor in graph.initializer}

@@ -8,8 +8,16 @@ from onnx import TensorProto, shape_inference
 
 from decig.errors import BadInputError
 
-# Functions for which ONNX infers no shape; these give their first input's.
-_AS_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
+# Operators for which ONNX infers no shape; these give their first input's.
+_AS_INPUT = (
+    "FastGelu",
+    "Gelu",
+    "GroupNormalization",
+    "MeanVarianceNormalization",
+    "QuickGelu",
+)
+# What ONNX Runtime's optimiser fuses has the shape of what it was: that, and its inputs.
+_AS_PLAIN = {"FusedConv": ("Conv", 3), "FusedGemm": ("Gemm", 3), "FusedMatMul": ("MatMul", 2)}
 # Constants that inference reads (target shapes, axes) are short; weights need not be copied.
 _READ_SIZE = 1024
 
@@ -115,6 +123,13 @@ def _has_shape(value: onnx.ValueInfoProto) -> bool:
     return bool(value.type.tensor_type.HasField("shape"))
 
 
+def _swaps(node: onnx.NodeProto) -> bool:
+    """Whether a FusedMatMul transposes an operand, which no plain product does."""
+    return node.op_type == "FusedMatMul" and any(
+        a.i for a in node.attribute if a.name.startswith("trans")
+    )
+
+
 def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Copy all of a graph that shape inference looks at: no weights, no claims."""
     skeleton = onnx.ModelProto(ir_version=proto.ir_version)
@@ -131,7 +146,12 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
     for node in graph.node:
         if node.op_type in _AS_INPUT:
             node.op_type = "Identity"
+            node.domain = ""
             del node.input[1:], node.attribute[:]
+        elif node.op_type in _AS_PLAIN and not _swaps(node):
+            node.op_type, inputs = _AS_PLAIN[node.op_type]
+            node.domain = ""
+            del node.input[inputs:]
     for tensor in proto.graph.initializer:
         empty = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
         graph.initializer.append(tensor if math.prod(tensor.dims) <= _READ_SIZE else empty)

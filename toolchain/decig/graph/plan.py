@@ -12,9 +12,11 @@ from decig.errors import BadInputError
 from decig.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from decig.graph.channels import ChannelMap
+    from decig.graph.channels import ChannelMap, Group
 
 SCHEMA_VERSION = 1
+FLOOR = 4
+"""No share of the channels leaves a group fewer: below, kernels gain nothing and pictures fall."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,19 @@ def plan_from_widths(
 
 
 def uniform_widths(channels: "ChannelMap", ratio: float) -> dict[str, int]:
-    """Width of every prunable group at the same share of its channels, rounded up."""
+    """Width of every prunable group at the same share of its channels.
+
+    Rounded up, and no less than what leaves `FLOOR` channels; a group that has fewer stays.
+    """
     return {
-        group.name: max(1, math.ceil(group.channels * ratio - 1e-9)) for group in channels.prunable
+        group.name: max(math.ceil(group.channels * ratio - 1e-9), floor_of(group))
+        for group in channels.prunable
     }
+
+
+def floor_of(group: "Group") -> int:
+    """Smallest width of a group that leaves `FLOOR` channels, or all it has."""
+    return min(group.channels, math.ceil(FLOOR / group.copies))
 
 
 def _is_index_list(value: object) -> bool:

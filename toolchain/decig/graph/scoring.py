@@ -38,8 +38,9 @@ def channel_norms(
         if binding.role in roles:
             labels = channels.classes_of(binding.ids)
             other = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
-            squares = np.square(weights[binding.initializer], dtype=np.float64)
-            np.add.at(total, labels, squares.sum(axis=other, keepdims=True))
+            with np.errstate(over="ignore"):  # nothing matters more than infinity
+                squares = np.square(weights[binding.initializer], dtype=np.float32)
+            np.add.at(total, labels, squares.sum(axis=other, keepdims=True, dtype=np.float64))
     return {group.name: np.sqrt(total[group.classes]) for group in channels.groups}
 
 

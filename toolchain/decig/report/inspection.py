@@ -14,8 +14,9 @@ import onnx
 
 from decig.graph.channels import ChannelMap, Group, analyse
 from decig.graph.cost import FLOATS, count
-from decig.graph.model import Model
+from decig.graph.model import Model, input_info, output_info
 from decig.graph.plan import Plan
+from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
     from decig.device.table import CostTable
@@ -35,6 +36,8 @@ class Inspection:
         group_macs: likewise.
         group_latency: likewise, as a share of the whole; None without a cost table.
         kept: channels that a plan keeps of each group; None without a plan.
+        anatomies: layers and place of each group.
+        ports: shapes of the graph's inputs and outputs, by name.
     """
 
     params: int
@@ -44,6 +47,13 @@ class Inspection:
     group_macs: dict[str, int]
     group_latency: dict[str, float] | None
     kept: dict[str, int] | None
+    anatomies: dict[str, Anatomy]
+    ports: dict[str, list[int]]
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Groups at one picture size, in graph order."""
+        return stages([group.name for group in self.groups], self.anatomies)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig inspect --json`."""
@@ -51,6 +61,7 @@ class Inspection:
             "params": self.params,
             "macs": self.macs,
             "groups": [self._group(group) for group in self.groups],
+            "stages": [{"size": list(stage.size), "groups": stage.groups} for stage in self.stages],
         }
 
     def _group(self, group: Group) -> dict[str, Any]:
@@ -60,7 +71,11 @@ class Inspection:
             "prunable": group.prunable,
             "exact": group.exact,
             "reason": group.reason,
+            "copies": group.copies,
             "nodes": group.nodes,
+            "layers": self.anatomies[group.name].layers,
+            "made_by": self.anatomies[group.name].made_by,
+            "read_by": self.anatomies[group.name].read_by,
             "params": self.group_params.get(group.name, 0),
             "macs": self.group_macs.get(group.name, 0),
         }
@@ -102,6 +117,8 @@ def inspect_model(
         _whole(_charge(channels, cost.by_node)),
         shares,
         kept,
+        anatomies(model.proto, channels),
+        {v.name: v.shape for v in (*input_info(model.proto), *output_info(model.proto))},
     )
 
 
@@ -116,16 +133,29 @@ def _params_by_node(proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, float]:
-    """Share each node's figure among the groups of the channels that it puts out."""
+    """Share each node's figure among the groups of the channels that it puts out.
+
+    A node that computes weights puts out none: its figure goes to the channels they will make.
+    """
+    owners = _makers(channels)
     charged: dict[str, float] = defaultdict(float)
     for node, figure in by_node.items():
         out = channels.ports[node][1] if node in channels.ports else None
-        parts = dict(out.groups) if out else {}
-        parts[REST] = out.fixed if out else 1
+        parts = dict(out.groups) if out else dict.fromkeys([owners.get(node, REST)], 1)
+        parts[REST] = parts.get(REST, 0) + (out.fixed if out else 0)
         total = sum(parts.values())
         for name, channels_out in parts.items():
             charged[name] += figure * channels_out / total
     return charged
+
+
+def _makers(channels: ChannelMap) -> dict[str, str]:
+    """Group whose channels a node's weights make, by node name."""
+    labels = {int(label): group.name for group in channels.groups for label in group.classes}
+    made = {
+        b.node: channels.classes_of(b.ids).max() for b in channels.bindings if b.role == "write"
+    }
+    return {node: labels[int(label)] for node, label in made.items() if int(label) in labels}
 
 
 def _whole(figures: dict[str, float]) -> dict[str, int]:

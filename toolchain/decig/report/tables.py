@@ -1,11 +1,13 @@
 """Tables for the terminal, on stdout."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
+from decig.graph.channels import Group
+from decig.report.anatomy import Anatomy, by, short_names
 from decig.report.inspection import REST, Inspection
 
 if TYPE_CHECKING:
@@ -39,24 +41,49 @@ def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
 
 
 def print_inspection(found: Inspection) -> None:
-    """Show a model's channel groups and what they cost."""
-    columns = ["group", "channels", "params", "MACs"]
+    """Show a model's channel groups, stage by stage, and what they cost."""
+    names = short_names(name for part in found.anatomies.values() for name in part.made_by)
+    titles = short_names(group.name for group in found.groups)
+    columns = ["group", "channels", "layers", "params", "MACs", "share"]
     columns += ["latency"] * (found.group_latency is not None) + ["kept"] * (found.kept is not None)
-    shown = Table(*columns, "cannot be cut because", box=None)
-    for column in shown.columns[1 : len(columns)]:
-        column.justify = "right"
-    for group in found.groups:
-        cells = _costs(found, group.name)
-        if found.kept is not None:
-            cells.append(str(found.kept[group.name]))
-        shown.add_row(group.name, str(group.channels), *cells, group.reason)
-    shown.add_row(REST, "", *_costs(found, REST))
+    shown = Table(*columns, "stays because", box=None)
+    for place, column in enumerate(shown.columns[1 : len(columns)]):
+        column.justify = "left" if place == 1 else "right"
+    groups = {group.name: group for group in found.groups}
+    for stage in found.stages:
+        shown.add_row(by(stage.size) or "no picture", *[""] * 2, *_costs(found, stage.groups))
+        for group in (groups[name] for name in stage.groups):
+            cells = _costs(found, [group.name])
+            if found.kept is not None:
+                cells.append(str(found.kept[group.name]))
+            layers = _layers(found.anatomies[group.name], group.name, names)
+            shown.add_row(f"  {titles[group.name]}", _width(group), layers, *cells, group.reason)
+    if any(figures.get(REST) for figures in (found.group_params, found.group_macs)):
+        shown.add_row(REST, "", "", *_costs(found, [REST]))
     console = _console()
+    console.print("  ".join(f"{name} {by(shape)}" for name, shape in found.ports.items()))
     console.print(shown)
     console.print(f"\n{found.params:,} parameters, {found.macs:,} multiply-accumulates")
     rough = [group.name for group in found.groups if group.prunable and not group.exact]
     if rough:
         console.print(f"share statistics, so cutting them changes the rest: {', '.join(rough)}")
+
+
+def _width(group: Group) -> str:
+    """Channels that can go one by one; where several go at once, how many."""
+    return str(group.channels) if group.copies == 1 else f"{group.channels} x {group.copies}"
+
+
+def _layers(anatomy: Anatomy, group: str, names: Mapping[str, str]) -> str:
+    """List the layers of a group, and who else makes its channels."""
+    kinds = ", ".join(
+        kind if count == 1 else f"{count} {kind}" for kind, count in anatomy.layers.items()
+    )
+    others = [names[name] for name in anatomy.made_by if name != group]
+    if not others:
+        return kinds
+    ends = others if len(others) < 3 else [others[0], "...", others[-1]]
+    return f"{kinds}; with {', '.join(ends)}"
 
 
 def print_cut(cut: "Cut") -> None:
@@ -134,10 +161,15 @@ def _short(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _costs(found: Inspection, group: str) -> list[str]:
-    cells = [f"{found.group_params.get(group, 0):,}", f"{found.group_macs.get(group, 0):,}"]
+def _costs(found: Inspection, groups: Sequence[str]) -> list[str]:
+    """Parameters, multiply-accumulates and their share, and the share of the latency."""
+    params, macs = (
+        sum(figures.get(group, 0) for group in groups)
+        for figures in (found.group_params, found.group_macs)
+    )
+    cells = [f"{params:,}", f"{macs / 1e6:,.1f} M", _percent(macs / found.macs) if macs else "-"]
     if found.group_latency is not None:
-        cells.append(_percent(found.group_latency.get(group, 0.0)))
+        cells.append(_percent(sum(found.group_latency.get(group, 0.0) for group in groups)))
     return cells
 
 

@@ -15,6 +15,7 @@ from onnx import helper
 from torch import Tensor, fx
 
 from decig.errors import BadInputError
+from decig.graph.channels import analyse
 from decig.graph.model import initializers, opset, replace_initializers
 from decig.train.ops import BATCH, EXTENT, Input, OpNode, Tracer, Value, translate
 
@@ -31,9 +32,10 @@ def build_module(
 
     Args:
         proto: the graph. Float initializers that a convolution, a matrix product, a
-            normalisation or PRelu uses, and those with one number a channel in elementwise
-            operators, become `nn.Parameter`s; running statistics and other constants buffers;
-            single numbers, shapes and axes are part of the code.
+            normalisation or PRelu uses, and those in elementwise operators that hold one number
+            a channel or are bound to channels (the weights of a modulated convolution, learned
+            maps), become `nn.Parameter`s; running statistics and other constants buffers; single
+            numbers, shapes and axes are part of the code.
         outputs: names of the values to return, inner ones too; by default the graph's outputs.
         input_size: height and width (the size of all spatial axes) at which the module will be
             run, where that is not the declared one: checked here.
@@ -53,7 +55,8 @@ def build_module(
     sources = _inputs(graph)
     _check(graph, wanted, sources, input_size)
     declared = {source.extent for source in sources if source.spatial}
-    tracer = Tracer(None if declared == {input_size} else input_size)
+    bound = {binding.initializer for binding in analyse(proto).bindings}
+    tracer = Tracer(None if declared == {input_size} else input_size, bound)
     values: dict[str, Value] = dict(initializers(proto))
     for source in sources:
         values[source.name] = tracer.placeholder(source)

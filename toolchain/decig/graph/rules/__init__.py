@@ -2,5 +2,6 @@
 
 from decig.graph.rules import contraction, elementwise, layout, normalisation
 from decig.graph.rules.registry import Rule, find
+from decig.graph.rules.spare import carry
 
-__all__ = ["Rule", "contraction", "elementwise", "find", "layout", "normalisation"]
+__all__ = ["Rule", "carry", "contraction", "elementwise", "find", "layout", "normalisation"]

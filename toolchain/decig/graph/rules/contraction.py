@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
-from decig.graph.ids import Ids
+from decig.graph.ids import Ids, varying_axes
 from decig.graph.rules.registry import rule
 
 
@@ -22,17 +22,21 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     if group == 1:
         flow.read(node, 0, on_axis(incoming, 1, rank))
         outgoing = flow.space.fresh(made)
-        flow.bind(node, 1, "read", on_axis(incoming, 0 if transposed else 1, rank))
-        flow.bind(node, 1, "write", on_axis(outgoing, 1 if transposed else 0, rank))
+        flow.weigh(node, "read", 0 if transposed else 1, incoming)
+        flow.weigh(node, "write", 1 if transposed else 0, outgoing)
     elif group == count and made % group == 0:
         outgoing = np.repeat(incoming, made // group)
-        flow.bind(node, 1, "value", on_axis(incoming if transposed else outgoing, 0, rank))
+        flow.weigh(node, "value", 0, incoming if transposed else outgoing)
         flow.on_cut(lambda cut: _set_group(cut, node.name, incoming))
     else:
         flow.read(node, 0, on_axis(incoming, 1, rank))
         outgoing = _grouped(flow, node, incoming, made, group)
     flow.bind(node, 2, "shift", outgoing)
-    return on_axis(outgoing, 1, rank)
+    made_ids = on_axis(outgoing, 1, rank)
+    if len(node.input) > 3 and node.input[3]:  # a FusedConv adds it
+        why = f"{node.op_type} {node.name} adds fixed channels"
+        flow.space.unite(made_ids, flow.of_or_fixed(node.input[3]), why)
+    return made_ids
 
 
 def _set_group(cut: Cut, node: str, incoming: Ids) -> None:
@@ -42,16 +46,15 @@ def _set_group(cut: Cut, node: str, incoming: Ids) -> None:
 def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: int) -> Ids:
     """Each group keeps the same places: place k of every group is one class."""
     why = f"groups of {node.op_type} {node.name} must stay equal"
-    rank = len(flow.shape(node.input[1]))
     inside = flow.space.tie(incoming.reshape(group, -1), (0,), why).ravel()
     outside = flow.space.fresh(made // group)
     outgoing = np.tile(outside, group)
     if node.op_type == "ConvTranspose":
-        flow.bind(node, 1, "read", on_axis(np.tile(inside, group), 0, rank))
-        flow.bind(node, 1, "write", on_axis(outside, 1, rank))
+        flow.weigh(node, "read", 0, np.tile(inside, group))
+        flow.weigh(node, "write", 1, outside)
     else:
-        flow.bind(node, 1, "read", on_axis(inside, 1, rank))
-        flow.bind(node, 1, "write", on_axis(outgoing, 0, rank))
+        flow.weigh(node, "read", 1, inside)
+        flow.weigh(node, "write", 0, outgoing)
     return outgoing
 
 
@@ -72,6 +75,15 @@ def gemm(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]:
     if len(node.input) > 2 and flow.shape(node.input[2])[-1:] == (len(outgoing),):
         flow.bind(node, 2, "shift", on_axis(outgoing, -1, len(flow.shape(node.input[2]))))
     return on_axis(outgoing, 1, 2)
+
+
+@rule("FusedMatMul")
+def fused_matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Matrix product of ONNX Runtime's optimiser; transposed operands are left alone."""
+    options = attributes(node)
+    if any(options.get(name) for name in ("transA", "transB", "transBatchA", "transBatchB")):
+        return flow.block(node, f"FusedMatMul {node.name} transposes an operand")
+    return matmul(flow, node)
 
 
 @rule("MatMul")
@@ -133,7 +145,7 @@ def _matmul_map(flow: Flow, node: onnx.NodeProto, known_slot: int) -> Ids | list
     known = pad_rank(known, rank)
     other = (1,) * (rank - len(other)) + other
     contracted = -1 if known_slot == 0 else -2
-    stacked = any(known.shape[axis] > 1 and other[axis] > 1 for axis in range(rank - 2))
-    if known.shape[contracted] > 1 or stacked:
+    stacked = tuple(axis for axis in range(rank - 2) if known.shape[axis] > 1 and other[axis] > 1)
+    if known.shape[contracted] > 1 or set(stacked) == set(varying_axes(known)) != set():
         return flow.block(node, f"MatMul {node.name} joins channels with a computed tensor")
-    return known
+    return flow.space.tie(known, stacked, f"heads of MatMul {node.name} must stay equal")

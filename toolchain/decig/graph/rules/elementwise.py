@@ -6,22 +6,21 @@ from decig.graph.flow import Flow, attributes, pad_rank
 from decig.graph.ids import FIXED, Ids
 from decig.graph.rules.registry import rule
 
-# Clip's bounds and Dropout's ratio are scalars; Cast changes the type alone.
-_UNARY = """
-    Abs Acos Acosh Asin Asinh Atan Atanh Cast Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp FastGelu
-    Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not QuickGelu
-    Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh
-    ThresholdedRelu
+# Clip's bounds and Dropout's ratio are scalars; Cast and CastLike change the type alone.
+UNARY = """
+    Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp
+    FastGelu Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not
+    QuickGelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish
+    Tan Tanh ThresholdedRelu
 """.split()  # noqa: SIM905  # a table, not a list of forty quoted words
-_NARY = """
+NARY = """
     Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub
     Sum Where Xor
 """.split()  # noqa: SIM905
 _WINDOW = "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool".split()  # noqa: SIM905
-_SAME_AXIS = ("Softmax", "LogSoftmax", "Hardmax")
 
 
-@rule(*_UNARY)
+@rule(*UNARY)
 def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Pass the first input's channels on; bounds and ratios are scalars."""
     return [flow.of(node.input[0])] * len(node.output)
@@ -39,7 +38,7 @@ def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     return [ids]
 
 
-@rule(*_NARY)
+@rule(*NARY)
 def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     """Unite the operands' channels index by index; constants are bound to them.
 
@@ -78,7 +77,8 @@ def _guard_operand(
 ) -> None:
     """Freeze what cannot follow a cut: an operand with full extent but no channels of its own."""
     axes = [axis for axis, size in enumerate(joined.shape) if size > 1]
-    full = any(shape[axis] > 1 for axis in axes)
+    lead = joined.ndim - len(flow.shape(name))
+    full = any(shape[axis] > 1 and axis - lead not in flow.spare.get(name, {}) for axis in axes)
     ids = flow.of(name)
     if ids is None:
         if full:
@@ -117,16 +117,41 @@ def constant(flow: Flow, node: onnx.NodeProto) -> None:
     """Constants that could not be folded have no channels of their own."""
 
 
-@rule("LRN", "CumSum", "TopK", "ArgMax", "ArgMin", *_SAME_AXIS)
+@rule("CumSum", "TopK", "ArgMax", "ArgMin")
 def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Operators that compare the elements of an axis: free if that axis has no channels."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None] * len(node.output)
-    # Before opset 13 Softmax flattened everything from its axis on.
+    options = attributes(node)
+    axis = options.get("axis", -1 if node.op_type == "TopK" else 0)
+    if node.op_type == "CumSum":
+        given = flow.constant(node.input[1])
+        if given is None:
+            return flow.block(node, f"CumSum {node.name} along a computed axis")
+        axis = int(given)
+    if ids.shape[axis] > 1:
+        return flow.block(node, f"{node.op_type} {node.name} compares channels")
+    if not options.get("keepdims", 1):
+        ids = ids.squeeze(axis)
+    return [ids] * len(node.output)
+
+
+@rule("LRN")
+def response_norm(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Local response normalisation mixes neighbouring channels."""
+    return flow.block(node, f"{node.op_type} {node.name} compares channels")
+
+
+@rule("Softmax", "LogSoftmax", "Hardmax")
+def softmax(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Compare the elements of an axis, before opset 13 of all axes from there on."""
+    ids = flow.of(node.input[0])
+    if ids is None:
+        return [None]
     flattens = flow.opset < 13
     axis = attributes(node).get("axis", 1 if flattens else -1) % ids.ndim
     compared = ids.shape[axis:] if flattens else ids.shape[axis : axis + 1]
-    if node.op_type in _SAME_AXIS and max(compared) == 1:
+    if max(compared) == 1:
         return [ids]
     return flow.block(node, f"{node.op_type} {node.name} compares channels")

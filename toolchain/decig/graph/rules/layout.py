@@ -34,11 +34,11 @@ def reshape(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
                 return flow.block(node, f"Reshape {node.name} to a computed shape")
             return moved
         name = node.input[1]
-        flow.on_cut(lambda cut: _mend_sizes(cut, name, moved, after))
+        flow.on_cut(lambda cut: mend_sizes(cut, name, moved, after))
     return moved
 
 
-def _mend_sizes(cut: Cut, name: str, ids: Ids, shape: tuple[int, ...]) -> None:
+def mend_sizes(cut: Cut, name: str, ids: Ids, shape: tuple[int, ...]) -> None:
     """Write the sizes that remain into a constant shape; 0 and -1 keep their meaning."""
     target = cut.constant(name).copy()
     remaining = cut.shape(ids, shape)
@@ -168,17 +168,23 @@ def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if ids.shape[axis] == 1:
         shape = ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :]
         return ids.reshape(shape)
+    if len(varying_axes(ids)) > 1:
+        # Queries, keys and values in one: what is picked along stays whole.
+        ids = flow.space.tie(ids, (axis,), f"Gather {node.name} picks along them")
+        return ids.reshape(ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :])
+    picked = ids.take(indices, axis)
     if indices.ndim != 1:
-        return flow.block(node, f"Gather {node.name} picks single channels")
+        flow.space.freeze(picked, f"Gather {node.name} picks single channels")
 
     def mend(cut: Cut) -> None:
         kept = cut.kept(ids, axis)
         position = np.cumsum(kept) - 1
         wanted = indices % ids.shape[axis]
-        cut.set_constant(node.input[1], position[wanted[kept[wanted]]].astype(indices.dtype))
+        wanted = wanted[kept[wanted]] if indices.ndim == 1 else wanted
+        cut.set_constant(node.input[1], position[wanted].astype(indices.dtype))
 
     flow.on_cut(mend)
-    return flow.part(ids.take(indices, axis))
+    return flow.part(picked)
 
 
 @rule("Pad")
@@ -215,7 +221,7 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
         if not flow.is_constant(node.input[3]):
             return flow.block(node, f"Resize {node.name} to a computed size")
         moved = ids
-        flow.on_cut(lambda cut: _mend_sizes(cut, node.input[3], moved, after))
+        flow.on_cut(lambda cut: mend_sizes(cut, node.input[3], moved, after))
     return ids
 
 
@@ -231,7 +237,7 @@ def expand(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if target is None or (len(target) != len(after) and (ids != FIXED).any()):
         return flow.block(node, f"Expand {node.name} to a computed shape")
     moved = ids
-    flow.on_cut(lambda cut: _mend_sizes(cut, node.input[1], moved, after))
+    flow.on_cut(lambda cut: mend_sizes(cut, node.input[1], moved, after))
     return ids
 
 

@@ -2,7 +2,7 @@
 
 import onnx
 
-from decig.graph.flow import Flow, attributes, on_axis
+from decig.graph.flow import Cut, Flow, attributes, on_axis
 from decig.graph.ids import Ids
 from decig.graph.rules.registry import rule
 
@@ -25,7 +25,7 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     """
     source = flow.of(node.input[0])
     if source is not None and any(size > 1 for size in source.shape[2:]):
-        flow.space.mark_inexact(source)
+        flow.share(node, source)
         return flow.space.tie(source, (1,), f"groups of {node.name} must stay equal")
     ids, channels = _channel_axis(flow, node)
     flow.bind(node, 1, "scale", channels)
@@ -35,22 +35,29 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
 
 @rule("GroupNormalization")
 def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
-    """Every group keeps the same places; statistics over a group change when it is cut."""
+    """Every group keeps the same places; statistics over a group change when it is cut.
+
+    Groups of one channel go with it.
+    """
     ids, channels = _channel_axis(flow, node)
     groups = attributes(node)["num_groups"]
-    if groups < len(channels):
-        flow.space.mark_inexact(channels)
-    why = f"groups of GroupNormalization {node.name} must stay equal"
     if groups == len(channels):
-        flow.space.freeze(channels, why)  # one channel a group: num_groups would have to change
-    flow.space.tie(channels.reshape(groups, -1), (0,), why)
+        flow.on_cut(lambda cut: _set_groups(cut, node.name, channels))
+    else:
+        flow.share(node, ids)
+        why = f"groups of GroupNormalization {node.name} must stay equal"
+        flow.space.tie(channels.reshape(groups, -1), (0,), why)
     if flow.opset >= 21:  # scale and bias per channel; before, per group
         flow.bind(node, 1, "scale", channels)
         flow.bind(node, 2, "shift", channels)
     return ids
 
 
-@rule("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
+def _set_groups(cut: Cut, node: str, channels: Ids) -> None:
+    cut.set_attribute(node, "num_groups", int(cut.kept(channels, 0).sum()))
+
+
+@rule("LayerNormalization", "RMSNormalization")
 def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Normalise over the last axes; channels among them share their statistics."""
     ids = flow.of(node.input[0])
@@ -61,45 +68,67 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     if any(flow.shape(name) != normalised for name in node.input[1:] if name):
         return flow.block(node, f"{node.op_type} {node.name} broadcasts its weights")
     if max(ids.shape[axis:]) > 1:
-        flow.space.mark_inexact(ids)
+        flow.share(node, ids)
         tail = flow.space.tie(ids, tuple(range(axis)), f"{node.name} has one scale for them")
         flow.bind(node, 1, "scale", tail[(0,) * axis])
         flow.bind(node, 2, "shift", tail[(0,) * axis])
     return [ids, *[None] * (len(node.output) - 1)]
 
 
-@rule("LpNormalization")
-def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
-    """Divide by the norm along one axis; without some channels the norm is another."""
+@rule("MeanVarianceNormalization")
+def mean_variance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Normalise over some axes, by default all but the channels'."""
     ids = flow.of(node.input[0])
-    if ids is not None and ids.shape[attributes(node).get("axis", -1)] > 1:
-        flow.space.mark_inexact(ids)
+    axes = attributes(node).get("axes", [0, 2, 3])
+    if ids is not None and any(ids.shape[axis] > 1 for axis in axes):
+        return flow.block(node, f"{node.op_type} {node.name} takes statistics over channels")
     return ids
 
 
-@rule("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceSumSquare")
-@rule("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd")
+@rule("LpNormalization")
+def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+    """Divide by the norm along one axis, to which a channel of zeros adds nothing."""
+    ids = flow.of(node.input[0])
+    if ids is not None and ids.shape[attributes(node).get("axis", -1)] > 1:
+        flow.read(node, 0, ids)
+    return ids
+
+
+REDUCTIONS = """
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare
+""".split()  # noqa: SIM905  # a table, not a list of ten quoted words
+# To these a channel of zeros adds nothing.
+_SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare")
+
+
+@rule(*REDUCTIONS)
 def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Reduce some axes; channels on the others pass, a reduction over channels is inexact."""
+    """Reduce some axes; channels on the others pass, most reductions over channels are inexact."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
-    axes = flow.integers(node, "axes", 1)
-    if axes is None and len(node.input) > 1 and node.input[1]:
+    if flow.integers(node, "axes", 1) is None and len(node.input) > 1 and node.input[1]:
         return flow.block(node, f"{node.op_type} {node.name} over computed axes")
-    options = attributes(node)
-    if not axes and options.get("noop_with_empty_axes"):
-        return ids
-    reduced = {axis % ids.ndim for axis in axes} if axes else set(range(ids.ndim))
-    keepdims = options.get("keepdims", 1)
-    over_channels = any(ids.shape[axis] > 1 for axis in reduced)
-    if over_channels:
-        flow.space.mark_inexact(ids)
+    reduced = reduced_axes(flow, node, ids.ndim)
+    if any(ids.shape[axis] > 1 for axis in reduced):
+        if node.op_type in _SUMS:
+            flow.read(node, 0, ids)
+        else:
+            flow.share(node, ids)
         return None if ids.size == max(ids.shape) else flow.fixed(node.output[0])
-    if keepdims:
+    if attributes(node).get("keepdims", 1):
         return ids
     kept_axes = [size for axis, size in enumerate(ids.shape) if axis not in reduced]
     return ids.reshape(kept_axes)
+
+
+def reduced_axes(flow: Flow, node: onnx.NodeProto, rank: int) -> set[int]:
+    """Axes over which a reduction goes: all of them unless it names some."""
+    axes = flow.integers(node, "axes", 1)
+    if not axes and attributes(node).get("noop_with_empty_axes"):
+        return set()
+    return {axis % rank for axis in axes} if axes else set(range(rank))
 
 
 def _channel_axis(flow: Flow, node: onnx.NodeProto) -> tuple[Ids, Ids]:

@@ -21,11 +21,12 @@ def regroup(
     """Identities of the reshaped tensor; `before` and `after` are its static shapes.
 
     Where channels vary in several segments (a pixel shuffle spelled out), only the segment that
-    becomes axis 1 keeps them apart: no cut could follow the others.
+    becomes axis 1 keeps them apart: no cut could follow the others. Axes that only get another
+    place (an attention's heads) all keep them.
     """
     parts = list(_segments(before, after))
     varied = [part for part in parts if any(ids.shape[axis] > 1 for axis in part[0])]
-    if len(varied) > 1:
+    if len(varied) > 1 and not all(_is_renamed(part, before, after) for part in varied):
         keep = next((part for part in varied if 1 in part[1]), varied[0])
         for part in varied:
             if part is not keep:
@@ -40,6 +41,14 @@ def regroup(
         for axis in destination:
             target[axis] = after[axis]
     return compress(np.broadcast_to(ids, full).reshape(target))
+
+
+def _is_renamed(part: Segment, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
+    """Whether a segment is one axis before and after, but for axes of size 1."""
+    return all(
+        sum(shape[axis] > 1 for axis in axes) == 1
+        for axes, shape in zip(part, (before, after), strict=True)
+    )
 
 
 def _segments(before: tuple[int, ...], after: tuple[int, ...]) -> list[Segment]:

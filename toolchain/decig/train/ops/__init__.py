@@ -1,6 +1,15 @@
 """ONNX operators as torch calls, by theme; `translate` does one node."""
 
-from decig.train.ops import convolution, elementwise, layout, normalisation, reduction, resize
+from decig.train.ops import (
+    constants,
+    convolution,
+    elementwise,
+    fused,
+    layout,
+    normalisation,
+    reduction,
+    resize,
+)
 from decig.train.ops.node import OpNode, Value
 from decig.train.ops.registry import translate
 from decig.train.ops.tracer import BATCH, EXTENT, Input, Tracer
@@ -12,8 +21,10 @@ __all__ = [
     "OpNode",
     "Tracer",
     "Value",
+    "constants",
     "convolution",
     "elementwise",
+    "fused",
     "layout",
     "normalisation",
     "reduction",

@@ -15,14 +15,19 @@ from decig.train.ops.registry import op
 _UNARY: dict[str, Callable[..., Tensor]] = {
     "Abs": torch.abs,
     "Acos": torch.acos,
+    "Acosh": torch.acosh,
     "Asin": torch.asin,
+    "Asinh": torch.asinh,
     "Atan": torch.atan,
+    "Atanh": torch.atanh,
     "Ceil": torch.ceil,
     "Cos": torch.cos,
+    "Cosh": torch.cosh,
     "Erf": torch.erf,
     "Exp": torch.exp,
     "Floor": torch.floor,
     "HardSwish": F.hardswish,
+    "IsNaN": torch.isnan,
     "Log": torch.log,
     "Mish": F.mish,
     "Neg": torch.neg,
@@ -33,9 +38,11 @@ _UNARY: dict[str, Callable[..., Tensor]] = {
     "Sigmoid": torch.sigmoid,
     "Sign": torch.sign,
     "Sin": torch.sin,
+    "Sinh": torch.sinh,
     "Softplus": F.softplus,
     "Softsign": F.softsign,
     "Sqrt": torch.sqrt,
+    "Tan": torch.tan,
     "Tanh": torch.tanh,
 }
 _BINARY: dict[str, Callable[..., Any]] = {
@@ -169,6 +176,24 @@ def elu(node: OpNode) -> fx.Node:
 def celu(node: OpNode) -> fx.Node:
     """Y = max(0, X) + min(0, alpha (exp(X / alpha) - 1)); alpha 1."""
     return node.emit(F.celu, node.tensor(0), node.attr("alpha", 1.0))
+
+
+@op("IsInf")
+def is_inf(node: OpNode) -> fx.Node:
+    """Y = whether X is infinite, of the signs asked for."""
+    signs = node.attr("detect_negative", 1), node.attr("detect_positive", 1)
+    if 0 in signs:
+        raise node.error("it is supported for both signs together")
+    return node.emit(torch.isinf, node.tensor(0))
+
+
+@op("Shrink")
+def shrink(node: OpNode) -> fx.Node:
+    """Y = X + bias below -lambd, X - bias above lambd, else 0; bias 0, lambd 0.5."""
+    x, bias, lambd = node.tensor(0), node.attr("bias", 0.0), node.attr("lambd", 0.5)
+    below, above = node.step(operator.add, x, bias), node.step(operator.sub, x, bias)
+    upper = node.step(torch.where, node.step(operator.gt, x, lambd), above, 0.0)
+    return node.emit(torch.where, node.step(operator.lt, x, -lambd), below, upper)
 
 
 @op("Selu")

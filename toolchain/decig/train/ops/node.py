@@ -91,8 +91,8 @@ class OpNode:
     def operand(self, slot: int) -> fx.Node | float | int:
         """Return an input of an elementwise operator.
 
-        A constant of one element becomes a Python number, one that holds a number a channel a
-        parameter, any other (a map, a mask) a buffer.
+        A constant of one element becomes a Python number, one that holds a number a channel or
+        is bound to channels otherwise a parameter, any other (a map, a mask) a buffer.
         """
         if not self.is_constant(slot):
             return self.tensor(slot)
@@ -101,7 +101,7 @@ class OpNode:
             number: float | int = array.item()
             return number
         per_channel = sum(size > 1 for size in array.shape) == 1
-        return self._value(slot, trainable=per_channel)
+        return self._value(slot, per_channel or self._inputs[slot] in self.tracer.bound)
 
     def _widest(self) -> int:
         live = [v for name in self._inputs if isinstance(v := self._values.get(name), fx.Node)]

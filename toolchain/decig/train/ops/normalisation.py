@@ -79,7 +79,7 @@ def layer_normalization(node: OpNode) -> fx.Node:
     assert scale is not None
     shape = node.shape(x)[node.attr("axis", -1) :]
     epsilon = node.attr("epsilon", 1e-5)
-    rms = node.op_type == "RMSNormalization"
+    rms = node.op_type != "LayerNormalization"
     function = F.rms_norm if rms else F.layer_norm
     if node.shape(scale) == shape and (bias is None or node.shape(bias) == shape):
         affine = {"weight": scale} if rms else {"weight": scale, "bias": bias}

@@ -90,12 +90,61 @@ def softmax(node: OpNode) -> fx.Node:
     return node.emit(Tensor.view_as, flat, x)
 
 
+@op("Hardmax")
+def hardmax(node: OpNode) -> fx.Node:
+    """Y = 1 at the first maximum along an axis, else 0; it has no gradient."""
+    x = node.tensor(0)
+    axis = node.attr("axis", -1 if node.opset >= 13 else 1) % node.rank(x)
+    if node.opset < 13 and axis != node.rank(x) - 1:
+        raise node.error("before opset 13 it is supported on the last axis")
+    return node.emit(one_hot_maximum, x, axis)
+
+
+def one_hot_maximum(x: Tensor, axis: int) -> Tensor:
+    """Mark the first maximum along an axis (ONNX Hardmax)."""
+    place = torch.argmax(x, axis, keepdim=True)
+    return torch.zeros_like(x).scatter(axis, place, 1.0)
+
+
+@op("TopK")
+def top_k(node: OpNode) -> tuple[fx.Node, ...]:
+    """The k largest or smallest elements along an axis, sorted, and their indices."""
+    counts = node.setting("k", 1) or [0]
+    largest = bool(node.attr("largest", 1))
+    found = node.step(torch.topk, node.tensor(0), counts[0], node.attr("axis", -1), largest)
+    return tuple(node.step(operator.getitem, found, index) for index in range(2))
+
+
 @op("GlobalAveragePool", "GlobalMaxPool")
 def global_pool(node: OpNode) -> fx.Node:
     """Y = mean or maximum over the spatial axes, which stay with size 1."""
     function = torch.mean if node.op_type == "GlobalAveragePool" else torch.amax
     x = node.tensor(0)
     return node.emit(function, x, tuple(range(2, node.rank(x))), keepdim=True)
+
+
+@op("GlobalLpPool")
+def global_lp_pool(node: OpNode) -> fx.Node:
+    """Y = p-norm over the spatial axes, which stay with size 1."""
+    x = node.tensor(0)
+    axes, p = tuple(range(2, node.rank(x))), float(node.attr("p", 2))
+    return node.emit(torch.linalg.vector_norm, x, p, axes, keepdim=True)
+
+
+@op("LpPool")
+def lp_pool(node: OpNode) -> fx.Node:
+    """Y = p-norm over a sliding window, of elements padded with zeros."""
+    window = Window.of(node, tuple(node.attr("kernel_shape")))
+    if any(dilation != 1 for dilation in window.dilations) or node.attr("ceil_mode", 0):
+        raise node.error("dilations and ceil_mode are not supported")
+    p = node.attr("p", 2)
+    x, padding = window.pad(node, node.tensor(0))
+    powers = node.step(operator.pow, node.step(torch.abs, x), p)
+    function = _pool(node, _AVERAGE_POOL, window)
+    # The mean of the powers times the elements of the window is their sum.
+    mean = node.step(function, powers, window.kernel, window.strides, tuple(padding), False, True)
+    total = node.step(operator.mul, mean, math.prod(window.kernel))
+    return node.emit(operator.pow, total, 1 / p)
 
 
 @op("MaxPool")

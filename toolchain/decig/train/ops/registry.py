@@ -1,24 +1,28 @@
 """The table of operators, filled by the modules beside it.
 
 An operator is one small function. It takes an `OpNode`, emits the torch calls that compute the
-ONNX node, and returns the fx node of its output, or a tuple of them for several outputs.
+ONNX node, and returns the fx node of its output, or a tuple of them for several outputs; or an
+array where the output is constant.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from torch import fx
 
-from decig.train.ops.node import OpNode
+from decig.train.ops.node import OpNode, Value
 
-Operator = Callable[[OpNode], "fx.Node | tuple[fx.Node, ...]"]
+Operator = Callable[[OpNode], "Value | tuple[fx.Node, ...]"]
+
+_Given = TypeVar("_Given", bound=Operator)
 
 _OPERATORS: dict[str, Operator] = {}
 
 
-def op(*op_types: str) -> Callable[[Operator], Operator]:
-    """Register a function for operators of the default domain."""
+def op(*op_types: str) -> Callable[[_Given], _Given]:
+    """Register a function for operators of the default or the `com.microsoft` domain."""
 
-    def register(function: Operator) -> Operator:
+    def register(function: _Given) -> _Given:
         for op_type in op_types:
             _OPERATORS[op_type] = function
         return function
@@ -26,13 +30,14 @@ def op(*op_types: str) -> Callable[[Operator], Operator]:
     return register
 
 
-def translate(node: OpNode) -> tuple[fx.Node, ...]:
+def translate(node: OpNode) -> tuple[Value, ...]:
     """Emit the torch calls of one ONNX node; returns its outputs in order.
 
     Raises:
         BadInputError: the operator, or a setting of it, has no torch counterpart here.
     """
-    operator = _OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    known = node.domain in ("", "ai.onnx", "com.microsoft")
+    operator = _OPERATORS.get(node.op_type) if known else None
     if operator is None:
         raise node.error(
             f"the operator {node.domain}{node.domain and '.'}{node.op_type} cannot "

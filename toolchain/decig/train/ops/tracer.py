@@ -3,7 +3,7 @@
 import keyword
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,13 +58,21 @@ class Tracer:
     tied to its declared size, and check every call before the module is ever used.
     """
 
-    def __init__(self, input_size: tuple[int, ...] | None = None) -> None:
-        """Prepare an empty graph; pictures of `input_size`, if given, must work too."""
+    def __init__(
+        self, input_size: tuple[int, ...] | None = None, bound: Collection[str] = ()
+    ) -> None:
+        """Prepare an empty graph.
+
+        Args:
+            input_size: pictures of this size, if given, must work too.
+            bound: initializers that are bound to channels.
+        """
         self.graph = fx.Graph()
         self.inputs: list[fx.Node] = []
         self.root = nn.Module()
         self.initializers: dict[str, str] = {}
         self.tied: dict[str, str] = {}
+        self.bound = bound
         self._given = input_size
         self._probes = [DECLARED, BATCH, EXTENT, *([GIVEN] if input_size else [])]
         self._seen: dict[fx.Node, dict[str, Any]] = {}

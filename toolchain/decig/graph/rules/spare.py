@@ -1,0 +1,182 @@
+"""Spare axes: weights in the making.
+
+StyleGAN2 scales the weights of a convolution by a style before it uses them, and noise is scaled
+channel by channel before it is added. There a constant varies along an axis that no computed
+operand has: a spare axis. It gets identities of its own, and is bound to them if in the end they
+turn out to be channels: because a convolution takes the value for its weights, or because the axis
+meets channels in a sum or product. Until then they move from node to node like channels do;
+whatever else uses them keeps them as they are.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import onnx
+
+from decig.graph.flow import Binding, Flow, attributes, on_axis
+from decig.graph.ids import Ids, varying_axes
+from decig.graph.rules import elementwise, normalisation
+from decig.graph.rules.layout import mend_sizes
+from decig.graph.rules.reshape import regroup
+
+Spare = dict[int, Ids]
+"""1-D identities by axis."""
+
+
+def carry(flow: Flow, node: onnx.NodeProto) -> None:
+    """Find the spare axes of a node's output; what cannot go on from its inputs is frozen."""
+    move = _MOVES.get(node.op_type)
+    spare: Spare = {}
+    if move is not None:
+        try:
+            spare = move(flow, node)
+        except (KeyError, IndexError, ValueError):
+            move = None
+    if move is None:
+        for name in node.input:
+            _freeze(flow, node, flow.spare.get(name, {}))
+    elif spare:
+        flow.spare[node.output[0]] = spare
+
+
+def _freeze(flow: Flow, node: onnx.NodeProto, spare: Spare) -> None:
+    for ids in spare.values():
+        flow.space.freeze(ids, f"{node.op_type} {node.name} uses computed weights as a picture")
+
+
+def _elementwise(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """Unite the operands' spare axes; an axis on which only constants vary is a new one."""
+    shape = flow.shape(node.output[0])
+    ids = flow.of(node.output[0])
+    spare: Spare = {}
+    for axis, size in enumerate(shape):
+        if size == 1:
+            continue
+        constants, carried, stuck = _operands(flow, node, axis, len(shape))
+        if ids is not None and ids.shape[axis] > 1:
+            for other in carried:
+                flow.space.unite(
+                    on_axis(other, axis, len(shape)), ids, f"{node.op_type} {node.name}"
+                )
+        elif stuck:
+            _freeze(flow, node, dict(enumerate(carried)))
+        elif carried or constants:
+            found = carried[0] if carried else flow.space.fresh(size)
+            for other in carried[1:]:
+                flow.space.unite(found, other, f"{node.op_type} {node.name}")
+            for slot, place in constants:
+                _bind_spare(flow, node, slot, place, found)
+            spare[axis] = found
+    return spare
+
+
+def _operands(
+    flow: Flow, node: onnx.NodeProto, axis: int, rank: int
+) -> tuple[list[tuple[int, int]], list[Ids], bool]:
+    """Sort the operands that extend along an axis of the output.
+
+    Returns:
+        Slot and own axis of the constants; the spare identities of others; whether one is left
+        that has neither these nor channels there.
+    """
+    constants, carried, stuck = [], [], False
+    for slot, name in enumerate(node.input):
+        own = flow.shape(name) if name else ()
+        place = axis - (rank - len(own))
+        if place < 0 or own[place] == 1:
+            continue
+        if flow.is_constant(name):
+            constants.append((slot, place))
+        elif place in flow.spare.get(name, {}):
+            carried.append(flow.spare[name][place])
+        else:
+            ids = flow.of(name)
+            stuck |= ids is None or ids.shape[place] == 1
+    return constants, carried, stuck
+
+
+def _bind_spare(flow: Flow, node: onnx.NodeProto, slot: int, axis: int, ids: Ids) -> None:
+    shape = flow.shape(node.input[slot])
+    # A matrix or a kernel makes channels; a vector scales what others make.
+    role = "write" if sum(size > 1 for size in shape) > 1 else "value"
+    bound = on_axis(ids, axis, len(shape))
+    flow.spare_bindings.append(Binding(node.input[slot], node.name, role, bound))  # type: ignore[arg-type]
+
+
+def _transpose(flow: Flow, node: onnx.NodeProto) -> Spare:
+    spare = flow.spare.get(node.input[0], {})
+    rank = len(flow.shape(node.input[0]))
+    perm = list(attributes(node).get("perm", range(rank)[::-1]))
+    return {perm.index(axis): ids for axis, ids in spare.items()}
+
+
+def _reshape(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """Regroup each axis by itself; where two would become one, both stay as they are."""
+    before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    channels = flow.of(node.output[0])
+    taken = [] if channels is None else varying_axes(channels)
+    found: Spare = {}
+    for axis, ids in flow.spare.get(node.input[0], {}).items():
+        moved = regroup(flow, node, on_axis(ids, axis, len(before)), before, after)
+        axes = varying_axes(moved)
+        if len(axes) != 1 or axes[0] in taken:
+            _freeze(flow, node, {axis: ids})
+            _freeze(flow, node, {place: found.pop(place) for place in axes if place in found})
+            taken += axes
+        else:
+            found[axes[0]] = moved.ravel()
+    _mend(flow, node, found, after)
+    return found
+
+
+def _expand(flow: Flow, node: onnx.NodeProto) -> Spare:
+    after = flow.shape(node.output[0])
+    lead = len(after) - len(flow.shape(node.input[0]))
+    spare = {lead + axis: ids for axis, ids in flow.spare.get(node.input[0], {}).items()}
+    _mend(flow, node, spare, after)
+    return spare
+
+
+def _mend(flow: Flow, node: onnx.NodeProto, spare: Spare, after: tuple[int, ...]) -> None:
+    """Let a constant target shape follow when spare axes lose channels."""
+    if node.op_type not in ("Reshape", "Expand") or not spare:
+        return
+    target = flow.constant(node.input[1])
+    if target is None or len(target) != len(after):
+        _freeze(flow, node, spare)
+        return
+    laid = [on_axis(ids, axis, len(after)) for axis, ids in spare.items()]
+    for ids in laid:
+        flow.on_cut(partial(mend_sizes, name=node.input[1], ids=ids, shape=after))
+
+
+def _reduce(flow: Flow, node: onnx.NodeProto) -> Spare:
+    reduced = normalisation.reduced_axes(flow, node, len(flow.shape(node.input[0])))
+    spare = flow.spare.get(node.input[0], {})
+    _freeze(flow, node, {axis: ids for axis, ids in spare.items() if axis in reduced})
+    lost = () if attributes(node).get("keepdims", 1) else reduced
+    return {
+        axis - sum(gone < axis for gone in lost): ids
+        for axis, ids in spare.items()
+        if axis not in reduced
+    }
+
+
+def _convolution(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """The rule of convolutions takes the first two axes of the weights; all else stays."""
+    for slot, name in enumerate(node.input):
+        spare = flow.spare.get(name, {})
+        if slot == 1:
+            spare = {axis: ids for axis, ids in spare.items() if axis > 1}
+        _freeze(flow, node, spare)
+    return {}
+
+
+_MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
+    **dict.fromkeys((*elementwise.UNARY, *elementwise.NARY), _elementwise),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(normalisation.REDUCTIONS, _reduce),
+    **dict.fromkeys(("Conv", "ConvTranspose"), _convolution),
+    "Transpose": _transpose,
+    "Expand": _expand,
+}

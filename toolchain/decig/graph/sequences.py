@@ -1,0 +1,103 @@
+"""Sequences of tensors taken apart at once: PyTorch's chunk and split as its exporter writes them.
+
+SplitToSequence(x), SequenceAt(i)    ->  Split(x)
+SequenceConstruct(a, b), SequenceAt(i)    ->  a or b
+SequenceConstruct(a, b), ConcatFromSequence  ->  Concat(a, b)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from decig.graph.inference import opset, shapes
+
+_MAKERS = ("SplitToSequence", "SequenceConstruct")
+
+
+def unroll_sequences(proto: onnx.ModelProto) -> bool:
+    """Replace sequences that are only read at constant places, in `proto` itself.
+
+    Args:
+        proto: a graph with inferred shapes.
+
+    Returns:
+        Whether there were any; what is left of them is then without use.
+    """
+    graph = proto.graph
+    makers = {node.output[0]: node for node in graph.node if node.op_type in _MAKERS}
+    if not makers:
+        return False
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    parts = {name: _parts(proto, maker, constants) for name, maker in makers.items()}
+    nodes: list[onnx.NodeProto] = []
+    unrolled = False
+    for node in graph.node:
+        elements = parts.get(node.output[0])
+        if node.op_type == "SplitToSequence" and elements:
+            nodes.append(_split(proto, node, elements))
+        taken = _taken(node, parts, constants)
+        unrolled |= taken is not None
+        nodes.append(node if taken is None else taken)
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]  # invalidates the messages it held, hence the copies
+    graph.node.extend(nodes)
+    return unrolled
+
+
+Part = tuple[str, int]
+"""Name of an element, and its size along the axis of the split (0 where there was none)."""
+
+
+def _parts(
+    proto: onnx.ModelProto, maker: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
+) -> list[Part]:
+    """Elements of a sequence; none if its sizes are not known."""
+    if maker.op_type == "SequenceConstruct":
+        return [(name, 0) for name in maker.input]
+    shape = shapes(proto).get(maker.input[0])
+    given = {a.name: helper.get_attribute_value(a) for a in maker.attribute}
+    if shape is None or (not given.get("keepdims", 1) and len(maker.input) < 2):
+        return []
+    whole = shape[given.get("axis", 0)]
+    sizes = [1] * whole
+    if len(maker.input) > 1 and maker.input[1]:
+        if maker.input[1] not in constants:
+            return []
+        stated = numpy_helper.to_array(constants[maker.input[1]])
+        sizes = stated.tolist() if stated.ndim else _equal(whole, int(stated))
+    return [(f"{maker.output[0]}_{index}", size) for index, size in enumerate(sizes)]
+
+
+def _equal(whole: int, part: int) -> list[int]:
+    return [min(part, whole - start) for start in range(0, whole, part)]
+
+
+def _split(proto: onnx.ModelProto, node: onnx.NodeProto, parts: Sequence[Part]) -> onnx.NodeProto:
+    axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+    names, sizes = [name for name, _ in parts], [size for _, size in parts]
+    name = f"{node.name or node.output[0]}_split"
+    if opset(proto) < 13:
+        return helper.make_node("Split", node.input[:1], names, name=name, axis=axis, split=sizes)
+    stated = numpy_helper.from_array(np.array(sizes, np.int64), f"{name}/sizes")
+    proto.graph.initializer.append(stated)
+    return helper.make_node("Split", [node.input[0], stated.name], names, name=name, axis=axis)
+
+
+def _taken(
+    node: onnx.NodeProto, parts: dict[str, list[Part]], constants: dict[str, onnx.TensorProto]
+) -> onnx.NodeProto | None:
+    """Return what stands for a node that reads a sequence; None for any other node."""
+    elements = parts.get(node.input[0]) if node.input else None
+    if not elements:
+        return None
+    names = [name for name, _ in elements]
+    if node.op_type == "SequenceAt" and node.input[1] in constants:
+        place = int(numpy_helper.to_array(constants[node.input[1]]))
+        return helper.make_node("Identity", [names[place]], node.output, name=node.name)
+    if node.op_type == "ConcatFromSequence":
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if not given.get("new_axis", 0):
+            return helper.make_node("Concat", names, node.output, node.name, axis=given["axis"])
+    return None

@@ -1,0 +1,79 @@
+"""ONNX Runtime's fused operators of the domain com.microsoft, as its optimiser writes them."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from decig.train.ops.convolution import conv, gemm
+from decig.train.ops.node import OpNode
+from decig.train.ops.registry import op
+
+_ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
+    "Clip": torch.clamp,
+    "LeakyRelu": F.leaky_relu,
+    "Relu": torch.relu,
+    "Sigmoid": torch.sigmoid,
+    "Tanh": torch.tanh,
+}
+
+
+@op("FusedConv")
+def fused_conv(node: OpNode) -> fx.Node:
+    """Convolution, plus Z if there is one, and an activation with its parameters."""
+    total = conv(node)
+    if node.has(3):
+        total = node.step(operator.add, total, node.tensor(3))
+    return _activated(node, total, node.attr("activation_params", []))
+
+
+@op("FusedGemm")
+def fused_gemm(node: OpNode) -> fx.Node:
+    """Gemm and an activation; its parameters are called activation_alpha and so on."""
+    names = ("activation_alpha", "activation_beta", "activation_gamma")
+    given = [node.attr(name) for name in names if node.attr(name) is not None]
+    return _activated(node, gemm(node), given)
+
+
+def _activated(node: OpNode, x: fx.Node, parameters: list[Any]) -> fx.Node:
+    name = node.attr("activation")
+    if name is None:
+        return x
+    if name not in _ACTIVATIONS:
+        raise node.error(f"activation {name} is not supported")
+    return node.emit(_ACTIVATIONS[name], x, *parameters)
+
+
+@op("FusedMatMul")
+def fused_matmul(node: OpNode) -> fx.Node:
+    """Y = alpha A' B', where the last two axes of A' and B' may be swapped."""
+    if node.attr("transBatchA", 0) or node.attr("transBatchB", 0):
+        raise node.error("transposed batches are not supported")
+    a, b = node.weight(0), node.weight(1)
+    if node.attr("transA", 0):
+        a = node.step(torch.transpose, a, -1, -2)
+    if node.attr("transB", 0):
+        b = node.step(torch.transpose, b, -1, -2)
+    product = node.emit(torch.matmul, a, b)
+    alpha = node.attr("alpha", 1.0)
+    return product if alpha == 1 else node.step(operator.mul, product, alpha)
+
+
+@op("FastGelu")
+def fast_gelu(node: OpNode) -> fx.Node:
+    """Y = gelu(X + bias), by tanh."""
+    x = node.tensor(0)
+    if node.has(1):
+        x = node.step(operator.add, x, node.weight(1))
+    return node.emit(F.gelu, x, approximate="tanh")
+
+
+@op("QuickGelu")
+def quick_gelu(node: OpNode) -> fx.Node:
+    """Y = X sigmoid(alpha X); alpha 1.702."""
+    x = node.tensor(0)
+    gate = node.step(torch.sigmoid, node.step(operator.mul, x, node.attr("alpha", 1.702)))
+    return node.emit(operator.mul, x, gate)
