@@ -188,6 +188,14 @@ ARITHMETIC = {
         z = Add(m, p)
     """
     + OUT,
+    "a learned map expanded to another's shape": IN
+    + MID
+    + """
+        s = Shape(m)
+        all = Expand(bias, s)
+        z = Mul(m, all)
+    """
+    + OUT,
     "the shape of another tensor": IN
     + MID
     + """
@@ -210,6 +218,7 @@ CONSTANTS = {
     "to4": [4],
     "to1": [1],
     "heads": [2],
+    "bias": np.random.default_rng(4).normal(size=(1, 8, 1, 1)).astype(np.float32),
     "width": [4],
     "learned": np.random.default_rng(3).normal(size=(1, 8, 2, 2)).astype(np.float32),
     "twice": [2, 2],

@@ -123,7 +123,7 @@ def picture_output(proto: onnx.ModelProto) -> int:
 
 
 def _is_picture(info: ValueInfo) -> bool:
-    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fu"
+    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
 
 
 def _by_channels(info: ValueInfo) -> int:

@@ -15,7 +15,7 @@ from onnx import NodeProto, TensorProto, TypeProto, helper
 
 from decig.errors import BadInputError
 from decig.graph.computed import NotComputedError, restore
-from decig.graph.inference import infer_shapes, inputs_of
+from decig.graph.inference import infer_shapes, inputs_of, shapes
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class OpenAxes:
         nodes: nodes of the file that compute them, in its order.
         constants: initializers that those nodes read.
         twins: constants of the static graph that are copies of another, with its name.
+        shapes: of the values whose shapes those nodes read, in the static graph.
     """
 
     types: FileTypes
@@ -60,6 +61,7 @@ class OpenAxes:
     nodes: list[NodeProto]
     constants: Mapping[str, TensorProto]
     twins: Mapping[str, str]
+    shapes: Mapping[str, tuple[int, ...]]
 
     def other_sizes(self) -> dict[str, list[int]]:
         """Return input shapes unlike `sizes`: the batch is twice that, other open axes are halved.
@@ -89,7 +91,7 @@ class OpenAxes:
             if origin in self.computed:
                 wanted[tensor.name] = origin
         try:
-            opened = restore(proto, wanted, self.nodes, self.constants)
+            opened = restore(proto, wanted, self.nodes, self.constants, self.shapes)
         except NotComputedError as error:
             log.warning("the written file has fixed sizes: %s", error)
             return proto
@@ -124,7 +126,7 @@ def analysed_sizes(proto: onnx.ModelProto) -> dict[str, list[int]]:
 def open_axes(
     types: FileTypes,
     file: onnx.GraphProto,
-    static: onnx.GraphProto,
+    static: onnx.ModelProto,
     twins: Mapping[str, str],
 ) -> OpenAxes | None:
     """Compare a file's graph with the static one made from it; None if the file has no open axis.
@@ -132,20 +134,24 @@ def open_axes(
     Args:
         types: of the file.
         file: its graph, static inputs, no constants folded.
-        static: the same graph, constants folded and parted.
+        static: the same, constants folded and parted, shapes inferred.
         twins: as in `OpenAxes`.
     """
     if not any(has_dynamic_axes(kind) for kind in types.inputs.values()):
         return None
-    arithmetic = _Arithmetic(file, static)
-    folded = {tensor.name for tensor in static.initializer}.union(twins.values())
+    arithmetic = _Arithmetic(file, static.graph)
+    folded = {tensor.name for tensor in static.graph.initializer}.union(twins.values())
     computed = {name: places for name in folded if (places := arithmetic.behind(name))}
     used = {place for places in computed.values() for place in places}
     nodes = [node for place, node in enumerate(file.node) if place in used]
     read = {name for node in nodes for name in inputs_of(node)}
-    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in static.input}
+    known = {name: shape for name, shape in shapes(static).items() if name in read}
+    inputs = static.graph.input
+    sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inputs}
     constants = {tensor.name: tensor for tensor in file.initializer if tensor.name in read}
-    return OpenAxes(types, sizes, frozenset(computed), _copies(nodes), constants, dict(twins))
+    return OpenAxes(
+        types, sizes, frozenset(computed), _copies(nodes), constants, dict(twins), known
+    )
 
 
 class _Arithmetic:

@@ -26,14 +26,19 @@ def restore(
     wanted: Mapping[str, str],
     nodes: list[NodeProto],
     constants: Mapping[str, TensorProto],
+    whole: Mapping[str, tuple[int, ...]] | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of a static graph in which constants are computed.
+
+    Where that fails with the shapes of slimmer values (a written weight is expanded to them), the
+    channels that are gone count as if they were there.
 
     Args:
         proto: the graph, shapes inferred.
         wanted: constants to replace, each with the name under which `nodes` compute it.
         nodes: what computes them, from shapes of values of `proto`.
         constants: what `nodes` read besides.
+        whole: shapes of the values before any cut, by name.
 
     Raises:
         NotComputedError: a value whose shape is read is gone, or a constant cannot be fitted.
@@ -43,10 +48,21 @@ def restore(
     if not wanted:
         return opened
     needed = list(_needed(nodes, set(wanted.values())))
-    values = _evaluate(proto, needed, constants, sorted(set(wanted.values())))
+    known, full = shapes(proto), dict(whole or {})
+    names = sorted(set(wanted.values()))
+    pinned = {}
+    try:
+        values = _evaluate(proto, needed, constants, names, known)
+    except NotComputedError:
+        pinned = {name: full[name] for name in full if known.get(name) not in (None, full[name])}
+        if not pinned:
+            raise
+        values = _evaluate(proto, needed, constants, names, known | pinned)
     tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
     writer = _Writer(proto, wanted)
     writer.copy(needed, constants)
+    for name, shape in pinned.items():
+        writer.pin(name, shape, known[name])
     for name, origin in wanted.items():
         writer.fit(name, origin, values[origin], numpy_helper.to_array(tensors[name]))
     writer.write(opened.graph)
@@ -80,6 +96,20 @@ class _Writer:
             copy.name = self._free(node.name or node.op_type)
             _rename_in(copy, self._names)
             self._nodes.append(copy)
+
+    def pin(self, value: str, shape: tuple[int, ...], cut: tuple[int, ...]) -> None:
+        """Have every Shape of a value that lost channels say what it said before."""
+        for node in [node for node in self._nodes if value in node.input]:
+            if node.op_type != "Shape":
+                raise NotComputedError(f"{node.op_type} {node.name} counts channels that are gone")
+            part = {a.name: a.i for a in node.attribute}
+            sizes = np.array(shape, np.int64)[part.get("start", 0) : part.get("end")]
+            stays = sizes == np.array(cut, np.int64)[part.get("start", 0) : part.get("end")]
+            result = node.output[0]
+            node.output[0] = self._free(result)
+            open_only = self._apply("Mul", node.output[0], stays.astype(np.int64), node.name)
+            self._apply("Add", open_only, np.where(stays, 0, sizes), node.name)
+            self._nodes[-1].output[0] = result
 
     def fit(self, name: str, origin: str, found: np.ndarray, wanted: np.ndarray) -> None:
         """Have `name` read the computed value, fitted to what the static graph has there."""
@@ -150,12 +180,12 @@ def _evaluate(
     nodes: list[NodeProto],
     constants: Mapping[str, TensorProto],
     names: list[str],
+    known: Mapping[str, tuple[int, ...]],
 ) -> dict[str, np.ndarray]:
-    """Compute values at the size of the static graph."""
+    """Compute values, given the shapes of those that the graph has."""
     made = {name for node in nodes for name in node.output}
     read = [name for node in nodes for name in inputs_of(node) if name]
     open_names = dict.fromkeys(n for n in read if n not in made and n not in constants)
-    known = shapes(proto)
     present = {value.name for value in proto.graph.input}
     present.update(name for node in proto.graph.node for name in node.output)
     feeds = {}

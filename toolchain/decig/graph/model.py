@@ -111,7 +111,7 @@ def _normalise(
     twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
     infer_shapes(proto)
-    return proto, open_axes(types, file.graph, proto.graph, twins)
+    return proto, open_axes(types, file.graph, proto, twins)
 
 
 def input_info(proto: onnx.ModelProto) -> list[ValueInfo]:

@@ -79,7 +79,7 @@ def apply(
     proto = infer_shapes(_copy(proto))
     for name in (name for name in RULES if name in wanted):
         editor = Editor(proto)
-        nodes = list(editor.nodes)
+        nodes = [node for node in editor.nodes if node.input]  # noise has none
         done = [node.name for node in nodes if editor.has(node) and RULES[name](editor, node)]
         if done:
             applied += [Applied(name, node) for node in done]
