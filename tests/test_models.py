@@ -67,11 +67,15 @@ def _recipe(name: str) -> Recipe:
 
 
 @pytest.fixture(scope="module", params=SMALL)
-def small(request) -> tuple[Model, Small]:
+def small(request) -> tuple[Source, Small]:
     """A small model with initial weights. `load_pytorch` compares it with the module."""
     wanted, recipe = SMALL[request.param], _recipe(request.param)
     code = replace(recipe.source, arguments=wanted.arguments)
-    return load_pytorch(code, recipe.folder, wanted.shapes, request.param), wanted
+    return _source(recipe, load_pytorch(code, recipe.folder, wanted.shapes, "small")), wanted
+
+
+def _source(recipe: Recipe, model: Model) -> Source:
+    return Source(model, dict(vars(recipe.pixels)), False, model.sha256)
 
 
 def test_every_folder_is_tested():
@@ -88,7 +92,7 @@ def test_full_size_is_the_published_one(name):
 
 
 def test_only_ends_are_frozen(small):
-    channels = analyse(small[0].proto)
+    channels = analyse(small[0].model.proto)
     frozen = {g.name: g.reason for g in channels.groups if not g.prunable}
     assert all(r.startswith(("graph input", "graph output")) for r in frozen.values()), frozen
 
@@ -102,26 +106,26 @@ def test_half_of_every_group_is_exact(small):
 def test_half_at_full_size(name):
     recipe = _recipe(name)
     model = load_pytorch(recipe.source, recipe.folder, recipe.input_shapes, name)
-    _require_half(model, SMALL[name])
+    _require_half(_source(recipe, model), SMALL[name])
 
 
-def _require_half(model: Model, wanted: Small) -> None:
+def _require_half(source: Source, wanted: Small) -> None:
     """Cut half of every group and compare with the oracle, shared statistics included."""
-    cutter = Cutter(Source(model, {}, False, model.sha256))
+    cutter = Cutter(source)
     cut = cutter.cut(cutter.keep(0.5), verify=True)
     assert cut.after.macs <= wanted.macs * cut.before.macs
     assert cut.max_abs_diff <= TOLERANCE
 
 
 def test_half_of_it_trains_and_travels_back(small, tmp_path):
-    model, wanted = small
-    cutter = Cutter(Source(model, {}, False, model.sha256))
+    source, wanted = small
+    cutter = Cutter(source)
     sliced = cutter.cut(cutter.keep(0.5), verify=False).proto
     module = build_module(sliced).eval()
     torch.manual_seed(0)
     inputs = [torch.rand(shape) for shape in wanted.shapes.values()]
     with torch.no_grad():
-        target = build_module(model.proto).eval()(*inputs)[0]
+        target = build_module(source.model.proto).eval()(*inputs)[0]
     optimiser = torch.optim.Adam(module.parameters(), 1e-3)
     losses = []
     for _ in range(4):
