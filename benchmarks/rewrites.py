@@ -7,7 +7,8 @@ The clock is that of the thread that computes, so it stands still while other pr
 idle machine it is the latency. The spread is the median absolute deviation. The difference is the
 largest one of the outputs, relative to their range. A layer is followed by an
 InstanceNormalization, as in a generator. The generators are the files of DIR at full, half and
-quarter width, and CycleGAN's ResNet-9 and pix2pix's U-Net-256 with random weights.
+quarter width, the model that ships, and CycleGAN's ResNet-9 and pix2pix's U-Net-256 with random
+weights.
 """
 
 import time
@@ -33,9 +34,16 @@ from decig.graph.slicing import slice_graph
 from decig.options import FOLDER
 
 _SUITE = Path(__file__).resolve().parents[2] / "shared" / "suite"
+_SHIPPED = Path(__file__).resolve().parents[1] / "models" / "facades-resunet" / "generator.onnx"
 _HEADER = """
 | rules | case | before, us | after, us | spread | ratio | difference |
 |---|---|---:|---:|---:|---:|---:|"""
+_ENLARGING = (
+    "split_resized_concat",
+    "resize_into_transpose",
+    "phase_transpose",
+    "depth_to_space",
+)
 _UPSAMPLING = ("slice_into_transpose", "phase_transpose", "depth_to_space")
 
 
@@ -156,6 +164,85 @@ def layers() -> Iterator[Case]:
         layer = net.finish_layer(value, channels)
         yield ("depth_to_space",), f"{channels} at {size}", layer
 
+    yield from spelled_layers()
+    yield from enlarged_layers()
+
+
+def spelled_layers() -> Iterator[Case]:
+    """What exporters write in several operators."""
+    net = Net(1, 64, 64, 64)
+    conv = net.conv("x", 64, 64, 1)
+    limited = net.node(
+        "Clip",
+        net.node("Add", conv, net.constant(3.0)),
+        *(net.constant(v) for v in (0.0, 6.0)),
+    )
+    swish = net.node("Mul", conv, net.node("Div", limited, net.constant(6.0)))
+    yield ("join_hard_sigmoid",), "hard swish, 64 at 64", net.finish_layer(swish, 64)
+    for slope in ("one slope", "maximum"):
+        net = Net(1, 64, 64, 64)
+        conv = net.conv("x", 64, 64, 3, pad=1)
+        if slope == "maximum":
+            value = net.node("Max", conv, net.node("Mul", conv, net.constant(0.2)))
+        else:
+            value = net.node("PRelu", conv, net.constant([[[0.2]]]))
+        yield ("leaky_relu",), f"{slope}, 64 at 64", net.finish_layer(value, 64)
+    net = Net(1, 4096, 64)
+    scale, shift = net.weights(64), net.weights(64)
+    axes = net.constant([-1], np.int64)
+    difference = net.node("Sub", "x", net.node("ReduceMean", "x", axes))
+    variance = net.node("ReduceMean", net.node("Mul", difference, difference), axes)
+    root = net.node("Sqrt", net.node("Add", variance, net.constant(1e-5)))
+    value = net.node("Mul", net.node("Div", difference, root), scale)
+    yield ("join_layernorm",), "4096 tokens of 64", net.finish(net.node("Add", value, shift))
+    net = Net(1, 3, 256, 256)
+    value = "x"
+    for op_type, number in (("Mul", 2.0), ("Sub", 0.5), ("Div", 0.3), ("Add", 0.1)):
+        value = net.node(op_type, value, net.constant(number))
+    layer = net.finish_layer(net.conv(value, 3, 16, 7), 16)
+    yield ("merge_affine",), "four steps, 3 at 256", layer
+    yield ("scale_into_conv",), "four steps and 7x7, 3 to 16", layer
+    net = Net(1, 16, 256, 256)
+    value = net.node("Mul", net.instance_norm("x", 16), net.constant(0.5))
+    value = net.node("Add", value, net.constant(0.5))
+    yield ("affine_into_layer",), "norm and two steps, 16 at 256", net.finish_layer(value, 16)
+    net = Net(1, 64, 64, 64)
+    value = net.node("Add", net.conv("x", 64, 64, 1), net.weights(64, 1, 1))
+    yield ("shift_before_norm",), "64 at 64", net.finish_layer(value, 64)
+    net = Net(1, 64, 64, 64)
+    pads = net.constant([0, 0, 1, 1] * 2, np.int64)
+    layer = net.finish_layer(net.conv(net.node("Pad", "x", pads), 64, 64, 3), 64)
+    yield ("pad_into_conv",), "3x3 64 to 64 at 64", layer
+
+
+def enlarged_layers() -> Iterator[Case]:
+    """Nearest upsampling, a skip, and a convolution; the activation behind a Concat."""
+    for c, m, size in ((128, 64, 64), (64, 32, 128), (32, 16, 128), (16, 8, 128)):
+        for skip in (False, True):
+            net = Net(1, c, size, size)
+            scales = net.constant([1.0, 1.0, 2.0, 2.0])
+            value = net.node(
+                "Resize",
+                "x",
+                "",
+                scales,
+                mode="nearest",
+                nearest_mode="floor",
+                coordinate_transformation_mode="asymmetric",
+            )
+            name, rules = f"3x3 {c} to {m} at {size}", _ENLARGING
+            if skip:
+                other = net.up("x", c, m, 2, [0] * 4)
+                value = net.node("Concat", value, other, axis=1)
+                name += " with skip"
+            layer = net.finish_layer(net.conv(value, c + m * skip, m, 3, pad=1), m)
+            yield rules, name, layer
+    net = Net(1, 64, 64, 64)
+    parts = [net.conv("x", 64, 64, 3, pad=1), net.node("Relu", "x")]
+    value = net.node("Relu", net.node("Concat", *parts, axis=1))
+    layer = net.finish_layer(net.conv(value, 128, 64, 3, pad=1), 64)
+    yield ("activation_before_concat",), "two of 64 at 64", layer
+
 
 def generators(folder: Path | None) -> Iterator[tuple[str, onnx.ModelProto, str]]:
     """Name, graph and digest of every generator."""
@@ -166,6 +253,8 @@ def generators(folder: Path | None) -> Iterator[tuple[str, onnx.ModelProto, str]
             click.echo(f"skipped: {error}", err=True)
             continue
         yield path.stem, model.proto, model.sha256
+    shipped = load_model(_SHIPPED)
+    yield "facades ResUNet", shipped.proto, shipped.sha256
     yield "CycleGAN ResNet-9", resnet9(), ""
     yield "U-Net-256", unet256(), ""
 
@@ -267,11 +356,11 @@ def main(models: Path | None, seconds: float) -> None:
     for rules, case, proto in layers():
         rows(case, proto, [rules], seconds)
     click.echo(_HEADER)
-    alone = [(rule,) for rule in DEVICE if rule not in _UPSAMPLING]
+    alone = [(rule,) for rule in DEVICE if rule not in _UPSAMPLING + _ENLARGING]
     for name, proto, sha256 in generators(models or (_SUITE if _SUITE.is_dir() else None)):
         for share in (1.0, 0.5, 0.25):
             graph = narrowed(proto, sha256, share)
-            choices = [CANONICAL, *alone, _UPSAMPLING, (*CANONICAL, *DEVICE)]
+            choices = [CANONICAL, *alone, _UPSAMPLING, _ENLARGING, (*CANONICAL, *DEVICE)]
             rows(f"{name}, width {share:g}", graph, choices, seconds)
 
 

@@ -39,6 +39,16 @@ def test_any_geometry(kernel: int, stride: int, pads: list[int], padding: list[i
     assert [entry.node for entry in applied] == ["up"]
 
 
+@pytest.mark.parametrize("opset", [9, 18])
+@pytest.mark.parametrize("pads", [[3, 3, 3, 3], [4, 3, 2, 5], [5, 5, 5, 5]])
+def test_inputs_that_are_not_read_are_cropped(pads: list[int], opset: int) -> None:
+    net = Net(1, 3, 7, 8, opset=opset)
+    value = transposed(net, 3, 16, 4, strides=[2, 2], pads=pads)
+    after, _ = rewritten(net.finish(net.node("Relu", value)), RULE)
+    assert "ConvTranspose" not in operators(after)
+    assert "Slice" in operators(after)
+
+
 @pytest.mark.parametrize(("outputs", "convolutions"), [(16, 4), (8, 2), (32, 4), (4, 1)])
 def test_narrow_outputs_share_a_convolution(outputs: int, convolutions: int) -> None:
     net = Net(1, 8, 4, 4)

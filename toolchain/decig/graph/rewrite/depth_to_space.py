@@ -18,8 +18,10 @@ from decig.graph.rewrite.editor import Editor, attribute
 
 def depth_to_space(graph: Editor, node: NodeProto) -> bool:
     """Rewrite `node`, a DepthToSpace."""
+    if node.op_type != "DepthToSpace":
+        return False
     shape = graph.shape(node.input[0])
-    if node.op_type != "DepthToSpace" or shape is None:
+    if shape is None:
         return False
     s, (batch, channels, height, width) = attribute(node, "blocksize", 1), shape
     outputs = channels // (s * s)

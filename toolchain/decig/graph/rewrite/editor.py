@@ -36,6 +36,10 @@ class Editor:
         tensor = self._constants.get(value)
         return None if tensor is None else numpy_helper.to_array(tensor)
 
+    def maker(self, value: str) -> NodeProto | None:
+        """Node that makes `value`; None for a graph input or an initializer."""
+        return next((node for node in self.nodes if value in node.output), None)
+
     def producer(self, value: str, op_type: str) -> NodeProto | None:
         """Node that makes `value`, if it is an `op_type`."""
         found = (node for node in self.nodes if value in node.output and node.op_type == op_type)
@@ -79,6 +83,25 @@ class Editor:
     def remove(self, node: NodeProto) -> None:
         """Take a node out; its outputs must have another maker by the end of the rule."""
         del self.nodes[self._index(node)]
+
+    def bypass(self, node: NodeProto, source: str) -> bool:
+        """Take `node` out and let `source`, a value equal to its output, stand for that.
+
+        Returns:
+            False, and nothing is done, if both have names that the graph must keep.
+        """
+        result = node.output[0]
+        old, new = result, source
+        if result in self._outputs:
+            maker = self.maker(source)
+            if maker is None or source in self._outputs:
+                return False
+            maker.output[:] = [result if name == source else name for name in maker.output]
+            old, new = source, result
+        self.remove(node)
+        for other in self.nodes:
+            other.input[:] = [new if name == old else name for name in other.input]
+        return True
 
     def has(self, node: NodeProto) -> bool:
         """Whether an earlier match has left `node` in the graph."""

@@ -31,7 +31,7 @@ def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
         bias = bias * attribute(node, "beta", 1.0)
         set_attributes(node, beta=1.0)
     dtype = weight.dtype
-    graph.set_constant(node, 1, (weight * _along_outputs(node, weight, factor)).astype(dtype), "w")
+    graph.set_constant(node, 1, (weight * along_outputs(node, weight, factor)).astype(dtype), "w")
     graph.set_constant(node, 2, (bias * factor + shift).astype(dtype), "b")
     node.output[0] = norm.output[0]
     graph.remove(norm)
@@ -48,7 +48,7 @@ def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray] | N
     return factor, beta - mean * factor
 
 
-def _along_outputs(node: NodeProto, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def along_outputs(node: NodeProto, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Shape the factor so that it scales the weights that make each output channel."""
     if node.op_type == "Gemm":
         return factor[:, None] if attribute(node, "transB", 0) else factor

@@ -21,7 +21,7 @@ from itertools import product
 import numpy as np
 from onnx import NodeProto, helper
 
-from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 from decig.graph.rewrite.windows import blocks, is_plain
 
 # Most work, by whole blocks of channels, that still gains over ConvTranspose's own work.
@@ -52,7 +52,7 @@ def phase_transpose(graph: Editor, node: NodeProto) -> bool:
     groups = _cheapest(taps, weight.shape)
     kernels = [_kernel(weight, taps, group) for group in groups]
     padding = [_padding(taps, group, source, target, stride) for group in groups]
-    if target[2] % stride or target[3] % stride or min(map(min, padding)) < 0:
+    if target[2] % stride or target[3] % stride:
         return False
     if sum(k.shape[2] * k.shape[3] * blocks(k.shape[0]) for k in kernels) > _MOST_WASTE * (
         weight.shape[1] * weight.shape[2] * weight.shape[3]
@@ -120,11 +120,29 @@ def _padding(
     target: tuple[int, ...],
     stride: int,
 ) -> list[int]:
-    """Padding [top, left, bottom, right] that gives one output for each pixel of a phase."""
+    """Padding [top, left, bottom, right] that gives one output for each pixel of a phase.
+
+    Negative where the outermost inputs are not read.
+    """
     spans = [_span(taps[axis], group[axis]) for axis in (0, 1)]
     begin = [-span.start for span in spans]
     end = [target[2 + a] // stride - source[2 + a] + spans[a].stop - 1 for a in (0, 1)]
     return begin + end
+
+
+def _crop(graph: Editor, node: NodeProto, index: int, pads: list[int]) -> tuple[NodeProto, str]:
+    """Slice, and its value, that takes away the input pixels that negative padding stands for."""
+    size = graph.shape(node.input[0]) or ()
+    starts = [max(0, -amount) for amount in pads[:2]]
+    ends = [size[2 + axis] - max(0, -pads[2 + axis]) for axis in (0, 1)]
+    value = f"{node.name}/crop_{index}"
+    bounds = {"starts": starts, "ends": ends, "axes": [2, 3]}
+    if graph.opset < 10:
+        crop = helper.make_node("Slice", node.input[:1], [value], name=value)
+        set_attributes(crop, **bounds)
+        return crop, value
+    names = [graph.add_constant(node, f"crop_{index}_{k}", np.array(v)) for k, v in bounds.items()]
+    return helper.make_node("Slice", [node.input[0], *names], [value], name=value), value
 
 
 def _replace(
@@ -139,7 +157,12 @@ def _replace(
     nodes, values = [], []
     outputs = sum(len(kernel) for kernel in kernels) // stride**2
     for index, (kernel, pads) in enumerate(zip(kernels, padding, strict=True)):
-        inputs = [node.input[0], graph.add_constant(node, f"w_{index}", kernel)]
+        value = node.input[0]
+        if min(pads) < 0:
+            crop, value = _crop(graph, node, index, pads)
+            nodes.append(crop)
+            pads = [max(0, amount) for amount in pads]
+        inputs = [value, graph.add_constant(node, f"w_{index}", kernel)]
         if bias is not None:
             repeated = np.tile(bias, len(kernel) // outputs)
             inputs.append(graph.add_constant(node, f"b_{index}", repeated))

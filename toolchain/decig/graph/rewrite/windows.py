@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from onnx import NodeProto
 
 from decig.graph.rewrite.editor import Editor, attribute
@@ -42,3 +43,28 @@ def conv_pads(graph: Editor, node: NodeProto) -> list[int] | None:
     ]
     small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
     return small + large if mode == "SAME_UPPER" else large + small
+
+
+def pad_amounts(graph: Editor, node: NodeProto) -> list[int] | None:
+    """Amounts of a Pad before and then behind every axis; None if they are computed."""
+    listed = attribute(node, "pads", None)  # up to operator set 10
+    if listed is not None:
+        return [int(amount) for amount in listed]
+    shape, array = graph.shape(node.input[0]), graph.constant(node.input[1])
+    axes = graph.constant(node.input[3]) if len(node.input) > 3 and node.input[3] else None
+    if shape is None or array is None or (axes is None and len(node.input) > 3 and node.input[3]):
+        return None
+    given = range(len(shape)) if axes is None else [int(axis) % len(shape) for axis in axes]
+    amounts = [0] * (2 * len(shape))
+    for index, axis in enumerate(given):
+        amounts[axis] = int(array[index])
+        amounts[axis + len(shape)] = int(array[index + len(given)])
+    return amounts
+
+
+def fills_with_zero(graph: Editor, node: NodeProto) -> bool:
+    """Whether a Pad surrounds its input with zeros."""
+    if attribute(node, "mode", b"constant") != b"constant" or attribute(node, "value", 0.0) != 0:
+        return False
+    value = graph.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else 0
+    return value is not None and not np.any(value)

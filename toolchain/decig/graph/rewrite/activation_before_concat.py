@@ -1,0 +1,50 @@
+"""An activation behind a Concat, moved in front of it, where it fuses with the layer.
+
+    act(Concat(a, b))  =  Concat(act(a), act(b))        for every element-wise act
+
+U-Nets rectify what they have joined. Behind a Concat the activation is a pass over memory of its
+own; in front, that of the freshly made half is part of its convolution, and that of the skip is
+half as long, or nothing where the skip is rectified already (Relu of a Relu). On a CPU both take
+the same time within the noise (1.00 times for U-Net-256 and for single layers).
+"""
+
+from onnx import NodeProto
+
+from decig.graph.rewrite.editor import Editor
+
+_ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "Clip", "Elu")
+_FUSING = ("Conv", "ConvTranspose", "BatchNormalization", "Gemm")
+
+
+def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
+    """Move the activation that alone reads `node`, a Concat, if one input's layer can take it."""
+    if node.op_type != "Concat":
+        return False
+    activation = graph.sole_reader(node.output[0])
+    if activation is None or activation.op_type not in _ACTIVATIONS:
+        return False
+    if activation.input[0] != node.output[0]:
+        return False
+    if not any(_fuses(graph, value) for value in node.input):
+        return False
+    new, moved = list[NodeProto](), list[str]()
+    for index, value in enumerate(node.input):
+        if activation.op_type == "Relu" and graph.producer(value, "Relu") is not None:
+            moved.append(value)
+            continue
+        copy = NodeProto.FromString(activation.SerializeToString())
+        copy.name = f"{activation.name}/part_{index}" if new else activation.name
+        copy.input[0], copy.output[0] = value, f"{activation.name}/part_{index}_out"
+        new.append(copy)
+        moved.append(copy.output[0])
+    graph.insert_before(node, new)
+    node.input[:] = moved
+    node.output[0] = activation.output[0]
+    graph.remove(activation)
+    return True
+
+
+def _fuses(graph: Editor, value: str) -> bool:
+    maker = graph.maker(value)
+    alone = graph.sole_reader(value) is not None
+    return alone and maker is not None and maker.op_type in _FUSING
