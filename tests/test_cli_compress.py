@@ -85,6 +85,22 @@ def test_bad_requests(place, tmp_path, arguments, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_table_of_another_device(place, tmp_path):
+    found = json.loads((place / "table.json").read_text())
+    found["device"]["threads"] = 64
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(found))
+    arguments = ("--target-speedup", "1.05", "--dry-run", "--json", "--profile", other)
+    result = compress(place, tmp_path / "run", *arguments)
+    assert result.exit_code == 0, result.stderr
+    found["device"]["cores"] += 1
+    other.write_text(json.dumps(found))
+    assert compress(place, tmp_path / "run", *arguments).exit_code == 2
+    result = compress(place, tmp_path / "run", *arguments, "--force")
+    assert result.exit_code == 0
+    assert "cores is" in json.loads(result.stdout)["warnings"][0]
+
+
 def test_dynamic_axes_stay_dynamic(tmp_path):
     model = write_dynamic_generator(tmp_path / "model.onnx", width=16)
     photos, table = write_photos(tmp_path / "photos", 4), tmp_path / "table.json"

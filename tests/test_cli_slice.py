@@ -231,6 +231,22 @@ def test_real_generators(shared_suite, tmp_path):
         assert found["max_abs_diff"] <= 1e-4
 
 
+def test_a_table_of_another_device(profiled, tmp_path):
+    model, table = profiled
+    found = json.loads(table.read_text())
+    found["device"]["onnxruntime"] = "1.0"
+    other, out = tmp_path / "other.json", tmp_path / "x.onnx"
+    other.write_text(json.dumps(found))
+    arguments = ("slice", model, "-o", out, "--profile", other, "--keep", 0.5, "--json")
+    result = decig(*arguments)
+    assert result.exit_code == 2
+    assert "onnxruntime is '1.0' there" in result.stderr
+    assert not out.exists()
+    result = decig(*arguments, "--force")
+    assert result.exit_code == 0
+    assert "onnxruntime is '1.0' there" in json.loads(result.stdout)["warnings"][0]
+
+
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
 def test_weights_of_any_float_type_keep_it(model, tmp_path, dtype):
     proto = onnx.load(model)

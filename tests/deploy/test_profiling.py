@@ -1,11 +1,19 @@
+from dataclasses import replace
+
 import pytest
 from samples import write_generator
 
 from decig.deploy import profiling
-from decig.deploy.profiling import as_it_is_ms, profile_as_deployed
+from decig.deploy.profiling import (
+    accept_device,
+    as_it_is_ms,
+    deployed_latency,
+    profile_as_deployed,
+)
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.device.timing import Latency
+from decig.errors import BadInputError
 from decig.graph.model import load_model
 
 
@@ -38,3 +46,36 @@ def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
     model = load_model(write_generator(tmp_path / "m.onnx"))
     table = profile_as_deployed(model, DeviceOptions(), lambda *_: None)
     assert as_it_is_ms(table) == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"onnxruntime": "1.0"}, "onnxruntime is '1.0' there"),
+        ({"cpu": "another"}, "cpu is 'another' there"),
+        ({"provider": "OpenVINOExecutionProvider"}, "'openvino' is not in the installed"),
+        ({"accelerator": "a GPU"}, "accelerator is 'a GPU' there"),
+    ],
+)
+def test_a_table_of_another_device_is_refused_or_forced(table, tmp_path, caplog, entry, reason):
+    other = replace(table, device=table.device | entry)
+    with pytest.raises(BadInputError, match=r"belongs to another device: .*--force") as caught:
+        accept_device(other, force=False)
+    assert reason in str(caught.value)
+    (warning,) = accept_device(other, force=True)
+    assert reason in warning
+    assert warning in caplog.text
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    assert deployed_latency(other, model) is None
+
+
+def test_a_table_of_this_device_is_taken(table, tmp_path):
+    assert accept_device(table, force=False) == []
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    assert deployed_latency(table, model)(model.proto) > 0
+
+
+def test_a_damaged_device(table):
+    without = {key: value for key, value in table.device.items() if key != "threads"}
+    with pytest.raises(BadInputError, match="cost table: device: 'threads'"):
+        accept_device(replace(table, device=without), force=False)

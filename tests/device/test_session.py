@@ -53,6 +53,23 @@ def test_refused_options():
         open_session(style_net(), DeviceOptions(threads=0))
 
 
+def test_options_that_would_be_ignored():
+    with pytest.raises(BadInputError, match=r"--ep-option fast: .*'cpu' has no options"):
+        open_session(style_net(), DeviceOptions(provider_options={"fast": "1"}))
+
+
+def test_a_provider_that_would_leave_work_to_the_cpu(monkeypatch):
+    def refuse(*_, **given):
+        assert given["enable_fallback"] == 0
+        raise RuntimeError(
+            "nodes ... but fallback to CPU EP has been explicitly disabled by the user"
+        )
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
+    with pytest.raises(DecigError, match="did not start, or cannot run all of it"):
+        open_session(style_net(), DeviceOptions())
+
+
 def test_running_elsewhere_is_an_error(monkeypatch):
     monkeypatch.setattr("decig.device.providers.resolve", lambda name: "CPUExecutionProvider")
     monkeypatch.setattr(

@@ -200,6 +200,9 @@ def output_option(what: str) -> Callable[[Command], Command]:
     )
 
 
+force_option = click.option(
+    "--force", is_flag=True, help="Take a cost table of another device; nothing is measured then."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 

@@ -4,23 +4,27 @@ Exact rewrites change what a width costs: as phases, a wide head to RGB takes a 
 A plan made from the graph as it is would cut in the wrong place, so the sweep sees the rewrites.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 import onnx
 
-from decig.deploy.rewriting import choose_rewrites, time_graphs
+from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs
 from decig.device.fingerprint import difference, fingerprint
 from decig.device.profile import profile_model
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.device.timing import Latency
+from decig.errors import BadInputError
 from decig.graph import rewrite
 from decig.graph.channels import analyse
 from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
+
+log = logging.getLogger(__name__)
 
 AS_IT_IS = "as_it_is_latency_us"
 REWRITES = "rewrites"
@@ -37,8 +41,9 @@ def profile_as_deployed(
     Raises:
         BadInputError, DecigError: as `profile_model`.
     """
-    choice = choose_rewrites(_half(model), device, any_size=model.axes is not None)
-    rules = [*rewrite.CANONICAL, *choice.kept]
+    any_size = model.axes is not None
+    choice = choose_rewrites(_half(model), device, any_size=any_size)
+    rules = [*canonical_rules(any_size=any_size), *choice.kept]
 
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]
@@ -64,17 +69,39 @@ def as_it_is_ms(table: CostTable) -> float:
     return Latency.from_dict(found, f"cost table: model.{AS_IT_IS}").median_ms
 
 
+def accept_device(table: CostTable, *, force: bool) -> list[str]:
+    """Check that a table holds for this machine and this ONNX Runtime.
+
+    Args:
+        table: of some device.
+        force: plan with it all the same: its milliseconds are predicted, but not measured.
+
+    Returns:
+        Warnings for the report, one line each; each was logged too.
+
+    Raises:
+        BadInputError: it belongs to another device, and `force` is false.
+    """
+    reason = _elsewhere(table)
+    if reason is None:
+        return []
+    text = f"the cost table belongs to another device: {reason}"
+    if not force:
+        raise BadInputError(f"{text}; profile MODEL here, or plan for that device with --force")
+    text += "; the latency is predicted and was not measured"
+    log.warning("%s", text)
+    return [text]
+
+
 def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProto], float] | None:
     """Return how to measure a slimmer version of a model as it would be deployed, in ms.
 
     It is timed in turns with the model itself and the ratio applied to the table's latency, so
     that whatever else the machine does slows both. None on another device than the table's.
     """
-    here = DeviceOptions(
-        table.device["provider"], table.device["provider_options"], table.device["threads"]
-    )
-    if difference(fingerprint(here), table.device) is not None:
+    if _elsewhere(table) is not None:
         return None
+    here = _options(table)
     rules = table.model.get(REWRITES, [])
     whole = rewrite.apply(model.proto, rules)[0]
 
@@ -84,6 +111,22 @@ def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProt
         return table.latency_us.median_ms * times["slim"].median / times["whole"].median
 
     return measure
+
+
+def _options(table: CostTable) -> DeviceOptions:
+    """How the table's device ran models."""
+    device = table.device
+    return DeviceOptions(device["provider"], device["provider_options"], device["threads"])
+
+
+def _elsewhere(table: CostTable) -> str | None:
+    """What sets the table's device apart from this one; None if it is this one."""
+    try:
+        return difference(fingerprint(_options(table)), table.device)
+    except BadInputError as error:  # its provider is not installed here
+        return str(error)
+    except (KeyError, TypeError) as error:
+        raise BadInputError(f"cost table: device: {error} is missing or damaged") from error
 
 
 def _half(model: Model) -> onnx.ModelProto:

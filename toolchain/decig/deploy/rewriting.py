@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import onnx
 
 from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session, run_session
+from decig.device.runs import QuietRun, prepare_run
+from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
 
@@ -45,7 +46,7 @@ def choose_rewrites(
     `any_size` there are none.
     """
     rules = () if any_size else rewrite.DEVICE
-    canonical, applied = rewrite.apply(proto, rewrite.CANONICAL)
+    canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
     matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, rules)[1]))
     trials = {"": matched} | {rule: [r for r in matched if r != rule] for rule in matched}
@@ -59,6 +60,11 @@ def choose_rewrites(
     return Choice(final, counts, kept, dropped, times["plain"], times["rewritten"])
 
 
+def canonical_rules(*, any_size: bool) -> tuple[str, ...]:
+    """Rules that are better on any device, for graphs of one size or of any."""
+    return rewrite.ANY_SIZE if any_size else rewrite.CANONICAL
+
+
 def faster(one: Latency, other: Latency) -> bool:
     """Whether `one` is faster than `other` by more than the doubt about both medians."""
     return one.median * (1 + one.uncertainty) < other.median * (1 - other.uncertainty)
@@ -69,9 +75,9 @@ def _apply(proto: onnx.ModelProto, rules: Sequence[str]) -> onnx.ModelProto:
 
 
 def time_graphs(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
-    """Time graphs in turns, on noise."""
+    """Time graphs in turns, on noise, without what other programs took where that is known."""
     calls = {}
     for name, proto in graphs.items():
         session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
-        calls[name] = lambda session=session, feeds=feeds: run_session(session, feeds)
+        calls[name] = QuietRun(prepare_run(session, feeds, device), device)
     return measure_interleaved(calls, max_seconds=_SECONDS)

@@ -7,12 +7,13 @@ from typing import Any
 
 import onnxruntime as ort
 
-from decig.device import providers
+from decig.device import cuda, providers
 from decig.device.session import DeviceOptions
 
 SAME_DEVICE_KEYS = (
     "cpu",
     "cores",
+    "accelerator",
     "onnxruntime",
     "provider",
     "provider_options",
@@ -33,11 +34,17 @@ def fingerprint(options: DeviceOptions) -> dict[str, Any]:
         "system": platform.platform(),
         "onnxruntime": ort.__version__,
         "provider": providers.resolve(options.provider),
-        "provider_options": dict(sorted(options.provider_options.items())),
+        "accelerator": _accelerator(options),
+        "provider_options": options.effective_options,
         "threads": options.threads,
         "denormals": "zero",
         "optimisation": "all",
     }
+
+
+def _accelerator(options: DeviceOptions) -> str | None:
+    """What computes in the CPU's place, None where the CPU does."""
+    return None if options.gpu is None else cuda.gpu_name(options.gpu)
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:

@@ -1,7 +1,7 @@
 """One graph on one device: how long it takes, and how long each of its original nodes takes."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 
 from decig.device.attribution import Attribution, attribute, kernel_times
+from decig.device.isolated import time_layers
+from decig.device.providers import find
 from decig.device.quiet import quiet_times
-from decig.device.session import DeviceOptions, open_session, random_feeds, runs_on_cpu
-from decig.device.timing import Latency, measure_interleaved, time_and_share
+from decig.device.runs import observe, prepare_run
+from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.timing import Latency, measure_interleaved
 
 _WARM_UP = 2
 
@@ -54,6 +56,9 @@ def measure_nodes(
 ) -> NodeTimes:
     """Profile a graph at full optimisation and charge its kernels to the original nodes.
 
+    Where the provider hides its kernels, layers are timed one by one and scaled so that they add
+    up to the latency of the whole.
+
     Args:
         run: the graph to run: the original one, sliced, rewritten or both.
         original: names of the original nodes; see `decig.device.attribution.attribute`.
@@ -66,6 +71,8 @@ def measure_nodes(
         BadInputError, DecigError: as `open_session`.
     """
     original = list(original)
+    if find(options.provider).opaque:
+        return _measure_opaque(run, original, options, limits)
     with tempfile.TemporaryDirectory(prefix="decig-") as name:
         folder = Path(name)
         session = open_session(
@@ -76,9 +83,12 @@ def measure_nodes(
         )
         feeds = random_feeds(session)
         shares: list[float] = []
-        calls = {"profiled": partial(_note_share, session, feeds, options, shares)}
+        run_it = prepare_run(session, feeds, options)
+        calls: dict[str, Callable[[], object]] = {
+            "profiled": partial(_note_share, run_it, options, shares)
+        }
         if unprofiled:
-            calls["plain"] = partial(open_session(run, options).run, None, feeds)
+            calls["plain"] = prepare_run(open_session(run, options), feeds, options)
         timed = measure_interleaved(calls, warm_up=_WARM_UP, **limits)
         times, whole = kernel_times(Path(session.end_profiling()), skip_runs=_WARM_UP)
         optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
@@ -93,27 +103,52 @@ def measure_nodes(
         {name: charged.get(name, 0.0) for name in original},
         attribution.absorbed,
         _operators(original, attribution, optimised),
-        {
-            name: _joined(operators)
-            for name, operators in attribution.variants.items()
-            if len(operators) > 1
-        },
+        _variants(attribution),
     )
 
 
-def _note_share(
-    session: ort.InferenceSession,
-    feeds: dict[str, np.ndarray],
-    options: DeviceOptions,
-    shares: list[float],
-) -> None:
+def _measure_opaque(
+    run: onnx.ModelProto, original: list[str], options: DeviceOptions, limits: dict[str, Any]
+) -> NodeTimes:
+    session = open_session(run, options)
+    whole_run = prepare_run(session, random_feeds(session), options)
+    shares: list[float] = []
+    call = partial(_note_share, whole_run, options, shares)
+    whole = measure_interleaved({"whole": call}, warm_up=_WARM_UP, **limits)["whole"]
+    share = float(np.median(shares[_WARM_UP:]))
+    latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
+    layers = time_layers(run, options)
+    attribution = attribute(original, run, run)
+    charged = attribution.charge(layers.nodes)
+    total = sum(charged.values())
+    owner = attribution.owner
+    return NodeTimes(
+        latency,
+        total,
+        share,
+        {name: charged.get(name, 0.0) / total * latency.median for name in original},
+        {
+            owner[name]: owner[host]
+            for name, host in layers.absorbed.items()
+            if owner[name] != owner[host]
+        },
+        dict.fromkeys(original, "")
+        | {owner[name]: operators for name, operators in layers.kernels.items()},
+        _variants(attribution),
+    )
+
+
+def _variants(attribution: Attribution) -> dict[str, str]:
+    return {
+        name: _joined(operators)
+        for name, operators in attribution.variants.items()
+        if len(operators) > 1
+    }
+
+
+def _note_share(run: Callable[[], object], options: DeviceOptions, shares: list[float]) -> None:
     """Run once and append the share of the processor that the run had."""
-    run = partial(session.run, None, feeds)
-    if runs_on_cpu(options):
-        shares.append(time_and_share(run, options.threads)[1])
-    else:  # the processor only waits for the device
-        run()
-        shares.append(1.0)
+    shares.append(observe(run, options)[1])
 
 
 def _operators(

@@ -1,9 +1,10 @@
-"""Execution providers: their names, their pip packages, and whether this machine has them.
+"""Execution providers: names, pip packages, options, conflicts, and whether this machine has them.
 
 No other module spells a provider's name out.
 """
 
 from dataclasses import dataclass
+from importlib import metadata
 
 import onnxruntime as ort
 
@@ -12,28 +13,71 @@ from decig.errors import BadInputError
 
 @dataclass(frozen=True)
 class Provider:
-    """One execution provider: its short name, ONNX Runtime's name, and who ships it."""
+    """One execution provider.
+
+    Attributes:
+        short: the name on the command line.
+        full: ONNX Runtime's name.
+        package: the pip package that has it; "" where none has.
+        opaque: it compiles the graph into one node, whose parts ONNX Runtime cannot time.
+        options: what decig sets unless the user does, so that every table says it. "{threads}"
+            stands for the number of threads.
+        on_cpu: it computes on the processor, so time that other programs take can be told apart.
+        gpu: inputs live in a GPU's memory: they are bound there, and its own clock is read.
+        symmetric_int8: has int8 kernels only for ranges around zero.
+        takes_options: whether it has options at all.
+    """
 
     short: str
     full: str
-    package: str
+    package: str = ""
+    opaque: bool = False
+    options: tuple[tuple[str, str], ...] = ()
+    on_cpu: bool = False
+    gpu: bool = False
+    symmetric_int8: bool = False
+    takes_options: bool = True
 
 
-PROVIDERS = tuple(
-    Provider(short, f"{stem}ExecutionProvider", package)
-    for short, stem, package in (
-        ("cpu", "CPU", "onnxruntime"),
-        ("cuda", "CUDA", "onnxruntime-gpu"),
-        ("tensorrt", "Tensorrt", "onnxruntime-gpu"),
-        ("openvino", "OpenVINO", "onnxruntime-openvino"),
-        ("coreml", "CoreML", "onnxruntime"),
-        ("dml", "Dml", "onnxruntime-directml"),
-        ("qnn", "QNN", "onnxruntime-qnn"),
-        ("migraphx", "MIGraphX", "onnxruntime-migraphx"),
-        ("xnnpack", "Xnnpack", "onnxruntime"),
-        ("dnnl", "Dnnl", "onnxruntime"),
-    )
+_CPU_PACKAGE = "onnxruntime"
+
+PROVIDERS = (
+    Provider("cpu", "CPUExecutionProvider", _CPU_PACKAGE, on_cpu=True, takes_options=False),
+    Provider(
+        "cuda",
+        "CUDAExecutionProvider",
+        "onnxruntime-gpu",
+        options=(("cudnn_conv_algo_search", "EXHAUSTIVE"), ("device_id", "0")),
+        gpu=True,
+        symmetric_int8=True,
+    ),
+    Provider(
+        "tensorrt",
+        "TensorrtExecutionProvider",
+        "onnxruntime-gpu",
+        opaque=True,
+        options=(("device_id", "0"),),
+        gpu=True,
+        symmetric_int8=True,
+    ),
+    Provider(
+        "openvino",
+        "OpenVINOExecutionProvider",
+        "onnxruntime-openvino",
+        opaque=True,
+        on_cpu=True,
+        # It has threads of its own and would take all cores.
+        options=(("device_type", "CPU"), ("num_of_threads", "{threads}")),
+    ),
+    Provider("coreml", "CoreMLExecutionProvider", _CPU_PACKAGE, opaque=True),
+    Provider("directml", "DmlExecutionProvider", "onnxruntime-directml"),
+    Provider("qnn", "QNNExecutionProvider", "onnxruntime-qnn", opaque=True),
+    Provider("migraphx", "MIGraphXExecutionProvider", "onnxruntime-migraphx", opaque=True),
+    Provider("xnnpack", "XnnpackExecutionProvider", on_cpu=True),
+    Provider("dnnl", "DnnlExecutionProvider", opaque=True, on_cpu=True),
 )
+PACKAGES = tuple(dict.fromkeys(p.package for p in PROVIDERS if p.package))
+"""All of them are one Python module: installed together they overwrite each other's files."""
 
 
 def find(name: str) -> Provider:
@@ -66,8 +110,45 @@ def resolve(name: str) -> str:
     )
 
 
+def options_of(name: str, given: dict[str, str], threads: int) -> dict[str, str]:
+    """Options that the provider called `name` gets: the user's, and ours where those are silent."""
+    ours = {key: value.format(threads=threads) for key, value in find(name).options}
+    return dict(sorted((ours | given).items()))
+
+
+def require_options(name: str, given: dict[str, str]) -> None:
+    """Refuse options that would be ignored; wrong ones of a provider with options it refuses.
+
+    Raises:
+        BadInputError: the provider called `name` has no options.
+    """
+    provider = find(name)
+    if given and not provider.takes_options:
+        raise BadInputError(
+            f"--ep-option {min(given)}: the execution provider {provider.short!r} has no options"
+        )
+
+
+def installed_packages() -> list[str]:
+    """Which of the packages that share the module onnxruntime are installed."""
+    return [package for package in PACKAGES if _is_installed(package)]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def _install_hint(provider: Provider) -> str:
-    """The pip line; every onnxruntime build is the same Python module, so one replaces another."""
-    if provider.package == "onnxruntime":
+    """The pip line; it takes away what would overwrite the files of the package it installs."""
+    available = installed_packages()
+    if not provider.package or available == [provider.package]:
         return "no pip package has it for this machine: it needs an own build of ONNX Runtime"
-    return f"pip uninstall -y onnxruntime && pip install {provider.package}"
+    uninstall = " ".join(available) or _CPU_PACKAGE
+    clash = ""
+    if len(available) > 1:
+        clash = f"{' and '.join(available)} are installed over each other: "
+    return f"{clash}pip uninstall -y {uninstall} && pip install {provider.package}"

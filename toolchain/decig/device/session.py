@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from decig.device import providers
+from decig.device import cuda, providers
 from decig.errors import BadInputError, DecigError
 from decig.graph.storage import is_large, save_model
 
@@ -27,6 +27,7 @@ OPTIMISATION = {
 }
 
 _FATAL_ONLY = 4
+_NO_FALLBACK = "fallback to CPU EP has been explicitly disabled"
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -46,6 +47,25 @@ class DeviceOptions:
     provider: str = "cpu"
     provider_options: dict[str, str] = field(default_factory=dict)
     threads: int = 1
+
+    @property
+    def effective_options(self) -> dict[str, str]:
+        """What the provider is given: the options above, and what decig sets beside them."""
+        return providers.options_of(self.provider, self.provider_options, self.threads)
+
+    @property
+    def gpu(self) -> int | None:
+        """Number of the GPU whose memory and clock are used; None where there is none.
+
+        Raises:
+            BadInputError: the option that names it is not a number.
+        """
+        if not providers.find(self.provider).gpu:
+            return None
+        try:
+            return int(self.effective_options["device_id"])
+        except ValueError as error:
+            raise BadInputError("--ep-option device_id: not a number") from error
 
 
 def open_session(
@@ -69,10 +89,11 @@ def open_session(
         optimised_path: where to save the graph as ONNX Runtime runs it.
 
     Raises:
-        BadInputError: the provider is not installed, or ONNX Runtime refuses the model.
+        BadInputError: the provider is not installed, or ONNX Runtime refuses model or options.
         DecigError: nodes would run on another provider.
     """
     provider = providers.resolve(options.provider)
+    providers.require_options(options.provider, options.provider_options)
     settings = _session_settings(options, optimisation)
     if profile_prefix is not None:
         settings.enable_profiling = True
@@ -83,10 +104,20 @@ def open_session(
     try:
         with _as_source(model) as source:
             session = ort.InferenceSession(
-                source, settings, providers=[(provider, dict(options.provider_options))]
+                source,
+                settings,
+                providers=[(provider, options.effective_options | _stream(options))],
+                # An option that the provider refuses is no reason to take another provider.
+                enable_fallback=0,
             )
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        raise BadInputError(f"{what}: ONNX Runtime refuses it: {_one_line(error)}") from error
+        reason = _one_line(error)
+        if _NO_FALLBACK in reason:
+            raise DecigError(
+                f"{what}: {provider} did not start, or cannot run all of it and part would run on "
+                f"the CPU; check its --ep-option, or take another --ep"
+            ) from error
+        raise BadInputError(f"{what}: ONNX Runtime refuses it: {reason}") from error
     _prove_provider(session, provider, what)
     return session
 
@@ -119,6 +150,12 @@ def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> 
         raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
     parts = (out if isinstance(out, list) else [out] for out in outputs)
     return [np.asarray(part) for several in parts for part in several]
+
+
+def _stream(options: DeviceOptions) -> dict[str, str]:
+    """Option that makes a GPU's provider compute in the stream that is timed."""
+    clock = None if options.gpu is None else cuda.runtime(options.gpu)
+    return {} if clock is None else {"user_compute_stream": str(clock.stream)}
 
 
 def runs_on_cpu(options: DeviceOptions) -> bool:
@@ -180,5 +217,6 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
 def _one_line(error: Exception) -> str:
     """ONNX Runtime's message without its prefix, source positions, signatures and line breaks."""
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
-    text = re.sub(r"[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
-    return " ".join(re.sub(r"/\S+\.(cc|h):\d+ ", "", text).split())
+    text = re.sub(r"/\S+\.(cc|h):\d+ ", "", text)
+    text = re.sub(r"(\S*<)?[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
+    return " ".join(text.split())

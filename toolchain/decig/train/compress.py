@@ -27,7 +27,7 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
     if not run.done("student.onnx"):
         distil(job, run)
     run.finish()
-    return run.add_figures({})
+    return run.add_figures(_warnings(request))
 
 
 def preview(request: Request) -> dict[str, Any]:
@@ -38,4 +38,8 @@ def preview(request: Request) -> dict[str, Any]:
         "widths": widths,
         "channels": {group.name: group.channels for group in job.channels.prunable},
         "predicted_latency_ms": job.predictor.predict_ms(widths),
-    }
+    } | _warnings(request)
+
+
+def _warnings(request: Request) -> dict[str, Any]:
+    return {"warnings": list(request.warnings)} if request.warnings else {}

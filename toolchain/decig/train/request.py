@@ -36,6 +36,7 @@ class Request:
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
+        warnings: what the report should say beside the figures.
     """
 
     model: Model
@@ -50,6 +51,7 @@ class Request:
     label_maps: bool = False
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
+    warnings: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of it."""

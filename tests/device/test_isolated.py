@@ -1,0 +1,92 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from decig.device import isolated, measure
+from decig.device.isolated import signature, split, time_layers
+from decig.device.measure import measure_nodes
+from decig.device.session import DeviceOptions
+from decig.graph.model import normalise
+
+from .graphs import Builder, style_net
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Times made up: 10 us for each node of a model and 2 for the call."""
+    seen = []
+
+    def pretend(model, options):
+        seen.append(model)
+        return 2.0 + 10.0 * len(model.graph.node)
+
+    monkeypatch.setattr(isolated, "_KNOWN", {})
+    monkeypatch.setattr(isolated, "_time", pretend)
+    return seen
+
+
+def test_followers_belong_to_the_node_in_front():
+    proto = normalise(style_net())
+    layers = split(proto)
+    assert sum(len(layer.nodes) for layer in layers) == len(proto.graph.node)
+    by_name = {layer.name: [node.op_type for node in layer.nodes] for layer in layers}
+    assert by_name["norm"][0] == "InstanceNormalization"
+    assert "Relu" not in {layer.nodes[0].op_type for layer in layers}
+
+
+def test_a_value_that_others_read_ends_a_layer():
+    builder = Builder(4, 8)
+    conv = builder.conv("x", "a", 4, 4)
+    relu = builder.node("Relu", [conv], "r")
+    builder.node("Add", [relu, conv], "y")
+    proto = normalise(builder.build(4))
+    assert [len(layer.nodes) for layer in split(proto)] == [1, 1, 1]
+
+
+def test_every_signature_is_timed_once(timed):
+    proto = normalise(style_net())
+    found = time_layers(proto, DeviceOptions())
+    count = len(timed)
+    assert len({signature(model) for model in timed}) == count
+    assert found.nodes.keys() == {node.name for node in proto.graph.node}
+    assert all(us >= 0 for us in found.nodes.values())
+    time_layers(proto, DeviceOptions())
+    assert len(timed) == count
+    time_layers(proto, DeviceOptions(threads=2))
+    assert len(timed) == 2 * count
+    for model in timed:
+        onnx.checker.check_model(model, full_check=True)
+
+
+def test_signatures_forget_weights_but_not_shapes():
+    def model(inputs, seed):
+        builder = Builder(inputs, 8, seed)
+        builder.conv("x", "a", inputs, 4, "y")
+        return builder.build(4)
+
+    assert signature(model(4, 0)) == signature(model(4, 1))
+    assert signature(model(4, 0)) != signature(model(8, 0))
+
+
+def test_a_layer_that_cannot_run_alone_takes_no_time(monkeypatch):
+    builder = Builder(3, 8)
+    builder.conv("x", "a", 3, 4, "y")
+    proto = normalise(builder.build(4))
+    node = next(n for n in proto.graph.node if n.op_type == "Conv")
+    node.CopyFrom(helper.make_node("NoSuchOp", list(node.input), list(node.output), name="a"))
+    monkeypatch.setattr(isolated, "_KNOWN", {})
+    assert time_layers(proto, DeviceOptions()).nodes == {"a": 0.0}
+
+
+def test_an_opaque_provider_is_charged_layer_by_layer(monkeypatch):
+    proto = normalise(style_net())
+    names = [node.name for node in proto.graph.node]
+    monkeypatch.setattr(measure, "find", lambda name: type("P", (), {"opaque": True}))
+    found = measure_nodes(proto, names, DeviceOptions(), min_runs=3, max_runs=3)
+    assert found.nodes.keys() == set(names)
+    assert sum(found.nodes.values()) == pytest.approx(found.latency.median)
+    assert found.nodes["head"] > 0
+    assert all(found.nodes[name] == 0 for name in found.absorbed)
+    assert found.kernels["norm"].startswith("InstanceNormalization")
+    assert np.isfinite(found.kernel_sum_us)

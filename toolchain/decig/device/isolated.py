@@ -1,0 +1,223 @@
+"""Layers timed one by one, for providers that run a whole graph as one opaque node.
+
+A layer is a node together with the element-wise nodes and moves of data that follow it alone:
+providers fuse those, so their time belongs to the layer. Each layer becomes a model of its own;
+what an empty model takes (calling the provider, taking inputs over) is subtracted. Layers with the
+same operators, attributes and shapes are one signature and are timed once, whatever model they are
+from.
+
+Alone, a layer finds its inputs in another layout and in other caches than inside the graph, so the
+times are right in proportion only: `decig.device.measure` scales them until they add up to the
+measured whole.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper
+
+from decig.device.runs import observe, prepare_run
+from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.errors import DecigError
+from decig.graph.model import opset
+
+log = logging.getLogger(__name__)
+
+# What providers fuse into the node in front, or pass on without a kernel worth the name.
+_FOLLOWERS = (
+    "BatchNormalization",
+    "Clip",
+    "DepthToSpace",
+    "Elu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "PRelu",
+    "Relu",
+    "Reshape",
+    "Sigmoid",
+    "Slice",
+    "Softplus",
+    "Squeeze",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+)
+_SHAPES_ONLY = 16  # numbers of an integer constant that are worth telling apart
+_WARM_UP, _RUNS = 2, 12
+
+# Microseconds by device and signature: layers of one model, and of its slices, are often alike.
+_KNOWN: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node and its followers, in order."""
+
+    nodes: tuple[NodeProto, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the node that is charged."""
+        return self.nodes[0].name
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """What layers take alone.
+
+    Attributes:
+        nodes: microseconds of every node; 0 for one that belongs to another's layer.
+        absorbed: such a node to the node of that layer that is charged.
+        kernels: node that is charged to the operators of its layer.
+    """
+
+    nodes: dict[str, float]
+    absorbed: dict[str, str]
+    kernels: dict[str, str]
+
+
+def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
+    """Time every layer of a graph in normal form on its own.
+
+    Raises:
+        BadInputError, DecigError: as `open_session`, for the model that does nothing.
+    """
+    values = _Values(proto)
+    empty = _timed(_empty_model(proto), options)
+    layers = split(proto)
+    times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
+    for layer in layers:
+        model = layer_model(layer, values)
+        if model is None:
+            continue
+        try:
+            times[layer.name] = max(0.0, _timed(model, options) - empty)
+        except DecigError as error:  # providers refuse some operators outside a larger graph
+            log.debug("%s cannot be timed on its own: %s", layer.name, error)
+    absorbed = {node.name: each.name for each in layers for node in each.nodes[1:]}
+    kernels = {each.name: "+".join(node.op_type for node in each.nodes) for each in layers}
+    return LayerTimes(times, absorbed, kernels)
+
+
+def split(proto: onnx.ModelProto) -> list[Layer]:
+    """Group the nodes of a graph into layers."""
+    readers: dict[str, list[NodeProto]] = {}
+    for node in proto.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    returned = {value.name for value in proto.graph.output}
+    taken: set[str] = set()
+    layers = []
+    for node in proto.graph.node:
+        if node.name in taken:
+            continue
+        nodes = [node]
+        while (last := nodes[-1].output[0]) not in returned:
+            following = readers.get(last, [])
+            if len(following) != 1 or following[0].op_type not in _FOLLOWERS:
+                break
+            if following[0].input[0] != last:
+                break
+            nodes.append(following[0])
+        taken.update(each.name for each in nodes)
+        layers.append(Layer(tuple(nodes)))
+    return layers
+
+
+class _Values:
+    """Constants and types of a graph's values."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.opsets = list(proto.opset_import)
+        self.constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        known = (*proto.graph.value_info, *proto.graph.input, *proto.graph.output)
+        self.types = {value.name: value.type for value in known}
+
+
+def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
+    """Make a layer a model of its own; its values are numbered, so equal layers are equal models.
+
+    None for a layer that reads no value, or one whose shape is not known: it takes no time or
+    cannot be timed alone.
+    """
+    rename: dict[str, str] = {"": ""}
+    inputs: dict[str, str] = {}
+    constants: list[TensorProto] = []
+    made = {name for node in layer.nodes for name in node.output}
+    nodes = []
+    for index, original in enumerate(layer.nodes):
+        node = NodeProto.FromString(original.SerializeToString())
+        if any(entry.HasField("g") for entry in node.attribute):
+            return None
+        for name in (*node.input, *node.output):
+            if name in rename:
+                continue
+            rename[name] = f"v{len(rename)}"
+            if name in values.constants:
+                tensor = TensorProto.FromString(values.constants[name].SerializeToString())
+                tensor.name = rename[name]
+                constants.append(tensor)
+            elif name not in made:
+                inputs[name] = rename[name]
+        node.input[:] = [rename[name] for name in node.input]
+        node.output[:] = [rename[name] for name in node.output]
+        node.name = f"n{index}"
+        nodes.append(node)
+    results = [name for name in layer.nodes[-1].output if name]
+    if not inputs or any(name not in values.types for name in (*inputs, *results)):
+        return None
+    graph = helper.make_graph(
+        nodes,
+        "layer",
+        [helper.make_value_info(new, values.types[old]) for old, new in inputs.items()],
+        [helper.make_value_info(rename[name], values.types[name]) for name in results],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=values.opsets, ir_version=10)
+
+
+def _empty_model(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A model that computes nearly nothing."""
+    node = helper.make_node("Relu", ["v1"], ["v2"], name="n0")
+    start, end = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 1, 1])
+        for name in ("v1", "v2")
+    )
+    graph = helper.make_graph([node], "layer", [start], [end])
+    opsets = [helper.make_opsetid("", opset(proto))]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def _timed(model: onnx.ModelProto, options: DeviceOptions) -> float:
+    """Microseconds of a model; known ones are not timed again."""
+    key = f"{options}{signature(model)}"
+    if key not in _KNOWN:
+        _KNOWN[key] = _time(model, options)
+    return _KNOWN[key]
+
+
+def _time(model: onnx.ModelProto, options: DeviceOptions) -> float:
+    """The lower quartile of a few runs: what else the machine does only adds time."""
+    session = open_session(model, options)
+    run = prepare_run(session, random_feeds(session), options)
+    for _ in range(_WARM_UP):
+        run()
+    samples = [np.prod(observe(run, options)) for _ in range(_RUNS)]
+    return float(np.quantile(samples, 0.25))
+
+
+def signature(model: onnx.ModelProto) -> str:
+    """Digest of all that decides a layer's time: everything but the values of its weights."""
+    bare = onnx.ModelProto.FromString(model.SerializeToString())
+    for tensor in bare.graph.initializer:
+        dims, kind = list(tensor.dims), tensor.data_type
+        if kind == TensorProto.FLOAT or np.prod(dims, dtype=int) > _SHAPES_ONLY:
+            name = tensor.name
+            tensor.Clear()
+            tensor.name, tensor.data_type = name, kind
+            tensor.dims.extend(dims)
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()
