@@ -56,7 +56,7 @@ def test_everything_but_training_works_without_torch(tmp_path):
         ("profile", model, "-o", table),
         ("inspect", model, "--profile", table),
         ("slice", model, "-o", small, "--keep", "0.75", "--repair", photos, "--verify", *PIXELS),
-        ("export", small, "-o", out),
+        ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),
         ("check", out, "--reference", model, "--data", photos),
     ):
         result = python(WITHOUT_TORCH, *command)

@@ -6,7 +6,7 @@ import pytest
 from samples import generator, write_photos
 
 from decig.deploy import export as module
-from decig.deploy.export import export
+from decig.deploy.export import Wanted, export
 from decig.deploy.stamp import read_stamp
 from decig.device.session import DeviceOptions
 from decig.errors import DecigError
@@ -75,7 +75,7 @@ def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monke
 
     monkeypatch.setattr(module, "_convert", spoil)
     with pytest.raises(DecigError, match=r"student\.onnx: exported and original graph: outputs"):
-        export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions(), opset=20)
+        export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions(), Wanted(opset=20))
     assert not (tmp_path / "out.onnx").exists()
 
 

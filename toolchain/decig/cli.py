@@ -15,6 +15,7 @@ from decig.options import (
     FOLDER,
     POSITIVE,
     device_options,
+    force_option,
     input_shape_option,
     json_option,
     latency,
@@ -91,15 +92,17 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 @click.option("--profile", type=FILE, help="Cost table: predicts the latency.")
 @click.option("--repair", type=FOLDER, help="Images to score channels and repair weights with.")
 @click.option("--verify", is_flag=True, help="Compare with the original, its channels masked.")
+@force_option
 @json_option
 @debug_option
-def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -> None:
+def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **asked: Any) -> None:
     """Cut channels out of MODEL without training.
 
     Keeps a share of every group, follows a plan, or meets a latency. With images, repairs the
     weights that are left.
     """
     from decig.deploy.cut import Cutter
+    from decig.deploy.profiling import accept_device
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
@@ -107,7 +110,9 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
         raise click.UsageError("Give --keep, --plan or --target-latency.")
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
-    cutter = Cutter(source, _table(asked["profile"]), asked["repair"])
+    table = _table(asked["profile"])
+    warnings = [] if table is None else accept_device(table, force=force)
+    cutter = Cutter(source, table, asked["repair"])
     if asked["plan"]:
         plan = cutter.load(asked["plan"])
     elif asked["keep"]:
@@ -117,7 +122,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, **asked: Any) -
     with ProgressBar() as bar:
         cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
     cut.save(output, source)
-    _show(cut, as_json, print_cut)
+    found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
+    _show(found if as_json else cut, as_json, print_cut)
 
 
 @main.command()
@@ -152,14 +158,15 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
 @click.option("--config", type=FILE, help="Settings, TOML.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; train and write nothing.")
+@force_option
 @json_option
 @debug_option
-def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> None:
+def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **asked: Any) -> None:
     """Make MODEL as fast as asked and train it.
 
     Plans with the cost table, slices, repairs, and distils the original into what is left.
     """
-    from decig.deploy.profiling import as_it_is_ms, deployed_latency
+    from decig.deploy.profiling import accept_device, as_it_is_ms, deployed_latency
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
@@ -174,6 +181,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
         from decig.train.settings import Settings
 
     table = CostTable.load(asked["profile"])
+    warnings = accept_device(table, force=force)
     target = asked["target_latency"]
     if asked["target_speedup"]:
         target = as_it_is_ms(table) / asked["target_speedup"]
@@ -190,6 +198,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
         label_maps=source.label_maps,
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
+        warnings=tuple(warnings),
     )
     if dry_run:
         figures = preview(request)
@@ -202,7 +211,13 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
 @main.command()
 @source_options(pixels=True)
 @output_option("The model to deploy.")
-@click.option("--precision", default="fp32", help="fp32.")
+@click.option(
+    "--precision", default="fp32", help="fp32 (default), fp16, int8, or auto: the fastest."
+)
+@click.option("--calibration", type=FOLDER, help="Images for fp16, int8, auto; else the run's.")
+@click.option("--min-ssim", type=click.FloatRange(-1, 1), help="Of fp16 or int8 to fp32; 0.98.")
+@click.option("--min-psnr", type=POSITIVE, help="The same in dB; 32.")
+@click.option("--pixel-io", is_flag=True, help="Take and give uint8 NHWC RGB images.")
 @click.option("--opset", type=click.IntRange(min=1), help="Operator set of the file.")
 @device_options
 @json_option
@@ -210,20 +225,28 @@ def compress(source: "Source", as_json: bool, dry_run: bool, **asked: Any) -> No
 def export(
     source: "Source",
     output: Path,
-    precision: str,
-    opset: int | None,
     device: "DeviceOptions",
     as_json: bool,
+    min_ssim: float | None,
+    min_psnr: float | None,
+    **wanted: Any,
 ) -> None:
     """Write the file to deploy.
 
-    MODEL is a run folder of compress, or any model. Exact rewrites are kept where they measure
-    faster; the file is verified against the original and stamped.
+    MODEL is a run folder of compress, or any model. Exact rewrites and fewer bits are kept where
+    they measure faster; the file is verified against the original and stamped.
     """
+    from decig.deploy.export import Wanted
     from decig.deploy.export import export as write
+    from decig.deploy.precision import Tolerance
     from decig.report.tables import print_export
 
-    exported = write(source, output, device, precision=precision, opset=opset)
+    least = Tolerance()
+    tolerance = Tolerance(
+        least.min_ssim if min_ssim is None else min_ssim,
+        least.min_psnr_db if min_psnr is None else min_psnr,
+    )
+    exported = write(source, output, device, Wanted(tolerance=tolerance, **wanted))
     _show(exported, as_json, print_export)
 
 

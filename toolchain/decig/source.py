@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.pixels import PixelFormat
+from decig.data.pixels import BYTES, PixelFormat
 from decig.deploy.inputs import Pictures, find_image
 from decig.deploy.stamp import pixels_entry, pixels_from, read_stamp
 from decig.errors import BadInputError
@@ -58,6 +58,8 @@ class Source:
         run: the folder, where MODEL is a run of `decig compress`.
         origin_sha256: digest of the file that the model was made from: the run's teacher, else
             the model's own.
+        pixel_io: the graph itself turns bytes into its range and back (`decig export --pixel-io`);
+            `known` is what it does so for.
     """
 
     model: Model
@@ -65,10 +67,13 @@ class Source:
     label_maps: bool
     origin_sha256: str
     run: Path | None = None
+    pixel_io: bool = False
 
     @property
     def pixels(self) -> PixelFormat | None:
         """The pixel format, None while a part of it is unknown."""
+        if self.pixel_io:
+            return BYTES
         return None if self._missing() else PixelFormat(**self._filled())
 
     def require_pixels(self) -> PixelFormat:
@@ -94,7 +99,8 @@ class Source:
         """Return what a file made from this one is stamped with."""
         return {
             "source_sha256": self.origin_sha256,
-            "pixels": pixels_entry(self.pixels),
+            "pixels": pixels_entry(PixelFormat(**self.known) if self.pixel_io else self.pixels),
+            "pixel_io": self.pixel_io or None,
             "label_maps": self.label_maps or None,
         }
 
@@ -168,7 +174,15 @@ def resolve(
         known = _as_known(stamped.get("pixels"))
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
-    return Source(model, known | said, bool(stamped.get("label_maps")), model.sha256)
+    pixel_io = bool(known and stamped.get("pixel_io"))
+    return Source(
+        model,
+        # What the graph does inside is a fact of the file, which no flag can change.
+        known if pixel_io else known | said,
+        bool(stamped.get("label_maps")),
+        model.sha256,
+        pixel_io=pixel_io,
+    )
 
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:

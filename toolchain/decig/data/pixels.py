@@ -7,7 +7,7 @@ import numpy as np
 from decig.errors import BadInputError
 
 # ITU-R BT.601, the weights of Pillow's "L" mode.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PixelFormat:
         low, high = self.input_range
         pixels = images.astype(np.float32)
         if channels == 1:
-            pixels = (pixels @ _LUMA)[..., None]
+            pixels = (pixels @ LUMA)[..., None]
         elif self.channel_order == "bgr":
             pixels = pixels[..., ::-1]
         scaled = pixels * np.float32((high - low) / 255) + np.float32(low)
@@ -85,6 +85,10 @@ class PixelFormat:
 
     def _arrange(self, pixels: np.ndarray) -> np.ndarray:
         return pixels.transpose(0, 3, 1, 2) if self.layout == "nchw" else pixels
+
+
+BYTES = PixelFormat((0.0, 255.0), (0.0, 255.0), "nhwc", "rgb")
+"""What image files hold, and what a model with pixels at both its ends takes and gives."""
 
 
 def check_channels(channels: int, side: str) -> None:

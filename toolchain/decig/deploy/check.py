@@ -1,6 +1,8 @@
 """`decig check`: is a candidate as fast and as good as asked, next to its reference?"""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.sheet import write_sheet
-from decig.deploy.inputs import picture_output, seeded_feeds
+from decig.deploy.inputs import Feeds, picture_output, seeded_feeds
+from decig.deploy.pixel_io import noise_pixels, painter
+from decig.device.runs import prepare_run
 from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
@@ -61,6 +65,8 @@ class Verdict:
         macs: multiply-accumulates.
         params: parameters.
         failures: one line for every tolerance that was missed.
+        from_bytes: the latency is from an image's bytes to the picture's, pre- and
+            postprocessing included, because a model has them inside.
     """
 
     latency: dict[str, Latency]
@@ -68,6 +74,7 @@ class Verdict:
     macs: dict[str, int]
     params: dict[str, int]
     failures: list[str]
+    from_bytes: bool = False
 
     @property
     def speedup(self) -> float:
@@ -84,7 +91,7 @@ class Verdict:
             "params": self.params,
             "passed": not self.failures,
             "failures": self.failures,
-        }
+        } | ({"latency_from_bytes": True} if self.from_bytes else {})
 
 
 def check(
@@ -97,7 +104,9 @@ def check(
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
-    Where only one of them says what pixels it wants, the other is taken to want the same.
+    Where only one of them says what pixels it wants, the other is taken to want the same. A model
+    that takes and gives pixels itself is compared from bytes to bytes, the other one with its
+    pre- and postprocessing.
 
     Args:
         candidate: the model to judge.
@@ -111,11 +120,14 @@ def check(
         BadInputError: the models take or give other shapes, the pixel format is not known, no
             image is readable, or the provider is not installed.
     """
+    candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     _require_alike(candidate, reference)
-    ours = _Side(candidate.borrow(reference), folder, device)
-    theirs = _Side(reference.borrow(candidate), folder, device)
+    ours, theirs = (_Side(source, folder, device) for source in (candidate, reference))
     likeness = _compare(theirs, ours, grid)
-    latency = measure_interleaved({"reference": theirs.run, "candidate": ours.run})
+    from_bytes = candidate.pixel_io or reference.pixel_io
+    latency = measure_interleaved(
+        {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
+    )
     costs = {
         "reference": count(reference.model.proto),
         "candidate": count(candidate.model.proto),
@@ -126,6 +138,7 @@ def check(
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
         _failures(tolerances, latency, likeness),
+        from_bytes,
     )
 
 
@@ -136,28 +149,45 @@ class _Side:
         self.source = source
         self.pictures = source.pictures(folder)
         self._session = open_session(source.model.proto, device)
+        self._device = device
         self._shown = picture_output(source.model.proto)
-        self._noise = seeded_feeds(source.model.proto, source.pixels)[0]
 
-    def run(self) -> None:
-        """One run, for timing."""
-        run_session(self._session, self._noise)
+    def timed(self, from_bytes: bool) -> Callable[[], object]:
+        """Return one run on noise, for timing; `from_bytes` adds what comes before and after."""
+        if from_bytes:
+            return partial(painter(self.source, self._run), noise_pixels(self.source))
+        feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
+        return prepare_run(self._session, feeds, self._device)
+
+    def _run(self, feeds: Feeds) -> list[np.ndarray]:
+        return run_session(self._session, feeds)
 
     def paint(self, pixels: np.ndarray) -> np.ndarray:
         """Turn RGB uint8 H,W,3 into the model's picture, float32 1,H,W,3 between 0 and 1."""
-        output = run_session(self._session, self.pictures.feed(pixels))[self._shown]
+        output = self._run(self.pictures.feed(pixels))[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
-    """Check that both models take and give tensors of the same shapes."""
+    """Check that both models take and give pictures of the same sizes and, as tensors, shapes."""
+    inside = candidate.pixel_io or reference.pixel_io
     for what, describe in (("takes", input_info), ("gives", output_info)):
         shapes = [[i.shape for i in describe(s.model.proto)] for s in (candidate, reference)]
-        if shapes[0] != shapes[1]:
+        sizes = [
+            [_size(source, shape) if inside else shape for shape in side]
+            for source, side in zip((candidate, reference), shapes, strict=True)
+        ]
+        if sizes[0] != sizes[1]:
             ours, theirs = (", ".join("x".join(map(str, s)) for s in side) for side in shapes)
             raise BadInputError(
                 f"{candidate.model.path} {what} {ours}, but {reference.model.path} {what} {theirs}"
             )
+
+
+def _size(source: Source, shape: list[int]) -> list[int]:
+    """Batch, height and width; what a model with pixels inside shares with one without."""
+    planar = source.require_pixels().layout == "nchw"
+    return shape[:1] + (shape[2:] if planar else shape[1:3])
 
 
 def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:

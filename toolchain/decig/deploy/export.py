@@ -2,28 +2,43 @@
 
 import importlib.util
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnx import version_converter
 
-from decig.deploy.inputs import Feeds, seeded_feeds
-from decig.deploy.rewriting import Choice, choose_rewrites
+from decig.deploy.inputs import seeded_feeds
+from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
+from decig.deploy.precision import (
+    FP32,
+    Precision,
+    Tolerance,
+    choose_precision,
+    require_precision,
+)
+from decig.deploy.rewriting import Choice, canonical_rules, choose_rewrites
 from decig.deploy.stamp import stamp
 from decig.deploy.verify import (
+    Runner,
     difference_elsewhere,
+    grey_levels,
     relative_difference,
     require_same,
+    require_same_pixels,
     runner,
     tolerance_of,
     torch_runner,
 )
 from decig.device.fingerprint import fingerprint
+from decig.device.runs import QuietRun
 from decig.device.session import DeviceOptions
+from decig.device.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.files import read_json
+from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import infer_shapes, save_model
 from decig.source import RUN_FILE, Source
@@ -39,32 +54,44 @@ class Exported:
 
     Attributes:
         choice: the rewrites, with the latency before and after.
-        difference: of the file to the graph without any rewrite.
-        torch_difference: of the file to the trained module; None without torch or a run.
+        precision: the precision used, and what was tried.
+        difference: of the float32 graph to the source without any rewrite.
+        torch_difference: of the float32 graph to the trained module; None without torch or a run.
         predicted_ms: latency that the run's cost table gave; None without a run.
         params: parameters of the file.
         macs: multiply-accumulates of the file.
+        from_bytes: latency from an image's bytes to the picture's, with pixels outside and inside
+            the graph; None without `--pixel-io`.
     """
 
     choice: Choice
+    precision: Precision
     difference: float
     torch_difference: float | None
     predicted_ms: float | None
     params: int
     macs: int
+    from_bytes: dict[str, Latency] | None = None
+
+    @property
+    def exported_ms(self) -> float:
+        """Latency of the file."""
+        # The variants were timed in turns with float32: the ratio carries over.
+        return self.choice.rewritten.median_ms / self.precision.speedup
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig export --json`, which is also stamped into the file."""
         found: dict[str, Any] = {
             "latency_ms": {
                 "plain": round(self.choice.plain.median_ms, 4),
-                "exported": round(self.choice.rewritten.median_ms, 4),
+                "exported": round(self.exported_ms, 4),
             },
             "rewrites": {
                 "canonical": self.choice.canonical,
                 "kept": self.choice.kept,
                 "dropped": self.choice.dropped,
             },
+            "precision": self.precision.to_dict(),
             "max_abs_diff": self.difference,
             "params": self.params,
             "macs": self.macs,
@@ -73,60 +100,88 @@ class Exported:
             found["torch_max_abs_diff"] = self.torch_difference
         if self.predicted_ms is not None:
             found["predicted_latency_ms"] = self.predicted_ms
+        if self.from_bytes is not None:
+            found["bytes_to_bytes_ms"] = {
+                name: round(latency.median_ms, 4) for name, latency in self.from_bytes.items()
+            }
         return found
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the file should be.
+
+    Attributes:
+        precision: "fp32", "fp16", "int8" or "auto".
+        calibration: images to calibrate and judge with; the run's own if None.
+        tolerance: least likeness to float32.
+        opset: operator set of the file; the source's if None.
+        pixel_io: whether the graph takes and gives bytes.
+    """
+
+    precision: str = FP32
+    calibration: Path | None = None
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    opset: int | None = None
+    pixel_io: bool = False
+
+
 def export(
-    source: Source,
-    output: Path,
-    device: DeviceOptions,
-    *,
-    precision: str = "fp32",
-    opset: int | None = None,
+    source: Source, output: Path, device: DeviceOptions, wanted: Wanted | None = None
 ) -> Exported:
     """Write the model that should run on the device.
 
     Args:
         source: a run of `decig compress`, or any model.
         output: the ONNX file.
-        device: where rewrites are measured and the file must load.
-        precision: "fp32".
-        opset: operator set of the file; the source's if None.
+        device: where rewrites and precisions are measured and the file must load.
+        wanted: see `Wanted`.
 
     Raises:
-        BadInputError: another precision, an operator set that the graph cannot have, a provider
-            that is not installed.
+        BadInputError: an unknown precision or one without images, an operator set that the graph
+            cannot have, an unknown pixel format, a provider that is not installed.
         DecigError: the file would not compute what the source computes.
     """
-    if precision != "fp32":
-        raise BadInputError(f"--precision {precision}: not supported yet; use fp32")
-    original = source.model.proto
-    choice = choose_rewrites(original, device, any_size=source.model.axes is not None)
-    final = source.model.reopen(choice.proto)
-    if opset is not None:
-        final = _convert(final, opset)
-    feeds = _feeds(source)
-    difference = max(
-        relative_difference(runner(original), runner(final), feeds),
-        difference_elsewhere(source.model, source.model.reopen(original), final, source.pixels),
-    )
-    what = f"{source.model.path}: exported and original graph"
-    require_same(difference, what, tolerance_of(original))
-    runner(final, device, "all")(feeds[0])  # proves that the provider alone can run it
-    cost = count(choice.proto)
+    wanted = wanted or Wanted()
+    calibration = wanted.calibration or _images(source)
+    require_precision(wanted.precision, calibration)
+    taken = with_pixel_io(source) if wanted.pixel_io else source
+    choice = choose_rewrites(taken.model.proto, device, any_size=taken.model.axes is not None)
+    rewritten = _at_opset(choice.proto, wanted.opset)
+    precision = Precision(FP32, FP32, rewritten)
+    if wanted.precision != FP32 and calibration is not None:
+        plain = _at_opset(_for_fewer_bits(taken), wanted.opset)
+        precision = choose_precision(
+            wanted.precision, rewritten, plain, taken, calibration, device, wanted.tolerance
+        )
+    opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
+    difference = _difference(source, runner(source.model.proto), taken, opened)
+    # Proves that the provider alone can run it.
+    runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
+    cost = count(precision.proto)
     exported = Exported(
         choice,
+        precision,
         difference,
-        _torch_difference(source, final, feeds),
+        _torch_difference(source, taken, opened),
         _of_run(source, "report.json").get("predicted_latency_ms"),
         cost.params,
         cost.macs,
+        _time_from_bytes(source, taken, choice, final, device) if wanted.pixel_io else None,
     )
     plan = _of_run(source, "plan.json") or None
     figures = {"device": fingerprint(device), "plan": plan, "figures": exported.to_dict()}
-    stamp(final, source.entries() | figures)
+    stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
+
+
+def _for_fewer_bits(source: Source) -> onnx.ModelProto:
+    """Rewrite the graph without rules that need float32."""
+    any_size = source.model.axes is not None
+    rules = canonical_rules(any_size=any_size) if any_size else tuple(rewrite.RULES)
+    kept = [rule for rule in rules if rule not in rewrite.NEED_FLOAT32]
+    return rewrite.apply(source.model.proto, kept)[0]
 
 
 def _of_run(source: Source, name: str) -> dict[str, Any]:
@@ -134,13 +189,55 @@ def _of_run(source: Source, name: str) -> dict[str, Any]:
     return {} if source.run is None else read_json(source.run / name, "record of a run")
 
 
-def _feeds(source: Source) -> list[Feeds]:
-    """A few of the run's images where they are still there, else noise."""
+def _images(source: Source) -> Path | None:
+    """Folder of the run's images, where there is one and it is still there."""
     folder = _of_run(source, RUN_FILE).get("images")
-    if folder is not None and Path(folder).is_dir():
-        pictures = source.pictures(Path(folder), limit=_IMAGES)
-        return [picture.feeds for picture in pictures]
-    return seeded_feeds(source.model.proto, source.pixels)
+    return Path(folder) if folder is not None and Path(folder).is_dir() else None
+
+
+def _difference(
+    source: Source, reference: Runner, taken: Source, candidate: onnx.ModelProto
+) -> float:
+    """Compare the rewritten graph with what it was made from, on a few of the run's images.
+
+    Noise where there are none. With pixels in the graph, pictures are compared in bytes; with
+    dynamic axes, another size is compared too.
+
+    Raises:
+        DecigError: they differ by more than rounding.
+    """
+    folder = _images(source)
+    pictures = [] if folder is None else list(source.pictures(folder, limit=_IMAGES))
+    what, original = f"{source.model.path}: exported and original graph", source.model.proto
+    if taken.pixel_io and not source.pixel_io:
+        images = [picture.pixels[None] for picture in pictures] or [noise_pixels(taken)]
+        painters = painter(source, reference), painter(taken, runner(candidate))
+        levels = grey_levels(*painters, images)
+        require_same_pixels(levels, what)
+        return levels / 255
+    feeds = [p.feeds for p in pictures] or seeded_feeds(original, source.pixels)
+    difference = max(
+        relative_difference(reference, runner(candidate), feeds),
+        difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
+    )
+    require_same(difference, what, tolerance_of(original))
+    return difference
+
+
+def _time_from_bytes(
+    source: Source, taken: Source, choice: Choice, final: onnx.ModelProto, device: DeviceOptions
+) -> dict[str, Latency]:
+    """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
+    rules = [*choice.canonical, *choice.kept]
+    outside = painter(source, runner(rewrite.apply(source.model.proto, rules)[0], device, "all"))
+    inside = painter(taken, runner(final, device, "all"))
+    image = noise_pixels(taken)
+    calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
+    return measure_interleaved({name: QuietRun(call, device) for name, call in calls.items()})
+
+
+def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
+    return proto if opset is None else _convert(proto, opset)
 
 
 def _convert(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
@@ -151,13 +248,11 @@ def _convert(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         raise BadInputError(f"--opset {opset}: the graph cannot be converted: {reason}") from error
 
 
-def _torch_difference(source: Source, final: onnx.ModelProto, feeds: list[Feeds]) -> float | None:
-    """Compare the file with the trained module, where there is a run and torch to run it."""
+def _torch_difference(source: Source, taken: Source, rewritten: onnx.ModelProto) -> float | None:
+    """Compare the graph with the trained module, where there is a run and torch to run it."""
     if source.run is None:
         return None
     if importlib.util.find_spec("torch") is None:
         log.warning("torch is not installed: the file is not compared with the trained module")
         return None
-    difference = relative_difference(torch_runner(source.model.proto), runner(final), feeds)
-    require_same(difference, f"{source.run}: exported graph and trained module")
-    return difference
+    return _difference(source, torch_runner(source.model.proto), taken, rewritten)

@@ -68,7 +68,7 @@ class Pictures:
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
         self.info = image_input(proto)
-        self._others = _other_feeds(proto, self.info.name)
+        self._others = other_feeds(proto, self.info.name)
         self._pixels, self._label_maps = pixels, label_maps
         size = self.info.shape[1:]
         self.channels = size[0] if pixels.layout == "nchw" else size[2]
@@ -147,7 +147,7 @@ def seeded_feeds(
     return [_noise(proto, bounds, seed, shapes or {}) for seed, bounds in enumerate(ranges)]
 
 
-def _other_feeds(proto: onnx.ModelProto, image: str) -> Feeds:
+def other_feeds(proto: onnx.ModelProto, image: str) -> Feeds:
     """Feed every input but the image."""
     rng = np.random.default_rng(0)
     feeds = {}

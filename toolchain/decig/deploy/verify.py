@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1e-4
 """Largest difference, as a share of the output range, that rounding may make."""
 
+GREY_LEVELS = 1
+"""Largest difference between two pictures of bytes: rounding at the half turns either way."""
+
 Runner = Callable[[Feeds], list[np.ndarray]]
 
 
@@ -78,6 +81,25 @@ def require_same(difference: float, what: str, tolerance: float = TOLERANCE) -> 
         raise DecigError(
             f"{what}: outputs differ by {difference:.1e} of their range (at most {tolerance:.0e})"
         )
+
+
+def grey_levels(
+    reference: Callable[[np.ndarray], np.ndarray],
+    candidate: Callable[[np.ndarray], np.ndarray],
+    images: Iterable[np.ndarray],
+) -> int:
+    """Largest difference between two models' pictures, uint8, of images, RGB uint8 N,H,W,3."""
+    worst = 0
+    for image in images:
+        expected, found = (paint(image).astype(np.int16) for paint in (reference, candidate))
+        worst = max(worst, int(np.abs(expected - found).max()))
+    return worst
+
+
+def require_same_pixels(levels: int, what: str) -> None:
+    """Raise DecigError if pictures differ by more than rounding; `what` says what was compared."""
+    if levels > GREY_LEVELS:
+        raise DecigError(f"{what}: pictures differ by {levels} grey levels (at most {GREY_LEVELS})")
 
 
 def torch_runner(proto: onnx.ModelProto) -> Runner:

@@ -12,13 +12,16 @@ from decig.graph.model import shapes
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 """Element types of parameters."""
 
+_QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+
 
 @dataclass(frozen=True)
 class Cost:
     """Parameters and multiply-accumulates.
 
     Attributes:
-        params: elements of all float initializers but scalars.
+        params: elements of all float initializers but scalars, and of quantised weights; their
+            scales are none.
         macs: multiply-accumulates of one run at the graph's input shape.
         by_node: multiply-accumulates of each node that has any.
     """
@@ -40,10 +43,15 @@ def count(proto: onnx.ModelProto) -> Cost:
         macs = _macs(node, known)
         if macs:
             by_node[node.name] = macs
+    quantising = [node for node in proto.graph.node if node.op_type in _QUANTISING]
+    scales = {node.input[1] for node in quantising}
+    weights = {node.input[0] for node in quantising}
     params = sum(
         math.prod(tensor.dims)
         for tensor in proto.graph.initializer
-        if tensor.dims and tensor.data_type in FLOATS
+        if tensor.dims
+        and tensor.name not in scales
+        and (tensor.data_type in FLOATS or tensor.name in weights)
     )
     return Cost(params, sum(by_node.values()), by_node)
 

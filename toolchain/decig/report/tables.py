@@ -109,7 +109,8 @@ def print_verdict(verdict: "Verdict") -> None:
     for column in shown.columns[1:]:
         column.justify = "right"
     ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
-    _pair(shown, "latency, ms", ms, "{:.3f}", f"{verdict.speedup:.2f} times faster")
+    span = "latency from bytes to bytes, ms" if verdict.from_bytes else "latency, ms"
+    _pair(shown, span, ms, "{:.3f}", f"{verdict.speedup:.2f} times faster")
     _pair(shown, "multiply-accumulates", verdict.macs, "{:,}")
     _pair(shown, "parameters", verdict.params, "{:,}")
     alike = verdict.likeness
@@ -138,8 +139,18 @@ def print_export(exported: "Exported") -> None:
     console.print(f"difference to the original graph: {exported.difference:.1e} of the range")
     if exported.torch_difference is not None:
         console.print(f"difference to the trained module: {exported.torch_difference:.1e}")
+    for variant in exported.precision.variants:
+        fate = variant.dropped or "used"
+        likeness = f"SSIM {variant.ssim:.4f}, PSNR {variant.psnr_db:.2f} dB to fp32"
+        console.print(f"{variant.name}: {fate}; {likeness}")
     before = f"{choice.plain.median_ms:.3f} ms before"
-    console.print(f"latency: {choice.rewritten.median_ms:.3f} ms, {before}")
+    console.print(f"latency: {exported.exported_ms:.3f} ms, {before}")
+    if exported.from_bytes is not None:
+        spans = {name: latency.median_ms for name, latency in exported.from_bytes.items()}
+        console.print(
+            f"from bytes to bytes: {spans['inside']:.3f} ms, {spans['outside']:.3f} ms with "
+            "pre- and postprocessing outside"
+        )
     if exported.predicted_ms is not None:
         console.print(f"predicted latency: {exported.predicted_ms:.3f} ms")
 

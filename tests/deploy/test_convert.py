@@ -1,0 +1,100 @@
+import numpy as np
+import onnx
+import pytest
+from graph.rewrite.small import Net
+from samples import generator
+
+from decig.deploy.convert import quantisable, to_fp16, to_int8
+from decig.deploy.inputs import seeded_feeds
+from decig.deploy.verify import relative_difference, runner
+from decig.errors import BadInputError
+from decig.graph.cost import count
+from decig.graph.model import initializers, input_info, normalise, output_info
+
+
+@pytest.fixture
+def proto():
+    return normalise(generator())
+
+
+def feeds(proto):
+    return seeded_feeds(proto, None)[:2]
+
+
+def test_half_precision_but_for_the_norms(proto):
+    half = to_fp16(proto)
+    onnx.checker.check_model(half, full_check=True)
+    assert input_info(half)[0].dtype == output_info(half)[0].dtype == np.float32
+    weights = initializers(half)
+    assert weights["conv1.weight"].dtype == np.float16
+    assert weights["norm1.weight"].dtype == weights["norm2.weight"].dtype == np.float32
+    assert 0 < relative_difference(runner(proto), runner(half), feeds(proto)) < 0.02
+
+
+def test_eight_bits(proto):
+    proto.metadata_props.add(key="author", value="someone")
+    before = proto.SerializeToString()
+    eight = to_int8(proto, feeds(proto))
+    assert proto.SerializeToString() == before
+    onnx.checker.check_model(eight, full_check=True)
+    assert count(eight).params == count(proto).params
+    assert count(eight).macs == count(proto).macs
+    weights = initializers(eight)
+    assert weights["conv2.weight_quantized"].dtype == np.int8
+    assert weights["conv2.weight_scale"].shape == (8,)
+    assert [(prop.key, prop.value) for prop in eight.metadata_props] == [("author", "someone")]
+    assert 0 < relative_difference(runner(proto), runner(eight), feeds(proto)) < 0.2
+
+
+def test_layers_that_stay_in_float32(proto):
+    eight = to_int8(proto, feeds(proto), exclude=["conv1", "head"])
+    assert {"conv1.weight", "head.weight", "conv2.weight_quantized"} <= set(initializers(eight))
+
+
+def test_symmetric_activations(proto):
+    eight = to_int8(proto, feeds(proto), symmetric=True)
+    points = [value for name, value in initializers(eight).items() if name.endswith("zero_point")]
+    assert points
+    assert all(not value.any() for value in points)
+
+
+def test_calibration_inputs_are_taken_one_by_one(proto):
+    taken = []
+
+    def stream():
+        for each in feeds(proto):
+            taken.append(True)
+            yield each
+
+    to_int8(proto, stream())
+    assert len(taken) == 2
+
+
+def test_nothing_to_quantise(proto):
+    assert quantisable(proto) == ["conv1", "conv2", "head"]
+    with pytest.raises(BadInputError, match="no convolution or matrix product"):
+        to_int8(proto, feeds(proto), exclude=quantisable(proto))
+
+
+def joined(norm: bool):
+    """Two convolutions, their Concat, perhaps a norm, and a third convolution."""
+    net = Net(1, 3, 8, 8)
+    parts = [net.node("Conv", "x", net.weights(4, 3, 1, 1), name=name) for name in "ab"]
+    value = net.node("Concat", *parts, name="join", axis=1)
+    if norm:
+        value = net.node("InstanceNormalization", value, net.weights(8), net.weights(8))
+    return net.finish(net.node("Conv", value, net.weights(3, 8, 1, 1), name="c"))
+
+
+@pytest.mark.parametrize(
+    ("norm", "exclude", "inside"),
+    [(False, [], True), (False, ["a"], False), (False, ["c"], False), (True, [], False)],
+)
+def test_what_lies_between_int8_layers_alone_is_int8(norm, exclude, inside):
+    proto = joined(norm)
+    eight = to_int8(proto, seeded_feeds(proto, None)[:1], exclude=exclude)
+    quantised = {node.input[0] for node in eight.graph.node if node.op_type == "QuantizeLinear"}
+    assert ("join" in quantised) == (inside or (not norm and exclude == ["a"]))
+    makers = {name: node.op_type for node in eight.graph.node for name in node.output}
+    concat = next(node for node in eight.graph.node if node.op_type == "Concat")
+    assert {makers[name] for name in concat.input} <= {"DequantizeLinear", "Conv"}

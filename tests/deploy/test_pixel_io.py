@@ -1,0 +1,130 @@
+import numpy as np
+import onnx
+import pytest
+from samples import generator, write_generator, write_photos
+
+from decig.data.pixels import BYTES, PixelFormat
+from decig.deploy.check import Tolerances, check
+from decig.deploy.export import Wanted, export
+from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io, wrap
+from decig.deploy.stamp import read_stamp
+from decig.deploy.verify import grey_levels, runner
+from decig.device.session import DeviceOptions
+from decig.errors import BadInputError
+from decig.graph.model import input_info, normalise, output_info
+from decig.graph.rewrite import CANONICAL, apply
+from decig.source import PixelFlags, resolve
+
+UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
+RANGES = [((0.0, 1.0), (0.0, 1.0)), ((-1.0, 1.0), (-1.0, 1.0)), ((0.0, 255.0), (-0.5, 0.5))]
+
+
+def nhwc(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Transpose both ends."""
+    graph = proto.graph
+    graph.node[0].input[0], graph.node[-1].output[0] = "planes", "painted"
+    graph.node.insert(
+        0, onnx.helper.make_node("Transpose", ["image"], ["planes"], "to", perm=[0, 3, 1, 2])
+    )
+    graph.node.append(
+        onnx.helper.make_node("Transpose", ["painted"], ["picture"], "back", perm=[0, 2, 3, 1])
+    )
+    for value in (*graph.input, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        sizes = [dims[axis].dim_value for axis in (0, 2, 3, 1)]
+        for dim, size in zip(dims, sizes, strict=True):
+            dim.dim_value = size
+    return proto
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("ranges", RANGES)
+def test_pictures_are_those_of_pre_and_postprocessing_outside(
+    tmp_path, ranges, layout, order, channels
+):
+    proto = generator(channels=channels)
+    onnx.save(nhwc(proto) if layout == "nhwc" else proto, tmp_path / "m.onnx")
+    outside = resolve(str(tmp_path / "m.onnx"), PixelFlags(*ranges, layout, order))
+    inside = with_pixel_io(outside)
+    rewritten = apply(inside.model.proto, CANONICAL)[0]
+    paints = [
+        painter(source, runner(graph))
+        for source, graph in (
+            (outside, outside.model.proto),
+            (inside, inside.model.proto),
+            (inside, rewritten),
+        )
+    ]
+    image = noise_pixels(outside)
+    assert paints[0](image).dtype == paints[1](image).dtype == np.uint8
+    assert paints[1](image).shape == image.shape
+    assert np.ptp(paints[0](image)) > 20
+    assert grey_levels(paints[0], paints[1], [image]) <= 1
+    assert grey_levels(paints[0], paints[2], [image]) <= 1
+
+
+def test_names_and_types_of_the_ends():
+    proto = normalise(generator())
+    wrapped = wrap(proto, PixelFormat((-1, 1), (-1, 1)))
+    onnx.checker.check_model(wrapped, full_check=True)
+    (taken,), (given,) = input_info(wrapped), output_info(wrapped)
+    assert (taken.name, given.name) == ("image", "picture")
+    assert taken.shape == given.shape == [1, 24, 24, 3]
+    assert taken.dtype == given.dtype == np.uint8
+    assert input_info(proto)[0].dtype == np.float32
+
+
+def test_the_scale_vanishes_into_the_first_layer_and_the_offset_stays_under_padding():
+    for low, left in ((0.0, {"Mul": 0, "Add": 0}), (-1.0, {"Mul": 0, "Add": 1})):
+        wrapped = wrap(normalise(generator()), PixelFormat((low, 1.0), (0.0, 1.0)))
+        before, _ = apply(wrapped, CANONICAL)
+        first = [node.op_type for node in before.graph.node]
+        first = first[: first.index("Conv")]
+        assert {op: first.count(op) for op in left} == left
+
+
+def test_what_it_refuses(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
+    with pytest.raises(BadInputError, match="takes and gives pixels already"):
+        with_pixel_io(with_pixel_io(source))
+    with pytest.raises(BadInputError, match="--input-range LOW,HIGH"):
+        with_pixel_io(resolve(str(tmp_path / "m.onnx")))
+    features = resolve(str(write_generator(tmp_path / "four.onnx", channels=4)), UNIT)
+    features.known["layout"] = "nchw"
+    with pytest.raises(BadInputError, match="input has 4 channels"):
+        with_pixel_io(features)
+
+
+def test_an_exported_file_is_checked_from_bytes_to_bytes(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
+    out = tmp_path / "out.onnx"
+    exported = export(source, out, DeviceOptions(), Wanted(pixel_io=True))
+    assert exported.difference <= 1 / 255
+    assert exported.to_dict()["bytes_to_bytes_ms"].keys() == {"outside", "inside"}
+    stamped = read_stamp(onnx.load(out))
+    assert stamped["pixel_io"] is True
+    assert stamped["pixels"]["input_range"] == [0, 1]
+    # Flags describe the reference; what the file has inside they cannot change.
+    candidate = resolve(str(out), PixelFlags((-1.0, 1.0), (-1.0, 1.0), "nchw", "bgr"))
+    assert candidate.require_pixels() == BYTES
+    folder = write_photos(tmp_path / "photos")
+    unsaid = resolve(str(tmp_path / "m.onnx"))
+    verdict = check(candidate, unsaid, folder, DeviceOptions(), Tolerances(min_ssim=0.99))
+    assert verdict.failures == []
+    assert verdict.to_dict()["latency_from_bytes"] is True
+
+
+def test_sizes_of_a_file_with_pixels_must_agree_too(tmp_path):
+    small = resolve(str(write_generator(tmp_path / "a.onnx")), UNIT)
+    large = resolve(str(write_generator(tmp_path / "b.onnx", size=28)), UNIT)
+    folder = write_photos(tmp_path / "photos")
+    with pytest.raises(BadInputError, match=r"takes 1x24x24x3, but .*b\.onnx takes 1x3x28x28"):
+        check(with_pixel_io(small), large, folder, DeviceOptions(), Tolerances())
+
+
+def test_a_file_with_pixels_inside_stays_one_when_it_is_exported_again(tmp_path):
+    source = with_pixel_io(resolve(str(write_generator(tmp_path / "m.onnx")), UNIT))
+    assert export(source, tmp_path / "again.onnx", DeviceOptions()).from_bytes is None
+    assert resolve(str(tmp_path / "again.onnx")).pixel_io

@@ -1,0 +1,116 @@
+import json
+
+import onnx
+import pytest
+from samples import PIXELS, decig, write_generator, write_photos
+
+from decig.deploy import precision as module
+from decig.deploy.precision import Tolerance, choose_precision, require_precision
+from decig.deploy.stamp import read_stamp
+from decig.device.session import DeviceOptions
+from decig.device.timing import Latency
+from decig.errors import BadInputError
+from decig.source import PixelFlags, resolve
+
+UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
+ANY = Tolerance(-1.0, 0.1)
+
+
+@pytest.fixture
+def choose(tmp_path, monkeypatch):
+    """Choose with made-up latencies."""
+    source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
+    folder, graph = write_photos(tmp_path / "photos"), source.model.proto
+
+    def run(asked, tolerance=ANY, **times):
+        monkeypatch.setattr(
+            module,
+            "time_graphs",
+            lambda graphs, _: {n: Latency(times[n], 0, times[n], 9) for n in graphs},
+        )
+        return choose_precision(asked, graph, graph, source, folder, DeviceOptions(), tolerance)
+
+    return run
+
+
+def test_the_fastest_is_used(choose):
+    found = choose("auto", fp32=100, fp16=90, int8=50)
+    assert found.used == "int8"
+    assert found.speedup == pytest.approx(2.0)
+    assert "DequantizeLinear" in {node.op_type for node in found.proto.graph.node}
+    shown = found.to_dict()["variants"]
+    assert shown["fp16"]["dropped"] == "takes 1.80 times as long as int8"
+    assert shown["int8"]["dropped"] is None
+    assert shown["int8"]["ssim"] > 0.5
+
+
+def test_what_is_not_faster_is_dropped(choose, caplog):
+    found = choose("fp16", fp32=100, fp16=120)
+    assert found.used == "fp32"
+    assert found.speedup == 1.0
+    assert "fp16 is not used: takes 1.20 times as long as fp32" in caplog.text
+
+
+def test_what_is_not_good_enough_is_not_even_timed(choose):
+    found = choose("int8", Tolerance(0.0, 90.0))
+    assert found.used == "fp32"
+    assert found.fp32 is None
+    assert "PSNR" in found.variants[0].dropped
+    assert "latency_ms" not in found.to_dict()["variants"]["int8"]
+
+
+def test_harmful_layers_stay_in_float32_until_the_pictures_hold(choose):
+    every = choose("int8", fp32=100, int8=50).variants[0]
+    assert every.in_fp32 == ()
+    found = choose("int8", Tolerance(-1.0, every.psnr_db + 0.2), fp32=100, int8=50)
+    assert found.used == "int8"
+    (variant,) = found.variants
+    assert 1 <= len(variant.in_fp32) <= 2
+    assert variant.psnr_db > every.psnr_db
+    assert found.to_dict()["variants"]["int8"]["layers_in_fp32"] == list(variant.in_fp32)
+
+
+def test_fewest_is_a_bisection():
+    tried = []
+
+    def attempt(count):
+        tried.append(count)
+        return module.Variant("int8", onnx.ModelProto(), 1, 1, dropped="" if count >= 11 else "bad")
+
+    assert module._fewest(attempt, 20).dropped == ""
+    assert min(count for count in tried if count >= 11) == 11
+    assert len(tried) <= 5
+    assert module._fewest(attempt, 9) is None
+
+
+def test_what_is_asked_for():
+    with pytest.raises(BadInputError, match="--precision int4: not one of"):
+        require_precision("int4", None)
+    with pytest.raises(BadInputError, match="needs --calibration DIR"):
+        require_precision("auto", None)
+    require_precision("fp32", None)
+
+
+@pytest.mark.parametrize("pixel_io", [False, True])
+def test_the_command(tmp_path, pixel_io):
+    model, folder = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    out = tmp_path / "out.onnx"
+    arguments = ["--precision", "auto", "--calibration", folder, "--min-psnr", "20", "--json"]
+    arguments += ["--pixel-io"] * pixel_io
+    result = decig("export", model, "-o", out, *arguments, *PIXELS)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)["precision"]
+    assert found["asked"] == "auto"
+    assert found["variants"].keys() == {"fp16", "int8"}
+    assert found["used"] in ("fp32", "fp16", "int8")
+    assert read_stamp(onnx.load(out))["figures"]["precision"] == found
+    again = ["check", out, "--reference", model, "--data", folder, "--min-psnr", "20", *PIXELS]
+    assert decig(*again).exit_code == 0
+
+
+def test_images_that_are_missing(tmp_path):
+    model = write_generator(tmp_path / "m.onnx")
+    arguments = ["--precision", "int8", "--calibration", tmp_path / "none"]
+    result = decig("export", model, "-o", tmp_path / "out.onnx", *arguments, *PIXELS)
+    assert result.exit_code == 2
+    assert "none: no such folder" in result.stderr

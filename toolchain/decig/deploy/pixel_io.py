@@ -1,0 +1,194 @@
+"""Pixels in, pixels out: a graph that takes and gives the bytes of image files.
+
+Both ends become uint8 N,H,W,3 in RGB, the layout that image libraries read and write. With
+s = (high - low) / 255 of the input's range, and t of the output's:
+
+    in     transpose, channel order, cast, x = (p + low / s) * s
+    out    p = floor(clip(y / t - low / t + 1/2, 0, 255)), cast, channel order, transpose
+
+Bytes are moved before they are cast up and after they are cast down: a quarter of the memory. The
+arithmetic is spelled out plainly here; the rules `scale_into_conv` and `affine_into_layer` fold it
+into the first and the last layer where that is exact.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from decig.data.pixels import LUMA, PixelFormat, check_channels
+from decig.deploy.inputs import Feeds, image_input, other_feeds, picture_output
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo, infer_shapes, output_info
+from decig.source import Source
+
+log = logging.getLogger(__name__)
+
+Runner = Callable[[Feeds], list[np.ndarray]]
+
+_TO_PLANES, _TO_PIXELS = [0, 3, 1, 2], [0, 2, 3, 1]
+_WHITE = 255
+
+
+def with_pixel_io(source: Source) -> Source:
+    """Return the source as a model of bytes, at its size only; inputs and outputs keep their names.
+
+    Raises:
+        BadInputError: it has pixels at its ends already, its pixel format is not known, or it is
+            no model that turns an image into one.
+    """
+    if source.pixel_io:
+        raise BadInputError(f"{source.model.path} takes and gives pixels already: no --pixel-io")
+    if source.model.axes is not None:
+        log.warning("--pixel-io: the written file takes images of one size")
+    pixels = source.require_pixels()
+    fixed = source.fixed()
+    model = replace(fixed.model, proto=wrap(fixed.model.proto, pixels))
+    return replace(fixed, model=model, known=dict(vars(pixels)), pixel_io=True)
+
+
+def wrap(proto: onnx.ModelProto, pixels: PixelFormat) -> onnx.ModelProto:
+    """Put pre- and postprocessing at the ends of a graph in normal form; errors as above."""
+    taken, result = image_input(proto), output_info(proto)[picture_output(proto)]
+    if len(result.shape) != 4:
+        raise BadInputError(f"--pixel-io: the model's output {result.name} is no image")
+    wrapped = onnx.ModelProto()
+    wrapped.CopyFrom(proto)
+    graph, planar = wrapped.graph, pixels.layout == "nchw"
+    channels = [info.shape[1 if planar else 3] for info in (taken, result)]
+    for count, side in zip(channels, ("input", "output"), strict=True):
+        check_channels(count, side)
+    inner, outer = f"{taken.name}/tensor", f"{result.name}/tensor"
+    rename = {taken.name: inner, result.name: outer}
+    for node in graph.node:
+        node.input[:] = [rename.get(name, name) for name in node.input]
+        node.output[:] = [rename.get(name, name) for name in node.output]
+    before, after = _End(taken, inner), _End(result, outer)
+    _preprocess(before, pixels, channels[0])
+    _postprocess(after, pixels, channels[1])
+    nodes = [NodeProto.FromString(node.SerializeToString()) for node in graph.node]
+    del graph.node[:]
+    graph.node.extend([*before.nodes, *nodes, *after.nodes])
+    graph.initializer.extend([*before.constants, *after.constants])
+    for values, info in ((graph.input, taken), (graph.output, result)):
+        height, width = info.shape[2:] if planar else info.shape[1:3]
+        shape = [info.shape[0], height, width, 3]
+        value = next(value for value in values if value.name == info.name)
+        value.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.UINT8, shape))
+    del graph.value_info[:]
+    return infer_shapes(wrapped)
+
+
+def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from RGB uint8 N,H,W,3 at the model's size to its picture, likewise.
+
+    Args:
+        source: of the model; pre- and postprocessing happen outside unless it has them inside.
+        run: runs its graph.
+    """
+    proto, pixels = source.model.proto, source.require_pixels()
+    taken, shown = image_input(proto), picture_output(proto)
+    others = other_feeds(proto, taken.name)
+    channels = taken.shape[1 if pixels.layout == "nchw" else 3]
+
+    def paint(image: np.ndarray) -> np.ndarray:
+        if source.pixel_io:
+            return run(others | {taken.name: image})[shown]
+        tensor = pixels.to_tensor(image, channels).astype(taken.dtype, copy=False)
+        return pixels.from_tensor(run(others | {taken.name: tensor})[shown])
+
+    return paint
+
+
+def noise_pixels(source: Source, seed: int = 0) -> np.ndarray:
+    """Random RGB uint8 N,H,W,3 of the model's size."""
+    shape = image_input(source.model.proto).shape
+    height, width = shape[2:] if source.require_pixels().layout == "nchw" else shape[1:3]
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, _WHITE + 1, (shape[0], height, width, 3), np.uint8)
+
+
+class _End:
+    """The nodes at one end of the graph, each called "<input or output>/<what>".
+
+    Attributes:
+        name: of the input or output.
+        tensor: what the model itself takes or gives.
+        kind: element type of that.
+    """
+
+    def __init__(self, info: ValueInfo, tensor: str) -> None:
+        self.name, self.tensor = info.name, tensor
+        self.kind = helper.np_dtype_to_tensor_dtype(info.dtype)
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def step(self, op_type: str, what: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node and return the value it makes."""
+        name = f"{self.name}/{what}"
+        self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, what: str, array: Any, kind: type = np.float32) -> str:
+        """Add an initializer."""
+        name = f"{self.name}/{what}"
+        self.constants.append(numpy_helper.from_array(np.array(array, kind), name))
+        return name
+
+    def arithmetic(self, op_type: str, what: str, value: str, factor: float) -> str:
+        """Apply a number, unless it changes nothing."""
+        if factor == (0.0 if op_type == "Add" else 1.0):
+            return value
+        return self.step(op_type, what, value, self.constant(f"{what}_by", factor))
+
+    def reverse(self, value: str, axis: int) -> str:
+        """Turn RGB into BGR or back."""
+        order = self.constant("order", [2, 1, 0], np.int64)
+        return self.step("Gather", "swap", value, order, axis=axis)
+
+
+def _preprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
+    """Bytes to what the model takes."""
+    planar, value = pixels.layout == "nchw", end.name
+    low, high = pixels.input_range
+    scale = (high - low) / _WHITE
+    if planar or channels == 1:
+        value = end.step("Transpose", "planes", value, perm=_TO_PLANES)
+    if channels == 3 and pixels.channel_order == "bgr":
+        value = end.reverse(value, 1 if planar else 3)
+    value = end.step("Cast", "cast", value, to=TensorProto.FLOAT)
+    if channels == 1:
+        weights = end.constant("luma_of", LUMA.reshape(1, 3, 1, 1))
+        value = end.step("Conv", "luma", value, weights)
+        if not planar:
+            value = end.step("Transpose", "last", value, perm=_TO_PIXELS)
+    value = end.arithmetic("Add", "shift", value, low / scale)
+    value = end.arithmetic("Mul", "scale", value, scale)
+    if end.kind != TensorProto.FLOAT:
+        end.step("Cast", "narrow", value, to=end.kind)
+    end.nodes[-1].output[0] = end.tensor
+
+
+def _postprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
+    """What the model gives to bytes."""
+    planar, value = pixels.layout == "nchw", end.tensor
+    if end.kind != TensorProto.FLOAT:
+        value = end.step("Cast", "widen", value, to=TensorProto.FLOAT)
+    low, high = pixels.output_range
+    scale = (high - low) / _WHITE
+    value = end.arithmetic("Mul", "scale", value, 1 / scale)
+    # Cast cuts the fraction off, so half a level more rounds.
+    value = end.arithmetic("Add", "shift", value, 0.5 - low / scale)
+    value = end.step("Clip", "clip", value, end.constant("low", 0), end.constant("high", _WHITE))
+    value = end.step("Cast", "cast", value, to=TensorProto.UINT8)
+    if channels == 3 and pixels.channel_order == "bgr":
+        value = end.reverse(value, 1 if planar else 3)
+    if planar:
+        value = end.step("Transpose", "pixels", value, perm=_TO_PIXELS)
+    if channels == 1:
+        end.step("Concat", "grey", value, value, value, axis=3)
+    end.nodes[-1].output[0] = end.name

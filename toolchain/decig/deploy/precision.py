@@ -1,0 +1,262 @@
+"""`decig export --precision`: which variant in fewer bits is worth having on a device.
+
+- fp16: weights and activations in half precision. Normalisations, means and softmax stay in
+  float32: sums over a whole picture overflow half precision or lose its small numbers.
+- int8: static QDQ. Layers whose rounding shows most stay in float32 until the pictures are those
+  of the float32 graph within the tolerance; in most generators that is the last layer or two.
+
+Either may be slower than float32: where a device has no kernels for it, ONNX Runtime casts back
+and forth. So a variant is kept only if it is measured faster and good enough.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from decig.deploy.convert import quantisable, to_fp16, to_int8
+from decig.deploy.inputs import Feeds, picture_output
+from decig.deploy.rewriting import faster, time_graphs
+from decig.deploy.verify import runner
+from decig.device.providers import find
+from decig.device.session import DeviceOptions
+from decig.device.timing import Latency
+from decig.errors import BadInputError
+from decig.quality.metrics import psnr, ssim
+from decig.source import Source
+
+log = logging.getLogger(__name__)
+
+FP32, FP16, INT8, AUTO = PRECISIONS = ("fp32", "fp16", "int8", "auto")
+IMAGES = 16
+"""Calibration images that are used, spread over the folder: each has tens of thousands of pixels,
+and the search for layers to spare looks at all of them several times."""
+_FEW = 2  # images on which the layers are ranked
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Least likeness of a variant's pictures to those of float32, means over the images.
+
+    A PSNR of 32 dB is an error of 2.5 % of the range, 6 grey levels of 255.
+    """
+
+    min_ssim: float = 0.98
+    min_psnr_db: float = 32.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One precision as tried.
+
+    Attributes:
+        name: "fp16" or "int8".
+        proto: the graph.
+        ssim: of its pictures to those of float32.
+        psnr_db: likewise.
+        latency: None where the pictures were not good enough to time it.
+        dropped: why it is not used; empty for the one that is.
+        in_fp32: layers left in float32 for the sake of the pictures.
+    """
+
+    name: str
+    proto: onnx.ModelProto
+    ssim: float
+    psnr_db: float
+    latency: Latency | None = None
+    dropped: str = ""
+    in_fp32: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return its part of the JSON object."""
+        found: dict[str, Any] = {"ssim": round(self.ssim, 5), "psnr_db": round(self.psnr_db, 2)}
+        if self.latency is not None:
+            found["latency_ms"] = round(self.latency.median_ms, 4)
+        if self.in_fp32:
+            found["layers_in_fp32"] = list(self.in_fp32)
+        return found | {"dropped": self.dropped or None}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What became of `--precision`.
+
+    Attributes:
+        asked: "fp32", "fp16", "int8" or "auto".
+        used: precision of `proto`.
+        proto: the graph to deploy.
+        fp32: latency of the float32 graph, timed in turns with the variants; None if none was.
+        variants: what was tried.
+    """
+
+    asked: str
+    used: str
+    proto: onnx.ModelProto
+    fp32: Latency | None = None
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster `proto` is than the float32 graph, from one run."""
+        latency = {variant.name: variant.latency for variant in self.variants}.get(self.used)
+        return self.fp32.median / latency.median if self.fp32 and latency else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that is reported and stamped."""
+        found: dict[str, Any] = {"asked": self.asked, "used": self.used}
+        if self.fp32 is not None:
+            found["fp32_latency_ms"] = round(self.fp32.median_ms, 4)
+        return found | {"variants": {variant.name: variant.to_dict() for variant in self.variants}}
+
+
+def require_precision(asked: str, calibration: Path | None) -> None:
+    """Refuse a precision that cannot be tried: BadInputError says what is missing."""
+    if asked not in PRECISIONS:
+        raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
+    if asked != FP32 and calibration is None:
+        raise BadInputError(
+            f"--precision {asked} needs --calibration DIR: images like those of the deployment"
+        )
+
+
+def choose_precision(
+    asked: str,
+    rewritten: onnx.ModelProto,
+    plain: onnx.ModelProto,
+    source: Source,
+    calibration: Path,
+    device: DeviceOptions,
+    tolerance: Tolerance,
+) -> Precision:
+    """Try the precisions that were asked for and take the fastest that is good enough.
+
+    Args:
+        asked: one of `PRECISIONS`, but for "fp32".
+        rewritten: the float32 graph to deploy.
+        plain: the same without rewrites that need float32.
+        source: of the model; says what its pixels are.
+        calibration: folder of images like those of the deployment.
+        device: where the graph will run.
+        tolerance: see `Tolerance`.
+
+    Raises:
+        BadInputError: no images, or a graph that cannot be converted.
+    """
+    judge = _Judge(source, calibration, rewritten, device, tolerance)
+    tried = []
+    if asked in (FP16, AUTO):
+        tried.append(judge(FP16, to_fp16(plain)))
+    if asked in (INT8, AUTO):
+        tried.append(_int8(plain, judge, symmetric=find(device.provider).symmetric_int8))
+    good = {variant.name: variant.proto for variant in tried if not variant.dropped}
+    times = time_graphs({FP32: rewritten} | good, device) if good else {}
+    used = _fastest(times)
+    variants = tuple(
+        replace(v, latency=times.get(v.name), dropped=v.dropped or _slower(v.name, used, times))
+        for v in tried
+    )
+    for variant in variants:
+        if asked != AUTO and variant.dropped:
+            log.warning("%s is not used: %s", variant.name, variant.dropped)
+    return Precision(asked, used, good.get(used, rewritten), times.get(FP32), variants)
+
+
+def _fastest(times: dict[str, Latency]) -> str:
+    """Name of the variant that is faster than float32 beyond doubt; of several the fastest."""
+    ahead = {name: t for name, t in times.items() if name != FP32 and faster(t, times[FP32])}
+    return min(ahead, key=lambda name: ahead[name].median) if ahead else FP32
+
+
+def _slower(name: str, used: str, times: dict[str, Latency]) -> str:
+    if name == used or name not in times:
+        return ""
+    return f"takes {times[name].median / times[used].median:.2f} times as long as {used}"
+
+
+class _Judge:
+    """The calibration images, read one by one, and the float32 graph's pictures of them."""
+
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        reference: onnx.ModelProto,
+        device: DeviceOptions,
+        tolerance: Tolerance,
+    ) -> None:
+        self._all = source.pictures(folder, limit=IMAGES)
+        self._few = source.pictures(folder, limit=_FEW)
+        self._to_unit = source.require_pixels().to_unit
+        self._device, self._tolerance = device, tolerance
+        self._shown = picture_output(source.model.proto)
+        self._reference = runner(reference, device, "all")
+
+    def feeds(self, *, few: bool = False) -> Iterator[Feeds]:
+        """Yield what the model takes for each image, or for a few of them."""
+        return (picture.feeds for picture in (self._few if few else self._all))
+
+    def __call__(self, name: str, proto: onnx.ModelProto, *, few: bool = False) -> Variant:
+        """Compare a variant's pictures with those of float32."""
+        candidate = runner(proto, self._device, "all")
+        figures = []
+        for feeds in self.feeds(few=few):
+            runs = (candidate, self._reference)
+            ours, theirs = (self._to_unit(run(feeds)[self._shown]) for run in runs)
+            figures.append((ssim(theirs, ours), psnr(theirs, ours)))
+        alike, decibels = np.mean(figures, axis=0).tolist()
+        asked = self._tolerance
+        reasons = [
+            f"{what} {found:.4g} is under {least:g}"
+            for what, found, least in (
+                ("SSIM", alike, asked.min_ssim),
+                ("PSNR in dB", decibels, asked.min_psnr_db),
+            )
+            if not found >= least
+        ]
+        return Variant(name, proto, alike, decibels, dropped="; ".join(reasons))
+
+
+def _int8(plain: onnx.ModelProto, judge: _Judge, *, symmetric: bool) -> Variant:
+    """Quantise as many layers as the tolerance allows, the least harmful first.
+
+    The errors of layers add up nearly independently, so the order in which each harms the
+    pictures alone is that in which they should stay in float32; how many, bisection finds.
+    """
+
+    def attempt(exclude: Sequence[str]) -> Variant:
+        proto = to_int8(plain, judge.feeds(), symmetric=symmetric, exclude=exclude)
+        return replace(judge(INT8, proto), in_fp32=tuple(exclude))
+
+    found = attempt(())
+    if not found.dropped:
+        return found
+    ranked = _most_harmful_first(plain, judge, symmetric=symmetric)
+    return _fewest(lambda count: attempt(ranked[:count]), len(ranked) - 1) or found
+
+
+def _most_harmful_first(plain: onnx.ModelProto, judge: _Judge, *, symmetric: bool) -> list[str]:
+    layers = quantisable(plain)
+
+    def alone(layer: str) -> float:
+        others = [name for name in layers if name != layer]
+        proto = to_int8(plain, judge.feeds(few=True), symmetric=symmetric, exclude=others)
+        return judge(INT8, proto, few=True).ssim
+
+    return sorted(layers, key=alone)
+
+
+def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:
+    """Variant with the fewest layers in float32, at least one and at most `most`, that holds."""
+    best, low, high = None, 1, most
+    while low <= high:
+        middle = (low + high) // 2
+        found = attempt(middle)
+        if found.dropped:
+            low = middle + 1
+        else:
+            best, high = found, middle - 1
+    return best
