@@ -1,7 +1,8 @@
 import numpy as np
 import onnx
 import pytest
-from samples import generator, write_generator, write_photos
+from onnx import TensorProto, numpy_helper
+from samples import generator, write_dynamic_generator, write_generator, write_photos
 
 from decig.data.pixels import BYTES, PixelFormat
 from decig.deploy.check import Tolerances, check
@@ -83,6 +84,37 @@ def test_the_scale_vanishes_into_the_first_layer_and_the_offset_stays_under_padd
         first = [node.op_type for node in before.graph.node]
         first = first[: first.index("Conv")]
         assert {op: first.count(op) for op in left} == left
+
+
+def test_half_precision_and_other_inputs(tmp_path):
+    proto = generator()
+    for tensor in proto.graph.initializer:
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    style = onnx.helper.make_tensor_value_info("style", TensorProto.FLOAT16, [1, 8, 1, 1])
+    proto.graph.input.append(style)
+    place, second = next((i, n) for i, n in enumerate(proto.graph.node) if n.name == "conv2")
+    second.input[0] = "styled"
+    mixed = onnx.helper.make_node("Add", ["norm1.relu", "style"], ["styled"], "mix")
+    proto.graph.node.insert(place, mixed)
+    onnx.save(proto, tmp_path / "m.onnx")
+    source, out = resolve(str(tmp_path / "m.onnx"), UNIT), tmp_path / "out.onnx"
+    assert export(source, out, DeviceOptions(), Wanted(pixel_io=True)).difference <= 1 / 255
+    taken = {info.name: info.dtype for info in input_info(resolve(str(out)).model.proto)}
+    assert taken == {"image": np.uint8, "style": np.float16}
+    folder = write_photos(tmp_path / "photos")
+    verdict = check(resolve(str(out)), source, folder, DeviceOptions(), Tolerances(min_psnr_db=45))
+    assert verdict.failures == []
+
+
+def test_dynamic_axes_are_closed_with_a_warning(tmp_path, caplog):
+    model = write_dynamic_generator(tmp_path / "m.onnx")
+    source = resolve(str(model), UNIT, {"image": [1, 3, 24, 24]})
+    export(source, tmp_path / "out.onnx", DeviceOptions(), Wanted(pixel_io=True))
+    assert "takes images of one size" in caplog.text
+    assert input_info(resolve(str(tmp_path / "out.onnx")).model.proto)[0].shape == [1, 24, 24, 3]
 
 
 def test_what_it_refuses(tmp_path):

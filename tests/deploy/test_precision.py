@@ -51,6 +51,12 @@ def test_what_is_not_faster_is_dropped(choose, caplog):
     assert "fp16 is not used: takes 1.20 times as long as fp32" in caplog.text
 
 
+def test_a_little_faster_is_not_worth_it(choose):
+    found = choose("fp16", fp32=100, fp16=97)
+    assert found.used == "fp32"
+    assert "less than 1.05 times faster is not worth it" in found.variants[0].dropped
+
+
 def test_what_is_not_good_enough_is_not_even_timed(choose):
     found = choose("int8", Tolerance(0.0, 90.0))
     assert found.used == "fp32"

@@ -10,7 +10,7 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.sheet import write_sheet
-from decig.deploy.inputs import Feeds, picture_output, seeded_feeds
+from decig.deploy.inputs import Feeds, image_input, output_image, picture_output, seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.runs import prepare_run
 from decig.device.session import DeviceOptions, open_session, run_session
@@ -169,15 +169,22 @@ class _Side:
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
-    """Check that both models take and give pictures of the same sizes and, as tensors, shapes."""
+    """Check that both models take and give tensors of the same shapes; images where one has bytes.
+
+    Raises:
+        BadInputError: they do not.
+    """
     inside = candidate.pixel_io or reference.pixel_io
-    for what, describe in (("takes", input_info), ("gives", output_info)):
-        shapes = [[i.shape for i in describe(s.model.proto)] for s in (candidate, reference)]
+    for what, describe, pick in (
+        ("takes", input_info, image_input),
+        ("gives", output_info, output_image),
+    ):
+        sources = (candidate, reference)
+        shapes = [[i.shape for i in describe(source.model.proto)] for source in sources]
         sizes = [
-            [_size(source, shape) if inside else shape for shape in side]
-            for source, side in zip((candidate, reference), shapes, strict=True)
+            _size(source, pick(source.model.proto).shape) if inside else [] for source in sources
         ]
-        if sizes[0] != sizes[1]:
+        if sizes[0] != sizes[1] or (not inside and shapes[0] != shapes[1]):
             ours, theirs = (", ".join("x".join(map(str, s)) for s in side) for side in shapes)
             raise BadInputError(
                 f"{candidate.model.path} {what} {ours}, but {reference.model.path} {what} {theirs}"
@@ -185,7 +192,7 @@ def _require_alike(candidate: Source, reference: Source) -> None:
 
 
 def _size(source: Source, shape: list[int]) -> list[int]:
-    """Batch, height and width; what a model with pixels inside shares with one without."""
+    """Batch, height and width: what a model with pixels inside shares with one without."""
     planar = source.require_pixels().layout == "nchw"
     return shape[:1] + (shape[2:] if planar else shape[1:3])
 

@@ -122,6 +122,11 @@ def picture_output(proto: onnx.ModelProto) -> int:
     return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
 
 
+def output_image(proto: onnx.ModelProto) -> ValueInfo:
+    """Describe the output that is the picture."""
+    return output_info(proto)[picture_output(proto)]
+
+
 def _is_picture(info: ValueInfo) -> bool:
     return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
 

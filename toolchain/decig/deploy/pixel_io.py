@@ -21,9 +21,9 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from decig.data.pixels import LUMA, PixelFormat, check_channels
-from decig.deploy.inputs import Feeds, image_input, other_feeds, picture_output
+from decig.deploy.inputs import Feeds, image_input, other_feeds, output_image, picture_output
 from decig.errors import BadInputError
-from decig.graph.model import ValueInfo, infer_shapes, output_info
+from decig.graph.model import ValueInfo, infer_shapes
 from decig.source import Source
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def with_pixel_io(source: Source) -> Source:
 
 def wrap(proto: onnx.ModelProto, pixels: PixelFormat) -> onnx.ModelProto:
     """Put pre- and postprocessing at the ends of a graph in normal form; errors as above."""
-    taken, result = image_input(proto), output_info(proto)[picture_output(proto)]
+    taken, result = image_input(proto), output_image(proto)
     if len(result.shape) != 4:
         raise BadInputError(f"--pixel-io: the model's output {result.name} is no image")
     wrapped = onnx.ModelProto()

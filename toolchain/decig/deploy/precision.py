@@ -35,6 +35,7 @@ FP32, FP16, INT8, AUTO = PRECISIONS = ("fp32", "fp16", "int8", "auto")
 IMAGES = 16
 """Calibration images that are used, spread over the folder: each has tens of thousands of pixels,
 and the search for layers to spare looks at all of them several times."""
+_WORTH = 1.05  # times faster than float32 that a loss of precision must bring
 _FEW = 2  # images on which the layers are ranked
 
 
@@ -166,15 +167,21 @@ def choose_precision(
 
 
 def _fastest(times: dict[str, Latency]) -> str:
-    """Name of the variant that is faster than float32 beyond doubt; of several the fastest."""
-    ahead = {name: t for name, t in times.items() if name != FP32 and faster(t, times[FP32])}
+    """Name of the variant that is well faster than float32 beyond doubt; of several the fastest."""
+    ahead = {
+        name: t
+        for name, t in times.items()
+        if name != FP32 and faster(t, times[FP32]) and t.median * _WORTH < times[FP32].median
+    }
     return min(ahead, key=lambda name: ahead[name].median) if ahead else FP32
 
 
 def _slower(name: str, used: str, times: dict[str, Latency]) -> str:
     if name == used or name not in times:
         return ""
-    return f"takes {times[name].median / times[used].median:.2f} times as long as {used}"
+    ratio = times[name].median / times[used].median
+    least = f"; less than {_WORTH} times faster is not worth it" if 1 / _WORTH <= ratio < 1 else ""
+    return f"takes {ratio:.2f} times as long as {used}{least}"
 
 
 class _Judge:
