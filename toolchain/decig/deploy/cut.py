@@ -108,7 +108,7 @@ class Cutter:
                 its pixel format is not known.
         """
         if table is not None:
-            table.require_same_graph(source.model.sha256)
+            table.require_same_model(source.model)
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
         if self.pictures and len(input_info(source.model.proto)) > 1:
