@@ -57,7 +57,8 @@ def difference_elsewhere(
 ) -> float:
     """Compare two reopened graphs of a model with dynamic axes at another size than its own.
 
-    0 if the model has no dynamic axes, or runs at no other size although it says so.
+    0 if the model has no dynamic axes, or the reference runs at no other size: the file says that
+    it does and is wrong, or a mask over places was laid on it.
     """
     if model.axes is None:
         return 0.0
@@ -70,7 +71,7 @@ def difference_elsewhere(
     try:
         known(feeds[0])
     except BadInputError as error:
-        log.info("%s: compared at one size, as it runs at no other: %s", model.path, error)
+        log.info("%s: compared at one size only; at another, %s", model.path, error)
         return 0.0
     log.info("compared at %s too", shown)
     return relative_difference(known, runner(candidate), feeds)
