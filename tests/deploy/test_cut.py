@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 from samples import write_generator, write_photos
@@ -62,3 +64,15 @@ def test_a_wrong_slice_is_not_handed_out(source, monkeypatch):
     cutter = Cutter(source)
     with pytest.raises(DecigError, match=r"m\.onnx: sliced graph and masked original: outputs"):
         cutter.cut(cutter.keep(0.5), verify=True)
+
+
+@pytest.mark.parametrize(("of_the_original", "passes"), [(2e-4, True), (1e-6, False)])
+def test_what_the_original_differs_from_itself_is_rounding(
+    source, monkeypatch, of_the_original, passes
+):
+    found = iter([3e-4, of_the_original])  # to the slice, then between optimisation levels
+    monkeypatch.setattr("decig.deploy.cut.relative_difference", lambda *_: next(found))
+    cutter = Cutter(source)
+    expectation = contextlib.nullcontext() if passes else pytest.raises(DecigError)
+    with expectation:
+        assert cutter.cut(cutter.keep(0.5), verify=True).max_abs_diff == 3e-4

@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
+from samples import write_dynamic_generator
 
 from decig.device.fingerprint import fingerprint
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.errors import BadInputError
+from decig.graph.model import load_model
 
 from .tables import make_table
 
@@ -66,3 +69,16 @@ def test_another_graph_or_device_is_refused():
         table.require_same_graph("cd" * 32)
     with pytest.raises(BadInputError, match="another device: threads is 1 there and 4 here"):
         table.require_same_device(fingerprint(DeviceOptions(threads=4)))
+
+
+def test_another_size_of_a_dynamic_model_is_refused(tmp_path):
+    path = write_dynamic_generator(tmp_path / "model.onnx")
+    small, large = (load_model(path, {"image": [1, 3, n, n]}) for n in (24, 48))
+    table = make_table()
+    known = {"sha256": small.sha256, "path": "model.onnx", "inputs": {"image": [1, 3, 24, 24]}}
+    table = replace(table, model=known)
+    table.require_same_model(small)
+    with pytest.raises(BadInputError, match=r"another size of image: .*image:1,3,24,24, or"):
+        table.require_same_model(large)
+    with pytest.raises(BadInputError, match="another model"):
+        replace(table, model=known | {"sha256": "ab" * 32}).require_same_model(small)

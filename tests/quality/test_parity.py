@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from decig.errors import BadInputError
-from decig.quality.parity import max_abs_diff
+from decig.quality.parity import finite_range, max_abs_diff
 
 
 def test_relative_to_the_given_or_the_covered_range():
@@ -33,6 +33,12 @@ def test_what_is_not_finite_in_both_is_equal():
     assert max_abs_diff(a, np.array([1, np.nan, np.inf, -np.inf, 2.0])) == pytest.approx(0.5)
     assert max_abs_diff(a, np.array([0, np.nan, -np.inf, -np.inf, 2.0])) == float("inf")
     assert max_abs_diff(np.array([np.nan]), np.array([np.nan])) == 0
+
+
+def test_the_range_of_what_is_finite():
+    assert finite_range(np.array([np.nan, 3, np.inf, -1])) == (-1, 3)
+    assert finite_range(np.array([np.nan])) == (0, 0)
+    assert finite_range(np.array(["a"], object)) == (0, 0)
 
 
 def test_text_is_equal_or_not():

@@ -11,6 +11,7 @@ from decig.device.timing import Latency, non_negative
 from decig.errors import BadInputError
 from decig.files import read_json, write_json
 from decig.graph.channels import Port
+from decig.graph.model import Model, input_info
 
 SCHEMA_VERSION = 1
 
@@ -135,6 +136,23 @@ class CostTable:
                 f"the cost table was made for another model ({self.model.get('path', 'unnamed')}, "
                 f"sha256 {self.model['sha256'][:12]}, not {sha256[:12]}); profile this one"
             )
+
+    def require_same_model(self, model: Model) -> None:
+        """Check that the table was taken of this model, at the size it is read at now.
+
+        Raises:
+            BadInputError: it was taken of another one, or at another size of its dynamic axes.
+        """
+        self.require_same_graph(model.sha256)
+        taken = self.model.get("inputs", {})
+        for value in input_info(model.proto):
+            then = taken.get(value.name, value.shape)
+            if then != value.shape:
+                shown = ",".join(map(str, then))
+                raise BadInputError(
+                    f"the cost table was taken at another size of {value.name}: "
+                    f"give --input-shape {value.name}:{shown}, or profile again"
+                )
 
     def require_same_device(self, fingerprint: Mapping[str, Any]) -> None:
         """Check that the table holds for the device of this fingerprint.

@@ -4,6 +4,8 @@ import numpy as np
 
 from decig.errors import BadInputError
 
+_NUMBERS = "biufV"  # kinds of arrays; V is bfloat16
+
 
 def max_abs_diff(
     a: np.ndarray, b: np.ndarray, output_range: tuple[float, float] | None = None
@@ -24,7 +26,7 @@ def max_abs_diff(
     """
     if a.shape != b.shape:
         raise BadInputError(f"outputs of shapes {a.shape} and {b.shape} cannot be compared")
-    if a.dtype.kind not in "biufV":  # text: equal or not (V: bfloat16)
+    if a.dtype.kind not in _NUMBERS:  # text: equal or not
         return 0.0 if np.array_equal(a, b) else float("inf")
     wide, other = a.astype(np.float64), b.astype(np.float64)
     finite = np.isfinite(wide) & np.isfinite(other)
@@ -33,5 +35,14 @@ def max_abs_diff(
     wide, other = wide[finite], other[finite]
     if not wide.size:
         return 0.0
-    low, high = output_range or (float(wide.min()), float(wide.max()))
+    low, high = output_range or finite_range(a)
     return float(np.abs(wide - other).max()) / ((high - low) or 1.0)
+
+
+def finite_range(tensor: np.ndarray) -> tuple[float, float]:
+    """Lowest and highest finite value; 0 and 0 where there is none."""
+    if tensor.dtype.kind not in _NUMBERS:
+        return 0.0, 0.0
+    wide = tensor.astype(np.float64)
+    values = wide[np.isfinite(wide)]
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)

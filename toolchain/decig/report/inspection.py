@@ -107,7 +107,7 @@ def inspect_model(
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
     shares = None
     if table is not None:
-        table.require_same_graph(model.sha256)
+        table.require_same_model(model)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})
     return Inspection(
         cost.params,

@@ -36,7 +36,7 @@ class Job:
         Raises:
             BadInputError: the images do not fit or are too few, or the table is of another graph.
         """
-        request.table.require_same_graph(request.model.sha256)
+        request.table.require_same_model(request.model)
         self.request, self.progress, self.settings = request, progress, request.settings
         self.channels = analyse(request.model.proto)
         self.predictor = Predictor(request.table)
