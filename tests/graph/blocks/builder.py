@@ -49,6 +49,10 @@ class Builder:
     def flip(self) -> bool:
         return bool(self._draw(st.booleans()))
 
+    def chance(self, count: int) -> int:
+        """A number below `count` that depends on the seed alone: hypothesis likes small ones."""
+        return int(self._random.integers(count))
+
     def input(self, stem: str, *shape: int) -> str:
         name = f"{stem}_{len(self._inputs)}"
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))

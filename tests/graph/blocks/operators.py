@@ -25,7 +25,7 @@ COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "IsI
 def some(b: Builder, kinds: list[str], count: int) -> list[str]:
     """Neighbours in the list that the opset has."""
     known = [kind for kind in kinds if kind in MICROSOFT or _since(kind) <= b.opset]
-    first = b.integer(0, len(known) - 1)
+    first = b.chance(len(known))
     return (known + known)[first : first + count]
 
 
@@ -48,9 +48,20 @@ def added(b: Builder, x: str, kind: str, value: str) -> str:
 
 @block()
 def functions(b: Builder, x: Map) -> Map:
-    """Functions of one number, a dozen of them."""
+    """Functions of one number, sixteen of them."""
+    return applied(b, x, some(b, UNARY, 16))
+
+
+@block(since=24)
+def newest_functions(b: Builder, x: Map) -> Map:
+    """Those that came with opset 12 and later; few graphs are as new."""
+    return applied(b, x, [kind for kind in UNARY if kind not in MICROSOFT and _since(kind) >= 12])
+
+
+def applied(b: Builder, x: Map, kinds: list[str]) -> Map:
+    """A little of each function on top of the map."""
     base, total = middle(b, x.name), x.name
-    for kind in some(b, UNARY, 12):
+    for kind in kinds:
         operands = [base]
         more = {"to": TensorProto.FLOAT} if kind == "Cast" else {}
         if kind in LOGICAL:
