@@ -51,7 +51,7 @@ SMALL = {
     "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
     "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.28, 2.620),
     "gaugan-spade": Small(
-        {"labels": 5, "width": 4, "hidden": 8}, 0.30, 92.329, {"input": [1, 5, 64, 64]}
+        {"labels": 5, "width": 8, "hidden": 16}, 0.30, 92.329, {"input": [1, 5, 64, 64]}
     ),
     "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.41, 1.987),
     "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.30, 54.414),

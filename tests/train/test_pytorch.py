@@ -80,6 +80,13 @@ def test_random_numbers_in_forward_are_refused(folder):
         load_pytorch(Source("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
 
 
+def test_a_module_that_changes_its_input(folder):
+    code = CODE.replace("x = super().forward(x)", "x *= 255\n        x = super().forward(x)")
+    (folder / "net.py").write_text(code)
+    model = load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
+    assert [value.name for value in model.proto.graph.output] == ["output"]
+
+
 def test_weights_of_another_width(folder):
     torch.save(_net(folder, width=6).state_dict(), folder / "w.pth")
     with pytest.raises(BadInputError, match=r"w\.pth: does not fit net: .* of another shape \("):

@@ -36,6 +36,26 @@ def test_a_transposed_convolution_has_its_weights_the_other_way_round():
     assert shape_of(sliced, "w2") == [2, 4, 1, 1]
 
 
+def test_a_learnt_map_is_cut_with_the_computed_weights_that_read_it():
+    """StyleGAN: the first convolution reads a constant, its weights are scaled by a style."""
+    proto = tiny(
+        "[g] s = Gemm<transB=1>(x, w)\n r = Reshape(s, shape)\n m = Mul(w1, r)\n"
+        "[c1] a = Conv<pads=[1,1,1,1]>(first, m)\n [c2] y = Conv(a, w2)",
+        inputs="float[1,5] x",
+        w=(4, 5),
+        shape=[1, 4, 1, 1],
+        first=(1, 4, 8, 8),
+        w1=(6, 4, 3, 3),
+        w2=(3, 6, 1, 1),
+    )
+    channels = analyse(proto)
+    assert reasons(channels).keys() == {"c2"}
+    group = next(g for g in channels.prunable if g.channels == 4)
+    plan = keep(channels, **{group.name: [0, 3]})
+    assert shape_of(slice_graph(proto, channels, plan), "first") == [1, 2, 8, 8]
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
 def test_a_depthwise_convolution_passes_channels_and_counts_its_groups():
     body = "[c1] a = Conv(x, w1)\n [d] b = Conv<group=4>(a, w2, b2)\n [c3] y = Conv(b, w3)"
     proto = tiny(body, w1=(4, 3, 1, 1), w2=(8, 1, 3, 3), b2=(8,), w3=(3, 8, 1, 1))

@@ -26,6 +26,7 @@ def masked_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> on
     known = shapes(proto)
     values = (*proto.graph.input, *proto.graph.value_info)
     types = {value.name: value.type.tensor_type.elem_type for value in values}
+    types |= {tensor.name: tensor.data_type for tensor in proto.graph.initializer}
     places = {(read.node, read.slot): read for read in channels.reads}
     statistics = {read.node: read for read in channels.statistics}
     nodes = []

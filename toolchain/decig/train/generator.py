@@ -91,7 +91,8 @@ def run_once(module: nn.Module, inputs: Sequence[Tensor], name: str) -> list[Ten
     """
     sizes = ", ".join("x".join(map(str, tensor.shape)) for tensor in inputs)
     with guarded(f"{name} cannot take an input of {sizes}"), torch.no_grad():
-        outputs = pytree.tree_leaves(module(*inputs))
+        # Copies, for some modules scale their input in place.
+        outputs = pytree.tree_leaves(module(*(tensor.clone() for tensor in inputs)))
     if not outputs or not all(isinstance(output, Tensor) for output in outputs):
         kinds = ", ".join(type(output).__name__ for output in outputs) or "nothing"
         raise BadInputError(f"{name}: forward returns {kinds}; tensors wanted")

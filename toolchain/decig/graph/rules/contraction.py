@@ -18,6 +18,9 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     made = weight[1] * group if transposed else weight[0]
     rank = len(weight)
     source = flow.of_or_fixed(node.input[0])
+    if flow.is_constant(node.input[0]):  # a learnt first map, as in StyleGAN
+        source = on_axis(flow.space.fresh(count), 1, rank)
+        flow.bind(node, 0, "write", source)
     incoming = flow.along(source, 1, count, f"{node.op_type} {node.name} reads them as one channel")
     if group == 1:
         flow.read(node, 0, on_axis(incoming, 1, rank))
