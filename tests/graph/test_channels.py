@@ -3,7 +3,6 @@
 import numpy as np
 
 from decig.graph.channels import Port, analyse
-from decig.graph.plan import Plan
 from graph.tiny import keep, reasons, run, tiny, widths, worst_difference
 
 TWO = "[c1] a = Conv(x, w1)\n [c2] y = Conv(a, w2)"
@@ -166,7 +165,7 @@ def test_boxes_end_where_fixed_channels_meet_free_ones():
 
 def test_removed_marks_the_identities_of_a_plan():
     channels = analyse(tiny(TWO, w1=(4, 3, 1, 1), w2=(3, 4, 1, 1)))
-    gone = channels.removed(Plan("", {"c1": [0, 2], "c2": [0]}))
+    gone = channels.removed({"c1": [0, 2], "c2": [0]})
     assert gone[channels.ids_of("a")].ravel().tolist() == [False, True, False, True]
     assert not gone[channels.ids_of("y")].any(), "a frozen group stays whatever the plan says"
 

@@ -6,7 +6,7 @@ is kept or removed, a group the unit in which people think.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,6 @@ import onnx
 
 from decig.graph.flow import Binding, Cut, Flow, Read
 from decig.graph.ids import FIXED, Ids, varying_axes
-from decig.graph.plan import Plan
 from decig.graph.rules import carry, find
 
 
@@ -100,13 +99,13 @@ class ChannelMap:
         labels: np.ndarray = self._class[ids]
         return labels
 
-    def removed(self, plan: Plan) -> np.ndarray:
-        """Boolean mask over all identities: what the plan takes away."""
+    def removed(self, keep: Mapping[str, Sequence[int]]) -> np.ndarray:
+        """Boolean mask over all identities: what goes if these indices of each group stay."""
         gone = np.zeros(self.class_count, bool)
         for group in self.prunable:
-            if group.name in plan.keep:
+            if group.name in keep:
                 gone[group.classes] = True
-                gone[group.classes[plan.keep[group.name]]] = False
+                gone[group.classes[list(keep[group.name])]] = False
         mask: np.ndarray = gone[self._class]
         return mask
 

@@ -22,7 +22,7 @@ def masked_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> on
     """
     masked = onnx.ModelProto()
     masked.CopyFrom(proto)
-    removed = channels.removed(plan)
+    removed = channels.removed(plan.keep)
     known = shapes(proto)
     values = (*proto.graph.input, *proto.graph.value_info)
     types = {value.name: value.type.tensor_type.elem_type for value in values}

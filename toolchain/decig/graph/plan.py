@@ -4,15 +4,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from decig.errors import BadInputError
 from decig.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from decig.graph.channels import ChannelMap, Group
+from decig.graph.channels import ChannelMap, Group
 
 SCHEMA_VERSION = 1
 FLOOR = 4
@@ -68,7 +66,7 @@ class Plan:
         }
         return Plan(earlier.model_sha256, earlier.keep | both)
 
-    def require_fits(self, channels: "ChannelMap", sha256: str) -> None:
+    def require_fits(self, channels: ChannelMap, sha256: str) -> None:
         """Check that the plan was made for this graph.
 
         Raises:
@@ -91,7 +89,7 @@ class Plan:
 
 
 def plan_from_widths(
-    channels: "ChannelMap",
+    channels: ChannelMap,
     widths: Mapping[str, int],
     scores: Mapping[str, np.ndarray],
     sha256: str,
@@ -106,7 +104,7 @@ def plan_from_widths(
     return Plan(sha256, keep)
 
 
-def uniform_widths(channels: "ChannelMap", ratio: float) -> dict[str, int]:
+def uniform_widths(channels: ChannelMap, ratio: float) -> dict[str, int]:
     """Width of every prunable group at the same share of its channels.
 
     Rounded up, and no less than what leaves `FLOOR` channels; a group that has fewer stays.
@@ -117,7 +115,7 @@ def uniform_widths(channels: "ChannelMap", ratio: float) -> dict[str, int]:
     }
 
 
-def floor_of(group: "Group") -> int:
+def floor_of(group: Group) -> int:
     """Smallest width of a group that leaves `FLOOR` channels, or all it has."""
     return min(group.channels, math.ceil(FLOOR / group.copies))
 

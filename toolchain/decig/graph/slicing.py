@@ -23,7 +23,7 @@ def slice_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onn
     """
     sliced = onnx.ModelProto()
     sliced.CopyFrom(proto)
-    removed = channels.removed(plan)
+    removed = channels.removed(plan.keep)
     cut = Cut(sliced, removed)
     masks = _axis_masks(channels, cut)
     for tensor in sliced.graph.initializer:
@@ -38,7 +38,7 @@ def slice_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onn
 
 def kept_indices(channels: ChannelMap, plan: Plan) -> dict[str, dict[int, np.ndarray]]:
     """Kept indices of every bound initializer, by name and axis; untouched axes are left out."""
-    cut = Cut(onnx.ModelProto(), channels.removed(plan))
+    cut = Cut(onnx.ModelProto(), channels.removed(plan.keep))
     return {
         name: {axis: np.flatnonzero(mask) for axis, mask in axes.items()}
         for name, axes in _axis_masks(channels, cut).items()

@@ -78,7 +78,7 @@ class _Repair:
     ) -> None:
         self.sliced = slice_graph(proto, channels, plan)
         self._proto, self._channels = proto, channels
-        self._removed = channels.removed(plan)
+        self._removed = channels.removed(plan.keep)
         self._original = initializers(proto)
         self._weights = initializers(self.sliced)
         self._shapes = shapes(proto)

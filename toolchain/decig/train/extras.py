@@ -100,7 +100,7 @@ def features_by_kept_index(
     channels: ChannelMap, plan: Plan, values: list[str]
 ) -> list[np.ndarray | None]:
     """For each value of the graph, the channels along axis 1 that a plan keeps."""
-    removed = channels.removed(plan)
+    removed = channels.removed(plan.keep)
     kept: list[np.ndarray | None] = []
     for value in values:
         ids = channels.ids_of(value)
