@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import pytest
 
 from decig.errors import BadInputError
 from decig.graph.axes import analysed_sizes
 from decig.graph.channels import analyse
-from decig.graph.model import Model, input_info, load_model, save_model
+from decig.graph.model import Model, infer_shapes, input_info, load_model, save_model
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
@@ -286,3 +287,17 @@ def test_damaged_sizes(tmp_path: Path):
         onnx.helper.set_model_props(proto, {"decig.input_shapes": text})
         with pytest.raises(BadInputError, match=r"metadata decig\.input_shapes is damaged"):
             analysed_sizes(proto)
+
+
+def test_a_graph_of_another_opset_gets_its_sizes_in_that(tmp_path: Path):
+    """Axes of Unsqueeze and Squeeze became inputs in opset 13."""
+    body = ARITHMETIC["one size at a time, the channels written"].replace(", at)", ")")
+    body = body.replace("Unsqueeze(", "Unsqueeze<axes=[0]>(")
+    constants = {name: CONSTANTS[name] for name in ("zero", "two", "three", "eight")}
+    path = write(tmp_path, body, opset=11, **constants)
+    model = load_model(path, {"x": [1, 3, 8, 8]})
+    lifted = infer_shapes(onnx.version_converter.convert_version(model.proto, 18))
+    opened = model.reopen(lifted)
+    onnx.checker.check_model(opened, full_check=True)
+    feeds = {"x": np.ones((2, 3, 8, 12), np.float32)}
+    np.testing.assert_allclose(run(opened, feeds)[0], run(onnx.load(path), feeds)[0], rtol=1e-5)

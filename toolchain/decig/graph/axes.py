@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import onnx
-from onnx import NodeProto, TensorProto, TypeProto, helper
+from onnx import NodeProto, TensorProto, TypeProto, helper, version_converter
 
 from decig.errors import BadInputError
 from decig.graph.computed import NotComputedError, restore
-from decig.graph.inference import infer_shapes, inputs_of, shapes
+from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class OpenAxes:
         constants: initializers that those nodes read.
         twins: constants of the static graph that are copies of another, with its name.
         shapes: of the values whose shapes those nodes read, in the static graph.
+        opset: version of the default operator set that those nodes are written in.
     """
 
     types: FileTypes
@@ -62,6 +63,7 @@ class OpenAxes:
     constants: Mapping[str, TensorProto]
     twins: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
+    opset: int
 
     def other_sizes(self) -> dict[str, list[int]]:
         """Return input shapes unlike `sizes`: the batch is twice that, other open axes are halved.
@@ -91,7 +93,8 @@ class OpenAxes:
             if origin in self.computed:
                 wanted[tensor.name] = origin
         try:
-            opened = restore(proto, wanted, self.nodes, self.constants, self.shapes)
+            nodes, constants = self._written_for(opset(proto))
+            opened = restore(proto, wanted, nodes, constants, self.shapes)
         except NotComputedError as error:
             log.warning("the written file has fixed sizes: %s", error)
             return proto
@@ -102,6 +105,31 @@ class OpenAxes:
         props = {prop.key: prop.value for prop in opened.metadata_props}
         helper.set_model_props(opened, props | {_SIZES_KEY: json.dumps(dict(self.sizes))})
         return infer_shapes(opened, lenient=True)
+
+    def _written_for(self, version: int) -> tuple[list[NodeProto], Mapping[str, TensorProto]]:
+        """Return the nodes and their constants in another operator set."""
+        if version == self.opset or not self.nodes:
+            return self.nodes, self.constants
+        made = {name for node in self.nodes for name in node.output}
+        read = {name for node in self.nodes for name in inputs_of(node) if name} - made
+        graph = helper.make_graph(
+            self.nodes,
+            "sizes",
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes.get(name))
+                for name in sorted(read - self.constants.keys())
+            ],
+            [helper.make_tensor_value_info(n, TensorProto.INT64, None) for n in sorted(made)],
+            list(self.constants.values()),
+        )
+        opsets = [helper.make_opsetid("", self.opset)]
+        try:
+            written = version_converter.convert_version(
+                helper.make_model(graph, opset_imports=opsets), version
+            ).graph
+        except Exception as error:  # the converter raises RuntimeError and classes of its own
+            raise NotComputedError(f"sizes cannot be computed in opset {version}") from error
+        return list(written.node), {tensor.name: tensor for tensor in written.initializer}
 
 
 def has_dynamic_axes(kind: TypeProto) -> bool:
@@ -150,7 +178,14 @@ def open_axes(
     sizes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in inputs}
     constants = {tensor.name: tensor for tensor in file.initializer if tensor.name in read}
     return OpenAxes(
-        types, sizes, frozenset(computed), _copies(nodes), constants, dict(twins), known
+        types,
+        sizes,
+        frozenset(computed),
+        _copies(nodes),
+        constants,
+        dict(twins),
+        known,
+        opset(static),
     )
 
 
