@@ -64,7 +64,6 @@ CUT = [
     "Resize",
     "Sigmoid",
     "Slice",
-    "Softmax",
     "SpaceToDepth",
     "Split",
     "Sqrt",
