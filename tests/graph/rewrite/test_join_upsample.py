@@ -51,7 +51,7 @@ def test_any_spelling(spelling) -> None:
     assert len(applied) == 1
 
 
-@pytest.mark.parametrize(("opset", "op_type"), [(9, "Upsample"), (10, "Resize")])
+@pytest.mark.parametrize(("opset", "op_type"), [(9, "Upsample"), (10, "Resize"), (11, "Resize")])
 def test_older_operator_sets(opset: int, op_type: str) -> None:
     net = Net(N, C, H, W, opset=opset)
     after, _ = rewritten(net.finish(by_concat(net, "x")), RULE)

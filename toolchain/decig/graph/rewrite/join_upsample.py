@@ -32,9 +32,11 @@ def join_upsample(graph: Editor, node: NodeProto) -> bool:
     if moved is None or not np.array_equal(moved, pixels.repeat(factor, 2).repeat(factor, 3)):
         return False
     scales = graph.add_constant(node, "scales", np.array([1, 1, factor, factor], np.float32))
-    inputs = [source, "", scales] if graph.opset > 10 else [source, scales]
-    attributes = {"mode": "nearest"}
+    inputs, attributes = [source, scales], {"mode": "nearest"}
     if graph.opset > 10:
+        # Until operator set 13 a region of interest had to be there, even if nothing reads it.
+        none = "" if graph.opset > 12 else graph.add_constant(node, "roi", np.zeros(0, np.float32))
+        inputs.insert(1, none)
         attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     op_type = "Resize" if graph.opset > 9 else "Upsample"
     joined = helper.make_node(op_type, inputs, node.output, name=node.name, **attributes)
