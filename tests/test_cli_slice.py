@@ -133,6 +133,32 @@ def test_a_model_in_which_nothing_can_be_cut_says_why(tmp_path):
     assert "nothing to remove; the output is the model as it is: LRN norm" in result.stderr
 
 
+def test_a_quantised_model_says_so(tmp_path):
+    weight = np.random.default_rng(0).integers(-127, 127, (8, 3, 3, 3), np.int8)
+    constants = {"s": np.float32(0.1), "z": np.uint8(0), "w": weight, "w0": np.int8(0)}
+    proto = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            [
+                onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+                onnx.helper.make_node(
+                    "QLinearConv", ["q", "s", "z", "w", "s", "w0", "s", "z"], ["c"]
+                ),
+                onnx.helper.make_node("DequantizeLinear", ["c", "s", "z"], ["y"]),
+            ],
+            "quantised",
+            [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 8, 6, 6])],
+            [numpy_helper.from_array(np.asarray(a), name) for name, a in constants.items()],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 17)],
+        ir_version=8,
+    )
+    onnx.save(proto, tmp_path / "model.onnx")
+    result = decig("slice", tmp_path / "model.onnx", "-o", tmp_path / "same.onnx", "--keep", 0.5)
+    assert result.exit_code == 0, result.stderr
+    assert "its weights are quantised; slice the float model" in result.stderr
+
+
 def test_the_floor_is_kept_and_said(model, tmp_path):
     out = tmp_path / "small.onnx"
     result = decig("slice", model, "-o", out, "--keep", 0.25, "--json")

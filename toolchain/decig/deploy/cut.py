@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 _CORES = os.cpu_count() or 1
 
 _NAMED = 3
+_QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
 
 REPAIR_IMAGES = 32
 """Enough for the closed-form repair: more images change its result little."""
@@ -212,6 +213,8 @@ class Cutter:
 
     def _obstacle(self) -> str:
         """Why no group can be cut, by the commonest reason that is not the picture itself."""
+        if any(node.op_type.startswith(_QUANTISED) for node in self.model.proto.graph.node):
+            return "its weights are quantised; slice the float model, then quantise the result"
         reasons = Counter(group.reason for group in self.channels.groups)
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
         return next(iter([*inner, *reasons]), "it has no weights that make channels")
