@@ -225,3 +225,21 @@ def test_an_unknown_operator_is_named_with_its_node():
     with pytest.raises(BadInputError, match=r"node Det_1 \(Det\): .* cannot be trained"):
         build_module(proto)
     build_module(proto, ["a"])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "MeanVarianceNormalization (x)",
+        "ReduceMean <axes = [0, 2, 3], keepdims = 1> (x)",
+        "ReduceMax <keepdims = 1> (x)",
+    ],
+)
+def test_images_of_a_batch_are_treated_as_each_alone(step: str) -> None:
+    proto = parsed(f"m = {step}\n y = Sub(x, m)", (1, 3, 6, 6), opset=13)
+    module = build_module(proto).eval()
+    images = r(2, 3, 6, 6)
+    (found,) = module(torch.from_numpy(images))
+    for image, picture in zip(images, found, strict=True):
+        (alone,) = run_ort(proto, image[None])
+        assert_close(picture[None].numpy(), alone)

@@ -139,6 +139,15 @@ class OpNode:
         """Element type of a value."""
         return self.tracer.dtype(value)
 
+    def within_image(self, value: fx.Node, axes: Sequence[int]) -> tuple[int, ...]:
+        """Return axes without the first one if the declared batch is one image.
+
+        There is nothing to gather over one image; but over the images of a training batch there
+        would be, and each must be treated as it will be when it comes alone.
+        """
+        rank, alone = self.rank(value), self.shape(value)[:1] == (1,)
+        return tuple(axis for axis in axes if axis % rank or not alone)
+
     def fix(self, value: fx.Node, axis: int) -> None:
         """Note that this node needs an axis of a value to have its declared size."""
         self.tracer.fix(self.name, value, axis)

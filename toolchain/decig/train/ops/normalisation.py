@@ -101,7 +101,8 @@ def lp_normalization(node: OpNode) -> fx.Node:
 @op("MeanVarianceNormalization")
 def mean_variance_normalization(node: OpNode) -> fx.Node:
     """Y = (X - mean) / (standard deviation + 1e-9) over the given axes."""
-    x, axes = node.tensor(0), tuple(node.attr("axes", [0, 2, 3]))
+    x = node.tensor(0)
+    axes = node.within_image(x, node.attr("axes", [0, 2, 3]))
     centred = node.step(operator.sub, x, node.step(torch.mean, x, axes, keepdim=True))
     deviation = node.step(torch.std, x, axes, correction=0, keepdim=True)
     return node.emit(operator.truediv, centred, node.step(operator.add, deviation, 1e-9))

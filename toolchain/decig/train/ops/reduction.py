@@ -38,6 +38,8 @@ def reduce(node: OpNode) -> fx.Node:
         return x
     where = tuple(axes or range(node.rank(x)))
     keep = bool(node.attr("keepdims", 1))
+    if keep and len(where) > 1:
+        where = node.within_image(x, where)
     if node.op_type in _BEFORE:
         each = node.step(_BEFORE[node.op_type], x)
         return node.emit(torch.sum, each, where, keepdim=keep)
