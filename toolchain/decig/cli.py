@@ -43,8 +43,8 @@ def main() -> None:
 
 
 @main.command()
-@source_options(pixels=False)
 @output_option("The cost table, JSON.")
+@source_options(pixels=False)
 @device_options
 @debug_option
 def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
@@ -84,8 +84,8 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 
 
 @main.command("slice")
-@source_options(pixels=True)
 @output_option("The smaller model.")
+@source_options(pixels=True)
 @click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of every group.")
 @click.option("--plan", type=FILE, help="Channels to keep, JSON.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="Needs --profile.")
@@ -209,8 +209,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 
 
 @main.command()
-@source_options(pixels=True)
 @output_option("The model to deploy.")
+@source_options(pixels=True)
 @click.option(
     "--precision", default="fp32", help="fp32 (default), fp16, int8, or auto: the fastest."
 )
