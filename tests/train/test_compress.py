@@ -23,6 +23,7 @@ from decig.train.compress import compress, preview  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
+from decig.train.stages import rate_share  # noqa: E402
 
 STEPS = 12
 
@@ -92,9 +93,27 @@ def test_leaves_a_slim_student_a_plan_in_the_teachers_channels_and_figures(
         assert after[f"{group}.weight"][0] == len(kept) <= before[f"{group}.weight"][0]
     assert sum(map(len, plan.keep.values())) < 64
     assert figures["predicted_latency_ms"] <= request.target_ms
-    assert -1 <= figures["ssim"] <= 1
+    assert -1 <= figures["ssim_before_distilling"] <= figures["ssim"] <= 1
     assert json.loads((run / "report.json").read_text())["widths"] == figures["widths"]
     assert not (run / "state").exists()
+
+
+def test_training_that_makes_nothing_better_leaves_the_repaired_graph(
+    request_for: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = request_for(settings={"learning_rate": 0.5, "condense": 0.0})
+    figures = compress(request, quiet)
+    run = request.output_dir
+    assert figures["ssim"] == figures["ssim_before_distilling"]
+    assert weights(run / "student.onnx") == weights(run / "start.onnx")
+    assert "the repaired graph is kept" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ssim", "share"), [(0.2, 1.0), (0.75, 1.0), (0.95, 0.2), (0.99, 0.04), (1.0, 0.02)]
+)
+def test_the_nearer_the_start_the_lower_the_learning_rate(ssim: float, share: float) -> None:
+    assert rate_share(ssim) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("stage", ["condense", "distil"])

@@ -1,5 +1,6 @@
 """What the steps of a compression share: the images, the teacher, prediction and planning."""
 
+import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -146,9 +147,11 @@ class Job:
         budget: Budget,
         run: RunFolder,
         state: str,
+        rate: float = 1.0,
     ) -> Loop[GraphModule]:
-        """Set up the training of a student against the teacher."""
-        settings, (height, width) = self.settings, self.crop
+        """Set up the training of a student against the teacher, at a share of the learning rate."""
+        (height, width), asked = self.crop, self.settings
+        settings = dataclasses.replace(asked, learning_rate=rate * asked.learning_rate)
         crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)
         teacher = build_module(self.request.model.proto, input_size=self.crop).eval()
         pool = TeacherPool(

@@ -19,7 +19,8 @@ class Settings:
         zoom: crops are cut from windows up to this much larger.
         refresh: the teacher paints new crops at every `refresh`-th step.
         pool: batches kept for replay.
-        learning_rate: of Adam, after warm-up and before the cosine decay.
+        learning_rate: of Adam, after warm-up and before the cosine decay; stage II takes a share
+            of it where the sliced graph is near the teacher already.
         warmup: share of a stage in which the learning rate rises.
         precision: of training: auto, bf16 or fp32; see `decig.train.precision`.
         ema: decay of the running mean of the weights, which is what is kept.

@@ -3,6 +3,7 @@
 Each reads what the one before left in the run folder and leaves its own result there.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,13 @@ from decig.train.loop import Loop
 from decig.train.module import build_module, parameter_names, write_back
 from decig.train.run import RunFolder
 
+log = logging.getLogger(__name__)
+
 _STEER_EVERY = 10
 """Steps between two looks at the latency that stage I has reached."""
 _TIGHTENINGS = 4
+_FAR, _NEAREST = 0.25, 0.005
+"""1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 _CLOSE = 1.02
 """A measured latency this close to the target has met it."""
 
@@ -90,7 +95,9 @@ def distil(job: Job, run: RunFolder) -> None:
     picture = start.graph.output[0].name
     student = build_module(start, outputs=[picture, *values], input_size=job.crop)
     share = 1 - (job.settings.condense if run.done("condensed.onnx") else 0)
-    loop = job.loop(student, job.request.budget.part(share), run, "stage2.pt")
+    before = job.held_out.ssim_of_graph(start)
+    rate = rate_share(before)
+    loop = job.loop(student, job.request.budget.part(share), run, "stage2.pt", rate)
     _add_losses(job, run, loop, values)
     predicted = job.predictor.predict_ms(analyse(start).widths)
     figures: dict[str, float] = {"predicted_ms": predicted}
@@ -103,8 +110,22 @@ def distil(job: Job, run: RunFolder) -> None:
     loop.report = report
     loop.resume()
     result = write_back(loop.run(), start)
-    run.add_figures(_figures(job, run, start, result, loop))
+    after = job.held_out.ssim_of_graph(result)
+    if after < before and job.request.targets is None:
+        log.warning("training made nothing better in this budget: the repaired graph is kept")
+        result, after = start, before
+    quality = {"ssim": after, "ssim_before_distilling": before}
+    run.add_figures(quality | _figures(job, run, loop))
     run.save_graph("student.onnx", job.request.model.reopen(result))
+
+
+def rate_share(ssim: float) -> float:
+    """Share of the learning rate for a start of this likeness to the teacher.
+
+    Weights have a way to go that is as long as the start is far: with the full rate, a start that
+    is nearly perfect is thrown back further than a short budget can make up for.
+    """
+    return min(1.0, max(1 - ssim, _NEAREST) / _FAR)
 
 
 def _teacher(job: Job) -> _Source:
@@ -169,17 +190,9 @@ def _add_losses(job: Job, run: RunFolder, loop: Loop[GraphModule], values: list[
         loop.stateful.append(targets)
 
 
-def _figures(
-    job: Job,
-    run: RunFolder,
-    start: onnx.ModelProto,
-    result: onnx.ModelProto,
-    loop: Loop[GraphModule],
-) -> dict[str, Any]:
+def _figures(job: Job, run: RunFolder, loop: Loop[GraphModule]) -> dict[str, Any]:
     widths = {name: len(kept) for name, kept in Plan.load(run.file("plan.json")).keep.items()}
     return {
-        "ssim": job.held_out.ssim_of_graph(result),
-        "ssim_before_distilling": job.held_out.ssim_of_graph(start),
         "held_out_images": len(job.validation),
         "predicted_latency_ms": job.predictor.predict_ms(widths),
         "widths": widths,
