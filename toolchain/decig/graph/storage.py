@@ -14,6 +14,7 @@ from decig.errors import BadInputError
 from decig.files import atomic_path, write_bytes
 
 _LIMIT = 2**31 - 2**24  # bytes of weights; the rest of a graph has the room above
+_HEAVY = 2**24  # bytes of weights that are not copied for ONNX's checker to look at
 _SMALL = 1024  # bytes of a tensor that stays in the graph: inference reads short constants
 _PAGE = 4096  # ONNX Runtime maps weights into memory by pages
 
@@ -52,9 +53,8 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
     """
     path = Path(path)
     if not is_large(proto):
-        content = proto.SerializeToString()
-        onnx.checker.check_model(content)
-        write_bytes(path, content)
+        check_model(proto)
+        write_bytes(path, proto.SerializeToString())
         return
     weights, slim = _write_weights(proto, path)
     try:
@@ -71,12 +71,12 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
 
 def is_large(proto: onnx.ModelProto) -> bool:
     """Whether a graph does not fit into one file."""
-    return sum(_size(tensor) for tensor in proto.graph.initializer) > _LIMIT
+    return _weight(proto) > _LIMIT
 
 
 def check_model(proto: onnx.ModelProto) -> None:
-    """Have ONNX check a graph; large weights are taken on trust."""
-    if is_large(proto):
+    """Have ONNX check a graph; of a heavy one the weights count as inputs."""
+    if _weight(proto) > _HEAVY:
         slim = without_weights(proto)
         for tensor in proto.graph.initializer:
             if _size(tensor) > _SMALL:
@@ -124,6 +124,11 @@ def _write_weights(proto: onnx.ModelProto, path: Path) -> tuple[Path, onnx.Model
             for key, value in where.items():
                 outside.external_data.add(key=key, value=str(value))
     return weights, slim
+
+
+def _weight(proto: onnx.ModelProto) -> int:
+    """Bytes of all initializers."""
+    return sum(_size(tensor) for tensor in proto.graph.initializer)
 
 
 def _size(tensor: TensorProto) -> int:
