@@ -52,7 +52,7 @@ _CORES = os.cpu_count() or 1
 _NAMED = 3
 _QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
 
-REPAIR_IMAGES = 32
+REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
 
 
