@@ -11,7 +11,7 @@ from decig.deploy.profiling import (
     profile_as_deployed,
 )
 from decig.device.session import DeviceOptions
-from decig.device.table import CostTable
+from decig.device.table import CostTable, Noise
 from decig.device.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.model import load_model
@@ -23,7 +23,7 @@ def table(tmp_path_factory):
     steps = []
     table = profile_as_deployed(model, DeviceOptions(), lambda done, total: steps.append(done))
     assert steps == sorted(steps)
-    return table
+    return replace(table, noise=Noise(1.0, 0.0))  # however busy the machine of the tests is
 
 
 def test_the_table_names_the_rewrites_and_survives_its_file(table, tmp_path):
@@ -42,7 +42,7 @@ def test_nodes_keep_their_names_under_rewrites(table):
 
 def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
     times = {"as it is": Latency(300, 0, 300, 9), "deployed": Latency(200, 0, 200, 9)}
-    monkeypatch.setattr(profiling, "time_graphs", lambda *_: times)
+    monkeypatch.setattr(profiling, "time_graphs", lambda *_, **__: times)
     model = load_model(write_generator(tmp_path / "m.onnx"))
     table = profile_as_deployed(model, DeviceOptions(), lambda *_: None)
     assert as_it_is_ms(table) == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
@@ -73,6 +73,16 @@ def test_a_table_of_this_device_is_taken(table, tmp_path):
     assert accept_device(table, force=False) == []
     model = load_model(write_generator(tmp_path / "m.onnx"))
     assert deployed_latency(table, model)(model.proto) > 0
+
+
+def test_a_table_from_a_busy_machine_says_so(table, caplog):
+    busy = replace(table, noise=Noise(0.55, 0.02))
+    (warning,) = accept_device(busy, force=False)
+    assert "busy" in warning
+    assert "55%" in warning
+    assert warning in caplog.text
+    assert not busy.to_dict()["noise"]["trusted"]
+    assert replace(table, noise=Noise(1.0, 0.02)).to_dict()["noise"]["trusted"]
 
 
 def test_a_damaged_device(table):

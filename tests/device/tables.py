@@ -4,8 +4,8 @@ import math
 
 from decig.device.fingerprint import fingerprint
 from decig.device.session import DeviceOptions
-from decig.device.sweep import SweepPoint, width_designs
-from decig.device.table import CostTable, NodeCost
+from decig.device.sweep import SweepPoint, first_designs
+from decig.device.table import CostTable, NodeCost, Noise
 from decig.device.timing import Latency
 from decig.graph.channels import Port
 
@@ -40,10 +40,10 @@ def latency(us: float) -> Latency:
 
 
 def make_table(*, sweep: bool = True, beyond: float = 1.02, drift: float = 1.1) -> CostTable:
-    """A table whose runs take `beyond` times their kernels, unprofiled `drift` times that."""
+    """A table whose runs take `beyond` times their kernels, the whole model `drift` times that."""
     points = [
         SweepPoint(widths, latency(beyond * sum(true_nodes(widths).values())), true_nodes(widths))
-        for widths in (width_designs(GROUPS) if sweep else [])
+        for widths in (first_designs(GROUPS, 26) if sweep else [])
     ]
     full = true_nodes(GROUPS)
     total = sum(full.values())
@@ -65,7 +65,7 @@ def make_table(*, sweep: bool = True, beyond: float = 1.02, drift: float = 1.1) 
         model={"sha256": "ab" * 32, "path": "m.onnx", "inputs": {"x": [1, 3, 64, 64]}},
         latency_us=latency(beyond * drift * total),
         kernel_sum_over_latency=1 / beyond,
-        processor_share=1.0,
+        noise=Noise(1.0, 0.01),
         groups=dict(GROUPS),
         nodes=nodes,
         sweep=points,

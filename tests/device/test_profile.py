@@ -6,7 +6,7 @@ import pytest
 
 from decig.device.planner import plan_widths
 from decig.device.predict import Predictor
-from decig.device.profile import profile_model
+from decig.device.profile import EFFORTS, Effort, profile_model
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.graph.channels import analyse
@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def table(model):
-    return profile_model(model, DeviceOptions())
+    return profile_model(model, DeviceOptions(), effort=EFFORTS["quick"])
 
 
 def test_every_node_and_the_whole(model, table):
@@ -64,6 +64,20 @@ def test_saves_predicts_and_plans(table, tmp_path):
     assert predictor.predict_ms(plan_widths(predictor, curves, target)) <= target
 
 
+def test_more_designs_where_there_is_doubt(model):
+    steps = []
+    table = profile_model(
+        model,
+        DeviceOptions(),
+        effort=Effort(first=8, further=3, firm=0.0),
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    total = 8 + 3 * len(table.groups)
+    assert len(table.sweep) == total
+    assert steps[-1] == (total, total)
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
 def test_prepare_sees_every_graph(model):
     seen = []
 
@@ -79,7 +93,7 @@ def test_prepare_sees_every_graph(model):
     table = profile_model(
         model,
         DeviceOptions(),
-        sweep=False,
+        effort=None,
         prepare=prepare,
         progress=lambda done, total: steps.append((done, total)),
     )

@@ -1,17 +1,22 @@
 import numpy as np
+import pytest
 
+from decig.device.measure import NodeTimes
+from decig.device.predict import Predictor
 from decig.device.session import DeviceOptions
-from decig.device.sweep import ROUNDS, measure_sweep, width_designs
+from decig.device.sweep import Sweep, first_designs, next_designs
+from decig.device.timing import Latency
 
 from .graphs import style_net
+from .tables import make_table
 
 GROUPS = {"a": 32, "b": 128, "c": 9, "tiny": 2}
 
 
 def test_designs_are_reproducible_and_in_range():
-    designs = width_designs(GROUPS)
-    assert designs == width_designs(GROUPS)
-    assert designs != width_designs(GROUPS, seed=1)
+    designs = first_designs(GROUPS, 26)
+    assert designs == first_designs(GROUPS, 26)
+    assert designs != first_designs(GROUPS, 26, seed=1)
     assert len(designs) == 26
     for name, full in GROUPS.items():
         widths = {design[name] for design in designs}
@@ -20,33 +25,54 @@ def test_designs_are_reproducible_and_in_range():
 
 
 def test_uniform_designs_come_first():
-    shares = [design["b"] / 128 for design in width_designs(GROUPS)[:6]]
+    shares = [design["b"] / 128 for design in first_designs(GROUPS, 26)[:6]]
     assert shares == [1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8]
 
 
 def test_mixed_designs_leave_the_diagonal():
-    designs = width_designs({"a": 128, "b": 128})[6:]
+    designs = first_designs({"a": 128, "b": 128}, 26)[6:]
     a, b = (np.array([design[name] for design in designs]) for name in "ab")
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.5
     assert sum(a % 16 == 0) >= 8
     assert sum(a % 4 != 0) >= 2
 
 
-def test_measures_every_design():
+def test_further_designs_go_where_doubt_is():
+    predictor = Predictor(make_table())
+    designs, doubt = next_designs(predictor, 6, np.random.default_rng(0))
+    again, _ = next_designs(predictor, 6, np.random.default_rng(0))
+    assert designs == again
+    rows = np.array([[design[name] for name in predictor.groups] for design in designs])
+    assert np.median(predictor.doubt(rows)) > doubt
+    for design in designs[::2]:
+        assert all(width in predictor.candidates[name] for name, width in design.items())
+    assert any(width % 4 for design in designs[1::2] for width in design.values())
+
+
+def test_measures_designs_at_one_pace():
     names = [node.name for node in style_net().graph.node]
-    designs = [{"width": 16}, {"width": 8}]
-    done = []
-    points = measure_sweep(
-        designs,
-        lambda widths: style_net(widths["width"]),
-        names,
-        DeviceOptions(),
-        progress=done.append,
-        max_seconds=2.0,
-    )
-    assert [point.widths for point in points] == designs
-    assert done[-1] <= ROUNDS * len(designs)
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, names, DeviceOptions())
+    points = [sweep.measure({"width": width}) for width in (16, 8)]
+    assert [point.widths["width"] for point in points] == [16, 8]
+    assert sweep.pace[0] == 1.0
+    assert len(sweep.pace) == 2
+    assert sweep.unsteadiness >= 0.0
     for point in points:
         assert list(point.nodes) == names
         assert point.latency.median > 0
         assert all(us >= 0 for us in point.nodes.values())
+
+
+def test_a_slower_machine_is_the_same_machine(monkeypatch):
+    found = iter([node_times(100.0, beside=50.0), node_times(120.0, beside=60.0)])
+    monkeypatch.setattr("decig.device.sweep.measure_nodes", lambda *_, **__: next(found))
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    first, second = sweep.measure({"width": 16}), sweep.measure({"width": 16})
+    assert second.latency.median == pytest.approx(first.latency.median)
+    assert second.nodes == pytest.approx(first.nodes)
+    assert sweep.pace == [1.0, 1.2]
+    assert sweep.unsteadiness == pytest.approx(0.09, abs=0.02)
+
+
+def node_times(us: float, *, beside: float) -> NodeTimes:
+    return NodeTimes(Latency(us, 0.0, us, 5), us, 1.0, {"n": us}, {}, {}, beside)

@@ -46,20 +46,24 @@ def main() -> None:
 @output_option("The cost table, JSON.")
 @source_options(pixels=False)
 @device_options
+@click.option("--quick", "effort", flag_value="quick", help="Fewer widths: half the time.")
+@click.option("--thorough", "effort", flag_value="thorough", help="Until hardly any doubt is left.")
 @debug_option
-def profile(source: "Source", output: Path, device: "DeviceOptions") -> None:
+def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str | None) -> None:
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: every node, at many widths, with the
     exact rewrites that export would make.
     """
     from decig.deploy.profiling import as_it_is_ms, profile_as_deployed
+    from decig.device.profile import EFFORTS
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_profile
 
     with ProgressBar() as bar:
         bar.update("profile", 0.0)  # trying rewrites comes before the first measurement
-        table = profile_as_deployed(source.model, device, partial(bar.count, "profile"))
+        count = partial(bar.count, "profile")
+        table = profile_as_deployed(source.model, device, count, EFFORTS[effort or "standard"])
     table.save(output)
     print_profile(table, as_it_is_ms(table))
 

@@ -12,7 +12,7 @@ import onnx
 
 from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs
 from decig.device.fingerprint import difference, fingerprint
-from decig.device.profile import profile_model
+from decig.device.profile import EFFORTS, Effort, profile_model
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.device.timing import Latency
@@ -28,14 +28,18 @@ log = logging.getLogger(__name__)
 
 AS_IT_IS = "as_it_is_latency_us"
 REWRITES = "rewrites"
+_RATIO_SECONDS = 3.0
 
 
 def profile_as_deployed(
-    model: Model, device: DeviceOptions, progress: Callable[[int, int], None]
+    model: Model,
+    device: DeviceOptions,
+    progress: Callable[[int, int], None],
+    effort: Effort = EFFORTS["standard"],
 ) -> CostTable:
     """Profile a model with the rewrites that pay on the device.
 
-    They are chosen at half its widths, nearer to what plans will keep than the whole model is.
+    Rewrites are chosen at half its widths, nearer to what plans will keep than the whole model is.
     The table's `model` also holds their names and the latency of the model without them.
 
     Raises:
@@ -48,8 +52,9 @@ def profile_as_deployed(
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]
 
-    table = profile_model(model, device, prepare=prepare, progress=progress)
-    times = time_graphs({"as it is": model.proto, "deployed": prepare(model.proto)}, device)
+    table = profile_model(model, device, effort=effort, prepare=prepare, progress=progress)
+    graphs = {"as it is": model.proto, "deployed": prepare(model.proto)}
+    times = time_graphs(graphs, device, max_seconds=_RATIO_SECONDS)
     # The ratio of one run carries over to the table; milliseconds of two runs do not compare.
     slower = times["as it is"].median / times["deployed"].median
     as_it_is = replace(times["as it is"], median=table.latency_us.median * slower)
@@ -82,15 +87,15 @@ def accept_device(table: CostTable, *, force: bool) -> list[str]:
     Raises:
         BadInputError: it belongs to another device, and `force` is false.
     """
-    reason = _elsewhere(table)
-    if reason is None:
-        return []
-    text = f"the cost table belongs to another device: {reason}"
-    if not force:
-        raise BadInputError(f"{text}; profile MODEL here, or plan for that device with --force")
-    text += "; the latency is predicted and was not measured"
-    log.warning("%s", text)
-    return [text]
+    warnings = [] if table.noise.trusted else [str(table.noise)]
+    if reason := _elsewhere(table):
+        text = f"the cost table belongs to another device: {reason}"
+        if not force:
+            raise BadInputError(f"{text}; profile MODEL here, or plan for that device with --force")
+        warnings.append(f"{text}; the latency is predicted and was not measured")
+    for warning in warnings:
+        log.warning("%s", warning)
+    return warnings
 
 
 def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProto], float] | None:

@@ -74,10 +74,12 @@ def _apply(proto: onnx.ModelProto, rules: Sequence[str]) -> onnx.ModelProto:
     return rewrite.apply(proto, rules)[0]
 
 
-def time_graphs(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
+def time_graphs(
+    graphs: dict[str, onnx.ModelProto], device: DeviceOptions, max_seconds: float = _SECONDS
+) -> dict[str, Latency]:
     """Time graphs in turns, on noise, without what other programs took where that is known."""
     calls = {}
     for name, proto in graphs.items():
         session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
         calls[name] = QuietRun(prepare_run(session, feeds, device), device)
-    return measure_interleaved(calls, max_seconds=_SECONDS)
+    return measure_interleaved(calls, max_seconds=max_seconds)

@@ -34,13 +34,10 @@ class Attribution:
     Attributes:
         owner: node of the optimised graph to the original node that is charged for it.
         absorbed: original node that vanished to the original node that took its work over.
-        variants: original node to the operators that stood for it before ONNX Runtime optimised
-            the graph; other than its own where a rewrite replaced it.
     """
 
     owner: dict[str, str]
     absorbed: dict[str, str]
-    variants: dict[str, frozenset[str]]
 
     def charge(self, kernels: dict[str, float]) -> dict[str, float]:
         """Sum times of optimised nodes (any unit) by original node; vanished nodes cost 0."""
@@ -89,13 +86,9 @@ def attribute(
     _charge_inserted(owner, optimised)
     _absorb_vanished(graph, set(owner.values()), absorbed)
     name_of = _original_names(graph, set(original))
-    standing: dict[str, set[str]] = {}
-    for name, node in graph.nodes.items():
-        standing.setdefault(name_of[name], set()).add(node.op_type)
     return Attribution(
         {kernel: name_of[paying] for kernel, paying in owner.items()},
         {name: name_of[host] for name, host in absorbed.items() if name_of[name] == name},
-        {name: frozenset(operators) for name, operators in standing.items()},
     )
 
 

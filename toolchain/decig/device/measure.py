@@ -14,11 +14,12 @@ from decig.device.attribution import Attribution, attribute, kernel_times
 from decig.device.isolated import time_layers
 from decig.device.providers import find
 from decig.device.quiet import quiet_times
-from decig.device.runs import observe, prepare_run
+from decig.device.runs import QuietRun, observe, prepare_run
 from decig.device.session import DeviceOptions, open_session, random_feeds
 from decig.device.timing import Latency, measure_interleaved
 
 _WARM_UP = 2
+_BESIDE = "beside"
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,14 @@ class NodeTimes:
     """Time of a graph and of its nodes.
 
     Attributes:
-        latency: whole runs.
+        latency: whole runs, freed of what other programs took.
         kernel_sum_us: median over profiled runs of all kernels together, as the clock saw it.
         share: of their wall time, what the profiled runs had of the processor; 1 if undisturbed.
         nodes: microseconds of each original node (its kernels added up), freed of what other
             programs took; 0 for one that was fused away or folded.
         absorbed: original node that was fused away to the original node that does its work.
         kernels: original node to the operators that ran for it, such as Conv+ReorderInput.
-        variants: original node to the operators that a rewrite put in its place, for nodes that
-            one has replaced.
+        beside_us: median of the call that ran beside it; 0 without one.
     """
 
     latency: Latency
@@ -43,7 +43,7 @@ class NodeTimes:
     nodes: dict[str, float]
     absorbed: dict[str, str]
     kernels: dict[str, str]
-    variants: dict[str, str]
+    beside_us: float
 
 
 def measure_nodes(
@@ -52,6 +52,7 @@ def measure_nodes(
     options: DeviceOptions,
     *,
     unprofiled: bool = False,
+    beside: QuietRun | None = None,
     **limits: Any,
 ) -> NodeTimes:
     """Profile a graph at full optimisation and charge its kernels to the original nodes.
@@ -64,7 +65,8 @@ def measure_nodes(
         original: names of the original nodes; see `decig.device.attribution.attribute`.
         options: the device.
         unprofiled: take the latency from a second session without the profiler, run in turns
-            with the first; else from the profile, freed of what other programs took.
+            with the first; else from the profile.
+        beside: call to run in turns with them, to see the machine's pace.
         limits: of the timing; see `decig.device.timing.measure_interleaved`.
 
     Raises:
@@ -72,7 +74,7 @@ def measure_nodes(
     """
     original = list(original)
     if find(options.provider).opaque:
-        return _measure_opaque(run, original, options, limits)
+        return _measure_opaque(run, original, options, beside, limits)
     with tempfile.TemporaryDirectory(prefix="decig-") as name:
         folder = Path(name)
         session = open_session(
@@ -88,8 +90,9 @@ def measure_nodes(
             "profiled": partial(_note_share, run_it, options, shares)
         }
         if unprofiled:
-            calls["plain"] = prepare_run(open_session(run, options), feeds, options)
-        timed = measure_interleaved(calls, warm_up=_WARM_UP, **limits)
+            plain = prepare_run(open_session(run, options), feeds, options)
+            calls["plain"] = QuietRun(plain, options)
+        timed = measure_interleaved(_with(calls, beside), warm_up=_WARM_UP, **limits)
         times, whole = kernel_times(Path(session.end_profiling()), skip_runs=_WARM_UP)
         optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
     attribution = attribute(original, run, optimised)
@@ -103,19 +106,23 @@ def measure_nodes(
         {name: charged.get(name, 0.0) for name in original},
         attribution.absorbed,
         _operators(original, attribution, optimised),
-        _variants(attribution),
+        _beside_us(timed),
     )
 
 
 def _measure_opaque(
-    run: onnx.ModelProto, original: list[str], options: DeviceOptions, limits: dict[str, Any]
+    run: onnx.ModelProto,
+    original: list[str],
+    options: DeviceOptions,
+    beside: QuietRun | None,
+    limits: dict[str, Any],
 ) -> NodeTimes:
     session = open_session(run, options)
     whole_run = prepare_run(session, random_feeds(session), options)
     shares: list[float] = []
     call = partial(_note_share, whole_run, options, shares)
-    whole = measure_interleaved({"whole": call}, warm_up=_WARM_UP, **limits)["whole"]
-    share = float(np.median(shares[_WARM_UP:]))
+    timed = measure_interleaved(_with({"whole": call}, beside), warm_up=_WARM_UP, **limits)
+    whole, share = timed["whole"], float(np.median(shares[_WARM_UP:]))
     latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
     layers = time_layers(run, options)
     attribution = attribute(original, run, run)
@@ -134,16 +141,18 @@ def _measure_opaque(
         },
         dict.fromkeys(original, "")
         | {owner[name]: operators for name, operators in layers.kernels.items()},
-        _variants(attribution),
+        _beside_us(timed),
     )
 
 
-def _variants(attribution: Attribution) -> dict[str, str]:
-    return {
-        name: _joined(operators)
-        for name, operators in attribution.variants.items()
-        if len(operators) > 1
-    }
+def _with(
+    calls: dict[str, Callable[[], object]], beside: QuietRun | None
+) -> dict[str, Callable[[], object]]:
+    return calls if beside is None else calls | {_BESIDE: beside}
+
+
+def _beside_us(timed: dict[str, Latency]) -> float:
+    return timed[_BESIDE].median if _BESIDE in timed else 0.0
 
 
 def _note_share(run: Callable[[], object], options: DeviceOptions, shares: list[float]) -> None:

@@ -1,12 +1,13 @@
 """Predicted latency of a model at widths that were never measured."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
+from scipy.optimize import nnls
 
-from decig.device.surface import Mixture, Shape, Surface, fit_surface
+from decig.device.surface import Surface
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable, NodeCost
 from decig.errors import BadInputError
@@ -23,8 +24,12 @@ class Predictor:
     """Latency over the widths of a model's channel groups, from the sweep of its cost table.
 
     Nodes with one signature share a cost surface (`decig.device.surface`), fitted to what all of
-    them cost at all swept widths. The model is the sum of its nodes, calibrated so that the whole
-    of it takes what was measured without the profiler.
+    them cost at all swept widths. The latency of the model is
+
+        us = a sum of its nodes + b,        a, b >= 0
+
+    with a and b fitted to the swept latencies (b: what lies between the nodes), and the whole
+    scaled so that the model at full width takes what was measured.
 
     Attributes:
         groups: channels of every group; the order of the columns of `predict_many`.
@@ -42,23 +47,18 @@ class Predictor:
         self.groups = dict(table.groups)
         self.baseline_ms = table.latency_us.median_ms
         self._full = np.array(list(table.groups.values()), float)
-        self._surfaces = _fit_surfaces(table)
-        nodes = [node for node in table.nodes if node.signature in self._surfaces]
-        self._signature = {node.name: node.signature for node in nodes}
-        self._batches = [
-            _Batch(members, self._surfaces, list(self.groups))
-            for members in self._alike(nodes).values()
-        ]
+        self._kinds = _fit_kinds(table)
+        self._kind_of = {node.name: kind for kind in self._kinds for node in kind.nodes}
+        self._slope, self._between = _fit_total(table)
         self._scale = 1.0
         self._scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
 
     def node_us(self, name: str, incoming: int, outgoing: int) -> float:
         """Predicted microseconds of a node at these channel counts; 0 for one without kernels."""
-        if name not in self._signature:
+        if name not in self._kind_of:
             return 0.0
-        surface = self._surfaces[self._signature[name]]
-        at = np.array([[incoming], [outgoing]], float)
-        return float(surface(*at)[0]) * self._scale
+        at = np.array([[incoming]]), np.array([[outgoing]])
+        return float(self._kind_of[name].at(*at)[0, 0]) * self._slope * self._scale
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
@@ -75,8 +75,21 @@ class Predictor:
             [plans].
         """
         share = widths / self._full
-        total: np.ndarray = np.sum([batch.spent(share) for batch in self._batches], axis=0)
-        return total * self._scale
+        kernels = sum((kind.spent(share).sum(axis=1) for kind in self._kinds), np.zeros(len(share)))
+        result: np.ndarray = (self._slope * kernels + self._between) * self._scale
+        return result
+
+    def doubt(self, widths: np.ndarray) -> np.ndarray:
+        """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
+
+        Nodes of one signature err together, those of different signatures independently.
+        """
+        share = widths / self._full
+        variance = sum((kind.error(share) ** 2 for kind in self._kinds), np.zeros(len(share)))
+        result: np.ndarray = (
+            np.sqrt(variance) * self._slope * self._scale / self.predict_many(widths)
+        )
+        return result
 
     @cached_property
     def candidates(self) -> dict[str, list[int]]:
@@ -85,14 +98,6 @@ class Predictor:
         Left out is what a wider group would not cost more than: the inside of a stair.
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
-
-    def _alike(self, nodes: list[NodeCost]) -> dict[Shape | Mixture, list[NodeCost]]:
-        """Nodes that can be evaluated together: surfaces of one shape, or one mixture."""
-        batches: dict[Shape | Mixture, list[NodeCost]] = defaultdict(list)
-        for node in nodes:
-            surface = self._surfaces[node.signature]
-            batches[surface if isinstance(surface, Mixture) else surface.shape].append(node)
-        return batches
 
     def _stair_ends(self, index: int) -> list[int]:
         full = int(self._full[index])
@@ -108,49 +113,67 @@ class Predictor:
         return [width for width, keep in zip(widths, worth, strict=True) if keep]
 
 
-class _Batch:
-    """Nodes that are evaluated together: one array operation a batch, not a node."""
+class _Kind:
+    """All nodes of one signature."""
 
-    def __init__(
-        self, nodes: list[NodeCost], surfaces: Mapping[str, Surface | Mixture], groups: list[str]
-    ) -> None:
-        self._cost = _together([surfaces[node.signature] for node in nodes])
+    def __init__(self, nodes: list[NodeCost], surface: Surface, groups: list[str]) -> None:
+        self.nodes, self._surface = nodes, surface
         self._sides = []
         for side in (0, 1):
             ports = [node.ports[side] if node.ports else _NO_CHANNELS for node in nodes]
             reach = np.array([[port.groups.get(name, 0) for port in ports] for name in groups])
             self._sides.append((reach, np.array([port.fixed for port in ports])))
+        # What was worked out once; planning asks for the same few widths over and over.
+        most = [int((reach.sum(axis=0) + fixed).max()) + 1 for reach, fixed in self._sides]
+        self._known = np.full(most, np.nan, np.float32)
 
     def spent(self, share: np.ndarray) -> np.ndarray:
-        """Microseconds of all nodes together, [plans], for kept shares [plans, groups]."""
-        x, y = (np.rint(share @ reach + fixed) for reach, fixed in self._sides)
-        return self._cost(x, y)
+        """Microseconds, [plans, nodes], for kept shares [plans, groups]."""
+        return self.at(*self._channels(share))
+
+    def error(self, share: np.ndarray) -> np.ndarray:
+        """Standard deviation of the sum of `spent`, [plans]."""
+        x, y = self._channels(share)
+        doubt = self._surface.doubt(x.ravel(), y.ravel()).reshape(x.shape)
+        result: np.ndarray = (self.at(x, y) * doubt).sum(axis=1)
+        return result
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Microseconds at whole numbers of channels."""
+        missing = np.isnan(self._known[x, y])
+        if missing.any():
+            fresh = np.unique(np.stack([x[missing], y[missing]]), axis=1)
+            self._known[tuple(fresh)] = self._surface(*fresh)
+        result: np.ndarray = self._known[x, y].astype(float)
+        return result
+
+    def _channels(self, share: np.ndarray) -> Iterator[np.ndarray]:
+        return (np.rint(share @ reach + fixed).astype(int) for reach, fixed in self._sides)
 
 
-def _together(surfaces: list[Surface | Mixture]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Cost of many nodes, [plans], at widths [plans, nodes]; all of one mixture or one shape."""
-    first = surfaces[0]
-    if isinstance(first, Mixture):
-        return lambda x, y: first(x, y).sum(axis=1)
-    weights = np.stack([s.weights for s in surfaces if isinstance(s, Surface)])
-    return lambda x, y: np.einsum("pnf,nf->p", first.shape.features(x, y), weights)
-
-
-def _fit_surfaces(table: CostTable) -> dict[str, Surface | Mixture]:
+def _fit_kinds(table: CostTable) -> list[_Kind]:
     """Fit one surface for each signature that has kernels anywhere in the sweep."""
-    points: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    variants: dict[str, list[str]] = defaultdict(list)
+    alike: dict[str, list[NodeCost]] = defaultdict(list)
     for node in table.nodes:
-        incoming, outgoing = node.ports or (_NO_CHANNELS, _NO_CHANNELS)
-        for point in table.sweep:
-            x, y = (port.width(point.widths, table.groups) for port in (incoming, outgoing))
-            points[node.signature].append((x, y, point.nodes.get(node.name, 0.0)))
-            variants[node.signature].append(point.variants.get(node.name, ""))
-    surfaces: dict[str, Surface | Mixture] = {}
-    for signature, rows in points.items():
-        x, y, us = np.array(rows).T
-        if len(set(variants[signature])) > 1:
-            surfaces[signature] = Mixture(x, y, us, np.array(variants[signature]))
-        elif us.any():
-            surfaces[signature] = fit_surface(x, y, us)
-    return surfaces
+        alike[node.signature].append(node)
+    kinds = []
+    for nodes in alike.values():
+        rows = []
+        for node in nodes:
+            ports = node.ports or (_NO_CHANNELS, _NO_CHANNELS)
+            for point in table.sweep:
+                x, y = (port.width(point.widths, table.groups) for port in ports)
+                rows.append((x, y, point.nodes.get(node.name, 0.0)))
+        x, y, us = np.array(rows, float).T
+        if us.any():
+            kinds.append(_Kind(nodes, Surface(x, y, us), list(table.groups)))
+    return kinds
+
+
+def _fit_total(table: CostTable) -> tuple[float, float]:
+    """Slope and constant from the sum of a point's nodes to its latency, by relative error."""
+    nodes = np.array([sum(point.nodes.values()) for point in table.sweep])
+    latency = np.array([point.latency.median for point in table.sweep])
+    rows = np.stack([nodes, np.ones(len(nodes))], axis=1) / latency[:, None]
+    (slope, between), _ = nnls(rows, np.ones(len(nodes)))
+    return float(slope), float(between)

@@ -2,14 +2,18 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import onnx
 
 from decig.device.fingerprint import fingerprint
 from decig.device.measure import NodeTimes, measure_nodes
+from decig.device.predict import Predictor
 from decig.device.session import DeviceOptions
-from decig.device.sweep import ROUNDS, Widths, measure_sweep, width_designs
-from decig.device.table import CostTable, NodeCost
+from decig.device.sweep import Sweep, Widths, first_designs, next_designs
+from decig.device.table import CostTable, NodeCost, Noise
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, Port, analyse
 from decig.graph.flow import attributes
@@ -21,10 +25,34 @@ from decig.graph.slicing import slice_graph
 log = logging.getLogger(__name__)
 
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
-_BUSY = 0.9
+_BATCH = 4
+_ODD = 1.04
+_WHOLE: dict[str, Any] = {"unprofiled": True, "min_runs": 7, "max_seconds": 8.0}
 
 Prepare = Callable[[onnx.ModelProto], onnx.ModelProto]
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        first: designs of widths before anything is known.
+        further: most designs for each group after that, where prediction is in most doubt.
+        firm: median doubt about plans at which no further design is taken.
+    """
+
+    first: int
+    further: int
+    firm: float
+
+
+EFFORTS = {
+    "quick": Effort(16, 0, 0.0),
+    "standard": Effort(24, 5, 0.01),
+    "thorough": Effort(32, 16, 0.005),
+}
 
 
 def _as_it_is(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -35,7 +63,7 @@ def profile_model(
     model: Model,
     options: DeviceOptions,
     *,
-    sweep: bool = True,
+    effort: Effort | None = EFFORTS["standard"],
     prepare: Prepare = _as_it_is,
     progress: Progress = lambda done, total: None,
 ) -> CostTable:
@@ -44,7 +72,7 @@ def profile_model(
     Args:
         model: the model, in normal form.
         options: the device.
-        sweep: whether to take the width sweep, which prediction and planning need.
+        effort: of the width sweep, which prediction and planning need; None for no sweep.
         prepare: rewrites that the graph gets before it runs; every measurement sees its result.
             What it puts in place of a node is named "<node>" or "<node>/<suffix>".
         progress: called with (done, total) measurements.
@@ -56,30 +84,16 @@ def profile_model(
     """
     channels = analyse(model.proto)
     groups = {group.name: group.channels for group in channels.prunable}
-    designs = width_designs(groups) if sweep and groups else []
-    total = 1 + ROUNDS * len(designs)
     names = [node.name for node in model.proto.graph.node]
-    times = measure_nodes(
-        prepare(model.proto), names, options, unprofiled=True, min_runs=7, max_seconds=8.0
-    )
+    if groups and effort:
+        sweep = Sweep(_slicer(model, channels, prepare), groups, names, options)
+        times = sweep.times(groups, **_WHOLE)
+        points = [sweep.point(groups, times)]
+    else:
+        times, points = measure_nodes(prepare(model.proto), names, options, **_WHOLE), []
     if not times.kernel_sum_us:
         raise BadInputError(f"{model.path}: there is nothing in it to run, so nothing to measure")
-    if times.share < _BUSY:
-        log.warning(
-            "this machine is busy: the model had only %.0f %% of the processor time it could use, "
-            "and its latency is that much too long; profile on an idle machine",
-            100 * times.share,
-        )
-    progress(1, total)
-    points = measure_sweep(
-        designs,
-        _slicer(model, channels, prepare),
-        names,
-        options,
-        progress=lambda done: progress(1 + done, total),
-    )
-    progress(total, total)
-    return CostTable(
+    table = CostTable(
         device=fingerprint(options),
         model={
             "sha256": model.sha256,
@@ -88,11 +102,50 @@ def profile_model(
         },
         latency_us=times.latency,
         kernel_sum_over_latency=times.kernel_sum_us / times.latency.median,
-        processor_share=times.share,
+        noise=Noise(times.share, 0.0),
         groups=groups,
         nodes=_node_costs(model.proto, channels, times),
         sweep=points,
     )
+    if points and effort:
+        _take_sweep(table, sweep, effort, progress)
+        table = replace(table, noise=Noise(times.share, sweep.unsteadiness))
+    else:
+        progress(1, 1)
+    if not table.noise.trusted:
+        log.warning("%s; profile on an idle machine", table.noise)
+    return table
+
+
+def _take_sweep(table: CostTable, sweep: Sweep, effort: Effort, progress: Progress) -> None:
+    """Append points to the table's sweep, the first ones blindly, then those in most doubt."""
+    points, total = table.sweep, effort.first + effort.further * len(table.groups)
+    for widths in first_designs(table.groups, effort.first)[1:]:
+        progress(len(points), total)
+        points.append(sweep.measure(widths))
+    generator = np.random.default_rng(0)
+    while len(points) < total:
+        designs, doubt = next_designs(Predictor(table), _BATCH, generator)
+        log.debug("doubt after %d designs: %.1f %%", len(points), 100 * doubt)
+        if doubt < effort.firm:
+            break
+        for widths in designs[: total - len(points)]:
+            points.append(sweep.measure(widths))
+            progress(len(points), total)
+    _measure_odd_ones_again(table, sweep)
+    progress(total, total)
+
+
+def _measure_odd_ones_again(table: CostTable, sweep: Sweep) -> None:
+    """Give designs that took longer than all others would have it a second chance.
+
+    What else the machine does can only add time.
+    """
+    predictor = Predictor(table)
+    for index, point in enumerate(table.sweep):
+        if point.latency.median_ms > _ODD * predictor.predict_ms(point.widths):
+            again = sweep.measure(point.widths)
+            table.sweep[index] = min(point, again, key=lambda each: each.latency.median)
 
 
 def _slicer(

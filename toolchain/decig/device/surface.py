@@ -1,192 +1,92 @@
 """Cost surfaces: microseconds of one kind of node over its input and output channels.
 
-A surface is a few products of padded widths with non-negative weights, so that more channels on
-the same stair never cost less:
+Stairs (`decig.device.stairs`) say how the cost goes on the whole; they do not know every kernel of
+the device, nor the widths at which a rewrite begins to hold. What they leave is interpolated
+between the measured widths (kriging: a Gaussian process through the residuals; Rasmussen and
+Williams, Gaussian Processes for Machine Learning, 2006, equations 2.25 and 2.26):
 
-    us(x, y) = a + b x' + c y' + d x' y' + e [y off the stair] y,    x' = ceil_S(x), y' = ceil_T(y)
+    us(p) = stairs(p) exp(k(p)' (K + N)^-1 r),        r_i = log(us_i / stairs(p_i))
+    doubt(p)^2 = s^2 - k(p)' (K + N)^-1 k(p)
 
-(smooth surfaces have y^2 in place of the last term: what no longer fits a cache). ONNX Runtime
-picks different convolution kernels by the input channels, so a surface may have up to three
-regimes with weights of their own: a plain layout for few inputs, a blocked layout for inputs in
-multiples of four, a matrix product for the others. Which shape a node follows, with which stairs,
-is found by trying all of them.
+with widths p = (x, y), k(p)_i = k(p, p_i), K_ij = k(p_i, p_j), N the measurements' variance, and
+
+    k(p, q) = s^2 exp(-1/2 sum over x and y of [(log(p / q) / l)^2 + f (differences in alignment)])
+
+An alignment is whether a width is a multiple of 4, and whether of 16: widths that differ in it run
+through other kernels, however near they are.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.optimize import nnls
+from scipy.linalg import cho_factor, cho_solve
 
-_ALIGN = 4
-_BLOCK = 16
-_FAR = 100.0
-_NOISE_US = 20.0
-_PRIOR = 0.05
-_BETTER = 0.95
+from decig.device.stairs import Stairs, fit_stairs
 
-
-@dataclass(frozen=True)
-class Shape:
-    """How a node's cost steps.
-
-    Attributes:
-        block: input channels from which the blocked regime starts, and its stair; 0 for none.
-        aligned: whether inputs off the multiples of four have a regime of their own.
-        step: stair of the output channels.
-    """
-
-    block: int
-    aligned: bool
-    step: int
-
-    def regime(self, x: np.ndarray) -> np.ndarray:
-        """Regime of each input width: 0 plain, 1 blocked or aligned, 2 misaligned."""
-        if not self.aligned:
-            return np.zeros(x.shape, int)
-        return np.where(x < self.block, 0, np.where(x % _ALIGN == 0, 1, 2))
-
-    def features(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Products of padded widths, [points, regimes * 5]."""
-        regime = self.regime(x)
-        count = 3 if self.aligned else 1
-        found = np.zeros((*x.shape, count, 5))
-        for index in range(count):
-            here = regime == index
-            step = 1 if index == 2 else self.step
-            wide = here * (_ceil(x, self.block) if index == 1 and self.block else x)
-            tall = _ceil(y, step)
-            found[..., index, 0] = here
-            found[..., index, 1] = wide
-            found[..., index, 2] = here * tall
-            found[..., index, 3] = wide * tall
-            found[..., index, 4] = here * self._beyond(y, step)
-        return found.reshape(*x.shape, count * 5)
-
-    def _beyond(self, y: np.ndarray, step: int) -> np.ndarray:
-        """Last term: what no longer fits a cache, or work on an output block that is not full."""
-        result: np.ndarray = y**2 if not self.aligned and step == 1 else y * (y % step != 0)
-        return result
+_AMPLITUDE = 0.2  # s
+_LENGTH = 0.8  # l: widths apart by a factor of two say something of each other, by four little
+_MISALIGNED = 1.0  # f
+_MULTIPLES = (4, 16)
+_NOISE = 0.03
+_NOISE_US = 15.0  # the clock and the profiler
+_MOST = 0.5  # no residual counts as more: a kernel may not have run at all
+_LEAST_US = 1e-3
 
 
-SMOOTH = Shape(0, False, 1)
-SHAPES = (
-    SMOOTH,
-    *(Shape(0, False, step) for step in (4, 8, 16)),
-    *(Shape(0, True, step) for step in (1, 4, 16)),
-    *(Shape(16, True, step) for step in (1, 4, 8, 16)),
-    *(Shape(8, True, step) for step in (1, 4, 8)),
-)
-
-
-@dataclass(frozen=True)
 class Surface:
-    """A fitted surface.
+    """A cost surface through measured points.
 
     Attributes:
-        shape: its stairs and regimes.
-        weights: non-negative, one a feature.
-        error: typical relative error on the points it was fitted to.
+        stairs: its trend.
     """
 
-    shape: Shape
-    weights: np.ndarray
-    error: float
+    def __init__(self, x: np.ndarray, y: np.ndarray, us: np.ndarray) -> None:
+        """Fit.
+
+        Args:
+            x: input channels of each point.
+            y: output channels.
+            us: microseconds.
+        """
+        self.stairs: Stairs = fit_stairs(x, y, us)
+        # Points at the same widths are one point, the surer the more there are.
+        places, back, count = np.unique(
+            np.stack([x, y]), axis=1, return_inverse=True, return_counts=True
+        )
+        self._places = _Places(*places)
+        trend = np.maximum(self.stairs(x, y), _LEAST_US)
+        residual = np.clip(np.log(np.maximum(us, _LEAST_US) / trend), -_MOST, _MOST)
+        noise = _NOISE**2 + (_NOISE_US / np.maximum(trend, 1.0)) ** 2
+        mean, variance = (np.bincount(back.ravel(), values) / count for values in (residual, noise))
+        covariance = self._places.covariance(self._places) + np.diag(variance / count)
+        self._factor = cho_factor(covariance)
+        self._weights = cho_solve(self._factor, mean)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Microseconds at `x` input and `y` output channels (arrays of one shape)."""
-        result: np.ndarray = self.shape.features(x, y) @ self.weights
+        """Microseconds at `x` input and `y` output channels, [points]."""
+        near = _Places(x, y).covariance(self._places)
+        result: np.ndarray = self.stairs(x, y) * np.exp(near @ self._weights)
+        return result
+
+    def doubt(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Standard deviation of what `__call__` gives, as a share of it, [points]."""
+        near = _Places(x, y).covariance(self._places)
+        known = np.einsum("ij,ji->i", near, cho_solve(self._factor, near.T))
+        result: np.ndarray = np.sqrt(np.maximum(_AMPLITUDE**2 - known, 0.0))
         return result
 
 
-def fit_surface(x: np.ndarray, y: np.ndarray, us: np.ndarray) -> Surface:
-    """Fit the best shape to measured points, by relative error.
+class _Places:
+    """Widths in coordinates in which near points cost alike, [coordinates, points]."""
 
-    A more complicated shape must be clearly better: shapes are compared by the final prediction
-    error (Akaike 1970), which charges for every weight in use.
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        rows = []
+        for width in (x, y):
+            rows.append(np.log(np.maximum(width, 1.0)) / _LENGTH)
+            rows.extend(_MISALIGNED**0.5 * (width % multiple == 0) for multiple in _MULTIPLES)
+        self.rows = np.stack(rows)
 
-    Args:
-        x: input channels of each point.
-        y: output channels.
-        us: microseconds.
-    """
-    x, y = x.astype(float), y.astype(float)
-    best = plain = _fit(SMOOTH, x, y, us, None)
-    for shape in SHAPES[1:]:
-        found = _fit(shape, x, y, us, plain)
-        if found.error < best.error * _BETTER:
-            best = found
-    return best
-
-
-class Mixture:
-    """Surfaces of a node that exact rewrites replace at some widths and not at others.
-
-    Which one holds is decided by the nearest measured widths, of those that fit the block of the
-    device's kernels alike: rewrites ask for whole blocks, and for enough channels to pay.
-    """
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, us: np.ndarray, variants: np.ndarray) -> None:
-        """Fit one surface a variant; arguments as `fit_surface`, and each point's variant."""
-        names, self._variant = np.unique(variants, return_inverse=True)
-        self._places = _place(x, y)
-        self._surfaces = [
-            fit_surface(x[points], y[points], us[points])
-            for points in (self._variant == index for index in range(len(names)))
-        ]
-
-    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Microseconds at `x` input and `y` output channels (arrays of one shape)."""
-        keys = x.ravel() + 1j * y.ravel()
-        _, first, back = np.unique(keys, return_index=True, return_inverse=True)
-        pairs = np.stack([x.ravel()[first], y.ravel()[first]])
-        apart = _place(*pairs)[:, :, None] - self._places[:, None, :]
-        variant = self._variant[np.argmin((apart**2).sum(axis=0), axis=1)]
-        us = np.zeros(pairs.shape[1])
-        for index, surface in enumerate(self._surfaces):
-            here = variant == index
-            us[here] = surface(*pairs[:, here])
-        result: np.ndarray = us[back].reshape(x.shape)
+    def covariance(self, other: "_Places") -> np.ndarray:
+        """Return k of all pairs, [points, points of `other`]."""
+        a, b = self.rows, other.rows
+        apart = (a**2).sum(0)[:, None] + (b**2).sum(0)[None] - 2.0 * a.T @ b
+        result: np.ndarray = _AMPLITUDE**2 * np.exp(-0.5 * np.maximum(apart, 0.0))
         return result
-
-
-def _place(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Coordinates in which near points run alike, [coordinates, points]."""
-    blocks = [_FAR * (width % _BLOCK == 0) for width in (x, y)]
-    return np.stack([np.log2(x + 1.0), np.log2(y + 1.0), *blocks])
-
-
-def _fit(
-    shape: Shape, x: np.ndarray, y: np.ndarray, us: np.ndarray, prior: Surface | None
-) -> Surface:
-    """Non-negative least squares of relative errors; `prior` fills regimes that no point is in."""
-    importance = 1.0 / (us + _NOISE_US)
-    rows, target, count = shape.features(x, y), us, len(us)
-    if prior is not None:
-        px, py = _corners(x, y)
-        assumed = prior(px, py)
-        importance = np.concatenate([importance, _PRIOR / (assumed + _NOISE_US)])
-        rows = np.concatenate([rows, shape.features(px, py)])
-        target = np.concatenate([us, assumed])
-    scale = np.maximum(np.abs(rows).max(axis=0), 1e-9)
-    weights, _ = nnls(rows / scale * importance[:, None], target * importance)
-    weights = weights / scale
-    residual = ((rows @ weights - target) * importance)[:count]
-    used = min(int((weights > 0).sum()), count - 1)
-    final = np.mean(residual**2) * (count + used) / (count - used)
-    return Surface(shape, weights, float(np.sqrt(final)))
-
-
-def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A coarse grid over the measured widths, on and off the multiples of four."""
-    lines = []
-    for values in (x, y):
-        low, high = values.min(), values.max()
-        line = np.linspace(low, high, 5).round()
-        lines.append(np.unique(np.clip(np.concatenate([line, _ceil(line, _ALIGN)]), low, high)))
-    wide, tall = np.meshgrid(*lines, indexing="ij")
-    return wide.ravel(), tall.ravel()
-
-
-def _ceil(values: np.ndarray, step: int) -> np.ndarray:
-    result: np.ndarray = np.ceil(values / step) * step
-    return result

@@ -1,31 +1,36 @@
 """The width sweep: what every node costs as the channels before and behind it shrink.
 
 The whole graph is sliced at a few dozen designs of widths and profiled, so that fusions, reorders
-and memory traffic between nodes are in the figures. Each design draws every group's width on its
-own: a node then sees pairs of input and output widths off the diagonal too, which is what tells
-the cost of its inputs from that of its outputs.
+and memory traffic between nodes are in the figures. The first designs draw every group's width on
+its own: a node then sees pairs of input and output widths off the diagonal too, which is what tells
+the cost of its inputs from that of its outputs. Further ones go where prediction is in most doubt.
+
+The machine is not always equally fast. A slim version of the model runs in turns with every
+design, and the design's times are divided by that pace.
 """
 
-import logging
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 
-from decig.device.measure import measure_nodes
-from decig.device.session import DeviceOptions
+from decig.device.measure import NodeTimes, measure_nodes
+from decig.device.runs import QuietRun, prepare_run
+from decig.device.session import DeviceOptions, open_session, random_feeds
 from decig.device.timing import Latency
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from decig.device.predict import Predictor
 
 Widths = dict[str, int]
 Slicer = Callable[[Widths], onnx.ModelProto]
 
 UNIFORM = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 """Shares at which all groups are cut alike; the first is the whole graph."""
+PACE = 1 / 4
+"""Share of the slim version that shows the machine's pace."""
 FLOOR = 4
 """No group is swept or planned below this many channels."""
 
@@ -33,12 +38,8 @@ _BLOCK = 16  # floats in the widest vector register: the stair of most convoluti
 _ALIGN = 4
 # Of the mixed designs: shares on the block's stairs, on narrow aligned widths, on other aligned
 # widths, and anywhere.
-_SHARES = (0.45, 0.15, 0.15, 0.25)
-
-ROUNDS = 2
-"""Rounds of each design on a quiet machine."""
-_MAX_ROUNDS = 5
-_AGREE = 0.03
+_SHARES = (0.4, 0.1, 0.15, 0.35)
+_DRAWS = 64
 _LIMITS: dict[str, Any] = {"min_runs": 5, "max_runs": 15, "max_seconds": 0.4, "firm": 0.005}
 
 
@@ -50,18 +51,83 @@ class SweepPoint:
         widths: channels kept of each group.
         latency: whole runs, without what other programs took.
         nodes: microseconds of each original node.
-        variants: operators that a rewrite put in a node's place at these widths, for nodes that
-            one replaced.
     """
 
     widths: Widths
     latency: Latency
     nodes: dict[str, float]
-    variants: dict[str, str] = field(default_factory=dict)
 
 
-def width_designs(groups: Mapping[str, int], count: int = 26, seed: int = 0) -> list[Widths]:
-    """Widths to measure: uniform ones first, then a random Latin design.
+class Sweep:
+    """Measures designs of widths of one model at one pace.
+
+    Attributes:
+        pace: of each measurement in order, how long the slim version took, as a multiple of the
+            first time.
+    """
+
+    def __init__(
+        self,
+        slicer: Slicer,
+        groups: Mapping[str, int],
+        original: Iterable[str],
+        options: DeviceOptions,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            slicer: gives the graph to run for a design.
+            groups: channels of each group that can shrink.
+            original: names of the original nodes.
+            options: the device.
+        """
+        self._slicer, self._original, self._options = slicer, list(original), options
+        session = open_session(slicer(uniform_design(groups, PACE)), options)
+        run = prepare_run(session, random_feeds(session), options)
+        self._beside = QuietRun(run, options)
+        self._unit: float | None = None
+        self.pace: list[float] = []
+
+    @property
+    def unsteadiness(self) -> float:
+        """How far nine in ten paces lay from the median one, at most, as a share of it."""
+        middle = float(np.median(self.pace))
+        return float(np.quantile(np.abs(np.array(self.pace) / middle - 1.0), 0.9))
+
+    def measure(self, widths: Widths) -> SweepPoint:
+        """Slice and profile one design.
+
+        Raises:
+            BadInputError, DecigError: as `decig.device.session.open_session`.
+        """
+        return self.point(widths, self.times(widths, **_LIMITS))
+
+    def times(self, widths: Widths, **limits: Any) -> NodeTimes:
+        """Profile one design; `limits` as of `decig.device.measure.measure_nodes`."""
+        return measure_nodes(
+            self._slicer(widths), self._original, self._options, beside=self._beside, **limits
+        )
+
+    def point(self, widths: Widths, times: NodeTimes) -> SweepPoint:
+        """Bring times to the pace of the first ones."""
+        self._unit = self._unit or times.beside_us
+        pace = times.beside_us / self._unit
+        self.pace.append(pace)
+        latency = times.latency
+        return SweepPoint(
+            widths,
+            Latency(latency.median / pace, latency.mad / pace, latency.p90 / pace, latency.runs),
+            {name: us / pace for name, us in times.nodes.items()},
+        )
+
+
+def uniform_design(groups: Mapping[str, int], share: float) -> Widths:
+    """All groups cut alike."""
+    return {name: max(min(FLOOR, full), round(full * share)) for name, full in groups.items()}
+
+
+def first_designs(groups: Mapping[str, int], count: int, seed: int = 0) -> list[Widths]:
+    """Widths to measure before anything is known: uniform ones, then a random Latin design.
 
     Args:
         groups: channels of each group that can shrink.
@@ -69,13 +135,50 @@ def width_designs(groups: Mapping[str, int], count: int = 26, seed: int = 0) -> 
         seed: the same seed gives the same designs.
     """
     generator = np.random.default_rng(seed)
-    uniform = [
-        {name: max(min(FLOOR, full), round(full * share)) for name, full in groups.items()}
-        for share in UNIFORM[:count]
-    ]
+    uniform = [uniform_design(groups, share) for share in UNIFORM[:count]]
     mixed = count - len(uniform)
     columns = {name: _latin_column(full, mixed, generator) for name, full in groups.items()}
     return uniform + [{name: int(columns[name][i]) for name in groups} for i in range(mixed)]
+
+
+def next_designs(
+    predictor: "Predictor", count: int, generator: np.random.Generator
+) -> tuple[list[Widths], float]:
+    """Widths whose latency is in most doubt: in turns of those that a planner may choose, and any.
+
+    Taking the cheapest widths by a surface takes those where it errs to the low side; measuring
+    some of them is what finds such errors.
+
+    Args:
+        predictor: from what was measured so far.
+        count: number of designs.
+        generator: of the plans among which is chosen.
+
+    Returns:
+        The designs, and the median doubt of all plans drawn (`Predictor.doubt`).
+    """
+    batches = [
+        np.array([_random_plan(predictor, generator, stairs=index % 2 == 0) for _ in range(_DRAWS)])
+        for index in range(count)
+    ]
+    doubts = [predictor.doubt(batch) for batch in batches]
+    chosen = [batch[np.argmax(doubt)] for batch, doubt in zip(batches, doubts, strict=True)]
+    designs = [dict(zip(predictor.groups, map(int, row), strict=True)) for row in chosen]
+    return designs, float(np.median(doubts))
+
+
+def _random_plan(
+    predictor: "Predictor", generator: np.random.Generator, *, stairs: bool
+) -> list[int]:
+    """A share for the whole plan, and half to one and a half of it for each group."""
+    overall = np.exp(generator.uniform(np.log(min(UNIFORM)), 0.0))
+    row = []
+    for name, full in predictor.groups.items():
+        wanted = full * min(overall * generator.uniform(0.5, 1.5), 1.0)
+        widths = np.array(predictor.candidates[name])
+        near = int(widths[np.argmin(abs(widths - wanted))])
+        row.append(near if stairs else max(min(FLOOR, full), round(wanted)))
+    return row
 
 
 def _latin_column(full: int, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -98,49 +201,3 @@ def _spread(choices: np.ndarray, size: int, generator: np.random.Generator) -> n
     """`size` of `choices`, each as often as the others but for one."""
     rounds = [generator.permutation(choices) for _ in range(-(-size // len(choices)))]
     return np.concatenate([*rounds, choices[:0]])[:size]
-
-
-def measure_sweep(
-    designs: Sequence[Widths],
-    slicer: Slicer,
-    original: Iterable[str],
-    options: DeviceOptions,
-    *,
-    progress: Callable[[int], None] = lambda done: None,
-    max_seconds: float = 60.0,
-) -> list[SweepPoint]:
-    """Slice and profile every design, in rounds; the quickest of a design's rounds counts.
-
-    What else the machine does can only add time, and a second round comes at another moment. A
-    design whose two quickest rounds disagree gets further rounds while there is time.
-
-    Args:
-        designs: from `width_designs`.
-        slicer: gives the graph to run for a design.
-        original: names of the original nodes.
-        options: the device.
-        progress: called with the number of rounds done of the two that each design needs.
-        max_seconds: no further round of any design after that; each has at least one.
-    """
-    original = list(original)
-    deadline = time.monotonic() + max_seconds
-    rounds: list[list[SweepPoint]] = [[] for _ in designs]
-    for _ in range(_MAX_ROUNDS):
-        for widths, taken in zip(designs, rounds, strict=True):
-            if _settled(taken) or (taken and time.monotonic() > deadline):
-                continue
-            found = measure_nodes(slicer(widths), original, options, **_LIMITS)
-            log.debug("%s: %.2f ms", widths, found.latency.median_ms)
-            taken.append(SweepPoint(widths, found.latency, found.nodes, found.variants))
-            progress(sum(min(len(taken), ROUNDS) for taken in rounds))
-    return [min(taken, key=_kernel_sum) for taken in rounds]
-
-
-def _kernel_sum(point: SweepPoint) -> float:
-    return sum(point.nodes.values())
-
-
-def _settled(taken: list[SweepPoint]) -> bool:
-    """Whether the two quickest rounds of a design agree."""
-    sums = sorted(map(_kernel_sum, taken))
-    return len(sums) > 1 and sums[1] <= sums[0] * (1.0 + _AGREE)

@@ -15,6 +15,8 @@ from decig.graph.model import Model, input_info
 
 SCHEMA_VERSION = 1
 
+_LEAST_SHARE, _MOST_UNSTEADY = 0.9, 0.1
+
 _T = TypeVar("_T")
 
 
@@ -57,6 +59,41 @@ class NodeCost:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """How far a table's figures can be trusted.
+
+    Attributes:
+        processor_share: of their wall time, what the runs had of the processor; well below 1 on
+            a machine that was busy with other things.
+        unsteadiness: by how much the machine's pace wandered during the sweep, as a share of it.
+    """
+
+    processor_share: float
+    unsteadiness: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the machine was quiet enough."""
+        return self.processor_share >= _LEAST_SHARE and self.unsteadiness <= _MOST_UNSTEADY
+
+    def __str__(self) -> str:
+        """Say what was noticed."""
+        return (
+            f"the machine was busy while the cost table was taken: the model had "
+            f"{self.processor_share:.0%} of the processor time it could use, and its pace wandered "
+            f"by {self.unsteadiness:.0%}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file format."""
+        return {
+            "processor_share": round(self.processor_share, 3),
+            "unsteadiness": round(self.unsteadiness, 4),
+            "trusted": self.trusted,
+        }
+
+
+@dataclass(frozen=True)
 class CostTable:
     """What one model costs on one device.
 
@@ -65,8 +102,7 @@ class CostTable:
         model: `sha256` of the file, its `path` (file name) and `inputs` (name to shape).
         latency_us: the whole model, unprofiled.
         kernel_sum_over_latency: profiled kernel times over that latency, before calibration.
-        processor_share: of their wall time, what the runs had of the processor; well below 1 on
-            a machine that was busy with other things.
+        noise: what else the machine did meanwhile.
         groups: channels of every prunable group.
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
@@ -76,7 +112,7 @@ class CostTable:
     model: dict[str, Any]
     latency_us: Latency
     kernel_sum_over_latency: float
-    processor_share: float
+    noise: Noise
     groups: dict[str, int]
     nodes: list[NodeCost]
     sweep: list[SweepPoint]
@@ -93,7 +129,7 @@ class CostTable:
             "model": self.model,
             "latency_us": self.latency_us.to_dict(),
             "kernel_sum_over_latency": round(self.kernel_sum_over_latency, 4),
-            "processor_share": round(self.processor_share, 3),
+            "noise": self.noise.to_dict(),
             "groups": self.groups,
             "nodes": [node.to_dict() for node in self.nodes],
             "sweep": [_point_to_dict(point) for point in self.sweep],
@@ -114,12 +150,13 @@ class CostTable:
         root = _Reader(value, f"{path}: ")
         model = root.child("model")
         model.text("sha256")
+        noise = root.child("noise")
         return cls(
             device=root.mapping("device"),
             model=model.value,
             latency_us=Latency.from_dict(root.mapping("latency_us"), f"{path}: latency_us"),
             kernel_sum_over_latency=root.number("kernel_sum_over_latency"),
-            processor_share=root.number("processor_share"),
+            noise=Noise(noise.number("processor_share"), noise.number("unsteadiness")),
             groups=root.counts("groups"),
             nodes=root.rows("nodes", _read_node),
             sweep=root.rows("sweep", _read_point),
@@ -198,11 +235,6 @@ class _Reader:
         found = self.mapping(key)
         return {k: non_negative(v, f"{self.where}{key}.{k}") for k, v in found.items()}
 
-    def texts(self, key: str) -> dict[str, str]:
-        return {
-            k: _Reader({k: v}, f"{self.where}{key}.").text(k) for k, v in self.mapping(key).items()
-        }
-
     def rows(self, key: str, read: Callable[["_Reader"], _T]) -> list[_T]:
         found = self.value.get(key)
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
@@ -234,14 +266,12 @@ def _read_point(row: _Reader) -> SweepPoint:
         row.counts("widths"),
         latency,
         row.numbers("nodes"),
-        row.texts("variants") if "variants" in row.value else {},
     )
 
 
 def _point_to_dict(point: SweepPoint) -> dict[str, Any]:
-    value: dict[str, Any] = {
+    return {
         "widths": point.widths,
         "latency_us": point.latency.to_dict(),
         "nodes": {name: round(us, 1) for name, us in point.nodes.items()},
     }
-    return value | ({"variants": point.variants} if point.variants else {})
