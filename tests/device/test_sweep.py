@@ -54,7 +54,7 @@ def test_measures_designs_at_one_pace():
     sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, names, DeviceOptions())
     points = [sweep.measure({"width": width}) for width in (16, 8)]
     assert [point.widths["width"] for point in points] == [16, 8]
-    assert sweep.pace[0] == 1.0
+    assert all(pace > 0 for pace in sweep.pace)
     assert len(sweep.pace) == 2
     assert sweep.unsteadiness >= 0.0
     for point in points:
@@ -64,7 +64,8 @@ def test_measures_designs_at_one_pace():
 
 
 def test_a_slower_machine_is_the_same_machine(monkeypatch):
-    found = iter([node_times(100.0, beside=50.0), node_times(120.0, beside=60.0)])
+    slim, usual, slower = (50.0, 50.0), (100.0, 50.0), (120.0, 60.0)
+    found = iter([node_times(us, beside=beside) for us, beside in (slim, usual, slower)])
     monkeypatch.setattr("decig.device.sweep.measure_nodes", lambda *_, **__: next(found))
     sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
     first, second = sweep.measure({"width": 16}), sweep.measure({"width": 16})
@@ -72,6 +73,13 @@ def test_a_slower_machine_is_the_same_machine(monkeypatch):
     assert second.nodes == pytest.approx(first.nodes)
     assert sweep.pace == [1.0, 1.2]
     assert sweep.unsteadiness == pytest.approx(0.09, abs=0.02)
+
+
+def test_the_profiler_is_not_part_of_a_run(monkeypatch):
+    found = iter([node_times(56.0, beside=50.0), node_times(100.0, beside=50.0)])
+    monkeypatch.setattr("decig.device.sweep.measure_nodes", lambda *_, **__: next(found))
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    assert sweep.measure({"width": 8}).latency.median == pytest.approx(94.0)
 
 
 def node_times(us: float, *, beside: float) -> NodeTimes:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
 _BATCH = 4
 _ODD = 1.04
-_WHOLE: dict[str, Any] = {"unprofiled": True, "min_runs": 7, "max_seconds": 8.0}
+_WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 8.0}
 
 Prepare = Callable[[onnx.ModelProto], onnx.ModelProto]
 Progress = Callable[[int, int], None]
@@ -87,10 +87,11 @@ def profile_model(
     names = [node.name for node in model.proto.graph.node]
     if groups and effort:
         sweep = Sweep(_slicer(model, channels, prepare), groups, names, options)
-        times = sweep.times(groups, **_WHOLE)
-        points = [sweep.point(groups, times)]
+        whole, times = sweep.measure_whole(groups, **_WHOLE)
+        points = [whole]
     else:
-        times, points = measure_nodes(prepare(model.proto), names, options, **_WHOLE), []
+        run = prepare(model.proto)
+        times, points = measure_nodes(run, names, options, unprofiled=True, **_WHOLE), []
     if not times.kernel_sum_us:
         raise BadInputError(f"{model.path}: there is nothing in it to run, so nothing to measure")
     table = CostTable(

@@ -82,10 +82,14 @@ class Sweep:
             options: the device.
         """
         self._slicer, self._original, self._options = slicer, list(original), options
-        session = open_session(slicer(uniform_design(groups, PACE)), options)
+        design = uniform_design(groups, PACE)
+        session = open_session(slicer(design), options)
         run = prepare_run(session, random_feeds(session), options)
         self._beside = QuietRun(run, options)
-        self._unit: float | None = None
+        slim = self.times(design, **_LIMITS)
+        self._unit = slim.beside_us
+        # The same graph with and without the profiler: what it adds to a run.
+        self._profiler_us = max(0.0, slim.latency.median - slim.beside_us)
         self.pace: list[float] = []
 
     @property
@@ -100,7 +104,12 @@ class Sweep:
         Raises:
             BadInputError, DecigError: as `decig.device.session.open_session`.
         """
-        return self.point(widths, self.times(widths, **_LIMITS))
+        return self._point(widths, self.times(widths, **_LIMITS), self._profiler_us)
+
+    def measure_whole(self, widths: Widths, **limits: Any) -> tuple[SweepPoint, NodeTimes]:
+        """Profile a design and time it without the profiler; also return what was found."""
+        times = self.times(widths, unprofiled=True, **limits)
+        return self._point(widths, times, 0.0), times
 
     def times(self, widths: Widths, **limits: Any) -> NodeTimes:
         """Profile one design; `limits` as of `decig.device.measure.measure_nodes`."""
@@ -108,17 +117,18 @@ class Sweep:
             self._slicer(widths), self._original, self._options, beside=self._beside, **limits
         )
 
-    def point(self, widths: Widths, times: NodeTimes) -> SweepPoint:
+    def _point(self, widths: Widths, times: NodeTimes, profiler_us: float) -> SweepPoint:
         """Bring times to the pace of the first ones."""
-        self._unit = self._unit or times.beside_us
         pace = times.beside_us / self._unit
         self.pace.append(pace)
-        latency = times.latency
-        return SweepPoint(
-            widths,
-            Latency(latency.median / pace, latency.mad / pace, latency.p90 / pace, latency.runs),
-            {name: us / pace for name, us in times.nodes.items()},
+        found = times.latency
+        latency = Latency(
+            max(found.median - profiler_us, 0.0) / pace,
+            found.mad / pace,
+            max(found.p90 - profiler_us, 0.0) / pace,
+            found.runs,
         )
+        return SweepPoint(widths, latency, {name: us / pace for name, us in times.nodes.items()})
 
 
 def uniform_design(groups: Mapping[str, int], share: float) -> Widths:
