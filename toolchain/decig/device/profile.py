@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 import onnx
 
 from decig.device.fingerprint import fingerprint
+from decig.device.limits import measure_limits
 from decig.device.measure import NodeTimes, measure_nodes
+from decig.device.roofline import count_work
 from decig.device.session import DeviceOptions
 from decig.device.sweep import ROUNDS, Widths, measure_sweep, width_designs
 from decig.device.table import CostTable, NodeCost
@@ -92,6 +94,7 @@ def profile_model(
         groups=groups,
         nodes=_node_costs(model.proto, channels, times),
         sweep=points,
+        limits=measure_limits(options),
     )
 
 
@@ -111,6 +114,7 @@ def _slicer(
 def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) -> list[NodeCost]:
     kernel_sum = sum(times.nodes.values())
     known = shapes(proto)
+    works = count_work(proto, times.absorbed)
     costs = []
     for node in proto.graph.node:
         share = times.nodes[node.name] / kernel_sum
@@ -123,6 +127,8 @@ def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) 
                 absorbed_by=times.absorbed.get(node.name),
                 signature=_signature(node, known, times.kernels[node.name]),
                 ports=_ports(channels, node.name),
+                macs=works[node.name].macs,
+                bytes=works[node.name].bytes,
             )
         )
     return costs
