@@ -58,7 +58,10 @@ def test_the_copy_is_a_copy():
     session = open_session(limits._copy_model([1, 2, 8, 8]), DeviceOptions())
     feeds = random_feeds(session)
     np.testing.assert_array_equal(session.run(None, feeds)[0], feeds["x"])
-    limits._in_place(session, feeds)()
+    run = limits._in_place(session, feeds)
+    run()
+    binding = run.args[1]
+    np.testing.assert_array_equal(binding.get_outputs()[0].numpy(), feeds["x"])
 
 
 def test_a_provider_that_refuses_the_models(quick, monkeypatch, caplog):

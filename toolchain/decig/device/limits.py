@@ -117,9 +117,14 @@ def _in_place(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> Ca
     binding = session.io_binding()
     for name, array in feeds.items():
         binding.bind_cpu_input(name, array)
-        output = ort.OrtValue.ortvalue_from_numpy(np.zeros_like(array))
-    binding.bind_ortvalue_output(session.get_outputs()[0].name, output)
-    return partial(session.run_with_iobinding, binding)
+        output = ort.OrtValue.ortvalue_from_shape_and_type(array.shape, array.dtype)
+        binding.bind_ortvalue_output(session.get_outputs()[0].name, output)
+    return partial(_run_bound, session, binding, feeds)
+
+
+def _run_bound(session: ort.InferenceSession, binding: ort.IOBinding, held: object) -> None:
+    """Run once; the binding points into the memory of `held` and does not keep it."""
+    session.run_with_iobinding(binding)
 
 
 def _best(run: Callable[[], object], options: DeviceOptions) -> float:
