@@ -1,10 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
+from graph.tiny import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
 from decig.device.limits import Limits
+from decig.device.measure import NodeTimes
 from decig.device.roofline import (
     Roofline,
     Work,
@@ -19,7 +22,7 @@ from decig.graph.model import normalise
 from decig.graph.rewrite import CANONICAL, DEVICE, apply
 
 from .graphs import style_net
-from .tables import make_table
+from .tables import latency, make_table
 
 LIMITS = Limits(100.0, 20.0)  # 1e5 operations and 2e4 bytes a microsecond
 WORKS = {
@@ -86,17 +89,47 @@ def test_an_empty_graph():
     assert (whole.latency_us, whole.gflops, whole.gbytes_per_s, whole.of_limit) == (0, 0, 0, 0)
 
 
+def times_of(proto, idle=(), absorbed=()):
+    """A microsecond each, but for nodes that were fused or taken out."""
+    nodes = {node.name: 1.0 for node in proto.graph.node} | dict.fromkeys(idle, 0.0)
+    return NodeTimes(latency(10.0), 10.0, 1.0, nodes, dict(absorbed), {}, {})
+
+
 def test_work_goes_to_the_node_that_absorbs():
     proto = normalise(style_net())
-    plain = count_work(proto, {})
-    fused = count_work(proto, {"hidden_node": "res.a"})
+    plain = count_work(proto, times_of(proto))
+    absorbed = {"hidden_node": "res.a"}
+    fused = count_work(proto, times_of(proto, absorbed, absorbed))
     assert sum(work.macs for work in plain.values()) == count(proto).macs
     assert sum(work.macs for work in fused.values()) == count(proto).macs
     assert fused["hidden_node"] == Work(0, 0)
     between = 4 * 16 * 24 * 24  # what passes from the Conv to its Relu, written and read again
     assert plain["res.a"].bytes + plain["hidden_node"].bytes - 2 * between == fused["res.a"].bytes
-    swallowed = count_work(proto, {"res.a": "res.b"})
+    absorbed = {"res.a": "res.b"}
+    swallowed = count_work(proto, times_of(proto, absorbed, absorbed))
     assert swallowed["res.b"].macs == plain["res.a"].macs + plain["res.b"].macs
+
+
+def test_what_a_rewrite_took_out_is_done_by_a_neighbour():
+    body = """
+        [pad] a = Pad(x, pads)
+        [conv] b = Conv(a, w)
+        [scale] c = Mul(b, s)
+        [relu] y = Relu(c)
+    """
+    weights = {"pads": [0, 0, 1, 1] * 2, "w": (5, 3, 3, 3), "s": np.float32(3)}
+    proto = tiny(body, **weights)
+    found = count_work(proto, times_of(proto, ("pad", "scale")))
+    maps = 4 * 64
+    assert found["pad"] == found["scale"] == Work(0, 0)
+    assert found["relu"] == Work(0, 10 * maps)
+    assert found["conv"].macs == 64 * 5 * 27
+    moved = 3 * maps + 4 * 5 * 27 + 5 * maps
+    assert moved <= found["conv"].bytes <= moved + 100  # and the padding and the scale
+    everything = count_work(proto, times_of(proto, ("pad", "conv", "scale")))
+    assert everything["relu"].macs == 64 * 5 * 27
+    nothing = count_work(proto, times_of(proto, ("pad", "conv", "scale", "relu")))
+    assert nothing["conv"].macs == 64 * 5 * 27
 
 
 @pytest.mark.parametrize("rules", [(), (*CANONICAL, *DEVICE)])

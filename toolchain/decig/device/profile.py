@@ -114,7 +114,7 @@ def _slicer(
 def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) -> list[NodeCost]:
     kernel_sum = sum(times.nodes.values())
     known = shapes(proto)
-    works = count_work(proto, times.absorbed)
+    works = count_work(proto, times)
     costs = []
     for node in proto.graph.node:
         share = times.nodes[node.name] / kernel_sum

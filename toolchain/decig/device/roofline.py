@@ -10,7 +10,8 @@ for each true multiply-accumulate (`decig.graph.cost`), and the bytes that it ca
 (`decig.graph.traffic`). So more than the peak is possible where a rewrite needs fewer
 multiplications (Winograd's method), in lower precision, and more than the bandwidth where values
 stay in the caches. Operations that are no multiply-accumulates (norms, activations) count as none:
-those nodes are limited by the bytes. Nodes that were fused into others are counted with those.
+those nodes are limited by the bytes. Nodes that were fused into others, or that a rewrite took out,
+are counted with those that do their work.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from decig.device.limits import Limits
-from decig.device.measure import measure_nodes
+from decig.device.measure import NodeTimes, measure_nodes
 from decig.device.session import DeviceOptions
 from decig.graph.cost import count
+from decig.graph.inference import inputs_of
 from decig.graph.traffic import host_of, traffic
 
 if TYPE_CHECKING:
@@ -185,16 +187,47 @@ def measure_roofline(
     times = measure_nodes(run, names, options, min_runs=5, max_seconds=_SECONDS)
     scale = times.latency.median / (sum(times.nodes.values()) or 1.0)
     nodes = [(node.name, node.op_type, times.nodes[node.name] * scale) for node in proto.graph.node]
-    return Roofline.of(limits, nodes, count_work(proto, times.absorbed))
+    return Roofline.of(limits, nodes, count_work(proto, times))
 
 
-def count_work(proto: onnx.ModelProto, absorbed: Mapping[str, str]) -> dict[str, Work]:
-    """Count what each node of a graph does, charged to the node that has absorbed it."""
+def count_work(proto: onnx.ModelProto, times: NodeTimes) -> dict[str, Work]:
+    """Count what each node of a graph does, charged to the node that does it.
+
+    Args:
+        proto: the graph.
+        times: of its nodes, whatever was run in its place.
+    """
+    hosts = _hosts(proto, times)
     macs = dict.fromkeys((node.name for node in proto.graph.node), 0)
     for name, own in count(proto).by_node.items():
-        macs[host_of(name, absorbed)] += own
-    moved = traffic(proto, absorbed)
+        macs[host_of(name, hosts)] += own
+    moved = traffic(proto, hosts)
     return {name: Work(macs[name], moved[name]) for name in macs}
+
+
+def _hosts(proto: onnx.ModelProto, times: NodeTimes) -> dict[str, str]:
+    """Who does the work of each node that took no time.
+
+    Where ONNX Runtime fused a node away, that is known; one that a rewrite took out ends a node
+    that it reads, else (a Pad of the input) begins one that reads it.
+    """
+    hosts = dict(times.absorbed)
+    maker = {value: node.name for node in proto.graph.node for value in node.output}
+    before: dict[str, list[str]] = {
+        node.name: [maker[value] for value in inputs_of(node) if value in maker]
+        for node in proto.graph.node
+    }
+    after: dict[str, list[str]] = {name: [] for name in before}
+    for name, makers in before.items():
+        for other in makers:
+            after[other].append(name)
+    for neighbours, order in ((before, list(before)), (after, list(before)[::-1])):
+        for name in order:
+            if times.nodes[name] or name in hosts:
+                continue
+            busy = [other for other in neighbours[name] if times.nodes[host_of(other, hosts)]]
+            hosts |= {name: busy[-1]} if busy else {}
+    return hosts
 
 
 def _roof(limits: Limits, work: Work) -> tuple[float, str]:
