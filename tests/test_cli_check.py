@@ -89,7 +89,7 @@ def test_the_roofline_of_both(models, tmp_path):
         assert roofline[side]["macs"] == found["macs"][side]
         assert {"conv1", "conv2", "head"} <= {node["name"] for node in roofline[side]["nodes"]}
     shown = check(models, folder, "--roofline").stdout
-    assert shown.count("of limit") == shown.count("at the limits, mostly of") == 2
+    assert shown.count("of limit") == shown.count("of what the limits allow") == 2
 
 
 def test_a_corrupt_jpeg_is_named_skipped_and_counted(models, tmp_path):

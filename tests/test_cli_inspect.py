@@ -51,7 +51,7 @@ def test_a_profile_shows_the_distance_from_the_limits(tmp_path):
     nodes = {node["name"]: node for node in roofline["nodes"]}
     assert {"op", "macs", "bytes", "gflops", "gbytes_per_s", "bound"} <= nodes["conv2"].keys()
     shown = decig(*asked).stdout
-    for text in ("GFLOP/s", "GB/s", "of limit", "at the limits, mostly of"):
+    for text in ("GFLOP/s", "GB/s", "of limit", "of what the limits allow, mostly"):
         assert text in shown
     del measured["limits"]
     table.write_text(json.dumps(measured))

@@ -29,5 +29,4 @@ def test_the_costliest_nodes_come_first():
 
 def test_one_line_of_the_whole():
     line = summary(FOUND.to_dict(), LIMITS.to_dict())
-    assert "19.05 of 100 GFLOP/s, 4.571 of 20 GB/s" in line
-    assert ", 38 % of the time" in line
+    assert "19.05 of 100 GFLOP/s and 4.571 of 20 GB/s: 38 % of what" in line

@@ -40,4 +40,4 @@ def summary(found: Mapping[str, Any], limits: Mapping[str, float]) -> str:
         for key, unit in (("gflops", "GFLOP/s"), ("gbytes_per_s", "GB/s"))
     )
     share = f"{100 * found['of_limit']:.0f} %"
-    return f"{', '.join(reached)}; at the limits, mostly of {found['bound']}, {share} of the time"
+    return f"{' and '.join(reached)}: {share} of what the limits allow, mostly {found['bound']}"
