@@ -33,6 +33,7 @@ def test_json_has_the_keys_that_others_rely_on(models, tmp_path):
     assert found["images"] == 3
     assert found["passed"]
     assert found["failures"] == []
+    assert "roofline" not in found
 
 
 def test_the_reference_itself_is_perfect(models, tmp_path):
@@ -77,6 +78,18 @@ def test_the_grid_shows_what_was_compared(models, tmp_path):
         assert picture.size[1] > 3 * 24
     for text in ("latency, ms", "times faster", "SSIM", "on 3 images"):
         assert text in result.stdout
+
+
+def test_the_roofline_of_both(models, tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    found = json.loads(check(models, folder, "--json", "--roofline").stdout)
+    roofline = found["roofline"]
+    assert roofline.keys() == {"limits", "reference", "candidate"}
+    for side in ("reference", "candidate"):
+        assert roofline[side]["macs"] == found["macs"][side]
+        assert {"conv1", "conv2", "head"} <= {node["name"] for node in roofline[side]["nodes"]}
+    shown = check(models, folder, "--roofline").stdout
+    assert shown.count("of limit") == shown.count("of what the limits allow") == 2
 
 
 def test_a_corrupt_jpeg_is_named_skipped_and_counted(models, tmp_path):

@@ -42,6 +42,10 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
     assert result.exit_code == 0, result.stderr
     figures = json.loads(result.stdout)
     assert {"ssim", "predicted_latency_ms", "widths", "steps"} <= figures.keys()
+    teacher, student = (figures["roofline"][side] for side in ("reference", "candidate"))
+    assert student["macs"] < teacher["macs"]
+    assert student["nodes"][0].keys() == teacher["nodes"][0].keys()
+    assert json.loads((run / "report.json").read_text())["roofline"] == figures["roofline"]
     result = decig("export", run, "-o", out, "--json")
     assert result.exit_code == 0, result.stderr
     exported = json.loads(result.stdout)

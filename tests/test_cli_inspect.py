@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from samples import decig, write_generator
 
 
@@ -36,6 +37,26 @@ def test_a_profile_adds_shares_and_a_plan_what_stays(tmp_path):
     shown = decig("inspect", model, *asked).stdout
     for text in ("latency", "kept", "conv1", "graph output picture", "multiply-accumulates"):
         assert text in shown
+
+
+def test_a_profile_shows_the_distance_from_the_limits(tmp_path):
+    model, table = write_generator(tmp_path / "m.onnx"), tmp_path / "t.json"
+    assert decig("profile", model, "-o", table).exit_code == 0
+    asked = ("inspect", model, "--profile", table)
+    found = json.loads(decig(*asked, "--json").stdout)
+    roofline, measured = found["roofline"], json.loads(table.read_text())
+    assert roofline["limits"].keys() == {"gflops", "gbytes_per_s"}
+    assert roofline["macs"] == found["macs"]
+    assert roofline["latency_us"] == pytest.approx(measured["latency_us"]["median"], abs=1)
+    nodes = {node["name"]: node for node in roofline["nodes"]}
+    assert {"op", "macs", "bytes", "gflops", "gbytes_per_s", "bound"} <= nodes["conv2"].keys()
+    shown = decig(*asked).stdout
+    for text in ("GFLOP/s", "GB/s", "of limit", "of what the limits allow, mostly"):
+        assert text in shown
+    del measured["limits"]
+    table.write_text(json.dumps(measured))
+    assert "roofline" not in json.loads(decig(*asked, "--json").stdout)
+    assert "GFLOP/s" not in decig(*asked).stdout
 
 
 def test_a_table_of_another_graph(tmp_path):

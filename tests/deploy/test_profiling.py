@@ -8,12 +8,14 @@ from decig.deploy.profiling import (
     accept_device,
     as_it_is_ms,
     deployed_latency,
+    deployed_roofline,
     profile_as_deployed,
 )
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable, Noise
 from decig.device.timing import Latency
 from decig.errors import BadInputError
+from decig.graph.cost import count
 from decig.graph.model import load_model
 
 
@@ -67,6 +69,7 @@ def test_a_table_of_another_device_is_refused_or_forced(table, tmp_path, caplog,
     assert warning in caplog.text
     model = load_model(write_generator(tmp_path / "m.onnx"))
     assert deployed_latency(other, model) is None
+    assert deployed_roofline(other) is None
 
 
 def test_a_table_of_this_device_is_taken(table, tmp_path):
@@ -83,6 +86,17 @@ def test_a_table_from_a_busy_machine_says_so(table, caplog):
     assert warning in caplog.text
     assert not busy.to_dict()["noise"]["trusted"]
     assert replace(table, noise=Noise(1.0, 0.02)).to_dict()["noise"]["trusted"]
+
+
+def test_the_roofline_of_the_table_and_of_a_slimmer_graph(table, tmp_path):
+    slim = load_model(write_generator(tmp_path / "slim.onnx", width=4)).proto
+    found = deployed_roofline(table)(slim)
+    assert found["limits"] == table.limits.to_dict()
+    assert found["reference"]["macs"] == sum(node.macs for node in table.nodes)
+    assert found["candidate"]["macs"] == count(slim).macs < found["reference"]["macs"]
+    times = sum(node["latency_us"] for node in found["candidate"]["nodes"])
+    assert times == pytest.approx(found["candidate"]["latency_us"], abs=1)
+    assert deployed_roofline(replace(table, limits=None)) is None
 
 
 def test_a_damaged_device(table):

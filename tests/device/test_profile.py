@@ -10,6 +10,7 @@ from decig.device.profile import EFFORTS, Effort, profile_model
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.graph.channels import analyse
+from decig.graph.cost import count
 from decig.graph.model import Model, load_model, normalise
 
 from .graphs import style_net
@@ -36,6 +37,10 @@ def test_every_node_and_the_whole(model, table):
     assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
     assert sum(node.share for node in table.nodes) == pytest.approx(1.0)
     assert table.kernel_sum_over_latency > 0
+    assert table.limits.gflops > 0
+    assert sum(node.macs for node in table.nodes) == count(model.proto).macs
+    assert all(node.bytes > 0 for node in table.nodes if node.latency_us)
+    assert not any(node.macs or node.bytes for node in table.nodes if node.absorbed_by)
     assert table.model["path"] == "small.onnx"
     assert table.model["inputs"] == {"x": [1, 3, 24, 24]}
     table.require_same_graph(model.sha256)

@@ -5,6 +5,7 @@ import pytest
 from samples import write_dynamic_generator
 
 from decig.device.fingerprint import fingerprint
+from decig.device.limits import Limits
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.errors import BadInputError
@@ -20,6 +21,22 @@ def test_round_trip(tmp_path):
     assert loaded.to_dict() == table.to_dict()
     assert loaded.nodes[0].ports == table.nodes[0].ports
     assert loaded.nodes[-1].absorbed_by == "stem"
+
+
+def test_limits_and_work_are_additions(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    nodes = [replace(node, macs=7000, bytes=300) for node in table.nodes]
+    replace(table, limits=Limits(100.0, 20.0), nodes=nodes).save(path)
+    loaded = CostTable.load(path)
+    assert loaded.limits == Limits(100.0, 20.0)
+    assert (loaded.nodes[0].macs, loaded.nodes[0].bytes) == (7000, 300)
+    older = json.loads(path.read_text())
+    older.pop("limits")
+    for node in older["nodes"]:
+        del node["macs"], node["bytes"]
+    path.write_text(json.dumps(older))
+    assert CostTable.load(path).limits is None
+    assert CostTable.load(path).to_dict() == table.to_dict()
 
 
 def test_keys_that_other_programs_rely_on(tmp_path):
@@ -40,6 +57,8 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
+        (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),
+        (lambda v: v.update(limits={"gflops": 1}), "limits.gbytes_per_s: not a number"),
         (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: not an incoming"),
         (lambda v: v["sweep"][2]["widths"].update(a=None), r"sweep\[2\].widths.a: not a number"),
     ],

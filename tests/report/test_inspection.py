@@ -1,8 +1,13 @@
+from dataclasses import replace
+
 import onnx
 import pytest
 from graph.tiny import parse
 from samples import write_generator
 
+from decig.device.limits import Limits
+from decig.device.profile import profile_model
+from decig.device.session import DeviceOptions
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.graph.plan import Plan
@@ -23,6 +28,20 @@ def test_each_node_is_charged_to_the_channels_it_makes(model):
     assert found.group_macs.get(REST, 0) == 0
     assert sum(found.group_params.values()) == found.params
     assert "latency_share" not in found.to_dict()["groups"][0]
+
+
+def test_groups_share_the_nodes_of_the_roofline(model):
+    table = profile_model(model, DeviceOptions(), effort=None)
+    table = replace(table, limits=Limits(100.0, 20.0))
+    found = inspect_model(model, table)
+    whole, groups = found.roofline.whole, found.group_parts
+    assert sum(part.latency_us for part in groups.values()) == pytest.approx(whole.latency_us)
+    assert sum(part.least_us for part in groups.values()) == pytest.approx(whole.least_us)
+    assert groups["conv2"].work.macs == found.group_macs["conv2"]
+    assert found.to_dict()["roofline"]["limits"] == {"gflops": 100.0, "gbytes_per_s": 20.0}
+    older = inspect_model(model, replace(table, limits=None))
+    assert older.roofline is None
+    assert older.group_parts == {}
 
 
 def test_a_plan_of_another_model_is_refused(model):

@@ -170,7 +170,12 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 
     Plans with the cost table, slices, repairs, and distils the original into what is left.
     """
-    from decig.deploy.profiling import accept_device, as_it_is_ms, deployed_latency
+    from decig.deploy.profiling import (
+        accept_device,
+        as_it_is_ms,
+        deployed_latency,
+        deployed_roofline,
+    )
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
@@ -202,6 +207,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         label_maps=source.label_maps,
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
+        roofline=deployed_roofline(table),
         warnings=tuple(warnings),
     )
     if dry_run:
@@ -263,6 +269,7 @@ def export(
 @click.option("--min-ssim", type=click.FloatRange(-1, 1), help="To the reference.")
 @click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
 @click.option("--grid", type=output_file, metavar="FILE", help="PNG of the pictures, to look at.")
+@click.option("--roofline", is_flag=True, help="Nodes of both next to the limits of the device.")
 @weights_option
 @input_shape_option
 @pixel_options
@@ -279,6 +286,7 @@ def check(
     device: "DeviceOptions",
     as_json: bool,
     grid: Path | None,
+    roofline: bool,
     **asked: float | None,
 ) -> None:
     """Compare a model with its reference.
@@ -294,7 +302,7 @@ def check(
     shapes = dict(input_shapes)
     ours = resolve(candidate, flags, shapes)
     theirs = resolve(reference, flags, shapes, weights)
-    verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid)
+    verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)
     _show(verdict, as_json, print_verdict)
     if verdict.failures:
         raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")

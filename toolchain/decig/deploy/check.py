@@ -12,6 +12,8 @@ from decig.data.crops import fit
 from decig.data.sheet import write_sheet
 from decig.deploy.inputs import Feeds, image_input, output_image, picture_output, seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter
+from decig.device.limits import measure_limits
+from decig.device.roofline import Roofline, compare, measure_roofline
 from decig.device.runs import prepare_run
 from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
@@ -67,6 +69,8 @@ class Verdict:
         failures: one line for every tolerance that was missed.
         from_bytes: the latency is from an image's bytes to the picture's, pre- and
             postprocessing included, because a model has them inside.
+        roofline: each model, as its own file has it, next to the limits of the device; None where
+            nobody asked, or those are not known.
     """
 
     latency: dict[str, Latency]
@@ -75,6 +79,7 @@ class Verdict:
     params: dict[str, int]
     failures: list[str]
     from_bytes: bool = False
+    roofline: dict[str, Roofline] | None = None
 
     @property
     def speedup(self) -> float:
@@ -83,7 +88,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
-        return {
+        found = {
             "latency_ms": {name: round(each.median_ms, 4) for name, each in self.latency.items()},
             "speedup": round(self.speedup, 4),
             **asdict(self.likeness),
@@ -91,7 +96,12 @@ class Verdict:
             "params": self.params,
             "passed": not self.failures,
             "failures": self.failures,
-        } | ({"latency_from_bytes": True} if self.from_bytes else {})
+        }
+        if self.from_bytes:
+            found["latency_from_bytes"] = True
+        if self.roofline is not None:
+            found["roofline"] = compare(self.roofline["reference"], self.roofline["candidate"])
+        return found
 
 
 def check(
@@ -101,6 +111,8 @@ def check(
     device: DeviceOptions,
     tolerances: Tolerances,
     grid: Path | None = None,
+    *,
+    roofline: bool = False,
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
@@ -115,6 +127,7 @@ def check(
         device: where both run.
         tolerances: what must be reached.
         grid: a PNG file for a picture grid: input, reference, candidate.
+        roofline: measure the nodes of both next to the limits of the device too.
 
     Raises:
         BadInputError: the models take or give other shapes, the pixel format is not known, no
@@ -139,7 +152,18 @@ def check(
         {name: cost.params for name, cost in costs.items()},
         _failures(tolerances, latency, likeness),
         from_bytes,
+        _roofline(reference, candidate, device) if roofline else None,
     )
+
+
+def _roofline(
+    reference: Source, candidate: Source, device: DeviceOptions
+) -> dict[str, Roofline] | None:
+    limits = measure_limits(device)
+    if limits is None:
+        return None
+    graphs = {"reference": reference.model.proto, "candidate": candidate.model.proto}
+    return {name: measure_roofline(proto, proto, device, limits) for name, proto in graphs.items()}
 
 
 class _Side:

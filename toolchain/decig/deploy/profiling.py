@@ -7,12 +7,14 @@ A plan made from the graph as it is would cut in the wrong place, so the sweep s
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import onnx
 
 from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs
 from decig.device.fingerprint import difference, fingerprint
 from decig.device.profile import EFFORTS, Effort, profile_model
+from decig.device.roofline import compare, measure_roofline, roofline_of
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.device.timing import Latency
@@ -114,6 +116,24 @@ def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProt
         slim = rewrite.apply(proto, rules)[0]
         times = time_graphs({"whole": whole, "slim": slim}, here)
         return table.latency_us.median_ms * times["slim"].median / times["whole"].median
+
+    return measure
+
+
+def deployed_roofline(table: CostTable) -> Callable[[onnx.ModelProto], dict[str, Any]] | None:
+    """Return how to set a slimmer version of a table's model beside it under the device's roof.
+
+    Both as they would be deployed; see `decig.device.roofline.compare`. None on another device
+    than the table's, and where the table has no limits.
+    """
+    whole = roofline_of(table)
+    if whole is None or _elsewhere(table) is not None:
+        return None
+    here, rules = _options(table), table.model.get(REWRITES, [])
+
+    def measure(proto: onnx.ModelProto) -> dict[str, Any]:
+        slim = rewrite.apply(proto, rules)[0]
+        return compare(whole, measure_roofline(proto, slim, here, whole.limits))
 
     return measure
 

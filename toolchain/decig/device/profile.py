@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 
 from decig.device.fingerprint import fingerprint
+from decig.device.limits import measure_limits
 from decig.device.measure import NodeTimes, measure_nodes
 from decig.device.predict import Predictor
+from decig.device.roofline import count_work
 from decig.device.session import DeviceOptions
 from decig.device.sweep import Sweep, Widths, first_designs, next_designs
 from decig.device.table import CostTable, NodeCost, Noise
@@ -107,6 +109,7 @@ def profile_model(
         groups=groups,
         nodes=_node_costs(model.proto, channels, times),
         sweep=points,
+        limits=measure_limits(options),
     )
     if points and effort:
         _take_sweep(table, sweep, effort, progress)
@@ -165,6 +168,7 @@ def _slicer(
 def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) -> list[NodeCost]:
     kernel_sum = sum(times.nodes.values())
     known = shapes(proto)
+    works = count_work(proto, times)
     costs = []
     for node in proto.graph.node:
         share = times.nodes[node.name] / kernel_sum
@@ -177,6 +181,8 @@ def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) 
                 absorbed_by=times.absorbed.get(node.name),
                 signature=_signature(node, known, times.kernels[node.name]),
                 ports=_ports(channels, node.name),
+                macs=works[node.name].macs,
+                bytes=works[node.name].bytes,
             )
         )
     return costs

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from decig.device.fingerprint import difference
+from decig.device.limits import Limits
 from decig.device.sweep import SweepPoint
 from decig.device.timing import Latency, non_negative
 from decig.errors import BadInputError
@@ -32,6 +33,8 @@ class NodeCost:
         absorbed_by: the node that does its work too, where it was fused away.
         signature: nodes with the same signature cost the same at the same widths.
         ports: incoming and outgoing channels, None where it has none.
+        macs: multiply-accumulates, with those of the nodes that it has absorbed.
+        bytes: what it and those must at least move (`decig.graph.traffic`).
     """
 
     name: str
@@ -41,6 +44,8 @@ class NodeCost:
     absorbed_by: str | None
     signature: str
     ports: tuple[Port, Port] | None
+    macs: int = 0
+    bytes: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the file format."""
@@ -50,6 +55,8 @@ class NodeCost:
             "latency_us": round(self.latency_us, 1),
             "share": round(self.share, 5),
             "signature": self.signature,
+            "macs": self.macs,
+            "bytes": self.bytes,
         }
         if self.absorbed_by is not None:
             value["absorbed_by"] = self.absorbed_by
@@ -106,6 +113,7 @@ class CostTable:
         groups: channels of every prunable group.
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
+        limits: what the device can do at most; None in tables of earlier versions.
     """
 
     device: dict[str, Any]
@@ -116,6 +124,7 @@ class CostTable:
     groups: dict[str, int]
     nodes: list[NodeCost]
     sweep: list[SweepPoint]
+    limits: Limits | None = None
 
     def save(self, path: Path) -> None:
         """Write the table as JSON, atomically."""
@@ -131,6 +140,7 @@ class CostTable:
             "kernel_sum_over_latency": round(self.kernel_sum_over_latency, 4),
             "noise": self.noise.to_dict(),
             "groups": self.groups,
+            **({} if self.limits is None else {"limits": self.limits.to_dict()}),
             "nodes": [node.to_dict() for node in self.nodes],
             "sweep": [_point_to_dict(point) for point in self.sweep],
         }
@@ -160,6 +170,7 @@ class CostTable:
             groups=root.counts("groups"),
             nodes=root.rows("nodes", _read_node),
             sweep=root.rows("sweep", _read_point),
+            limits=Limits.read(value, f"{path}: "),
         )
 
     def require_same_graph(self, sha256: str) -> None:
@@ -257,6 +268,8 @@ def _read_node(row: _Reader) -> NodeCost:
         absorbed_by=row.text("absorbed_by") if "absorbed_by" in row.value else None,
         signature=row.text("signature"),
         ports=ports,
+        macs=int(row.number("macs")) if "macs" in row.value else 0,
+        bytes=int(row.number("bytes")) if "bytes" in row.value else 0,
     )
 
 

@@ -6,8 +6,8 @@ groups and of what belongs to none add up to the model's.
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -19,6 +19,7 @@ from decig.graph.plan import Plan
 from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
+    from decig.device.roofline import Part, Roofline
     from decig.device.table import CostTable
 
 REST = "(in no group)"
@@ -38,6 +39,8 @@ class Inspection:
         kept: channels that a plan keeps of each group; None without a plan.
         anatomies: layers and place of each group.
         ports: shapes of the graph's inputs and outputs, by name.
+        roofline: the nodes of the cost table next to the device's limits; None without those.
+        group_parts: likewise the nodes that make a group's channels, together.
     """
 
     params: int
@@ -49,6 +52,8 @@ class Inspection:
     kept: dict[str, int] | None
     anatomies: dict[str, Anatomy]
     ports: dict[str, list[int]]
+    roofline: "Roofline | None" = None
+    group_parts: dict[str, "Part"] = field(default_factory=dict)
 
     @property
     def stages(self) -> list[Stage]:
@@ -57,12 +62,16 @@ class Inspection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig inspect --json`."""
-        return {
+        found = {
             "params": self.params,
             "macs": self.macs,
             "groups": [self._group(group) for group in self.groups],
             "stages": [{"size": list(stage.size), "groups": stage.groups} for stage in self.stages],
         }
+        if self.roofline is not None:
+            limits = {"limits": self.roofline.limits.to_dict()}
+            found["roofline"] = limits | self.roofline.to_dict()
+        return found
 
     def _group(self, group: Group) -> dict[str, Any]:
         found = {
@@ -105,10 +114,13 @@ def inspect_model(
     if plan is not None:
         plan.require_fits(channels, model.sha256)
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
-    shares = None
+    shares = roofline = None
     if table is not None:
+        from decig.device.roofline import roofline_of
+
         table.require_same_model(model)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})
+        roofline = roofline_of(table)
     return Inspection(
         cost.params,
         cost.macs,
@@ -119,6 +131,8 @@ def inspect_model(
         kept,
         anatomies(model.proto, channels),
         {v.name: v.shape for v in (*input_info(model.proto), *output_info(model.proto))},
+        roofline,
+        {} if roofline is None else _group_parts(channels, roofline),
     )
 
 
@@ -133,20 +147,38 @@ def _params_by_node(proto: onnx.ModelProto) -> dict[str, int]:
 
 
 def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, float]:
-    """Share each node's figure among the groups of the channels that it puts out.
+    """Share each node's figure among the groups of the channels that it puts out."""
+    charged: dict[str, float] = defaultdict(float)
+    for node, shares in _shares(channels, by_node).items():
+        for name, share in shares.items():
+            charged[name] += by_node[node] * share
+    return charged
 
-    A node that computes weights puts out none: its figure goes to the channels they will make.
+
+def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "Part"]:
+    """Share the nodes of a roofline in the same way."""
+    shares = _shares(channels, (part.name for part in roofline.nodes))
+    parts: dict[str, list[Part]] = defaultdict(list)
+    for part in roofline.nodes:
+        for name, share in shares[part.name].items():
+            parts[name].append(part.scaled(share))
+    return {name: roofline.together(found) for name, found in parts.items()}
+
+
+def _shares(channels: ChannelMap, nodes: Iterable[str]) -> dict[str, dict[str, float]]:
+    """How much of each node belongs to which group.
+
+    A node that computes weights puts out none: it belongs to the channels they will make.
     """
     owners = _makers(channels)
-    charged: dict[str, float] = defaultdict(float)
-    for node, figure in by_node.items():
+    found = {}
+    for node in nodes:
         out = channels.ports[node][1] if node in channels.ports else None
         parts = dict(out.groups) if out else dict.fromkeys([owners.get(node, REST)], 1)
         parts[REST] = parts.get(REST, 0) + (out.fixed if out else 0)
         total = sum(parts.values())
-        for name, channels_out in parts.items():
-            charged[name] += figure * channels_out / total
-    return charged
+        found[node] = {name: channels_out / total for name, channels_out in parts.items()}
+    return found
 
 
 def _makers(channels: ChannelMap) -> dict[str, str]:

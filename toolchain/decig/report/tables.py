@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from decig.graph.channels import Group
+from decig.report import roofs
 from decig.report.anatomy import Anatomy, by, short_names
 from decig.report.inspection import REST, Inspection
 
@@ -22,13 +23,19 @@ _WIDE = 140  # columns where there is no terminal whose width would count
 
 def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
     """Show the latency and the costliest nodes of a cost table."""
+    from decig.device.roofline import roofline_of  # the table brought ONNX Runtime with it
+
     console = _console()
     nodes = sorted(table.nodes, key=lambda node: -node.latency_us)
-    shown = Table("node", "op", "ms", "share", box=None)
+    roofline = roofline_of(table)
+    parts = {} if roofline is None else {part.name: part for part in roofline.nodes}
+    shown = Table("node", "op", "ms", "share", *(roofs.COLUMNS if parts else ()), box=None)
     for column in shown.columns[2:]:
         column.justify = "right"
     for node in nodes[:_COSTLIEST]:
-        shown.add_row(node.name, node.op, f"{node.latency_us / 1e3:.3f}", _percent(node.share))
+        reached = roofs.cells(parts.get(node.name)) if parts else []
+        ms = f"{node.latency_us / 1e3:.3f}"
+        shown.add_row(node.name, node.op, ms, _percent(node.share), *reached)
     console.print(shown)
     if len(nodes) > _COSTLIEST:
         console.print(f"and {len(nodes) - _COSTLIEST} nodes that cost less")
@@ -38,6 +45,8 @@ def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
         f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms), "
         f"{as_it_is_ms:.3f} ms without rewrites"
     )
+    if roofline is not None:
+        console.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))
 
 
 def print_inspection(found: Inspection) -> None:
@@ -45,7 +54,9 @@ def print_inspection(found: Inspection) -> None:
     names = short_names(name for part in found.anatomies.values() for name in part.made_by)
     titles = short_names(group.name for group in found.groups)
     columns = ["group", "channels", "layers", "params", "MACs", "share"]
-    columns += ["latency"] * (found.group_latency is not None) + ["kept"] * (found.kept is not None)
+    columns += ["latency"] * (found.group_latency is not None)
+    columns += [*roofs.COLUMNS[:3]] * (found.roofline is not None)
+    columns += ["kept"] * (found.kept is not None)
     shown = Table(*columns, "stays because", box=None)
     for place, column in enumerate(shown.columns[1 : len(columns)]):
         column.justify = "left" if place == 1 else "right"
@@ -64,6 +75,8 @@ def print_inspection(found: Inspection) -> None:
     console.print("  ".join(f"{name} {by(shape)}" for name, shape in found.ports.items()))
     console.print(shown)
     console.print(f"\n{found.params:,} parameters, {found.macs:,} multiply-accumulates")
+    if found.roofline is not None:
+        console.print(roofs.summary(found.roofline.to_dict(), found.roofline.limits.to_dict()))
     rough = [group.name for group in found.groups if group.prunable and not group.exact]
     if rough:
         console.print(f"share statistics, so cutting them changes the rest: {', '.join(rough)}")
@@ -122,6 +135,10 @@ def print_verdict(verdict: "Verdict") -> None:
         f"\nSSIM {alike.ssim:.4f}, PSNR {alike.psnr_db:.2f} dB, edge difference "
         f"{alike.edges:.4f} on {alike.images} images{skipped}"
     )
+    for name, roofline in (verdict.roofline or {}).items():
+        console.print(f"\n{name}")
+        console.print(roofs.node_table(roofline, _COSTLIEST))
+        console.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))
 
 
 def print_export(exported: "Exported") -> None:
@@ -161,6 +178,10 @@ def print_figures(figures: Mapping[str, Any]) -> None:
     for name, value in figures.items():
         if name == "schema_version":
             continue
+        if name == "roofline":
+            for side in ("reference", "candidate"):
+                console.print(f"{side}: {roofs.summary(value[side], value['limits'])}")
+            continue
         if isinstance(value, Mapping):
             shown = ", ".join(f"{key} {_short(part)}" for key, part in value.items())
         else:
@@ -181,6 +202,9 @@ def _costs(found: Inspection, groups: Sequence[str]) -> list[str]:
     cells = [f"{params:,}", f"{macs / 1e6:,.1f} M", _percent(macs / found.macs) if macs else "-"]
     if found.group_latency is not None:
         cells.append(_percent(sum(found.group_latency.get(group, 0.0) for group in groups)))
+    if found.roofline is not None:
+        parts = [found.group_parts[group] for group in groups if group in found.group_parts]
+        cells += roofs.cells(found.roofline.together(parts))[:3]
     return cells
 
 

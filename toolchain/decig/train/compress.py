@@ -27,7 +27,7 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
     if not run.done("student.onnx"):
         distil(job, run)
     run.finish()
-    return run.add_figures(_warnings(request))
+    return run.add_figures(_roofline(request, run) | _warnings(request))
 
 
 def preview(request: Request) -> dict[str, Any]:
@@ -39,6 +39,12 @@ def preview(request: Request) -> dict[str, Any]:
         "channels": {group.name: group.channels for group in job.channels.prunable},
         "predicted_latency_ms": job.predictor.predict_ms(widths),
     } | _warnings(request)
+
+
+def _roofline(request: Request, run: RunFolder) -> dict[str, Any]:
+    if request.roofline is None:
+        return {}
+    return {"roofline": request.roofline(run.load_graph("student.onnx").proto)}
 
 
 def _warnings(request: Request) -> dict[str, Any]:

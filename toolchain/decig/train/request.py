@@ -36,6 +36,8 @@ class Request:
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
+        roofline: the teacher and a slimmer version of it next to the device's limits, as the
+            report has it; None where the device is not at hand or its limits are not known.
         warnings: what the report should say beside the figures.
     """
 
@@ -51,6 +53,7 @@ class Request:
     label_maps: bool = False
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
+    roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
     warnings: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:

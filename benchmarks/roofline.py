@@ -1,0 +1,126 @@
+"""How far generators are from the limits of the device, node by node.
+
+python benchmarks/roofline.py [MODEL.onnx...] [--threads N] [--ep NAME]   (a quiet machine, 10 min)
+
+Each model as it is, with the exact rewrites that pay, and the same at a quarter of its widths:
+achieved operations and bytes a second next to the measured peak and copy, and the least time that
+these allow (`decig.device.roofline`). Work is that of the graph before its rewrites. Without MODEL:
+udnie from ../shared/suite where it is, CycleGAN's ResNet-9 and pix2pix's U-Net-256.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import onnx
+from rewrites import narrowed, resnet9, unet256
+
+from decig.deploy.rewriting import choose_rewrites
+from decig.device.fingerprint import fingerprint
+from decig.device.limits import Limits, measure_limits
+from decig.device.roofline import Part, Roofline, measure_roofline
+from decig.device.session import DeviceOptions
+from decig.errors import DecigError
+from decig.files import write_bytes
+from decig.graph.model import load_model
+from decig.options import FILE, FOLDER
+
+_HERE = Path(__file__).resolve().parent
+_TEACHER = _HERE.parents[1] / "shared" / "suite" / "udnie.onnx"
+_COSTLIEST = 15
+_FIGURES = "ms | share | GFLOP/s | of peak | GB/s | of copy | bound | least, ms | of limit"
+_COLUMNS = _FIGURES.count("|") + 1
+
+
+def generators(files: tuple[Path, ...]) -> Iterator[tuple[str, onnx.ModelProto, str]]:
+    """Name, graph and digest of every model."""
+    for path in files or [path for path in (_TEACHER,) if path.exists()]:
+        model = load_model(path)
+        yield path.stem, model.proto, model.sha256
+    if not files:
+        yield "CycleGAN ResNet-9", resnet9(), ""
+        yield "U-Net-256", unet256(), ""
+
+
+def variants(
+    proto: onnx.ModelProto, sha256: str, device: DeviceOptions
+) -> Iterator[tuple[str, onnx.ModelProto, onnx.ModelProto]]:
+    """Name, the graph whose work counts, and the one that runs."""
+    yield "as it is", proto, proto
+    yield "rewritten", proto, choose_rewrites(proto, device).proto
+    quarter = narrowed(proto, sha256, 0.25)
+    yield "a quarter of its widths, rewritten", quarter, choose_rewrites(quarter, device).proto
+
+
+def figures(part: Part, whole: Part, limits: Limits) -> str:
+    """Cells of one row."""
+    return " | ".join(
+        (
+            f"{part.latency_us / 1e3:.3f}",
+            f"{part.latency_us / whole.latency_us:.1%}",
+            f"{part.gflops:.1f}" if part.work.macs else "-",
+            f"{part.gflops / limits.gflops:.0%}" if part.work.macs else "-",
+            f"{part.gbytes_per_s:.2f}",
+            f"{part.gbytes_per_s / limits.gbytes_per_s:.0%}",
+            part.bound,
+            f"{part.least_us / 1e3:.3f}",
+            f"{part.of_limit:.0%}",
+        )
+    )
+
+
+def node_table(found: Roofline) -> list[str]:
+    """The costliest nodes, then all others in one row."""
+    shown = found.costliest(_COSTLIEST)
+    rows = [(f"`{part.name}`", part.op, part) for part in shown]
+    rest = [part for part in found.nodes if part not in shown]
+    if rest:
+        rows.append((f"{len(rest)} others", "", found.together(rest)))
+    cells = [(*names, figures(part, found.whole, found.limits)) for *names, part in rows]
+    return [
+        f"| node | op | {_FIGURES} |",
+        "| --- | --- |" + " ---: |" * _COLUMNS,
+        *(f"| {' | '.join(row)} |" for row in cells),
+    ]
+
+
+@click.command()
+@click.argument("models", nargs=-1, type=FILE)
+@click.option("--threads", default=1, show_default=True)
+@click.option("--ep", default="cpu", show_default=True)
+@click.option("--results", type=FOLDER, default=_HERE / "results")
+def main(models: tuple[Path, ...], threads: int, ep: str, results: Path) -> None:
+    """Print the tables and write them to roofline.md."""
+    device = DeviceOptions(ep, threads=threads)
+    limits = measure_limits(device)
+    if limits is None:
+        raise DecigError(f"{ep}: its limits cannot be measured")
+    summary, tables = [], []
+    for name, proto, sha256 in generators(models):
+        for variant, counted, run in variants(proto, sha256, device):
+            found = measure_roofline(counted, run, device, limits)
+            row = figures(found.whole, found.whole, limits)
+            summary.append(f"| {name} | {variant} | {row} |")
+            click.echo(summary[-1], err=True)
+            tables += ["", f"## {name}, {variant}", "", *node_table(found)]
+    here = fingerprint(device)
+    lines = [
+        "# Distance from the limits of the device",
+        "",
+        f"{here['accelerator'] or here['cpu']}, {here['cores']} cores, ONNX Runtime "
+        f"{here['onnxruntime']}, {here['provider']}, {threads} thread(s). Measured limits: "
+        f"{limits.gflops:.1f} GFLOP/s, {limits.gbytes_per_s:.1f} GB/s.",
+        "",
+        f"| model | variant | {_FIGURES} |",
+        "| --- | --- |" + " ---: |" * _COLUMNS,
+        *summary,
+        *tables,
+        "",
+    ]
+    results.mkdir(parents=True, exist_ok=True)
+    write_bytes(results / "roofline.md", "\n".join(lines).encode())
+    click.echo("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Roofline figures for the terminal: what nodes reach, next to what the device allows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from decig.device.roofline import Part, Roofline
+
+COLUMNS = ("GFLOP/s", "GB/s", "of limit", "bound")
+"""Titles of what `cells` gives."""
+
+
+def cells(part: "Part | None") -> list[str]:
+    """Achieved GFLOP/s and GB/s, the least time as a share of the measured, and what sets it.
+
+    Dashes for a part that takes no time.
+    """
+    if part is None or not part.latency_us:
+        return ["-"] * len(COLUMNS)
+    reached = f"{part.gflops:.1f}" if part.work.macs else "-"
+    return [reached, f"{part.gbytes_per_s:.2f}", f"{100 * part.of_limit:.0f} %", part.bound]
+
+
+def node_table(roofline: "Roofline", most: int) -> Table:
+    """The costliest nodes, one a row."""
+    shown = Table("node", "op", "ms", *COLUMNS, box=None)
+    for column in shown.columns[2:]:
+        column.justify = "right"
+    for part in roofline.costliest(most):
+        shown.add_row(part.name, part.op, f"{part.latency_us / 1e3:.3f}", *cells(part))
+    return shown
+
+
+def summary(found: Mapping[str, Any], limits: Mapping[str, float]) -> str:
+    """One line of a graph's JSON object (`Roofline.to_dict`) and the limits' one."""
+    reached = (
+        f"{found[key]:.4g} of {limits[key]:.4g} {unit}"
+        for key, unit in (("gflops", "GFLOP/s"), ("gbytes_per_s", "GB/s"))
+    )
+    share = f"{100 * found['of_limit']:.0f} %"
+    return f"{' and '.join(reached)}: {share} of what the limits allow, mostly {found['bound']}"
