@@ -109,7 +109,7 @@ class Masked:
 
     def _constant(self, array: np.ndarray) -> str:
         name = f"{self._node.name}/kept{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def _op(self, kind: str, *inputs: str, **settings: Any) -> str:

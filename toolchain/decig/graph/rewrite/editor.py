@@ -62,12 +62,12 @@ class Editor:
             name = old
         else:
             name = node.input[slot] = f"{node.name}/{suffix}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self._constants[name] = numpy_helper.from_array(array, name)
 
     def add_constant(self, node: NodeProto, suffix: str, array: np.ndarray) -> str:
         """Add an initializer "<node>/<suffix>" and return its name."""
         name = f"{node.name}/{suffix}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def insert_before(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
