@@ -63,6 +63,8 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     ids = flow.of(node.input[0])
     if ids is None or ids.size == 1:
         return [ids, *[None] * (len(node.output) - 1)]
+    if any(node.output[1:]):
+        return flow.block(node, f"the statistics of {node.op_type} {node.name} are read")
     axis = attributes(node).get("axis", -1) % ids.ndim
     normalised = flow.shape(node.input[0])[axis:]
     if any(flow.shape(name) != normalised for name in node.input[1:] if name):
@@ -72,7 +74,7 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
         tail = flow.space.tie(ids, tuple(range(axis)), f"{node.name} has one scale for them")
         flow.bind(node, 1, "scale", tail[(0,) * axis])
         flow.bind(node, 2, "shift", tail[(0,) * axis])
-    return [ids, *[None] * (len(node.output) - 1)]
+    return [ids]
 
 
 @rule("MeanVarianceNormalization")
