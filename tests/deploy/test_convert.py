@@ -112,7 +112,9 @@ def test_what_the_quantiser_raises_is_one_line(proto, monkeypatch):
         raise KeyError("a tensor\nand more")
 
     monkeypatch.setattr(module, "create_calibrator", fail)
-    with pytest.raises(BadInputError, match=r"^int8: ONNX Runtime cannot convert the graph: 'a ten"):
+    with pytest.raises(
+        BadInputError, match=r"^int8: ONNX Runtime cannot convert the graph: 'a ten"
+    ):
         to_int8(proto)
 
 
