@@ -10,7 +10,7 @@ and forth. So a variant is kept only if it is measured faster and good enough.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from decig.device.providers import find
 from decig.device.session import DeviceOptions
 from decig.device.timing import Latency
 from decig.errors import BadInputError
+from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
 from decig.source import Source
 
@@ -239,10 +240,10 @@ class _Judge:
 
 
 def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
-    """Quantise as many layers as the tolerance allows, the least harmful first.
+    """Quantise as much of the work as the tolerance allows.
 
-    The errors of layers add up nearly independently, so the order in which each harms the
-    pictures alone is that in which they should stay in float32; how many, bisection finds.
+    The errors of layers add up nearly independently, so layers should stay in float32 in the
+    order of the harm that each does alone for the work it has; how many, bisection finds.
     """
     quantiser = Quantiser(plain, judge.feeds(), symmetric=judge.symmetric)
 
@@ -252,16 +253,19 @@ def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     found = attempt(())
     if not found.dropped:
         return found
-    ranked = _most_harmful_first(quantiser, judge)
-    return _fewest(lambda count: attempt(ranked[:count]), len(ranked) - 1) or found
+    ranked = _dearest_first(quantiser, judge, count(plain).by_node)
+    return _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1) or found
 
 
-def _most_harmful_first(quantiser: Quantiser, judge: _Judge) -> list[str]:
-    def alone(layer: str) -> float:
+def _dearest_first(quantiser: Quantiser, judge: _Judge, work: Mapping[str, int]) -> list[str]:
+    """Layers by the likeness that a multiplication in eight bits costs, that of each alone."""
+
+    def price(layer: str) -> float:
         others = [name for name in quantiser.layers if name != layer]
-        return judge(INT8, quantiser(others), few=True).ssim
+        lost = 1 - judge(INT8, quantiser(others), few=True).ssim
+        return lost / max(work.get(layer, 0), 1)
 
-    return sorted(quantiser.layers, key=alone)
+    return sorted(quantiser.layers, key=price, reverse=True)
 
 
 def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:

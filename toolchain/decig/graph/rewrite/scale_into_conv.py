@@ -11,7 +11,7 @@ Four steps in front of a 7x7 convolution from 3 to 16 channels at 256x256: 1.05 
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import as_affine, operand, per_channel
+from decig.graph.rewrite.constants import as_affine, bias_of, operand, per_channel
 from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.windows import conv_pads, fills_with_zero, pad_amounts
 
@@ -37,7 +37,7 @@ def _take(graph: Editor, node: NodeProto) -> bool:
     if maker is None or not _alone(graph, maker):
         return False
     shape, weight = graph.shape(maker.output[0]), graph.constant(node.input[1])
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1, np.float32)
+    bias = bias_of(graph, node)
     constant = None if shape is None or len(shape) < 3 else per_channel(graph, maker, shape)
     affine = None if constant is None else as_affine(maker.op_type, constant)
     if affine is None or shape is None or weight is None or bias is None:
