@@ -37,7 +37,7 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
 def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     """Every group keeps the same places; statistics over a group change when it is cut.
 
-    Groups of one channel go with it.
+    Groups of one channel go with it. (Versions before opset 21 are rewritten in normal form.)
     """
     ids, channels = _channel_axis(flow, node)
     groups = attributes(node)["num_groups"]
@@ -47,9 +47,8 @@ def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
         flow.share(node, ids)
         why = f"groups of GroupNormalization {node.name} must stay equal"
         flow.space.tie(channels.reshape(groups, -1), (0,), why)
-    if flow.opset >= 21:  # scale and bias per channel; before, per group
-        flow.bind(node, 1, "scale", channels)
-        flow.bind(node, 2, "shift", channels)
+    flow.bind(node, 1, "scale", channels)
+    flow.bind(node, 2, "shift", channels)
     return ids
 
 
