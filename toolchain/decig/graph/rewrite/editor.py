@@ -23,6 +23,8 @@ class Editor:
         self._proto.CopyFrom(proto)
         self._shapes = shapes(proto)
         self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
+        self._values = {value.name for value in proto.graph.input}
+        self._values.update(name for node in proto.graph.node for name in node.output)
         self._outputs = {value.name for value in proto.graph.output} | _captured(proto.graph)
         self.nodes = list(self._proto.graph.node)
         self.opset = opset(proto)
@@ -61,13 +63,19 @@ class Editor:
         if old in self._constants and self.sole_reader(old) is not None:
             name = old
         else:
-            name = node.input[slot] = f"{node.name}/{suffix}"
+            name = node.input[slot] = self._free(f"{node.name}/{suffix}")
         self._constants[name] = numpy_helper.from_array(array, name)
 
     def add_constant(self, node: NodeProto, suffix: str, array: np.ndarray) -> str:
-        """Add an initializer "<node>/<suffix>" and return its name."""
-        name = f"{node.name}/{suffix}"
+        """Add an initializer and return its name: "<node>/<suffix>", or one like it."""
+        name = self._free(f"{node.name}/{suffix}")
         self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def _free(self, name: str) -> str:
+        """Return the name, or one like it that no value has."""
+        while name in self._constants or name in self._values:
+            name += "_"
         return name
 
     def insert_before(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
