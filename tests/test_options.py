@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from decig.options import input_shape, latency, one_of, setting, time_budget, value_range
+from decig.options import POSITIVE, input_shape, latency, one_of, setting, time_budget, value_range
 
 
 @pytest.mark.parametrize(
@@ -30,9 +30,16 @@ def test_what_is_not_a_positive_time_is_refused(text):
 
 def test_ranges():
     assert value_range("-1,1") == (-1.0, 1.0)
-    for text in ("1", "a,b", "1,2,3", "1,0", "0,0"):
+    for text in ("1", "a,b", "1,2,3", "1,0", "0,0", "-inf,1", "0,inf"):
         with pytest.raises(click.BadParameter):
             value_range(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "0", "-1", "many"])
+def test_numbers_that_are_none(text):
+    with pytest.raises(click.BadParameter):
+        POSITIVE.convert(text, None, None)
+    assert POSITIVE.convert("0.5", None, None) == 0.5
 
 
 def test_input_shapes_may_have_names_with_colons():

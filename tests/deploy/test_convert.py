@@ -4,7 +4,8 @@ import pytest
 from graph.rewrite.small import Net
 from samples import generator
 
-from decig.deploy.convert import quantisable, to_fp16, to_int8
+from decig.deploy import convert as module
+from decig.deploy.convert import INT8_OPSET, Quantiser, at_opset, to_fp16
 from decig.deploy.inputs import seeded_feeds
 from decig.deploy.verify import relative_difference, runner
 from decig.errors import BadInputError
@@ -21,6 +22,10 @@ def feeds(proto):
     return seeded_feeds(proto, None)[:2]
 
 
+def to_int8(proto, in_float32=(), **settings):
+    return Quantiser(proto, feeds(proto), **settings)(in_float32)
+
+
 def test_half_precision_but_for_the_norms(proto):
     half = to_fp16(proto)
     onnx.checker.check_model(half, full_check=True)
@@ -34,7 +39,7 @@ def test_half_precision_but_for_the_norms(proto):
 def test_eight_bits(proto):
     proto.metadata_props.add(key="author", value="someone")
     before = proto.SerializeToString()
-    eight = to_int8(proto, feeds(proto))
+    eight = to_int8(proto)
     assert proto.SerializeToString() == before
     onnx.checker.check_model(eight, full_check=True)
     assert count(eight).params == count(proto).params
@@ -47,12 +52,12 @@ def test_eight_bits(proto):
 
 
 def test_layers_that_stay_in_float32(proto):
-    eight = to_int8(proto, feeds(proto), exclude=["conv1", "head"])
+    eight = to_int8(proto, ["conv1", "head"])
     assert {"conv1.weight", "head.weight", "conv2.weight_quantized"} <= set(initializers(eight))
 
 
 def test_symmetric_activations(proto):
-    eight = to_int8(proto, feeds(proto), symmetric=True)
+    eight = to_int8(proto, symmetric=True)
     points = [value for name, value in initializers(eight).items() if name.endswith("zero_point")]
     assert points
     assert all(not value.any() for value in points)
@@ -66,14 +71,51 @@ def test_calibration_inputs_are_taken_one_by_one(proto):
             taken.append(True)
             yield each
 
-    to_int8(proto, stream())
+    quantiser = Quantiser(proto, stream())
+    assert quantiser.layers == ["conv1", "conv2", "head"]
+    quantiser()
+    quantiser(["conv1"])
     assert len(taken) == 2
 
 
-def test_nothing_to_quantise(proto):
-    assert quantisable(proto) == ["conv1", "conv2", "head"]
+def test_variants_do_not_depend_on_each_other(proto):
+    quantiser = Quantiser(proto, feeds(proto))
+    first = quantiser().SerializeToString(deterministic=True)
+    quantiser(["conv2"])
+    assert quantiser().SerializeToString(deterministic=True) == first
+
+
+@pytest.mark.parametrize("opset", [9, 11])
+def test_old_operator_sets_are_lifted(opset):
+    net = Net(1, 3, 8, 8, opset=opset)
+    value = net.node("Relu", net.node("Conv", "x", net.weights(8, 3, 3, 3), name="a"))
+    proto = net.finish(net.node("Conv", value, net.weights(3, 8, 1, 1), name="b"))
+    eight = to_int8(proto, ["b"])
+    assert eight.opset_import[0].version == INT8_OPSET
+    assert 0 < relative_difference(runner(proto), runner(eight), feeds(proto)) < 0.05
+
+
+def test_what_cannot_be_converted(proto):
+    with pytest.raises(BadInputError, match="opset 2: the graph cannot be converted"):
+        at_opset(proto, 2)
+
+
+def test_nothing_to_quantise():
+    net = Net(1, 3, 8, 8)
+    proto = net.finish(net.node("Relu", "x"))
     with pytest.raises(BadInputError, match="no convolution or matrix product"):
-        to_int8(proto, feeds(proto), exclude=quantisable(proto))
+        to_int8(proto)
+
+
+def test_what_the_quantiser_raises_is_one_line(proto, monkeypatch):
+    def fail(*_, **__):
+        raise KeyError("a tensor\nand more")
+
+    monkeypatch.setattr(module, "create_calibrator", fail)
+    with pytest.raises(
+        BadInputError, match=r"^int8: ONNX Runtime cannot convert the graph: 'a ten"
+    ):
+        to_int8(proto)
 
 
 def joined(norm: bool):
@@ -92,7 +134,7 @@ def joined(norm: bool):
 )
 def test_what_lies_between_int8_layers_alone_is_int8(norm, exclude, inside):
     proto = joined(norm)
-    eight = to_int8(proto, seeded_feeds(proto, None)[:1], exclude=exclude)
+    eight = to_int8(proto, exclude)
     quantised = {node.input[0] for node in eight.graph.node if node.op_type == "QuantizeLinear"}
     assert ("join" in quantised) == (inside or (not norm and exclude == ["a"]))
     makers = {name: node.op_type for node in eight.graph.node for name in node.output}

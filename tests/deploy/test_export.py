@@ -73,7 +73,7 @@ def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monke
         replace_initializers(proto, {"head.weight": wrong})
         return proto
 
-    monkeypatch.setattr(module, "_convert", spoil)
+    monkeypatch.setattr(module, "at_opset", spoil)
     with pytest.raises(DecigError, match=r"student\.onnx: exported and original graph: outputs"):
         export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions(), Wanted(opset=20))
     assert not (tmp_path / "out.onnx").exists()

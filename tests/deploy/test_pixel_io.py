@@ -1,6 +1,7 @@
 import numpy as np
 import onnx
 import pytest
+from graph.tiny import tiny
 from onnx import TensorProto, numpy_helper
 from samples import generator, write_dynamic_generator, write_generator, write_photos
 
@@ -36,6 +37,24 @@ def nhwc(proto: onnx.ModelProto) -> onnx.ModelProto:
         for dim, size in zip(dims, sizes, strict=True):
             dim.dim_value = size
     return proto
+
+
+def test_branches_read_what_the_graph_read():
+    body = """
+        total = ReduceSum<keepdims=0>(image)
+        bright = Greater(total, zero)
+        picture = If(bright) <
+            then_branch = then () => (float[1,3,8,8] t) { t = Neg(image) },
+            else_branch = other () => (float[1,3,8,8] e) { e = Abs(image) }
+        >
+    """
+    ends = {"inputs": "float[1,3,8,8] image", "outputs": "float[1,3,8,8] picture"}
+    proto = tiny(body, zero=np.float32(0), **ends)
+    pixels = PixelFormat((-1.0, 1.0), (-1.0, 1.0))
+    for level, wanted in ((0, 255), (200, 55)):
+        image = np.full((1, 8, 8, 3), level, np.uint8)
+        (found,) = runner(wrap(proto, pixels))({"image": image})
+        assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
 @pytest.mark.parametrize("channels", [1, 3])

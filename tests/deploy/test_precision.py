@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import onnx
 import pytest
@@ -76,6 +77,18 @@ def test_harmful_layers_stay_in_float32_until_the_pictures_hold(choose):
     assert found.to_dict()["variants"]["int8"]["layers_in_fp32"] == list(variant.in_fp32)
 
 
+def test_auto_leaves_out_what_cannot_be_converted(choose, monkeypatch, caplog):
+    def refuse(*_):
+        raise BadInputError("fp16: no")
+
+    monkeypatch.setattr(module, "to_fp16", refuse)
+    found = choose("auto", fp32=100, int8=50)
+    assert found.used == "int8"
+    assert "fp16 is not tried: fp16: no" in caplog.text
+    with pytest.raises(BadInputError, match="fp16: no"):
+        choose("fp16", fp32=100, fp16=50)
+
+
 def test_fewest_is_a_bisection():
     tried = []
 
@@ -94,6 +107,8 @@ def test_what_is_asked_for():
         require_precision("int4", None)
     with pytest.raises(BadInputError, match="needs --calibration DIR"):
         require_precision("auto", None)
+    with pytest.raises(BadInputError, match="--precision auto needs --opset 13 or later"):
+        require_precision("auto", Path(), 12)
     require_precision("fp32", None)
 
 

@@ -30,11 +30,22 @@ def test_a_chunk_is_a_split(sizes: object, opset: int):
     constants = {"sizes": sizes, "w1": (6, 3, 1, 1), "w2": (3, 3, 1, 1), **PLACES}
     raw = parse(BODY.format(join="b = Mul(p, q)"), opset=opset, **constants)
     proto = normalise(raw)
-    assert kinds(proto) == {"Conv", "Split", "Mul"}
+    assert [node.op_type for node in proto.graph.node] == ["Conv", "Split", "Mul", "Conv"]
     assert np.allclose(run(proto)[0], run(raw)[0], atol=1e-6)
     channels = analyse(proto)
     assert widths(channels) == {"c1": 3}
     assert worst_difference(proto, channels, keep(channels, c1=[0, 2])) < 1e-5
+
+
+def test_a_part_that_is_taken_twice_and_returned():
+    body = BODY.format(join="b = Mul(p, q)").replace("(s, last)", "(s, first)")
+    constants = {"sizes": [3, 3], "w1": (6, 3, 1, 1), "w2": (3, 3, 1, 1), "first": np.int64([0])}
+    raw = parse(body, outputs="float[N,C,H,W] y, float[N,C,H,W] p", **constants)
+    proto = normalise(raw)
+    assert kinds(proto) == {"Conv", "Split", "Mul"}
+    for found, wanted in zip(run(proto), run(parse(body, **constants)), strict=False):
+        assert np.allclose(found, wanted, atol=1e-6)
+    assert [value.name for value in proto.graph.output] == ["y", "p"]
 
 
 def test_a_list_that_is_joined_again_is_a_concat():

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from graph.tiny import tiny
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
@@ -43,6 +44,27 @@ def test_a_channel_that_repeats_another_goes_without_a_trace(norm: str) -> None:
     kept = run_graph(repair(proto, channels, plan, INPUTS), INPUTS)
     assert np.abs(lost - wanted).max() > 0.1 * np.ptp(wanted)
     assert np.abs(kept - wanted).max() < 1e-3 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("channels", [1, 12])
+def test_what_a_sum_broadcasts_is_added(channels: int) -> None:
+    body = """
+        [p] a = Conv<pads=[1, 1, 1, 1]>(x, wp)
+        r = Relu(a)
+        m = GlobalAveragePool(r)
+        [q] q = Conv(m, wq)
+        [b] b = Conv<pads=[1, 1, 1, 1]>(r, wb)
+        s = Add(b, q)
+        [o] y = Conv(s, wo)
+    """
+    shapes = {"wp": (12, 3, 3, 3), "wq": (channels, 12, 1, 1), "wb": (12, 12, 3, 3)}
+    proto = tiny(body, inputs="float[1,3,20,20] x", **shapes, wo=(3, 12, 1, 1))
+    groups = analyse(proto)
+    plan = Plan("", {"p": list(range(8))})
+    wanted = run_graph(proto, INPUTS)
+    lost = run_graph(slice_graph(proto, groups, plan), INPUTS)
+    kept = run_graph(repair(proto, groups, plan, INPUTS), INPUTS)
+    assert np.square(kept - wanted).mean() < 0.5 * np.square(lost - wanted).mean()
 
 
 def test_importance_orders_channels_and_prices_groups() -> None:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from decig.graph.model import infer_shapes
 from decig.repair.tail import tails, way_out
 from repair.small import generator
 
@@ -17,7 +18,8 @@ def graph(nodes: list, **constants: np.ndarray) -> ModelProto:
         [value("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
-    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    opsets = [helper.make_opsetid("", 20)]
+    return infer_shapes(helper.make_model(made, opset_imports=opsets, ir_version=10))
 
 
 def conv(source: str, made: str) -> object:
@@ -44,6 +46,18 @@ def test_a_sum_with_what_comes_later_is_not_carried() -> None:
     found = tails(proto)
     assert (found["node0"].value, found["node0"].skip) == ("a", None)
     assert (found["node1"].value, found["node1"].skip) == ("y", "a")
+
+
+@pytest.mark.parametrize(("first", "skip"), [("m", "b"), ("b", None)])
+def test_a_sum_may_broadcast_what_is_added_only(first: str, skip: str | None) -> None:
+    steps = [
+        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
+        helper.make_node("Conv", ["m" if first == "m" else "x", "w"], ["b"], pads=[1] * 4),
+    ]
+    steps += [conv("x", "a"), helper.make_node("Add", ["a", "b"], ["y"])]
+    if first == "b":
+        steps[2] = helper.make_node("Conv", ["m", "w"], ["a"], pads=[1] * 4)
+    assert tails(graph(steps, w=WEIGHT))["node2"].skip == skip
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, "s"), (1, "a")])

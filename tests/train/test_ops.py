@@ -6,7 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
-from op_cases import ALL, IMAGE, ints, x  # noqa: E402
+from op_case import IMAGE, ints, x  # noqa: E402
+from op_cases import ALL  # noqa: E402
 
 from decig.errors import BadInputError  # noqa: E402
 from decig.graph import rules  # noqa: E402

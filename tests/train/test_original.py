@@ -13,6 +13,7 @@ from decig.recipe import Recipe, load_recipe
 torch = pytest.importorskip("torch")
 
 from decig.train import original  # noqa: E402
+from decig.train.original_run import OriginalRun  # noqa: E402
 
 RECIPE = """
 [model]
@@ -76,7 +77,7 @@ def _weights(run: Path) -> dict[str, "torch.Tensor"]:
 
 def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
     """Save after every step and end the run before the given one."""
-    batch = original._Run.batch
+    batch = OriginalRun.batch
 
     def dying(run, *arguments):
         if run.step == step:
@@ -84,7 +85,7 @@ def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -
         return batch(run, *arguments)
 
     monkeypatch.setattr(original, "_SAVE_EVERY", 1)
-    monkeypatch.setattr(original._Run, "batch", dying)
+    monkeypatch.setattr(OriginalRun, "batch", dying)
 
 
 def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
@@ -131,13 +132,13 @@ def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
 
 def test_nan_stops_the_run_and_keeps_the_last_good_state(recipe, data, tmp_path, monkeypatch):
     monkeypatch.setattr(original, "_SAVE_EVERY", 1)
-    batch = original._Run.batch
+    batch = OriginalRun.batch
 
     def poisoned(run, *arguments):
         source, target = batch(run, *arguments)
         return source, target * (float("nan") if run.step == 2 else 1)
 
-    monkeypatch.setattr(original._Run, "batch", poisoned)
+    monkeypatch.setattr(OriginalRun, "batch", poisoned)
     with pytest.raises(DecigError, match=r"became nan at step 2; the last good state"):
         original.train(recipe, tmp_path / "run", data=data)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
@@ -148,12 +149,12 @@ def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
     text = RECIPE.replace("[train]", "[train]\nlearning_rate = 0.02\nadversarial = 0")
     recipe = _recipe(tmp_path, text.replace("steps = 2 }]", "steps = 40 }]"))
     losses = []
-    update = original._Run.update
+    update = OriginalRun.update
 
     def watched(run, batch):
         losses.append(update(run, (batch[0], torch.full_like(batch[1], 0.5)))["l1"])
 
-    monkeypatch.setattr(original._Run, "update", watched)
+    monkeypatch.setattr(OriginalRun, "update", watched)
     original.train(recipe, tmp_path / "run", data=data)
     assert losses[-1] < 0.3 * losses[0]
 

@@ -14,6 +14,7 @@ from decig.options import (
     FILE,
     FOLDER,
     POSITIVE,
+    Number,
     device_options,
     force_option,
     input_shape_option,
@@ -90,7 +91,7 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 @main.command("slice")
 @output_option("The smaller model.")
 @source_options(pixels=True)
-@click.option("--keep", type=click.FloatRange(0, 1, min_open=True), help="Share of every group.")
+@click.option("--keep", type=Number(0, 1, min_open=True), help="Share of every group.")
 @click.option("--plan", type=FILE, help="Channels to keep, JSON.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="Needs --profile.")
 @click.option("--profile", type=FILE, help="Cost table: predicts the latency.")
@@ -156,7 +157,7 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
 @click.option("--targets", type=FOLDER, help="Real pictures for them, by the same names.")
 @click.option("--output-dir", type=FOLDER, required=True, help="The run folder.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="On the device.")
-@click.option("--target-speedup", type=click.FloatRange(1, min_open=True), help="Over MODEL.")
+@click.option("--target-speedup", type=Number(1, min_open=True), help="Over MODEL.")
 @click.option("--budget", type=time_budget, metavar="20m", help="Training time.")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps.")
 @click.option("--config", type=FILE, help="Settings, TOML.")
@@ -225,7 +226,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     "--precision", default="fp32", help="fp32 (default), fp16, int8, or auto: the fastest."
 )
 @click.option("--calibration", type=FOLDER, help="Images for fp16, int8, auto; else the run's.")
-@click.option("--min-ssim", type=click.FloatRange(-1, 1), help="Of fp16 or int8 to fp32; 0.98.")
+@click.option("--min-ssim", type=Number(-1, 1), help="Of fp16 or int8 to fp32; 0.98.")
 @click.option("--min-psnr", type=POSITIVE, help="The same in dB; 32.")
 @click.option("--pixel-io", is_flag=True, help="Take and give uint8 NHWC RGB images.")
 @click.option("--opset", type=click.IntRange(min=1), help="Operator set of the file.")
@@ -266,7 +267,7 @@ def export(
 @click.option("--data", type=FOLDER, required=True, help="Images to feed both.")
 @click.option("--max-latency", "max_latency_ms", type=latency, metavar="20ms", help="Of CANDIDATE.")
 @click.option("--min-speedup", type=POSITIVE, help="Over the reference.")
-@click.option("--min-ssim", type=click.FloatRange(-1, 1), help="To the reference.")
+@click.option("--min-ssim", type=Number(-1, 1), help="To the reference.")
 @click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
 @click.option("--grid", type=output_file, metavar="FILE", help="PNG of the pictures, to look at.")
 @click.option("--roofline", is_flag=True, help="Nodes of both next to the limits of the device.")

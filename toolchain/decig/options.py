@@ -1,5 +1,6 @@
 """Options that several commands share, and the kinds of value they take."""
 
+import math
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +14,22 @@ Command = Callable[..., Any]
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
+
+class Number(click.FloatRange):
+    """A number within bounds; nan, which is within any, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        """Read it; click.BadParameter if it is none or out of bounds."""
+        number: float = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number.", param, context)
+        return number
+
+
 FILE = FOLDER = click.Path(path_type=Path)
-POSITIVE = click.FloatRange(min=0, min_open=True)
+POSITIVE = Number(min=0, min_open=True)
 BUDGET_S = 1200.0
 """Training time of compress where nothing is said."""
 
@@ -45,6 +60,8 @@ def value_range(text: str) -> tuple[float, float]:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1") from error
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1")
     if not low < high:
         raise click.BadParameter(f"{text!r}: the lower number comes first")
     return low, high

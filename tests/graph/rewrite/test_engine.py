@@ -64,6 +64,19 @@ def test_what_a_subgraph_reads_stays() -> None:
     assert "BatchNormalization" in operators(after)
 
 
+def test_names_that_are_taken_stay() -> None:
+    net = Net(1, 3, 4, 4)
+    conv = net.node("Conv", "x", net.weights(4, 3, 1, 1), name="conv")
+    value = net.node("Add", conv, net.weights(4, 1, 1))
+    proto = net.finish(net.node("Add", net.node("Relu", value), net.weights(4, 4)))
+    taken = proto.graph.node[-1].input[1]
+    next(t for t in proto.graph.initializer if t.name == taken).name = "conv/b"
+    proto.graph.node[-1].input[1] = "conv/b"
+    after, _ = rewritten(proto, "affine_into_layer")
+    assert operators(after) == ["Conv", "Relu", "Add"]
+    assert {"conv/b", "conv/b_"} <= {tensor.name for tensor in after.graph.initializer}
+
+
 def test_twice_is_once() -> None:
     net = Net(1, 3, 8, 8)
     value = net.node("Conv", "x", net.weights(3, 3, 5, 5), pads=[2] * 4)

@@ -42,3 +42,10 @@ def test_leaves_bounds_that_differ_by_channel() -> None:
         "Clip", net.node("Add", "x", net.constant(np.ones((3, 1, 1)))), net.constant(0.0)
     )
     assert unchanged(net.finish(net.node("Div", net.constant(6.0), clip)), RULE)
+
+
+def test_leaves_a_shift_that_widens() -> None:
+    net = Net(1, 1, 5, 4)
+    total = net.node("Add", "x", net.constant(np.full((3, 1, 1), 3.0)))
+    clip = net.node("Clip", total, net.constant(0.0), net.constant(6.0))
+    assert unchanged(net.finish(net.node("Div", clip, net.constant(6.0))), RULE)

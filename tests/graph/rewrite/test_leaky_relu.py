@@ -55,3 +55,14 @@ def test_leaves_sums_that_are_no_rectifier() -> None:
     total = net.node("Add", scaled(net, 0.6), scaled(net, 0.5, net.node("Abs", "x")))
     other = net.node("Add", scaled(net, 0.6), scaled(net, 0.4, net.node("Abs", total)))
     assert unchanged(net.finish(other), RULE)
+
+
+def test_leaves_factors_that_widen() -> None:
+    for folded in (None, 0.4):
+        net = Net(1, 1, 5, 4)
+        wide = net.node("Mul", "x", net.constant(np.full((1, 3, 1, 1), 0.6)))
+        if folded is None:
+            value = net.node("Max", "x", wide)
+        else:
+            value = net.node("Add", wide, scaled(net, folded, net.node("Abs", "x")))
+        assert unchanged(net.finish(value), RULE)

@@ -61,3 +61,13 @@ def test_leaves_a_pad_that_others_read() -> None:
     value = padded(net, [0, 0, 1, 1, 0, 0, 1, 1])
     conv = net.node("Conv", value, net.weights(4, 3, 3, 3))
     assert unchanged(net.finish(conv, net.node("Relu", value)), RULE)
+
+
+@pytest.mark.parametrize("spatial", [1, 3])
+@pytest.mark.parametrize("conv", [{}, {"auto_pad": "VALID"}])
+def test_any_number_of_axes(conv: dict[str, object], spatial: int) -> None:
+    net = Net(1, 3, *[6] * spatial)
+    value = padded(net, [0, 0, *[1] * spatial, 0, 0, *[2] * spatial])
+    value = net.node("Conv", value, net.weights(4, 3, *[3] * spatial), **conv)
+    after, _ = rewritten(net.finish(value), RULE)
+    assert operators(after) == ["Conv"]

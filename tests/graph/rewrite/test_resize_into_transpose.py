@@ -101,6 +101,29 @@ def test_leaves_what_does_not_repeat(attributes: dict[str, object]) -> None:
     assert unchanged(net.finish(value), RULE)
 
 
+@pytest.mark.parametrize(
+    ("opset", "op_type"), [(7, "Upsample"), (9, "Upsample"), (10, "Resize"), (18, "Resize")]
+)
+def test_leaves_scales_that_are_not_whole(opset: int, op_type: str) -> None:
+    net = Net(1, 3, 60, 5, opset=opset)
+    scales = [1.0, 1.0, 2.01, 2.0]  # 120 rows, of which the last are shifted by one
+    if opset == 7:
+        value = net.node(op_type, "x", scales=scales)
+    elif opset == 18:
+        value = net.node(op_type, "x", "", net.constant(scales), **ASYMMETRIC)
+    else:
+        value = net.node(op_type, "x", net.constant(scales))
+    assert unchanged(net.finish(net.node("Conv", value, net.weights(4, 3, 3, 3))), RULE)
+
+
+def test_sizes_in_the_place_of_scales() -> None:
+    net = Net(1, 3, 4, 5)
+    sizes = net.constant([1, 3, 8, 10], np.int64)
+    value = net.node("Resize", "x", "", "", sizes, **ASYMMETRIC)
+    after, _ = rewritten(net.finish(net.node("Conv", value, net.weights(4, 3, 3, 3))), RULE)
+    assert operators(after) == ["ConvTranspose"]
+
+
 @pytest.mark.parametrize("conv", [{"strides": [2, 2]}, {"dilations": [2, 2]}, {"pads": [3] * 4}])
 def test_leaves_other_convolutions(conv: dict[str, object]) -> None:
     net = Net(1, 3, 4, 5)

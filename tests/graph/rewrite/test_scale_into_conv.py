@@ -64,3 +64,11 @@ def test_leaves_what_others_read() -> None:
 def test_leaves_a_constant_that_widens() -> None:
     net = Net(1, 1, 7, 6)
     assert unchanged(net.finish(conv(net, image(net, "Mul"))), RULE)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_leaves_padding_with_channels(mode: str) -> None:
+    net = Net(1, 4, 7, 6)
+    pads = net.constant([0, 1, 0, 0, 0, -1, 0, 0], np.int64)
+    padded = net.node("Pad", image(net, "Mul"), pads, mode=mode)
+    assert unchanged(net.finish(conv(net, padded)), RULE)

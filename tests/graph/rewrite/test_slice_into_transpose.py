@@ -55,6 +55,17 @@ def test_leaves_other_slices(bounds: tuple[list[int], ...]) -> None:
     assert unchanged(net.finish(crop(net, transposed(net), *bounds)), RULE)
 
 
+def test_leaves_bounds_that_are_computed() -> None:
+    net = Net(1, 3, 11, 5)
+    axis = net.node("Cast", net.node("ReduceMax", net.node("Sub", "x", "x"), keepdims=0), to=7)
+    axis = net.node("Reshape", axis, net.constant([1], np.int64))
+    bounds = net.constant([0], np.int64), net.constant([1], np.int64)
+    value = net.node(
+        "Slice", transposed(net), *bounds, net.node("Add", axis, net.constant([2], np.int64))
+    )
+    assert unchanged(net.finish(value), RULE)
+
+
 def test_leaves_a_transpose_that_others_read() -> None:
     net = Net(1, 3, 5, 5)
     value = transposed(net)

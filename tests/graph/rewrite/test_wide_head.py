@@ -72,3 +72,10 @@ def test_leaves_what_cannot_gain(shape: tuple[int, ...], attributes: dict[str, o
 def test_head_of_a_real_net(shared_suite: Path, name: str) -> None:
     _, applied = rewritten(load_model(shared_suite / f"{name}.onnx").proto, RULE)
     assert len(applied) == 1
+
+
+@pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER"])
+def test_leaves_one_dimension(auto_pad: str) -> None:
+    net = Net(1, 3, 8)
+    value = net.node("Conv", "x", net.weights(3, 3, 9), auto_pad=auto_pad)
+    assert unchanged(net.finish(value), RULE)

@@ -31,6 +31,14 @@ def test_any_width_of_the_kernel_and_no_bias(width: int) -> None:
     assert "Slice" not in operators(after)
 
 
+@pytest.mark.parametrize("opset", [9, 10])
+def test_crops_in_old_operator_sets(opset: int) -> None:
+    net = Net(1, 48, 10, 7, opset=opset)
+    value = net.node("Conv", "x", net.weights(48, 48, 3, 3), pads=[1] * 4)
+    after, _ = rewritten(net.finish(value), RULE)
+    assert operators(after)[-1] == "Slice"
+
+
 def test_auto_pad() -> None:
     net = Net(1, 48, 8, 8)
     value = net.node("Conv", "x", net.weights(48, 48, 3, 3), auto_pad="SAME_UPPER")

@@ -150,3 +150,14 @@ def test_a_tensor_as_wide_as_the_channels_but_without_any_freezes():
     middle = "m = ReduceMean<axes=[1]>(a)\n e = Expand(m, shape)\n [minus] b = Sub(a, e)"
     proto = tiny(between(middle), shape=[1, 6, 8, 8], **WEIGHTS)
     assert reasons(analyse(proto))["c1"] == "Sub minus meets a computed tensor"
+
+
+def test_cumsum_along_an_axis_in_a_list():
+    proto = tiny(
+        "[c1] a = Conv(x, w1)\n b = CumSum(a, axis)\n [c2] y = Conv(b, w2)",
+        axis=[2],
+        w1=(6, 3, 1, 1),
+        w2=(3, 6, 1, 1),
+    )
+    channels = analyse(proto)
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5

@@ -342,3 +342,63 @@ def test_space_to_depth_repeats_channels():
     weight = initializers(slice_graph(proto, channels, plan))["w2"]
     assert np.array_equal(weight, initializers(proto)["w2"][:, [0, 2, 3, 5, 6, 8, 9, 11]])
     assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_slices_count_axes_from_the_end():
+    proto = tiny(
+        between("b = Slice(a, starts, ends, axes)"),
+        starts=[1, 0],
+        ends=[5, 4],
+        axes=[-3, -1],
+        w1=(6, 3, 1, 1),
+        w2=(3, 4, 1, 1),
+    )
+    channels = analyse(proto)
+    assert sliced_constant(proto, channels, "ends", **{"c1#2": [0, 2]}) == [3, 4]
+
+
+def test_gather_of_a_single_channel_keeps_its_rank():
+    body = """
+        [c1] a = Conv(x, w1)
+        g = Gather<axis=1>(a, place)
+        u = Unsqueeze(g, axis)
+        b = Mul(a, u)
+        [c2] y = Conv(b, w2)
+    """
+    proto = tiny(body, place=np.array(3), axis=[1], **WEIGHTS)
+    channels = analyse(proto)
+    plan = keep(channels, c1=[0, 4])
+    assert initializers(slice_graph(proto, channels, plan))["place"].shape == ()
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("pad", "constants"),
+    [
+        ("Pad(a, amounts)", {"amounts": [0, 1, 0, 0, 0, -1, 0, 0]}),
+        ("Pad(a, amounts, , axes)", {"amounts": [1, -1], "axes": [-3]}),
+    ],
+)
+def test_a_pad_that_shifts_channels_freezes(pad: str, constants: dict):
+    proto = tiny(between(f"b = {pad}"), opset=18, **constants, **WEIGHTS)
+    assert reasons(analyse(proto))["c1"] == "Pad Pad_1 pads channels"
+
+
+def test_a_pad_of_named_axes_passes():
+    proto = tiny(
+        between("b = Pad(a, amounts, , axes)"), opset=18, amounts=[1, 2], axes=[-1], **WEIGHTS
+    )
+    channels = analyse(proto)
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
+
+
+@pytest.mark.parametrize("axis", [1, -3])
+def test_resize_to_sizes_of_named_axes(axis: int):
+    resize = f"b = Resize<axes=[{axis}, 2, 3]>(a, , , sizes)"
+    proto = tiny(between(resize), opset=18, sizes=[6, 16, 16], **WEIGHTS)
+    assert reasons(analyse(proto))["c1"] == "Resize Resize_1 names channels"
+    spatial = tiny(
+        between("b = Resize<axes=[2, 3]>(a, , , sizes)"), opset=18, sizes=[16, 16], **WEIGHTS
+    )
+    channels = analyse(spatial)
+    assert worst_difference(spatial, channels, keep(channels, c1=[0, 4])) < 1e-5

@@ -197,3 +197,10 @@ def test_a_reduction_over_computed_axes_is_frozen():
     middle = "[r] b = ReduceSum<keepdims=1>(a, i)"
     proto = tiny(between(middle), inputs="float[1,3,8,8] x, int64[2] i", **WEIGHTS)
     assert not analyse(proto).prunable
+
+
+def test_layer_normalization_whose_statistics_are_read_freezes():
+    middle = "n, mean = LayerNormalization<axis=1>(a, s)\n b = Sub(n, mean)"
+    proto = tiny(between(middle), s=(6, 8, 8), **WEIGHTS)
+    why = "the statistics of LayerNormalization LayerNormalization_1 are read"
+    assert reasons(analyse(proto))["c1"] == why

@@ -1,18 +1,26 @@
-"""Graphs in half precision and in eight bits, by the converters that come with ONNX Runtime."""
+"""Graphs in half precision, in eight bits and in other operator sets.
 
+By the converters that come with ONNX Runtime and ONNX.
+"""
+
+import copy
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+from onnx import version_converter
+from onnxruntime.quantization import CalibrationDataReader, QuantType
+from onnxruntime.quantization.calibrate import create_calibrator
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from decig.deploy.inputs import Feeds
 from decig.errors import BadInputError
-from decig.graph.model import infer_shapes
+from decig.graph.model import infer_shapes, opset
 
 _IN_FLOAT32 = (
     "BatchNormalization",
@@ -36,71 +44,115 @@ _IN_FLOAT32 = (
 _LAYERS = ("Conv", "Gemm", "MatMul")
 # What only moves or compares numbers between the layers.
 _BETWEEN = ("Concat", "MaxPool", "Resize")
+_QUANTISED = [*_LAYERS, *_BETWEEN]
+INT8_OPSET = 13
+"""Operator set in which DequantizeLinear learnt a scale for each channel."""
 
 
 def to_fp16(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph in half precision with inputs, outputs and normalisations in float32."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
+    """Return a graph in half precision with inputs, outputs and normalisations in float32.
+
+    Raises:
+        BadInputError: ONNX Runtime cannot convert it.
+    """
+    half = copy.deepcopy(proto)
     blocked = [*DEFAULT_OP_BLOCK_LIST, *_IN_FLOAT32]
-    found = convert_float_to_float16(
-        copy, keep_io_types=True, op_block_list=blocked, disable_shape_infer=True
-    )
-    OnnxModel(found).topological_sort()  # casts were added at the end
+    with _one_line_errors("fp16"):
+        found = convert_float_to_float16(
+            half, keep_io_types=True, op_block_list=blocked, disable_shape_infer=True
+        )
+        OnnxModel(found).topological_sort()  # casts were added at the end
     del found.graph.value_info[:]
     return infer_shapes(found)
 
 
-def to_int8(
-    proto: onnx.ModelProto,
-    feeds: Iterable[Feeds],
-    *,
-    symmetric: bool = False,
-    exclude: Iterable[str] = (),
-) -> onnx.ModelProto:
-    """Return a graph with QuantizeLinear and DequantizeLinear around its layers.
+@contextmanager
+def _one_line_errors(what: str) -> Iterator[None]:
+    """Say in one line what a converter of ONNX Runtime chokes on; it raises anything."""
+    try:
+        yield
+    except BadInputError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise BadInputError(f"{what}: ONNX Runtime cannot convert the graph: {reason}") from error
 
-    Weights are int8 with a scale for each output channel; activations take the least and the
-    greatest value that they have on `feeds`.
 
-    Args:
-        proto: a float32 graph.
-        feeds: calibration inputs, taken one by one.
-        symmetric: activations are int8 around zero in the place of uint8.
-        exclude: names of nodes that stay in float32.
+def at_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
+    """Return a graph in another operator set; BadInputError if it cannot be converted."""
+    try:
+        return infer_shapes(version_converter.convert_version(proto, version), lenient=True)
+    except Exception as error:  # the converter raises RuntimeError and classes of its own
+        reason = str(error).rpartition("failed: ")[2].partition("\n")[0]
+        raise BadInputError(f"opset {version}: the graph cannot be converted: {reason}") from error
 
-    Raises:
-        BadInputError: the graph has no layer left to quantise.
+
+class Quantiser:
+    """A float32 graph, calibrated once, and its variants in eight bits.
+
+    They have QuantizeLinear and DequantizeLinear around their layers. Weights are int8 with a
+    scale for each output channel; activations take the least and the greatest value that they
+    have on the calibration inputs.
+
+    Attributes:
+        layers: names of the nodes that have int8 kernels, in order.
     """
-    if not set(quantisable(proto)) - set(exclude):
-        raise BadInputError("int8: the graph has no convolution or matrix product to quantise")
-    marked = onnx.ModelProto()
-    marked.CopyFrom(proto)
-    add_pre_process_metadata(marked)  # shapes are inferred and constants folded
-    with tempfile.TemporaryDirectory(prefix="decig-") as name:
-        before, after = Path(name) / "float32.onnx", Path(name) / "int8.onnx"
-        onnx.save(marked, before)  # given the graph itself, it would move the weights elsewhere
-        quantize_static(
-            before,
-            after,
-            _Reader(feeds),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=[*_LAYERS, *_BETWEEN],
+
+    def __init__(
+        self, proto: onnx.ModelProto, feeds: Iterable[Feeds], *, symmetric: bool = False
+    ) -> None:
+        """Calibrate.
+
+        Args:
+            proto: a float32 graph; it is lifted to `INT8_OPSET` if it is older.
+            feeds: calibration inputs, taken one by one.
+            symmetric: activations are int8 around zero in the place of uint8.
+
+        Raises:
+            BadInputError: the graph has no layer to quantise, or ONNX Runtime cannot.
+        """
+        self._proto = proto if opset(proto) >= INT8_OPSET else at_opset(proto, INT8_OPSET)
+        self._symmetric = symmetric
+        self.layers = [node.name for node in self._proto.graph.node if node.op_type in _LAYERS]
+        if not self.layers:
+            raise BadInputError("int8: the graph has no convolution or matrix product to quantise")
+        with (
+            _one_line_errors("int8"),
+            tempfile.TemporaryDirectory(prefix="decig-") as name,
+        ):
+            before, augmented = Path(name) / "float32.onnx", Path(name) / "augmented.onnx"
+            onnx.save(self._proto, before)
+            self._inferred = load_model_with_shape_infer(before)
+            calibrator = create_calibrator(before, _QUANTISED, augmented.as_posix())
+            calibrator.collect_data(_Reader(feeds))
+            self._ranges = calibrator.compute_data()
+
+    def __call__(self, in_float32: Iterable[str] = ()) -> onnx.ModelProto:
+        """Return the graph in eight bits but for these layers; errors as above."""
+        spared = set(in_float32)
+        with _one_line_errors("int8"):
+            found = self._quantised(spared)
+        del found.metadata_props[:]
+        found.metadata_props.extend(self._proto.metadata_props)
+        return infer_shapes(found)
+
+    def _quantised(self, spared: set[str]) -> onnx.ModelProto:
+        quantizer = QDQQuantizer(
+            copy.deepcopy(self._inferred),
             per_channel=True,
-            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=[*exclude, *_left_between(proto, set(exclude))],
-            extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True},
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8 if self._symmetric else QuantType.QUInt8,
+            tensors_range=copy.deepcopy(self._ranges),  # it is changed
+            nodes_to_quantize=[],
+            nodes_to_exclude=[*spared, *_left_between(self._proto, spared)],
+            op_types_to_quantize=_QUANTISED,
+            extra_options={"ActivationSymmetric": self._symmetric, "WeightSymmetric": True},
         )
-        found = onnx.load(after)
-    del found.metadata_props[:]
-    found.metadata_props.extend(proto.metadata_props)
-    return infer_shapes(found)
-
-
-def quantisable(proto: onnx.ModelProto) -> list[str]:
-    """Names of the layers that have int8 kernels, in order."""
-    return [node.name for node in proto.graph.node if node.op_type in _LAYERS]
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+        found: onnx.ModelProto = quantizer.model.model
+        return found
 
 
 def _left_between(proto: onnx.ModelProto, exclude: set[str]) -> list[str]:

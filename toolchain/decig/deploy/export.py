@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import version_converter
 
+from decig.deploy.convert import at_opset
 from decig.deploy.inputs import seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
@@ -36,11 +36,10 @@ from decig.device.fingerprint import fingerprint
 from decig.device.runs import QuietRun
 from decig.device.session import DeviceOptions
 from decig.device.timing import Latency, measure_interleaved
-from decig.errors import BadInputError
 from decig.files import read_json
 from decig.graph import rewrite
 from decig.graph.cost import count
-from decig.graph.model import infer_shapes, save_model
+from decig.graph.model import save_model
 from decig.source import RUN_FILE, Source
 
 log = logging.getLogger(__name__)
@@ -144,7 +143,7 @@ def export(
     """
     wanted = wanted or Wanted()
     calibration = wanted.calibration or _images(source)
-    require_precision(wanted.precision, calibration)
+    require_precision(wanted.precision, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
     choice = choose_rewrites(taken.model.proto, device, any_size=taken.model.axes is not None)
     rewritten = _at_opset(choice.proto, wanted.opset)
@@ -237,15 +236,7 @@ def _time_from_bytes(
 
 
 def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
-    return proto if opset is None else _convert(proto, opset)
-
-
-def _convert(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    try:
-        return infer_shapes(version_converter.convert_version(proto, opset), lenient=True)
-    except Exception as error:  # the converter raises RuntimeError and classes of its own
-        reason = str(error).rpartition("failed: ")[2].partition("\n")[0]
-        raise BadInputError(f"--opset {opset}: the graph cannot be converted: {reason}") from error
+    return proto if opset is None else at_opset(proto, opset)
 
 
 def _torch_difference(source: Source, taken: Source, rewritten: onnx.ModelProto) -> float | None:

@@ -23,6 +23,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from decig.data.pixels import LUMA, PixelFormat, check_channels
 from decig.deploy.inputs import Feeds, image_input, other_feeds, output_image, picture_output
 from decig.errors import BadInputError
+from decig.graph.branches import rename
 from decig.graph.model import ValueInfo, infer_shapes
 from decig.source import Source
 
@@ -63,10 +64,8 @@ def wrap(proto: onnx.ModelProto, pixels: PixelFormat) -> onnx.ModelProto:
     for count, side in zip(channels, ("input", "output"), strict=True):
         check_channels(count, side)
     inner, outer = f"{taken.name}/tensor", f"{result.name}/tensor"
-    rename = {taken.name: inner, result.name: outer}
     for node in graph.node:
-        node.input[:] = [rename.get(name, name) for name in node.input]
-        node.output[:] = [rename.get(name, name) for name in node.output]
+        rename(node, {taken.name: inner, result.name: outer})
     before, after = _End(taken, inner), _End(result, outer)
     _preprocess(before, pixels, channels[0])
     _postprocess(after, pixels, channels[1])

@@ -10,7 +10,7 @@ and forth. So a variant is kept only if it is measured faster and good enough.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from decig.deploy.convert import quantisable, to_fp16, to_int8
+from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.inputs import Feeds, picture_output
 from decig.deploy.rewriting import faster, time_graphs
 from decig.deploy.verify import runner
@@ -26,6 +26,7 @@ from decig.device.providers import find
 from decig.device.session import DeviceOptions
 from decig.device.timing import Latency
 from decig.errors import BadInputError
+from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
 from decig.source import Source
 
@@ -36,7 +37,7 @@ IMAGES = 16
 """Calibration images that are used, spread over the folder: each has tens of thousands of pixels,
 and the search for layers to spare looks at all of them several times."""
 _WORTH = 1.05  # times faster than float32 that a loss of precision must bring
-_FEW = 2  # images on which the layers are ranked
+_FEW = 2  # images on which the layers are ranked, the first ones of those
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Precision:
         return found | {"variants": {variant.name: variant.to_dict() for variant in self.variants}}
 
 
-def require_precision(asked: str, calibration: Path | None) -> None:
+def require_precision(asked: str, calibration: Path | None, opset: int | None = None) -> None:
     """Refuse a precision that cannot be tried: BadInputError says what is missing."""
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
@@ -122,6 +123,8 @@ def require_precision(asked: str, calibration: Path | None) -> None:
         raise BadInputError(
             f"--precision {asked} needs --calibration DIR: images like those of the deployment"
         )
+    if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
+        raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
 
 
 def choose_precision(
@@ -145,14 +148,18 @@ def choose_precision(
         tolerance: see `Tolerance`.
 
     Raises:
-        BadInputError: no images, or a graph that cannot be converted.
+        BadInputError: no images, or a graph that cannot be converted; with "auto" a warning
+            says so.
     """
     judge = _Judge(source, calibration, rewritten, device, tolerance)
     tried = []
-    if asked in (FP16, AUTO):
-        tried.append(judge(FP16, to_fp16(plain)))
-    if asked in (INT8, AUTO):
-        tried.append(_int8(plain, judge, symmetric=find(device.provider).symmetric_int8))
+    for name in (FP16, INT8) if asked == AUTO else (asked,):
+        try:
+            tried.append(judge(FP16, to_fp16(plain)) if name == FP16 else _int8(plain, judge))
+        except BadInputError as error:
+            if asked != AUTO:
+                raise
+            log.warning("%s is not tried: %s", name, error)
     good = {variant.name: variant.proto for variant in tried if not variant.dropped}
     times = time_graphs({FP32: rewritten} | good, device) if good else {}
     used = _fastest(times)
@@ -185,7 +192,11 @@ def _slower(name: str, used: str, times: dict[str, Latency]) -> str:
 
 
 class _Judge:
-    """The calibration images, read one by one, and the float32 graph's pictures of them."""
+    """The calibration images and the float32 graph's pictures of them.
+
+    Attributes:
+        symmetric: whether the device wants eight bits around zero.
+    """
 
     def __init__(
         self,
@@ -195,25 +206,26 @@ class _Judge:
         device: DeviceOptions,
         tolerance: Tolerance,
     ) -> None:
-        self._all = source.pictures(folder, limit=IMAGES)
-        self._few = source.pictures(folder, limit=_FEW)
+        self._pictures = source.pictures(folder, limit=IMAGES)
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
+        self.symmetric = find(device.provider).symmetric_int8
         self._shown = picture_output(source.model.proto)
-        self._reference = runner(reference, device, "all")
+        self._wanted = list(self._paint(reference, self.feeds()))
 
-    def feeds(self, *, few: bool = False) -> Iterator[Feeds]:
-        """Yield what the model takes for each image, or for a few of them."""
-        return (picture.feeds for picture in (self._few if few else self._all))
+    def feeds(self) -> Iterator[Feeds]:
+        """Yield what the model takes for each image, read anew each time."""
+        return (picture.feeds for picture in self._pictures)
+
+    def _paint(self, proto: onnx.ModelProto, feeds: Iterable[Feeds]) -> Iterator[np.ndarray]:
+        run = runner(proto, self._device, "all")
+        return (self._to_unit(run(given)[self._shown]) for given in feeds)
 
     def __call__(self, name: str, proto: onnx.ModelProto, *, few: bool = False) -> Variant:
         """Compare a variant's pictures with those of float32."""
-        candidate = runner(proto, self._device, "all")
-        figures = []
-        for feeds in self.feeds(few=few):
-            runs = (candidate, self._reference)
-            ours, theirs = (self._to_unit(run(feeds)[self._shown]) for run in runs)
-            figures.append((ssim(theirs, ours), psnr(theirs, ours)))
+        wanted = self._wanted[: _FEW if few else None]
+        painted = zip(wanted, self._paint(proto, self.feeds()), strict=False)
+        figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
         alike, decibels = np.mean(figures, axis=0).tolist()
         asked = self._tolerance
         reasons = [
@@ -227,33 +239,33 @@ class _Judge:
         return Variant(name, proto, alike, decibels, dropped="; ".join(reasons))
 
 
-def _int8(plain: onnx.ModelProto, judge: _Judge, *, symmetric: bool) -> Variant:
-    """Quantise as many layers as the tolerance allows, the least harmful first.
+def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
+    """Quantise as much of the work as the tolerance allows.
 
-    The errors of layers add up nearly independently, so the order in which each harms the
-    pictures alone is that in which they should stay in float32; how many, bisection finds.
+    The errors of layers add up nearly independently, so layers should stay in float32 in the
+    order of the harm that each does alone for the work it has; how many, bisection finds.
     """
+    quantiser = Quantiser(plain, judge.feeds(), symmetric=judge.symmetric)
 
-    def attempt(exclude: Sequence[str]) -> Variant:
-        proto = to_int8(plain, judge.feeds(), symmetric=symmetric, exclude=exclude)
-        return replace(judge(INT8, proto), in_fp32=tuple(exclude))
+    def attempt(in_fp32: Sequence[str]) -> Variant:
+        return replace(judge(INT8, quantiser(in_fp32)), in_fp32=tuple(in_fp32))
 
     found = attempt(())
     if not found.dropped:
         return found
-    ranked = _most_harmful_first(plain, judge, symmetric=symmetric)
-    return _fewest(lambda count: attempt(ranked[:count]), len(ranked) - 1) or found
+    ranked = _dearest_first(quantiser, judge, count(plain).by_node)
+    return _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1) or found
 
 
-def _most_harmful_first(plain: onnx.ModelProto, judge: _Judge, *, symmetric: bool) -> list[str]:
-    layers = quantisable(plain)
+def _dearest_first(quantiser: Quantiser, judge: _Judge, work: Mapping[str, int]) -> list[str]:
+    """Layers by the likeness that a multiplication in eight bits costs, that of each alone."""
 
-    def alone(layer: str) -> float:
-        others = [name for name in layers if name != layer]
-        proto = to_int8(plain, judge.feeds(few=True), symmetric=symmetric, exclude=others)
-        return judge(INT8, proto, few=True).ssim
+    def price(layer: str) -> float:
+        others = [name for name in quantiser.layers if name != layer]
+        lost = 1 - judge(INT8, quantiser(others), few=True).ssim
+        return lost / max(work.get(layer, 0), 1)
 
-    return sorted(layers, key=alone)
+    return sorted(quantiser.layers, key=price, reverse=True)
 
 
 def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:

@@ -42,20 +42,20 @@ def _written_out(
     for inner in branch.node:
         copy = NodeProto.FromString(inner.SerializeToString())
         copy.name = prefix + inner.name if inner.name else ""
-        _rename(copy, names)
+        rename(copy, names)
         yield copy
     for result, value in zip(node.output, branch.output, strict=True):
         if result:
             yield helper.make_node("Identity", [names.get(value.name, value.name)], [result])
 
 
-def _rename(node: NodeProto, names: Mapping[str, str]) -> None:
+def rename(node: NodeProto, names: Mapping[str, str]) -> None:
     """Rename what a node, and the graphs inside it, read and make."""
     for listed in (node.input, node.output):
         for slot, name in enumerate(listed):
             listed[slot] = names.get(name, name)
     for graph in subgraphs(node):
         for inner in graph.node:
-            _rename(inner, names)
+            rename(inner, names)
         for value in graph.output:
             value.name = names.get(value.name, value.name)

@@ -74,7 +74,7 @@ class Cut:
 
     def set_constant(self, name: str, value: np.ndarray) -> None:
         """Replace an initializer."""
-        self._constants[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self._constants[name].CopyFrom(numpy_helper.from_array(value, name))
 
     def attribute(self, node: str, name: str) -> Any:
         """Value of a node's attribute."""

@@ -31,9 +31,13 @@ def unroll_sequences(proto: onnx.ModelProto) -> bool:
         return False
     constants = {tensor.name: tensor for tensor in graph.initializer}
     parts = {name: _parts(proto, maker, constants) for name, maker in makers.items()}
+    adopted = _adopt_names(graph, makers, parts, constants)
     nodes: list[onnx.NodeProto] = []
     unrolled = False
     for node in graph.node:
+        if node.output[0] in adopted:
+            unrolled = True
+            continue
         elements = parts.get(node.output[0])
         if node.op_type == "SplitToSequence" and elements:
             nodes.append(_split(proto, node, elements))
@@ -70,6 +74,32 @@ def _parts(
     return [(f"{maker.output[0]}_{index}", size) for index, size in enumerate(sizes)]
 
 
+def _adopt_names(
+    graph: onnx.GraphProto,
+    makers: dict[str, onnx.NodeProto],
+    parts: dict[str, list[Part]],
+    constants: dict[str, onnx.TensorProto],
+) -> set[str]:
+    """Call the parts of a Split as those call them who take them out; returns their names."""
+    adopted: set[str] = set()
+    for node in graph.node:
+        if node.op_type != "SequenceAt" or node.input[1] not in constants:
+            continue
+        elements = parts.get(node.input[0])
+        if not elements or makers[node.input[0]].op_type != "SplitToSequence":
+            continue
+        place = _place(constants[node.input[1]])
+        name, size = elements[place]
+        if name not in adopted:
+            elements[place] = (node.output[0], size)
+            adopted.add(node.output[0])
+    return adopted
+
+
+def _place(tensor: onnx.TensorProto) -> int:
+    return int(numpy_helper.to_array(tensor).item())
+
+
 def _equal(whole: int, part: int) -> list[int]:
     return [min(part, whole - start) for start in range(0, whole, part)]
 
@@ -94,8 +124,8 @@ def _taken(
         return None
     names = [name for name, _ in elements]
     if node.op_type == "SequenceAt" and node.input[1] in constants:
-        place = int(numpy_helper.to_array(constants[node.input[1]]))
-        return helper.make_node("Identity", [names[place]], node.output, name=node.name)
+        source = names[_place(constants[node.input[1]])]
+        return helper.make_node("Identity", [source], node.output, name=node.name)
     if node.op_type == "ConcatFromSequence":
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if not given.get("new_axis", 0):

@@ -31,7 +31,7 @@ def slice_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onn
             array = numpy_helper.to_array(tensor)
             for axis, mask in masks[tensor.name].items():
                 array = array.compress(mask, axis)
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
     channels.mend(cut)
     return infer_shapes(sliced)
 

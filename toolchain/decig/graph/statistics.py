@@ -65,15 +65,12 @@ class Masked:
         self._end(self._affine(y, aside))
 
     def _group_norm(self) -> None:
-        """[N, C, ...] as [N, groups, -1] and back; scale and bias a group before opset 21."""
+        """[N, C, ...] as [N, groups, -1] and back."""
         groups, shape = attributes(self._node)["num_groups"], self._shape
         grouped = (shape[0], groups, -1)
         keep = np.broadcast_to(self._keep, shape).reshape(grouped)
         y = self._normalised(self._reshape(self._node.input[0], grouped), keep, [2], centred=True)
-        if self._opset < 21:
-            self._end(self._reshape(self._affine(y, (groups, 1)), shape))
-        else:
-            self._end(self._affine(self._reshape(y, shape), (-1, *[1] * (len(shape) - 2))))
+        self._end(self._affine(self._reshape(y, shape), (-1, *[1] * (len(shape) - 2))))
 
     def _filled(self, neutral: float) -> None:
         rest = self._constant((1 - self._keep) * np.array(neutral, self._keep.dtype))
@@ -109,7 +106,7 @@ class Masked:
 
     def _constant(self, array: np.ndarray) -> str:
         name = f"{self._node.name}/kept{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def _op(self, kind: str, *inputs: str, **settings: Any) -> str:

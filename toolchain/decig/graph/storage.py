@@ -3,6 +3,7 @@
 A protobuf message cannot exceed 2 GiB, so the weights of a larger model stand in a file beside it.
 """
 
+import glob
 import hashlib
 from pathlib import Path
 
@@ -56,17 +57,20 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
         check_model(proto)
         write_bytes(path, proto.SerializeToString())
         return
-    weights, slim = _write_weights(proto, path)
+    large = [tensor for tensor in proto.graph.initializer if _size(tensor) > _SMALL]
+    weights = _weights_path(large, path)
+    before = set(path.parent.glob(f"{glob.escape(path.name)}.????????.data"))
+    slim = _write_weights(proto, large, weights)
     try:
         with atomic_path(path) as temporary:
             temporary.write_bytes(slim.SerializeToString())
             onnx.checker.check_model(temporary)
     except BaseException:
-        weights.unlink(missing_ok=True)
+        if weights not in before:
+            weights.unlink(missing_ok=True)
         raise
-    for stale in path.parent.glob(f"{path.name}.*.data"):
-        if stale != weights:
-            stale.unlink()
+    for stale in before - {weights}:
+        stale.unlink()
 
 
 def is_large(proto: onnx.ModelProto) -> bool:
@@ -102,19 +106,29 @@ def without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     return slim
 
 
-def _write_weights(proto: onnx.ModelProto, path: Path) -> tuple[Path, onnx.ModelProto]:
-    """Write the weights beside `path`; returns their file and the graph that points to it."""
-    large = [tensor for tensor in proto.graph.initializer if _size(tensor) > _SMALL]
+def _weights_path(large: list[TensorProto], path: Path) -> Path:
+    """File beside `path` for these weights; others get another one."""
     digest = hashlib.sha256()
     for tensor in large:
-        digest.update(tensor.raw_data)
-    weights = path.with_name(f"{path.name}.{digest.hexdigest()[:8]}.data")
+        digest.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())
+        digest.update(_content(tensor))
+    return path.with_name(f"{path.name}.{digest.hexdigest()[:8]}.data")
+
+
+def _content(tensor: TensorProto) -> bytes:
+    return tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+
+
+def _write_weights(
+    proto: onnx.ModelProto, large: list[TensorProto], weights: Path
+) -> onnx.ModelProto:
+    """Write the large tensors to a file and return the graph that points to it."""
     slim = without_weights(proto)
     with atomic_path(weights) as temporary, temporary.open("wb") as file:
         for tensor in large:
             file.write(bytes(-file.tell() % _PAGE))
             start = file.tell()
-            content = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+            content = _content(tensor)
             file.write(content)
             outside = slim.graph.initializer.add()
             outside.name, outside.data_type = tensor.name, tensor.data_type
@@ -123,7 +137,7 @@ def _write_weights(proto: onnx.ModelProto, path: Path) -> tuple[Path, onnx.Model
             where = {"location": weights.name, "offset": start, "length": len(content)}
             for key, value in where.items():
                 outside.external_data.add(key=key, value=str(value))
-    return weights, slim
+    return slim
 
 
 def _weight(proto: onnx.ModelProto) -> int:

@@ -19,7 +19,8 @@ class Sample:
         source: what it reads in the repaired graph, float32 [images, positions, features].
         output: what it gives in the original, [images, positions, outputs].
         end: the original's value at the end of the layer's tail, likewise.
-        skip: what the tail adds in the repaired graph, likewise; 0 without one.
+        skip: what the tail adds in the repaired graph, likewise, or one number for all outputs;
+            0 without any.
         mean: mean of the original's output over each whole image, [images, 1, outputs].
         spread: its standard deviation, likewise.
     """
@@ -64,7 +65,10 @@ def take_sample(
         seen = made[index][(slice(None), *map(slice, cropped))].reshape(len(made[index]), -1)
         statistics = seen.mean(1)[None], seen.std(1)[None]
         at_end = _at(ended[index], inside)
-        at_skip = _at(added[index], inside) if added else np.zeros((1, 1))
+        at_skip = np.zeros((1, 1))
+        if added:
+            wide = np.broadcast_to(added[index], (len(added[index]), *cropped))
+            at_skip = _at(wide, inside)
         rest.append((seen[:, inside].T, at_end, at_skip, *statistics))
     stacked = [np.stack(part) for part in zip(*rest, strict=True)]
     return Sample(source_rows, *stacked)

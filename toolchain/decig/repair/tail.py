@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from decig.device.session import DeviceOptions, open_session
-from decig.graph.model import initializers
+from decig.graph.model import initializers, shapes
 
 _NORMS = ("InstanceNormalization", "BatchNormalization")
 _ELEMENTWISE = ("Tanh", "Sigmoid", "HardSigmoid", "Clip", "Relu", "LeakyRelu", "Identity")
@@ -42,6 +42,7 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
     readers = _readers(proto)
     outputs = {value.name for value in proto.graph.output}
     constants = initializers(proto)
+    known = shapes(proto)
     made = {
         name: index for index, node in enumerate(proto.graph.node) for name in node.output if name
     }
@@ -59,7 +60,8 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
                 tail = replace(here, norm=step)
             elif step.op_type == "Add" and tail.skip is None:
                 other = next((name for name in step.input if name != tail.value), "")
-                if made.get(other, index) >= index:
+                alike = [known.get(name) for name in (tail.value, other, here.value)]
+                if made.get(other, index) >= index or not _adds_up(*alike):
                     return tail
                 tail = replace(here, skip=other)
             elif step.op_type == "Slice" and _crops_the_end(step, constants) and not tail.norm:
@@ -69,6 +71,15 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
         return tail
 
     return {node.name: follow(index, node) for index, node in enumerate(proto.graph.node)}
+
+
+def _adds_up(
+    one: tuple[int, ...] | None, other: tuple[int, ...] | None, total: tuple[int, ...] | None
+) -> bool:
+    """Whether a sum has the shape of its first operand, over which the second may be broadcast."""
+    if one is None or other is None or one != total:
+        return False
+    return len(other) == len(one) and other[:1] == one[:1]
 
 
 def way_out(proto: onnx.ModelProto, value: str) -> Values | None:

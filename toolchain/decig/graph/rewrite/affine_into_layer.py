@@ -10,7 +10,7 @@ steps: 1.14 times faster.
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import as_affine, per_channel
+from decig.graph.rewrite.constants import as_affine, bias_of, per_channel
 from decig.graph.rewrite.editor import Editor
 from decig.graph.rewrite.fold_batchnorm import along_outputs
 
@@ -35,7 +35,7 @@ def _take(graph: Editor, node: NodeProto) -> bool:
     constant = per_channel(graph, reader, shape)
     affine = None if constant is None else as_affine(reader.op_type, constant)
     weight = graph.constant(node.input[1])
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1, np.float32)
+    bias = bias_of(graph, node)
     if affine is None or weight is None or bias is None:
         return False
     factor, shift = (np.broadcast_to(part, shape[1]) for part in affine)

@@ -1,5 +1,6 @@
 """A graph under the knife: what a rewrite rule reads and changes."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from decig.graph.model import infer_shapes, opset, shapes
 class Editor:
     """A private copy of a graph in normal form, with who makes and who reads each value.
 
+    A rule may write a node's inputs and outputs itself if it calls a method that changes the
+    graph after that: who makes and reads what is looked up anew then.
+
     Attributes:
         nodes: the nodes in topological order; change them through the methods.
         opset: version of the default operator set.
@@ -23,8 +27,11 @@ class Editor:
         self._proto.CopyFrom(proto)
         self._shapes = shapes(proto)
         self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
+        self._values = {value.name for value in proto.graph.input}
+        self._values.update(name for node in proto.graph.node for name in node.output)
         self._outputs = {value.name for value in proto.graph.output} | _captured(proto.graph)
         self.nodes = list(self._proto.graph.node)
+        self._links: _Links | None = None
         self.opset = opset(proto)
 
     def shape(self, value: str) -> tuple[int, ...] | None:
@@ -38,16 +45,16 @@ class Editor:
 
     def maker(self, value: str) -> NodeProto | None:
         """Node that makes `value`; None for a graph input or an initializer."""
-        return next((node for node in self.nodes if value in node.output), None)
+        return self._linked().makers.get(value)
 
     def producer(self, value: str, op_type: str) -> NodeProto | None:
         """Node that makes `value`, if it is an `op_type`."""
-        found = (node for node in self.nodes if value in node.output and node.op_type == op_type)
-        return next(found, None)
+        found = self.maker(value)
+        return found if found is not None and found.op_type == op_type else None
 
     def sole_reader(self, value: str) -> NodeProto | None:
         """The one node that reads `value`; None if several do, or the graph returns it."""
-        readers = [node for node in self.nodes for name in node.input if name == value]
+        readers = self._linked().readers.get(value, [])
         return readers[0] if len(readers) == 1 and value not in self._outputs else None
 
     def set_constant(self, node: NodeProto, slot: int, array: np.ndarray, suffix: str) -> None:
@@ -56,33 +63,44 @@ class Editor:
         An initializer that only `node` reads keeps its name; otherwise a new one is called
         "<node>/<suffix>".
         """
+        self._links = None
         node.input.extend([""] * (slot + 1 - len(node.input)))
         old = node.input[slot]
         if old in self._constants and self.sole_reader(old) is not None:
             name = old
         else:
-            name = node.input[slot] = f"{node.name}/{suffix}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            name = node.input[slot] = self._free(f"{node.name}/{suffix}")
+        self._constants[name] = numpy_helper.from_array(array, name)
+        self._links = None
 
     def add_constant(self, node: NodeProto, suffix: str, array: np.ndarray) -> str:
-        """Add an initializer "<node>/<suffix>" and return its name."""
-        name = f"{node.name}/{suffix}"
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        """Add an initializer and return its name: "<node>/<suffix>", or one like it."""
+        name = self._free(f"{node.name}/{suffix}")
+        self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def _free(self, name: str) -> str:
+        """Return the name, or one like it that no value has."""
+        while name in self._constants or name in self._values:
+            name += "_"
         return name
 
     def insert_before(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
         """Put `new` in front of `node`."""
         index = self._index(node)
         self.nodes[index:index] = new
+        self._links = None
 
     def insert_after(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
         """Put `new` behind `node`."""
         index = self._index(node) + 1
         self.nodes[index:index] = new
+        self._links = None
 
     def remove(self, node: NodeProto) -> None:
         """Take a node out; its outputs must have another maker by the end of the rule."""
         del self.nodes[self._index(node)]
+        self._links = None
 
     def bypass(self, node: NodeProto, source: str) -> bool:
         """Take `node` out and let `source`, a value equal to its output, stand for that.
@@ -101,11 +119,12 @@ class Editor:
         self.remove(node)
         for other in self.nodes:
             other.input[:] = [new if name == old else name for name in other.input]
+        self._links = None
         return True
 
     def has(self, node: NodeProto) -> bool:
         """Whether an earlier match has left `node` in the graph."""
-        return any(other is node for other in self.nodes)
+        return id(node) in self._linked().present
 
     def drop_dead(self) -> None:
         """Remove nodes that nothing reads any more."""
@@ -116,6 +135,7 @@ class Editor:
                 read.update(node.input)
                 alive.append(node)
         self.nodes = alive[::-1]
+        self._links = None
 
     def finish(self) -> onnx.ModelProto:
         """Return the changed graph, its shapes inferred anew and unread initializers gone."""
@@ -131,8 +151,31 @@ class Editor:
         graph.initializer.extend(tensors)
         return infer_shapes(self._proto)
 
+    def _linked(self) -> "_Links":
+        if self._links is None:
+            self._links = _Links(self.nodes)
+        return self._links
+
     def _index(self, node: NodeProto) -> int:
         return next(index for index, other in enumerate(self.nodes) if other is node)
+
+
+class _Links:
+    """Who makes and who reads each value.
+
+    Attributes:
+        makers: node by value.
+        readers: nodes by value; one that reads it twice stands there twice.
+        present: ids of the nodes.
+    """
+
+    def __init__(self, nodes: Sequence[NodeProto]) -> None:
+        self.makers = {name: node for node in nodes for name in node.output if name}
+        self.readers: dict[str, list[NodeProto]] = defaultdict(list)
+        for node in nodes:
+            for name in node.input:
+                self.readers[name].append(node)
+        self.present = {id(node) for node in nodes}
 
 
 def _captured(graph: onnx.GraphProto) -> set[str]:

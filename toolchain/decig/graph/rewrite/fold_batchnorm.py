@@ -11,6 +11,7 @@ normalisation, and would have to be m - beta / a before it.
 import numpy as np
 from onnx import NodeProto
 
+from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 
 
@@ -20,7 +21,7 @@ def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
         return False
     norm = graph.sole_reader(node.output[0])
     weight = graph.constant(node.input[1])
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1, np.float32)
+    bias = bias_of(graph, node)
     if norm is None or norm.op_type != "BatchNormalization" or weight is None or bias is None:
         return False
     affine = _affine(graph, norm)

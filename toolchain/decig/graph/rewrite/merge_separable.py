@@ -12,6 +12,7 @@ enlargement 1.5 times.
 import numpy as np
 from onnx import NodeProto
 
+from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 from decig.graph.rewrite.resize_into_transpose import enlarges
 from decig.graph.rewrite.windows import BLOCK, conv_pads, is_plain
@@ -33,8 +34,8 @@ def merge_separable(graph: Editor, node: NodeProto) -> bool:
     most = BLOCK if enlarges(graph, node.input[0]) else _MOST_OUTPUTS
     if len(kernel) % BLOCK == 0 or len(mixture) > most:
         return False
-    biases = [_bias(graph, conv, len(w)) for conv, w in ((node, kernel), (mixing, mixture))]
-    if biases[0] is None or biases[1] is None:
+    bias, shift = bias_of(graph, node), bias_of(graph, mixing)
+    if bias is None or shift is None:
         return False
     rows = mixture[:, :, 0, 0].astype(np.float64)
     grouped = kernel.reshape(group, -1, *kernel.shape[1:]).astype(np.float64)
@@ -42,8 +43,8 @@ def merge_separable(graph: Editor, node: NodeProto) -> bool:
     dense = dense.reshape(len(rows), -1, *kernel.shape[2:])
     graph.set_constant(node, 1, dense.astype(kernel.dtype), "w")
     if len(node.input) > 2 or len(mixing.input) > 2:
-        bias = rows @ biases[0] + biases[1]
-        graph.set_constant(node, 2, bias.astype(kernel.dtype), "b")
+        total = rows @ np.broadcast_to(bias, len(kernel)) + shift
+        graph.set_constant(node, 2, total.astype(kernel.dtype), "b")
     set_attributes(node, group=None)
     node.output[0] = mixing.output[0]
     graph.remove(mixing)
@@ -55,11 +56,3 @@ def _mixes(graph: Editor, node: NodeProto, weight: np.ndarray) -> bool:
     pads, strides = conv_pads(graph, node), attribute(node, "strides", [1])
     pointwise = weight.shape[2:] == (1, 1) and pads is not None and not any(pads)
     return pointwise and is_plain(node) and set(strides) == {1}
-
-
-def _bias(graph: Editor, node: NodeProto, outputs: int) -> np.ndarray | None:
-    """Bias in float64, zeros where there is none; None if it is computed."""
-    if len(node.input) < 3 or not node.input[2]:
-        return np.zeros(outputs)
-    bias = graph.constant(node.input[2])
-    return None if bias is None else bias.astype(np.float64)

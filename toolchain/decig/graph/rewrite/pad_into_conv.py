@@ -29,8 +29,7 @@ def pad_into_conv(graph: Editor, node: NodeProto) -> bool:
     explicit = attribute(node, "auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
     if not explicit:  # SAME pads by the size of what it is given
         return False
-    given = ours or [0] * (2 * (rank - 2))
-    total = [a + b for a, b in zip(given, begin[2:] + end[2:], strict=True)]
+    total = [a + b for a, b in zip(ours, begin[2:] + end[2:], strict=True)]
     set_attributes(node, pads=total, auto_pad=None)
     node.input[0] = pad.input[0]
     graph.remove(pad)

@@ -21,8 +21,8 @@ from itertools import product
 import numpy as np
 from onnx import NodeProto, helper
 
-from decig.graph.rewrite.editor import Editor, attribute, set_attributes
-from decig.graph.rewrite.windows import blocks, is_plain
+from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.windows import blocks, crop, is_plain
 
 # Most work, by whole blocks of channels, that still gains over ConvTranspose's own work.
 _MOST_WASTE = 1.6
@@ -130,19 +130,13 @@ def _padding(
     return begin + end
 
 
-def _crop(graph: Editor, node: NodeProto, index: int, pads: list[int]) -> tuple[NodeProto, str]:
-    """Slice, and its value, that takes away the input pixels that negative padding stands for."""
+def _crop(graph: Editor, node: NodeProto, index: int, pads: list[int]) -> NodeProto:
+    """Slice that takes away the input pixels that negative padding stands for."""
     size = graph.shape(node.input[0]) or ()
     starts = [max(0, -amount) for amount in pads[:2]]
     ends = [size[2 + axis] - max(0, -pads[2 + axis]) for axis in (0, 1)]
-    value = f"{node.name}/crop_{index}"
     bounds = {"starts": starts, "ends": ends, "axes": [2, 3]}
-    if graph.opset < 10:
-        crop = helper.make_node("Slice", node.input[:1], [value], name=value)
-        set_attributes(crop, **bounds)
-        return crop, value
-    names = [graph.add_constant(node, f"crop_{index}_{k}", np.array(v)) for k, v in bounds.items()]
-    return helper.make_node("Slice", [node.input[0], *names], [value], name=value), value
+    return crop(graph, node, f"crop_{index}", node.input[0], bounds)
 
 
 def _replace(
@@ -159,8 +153,8 @@ def _replace(
     for index, (kernel, pads) in enumerate(zip(kernels, padding, strict=True)):
         value = node.input[0]
         if min(pads) < 0:
-            crop, value = _crop(graph, node, index, pads)
-            nodes.append(crop)
+            nodes.append(_crop(graph, node, index, pads))
+            value = nodes[-1].output[0]
             pads = [max(0, amount) for amount in pads]
         inputs = [value, graph.add_constant(node, f"w_{index}", kernel)]
         if bias is not None:

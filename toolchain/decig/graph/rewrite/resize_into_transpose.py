@@ -68,7 +68,18 @@ def enlarges(graph: Editor, value: str) -> int | None:
     factor = target[2] // source[2]
     if tuple(target) != (*source[:2], source[2] * factor, source[3] * factor) or factor < 2:
         return None
-    return factor if _repeats(maker, factor) else None
+    return factor if _is_exact(graph, maker, factor) and _repeats(maker, factor) else None
+
+
+def _is_exact(graph: Editor, node: NodeProto, factor: int) -> bool:
+    """Whether the scales of a resize are whole: 2.003 doubles a small image, not evenly."""
+    scales = attribute(node, "scales", None)  # up to operator set 8
+    slot = 2 if node.op_type == "Resize" and graph.opset > 10 else 1
+    if scales is None and len(node.input) > slot and node.input[slot]:
+        scales = graph.constant(node.input[slot])
+        if scales is None:
+            return False
+    return scales is None or set(np.ravel(scales).tolist()) <= {1, factor}
 
 
 def _repeats(node: NodeProto, factor: int) -> bool:

@@ -11,9 +11,9 @@ Four steps in front of a 7x7 convolution from 3 to 16 channels at 256x256: 1.05 
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import as_affine, operand, per_channel
+from decig.graph.rewrite.constants import as_affine, bias_of, operand, per_channel
 from decig.graph.rewrite.editor import Editor, attribute
-from decig.graph.rewrite.windows import conv_pads, fills_with_zero
+from decig.graph.rewrite.windows import conv_pads, fills_with_zero, pad_amounts
 
 _REPEATING = (b"reflect", b"edge", b"wrap")
 
@@ -37,13 +37,13 @@ def _take(graph: Editor, node: NodeProto) -> bool:
     if maker is None or not _alone(graph, maker):
         return False
     shape, weight = graph.shape(maker.output[0]), graph.constant(node.input[1])
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else np.zeros(1, np.float32)
+    bias = bias_of(graph, node)
     constant = None if shape is None or len(shape) < 3 else per_channel(graph, maker, shape)
     affine = None if constant is None else as_affine(maker.op_type, constant)
     if affine is None or shape is None or weight is None or bias is None:
         return False
     factor, shift = (np.broadcast_to(part, shape[1]) for part in affine)
-    if (zeros and (shift != 0).any()) or _pads_numbers(graph, reader):
+    if (zeros and (shift != 0).any()) or (reader is not node and not _keeps(graph, reader)):
         return False
     source = operand(graph, maker)
     if source is None or graph.shape(source) != shape:  # the constant widens the value
@@ -63,11 +63,19 @@ def _pads_zeros(graph: Editor, node: NodeProto) -> bool:
     return pads is None or any(pads)
 
 
-def _pads_numbers(graph: Editor, reader: NodeProto) -> bool:
-    """Whether `reader` is a Pad with a number other than zero, which a factor would change."""
-    if reader.op_type != "Pad" or attribute(reader, "mode", b"constant") in _REPEATING:
+def _keeps(graph: Editor, pad: NodeProto) -> bool:
+    """Whether a Pad gives pixels that it makes the factor of their channel, or zeros."""
+    amounts = pad_amounts(graph, pad)
+    shapes = graph.shape(pad.input[0]), graph.shape(pad.output[0])
+    if amounts is None:  # computed from the size of the image
+        channels = shapes[0] is None or shapes[1] is None or shapes[0][:2] != shapes[1][:2]
+    else:
+        rank = len(amounts) // 2
+        channels = any(amounts[:2] + amounts[rank : rank + 2])
+    if channels:
         return False
-    return not fills_with_zero(graph, reader)
+    repeats = attribute(pad, "mode", b"constant") in _REPEATING
+    return repeats or fills_with_zero(graph, pad)
 
 
 def _fold(

@@ -46,7 +46,9 @@ def _cut(graph: Editor, crop: NodeProto, size: tuple[int, ...]) -> list[int] | N
 
     None if it does more than that: other axes, steps, bounds that are not constant.
     """
-    bounds = [graph.constant(name) if name else None for name in crop.input[1:]]
+    bounds = [graph.constant(name) for name in crop.input[1:]]
+    if any(name and bound is None for name, bound in zip(crop.input[1:], bounds, strict=True)):
+        return None
     starts, ends, axes, steps = bounds + [None] * (4 - len(bounds))
     if starts is None or ends is None or (steps is not None and (steps != 1).any()):
         return None
@@ -56,6 +58,8 @@ def _cut(graph: Editor, crop: NodeProto, size: tuple[int, ...]) -> list[int] | N
     for start, end, axis in zip(starts.tolist(), ends.tolist(), axes.tolist(), strict=True):
         length = size[axis]
         first, last, _ = slice(start, end).indices(length)
+        if first >= last:
+            return None
         if axis % len(size) < 2:
             if (first, last) != (0, length):
                 return None

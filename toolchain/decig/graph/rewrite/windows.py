@@ -1,9 +1,11 @@
 """Arithmetic of convolution windows that several rules share."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from onnx import NodeProto
+from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
 
@@ -23,19 +25,23 @@ def is_plain(node: NodeProto) -> bool:
 
 
 def conv_pads(graph: Editor, node: NodeProto) -> list[int] | None:
-    """Padding of a two-dimensional Conv as [top, left, bottom, right], `auto_pad` resolved.
+    """Padding of a Conv as in `pads`, [top, left, bottom, right] in two dimensions.
 
-    None if it depends on a shape that is not known.
+    `auto_pad` is resolved; None if it depends on a shape that is not known, or is dilated, which
+    ONNX Runtime does not run.
     """
     mode = attribute(node, "auto_pad", b"NOTSET").decode()
-    if mode == "NOTSET":
-        return list(attribute(node, "pads", [0, 0, 0, 0]))
-    if mode == "VALID":
-        return [0, 0, 0, 0]
     size, kernel = graph.shape(node.input[0]), graph.shape(node.input[1])
-    if size is None or kernel is None:
+    if kernel is None:
         return None
-    strides = attribute(node, "strides", [1, 1])
+    spatial = len(kernel) - 2
+    if mode == "NOTSET":
+        return list(attribute(node, "pads", [0] * (2 * spatial)))
+    if mode == "VALID":
+        return [0] * (2 * spatial)
+    if size is None or set(attribute(node, "dilations", [1])) != {1}:
+        return None
+    strides = attribute(node, "strides", [1] * spatial)
     # SAME: as many outputs as inputs per stride; the odd row goes below (UPPER) or above (LOWER).
     totals = [
         max((math.ceil(n / s) - 1) * s + k - n, 0)
@@ -60,6 +66,20 @@ def pad_amounts(graph: Editor, node: NodeProto) -> list[int] | None:
         amounts[axis] = int(array[index])
         amounts[axis + len(shape)] = int(array[index + len(given)])
     return amounts
+
+
+def crop(
+    graph: Editor, node: NodeProto, suffix: str, value: str, bounds: Mapping[str, Any]
+) -> NodeProto:
+    """Slice of `value` with these `starts`, `ends` and `axes`, for the rewrite of `node`."""
+    name = f"{node.name}/{suffix}"
+    if graph.opset < 10:
+        return helper.make_node("Slice", [value], [name], name=name, **bounds)
+    names = [
+        graph.add_constant(node, f"{suffix}_{key}", np.array(bounds[key]))
+        for key in ("starts", "ends", "axes")
+    ]
+    return helper.make_node("Slice", [value, *names], [name], name=name)
 
 
 def fills_with_zero(graph: Editor, node: NodeProto) -> bool:

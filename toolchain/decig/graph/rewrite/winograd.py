@@ -27,7 +27,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
-from decig.graph.rewrite.windows import BLOCK, conv_pads, is_plain
+from decig.graph.rewrite.windows import BLOCK, conv_pads, crop, is_plain
 
 # B^T and G of F(4, 3), with the points 0, 1, -1, 2, -2 and infinity.
 _INPUT = np.array(
@@ -118,9 +118,7 @@ def _interleave(steps: "_Steps", rows: list[str], target: tuple[int, ...]) -> No
     joined = steps.node("Concat", "joined", parts, axis=1)
     joined = steps.reshape("image", joined, [batch, channels, -1, width])
     if height % _ROWS:
-        bounds = {"start": 0, "end": height, "axis": 2}
-        names = [steps.constant(f"crop_{what}", np.array([v])) for what, v in bounds.items()]
-        steps.node("Slice", "crop", [joined, *names])
+        steps.crop(joined, height)
     steps.end()
 
 
@@ -165,6 +163,11 @@ class _Steps:
         return self.node(
             "Reshape", suffix, [value, self.constant(f"{suffix}_shape", np.array(shape))]
         )
+
+    def crop(self, value: str, height: int) -> None:
+        """Keep the first rows."""
+        bounds = {"starts": [0], "ends": [height], "axes": [2]}
+        self.nodes.append(crop(self._graph, self._node, "crop", value, bounds))
 
     def end(self) -> None:
         """Let the last node make the value that the convolution made."""

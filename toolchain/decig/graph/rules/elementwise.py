@@ -129,7 +129,7 @@ def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
         given = flow.constant(node.input[1])
         if given is None:
             return flow.block(node, f"CumSum {node.name} along a computed axis")
-        axis = int(given)
+        axis = given.item()
     if ids.shape[axis] > 1:
         return flow.block(node, f"{node.op_type} {node.name} compares channels")
     if not options.get("keepdims", 1):

@@ -123,7 +123,8 @@ def slice_(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     computed = any(name and not flow.is_constant(name) for name in node.input[1:])
     if computed or starts is None or ends is None:
         return flow.block(node, f"Slice {node.name} by computed bounds")
-    axes = flow.integers(node, "axes", 3) or list(range(len(starts)))
+    named = flow.integers(node, "axes", 3) or range(len(starts))
+    axes = [axis % ids.ndim for axis in named]
     steps = flow.integers(node, "steps", 4) or [1] * len(starts)
     shape = flow.shape(node.input[0])
     for place, axis in enumerate(axes):
@@ -193,19 +194,38 @@ def pad(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     ids = flow.of(node.input[0])
     if ids is None:
         return None
-    amounts = flow.integers(node, "pads", 1)
+    amounts = _pad_amounts(flow, node, ids.ndim)
     before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
-    changed = [axis for axis in varying_axes(ids) if before[axis] != after[axis]]
+    changed = [
+        axis
+        for axis in varying_axes(ids)
+        if before[axis] != after[axis] or (amounts and amounts[axis])
+    ]
     if not changed:
         return ids
     mode = attributes(node).get("mode", b"constant")
-    if amounts is None or mode != b"constant" or min(amounts) < 0 or len(node.input) > 3:
+    if amounts is None or mode != b"constant" or min(amounts) < 0:
         return flow.block(node, f"Pad {node.name} pads channels")
     widths = [
         (amounts[axis], amounts[axis + ids.ndim]) if axis in changed else (0, 0)
         for axis in range(ids.ndim)
     ]
     return np.pad(ids, widths, constant_values=FIXED)
+
+
+def _pad_amounts(flow: Flow, node: onnx.NodeProto, rank: int) -> list[int] | None:
+    """Amounts before and then behind every axis; None if they are computed."""
+    amounts = flow.integers(node, "pads", 1)
+    if amounts is None or len(node.input) < 4 or not node.input[3]:
+        return amounts
+    axes = flow.integers(node, "axes", 3)
+    if axes is None:
+        return None
+    full = [0] * (2 * rank)
+    for place, axis in enumerate(axes):
+        full[axis % rank] = amounts[place]
+        full[axis % rank + rank] = amounts[place + len(axes)]
+    return full
 
 
 @rule("Resize", "Upsample")
@@ -217,11 +237,15 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
     resized = tuple(axis for axis in range(ids.ndim) if before[axis] != after[axis])
     ids = flow.space.tie(ids, resized, f"{node.op_type} {node.name} blends them")
-    if len(node.input) > 3 and node.input[3] and "axes" not in attributes(node):
-        if not flow.is_constant(node.input[3]):
-            return flow.block(node, f"Resize {node.name} to a computed size")
-        moved = ids
-        flow.on_cut(lambda cut: mend_sizes(cut, node.input[3], moved, after))
+    if len(node.input) < 4 or not node.input[3]:
+        return ids
+    axes = attributes(node).get("axes")
+    if axes is not None:  # the sizes of some axes, as a rule the spatial ones
+        named = {axis % ids.ndim for axis in axes}.intersection(varying_axes(ids))
+        return flow.block(node, f"Resize {node.name} names channels") if named else ids
+    if not flow.is_constant(node.input[3]):
+        return flow.block(node, f"Resize {node.name} to a computed size")
+    flow.on_cut(lambda cut: mend_sizes(cut, node.input[3], ids, after))
     return ids
 
 

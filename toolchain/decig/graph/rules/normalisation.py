@@ -37,7 +37,7 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
 def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     """Every group keeps the same places; statistics over a group change when it is cut.
 
-    Groups of one channel go with it.
+    Groups of one channel go with it. (Versions before opset 21 are rewritten in normal form.)
     """
     ids, channels = _channel_axis(flow, node)
     groups = attributes(node)["num_groups"]
@@ -47,9 +47,8 @@ def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
         flow.share(node, ids)
         why = f"groups of GroupNormalization {node.name} must stay equal"
         flow.space.tie(channels.reshape(groups, -1), (0,), why)
-    if flow.opset >= 21:  # scale and bias per channel; before, per group
-        flow.bind(node, 1, "scale", channels)
-        flow.bind(node, 2, "shift", channels)
+    flow.bind(node, 1, "scale", channels)
+    flow.bind(node, 2, "shift", channels)
     return ids
 
 
@@ -63,6 +62,8 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     ids = flow.of(node.input[0])
     if ids is None or ids.size == 1:
         return [ids, *[None] * (len(node.output) - 1)]
+    if any(node.output[1:]):
+        return flow.block(node, f"the statistics of {node.op_type} {node.name} are read")
     axis = attributes(node).get("axis", -1) % ids.ndim
     normalised = flow.shape(node.input[0])[axis:]
     if any(flow.shape(name) != normalised for name in node.input[1:] if name):
@@ -72,7 +73,7 @@ def layer_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
         tail = flow.space.tie(ids, tuple(range(axis)), f"{node.name} has one scale for them")
         flow.bind(node, 1, "scale", tail[(0,) * axis])
         flow.bind(node, 2, "shift", tail[(0,) * axis])
-    return [ids, *[None] * (len(node.output) - 1)]
+    return [ids]
 
 
 @rule("MeanVarianceNormalization")
