@@ -40,7 +40,7 @@ _ALIGN = 4
 # widths, and anywhere.
 _SHARES = (0.4, 0.1, 0.15, 0.35)
 _DRAWS = 64
-_LIMITS: dict[str, Any] = {"min_runs": 5, "max_runs": 15, "max_seconds": 0.4, "firm": 0.005}
+_LIMITS: dict[str, Any] = {"min_runs": 4, "max_runs": 15, "max_seconds": 0.3, "firm": 0.005}
 
 
 @dataclass(frozen=True)
