@@ -21,7 +21,6 @@ def timed(monkeypatch):
         seen.append(model)
         return 2.0 + 10.0 * len(model.graph.node)
 
-    monkeypatch.setattr(isolated, "_KNOWN", {})
     monkeypatch.setattr(isolated, "_time", pretend)
     return seen
 
@@ -69,13 +68,30 @@ def test_signatures_forget_weights_but_not_shapes():
     assert signature(model(4, 0)) != signature(model(8, 0))
 
 
-def test_a_layer_that_cannot_run_alone_takes_no_time(monkeypatch):
+def test_a_layer_is_timed_once_for_all_models(monkeypatch):
+    timed = []
+
+    def time_one(model, options):
+        timed.append(signature(model))
+        return 100.0 * len(timed)
+
+    monkeypatch.setattr(isolated, "_time", time_one)
+    proto = normalise(style_net())
+    first = time_layers(proto, DeviceOptions(threads=7))
+    assert len(timed) == len(set(timed)) > 3
+    count = len(timed)
+    assert time_layers(proto, DeviceOptions(threads=7)) == first
+    assert len(timed) == count
+    time_layers(normalise(style_net(8)), DeviceOptions(threads=7))
+    assert count < len(timed) < 2 * count
+
+
+def test_a_layer_that_cannot_run_alone_takes_no_time():
     builder = Builder(3, 8)
     builder.conv("x", "a", 3, 4, "y")
     proto = normalise(builder.build(4))
     node = next(n for n in proto.graph.node if n.op_type == "Conv")
     node.CopyFrom(helper.make_node("NoSuchOp", list(node.input), list(node.output), name="a"))
-    monkeypatch.setattr(isolated, "_KNOWN", {})
     assert time_layers(proto, DeviceOptions()).nodes == {"a": 0.0}
 
 

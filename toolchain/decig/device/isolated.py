@@ -4,7 +4,7 @@ A layer is a node together with the element-wise nodes and moves of data that fo
 providers fuse those, so their time belongs to the layer. Each layer becomes a model of its own;
 what an empty model takes (calling the provider, taking inputs over) is subtracted. Layers with the
 same operators, attributes and shapes are one signature and are timed once, whatever model they are
-from.
+from (`decig.device.layer_cache`).
 
 Alone, a layer finds its inputs in another layout and in other caches than inside the graph, so the
 times are right in proportion only: `decig.device.measure` scales them until they add up to the
@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from decig.device.layer_cache import LayerCache
 from decig.device.runs import observe, prepare_run
 from decig.device.session import DeviceOptions, open_session, random_feeds
 from decig.errors import DecigError
@@ -47,10 +48,7 @@ _FOLLOWERS = (
     "Unsqueeze",
 )
 _SHAPES_ONLY = 16  # numbers of an integer constant that are worth telling apart
-_WARM_UP, _RUNS = 2, 12
-
-# Microseconds by device and signature: layers of one model, and of its slices, are often alike.
-_KNOWN: dict[str, float] = {}
+_WARM_UP, _FEWEST, _RUNS, _MOST_US = 2, 4, 12, 60_000.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
         BadInputError, DecigError: as `open_session`, for the model that does nothing.
     """
     values = _Values(proto)
-    empty = _timed(_empty_model(proto), options)
+    cache = LayerCache(options)
+    empty = _timed(_empty_model(proto), options, cache)
     layers = split(proto)
     times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
     for layer in layers:
@@ -95,9 +94,10 @@ def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
         if model is None:
             continue
         try:
-            times[layer.name] = max(0.0, _timed(model, options) - empty)
+            times[layer.name] = max(0.0, _timed(model, options, cache) - empty)
         except DecigError as error:  # providers refuse some operators outside a larger graph
             log.debug("%s cannot be timed on its own: %s", layer.name, error)
+    cache.save()
     absorbed = {node.name: each.name for each in layers for node in each.nodes[1:]}
     kernels = {each.name: "+".join(node.op_type for node in each.nodes) for each in layers}
     return LayerTimes(times, absorbed, kernels)
@@ -192,12 +192,14 @@ def _empty_model(proto: onnx.ModelProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def _timed(model: onnx.ModelProto, options: DeviceOptions) -> float:
+def _timed(model: onnx.ModelProto, options: DeviceOptions, cache: LayerCache) -> float:
     """Microseconds of a model; known ones are not timed again."""
-    key = f"{options}{signature(model)}"
-    if key not in _KNOWN:
-        _KNOWN[key] = _time(model, options)
-    return _KNOWN[key]
+    key = signature(model)
+    known = cache.get(key)
+    if known is None:
+        known = _time(model, options)
+        cache.put(key, known)
+    return known
 
 
 def _time(model: onnx.ModelProto, options: DeviceOptions) -> float:
@@ -206,7 +208,10 @@ def _time(model: onnx.ModelProto, options: DeviceOptions) -> float:
     run = prepare_run(session, random_feeds(session), options)
     for _ in range(_WARM_UP):
         run()
-    samples = [np.prod(observe(run, options)) for _ in range(_RUNS)]
+    samples: list[float] = []
+    while len(samples) < _FEWEST or (len(samples) < _RUNS and sum(samples) < _MOST_US):
+        us, share = observe(run, options)
+        samples.append(us * share)
     return float(np.quantile(samples, 0.25))
 
 

@@ -86,7 +86,7 @@ class Noise:
     def __str__(self) -> str:
         """Say what was noticed."""
         return (
-            f"the machine was busy while the cost table was taken: the model had "
+            f"the machine was busy or unsteady while the cost table was taken: the model had "
             f"{self.processor_share:.0%} of the processor time it could use, and its pace wandered "
             f"by {self.unsteadiness:.0%}"
         )
