@@ -49,6 +49,7 @@ from decig.source import Source, resolve
 RESULTS = Path(__file__).parent / "results"
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""
+WHOLE = 1 - 1e-9
 MORE_KEPT, LESS_TIME = 1.10, 0.85
 """Against planning by multiply-accumulates: either at equal latency or at equal importance."""
 
@@ -89,8 +90,13 @@ class Row:
 
     @property
     def better(self) -> bool | None:
-        """Whether it beats planning by multiply-accumulates by the margin asked."""
+        """Whether it beats planning by multiply-accumulates by the margin asked.
+
+        None where there is nothing to compare: no plan, or one that keeps the whole model.
+        """
         if self.kept is None or self.macs_kept is None or self.macs_equal_ms is None:
+            return None
+        if self.kept >= WHOLE:
             return None
         more_kept = self.kept >= MORE_KEPT * self.macs_kept
         return more_kept or self.measured_ms <= LESS_TIME * self.macs_equal_ms

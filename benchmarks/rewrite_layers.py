@@ -15,6 +15,7 @@ ENLARGING = (
     "phase_transpose",
     "depth_to_space",
 )
+HEADS = ("coarse_head", "winograd", "depth_to_space")
 UPSAMPLING = ("slice_into_transpose", "phase_transpose", "depth_to_space")
 
 
@@ -114,6 +115,8 @@ def layers() -> Iterator[Case]:
         net = Net(1, c, size, size)
         layer = net.finish_layer(net.conv("x", c, m, k, pad=k // 2), m)
         yield ("wide_head", "depth_to_space"), f"{k}x{k} {c} to {m} at {size}", layer
+        if k == 9 and m == 3:
+            yield HEADS, f"{k}x{k} {c} to {m} at {size}", layer
     for c, size in ((256, 64), (128, 64), (64, 64), (48, 64), (64, 128)):
         net = Net(1, c, size, size)
         layer = net.finish_layer(net.conv("x", c, c, 3, pad=1), c)

@@ -18,7 +18,7 @@ import click
 import numpy as np
 import onnx
 from onnxruntime import InferenceSession
-from rewrite_layers import ENLARGING, UPSAMPLING, layers
+from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
 from decig.deploy.rewriting import choose_rewrites
 from decig.device.session import DeviceOptions, open_session
@@ -87,12 +87,13 @@ class _Report:
 
     def generator(self, name: str, model: Model) -> list[str]:
         """Rows of a generator at three widths; returns what became of its goals."""
-        alone = [(rule,) for rule in DEVICE if rule not in UPSAMPLING + ENLARGING]
+        joint = set(HEADS + UPSAMPLING + ENLARGING) - {"winograd"}
+        alone = [(rule,) for rule in DEVICE if rule not in joint]
         verdicts = []
         for share in (1.0, 0.5, 0.25):
             graph = narrowed(model, share)
             case = f"{name}, width {share:g}"
-            self.rows(case, graph, [CANONICAL, *alone, UPSAMPLING, ENLARGING])
+            self.rows(case, graph, [CANONICAL, *alone, HEADS, UPSAMPLING, ENLARGING])
             kept = (*CANONICAL, *choose_rewrites(graph, DeviceOptions()).kept)
             ratio = self.row("those that pay", case, (graph, apply(graph, kept)[0]))
             if (goal := GOALS.get((name, share))) is not None:
