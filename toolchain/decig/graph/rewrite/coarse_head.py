@@ -45,8 +45,8 @@ def coarse_head(graph: Editor, node: NodeProto) -> bool:
     source, target = graph.shape(node.input[0]), graph.shape(node.output[0])
     if weight is None or weight.ndim != 4 or pads is None or source is None or target is None:
         return False
-    if len(node.input) > 2 and bias is None:
-        return False
+    if weight.dtype != np.float32 or (len(node.input) > 2 and bias is None):
+        return False  # `winograd` takes no other type
     if any(size % _TILE for size in (*source[2:], *target[2:])):
         return False
     spans = [_span(weight.shape[2 + axis], pads[axis]) for axis in (0, 1)]
