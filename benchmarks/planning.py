@@ -3,7 +3,7 @@
     python benchmarks/planning.py MODEL... [--targets 1.5,2,4,8,16] [--tables DIR] [--images DIR]
 
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
-run, MODEL-PROVIDER-THREADS.json), then for each target the plan that `decig slice
+run), then for each target the plan that `decig slice
 --target-latency` makes: planned, measured as deployed, tightened. Beside it the plan of the same
 solver with the same importance, but with multiply-accumulates in the place of predicted time and
 any width in the place of stairs, cut until its measured latency is that of decig's plan. In the
@@ -23,30 +23,22 @@ from pathlib import Path
 import click
 import numpy as np
 from macs import MacsCost
+from tables import RESULTS, cost_table, merged
 
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import (
-    REWRITES,
-    accept_device,
-    as_it_is_ms,
-    deployed_latency,
-    profile_as_deployed,
-)
+from decig.deploy.profiling import REWRITES, as_it_is_ms, deployed_latency
 from decig.deploy.rewriting import time_graphs
 from decig.device.planner import fastest_widths
 from decig.device.predict import Predictor
 from decig.device.session import DeviceOptions
 from decig.device.sweep import FLOOR
-from decig.device.table import CostTable
 from decig.device.tighten import meet_target
 from decig.errors import TargetMissedError
-from decig.files import write_json
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
 from decig.options import FOLDER
 from decig.source import Source, resolve
 
-RESULTS = Path(__file__).parent / "results"
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""
 WHOLE = 1 - 1e-9
@@ -62,6 +54,8 @@ class Row:
 
     Attributes:
         model: its name.
+        provider, threads: the device.
+        importance: what it is scored by, magnitude or picture.
         speedup: asked for, over the model without rewrites.
         target_ms: that in milliseconds.
         measured_ms: of decig's plan, or of the fastest there is where the target is out of reach.
@@ -73,6 +67,9 @@ class Row:
     """
 
     model: str
+    provider: str
+    threads: int
+    importance: str
     speedup: float
     target_ms: float
     measured_ms: float
@@ -103,7 +100,8 @@ class Row:
 
     def line(self) -> str:
         """Return the row of the table."""
-        cells = [self.model, f"{self.speedup:g}", f"{self.target_ms:.2f}"]
+        device = f"{self.provider}, {self.threads}"
+        cells = [self.model, device, self.importance, f"{self.speedup:g}", f"{self.target_ms:.2f}"]
         cells.append(f"{self.measured_ms:.2f}" + ("" if self.reached else " (fastest)"))
         cells.append(f"{self.measured_ms / self.target_ms:.1%}")
         cells.append(_word(self.on_target))
@@ -117,9 +115,9 @@ class Row:
 
 
 HEADER = (
-    "| model | times faster | target, ms | measured, ms | of target | in band | kept "
-    "| MACs: ms | MACs: kept at equal ms | more kept | less time at equal kept | margin |\n"
-    "|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---|"
+    "| model | device | importance | times faster | target, ms | measured, ms | of it | in band "
+    "| kept | MACs: ms | MACs: kept at equal ms | more kept | less time at equal kept | margin |\n"
+    "|---|---|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---|"
 )
 
 
@@ -128,7 +126,9 @@ class Bench:
 
     def __init__(self, name: str, source: Source, options: DeviceOptions, cutter: Cutter) -> None:
         assert cutter.table is not None
-        self.name, self.options, self.cutter, self.table = name, options, cutter, cutter.table
+        importance = "magnitude" if cutter.pictures is None else "picture"
+        self.about = (name, options.provider, options.threads, importance)
+        self.options, self.cutter, self.table = options, cutter, cutter.table
         self.predictor, self.loss = Predictor(cutter.table), cutter.loss
         self.macs = MacsCost(source.model.proto, cutter.table)
         self.measure = deployed_latency(cutter.table, source.model)
@@ -144,19 +144,19 @@ class Bench:
             ours = self._widths(self.cutter.reach(target, self.measure))
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
-            return Row(self.name, speedup, target, fastest, reached=False)
+            return Row(*self.about, speedup, target, fastest, reached=False)
         near = self.measure(self._sliced(ours))
         try:
             theirs = meet_target(self.macs, self.loss, near, self._try_macs).widths
         except TargetMissedError:
             (measured,) = self._judge(ours)
-            return Row(self.name, speedup, target, measured, True, self.kept(ours))
+            return Row(*self.about, speedup, target, measured, True, self.kept(ours))
         measured, macs_ms = self._judge(ours, theirs)
         self.points.append((macs_ms, self.kept(theirs)))
         self.macs.calibrate(theirs, macs_ms)
         kept = self.kept(ours)
         at_equal = equal(self.points, measured, kept)
-        return Row(self.name, speedup, target, measured, True, kept, macs_ms, *at_equal)
+        return Row(*self.about, speedup, target, measured, True, kept, macs_ms, *at_equal)
 
     def kept(self, widths: Widths) -> float:
         """Share of the importance that widths keep."""
@@ -202,53 +202,36 @@ def _word(holds: bool | None) -> str:
     return {True: "yes", False: "NO", None: ""}[holds]
 
 
-def _table(name: str, source: Source, options: DeviceOptions, folder: Path | None) -> CostTable:
-    path = folder and folder / f"{name}-{options.provider}-{options.threads}.json"
-    if path and path.exists():
-        table = CostTable.load(path)
-        accept_device(table, force=False)
-        return table
-    table = profile_as_deployed(source.model, options, lambda done, total: None)
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.save(path)
-    return table
-
-
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--targets", default="1.5,2,4,8,16", show_default=True, help="Times faster.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--ep", default="cpu", show_default=True)
-@click.option("--tables", type=FOLDER, help="Folder of cost tables to reuse.")
+@click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
 @click.option("--images", type=FOLDER, help="Importance by the picture's error on these.")
 def main(
     models: tuple[str, ...],
     targets: str,
     threads: int,
     ep: str,
-    tables: Path | None,
+    tables: Path,
     images: Path | None,
 ) -> None:
-    """Print the table and write it to results/planning.md, figures to results/planning.json."""
+    """Print the table and add it to results/planning.md and planning.json."""
     options = DeviceOptions(ep, threads=threads)
     rows = []
     click.echo(HEADER)
     for text in models:
-        source = resolve(text)
-        name = Path(text).stem
-        cutter = Cutter(source, _table(name, source, options, tables), images)
+        source, name = resolve(text), Path(text).stem
+        cutter = Cutter(source, cost_table(name, source, options, tables), images)
         bench = Bench(name, source, options, cutter)
         for speedup in map(float, targets.split(",")):
             rows.append(bench.row(speedup))
             click.echo(rows[-1].line())
-    scored = "the error of the picture" if images else "magnitude"
-    device = f"{options.provider}, {options.threads} thread(s), importance by {scored}."
-    RESULTS.mkdir(exist_ok=True)
-    lines = [HEADER, *(row.line() for row in rows), "", device]
+    keys = ("model", "provider", "threads", "importance", "speedup")
+    found = merged("planning.json", [asdict(row) for row in rows], keys)
+    lines = [HEADER, *(Row(**row).line() for row in found)]
     (RESULTS / "planning.md").write_text("\n".join(lines) + "\n")
-    found = {"device": cutter.table.device, "importance": scored, "rows": [asdict(r) for r in rows]}
-    write_json(RESULTS / "planning.json", found)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(source):
-    return profile_model(source.model, DeviceOptions(), sweep=False)
+    return profile_model(source.model, DeviceOptions(), effort=None)
 
 
 @pytest.mark.parametrize("widths", [{"conv1": 16, "conv2": 16}, {"conv1": 5, "conv2": 11}])
@@ -60,14 +60,27 @@ def test_equal_latency_and_equal_importance_lie_between_measured_plans():
 
 
 def test_verdicts():
-    row = Row("m", 4, 10.0, 9.0, True, kept=0.66, macs_ms=9.1, macs_kept=0.6, macs_equal_ms=10.0)
+    row = Row(
+        "m",
+        "cpu",
+        1,
+        "magnitude",
+        4,
+        10.0,
+        9.0,
+        True,
+        kept=0.66,
+        macs_ms=9.1,
+        macs_kept=0.6,
+        macs_equal_ms=10.0,
+    )
     assert row.on_target and row.better
     assert dataclasses.replace(row, kept=0.65).better is False
     assert dataclasses.replace(row, kept=0.65, macs_equal_ms=10.6).better
     assert not dataclasses.replace(row, measured_ms=10.4).on_target
     assert not dataclasses.replace(row, measured_ms=8.4).on_target
     assert dataclasses.replace(row, kept=1.0).better is None
-    unreachable = Row("m", 16, 10.0, 10.4, reached=False)
+    unreachable = Row("m", "cpu", 1, "magnitude", 16, 10.0, 10.4, reached=False)
     assert unreachable.on_target and unreachable.better is None
     assert not dataclasses.replace(unreachable, measured_ms=9.0).on_target
     assert len({line.count("|") for line in (row.line(), unreachable.line())}) == 1

@@ -284,7 +284,9 @@ def test_a_table_of_another_device(profiled, tmp_path):
     assert not out.exists()
     result = decig(*arguments, "--force")
     assert result.exit_code == 0
-    assert "onnxruntime is '1.0' there" in json.loads(result.stdout)["warnings"][0]
+    # A busy machine adds a warning of its own.
+    warnings = json.loads(result.stdout)["warnings"]
+    assert any("onnxruntime is '1.0' there" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
