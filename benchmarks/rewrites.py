@@ -1,309 +1,137 @@
 """What each exact rewrite gains: layers on their own, then whole generators.
 
-python benchmarks/rewrites.py [--models DIR] [--seconds S]        (10 minutes, on a quiet machine)
+    python benchmarks/rewrites.py [MODEL...] [--seconds S] [--no-layers]
 
 CPU provider, one thread, ONNX Runtime's full optimisation before and after, runs in turns, medians.
 The clock is that of the thread that computes, so it stands still while other processes run; on an
 idle machine it is the latency. The spread is the median absolute deviation. The difference is the
 largest one of the outputs, relative to their range. A layer is followed by an
-InstanceNormalization, as in a generator. The generators are the files of DIR at full, half and
-quarter width, the model that ships, and CycleGAN's ResNet-9 and pix2pix's U-Net-256 with random
-weights.
+InstanceNormalization, as in a generator. The generators are taken at full, half and quarter width;
+"those that pay" are the rules that `decig export` keeps on this machine. 15 minutes without MODEL.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
+from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
+from decig.deploy.rewriting import choose_rewrites
 from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency
-from decig.errors import BadInputError
 from decig.graph.channels import analyse
-from decig.graph.model import input_info, load_model, normalise
+from decig.graph.model import Model, input_info
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.rewrite import CANONICAL, DEVICE, apply
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER
+from decig.source import resolve
 
-_SUITE = Path(__file__).resolve().parents[2] / "shared" / "suite"
-_SHIPPED = Path(__file__).resolve().parents[1] / "models" / "facades-resunet" / "generator.onnx"
+RESULTS = Path(__file__).parent / "results"
+GOALS = {
+    ("udnie", 1.0): 1.35,
+    ("udnie", 0.25): 1.6,
+    ("cyclegan-resnet9", 0.25): 1.25,
+    ("pix2pix-unet256", 1.0): 1.1,
+}
+"""Times faster than plain ONNX Runtime, by model and share of its width."""
+
+_ROOT = Path(__file__).resolve().parents[1]
+_SHIPPED = [
+    _ROOT / "models" / name for name in ("facades-resunet", "cyclegan-resnet9", "pix2pix-unet256")
+]
+_SUITE = _ROOT.parent / "shared" / "suite"
 _HEADER = """
 | rules | case | before, us | after, us | spread | ratio | difference |
 |---|---|---:|---:|---:|---:|---:|"""
-_ENLARGING = (
-    "split_resized_concat",
-    "resize_into_transpose",
-    "phase_transpose",
-    "depth_to_space",
-)
-_UPSAMPLING = ("slice_into_transpose", "phase_transpose", "depth_to_space")
 
 
-class Net:
-    """Collects nodes with random weights; `x` is the input."""
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--seconds", default=5.0, show_default=True, help="Time for one row.")
+@click.option("--layers/--no-layers", "alone", default=True, help="Layers on their own too.")
+def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
+    """Print the tables and write them to results/rewrites.md.
 
-    def __init__(self, *shape: int) -> None:
-        self._shape = shape
-        self._nodes: list[onnx.NodeProto] = []
-        self._weights: list[TensorProto] = []
-        self._random = np.random.default_rng(0)
-
-    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node; its output is called like the node."""
-        name = f"{op_type.lower()}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
-        return name
-
-    def weights(self, *shape: int) -> str:
-        """Normal, scaled so that a convolution keeps the variance."""
-        fan_in = np.prod(shape[1:]) if len(shape) > 1 else 1
-        return self.constant(self._random.normal(size=shape) / np.sqrt(fan_in), np.float32)
-
-    def constant(self, array: Any, kind: type = np.float32) -> str:
-        """Add an initializer."""
-        name = f"constant_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.array(array, kind), name))
-        return name
-
-    def conv(self, value: str, c: int, m: int, k: int, stride: int = 1, pad: int = 0) -> str:
-        """Conv from c to m channels."""
-        strides, pads = [stride] * 2, [pad] * 4
-        return self.node("Conv", value, self.weights(m, c, k, k), strides=strides, pads=pads)
-
-    def up(self, value: str, c: int, m: int, k: int, pads: Sequence[int]) -> str:
-        """ConvTranspose of stride 2."""
-        weights = self.weights(c, m, k, k)
-        return self.node("ConvTranspose", value, weights, strides=[2, 2], pads=pads)
-
-    def instance_norm(self, value: str, channels: int) -> str:
-        """InstanceNormalization as CycleGAN has it, without scale and shift."""
-        affine = self.constant(np.ones(channels)), self.constant(np.zeros(channels))
-        return self.node("InstanceNormalization", value, *affine)
-
-    def batch_norm(self, value: str, channels: int) -> str:
-        """BatchNormalization."""
-        statistics = [self.constant(np.full(channels, v)) for v in (1.0, 0.1, 0.1, 1.5)]
-        return self.node("BatchNormalization", value, *statistics)
-
-    def spelled_norm(self, value: str) -> str:
-        """InstanceNormalization in elementary operators."""
-        difference = self.node("Sub", value, self.node("GlobalAveragePool", value))
-        square = self.node("Mul", difference, difference)
-        variance = self.node("ReduceMean", square, self.constant([2, 3], np.int64))
-        total = self.node("Add", variance, self.constant(1e-5))
-        return self.node("Div", difference, self.node("Sqrt", total))
-
-    def reflect(self, value: str, pad: int) -> str:
-        """Pad rows and columns by reflection."""
-        pads = self.constant([0, 0, pad, pad] * 2, np.int64)
-        return self.node("Pad", value, pads, mode="reflect")
-
-    def finish(self, output: str) -> onnx.ModelProto:
-        """Return the graph in normal form."""
-        graph = helper.make_graph(
-            self._nodes,
-            "net",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._shape)],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-            self._weights,
-        )
-        opsets = [helper.make_opsetid("", 18)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-        return normalise(onnx.shape_inference.infer_shapes(model))
-
-    def finish_layer(self, value: str, channels: int) -> onnx.ModelProto:
-        """End with a norm and an output so small that writing it costs nothing."""
-        value = self.node("Relu", self.instance_norm(value, channels))
-        return self.finish(self.node("MaxPool", value, kernel_shape=[1, 1], strides=[3, 3]))
+    MODEL is what decig takes. [default: those of models/ that the goals name, and ../shared/suite]
+    """
+    report = _Report(seconds)
+    if alone:
+        report.line(_HEADER)
+        for rules, case, proto in layers():
+            report.rows(case, proto, [rules])
+    report.line(_HEADER)
+    verdicts = []
+    for text in models or [*map(str, _SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
+        verdicts += report.generator(Path(text).stem, resolve(text).model)
+    report.line("\n".join(["", *verdicts]))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "rewrites.md").write_text("\n".join(report.lines).lstrip() + "\n")
 
 
-Case = tuple[Sequence[str], str, onnx.ModelProto]
+class _Report:
+    """Measures, prints as it goes, and keeps the lines."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        """Print a line and keep it."""
+        click.echo(text)
+        self.lines.append(text)
+
+    def generator(self, name: str, model: Model) -> list[str]:
+        """Rows of a generator at three widths; returns what became of its goals."""
+        joint = set(HEADS + UPSAMPLING + ENLARGING) - {"winograd"}
+        alone = [(rule,) for rule in DEVICE if rule not in joint]
+        verdicts = []
+        for share in (1.0, 0.5, 0.25):
+            graph = narrowed(model, share)
+            case = f"{name}, width {share:g}"
+            self.rows(case, graph, [CANONICAL, *alone, HEADS, UPSAMPLING, ENLARGING])
+            kept = (*CANONICAL, *choose_rewrites(graph, DeviceOptions()).kept)
+            ratio = self.row("those that pay", case, (graph, apply(graph, kept)[0]))
+            if (goal := GOALS.get((name, share))) is not None:
+                word = "reached" if ratio >= goal else "MISSED"
+                verdicts.append(f"- {case}: {ratio:.2f} times faster; {goal:g} asked: {word}.")
+        return verdicts
+
+    def rows(self, case: str, proto: onnx.ModelProto, choices: Sequence[Sequence[str]]) -> None:
+        """Print a row for each choice of rules that finds something else to do."""
+        seen = {""}
+        for rules in choices:
+            rewritten, applied = apply(proto, rules)
+            name = ", ".join(dict.fromkeys(step.rule for step in applied))
+            if name not in seen:
+                seen.add(name)
+                self.row(name, case, (proto, rewritten))
+
+    def row(self, name: str, case: str, graphs: Sequence[onnx.ModelProto]) -> float:
+        """Time a graph before and after its rewrite; returns how many times faster it is."""
+        sessions = [open_session(graph, DeviceOptions()) for graph in graphs]
+        random = np.random.default_rng(1)
+        feeds = {v.name: random.random(v.shape).astype(np.float32) for v in input_info(graphs[0])}
+        expected, actual = (session.run(None, feeds)[0] for session in sessions)
+        difference = np.abs(actual - expected).max() / np.ptp(expected)
+        before, after = (Latency.from_samples(s) for s in timed(sessions, feeds, self.seconds))
+        spread = max(before.mad / before.median, after.mad / after.median)
+        ratio = before.median / after.median
+        figures = f"{before.median:.0f} | {after.median:.0f} | {spread:.1%} | {ratio:.2f}"
+        self.line(f"| {name} | {case} | {figures} | {difference:.1e} |")
+        return ratio
 
 
-def layers() -> Iterator[Case]:
-    """One layer each, at the sizes that generators have."""
-    net = Net(1, 64, 64, 64)
-    value = net.batch_norm(net.conv("x", 64, 64, 3, pad=1), 64)
-    yield ("fold_batchnorm",), "3x3 64 to 64 at 64", net.finish_layer(value, 64)
-    net = Net(1, 32, 128, 128)
-    value = net.spelled_norm(net.conv("x", 32, 32, 1))
-    yield ("join_instancenorm",), "32 at 128", net.finish_layer(value, 32)
-    for k, c, m, size in (
-        *((9, 32, 3, 256), (9, 8, 3, 256), (7, 64, 3, 256), (3, 16, 3, 256), (3, 16, 1, 224)),
-        *((9, 3, 8, 256), (9, 3, 4, 256), (7, 3, 8, 256)),
-    ):
-        net = Net(1, c, size, size)
-        layer = net.finish_layer(net.conv("x", c, m, k, pad=k // 2), m)
-        yield ("wide_head", "depth_to_space"), f"{k}x{k} {c} to {m} at {size}", layer
-    for c, size in ((256, 64), (128, 64), (64, 64), (48, 64), (64, 128)):
-        net = Net(1, c, size, size)
-        layer = net.finish_layer(net.conv("x", c, c, 3, pad=1), c)
-        yield ("winograd",), f"3x3 {c} to {c} at {size}", layer
-    net = Net(1, 64, 128, 128)
-    bounds = [net.constant(b, np.int64) for b in ([0, 0], [256, 256], [2, 3])]
-    value = net.node("Slice", net.up("x", 64, 32, 3, [0] * 4), *bounds)
-    yield ("slice_into_transpose",), "3x3 64 to 32 at 128", net.finish_layer(value, 32)
-    for k, c, m, size in (
-        *((3, 128, 64, 64), (3, 64, 32, 128), (3, 32, 16, 128), (3, 16, 8, 128)),
-        *((4, 512, 256, 16), (4, 128, 64, 64), (4, 64, 32, 128), (4, 32, 16, 128)),
-    ):
-        net = Net(1, c, size, size)
-        value = net.up("x", c, m, k, [0, 0, 1, 1] if k == 3 else [1] * 4)
-        yield _UPSAMPLING, f"{k}x{k} {c} to {m} at {size}", net.finish_layer(value, m)
-    for channels, size in ((3, 256), (32, 256)):
-        net = Net(1, 4 * channels, size // 2, size // 2)
-        value = net.node("DepthToSpace", "x", blocksize=2)
-        layer = net.finish_layer(value, channels)
-        yield ("depth_to_space",), f"{channels} at {size}", layer
-
-    yield from spelled_layers()
-    yield from enlarged_layers()
-
-
-def spelled_layers() -> Iterator[Case]:
-    """What exporters write in several operators."""
-    net = Net(1, 64, 64, 64)
-    conv = net.conv("x", 64, 64, 1)
-    limited = net.node(
-        "Clip",
-        net.node("Add", conv, net.constant(3.0)),
-        *(net.constant(v) for v in (0.0, 6.0)),
-    )
-    swish = net.node("Mul", conv, net.node("Div", limited, net.constant(6.0)))
-    yield ("join_hard_sigmoid",), "hard swish, 64 at 64", net.finish_layer(swish, 64)
-    for slope in ("one slope", "maximum"):
-        net = Net(1, 64, 64, 64)
-        conv = net.conv("x", 64, 64, 3, pad=1)
-        if slope == "maximum":
-            value = net.node("Max", conv, net.node("Mul", conv, net.constant(0.2)))
-        else:
-            value = net.node("PRelu", conv, net.constant([[[0.2]]]))
-        yield ("leaky_relu",), f"{slope}, 64 at 64", net.finish_layer(value, 64)
-    net = Net(1, 4096, 64)
-    scale, shift = net.weights(64), net.weights(64)
-    axes = net.constant([-1], np.int64)
-    difference = net.node("Sub", "x", net.node("ReduceMean", "x", axes))
-    variance = net.node("ReduceMean", net.node("Mul", difference, difference), axes)
-    root = net.node("Sqrt", net.node("Add", variance, net.constant(1e-5)))
-    value = net.node("Mul", net.node("Div", difference, root), scale)
-    yield ("join_layernorm",), "4096 tokens of 64", net.finish(net.node("Add", value, shift))
-    net = Net(1, 3, 256, 256)
-    value = "x"
-    for op_type, number in (("Mul", 2.0), ("Sub", 0.5), ("Div", 0.3), ("Add", 0.1)):
-        value = net.node(op_type, value, net.constant(number))
-    layer = net.finish_layer(net.conv(value, 3, 16, 7), 16)
-    yield ("merge_affine",), "four steps, 3 at 256", layer
-    yield ("scale_into_conv",), "four steps and 7x7, 3 to 16", layer
-    net = Net(1, 16, 256, 256)
-    value = net.node("Mul", net.instance_norm("x", 16), net.constant(0.5))
-    value = net.node("Add", value, net.constant(0.5))
-    yield ("affine_into_layer",), "norm and two steps, 16 at 256", net.finish_layer(value, 16)
-    net = Net(1, 64, 64, 64)
-    value = net.node("Add", net.conv("x", 64, 64, 1), net.weights(64, 1, 1))
-    yield ("shift_before_norm",), "64 at 64", net.finish_layer(value, 64)
-    net = Net(1, 64, 64, 64)
-    pads = net.constant([0, 0, 1, 1] * 2, np.int64)
-    layer = net.finish_layer(net.conv(net.node("Pad", "x", pads), 64, 64, 3), 64)
-    yield ("pad_into_conv",), "3x3 64 to 64 at 64", layer
-
-
-def enlarged_layers() -> Iterator[Case]:
-    """Nearest upsampling, a skip, and a convolution; the activation behind a Concat."""
-    for c, m, size in ((128, 64, 64), (64, 32, 128), (32, 16, 128), (16, 8, 128)):
-        for skip in (False, True):
-            net = Net(1, c, size, size)
-            scales = net.constant([1.0, 1.0, 2.0, 2.0])
-            value = net.node(
-                "Resize",
-                "x",
-                "",
-                scales,
-                mode="nearest",
-                nearest_mode="floor",
-                coordinate_transformation_mode="asymmetric",
-            )
-            name, rules = f"3x3 {c} to {m} at {size}", _ENLARGING
-            if skip:
-                other = net.up("x", c, m, 2, [0] * 4)
-                value = net.node("Concat", value, other, axis=1)
-                name += " with skip"
-            layer = net.finish_layer(net.conv(value, c + m * skip, m, 3, pad=1), m)
-            yield rules, name, layer
-    net = Net(1, 64, 64, 64)
-    parts = [net.conv("x", 64, 64, 3, pad=1), net.node("Relu", "x")]
-    value = net.node("Relu", net.node("Concat", *parts, axis=1))
-    layer = net.finish_layer(net.conv(value, 128, 64, 3, pad=1), 64)
-    yield ("activation_before_concat",), "two of 64 at 64", layer
-
-
-def generators(folder: Path | None) -> Iterator[tuple[str, onnx.ModelProto, str]]:
-    """Name, graph and digest of every generator."""
-    for path in sorted(folder.glob("*.onnx")) if folder else ():
-        try:
-            model = load_model(path)
-        except BadInputError as error:
-            click.echo(f"skipped: {error}", err=True)
-            continue
-        yield path.stem, model.proto, model.sha256
-    shipped = load_model(_SHIPPED)
-    yield "facades ResUNet", shipped.proto, shipped.sha256
-    yield "CycleGAN ResNet-9", resnet9(), ""
-    yield "U-Net-256", unet256(), ""
-
-
-def resnet9() -> onnx.ModelProto:
-    """The generator of CycleGAN (Zhu et al., ICCV 2017, appendix 7.2) at 256x256."""
-    net = Net(1, 3, 256, 256)
-
-    def norm(value: str, channels: int) -> str:
-        return net.node("Relu", net.instance_norm(value, channels))
-
-    value = norm(net.conv(net.reflect("x", 3), 3, 64, 7), 64)
-    for channels in (64, 128):
-        value = norm(net.conv(value, channels, 2 * channels, 3, 2, 1), 2 * channels)
-    for _ in range(9):
-        hidden = norm(net.conv(net.reflect(value, 1), 256, 256, 3), 256)
-        hidden = net.instance_norm(net.conv(net.reflect(hidden, 1), 256, 256, 3), 256)
-        value = net.node("Add", value, hidden)
-    for channels in (256, 128):
-        up = net.up(value, channels, channels // 2, 3, [1, 1, 0, 0])
-        value = norm(up, channels // 2)
-    return net.finish(net.node("Tanh", net.conv(net.reflect(value, 3), 64, 3, 7)))
-
-
-def unet256() -> onnx.ModelProto:
-    """The generator of pix2pix (Isola et al., CVPR 2017, appendix 6.1.1) at 256x256."""
-    net, widths = Net(1, 3, 256, 256), [64, 128, 256, 512, 512, 512, 512, 512]
-    value, inputs, skips = "x", 3, []
-    for level, width in enumerate(widths):
-        if level:
-            value = net.node("LeakyRelu", value, alpha=0.2)
-        value = net.conv(value, inputs, width, 4, 2, 1)
-        if 0 < level < len(widths) - 1:
-            value = net.batch_norm(value, width)
-        skips.append((value, width))
-        inputs = width
-    skips.pop()
-    for skip, width in reversed(skips):
-        up = net.up(net.node("Relu", value), inputs, width, 4, [1] * 4)
-        value = net.node("Concat", net.batch_norm(up, width), skip, axis=1)
-        inputs = 2 * width
-    return net.finish(net.node("Tanh", net.up(net.node("Relu", value), inputs, 3, 4, [1] * 4)))
-
-
-def narrowed(proto: onnx.ModelProto, sha256: str, share: float) -> onnx.ModelProto:
+def narrowed(model: Model, share: float) -> onnx.ModelProto:
     """Keep this share of every group's channels."""
-    channels = analyse(proto)
-    widths, scores = uniform_widths(channels, share), magnitude_scores(proto, channels)
-    return slice_graph(proto, channels, plan_from_widths(channels, widths, scores, sha256))
+    channels = analyse(model.proto)
+    widths, scores = uniform_widths(channels, share), magnitude_scores(model.proto, channels)
+    plan = plan_from_widths(channels, widths, scores, model.sha256)
+    return slice_graph(model.proto, channels, plan)
 
 
 def timed(
@@ -318,50 +146,6 @@ def timed(
             session.run(None, feeds)
             values.append((time.thread_time_ns() - start) / 1000.0)
     return samples
-
-
-def row(name: str, case: str, graphs: Sequence[onnx.ModelProto], seconds: float) -> str:
-    """Time a graph before and after its rewrite."""
-    sessions = [open_session(graph, DeviceOptions()) for graph in graphs]
-    random = np.random.default_rng(1)
-    feeds = {v.name: random.random(v.shape).astype(np.float32) for v in input_info(graphs[0])}
-    expected, actual = (session.run(None, feeds)[0] for session in sessions)
-    difference = np.abs(actual - expected).max() / np.ptp(expected)
-    before, after = (Latency.from_samples(s) for s in timed(sessions, feeds, seconds))
-    spread = max(before.mad / before.median, after.mad / after.median)
-    ratio = before.median / after.median
-    figures = f"{before.median:.0f} | {after.median:.0f} | {spread:.1%} | {ratio:.2f}"
-    return f"| {name} | {case} | {figures} | {difference:.1e} |"
-
-
-def rows(
-    case: str, proto: onnx.ModelProto, choices: Sequence[Sequence[str]], seconds: float
-) -> None:
-    """Print a row for each choice of rules that finds something else to do."""
-    seen = {""}
-    for rules in choices:
-        rewritten, applied = apply(proto, rules)
-        name = ", ".join(dict.fromkeys(step.rule for step in applied))
-        if name not in seen:
-            seen.add(name)
-            click.echo(row(name, case, (proto, rewritten), seconds))
-
-
-@click.command()
-@click.option("--models", type=FOLDER, help="Folder of ONNX files. [default: ../shared/suite]")
-@click.option("--seconds", default=5.0, show_default=True, help="Time for one row.")
-def main(models: Path | None, seconds: float) -> None:
-    """Print the tables."""
-    click.echo(_HEADER)
-    for rules, case, proto in layers():
-        rows(case, proto, [rules], seconds)
-    click.echo(_HEADER)
-    alone = [(rule,) for rule in DEVICE if rule not in _UPSAMPLING + _ENLARGING]
-    for name, proto, sha256 in generators(models or (_SUITE if _SUITE.is_dir() else None)):
-        for share in (1.0, 0.5, 0.25):
-            graph = narrowed(proto, sha256, share)
-            choices = [CANONICAL, *alone, _UPSAMPLING, _ENLARGING, (*CANONICAL, *DEVICE)]
-            rows(f"{name}, width {share:g}", graph, choices, seconds)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,6 @@
+import numpy as np
+import pytest
+from graph.tiny import tiny
 from samples import generator
 
 from decig.deploy import rewriting
@@ -58,3 +61,23 @@ def test_rules_for_one_size_are_not_for_any(monkeypatch):
 def test_times_are_real():
     choice = choose_rewrites(normalise(generator()), DeviceOptions())
     assert choice.plain.median > 0
+
+
+@pytest.mark.parametrize(("phases_us", "kept"), [(50, ["wide_head"]), (90, ["coarse_head"])])
+def test_what_another_rule_hides_is_tried_without_it(monkeypatch, phases_us, kept):
+    weight = np.random.default_rng(0).normal(size=(3, 4, 9, 9)).astype(np.float32)
+    body = "y = Conv <pads = [4, 4, 4, 4]> (x, w)"
+    sizes = {"inputs": "float[1,4,16,16] x", "outputs": "float[1,3,16,16] y"}
+    proto = tiny(body, **sizes, w=weight)
+
+    def time(graph):
+        strided = [n for n in graph.graph.node if n.op_type == "Conv" and "stride" in str(n)]
+        folded = any(4 * 4 * 3 in tensor.dims for tensor in graph.graph.initializer)
+        return phases_us if strided else 80 if folded else 100
+
+    monkeypatch.setattr(
+        rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
+    )
+    choice = choose_rewrites(proto, DeviceOptions())
+    assert choice.kept == kept
+    assert choice.rewritten.median == time(choice.proto)

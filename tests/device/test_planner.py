@@ -1,9 +1,10 @@
 import itertools
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from decig.device.planner import plan_widths
+from decig.device.planner import fastest_widths, plan_widths
 from decig.device.predict import Predictor
 from decig.errors import TargetMissedError
 
@@ -63,3 +64,26 @@ def test_an_unreachable_target_says_what_is(predictor):
     fastest = predictor.predict_ms(dict.fromkeys(GROUPS, 4))
     with pytest.raises(TargetMissedError, match=f"the model takes {fastest:.4g} ms"):
         plan_widths(predictor, losses(0), fastest / 2)
+
+
+def test_the_fastest_widths_are_the_narrowest_where_width_costs(predictor):
+    assert fastest_widths(predictor, GROUPS) == dict.fromkeys(GROUPS, 4)
+    assert fastest_widths(predictor, ["a", "c"]) == {"a": 4, "b": GROUPS["b"], "c": 4}
+
+
+class Uneven:
+    """A device on which 8 channels are quicker than 4."""
+
+    groups: ClassVar = {"a": 16}
+    candidates: ClassVar = {"a": [4, 8, 16]}
+
+    def predict_many(self, widths):
+        return np.vectorize({4: 900.0, 8: 500.0, 16: 1000.0}.get)(widths[:, 0])
+
+
+def test_the_narrowest_is_not_always_the_fastest():
+    assert fastest_widths(Uneven(), ["a"]) == {"a": 8}
+    loss = {"a": np.linspace(1, 0, 17)}
+    assert plan_widths(Uneven(), loss, 0.6) == {"a": 8}
+    with pytest.raises(TargetMissedError, match=r"takes 0\.5 ms"):
+        plan_widths(Uneven(), loss, 0.4)

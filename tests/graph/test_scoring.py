@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from decig.graph.channels import analyse
-from decig.graph.scoring import channel_norms, magnitude_scores
+from decig.graph.scoring import channel_norms, magnitude_loss, magnitude_scores
 from graph.tiny import tiny
 
 RNG = np.random.default_rng(3)
@@ -69,3 +69,8 @@ def test_norms_by_role():
     channels = analyse(proto)
     assert channel_norms(channels, weights, ("shift",))["c1"] == pytest.approx(np.abs(bias))
     assert channel_norms(channels, weights, ("scale",))["c1"] == pytest.approx(np.zeros(5))
+
+
+def test_what_is_lost_is_the_squares_of_those_that_go() -> None:
+    loss = magnitude_loss({"g": np.array([1.0, 3.0, 2.0])})["g"]
+    assert np.allclose(loss, [14, 5, 1, 0])

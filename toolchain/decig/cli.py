@@ -107,7 +107,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     weights that are left.
     """
     from decig.deploy.cut import Cutter
-    from decig.deploy.profiling import accept_device
+    from decig.deploy.profiling import accept_device, deployed_latency
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
@@ -123,7 +123,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     elif asked["keep"]:
         plan = cutter.keep(asked["keep"])
     else:
-        plan = cutter.reach(asked["target_latency"])
+        measure = None if table is None else deployed_latency(table, source.model)
+        plan = cutter.reach(asked["target_latency"], measure)
     with ProgressBar() as bar:
         cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
     cut.save(output, source)

@@ -35,7 +35,7 @@ from decig.graph.model import (
 )
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
-from decig.graph.scoring import magnitude_scores
+from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import widen
 from decig.source import Source
@@ -52,6 +52,9 @@ _CORES = os.cpu_count() or 1
 _NAMED = 3
 _QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
 
+Measure = Callable[[onnx.ModelProto], float]
+"""Latency in ms of a sliced graph on the device, as it would be deployed."""
+
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
 
@@ -67,6 +70,7 @@ class Cut:
         before: cost of the original graph.
         after: cost of the sliced graph.
         predicted_ms: latency that the cost table gives, None without one.
+        measured_ms: latency on the device, None where it was not asked for or is not at hand.
         max_abs_diff: difference to the oracle as a share of the output range, None if not asked.
         notices: what may surprise whoever asked: nothing to remove, groups at their floor.
     """
@@ -77,6 +81,7 @@ class Cut:
     before: Cost
     after: Cost
     predicted_ms: float | None
+    measured_ms: float | None
     max_abs_diff: float | None
     notices: list[str]
 
@@ -90,6 +95,8 @@ class Cut:
         }
         if self.predicted_ms is not None:
             found["predicted_latency_ms"] = round(self.predicted_ms, 4)
+        if self.measured_ms is not None:
+            found["measured_latency_ms"] = round(self.measured_ms, 4)
         if self.max_abs_diff is not None:
             found["max_abs_diff"] = self.max_abs_diff
         return found
@@ -129,6 +136,7 @@ class Cutter:
             raise BadInputError(f"{self.model.path}: --repair needs a model with one input")
         self.pixels = source.pixels
         self._notices: list[str] = []
+        self._measured_ms: float | None = None
         self.channels: ChannelMap = analyse(source.model.proto)
 
     def keep(self, ratio: float) -> Plan:
@@ -143,7 +151,7 @@ class Cutter:
         ]
         why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
         self._notices = [f"{_few(at_floor)}: {why}"] if at_floor else []
-        return self._best(uniform_widths(self.channels, ratio))
+        return self.best(uniform_widths(self.channels, ratio))
 
     def load(self, path: Path) -> Plan:
         """Read a plan; BadInputError if it is not for this model."""
@@ -154,12 +162,28 @@ class Cutter:
             raise BadInputError(f"{path}: {error}") from error
         return plan
 
-    def reach(self, target_ms: float) -> Plan:
-        """Plan for a latency; TargetMissedError names the fastest there is."""
-        from decig.device.planner import plan_widths
+    def reach(self, target_ms: float, measure: Measure | None = None) -> Plan:
+        """Plan for a latency; TargetMissedError names the fastest there is.
 
-        loss = self._importance.loss if self.pictures else _tail_sums(self._magnitudes)
-        return self._best(plan_widths(self._predictor, loss, target_ms))
+        Args:
+            target_ms: the latency.
+            measure: of a sliced graph as deployed, ms; None where the device is not at hand, so
+                that its cost table must do.
+        """
+        from decig.device.tighten import meet_target
+
+        def time_widths(widths: dict[str, int]) -> float:
+            assert measure is not None
+            return measure(slice_graph(self.model.proto, self.channels, self.best(widths)))
+
+        met = meet_target(self._predictor, self.loss, target_ms, measure and time_widths)
+        self._measured_ms = met.measured_ms
+        return self.best(met.widths)
+
+    @property
+    def loss(self) -> dict[str, np.ndarray]:
+        """What is lost, by group, if the k best channels are kept, for k = 0 to all."""
+        return self._importance.loss if self.pictures else magnitude_loss(self._magnitudes)
 
     def cut(
         self, plan: Plan, *, verify: bool, progress: Callable[[float], None] = lambda share: None
@@ -198,7 +222,8 @@ class Cutter:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
             predicted = self._predictor.predict_ms(widths)
         before, after = count(proto), count(sliced)
-        return Cut(sliced, plan, removed, before, after, predicted, difference, notices)
+        measured = self._measured_ms
+        return Cut(sliced, plan, removed, before, after, predicted, measured, difference, notices)
 
     def _remarks(self, removed: dict[str, int]) -> list[str]:
         """Say what about a cut may surprise."""
@@ -219,7 +244,8 @@ class Cutter:
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
         return next(iter([*inner, *reasons]), "it has no weights that make channels")
 
-    def _best(self, widths: dict[str, int]) -> Plan:
+    def best(self, widths: dict[str, int]) -> Plan:
+        """Plan that keeps the best-scored channels at these widths."""
         scores = self._magnitudes
         if self.pictures:
             # Ranks become scores: the first in order is worth most.
@@ -318,12 +344,3 @@ def _few(names: list[str]) -> str:
     """Name a few of the groups."""
     shown = ", ".join(names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
-
-
-def _tail_sums(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Loss by number of channels kept, 0 to all: the squared scores of those that go."""
-    losses = {}
-    for name, values in scores.items():
-        best_first = np.sort(np.asarray(values, np.float64) ** 2)[::-1]
-        losses[name] = best_first.sum() - np.concatenate([[0.0], np.cumsum(best_first)])
-    return losses

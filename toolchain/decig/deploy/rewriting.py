@@ -42,22 +42,36 @@ def choose_rewrites(
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
     First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph as it is. The device rules hold at the size of the graph only, so with
-    `any_size` there are none.
+    left against the graph as it is. A rule may find work only where another one is dropped, and is
+    tried then. The device rules hold at the size of the graph only, so with `any_size` there are
+    none.
     """
     rules = () if any_size else rewrite.DEVICE
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
-    matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, rules)[1]))
-    trials = {"": matched} | {rule: [r for r in matched if r != rule] for rule in matched}
-    times = time_graphs({name: _apply(canonical, rules) for name, rules in trials.items()}, device)
-    kept = [rule for rule in matched if faster(times[""], times[rule])]
+    kept: list[str] = []
+    dropped: list[str] = []
+    while True:
+        left = [rule for rule in rules if rule not in dropped]
+        matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, left)[1]))
+        if set(matched) <= set(kept):
+            break
+        kept = _paying(canonical, matched, left, device)
+        dropped += [rule for rule in matched if rule not in kept]
     final = _apply(canonical, kept)
     times = time_graphs({"plain": proto, "canonical": canonical, "rewritten": final}, device)
     if not faster(times["rewritten"], times["canonical"]):
-        return Choice(canonical, counts, [], matched, times["plain"], times["canonical"])
-    dropped = [rule for rule in matched if rule not in kept]
+        return Choice(canonical, counts, [], dropped + kept, times["plain"], times["canonical"])
     return Choice(final, counts, kept, dropped, times["plain"], times["rewritten"])
+
+
+def _paying(
+    proto: onnx.ModelProto, matched: Sequence[str], rules: Sequence[str], device: DeviceOptions
+) -> list[str]:
+    """Of the rules that match a graph, those without which it is slower."""
+    trials = {"": rules} | {rule: [r for r in rules if r != rule] for rule in matched}
+    times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
+    return [rule for rule in matched if faster(times[""], times[rule])]
 
 
 def canonical_rules(*, any_size: bool) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """How much each channel matters, from the weights alone."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 
@@ -27,6 +29,18 @@ def magnitude_scores(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, 
         group.name: _or_ones(read[group.name]) * _first(scale[group.name], made[group.name])
         for group in channels.prunable
     }
+
+
+def magnitude_loss(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What is lost, by group, if the k best channels are kept, for k = 0 to all.
+
+    The squared scores of those that go; it does not grow with k and ends at 0.
+    """
+    losses = {}
+    for name, values in scores.items():
+        best_first = np.sort(np.asarray(values, np.float64) ** 2)[::-1]
+        losses[name] = best_first.sum() - np.concatenate([[0.0], np.cumsum(best_first)])
+    return losses
 
 
 def channel_norms(

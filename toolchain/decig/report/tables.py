@@ -112,6 +112,8 @@ def print_cut(cut: "Cut") -> None:
     console.print(f"channels removed: {removed}, from {len(cut.removed)} groups")
     if cut.predicted_ms is not None:
         console.print(f"predicted latency: {cut.predicted_ms:.3f} ms")
+    if cut.measured_ms is not None:
+        console.print(f"measured latency: {cut.measured_ms:.3f} ms")
     if cut.max_abs_diff is not None:
         console.print(f"difference to the masked original: {cut.max_abs_diff:.1e} of the range")
 

@@ -17,8 +17,8 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
         DecigError: training failed; the state is kept.
     """
     job = Job(request, progress)
-    if not request.resume:  # an unreachable target ends here, before any file is written
-        job.widths(job.channels, job.importance, request.target_ms)
+    if not request.resume:
+        _ = job.plan  # an unreachable target ends here, before any file is written
     run = RunFolder.open(request.output_dir, request.record(), resume=request.resume)
     if request.settings.condense and not run.done("condensed.onnx"):
         condense(job, run)
@@ -33,7 +33,7 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
 def preview(request: Request) -> dict[str, Any]:
     """Plan without training and without writing anything (`--dry-run`)."""
     job = Job(request, lambda *_: None)
-    widths = job.widths(job.channels, job.importance, request.target_ms)
+    widths = {name: len(kept) for name, kept in job.plan.keep.items()}
     return {
         "widths": widths,
         "channels": {group.name: group.channels for group in job.channels.prunable},

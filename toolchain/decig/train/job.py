@@ -12,11 +12,13 @@ from torch.fx import GraphModule
 from decig.data.crops import bound, fit
 from decig.data.images import ImageFolder
 from decig.data.pairs import by_stem
-from decig.device.planner import plan_widths
 from decig.device.predict import Predictor
+from decig.device.tighten import meet_target
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import input_info
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
 from decig.repair.scores import Importance
 from decig.train.evaluate import HeldOut
 from decig.train.hinge import find_hinge
@@ -112,22 +114,49 @@ class Job:
         self.progress("score channels", 0.0, {})
         return Importance(proto, channels, self.repair_inputs)
 
-    def widths(
-        self, channels: ChannelMap, scores: Importance, target_ms: float | None
-    ) -> dict[str, int]:
-        """Choose the width of every group: for a latency, or at the hinge where none is asked.
+    @cached_property
+    def plan(self) -> Plan:
+        """What stays of the teacher at the latency asked for; errors as `plan_for`."""
+        teacher = self.request.model.proto
+        return self.plan_for(teacher, self.channels, self.importance, self.request.target_ms)
+
+    def plan_for(
+        self,
+        proto: onnx.ModelProto,
+        channels: ChannelMap,
+        scores: Importance,
+        target_ms: float | None,
+    ) -> Plan:
+        """Choose what stays of a graph: for a latency, or at the hinge where none is asked.
 
         Raises:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
-        if target_ms is not None:
-            # A condensed graph has fewer channels than the table's: more lose nothing.
-            loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
-            widths = plan_widths(self.predictor, loss, target_ms)
-            return {name: min(width, channels.widths[name]) for name, width in widths.items()}
-        gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
-        hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-        return {name: found or channels.widths[name] for name, found in hinges.items()}
+        measure = self.request.measure
+
+        def plan(widths: dict[str, int]) -> Plan:
+            # A condensed graph has fewer channels than the table's.
+            best = {name: order[: widths[name]] for name, order in scores.order.items()}
+            keep = {name: sorted(int(i) for i in indices) for name, indices in best.items()}
+            return Plan(self.request.model.sha256, keep)
+
+        def time_widths(widths: dict[str, int]) -> float:
+            assert measure is not None
+            measured = measure(slice_graph(proto, channels, plan(widths)))
+            figures = {"predicted_ms": self.predictor.predict_ms(widths), "measured_ms": measured}
+            self.progress("plan", 1.0, figures)
+            return measured
+
+        if target_ms is None:
+            gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
+            hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
+            return plan({name: found or channels.widths[name] for name, found in hinges.items()})
+        # Channels that a condensed graph lacks lose nothing.
+        loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
+        met = meet_target(self.predictor, loss, target_ms, measure and time_widths)
+        if measure is None:
+            self.progress("plan", 1.0, {"predicted_ms": self.predictor.predict_ms(met.widths)})
+        return plan(met.widths)
 
     def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
         missing = self.channels.widths[group] + 1 - len(loss)

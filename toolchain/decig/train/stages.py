@@ -13,7 +13,6 @@ from torch.fx import GraphModule
 
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
-from decig.graph.slicing import slice_graph
 from decig.repair.repair import repair
 from decig.repair.scores import Importance
 from decig.train.condense import Condenser
@@ -27,11 +26,8 @@ log = logging.getLogger(__name__)
 
 _STEER_EVERY = 10
 """Steps between two looks at the latency that stage I has reached."""
-_TIGHTENINGS = 4
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
-_CLOSE = 1.02
-"""A measured latency this close to the target has met it."""
 
 
 @dataclass(frozen=True)
@@ -136,34 +132,13 @@ def _slice(
     job: Job, run: RunFolder, source: _Source, target_ms: float | None, names: tuple[str, str]
 ) -> None:
     """Plan, slice and repair a graph; the plan that is saved counts the teacher's channels."""
-    plan = _plan(job, source, target_ms)
+    if source.plan is None and target_ms == job.request.target_ms:
+        plan = job.plan
+    else:
+        plan = job.plan_for(source.proto, source.channels, source.scores, target_ms)
     repaired = repair(source.proto, source.channels, plan, job.repair_inputs)
     plan.after(source.plan).save(run.file(names[0]))
     run.save_graph(names[1], repaired)
-
-
-def _plan(job: Job, source: _Source, target_ms: float | None) -> Plan:
-    """Choose what stays; where the device is at hand, tighten until the target is measured."""
-    aim = target_ms
-    for _ in range(_TIGHTENINGS):
-        widths = job.widths(source.channels, source.scores, aim)
-        plan = Plan(
-            job.request.model.sha256,
-            {
-                name: sorted(int(i) for i in order[: widths[name]])
-                for name, order in source.scores.order.items()
-            },
-        )
-        figures = {"predicted_ms": job.predictor.predict_ms(widths)}
-        if target_ms is None or aim is None or job.request.measure is None:
-            job.progress("plan", 1.0, figures)
-            break
-        measured = job.request.measure(slice_graph(source.proto, source.channels, plan))
-        job.progress("plan", 1.0, {**figures, "measured_ms": measured})
-        if measured <= target_ms * _CLOSE:
-            break
-        aim *= target_ms / measured
-    return plan
 
 
 def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:

@@ -11,9 +11,10 @@ The order matters and is that of `RULES`:
    folded into layers: `affine_into_layer` into the norms that `join_instancenorm` made.
 2. The device rules pay on some devices and cost on others: apply them, measure, keep what is
    faster. `merge_separable` and `split_resized_concat` prepare for `resize_into_transpose`, the
-   former for `wide_head` too; `slice_into_transpose` and `resize_into_transpose` make the
-   ConvTranspose that `phase_transpose` takes; that and `wide_head` make the DepthToSpace that
-   `depth_to_space` takes.
+   former for the heads too; `slice_into_transpose` and `resize_into_transpose` make the
+   ConvTranspose that `phase_transpose` takes; `coarse_head` leaves to `wide_head` what `winograd`
+   would not take from it; they and `phase_transpose` make the DepthToSpace that `depth_to_space`
+   takes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from decig.errors import BadInputError
 from decig.graph.model import infer_shapes
 from decig.graph.rewrite.activation_before_concat import activation_before_concat
 from decig.graph.rewrite.affine_into_layer import affine_into_layer
+from decig.graph.rewrite.coarse_head import coarse_head
 from decig.graph.rewrite.depth_to_space import depth_to_space
 from decig.graph.rewrite.drop_neutral import drop_neutral
 from decig.graph.rewrite.editor import Editor
@@ -69,6 +71,7 @@ _DEVICE: dict[str, Rule] = {
     "split_resized_concat": split_resized_concat,
     "resize_into_transpose": resize_into_transpose,
     "slice_into_transpose": slice_into_transpose,
+    "coarse_head": coarse_head,
     "wide_head": wide_head,
     "winograd": winograd,
     "phase_transpose": phase_transpose,
@@ -81,8 +84,8 @@ CANONICAL = tuple(_CANONICAL)
 ANY_SIZE = tuple(name for name in CANONICAL if name not in _ONE_SIZE)
 """The canonical rules that hold for every size of the image, where its axes are dynamic."""
 DEVICE = tuple(_DEVICE)
-NEED_FLOAT32 = ("winograd",)
-"""Rules whose sums of large and small numbers do not survive fewer bits."""
+NEED_FLOAT32 = ("coarse_head", "winograd")
+"""`winograd`, whose sums of large and small numbers do not survive fewer bits, and who needs it."""
 
 
 @dataclass(frozen=True)

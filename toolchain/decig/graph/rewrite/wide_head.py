@@ -53,17 +53,21 @@ def wide_head(graph: Editor, node: NodeProto) -> bool:
     return True
 
 
+def phase_work(kernel: tuple[int, ...], factor: int) -> float:
+    """Multiplications by whole blocks for a pixel and input channel, [M, C, h, w] at this stride.
+
+    Stride 1 is the convolution as it is.
+    """
+    outputs, _, height, width = kernel
+    taps = (height + factor - 1) * (width + factor - 1)
+    return taps * blocks(outputs * factor**2) / factor**2
+
+
 def _best_factor(kernel: tuple[int, ...], size: tuple[int, ...]) -> int:
     """Stride with the least work per pixel; 1 if none saves enough."""
-    outputs, _, height, width = kernel
-
-    def work(factor: int) -> float:
-        taps = (height + factor - 1) * (width + factor - 1)
-        return taps * blocks(outputs * factor**2) / factor**2
-
     fitting = [f for f in (2, 3, 4) if size[2] % f == 0 and size[3] % f == 0]
-    best = min(fitting, key=work, default=1)
-    return best if work(1) >= _LEAST_GAIN * work(best) else 1
+    best = min(fitting, key=lambda factor: phase_work(kernel, factor), default=1)
+    return best if phase_work(kernel, 1) >= _LEAST_GAIN * phase_work(kernel, best) else 1
 
 
 def _phases(weight: np.ndarray, factor: int) -> np.ndarray:

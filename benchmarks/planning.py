@@ -1,0 +1,238 @@
+"""Is a latency target met, and what is kept at it, next to planning by multiply-accumulates?
+
+    python benchmarks/planning.py MODEL... [--targets 1.5,2,4,8,16] [--tables DIR] [--images DIR]
+
+For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
+run), then for each target the plan that `decig slice
+--target-latency` makes: planned, measured as deployed, tightened. Beside it the plan of the same
+solver with the same importance, but with multiply-accumulates in the place of predicted time and
+any width in the place of stairs, cut until its measured latency is that of decig's plan. In the
+end both run in turns with the whole model; milliseconds are that ratio times the table's latency.
+
+Importance kept by widths w, with loss_g(k) what is lost if the k best channels of group g stay and
+4 the narrowest width of any plan:
+
+    kept(w) = 1 - sum_g loss_g(w_g) / sum_g loss_g(4)
+
+Importance is by magnitude; with --images, by the error of the picture (`decig slice --repair`).
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from macs import MacsCost
+from tables import RESULTS, cost_table, merged
+
+from decig.deploy.cut import Cutter
+from decig.deploy.profiling import REWRITES, as_it_is_ms, deployed_latency
+from decig.deploy.rewriting import time_graphs
+from decig.device.planner import fastest_widths
+from decig.device.predict import Predictor
+from decig.device.session import DeviceOptions
+from decig.device.sweep import FLOOR
+from decig.device.tighten import meet_target
+from decig.errors import TargetMissedError
+from decig.graph import rewrite
+from decig.graph.slicing import slice_graph
+from decig.options import FOLDER
+from decig.source import Source, resolve
+
+BAND = (0.85, 1.03)
+"""Of the measured latency to its target."""
+WHOLE = 1 - 1e-9
+MORE_KEPT, LESS_TIME = 1.10, 0.85
+"""Against planning by multiply-accumulates: either at equal latency or at equal importance."""
+
+Widths = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target.
+
+    Attributes:
+        model: its name.
+        provider, threads: the device.
+        importance: what it is scored by, magnitude or picture.
+        speedup: asked for, over the model without rewrites.
+        target_ms: that in milliseconds.
+        measured_ms: of decig's plan, or of the fastest there is where the target is out of reach.
+        reached: whether there is a plan.
+        kept: importance kept.
+        macs_ms: measured latency of the plan by multiply-accumulates, None without one.
+        macs_kept: its importance at decig's latency, interpolated between its measured plans.
+        macs_equal_ms: its latency at decig's importance, interpolated likewise.
+    """
+
+    model: str
+    provider: str
+    threads: int
+    importance: str
+    speedup: float
+    target_ms: float
+    measured_ms: float
+    reached: bool
+    kept: float | None = None
+    macs_ms: float | None = None
+    macs_kept: float | None = None
+    macs_equal_ms: float | None = None
+
+    @property
+    def on_target(self) -> bool:
+        """Whether the latency is in the band, or the fastest there is really misses it."""
+        share = self.measured_ms / self.target_ms
+        return BAND[0] <= share <= BAND[1] if self.reached else share > 1
+
+    @property
+    def better(self) -> bool | None:
+        """Whether it beats planning by multiply-accumulates by the margin asked.
+
+        None where there is nothing to compare: no plan, or one that keeps the whole model.
+        """
+        if self.kept is None or self.macs_kept is None or self.macs_equal_ms is None:
+            return None
+        if self.kept >= WHOLE:
+            return None
+        more_kept = self.kept >= MORE_KEPT * self.macs_kept
+        return more_kept or self.measured_ms <= LESS_TIME * self.macs_equal_ms
+
+    def line(self) -> str:
+        """Return the row of the table."""
+        device = f"{self.provider}, {self.threads}"
+        cells = [self.model, device, self.importance, f"{self.speedup:g}", f"{self.target_ms:.2f}"]
+        cells.append(f"{self.measured_ms:.2f}" + ("" if self.reached else " (fastest)"))
+        cells.append(f"{self.measured_ms / self.target_ms:.1%}")
+        cells.append(_word(self.on_target))
+        if self.kept is None or self.macs_kept is None or self.macs_equal_ms is None:
+            cells += ["" if self.kept is None else f"{self.kept:.3f}", "", "", "", "", ""]
+        else:
+            cells += [f"{self.kept:.3f}", f"{self.macs_ms:.2f}", f"{self.macs_kept:.3f}"]
+            cells += [f"{self.kept / self.macs_kept - 1:+.1%}"]
+            cells += [f"{self.measured_ms / self.macs_equal_ms - 1:+.1%}", _word(self.better)]
+        return f"| {' | '.join(cells)} |"
+
+
+HEADER = (
+    "| model | device | importance | times faster | target, ms | measured, ms | of it | in band "
+    "| kept | MACs: ms | MACs: kept at equal ms | more kept | less time at equal kept | margin |\n"
+    "|---|---|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---|"
+)
+
+
+class Bench:
+    """Plans of one model, planned and measured."""
+
+    def __init__(self, name: str, source: Source, options: DeviceOptions, cutter: Cutter) -> None:
+        assert cutter.table is not None
+        importance = "magnitude" if cutter.pictures is None else "picture"
+        self.about = (name, options.provider, options.threads, importance)
+        self.options, self.cutter, self.table = options, cutter, cutter.table
+        self.predictor, self.loss = Predictor(cutter.table), cutter.loss
+        self.macs = MacsCost(source.model.proto, cutter.table)
+        self.measure = deployed_latency(cutter.table, source.model)
+        self.rules = cutter.table.model.get(REWRITES, [])
+        self.whole = source.model.proto
+        # What planning by multiply-accumulates has measured: (milliseconds, kept).
+        self.points = [(cutter.table.latency_us.median_ms, 1.0)]
+
+    def row(self, speedup: float) -> Row:
+        """Plan both ways for a target and time the results in turns."""
+        target = as_it_is_ms(self.table) / speedup
+        try:
+            ours = self._widths(self.cutter.reach(target, self.measure))
+        except TargetMissedError:
+            (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
+            return Row(*self.about, speedup, target, fastest, reached=False)
+        near = self.measure(self._sliced(ours))
+        try:
+            theirs = meet_target(self.macs, self.loss, near, self._try_macs).widths
+        except TargetMissedError:
+            (measured,) = self._judge(ours)
+            return Row(*self.about, speedup, target, measured, True, self.kept(ours))
+        measured, macs_ms = self._judge(ours, theirs)
+        self.points.append((macs_ms, self.kept(theirs)))
+        self.macs.calibrate(theirs, macs_ms)
+        kept = self.kept(ours)
+        at_equal = equal(self.points, measured, kept)
+        return Row(*self.about, speedup, target, measured, True, kept, macs_ms, *at_equal)
+
+    def kept(self, widths: Widths) -> float:
+        """Share of the importance that widths keep."""
+        lost = sum(loss[widths[name]] for name, loss in self.loss.items())
+        most = sum(loss[min(FLOOR, len(loss) - 1)] for loss in self.loss.values())
+        return float(1.0 - lost / most)
+
+    def _try_macs(self, widths: Widths) -> float:
+        found = self.measure(self._sliced(widths))
+        self.points.append((found, self.kept(widths)))
+        return found
+
+    def _judge(self, *plans: Widths) -> list[float]:
+        """Milliseconds of plans that run in turns with the whole model."""
+        graphs = {"whole": self.whole} | {str(i): self._sliced(p) for i, p in enumerate(plans)}
+        deployed = {name: rewrite.apply(proto, self.rules)[0] for name, proto in graphs.items()}
+        times = time_graphs(deployed, self.options)
+        ms = self.table.latency_us.median_ms / times["whole"].median
+        return [ms * times[str(index)].median for index in range(len(plans))]
+
+    def _sliced(self, widths: Widths):
+        return slice_graph(self.whole, self.cutter.channels, self.cutter.best(widths))
+
+    def _widths(self, plan) -> Widths:
+        return self.predictor.groups | {name: len(kept) for name, kept in plan.keep.items()}
+
+
+def equal(points: list[tuple[float, float]], ms: float, kept: float) -> tuple[float, float]:
+    """What measured plans keep at a latency, and the latency at which they keep so much.
+
+    Between plans, importance runs in proportion to the logarithm of latency; a plan that is slower
+    than one that keeps more is left out, which favours the points.
+    """
+    best: list[tuple[float, float]] = []
+    for point in sorted(points):
+        if not best or point[1] > best[-1][1]:
+            best.append(point)
+    logs, shares = np.log([p[0] for p in best]), [p[1] for p in best]
+    return float(np.interp(np.log(ms), logs, shares)), float(np.exp(np.interp(kept, shares, logs)))
+
+
+def _word(holds: bool | None) -> str:
+    return {True: "yes", False: "NO", None: ""}[holds]
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--targets", default="1.5,2,4,8,16", show_default=True, help="Times faster.")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--ep", default="cpu", show_default=True)
+@click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
+@click.option("--images", type=FOLDER, help="Importance by the picture's error on these.")
+def main(
+    models: tuple[str, ...],
+    targets: str,
+    threads: int,
+    ep: str,
+    tables: Path,
+    images: Path | None,
+) -> None:
+    """Print the table and add it to results/planning.md and planning.json."""
+    options = DeviceOptions(ep, threads=threads)
+    rows = []
+    click.echo(HEADER)
+    for text in models:
+        source, name = resolve(text), Path(text).stem
+        cutter = Cutter(source, cost_table(name, source, options, tables), images)
+        bench = Bench(name, source, options, cutter)
+        for speedup in map(float, targets.split(",")):
+            rows.append(bench.row(speedup))
+            click.echo(rows[-1].line())
+    keys = ("model", "provider", "threads", "importance", "speedup")
+    found = merged("planning.json", [asdict(row) for row in rows], keys)
+    lines = [HEADER, *(Row(**row).line() for row in found)]
+    (RESULTS / "planning.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The pieces of the planning benchmark, on a small generator."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import write_generator
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from macs import MacsCost  # noqa: E402
+from planning import Bench, Row, equal  # noqa: E402
+
+from decig.deploy.cut import Cutter  # noqa: E402
+from decig.device.planner import plan_widths  # noqa: E402
+from decig.device.profile import profile_model  # noqa: E402
+from decig.device.session import DeviceOptions  # noqa: E402
+from decig.graph.cost import count  # noqa: E402
+from decig.graph.slicing import slice_graph  # noqa: E402
+from decig.source import resolve  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return resolve(str(write_generator(tmp_path_factory.mktemp("m") / "m.onnx", width=16)))
+
+
+@pytest.fixture(scope="module")
+def table(source):
+    return profile_model(source.model, DeviceOptions(), effort=None)
+
+
+@pytest.mark.parametrize("widths", [{"conv1": 16, "conv2": 16}, {"conv1": 5, "conv2": 11}])
+def test_the_macs_of_widths_are_those_of_the_sliced_graph(source, table, widths):
+    cost, cutter = MacsCost(source.model.proto, table), Cutter(source)
+    sliced = slice_graph(source.model.proto, cutter.channels, cutter.best(widths))
+    share = count(sliced).macs / count(source.model.proto).macs
+    assert cost.predict_ms(widths) == pytest.approx(share * table.latency_us.median_ms)
+    cost.calibrate(widths, 7.0)
+    assert cost.predict_ms(widths) == pytest.approx(7.0)
+
+
+def test_any_width_may_be_planned_by_macs(source, table):
+    cost = MacsCost(source.model.proto, table)
+    assert cost.candidates == {name: list(range(4, 17)) for name in ("conv1", "conv2")}
+    loss = {name: np.linspace(1, 0, 17) for name in cost.groups}
+    target = 0.4 * table.latency_us.median_ms
+    assert cost.predict_ms(plan_widths(cost, loss, target)) <= target
+
+
+def test_equal_latency_and_equal_importance_lie_between_measured_plans():
+    points = [(1.0, 0.2), (4.0, 0.6), (3.0, 0.7), (16.0, 1.0)]  # the second is beaten
+    kept, ms = equal(points, np.sqrt(3.0), 0.45)
+    assert kept == pytest.approx(0.45)
+    assert ms == pytest.approx(np.sqrt(3.0))
+    assert equal(points, 0.5, 0.1) == (0.2, 1.0)
+
+
+def test_verdicts():
+    row = Row(
+        "m",
+        "cpu",
+        1,
+        "magnitude",
+        4,
+        10.0,
+        9.0,
+        True,
+        kept=0.66,
+        macs_ms=9.1,
+        macs_kept=0.6,
+        macs_equal_ms=10.0,
+    )
+    assert row.on_target and row.better
+    assert dataclasses.replace(row, kept=0.65).better is False
+    assert dataclasses.replace(row, kept=0.65, macs_equal_ms=10.6).better
+    assert not dataclasses.replace(row, measured_ms=10.4).on_target
+    assert not dataclasses.replace(row, measured_ms=8.4).on_target
+    assert dataclasses.replace(row, kept=1.0).better is None
+    unreachable = Row("m", "cpu", 1, "magnitude", 16, 10.0, 10.4, reached=False)
+    assert unreachable.on_target and unreachable.better is None
+    assert not dataclasses.replace(unreachable, measured_ms=9.0).on_target
+    assert len({line.count("|") for line in (row.line(), unreachable.line())}) == 1
+
+
+def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(source):
+    table = profile_model(source.model, DeviceOptions())
+    bench = Bench("m", source, DeviceOptions(), Cutter(source, table))
+    assert bench.kept({"conv1": 16, "conv2": 16}) == pytest.approx(1)
+    assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)
+    row = bench.row(1.01)
+    assert row.target_ms == pytest.approx(table.latency_us.median_ms / 1.01)
+    assert row.measured_ms > 0

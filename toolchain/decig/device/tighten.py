@@ -1,0 +1,104 @@
+"""Widths whose measured latency meets a target: plan, measure, aim anew.
+
+Predictions are a few percent off, more for narrow nets. So a plan that was too slow is made again
+for a shorter time, and one that was faster than asked for a longer one: time that is left is
+importance given away.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from decig.device.planner import fastest_widths, plan_widths
+from decig.device.predict import Predictor
+from decig.errors import TargetMissedError
+
+Widths = dict[str, int]
+
+_TRIALS = 6
+_NEAR, _OVER = 0.96, 1.01
+"""Measured latencies that end the search, as shares of the target; what is over 1 is noise."""
+_WISH = 0.985
+_INSIDE = 0.1
+
+
+@dataclass(frozen=True)
+class Met:
+    """Widths, and the latency that was measured with them; None if nothing was measured."""
+
+    widths: Widths
+    measured_ms: float | None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Widths, what the plan for them was thought to take, and what it took."""
+
+    widths: Widths
+    predicted_ms: float
+    measured_ms: float
+
+
+def meet_target(
+    predictor: Predictor,
+    loss: Mapping[str, np.ndarray],
+    target_ms: float,
+    measure: Callable[[Widths], float] | None,
+) -> Met:
+    """Plan widths that meet a latency at the least loss.
+
+    Args:
+        predictor: of the model on the device.
+        loss: as in `decig.device.planner.plan_widths`.
+        target_ms: the latency.
+        measure: milliseconds of a plan on the device; None where that is not at hand, and the
+            prediction must do.
+
+    Raises:
+        TargetMissedError: out of reach; says how fast the fastest plan is, as measured.
+    """
+    if measure is None:
+        return Met(plan_widths(predictor, loss, target_ms), None)
+    trials: list[_Trial] = []
+    aim = target_ms
+    while len(trials) < _TRIALS:
+        try:
+            widths = plan_widths(predictor, loss, aim)
+        except TargetMissedError:
+            widths = fastest_widths(predictor, loss)
+        if any(trial.widths == widths for trial in trials):
+            break
+        trials.append(_Trial(widths, predictor.predict_ms(widths), measure(widths)))
+        if _NEAR <= trials[-1].measured_ms / target_ms <= _OVER:
+            break
+        aim = _next_aim(trials, target_ms)
+    fitting = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
+    if fitting:
+        best = max(fitting, key=lambda trial: trial.predicted_ms)
+        return Met(best.widths, best.measured_ms)
+    nearest = min(trials, key=lambda trial: trial.measured_ms)
+    fastest = fastest_widths(predictor, loss)
+    least = min(nearest.measured_ms, measure(fastest))
+    if least <= target_ms * _OVER:  # within reach, but no plan was measured just below it
+        return Met(nearest.widths, nearest.measured_ms)
+    raise TargetMissedError(
+        f"a target of {target_ms:.4g} ms is out of reach: the fastest there is was measured to "
+        f"take {least:.4g} ms on this device"
+    )
+
+
+def _next_aim(trials: list[_Trial], target_ms: float) -> float:
+    """Aim from the trials on either side of the target, or in proportion from the nearest one."""
+    wish = target_ms * _WISH
+    fits = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
+    misses = [trial for trial in trials if trial.measured_ms > target_ms * _OVER]
+    if not fits or not misses:
+        nearest = min(trials, key=lambda trial: abs(math.log(trial.measured_ms / wish)))
+        return nearest.predicted_ms * wish / nearest.measured_ms
+    below = max(fits, key=lambda trial: trial.predicted_ms)
+    above = min(misses, key=lambda trial: trial.predicted_ms)
+    span = math.log(above.measured_ms / below.measured_ms)
+    share = np.clip(math.log(wish / below.measured_ms) / span, _INSIDE, 1 - _INSIDE)
+    return float(below.predicted_ms * (above.predicted_ms / below.predicted_ms) ** share)
