@@ -38,6 +38,7 @@ IMAGES = 16
 and the search for layers to spare looks at all of them several times."""
 _WORTH = 1.05  # times faster than float32 that a loss of precision must bring
 _FEW = 2  # images on which the layers are ranked, the first ones of those
+_SECOND_LOOKS = 4  # layers left in float32 that are tried in eight bits once more
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,8 @@ def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     """Quantise as much of the work as the tolerance allows.
 
     The errors of layers add up nearly independently, so layers should stay in float32 in the
-    order of the harm that each does alone for the work it has; how many, bisection finds.
+    order of the harm that each does alone for the work it has; how many, bisection finds. As the
+    order is no more than likely, those with the most work are then given back where that holds.
     """
     quantiser = Quantiser(plain, judge.feeds(), symmetric=judge.symmetric)
 
@@ -253,8 +255,10 @@ def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     found = attempt(())
     if not found.dropped:
         return found
-    ranked = _dearest_first(quantiser, judge, count(plain).by_node)
-    return _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1) or found
+    work = count(plain).by_node
+    ranked = _dearest_first(quantiser, judge, work)
+    fewest = _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1)
+    return found if fewest is None else _give_back(fewest, attempt, work)
 
 
 def _dearest_first(quantiser: Quantiser, judge: _Judge, work: Mapping[str, int]) -> list[str]:
@@ -266,6 +270,18 @@ def _dearest_first(quantiser: Quantiser, judge: _Judge, work: Mapping[str, int])
         return lost / max(work.get(layer, 0), 1)
 
     return sorted(quantiser.layers, key=price, reverse=True)
+
+
+def _give_back(
+    best: Variant, attempt: Callable[[Sequence[str]], Variant], work: Mapping[str, int]
+) -> Variant:
+    """Variant without those of its layers in float32, the most work first, that need not be."""
+    heaviest = sorted(best.in_fp32, key=lambda name: work.get(name, 0), reverse=True)
+    for layer in heaviest[:_SECOND_LOOKS]:
+        rest = [name for name in best.in_fp32 if name != layer]
+        found = attempt(rest) if rest else best
+        best = best if found.dropped else found
+    return best
 
 
 def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:
