@@ -102,6 +102,22 @@ def test_fewest_is_a_bisection():
     assert module._fewest(attempt, 9) is None
 
 
+def test_the_heaviest_layers_are_given_back_where_that_holds():
+    tried = []
+
+    def attempt(in_fp32):
+        tried.append(in_fp32)
+        dropped = "" if {"a", "c"} <= set(in_fp32) else "bad"
+        return module.Variant("int8", onnx.ModelProto(), 1, 1, None, dropped, tuple(in_fp32))
+
+    first = attempt(("a", "b", "c", "d"))
+    found = module._give_back(first, attempt, {"a": 9, "b": 7, "c": 8, "d": 1})
+    assert found.in_fp32 == ("a", "c")
+    assert tried[1:] == [["b", "c", "d"], ["a", "b", "d"], ["a", "c", "d"], ["a", "c"]]
+    alone = attempt(("a",))
+    assert module._give_back(alone, attempt, {}) is alone
+
+
 def test_what_is_asked_for():
     with pytest.raises(BadInputError, match="--precision int4: not one of"):
         require_precision("int4", None)

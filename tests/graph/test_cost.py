@@ -15,6 +15,12 @@ from graph.tiny import tiny
         # At its input size, where it works: stride 2 makes 16x16 outputs of 8x8 inputs.
         ("y = ConvTranspose<strides=[2,2]>(x, w)", {"w": (3, 5, 2, 2)}, 8 * 8 * 3 * 5 * 4),
         ("y = ConvTranspose<group=3>(x, w)", {"w": (3, 2, 1, 1)}, 8 * 8 * 3 * 2),
+        (
+            """y = com.microsoft.FusedConv<pads=[1,1,1,1], activation="Relu">(x, w)""",
+            {"w": (5, 3, 3, 3)},
+            8 * 8 * 5 * 3 * 9,
+        ),
+        ("y = com.microsoft.FusedMatMul<alpha=0.5>(x, w)", {"w": (8, 7)}, 3 * 8 * 8 * 7),
         ("y = MatMul(x, w)", {"w": (8, 7)}, 3 * 8 * 8 * 7),
         ("y = Relu(x)", {}, 0),
     ],

@@ -38,6 +38,7 @@ IMAGES = 16
 and the search for layers to spare looks at all of them several times."""
 _WORTH = 1.05  # times faster than float32 that a loss of precision must bring
 _FEW = 2  # images on which the layers are ranked, the first ones of those
+_SECOND_LOOKS = 4  # layers left in float32 that are tried in eight bits once more
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,11 @@ class _Judge:
 def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     """Quantise as much of the work as the tolerance allows.
 
-    The errors of layers add up nearly independently, so layers should stay in float32 in the
-    order of the harm that each does alone for the work it has; how many, bisection finds.
+    The errors of layers add up nearly independently, so layers stay in float32 in the order of the
+    harm that each does alone; how many, bisection finds. That order does not see what a layer
+    costs, so those with the most work are then given back where the pictures hold without them.
+    (On udnie that was 1.08 to 1.14 times faster than bisection alone, and than ordering by harm
+    for the work, with and without giving back.)
     """
     quantiser = Quantiser(plain, judge.feeds(), symmetric=judge.symmetric)
 
@@ -253,19 +257,29 @@ def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     found = attempt(())
     if not found.dropped:
         return found
-    ranked = _dearest_first(quantiser, judge, count(plain).by_node)
-    return _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1) or found
+    ranked = _most_harmful_first(quantiser, judge)
+    fewest = _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1)
+    return found if fewest is None else _give_back(fewest, attempt, count(plain).by_node)
 
 
-def _dearest_first(quantiser: Quantiser, judge: _Judge, work: Mapping[str, int]) -> list[str]:
-    """Layers by the likeness that a multiplication in eight bits costs, that of each alone."""
-
-    def price(layer: str) -> float:
+def _most_harmful_first(quantiser: Quantiser, judge: _Judge) -> list[str]:
+    def alone(layer: str) -> float:
         others = [name for name in quantiser.layers if name != layer]
-        lost = 1 - judge(INT8, quantiser(others), few=True).ssim
-        return lost / max(work.get(layer, 0), 1)
+        return judge(INT8, quantiser(others), few=True).ssim
 
-    return sorted(quantiser.layers, key=price, reverse=True)
+    return sorted(quantiser.layers, key=alone)
+
+
+def _give_back(
+    best: Variant, attempt: Callable[[Sequence[str]], Variant], work: Mapping[str, int]
+) -> Variant:
+    """Variant without those of its layers in float32, the most work first, that need not be."""
+    heaviest = sorted(best.in_fp32, key=lambda name: work.get(name, 0), reverse=True)
+    for layer in heaviest[:_SECOND_LOOKS]:
+        rest = [name for name in best.in_fp32 if name != layer]
+        found = attempt(rest) if rest else best
+        best = best if found.dropped else found
+    return best
 
 
 def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:

@@ -62,13 +62,11 @@ def _macs(node: onnx.NodeProto, known: dict[str, tuple[int, ...]]) -> int:
     if len(shapes_in) < 2 or shapes_in[0] is None or shapes_in[1] is None or shape_out is None:
         return 0
     data, weight = shapes_in[0], shapes_in[1]
-    if node.op_type == "Conv":
+    op_type = node.op_type.removeprefix("Fused")  # by ONNX Runtime's optimiser
+    if op_type == "Conv":
         return math.prod(shape_out) * math.prod(weight[1:])
-    if node.op_type == "ConvTranspose":
+    if op_type == "ConvTranspose":
         return math.prod(data) * math.prod(weight[1:])
-    if node.op_type == "Gemm":
-        inner = data[0] if attributes(node).get("transA") else data[-1]
-        return math.prod(shape_out) * inner
-    if node.op_type == "MatMul":
-        return math.prod(shape_out) * data[-1]
+    if op_type in ("Gemm", "MatMul"):
+        return math.prod(shape_out) * data[-2 if attributes(node).get("transA") else -1]
     return 0

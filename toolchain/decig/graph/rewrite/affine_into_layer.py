@@ -19,16 +19,9 @@ _NORMS = ("InstanceNormalization", "BatchNormalization")
 
 
 def affine_into_layer(graph: Editor, node: NodeProto) -> bool:
-    """Fold every Mul, Div, Add and Sub of a constant that follows `node`."""
+    """Fold the Mul, Div, Add or Sub of a constant that follows `node`."""
     if node.op_type not in _CONVOLUTIONS + _NORMS or len(node.output) != 1:
         return False
-    changed = False
-    while _take(graph, node):
-        changed = True
-    return changed
-
-
-def _take(graph: Editor, node: NodeProto) -> bool:
     reader, shape = graph.sole_reader(node.output[0]), graph.shape(node.output[0])
     if reader is None or shape is None or len(shape) < 3:
         return False

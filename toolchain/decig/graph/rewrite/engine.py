@@ -1,8 +1,8 @@
 """Applying rewrite rules to a graph.
 
 A rule is a function of an `Editor` and a node; it changes the graph around that node and returns
-whether it did. Rules match structure only and cost nothing where they do not match. Each is exact:
-the same function of the same weights, to rounding.
+whether it did; it is called again until it does not. Rules match structure only and cost nothing
+where they do not match. Each is exact: the same function of the same weights, to rounding.
 
 The order matters and is that of `RULES`:
 
@@ -123,11 +123,19 @@ def apply(
     for name in (name for name in RULES if name in wanted):
         editor = Editor(proto)
         nodes = [node for node in editor.nodes if node.input]  # noise has none
-        done = [node.name for node in nodes if editor.has(node) and RULES[name](editor, node)]
+        done = [node.name for node in nodes if _exhaust(RULES[name], editor, node)]
         if done:
             applied += [Applied(name, node) for node in done]
             proto = editor.finish()
     return proto, applied
+
+
+def _exhaust(rule: Rule, editor: Editor, node: NodeProto) -> bool:
+    """Apply a rule at a node as often as it can be; returns whether it could."""
+    changed = False
+    while editor.has(node) and rule(editor, node):
+        changed = True
+    return changed
 
 
 def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -19,16 +19,9 @@ _REPEATING = (b"reflect", b"edge", b"wrap")
 
 
 def scale_into_conv(graph: Editor, node: NodeProto) -> bool:
-    """Fold every Mul, Div, Add and Sub of a constant in front of `node`, a Conv."""
+    """Fold the Mul, Div, Add or Sub of a constant in front of `node`, a Conv."""
     if node.op_type != "Conv":
         return False
-    changed = False
-    while _take(graph, node):
-        changed = True
-    return changed
-
-
-def _take(graph: Editor, node: NodeProto) -> bool:
     reader, zeros = node, _pads_zeros(graph, node)
     maker = graph.maker(node.input[0])
     if maker is not None and maker.op_type == "Pad" and _alone(graph, maker):

@@ -13,16 +13,9 @@ from decig.graph.rewrite.editor import Editor
 
 
 def shift_before_norm(graph: Editor, node: NodeProto) -> bool:
-    """Drop the constants added in front of `node`, an InstanceNormalization."""
+    """Drop the constant added in front of `node`, an InstanceNormalization."""
     if node.op_type != "InstanceNormalization":
         return False
-    changed = False
-    while _drop_sum(graph, node):
-        changed = True
-    return changed
-
-
-def _drop_sum(graph: Editor, node: NodeProto) -> bool:
     total = graph.maker(node.input[0])
     shape = graph.shape(node.input[0])
     if total is None or shape is None or total.op_type not in ("Add", "Sub"):

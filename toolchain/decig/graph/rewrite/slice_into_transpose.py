@@ -15,18 +15,11 @@ from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 
 
 def slice_into_transpose(graph: Editor, node: NodeProto) -> bool:
-    """Take every Slice of spatial axes that follows `node`, a ConvTranspose, into its pads."""
+    """Take the Slice of spatial axes that follows `node`, a ConvTranspose, into its pads."""
     if node.op_type != "ConvTranspose" or attribute(node, "output_shape", None) is not None:
         return False
     if attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
         return False
-    changed = False
-    while _take(graph, node):
-        changed = True
-    return changed
-
-
-def _take(graph: Editor, node: NodeProto) -> bool:
     crop = graph.sole_reader(node.output[0])
     size = graph.shape(node.output[0])
     if crop is None or crop.op_type != "Slice" or size is None or crop.input[0] != node.output[0]:
