@@ -122,11 +122,9 @@ class Sweep:
         pace = times.beside_us / self._unit
         self.pace.append(pace)
         found = times.latency
+        without = max(0.5, 1.0 - profiler_us / found.median)  # half: of a tiny and noisy run
         latency = Latency(
-            max(found.median - profiler_us, 0.0) / pace,
-            found.mad / pace,
-            max(found.p90 - profiler_us, 0.0) / pace,
-            found.runs,
+            found.median * without / pace, found.mad / pace, found.p90 * without / pace, found.runs
         )
         return SweepPoint(widths, latency, {name: us / pace for name, us in times.nodes.items()})
 
