@@ -3,9 +3,8 @@
     python benchmarks/planning.py MODEL... [--targets 1.5,2,4,8,16] [--tables DIR] [--images DIR]
 
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
-run), then for each target the plan that `decig slice
---target-latency` makes: planned, measured as deployed, tightened. Beside it the plan of the same
-solver with the same importance, but with multiply-accumulates in the place of predicted time and
+run), then for each target the plan that `decig slice --target-latency` makes: planned, measured as
+deployed, tightened. Beside it the plan of the same solver with the same importance, but with multiply-accumulates in the place of predicted time and
 any width in the place of stairs, cut until its measured latency is that of decig's plan. In the
 end both run in turns with the whole model; milliseconds are that ratio times the table's latency.
 
@@ -36,8 +35,8 @@ from decig.device.tighten import meet_target
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER
-from decig.source import Source, resolve
+from decig.options import FOLDER, pixel_options
+from decig.source import PixelFlags, Source, resolve
 
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""
@@ -209,6 +208,7 @@ def _word(holds: bool | None) -> str:
 @click.option("--ep", default="cpu", show_default=True)
 @click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
 @click.option("--images", type=FOLDER, help="Importance by the picture's error on these.")
+@pixel_options
 def main(
     models: tuple[str, ...],
     targets: str,
@@ -216,13 +216,14 @@ def main(
     ep: str,
     tables: Path,
     images: Path | None,
+    flags: PixelFlags,
 ) -> None:
     """Print the table and add it to results/planning.md and planning.json."""
     options = DeviceOptions(ep, threads=threads)
     rows = []
     click.echo(HEADER)
     for text in models:
-        source, name = resolve(text), Path(text).stem
+        source, name = resolve(text, flags), Path(text).stem
         cutter = Cutter(source, cost_table(name, source, options, tables), images)
         bench = Bench(name, source, options, cutter)
         for speedup in map(float, targets.split(",")):
