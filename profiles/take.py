@@ -1,0 +1,39 @@
+"""Take a cost table of models/facades-resunet for this folder.
+
+    python profiles/take.py --name epyc [--ep cpu] [--threads 1]
+
+It is what `decig profile models/facades-resunet` writes, without the name of the machine.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from decig.deploy.profiling import profile_as_deployed
+from decig.device.profile import EFFORTS
+from decig.device.session import DeviceOptions
+from decig.source import resolve
+
+HERE = Path(__file__).parent
+MODEL = HERE.parent / "models" / "facades-resunet"
+
+
+@click.command()
+@click.option("--name", required=True, help="What people call the machine.")
+@click.option("--ep", default="cpu", show_default=True, help="Execution provider.")
+@click.option("--threads", default=1, show_default=True)
+def main(name: str, ep: str, threads: int) -> None:
+    """Write NAME-EP-THREADS.json beside this file."""
+    options = DeviceOptions(ep, threads=threads)
+    model = resolve(str(MODEL)).model
+    table = profile_as_deployed(model, options, lambda done, total: None, EFFORTS["standard"])
+    if not table.noise.trusted:
+        raise click.ClickException(f"{table.noise}; not written")
+    file = HERE / f"{name}-{ep}-{threads}.json"
+    replace(table, device=table.device | {"machine": name}).save(file)
+    click.echo(f"{file}: {table.latency_us.median_ms:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()

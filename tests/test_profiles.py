@@ -1,0 +1,65 @@
+"""The cost tables that ship with the project."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from decig.device.planner import plan_widths
+from decig.device.predict import Predictor
+from decig.device.table import CostTable
+from decig.graph.channels import analyse
+from decig.graph.scoring import magnitude_loss, magnitude_scores
+from decig.source import resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / "profiles").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return resolve(str(ROOT / "models" / "facades-resunet")).model
+
+
+def test_the_devices_that_the_readme_names():
+    readme = (ROOT / "profiles" / "README.md").read_text()
+    assert {path.name for path in FILES} == {
+        f"epyc-{d}.json" for d in ("cpu-1", "cpu-2", "openvino-1")
+    }
+    assert all(path.name in readme for path in FILES)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_table_plans_for_the_embedded_model(model, path):
+    table = CostTable.load(path)
+    table.require_same_model(model)
+    assert table.noise.trusted
+    assert table.device["machine"] == "epyc"
+    assert path.stem.endswith(f"-{table.device['threads']}")
+    predictor = Predictor(table)
+    channels = analyse(model.proto)
+    loss = magnitude_loss(magnitude_scores(model.proto, channels))
+    target = predictor.baseline_ms / 3
+    widths = plan_widths(predictor, loss, target)
+    assert 0.85 * target <= predictor.predict_ms(widths) <= target
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_table_agrees_with_its_own_sweep(path):
+    """Of half the swept plans, predicted from the other half."""
+    table = CostTable.load(path)
+    whole, *points = table.sweep
+    seen = CostTable.load(path)
+    seen.sweep[:] = [whole, *points[::2]]
+    predictor = Predictor(seen)
+    errors = [predictor.predict_ms(p.widths) / p.latency.median_ms - 1 for p in points[1::2]]
+    assert np.median(np.abs(errors)) < 0.08
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_table_names_no_private_place(path):
+    text = json.dumps(json.loads(path.read_text()))
+    assert "/" not in json.loads(path.read_text())["model"]["path"]
+    assert "/home" not in text
+    assert "/root" not in text
