@@ -75,7 +75,7 @@ def small(request) -> tuple[Source, Small]:
 
 
 def _source(recipe: Recipe, model: Model) -> Source:
-    return Source(model, dict(vars(recipe.pixels)), False, model.sha256)
+    return Source(model, dict(vars(recipe.pixels)), model.sha256, feeds=recipe.feeds)
 
 
 def test_every_folder_is_tested():
@@ -151,7 +151,7 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
 def test_the_recipe_trains(name, tmp_path):
     """On its own layout and palette, a few steps of its first stage."""
     recipe, wanted = _recipe(name), SMALL[name]
-    write_pairs(tmp_path / "data", recipe.train.data.palette)
+    write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
     stage = replace(recipe.train.stages[0], crop=64, steps=2)
     short = replace(
         recipe,
@@ -163,7 +163,7 @@ def test_the_recipe_trains(name, tmp_path):
     assert [value.name for value in model.proto.graph.input] == ["input"]
 
 
-def write_pairs(folder: Path, palette: list[list[int]]) -> None:
+def write_pairs(folder: Path, palette: tuple[tuple[int, ...], ...]) -> None:
     """Write pairs side by side, noise left and blocks of label colours right."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
