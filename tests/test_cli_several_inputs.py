@@ -97,7 +97,7 @@ def test_repair_and_compress(model: Path, tmp_path: Path):
     assert call(*asked, repaired)["ssim"] > call(*asked, plain)["ssim"]
     assert decig("profile", model, "-o", table).exit_code == 0
     settings, run = tmp_path / "quick.toml", tmp_path / "run"
-    settings.write_text("crop = 8\nbatch = 2\npool = 2\nheld_out = 1\nfeatures = 0.1\n")
+    settings.write_text("crop = 11\nbatch = 2\npool = 2\nheld_out = 1\nadversarial = 0.0\n")
     given = ("--profile", table, "--data", photos, "--targets", photos, *PIXELS, "--steps", 3)
     found = call("compress", model, *given, *FED, "--output-dir", run, "--config", settings)
     assert found["steps"] == 3
@@ -118,20 +118,19 @@ def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):
 
 def test_a_model_that_paints_from_a_code(tmp_path: Path):
     pytest.importorskip("torch")
-    shapes = {"wc": (64, 16), "w1": (8, 4, 3, 3), "b1": (8,), "w2": (3, 8, 3, 3)}
+    shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "b1": (8,), "w2": (3, 8, 3, 3)}
     proto = parse(
         """
         [first] c = Gemm<transB=1>(code, wc)
         m = Reshape(c, sizes)
         [middle] a = Conv<pads=[1,1,1,1]>(m, w1, b1)
         r = Relu(a)
-        u = DepthToSpace<blocksize=1>(r)
-        [head] h = Conv<pads=[1,1,1,1]>(u, w2)
+        [head] h = Conv<pads=[1,1,1,1]>(r, w2)
         picture = Sigmoid(h)
         """,
         inputs="float[1,16] code",
-        outputs="float[1,3,4,4] picture",
-        sizes=[1, 4, 4, 4],
+        outputs="float[1,3,16,16] picture",
+        sizes=[1, 4, 16, 16],
         **shapes,
     )
     model, table, run = (tmp_path / name for name in ("code.onnx", "table.json", "run"))
@@ -146,10 +145,10 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
     assert grid.is_file()
     assert decig("profile", model, "-o", table).exit_code == 0
     settings = tmp_path / "quick.toml"
-    settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\nstructure = 0.0\n")
+    settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
     given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
     assert call("compress", model, *given, *flags)["steps"] == 2
     assert call("check", run, "--reference", model)["images"] == 16
-    result = decig("check", half, "--reference", model, *PIXELS, "--layout", "nchw")
+    result = decig("check", model, "--reference", model, *PIXELS, "--layout", "nchw")
     assert result.exit_code == 2
     assert "input code (1x16) takes no image" in result.stderr

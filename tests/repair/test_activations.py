@@ -37,3 +37,10 @@ def test_images_of_another_size_are_refused() -> None:
         Stream(proto, [{"x": INPUTS[0]["x"][:, :, :10]}])
     with pytest.raises(BadInputError, match="no images"):
         Stream(proto, [])
+
+
+def test_a_constant_is_the_same_in_every_run() -> None:
+    stream = Stream(generator("InstanceNormalization"), INPUTS)
+    found = stream.value("a.weight")
+    assert len(found) == len(INPUTS)
+    assert all(array.shape == (12, 3, 3, 3) for array in found)

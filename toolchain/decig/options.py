@@ -218,7 +218,8 @@ def pixel_options(command: Command) -> Command:
 
 def _labels(one_hot: str | None, palette: str | None) -> "Labels | None":
     """What --one-hot or --palette says of label maps."""
-    text = one_of({"one_hot": one_hot, "palette": palette}, "one_hot", "palette")
+    one_of({"one_hot": one_hot, "palette": palette}, "one_hot", "palette")
+    text = palette if one_hot is None else one_hot
     if text is None:
         return None
     from decig.data.labels import COLOURS, ONE_HOT, parse_labels

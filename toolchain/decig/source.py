@@ -19,7 +19,7 @@ from decig.deploy.inputs import Pictures
 from decig.deploy.stamp import pixels_entry, pixels_from, read_stamp
 from decig.errors import BadInputError
 from decig.files import read_json
-from decig.graph.model import Model, load_model
+from decig.graph.model import Model, input_info, load_model
 from decig.recipe import Recipe, load_recipe
 from decig.recipe import Source as Code
 from decig.shell import needs_torch
@@ -230,7 +230,7 @@ def _from_recipe(
         if weights is not None:
             code = replace(code, weights=str(weights.resolve()))
         source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
-        return replace(source, feeds=recipe.feeds)
+        return replace(source, feeds=_feeds_of(recipe, source.model))
     if weights is not None or recipe.onnx is None:  # `load_recipe` refuses neither source nor onnx
         raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")
     if not recipe.onnx.is_file():
@@ -239,7 +239,15 @@ def _from_recipe(
             f"make it with decig train {recipe.folder}"
         )
     model = load_model(recipe.onnx, input_shapes or _shapes_of_recipe(recipe, recipe.onnx))
-    return Source(model, known, model.sha256, feeds=recipe.feeds)
+    return Source(model, known, model.sha256, feeds=_feeds_of(recipe, model))
+
+
+def _feeds_of(recipe: Recipe, model: Model) -> Declared:
+    """Feeds by the names of the graph, where an only input may have another than in the recipe."""
+    names = [info.name for info in input_info(model.proto)]
+    if len(names) == 1 and recipe.feeds.keys() == recipe.input_shapes.keys():
+        return dict(zip(names, recipe.feeds.values(), strict=True))
+    return recipe.feeds
 
 
 def _from_code(code: Code, folder: Path, known: dict[str, Any], input_shapes: Shapes) -> Source:

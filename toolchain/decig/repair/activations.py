@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.device.session import DeviceOptions, open_session
@@ -46,18 +46,22 @@ class Stream:
         _require_fit(proto, inputs)
         names = [value.name for value in proto.graph.input]
         self._runs = len(inputs)
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._runs = len(inputs)
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
             name: index for index, node in enumerate(proto.graph.node) for name in node.input
         }
 
     def value(self, name: str) -> list[np.ndarray]:
-        """A live value, one array a run of the graph.
+        """A live value, one array a run of the graph; a constant, the same in all.
 
         Raises:
             KeyError: not computed yet, or dropped.
         """
+        if name in self._constants:  # where a net that takes no image begins
+            return [numpy_helper.to_array(self._constants[name])] * self._runs
         return self._live[name]
 
     def has(self, name: str) -> bool:
