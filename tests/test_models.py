@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
+from decig.data.feeds import Inputs
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
 from decig.device.session import DeviceOptions, open_session
@@ -95,6 +97,20 @@ def test_only_ends_are_frozen(small):
     channels = analyse(small[0].model.proto)
     frozen = {g.name: g.reason for g in channels.groups if not g.prunable}
     assert all(r.startswith(("graph input", "graph output")) for r in frozen.values()), frozen
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_recipe_says_what_feeds_every_input(name):
+    recipe = _recipe(name)
+    infos = [
+        helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)
+        for input_name, shape in recipe.input_shapes.items()
+    ]
+    proto = helper.make_model(helper.make_graph([], name, infos, []))
+    inputs = Inputs.of(proto, recipe.pixels, recipe.feeds)
+    assert (inputs.image is None) == (name == "stylegan2-decoder")
+    if inputs.image is not None:
+        recipe.pixels.require_input(inputs.image.shape[1])
 
 
 def test_half_of_every_group_is_exact(small):
