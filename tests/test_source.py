@@ -66,6 +66,19 @@ def test_a_stamped_file_needs_no_flags(tmp_path):
     assert borrowed.feeds == source.feeds == {"code": "normal"}
 
 
+def test_feeds_are_borrowed_by_place_where_names_differ(tmp_path):
+    proto = generator()
+    for node in proto.graph.node:
+        node.input[:] = ["picture_in" if name == "image" else name for name in node.input]
+    proto.graph.input[0].name = "picture_in"
+    onnx.save(proto, tmp_path / "renamed.onnx")
+    flags = PixelFlags(feeds={"image": "normal", "typo": "zeros"})
+    known = resolve(str(write_generator(tmp_path / "m.onnx")), flags)
+    renamed = resolve(str(tmp_path / "renamed.onnx"), flags)
+    assert renamed.borrow(known).feeds == {"picture_in": "normal", "typo": "zeros"}
+    assert known.borrow(renamed).feeds == known.feeds
+
+
 def test_flags_win_over_the_stamp(tmp_path):
     proto = generator()
     stamp(proto, {"pixels": pixels_entry(resolve_pixels(tmp_path))})

@@ -112,8 +112,14 @@ class Source:
         }
 
     def borrow(self, other: "Source") -> "Source":
-        """Fill what is unknown of pixel format and feeds with what `other` knows."""
-        return replace(self, known=other.known | self.known, feeds={**other.feeds, **self.feeds})
+        """Fill what is unknown of pixel format and feeds with what `other` knows.
+
+        Feeds by a name that only the other model has are for the input in the same place here.
+        """
+        ours, theirs = ([i.name for i in input_info(s.model.proto)] for s in (self, other))
+        places = {b: a for a, b in zip(ours, theirs, strict=False) if b not in ours}
+        feeds = {places.get(n, n): way for n, way in {**other.feeds, **self.feeds}.items()}
+        return replace(self, known=other.known | self.known, feeds=feeds)
 
     def fixed(self) -> "Source":
         """Return it without dynamic axes: at the sizes it was read at only."""
