@@ -7,16 +7,15 @@ import time
 from pathlib import Path
 
 import click
-import numpy as np
 
-from decig.data.crops import fit
-from decig.data.images import ImageFolder
+from decig.data.feeds import Feeds
 from decig.data.pixels import PixelFormat
 from decig.deploy.cut import REPAIR_IMAGES
+from decig.deploy.inputs import Pictures
 from decig.device.fingerprint import cpu_model
 from decig.files import write_bytes
 from decig.graph.channels import analyse
-from decig.graph.model import input_info, load_model
+from decig.graph.model import load_model
 from decig.graph.plan import Plan, uniform_widths
 from decig.graph.slicing import slice_graph
 from decig.options import FILE, FOLDER, value_range
@@ -47,11 +46,9 @@ def main(
     """Print and write the table of results/repair.md."""
     loaded = load_model(model)
     pixels = PixelFormat(input_range, output_range)
-    height, width = input_info(loaded.proto)[0].shape[2:]
 
-    def read(split: str, count: int | None = None) -> np.ndarray:
-        images = [fit(image, height, width) for _, image in ImageFolder(data / split)][:count]
-        return pixels.to_tensor(np.stack(images))
+    def read(split: str, count: int | None = None) -> list[Feeds]:
+        return [picture.feeds for picture in Pictures(data / split, loaded.proto, pixels)][:count]
 
     training, photos = read("train", REPAIR_IMAGES), read("val")
     wanted = pixels.to_unit(run_graph(loaded.proto, photos, threads=threads))

@@ -32,6 +32,7 @@ INPUTS = (
     "float[1,35,12,12] labels, float[1,3,12,12] image, float[1,16] code, float[1,1,12,12] noise"
 )
 OUTPUTS = "float[1,1,12,12] mask, float[1,3,12,12] picture"
+FED = ("--feed", "labels=uniform", "--feed", "code=normal", "--feed", "noise=0.5")
 
 
 @pytest.fixture
@@ -78,16 +79,76 @@ def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     out = tmp_path / "out.onnx"
     assert call("export", half, "-o", out)["max_abs_diff"] <= 1e-4
     photos = write_photos(tmp_path / "photos", 2)
-    verdict = call("check", out, "--reference", half, "--data", photos, *PIXELS)
+    verdict = call("check", out, "--reference", half, "--data", photos, *PIXELS, *FED)
     assert verdict["images"] == 2
     assert verdict["ssim"] > 0.999
-    same = call("check", half, "--reference", model, "--data", photos, *PIXELS)
+    same = call("check", half, "--reference", model, "--data", photos, *PIXELS, *FED)
     assert same["ssim"] < 0.999
 
 
-def test_repair_says_that_it_needs_one_input(model: Path, tmp_path: Path):
+def test_repair_and_compress(model: Path, tmp_path: Path):
+    pytest.importorskip("torch")
+    photos, table = write_photos(tmp_path / "photos", 4, 24, 24), tmp_path / "table.json"
+    repaired, plain = tmp_path / "repaired.onnx", tmp_path / "plain.onnx"
+    keep = ("slice", model, "--keep", 0.75, "--verify", *PIXELS)
+    assert call(*keep, "-o", plain)["max_abs_diff"] <= 1e-4
+    assert call(*keep, "-o", repaired, "--repair", photos, *FED)["max_abs_diff"] <= 1e-4
+    asked = ("check", "--reference", model, "--data", photos, *PIXELS, *FED)
+    assert call(*asked, repaired)["ssim"] > call(*asked, plain)["ssim"]
+    assert decig("profile", model, "-o", table).exit_code == 0
+    settings, run = tmp_path / "quick.toml", tmp_path / "run"
+    settings.write_text("crop = 11\nbatch = 2\npool = 2\nheld_out = 1\nadversarial = 0.0\n")
+    given = ("--profile", table, "--data", photos, "--targets", photos, *PIXELS, "--steps", 3)
+    found = call("compress", model, *given, *FED, "--output-dir", run, "--config", settings)
+    assert found["steps"] == 3
+    assert call("check", run, "--reference", model, "--data", photos)["images"] == 4
+
+
+def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):
     photos = write_photos(tmp_path / "photos", 1)
-    asked = ("--keep", 0.5, "--repair", photos, *PIXELS)
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
+    for command in (
+        ("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5, "--repair", photos),
+        ("check", model, "--reference", model, "--data", photos),
+    ):
+        result = decig(*command, *PIXELS)
+        assert result.exit_code == 2
+        assert "input labels (1x35x12x12) takes no image" in result.stderr
+        assert "--feed labels=normal" in result.stderr
+
+
+def test_a_model_that_paints_from_a_code(tmp_path: Path):
+    pytest.importorskip("torch")
+    shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "b1": (8,), "w2": (3, 8, 3, 3)}
+    proto = parse(
+        """
+        [first] c = Gemm<transB=1>(code, wc)
+        m = Reshape(c, sizes)
+        [middle] a = Conv<pads=[1,1,1,1]>(m, w1, b1)
+        r = Relu(a)
+        [head] h = Conv<pads=[1,1,1,1]>(r, w2)
+        picture = Sigmoid(h)
+        """,
+        inputs="float[1,16] code",
+        outputs="float[1,3,16,16] picture",
+        sizes=[1, 4, 16, 16],
+        **shapes,
+    )
+    model, table, run = (tmp_path / name for name in ("code.onnx", "table.json", "run"))
+    onnx.save(proto, model)
+    flags = (*PIXELS[2:], "--feed", "code=normal")
+    half = tmp_path / "half.onnx"
+    assert call("slice", model, "--keep", 0.5, "-o", half, "--repair", tmp_path, *flags)["removed"]
+    grid = tmp_path / "grid.png"
+    verdict = call("check", half, "--reference", model, *flags, "--grid", grid)
+    assert verdict["images"] == 16
+    assert verdict["ssim"] < 1
+    assert grid.is_file()
+    assert decig("profile", model, "-o", table).exit_code == 0
+    settings = tmp_path / "quick.toml"
+    settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
+    given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
+    assert call("compress", model, *given, *flags)["steps"] == 2
+    assert call("check", run, "--reference", model)["images"] == 16
+    result = decig("check", model, "--reference", model, *PIXELS, "--layout", "nchw")
     assert result.exit_code == 2
-    assert "--repair needs a model with one input" in result.stderr
+    assert "input code (1x16) takes no image" in result.stderr

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from PIL import Image
 
+from decig.data.feeds import Inputs
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
 from decig.device.session import DeviceOptions, open_session
@@ -75,7 +77,7 @@ def small(request) -> tuple[Source, Small]:
 
 
 def _source(recipe: Recipe, model: Model) -> Source:
-    return Source(model, dict(vars(recipe.pixels)), False, model.sha256)
+    return Source(model, dict(vars(recipe.pixels)), model.sha256, feeds=recipe.feeds)
 
 
 def test_every_folder_is_tested():
@@ -95,6 +97,20 @@ def test_only_ends_are_frozen(small):
     channels = analyse(small[0].model.proto)
     frozen = {g.name: g.reason for g in channels.groups if not g.prunable}
     assert all(r.startswith(("graph input", "graph output")) for r in frozen.values()), frozen
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_recipe_says_what_feeds_every_input(name):
+    recipe = _recipe(name)
+    infos = [
+        helper.make_tensor_value_info(input_name, TensorProto.FLOAT, shape)
+        for input_name, shape in recipe.input_shapes.items()
+    ]
+    proto = helper.make_model(helper.make_graph([], name, infos, []))
+    inputs = Inputs.of(proto, recipe.pixels, recipe.feeds)
+    assert (inputs.image is None) == (name == "stylegan2-decoder")
+    if inputs.image is not None:
+        recipe.pixels.require_input(inputs.image.shape[1])
 
 
 def test_half_of_every_group_is_exact(small):
@@ -151,7 +167,7 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
 def test_the_recipe_trains(name, tmp_path):
     """On its own layout and palette, a few steps of its first stage."""
     recipe, wanted = _recipe(name), SMALL[name]
-    write_pairs(tmp_path / "data", recipe.train.data.palette)
+    write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
     stage = replace(recipe.train.stages[0], crop=64, steps=2)
     short = replace(
         recipe,
@@ -163,7 +179,7 @@ def test_the_recipe_trains(name, tmp_path):
     assert [value.name for value in model.proto.graph.input] == ["input"]
 
 
-def write_pairs(folder: Path, palette: list[list[int]]) -> None:
+def write_pairs(folder: Path, palette: tuple[tuple[int, ...], ...]) -> None:
     """Write pairs side by side, noise left and blocks of label colours right."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from decig.data.labels import Labels
 from decig.errors import BadInputError
 from decig.recipe import load_recipe
 
@@ -24,6 +25,7 @@ learning_rate = 1e-3
 stages = [{ crop = 32, batch = 2, steps = 3 }]
 [train.data]
 layout = "side-by-side"
+[pixels.labels]
 palette = [[0, 0, 255]]
 """
 )
@@ -54,7 +56,7 @@ def test_training_table(tmp_path):
     assert recipe.source.arguments == {"width": 4}
     assert recipe.train.learning_rate == 1e-3
     assert [stage.steps for stage in recipe.train.stages] == [3]
-    assert recipe.train.data.palette == [[0, 0, 255]]
+    assert recipe.pixels.labels == Labels(palette=((0, 0, 255),))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_training_table(tmp_path):
         ("steps = 3", "steps = 0", r"train.stages\[0\]: crop starts at 32"),
         ("steps = 3", "epochs = 3", r"unknown key train.stages\[0\].epochs"),
         ('"side-by-side"', '"unpaired"', "train.data.layout is 'unpaired'; use one of side-by"),
-        ("[[0, 0, 255]]", "[[0, 0]]", "train.data.palette"),
+        ("[[0, 0, 255]]", "[[0, 0]]", "no colour of bytes"),
         ("learning_rate = 1e-3", "learning_rate = true", "train.learning_rate is True"),
         ("[train.data]", "[train.data", "not valid TOML"),
     ],

@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 from samples import generator, write_generator
 
+from decig.data.labels import Labels
 from decig.deploy.stamp import pixels_entry, stamp
 from decig.errors import BadInputError
 from decig.source import PixelFlags, resolve
 
+LABELS = Labels(palette=((0, 0, 1),), encoding="colours")
 FLAGS = PixelFlags((0.0, 255.0), (0.0, 1.0), None, "bgr")
 RECIPE = """
 [model]
@@ -50,14 +53,30 @@ def test_flags_give_the_pixels(tmp_path):
 
 
 def test_a_stamped_file_needs_no_flags(tmp_path):
-    bare = resolve(str(write_generator(tmp_path / "m.onnx")), FLAGS)
+    flags = replace(FLAGS, labels=LABELS, feeds={"code": "normal"})
+    bare = resolve(str(write_generator(tmp_path / "m.onnx")), flags)
     proto = generator()
-    stamp(proto, {"pixels": pixels_entry(bare.pixels), "label_maps": True})
+    stamp(proto, bare.entries())
     onnx.save(proto, tmp_path / "stamped.onnx")
     source = resolve(str(tmp_path / "stamped.onnx"))
     assert source.pixels == bare.pixels
-    assert source.label_maps
-    assert resolve(str(tmp_path / "m.onnx")).borrow(source).pixels == bare.pixels
+    assert source.require_pixels().labels == LABELS
+    borrowed = resolve(str(tmp_path / "m.onnx")).borrow(source)
+    assert borrowed.pixels == bare.pixels
+    assert borrowed.feeds == source.feeds == {"code": "normal"}
+
+
+def test_feeds_are_borrowed_by_place_where_names_differ(tmp_path):
+    proto = generator()
+    for node in proto.graph.node:
+        node.input[:] = ["picture_in" if name == "image" else name for name in node.input]
+    proto.graph.input[0].name = "picture_in"
+    onnx.save(proto, tmp_path / "renamed.onnx")
+    flags = PixelFlags(feeds={"image": "normal", "typo": "zeros"})
+    known = resolve(str(write_generator(tmp_path / "m.onnx")), flags)
+    renamed = resolve(str(tmp_path / "renamed.onnx"), flags)
+    assert renamed.borrow(known).feeds == {"picture_in": "normal", "typo": "zeros"}
+    assert known.borrow(renamed).feeds == known.feeds
 
 
 def test_flags_win_over_the_stamp(tmp_path):
@@ -87,7 +106,7 @@ def test_a_recipe_gives_model_and_pixels(tmp_path):
     for text in (tmp_path, tmp_path / "recipe.toml"):
         source = resolve(str(text))
         assert source.require_pixels().input_range == (-1.0, 1.0)
-        assert not source.label_maps
+        assert source.require_pixels().labels is None
 
 
 def test_a_recipe_fixes_dynamic_axes(tmp_path):
@@ -122,12 +141,13 @@ def test_a_truncated_model_of_a_recipe(tmp_path):
 def test_a_run_gives_its_student(tmp_path):
     record = {
         "model": {"sha256": "abc"},
-        "label_maps": True,
+        "feeds": {"code": 0.5},
         "pixels": {
             "input_range": [0, 1],
             "output_range": [0, 1],
             "layout": "nchw",
             "channel_order": "rgb",
+            "labels": {"palette": [[0, 0, 1]], "encoding": "colours"},
         },
     }
     (tmp_path / "run.json").write_text(json.dumps(record))
@@ -136,7 +156,8 @@ def test_a_run_gives_its_student(tmp_path):
     write_generator(tmp_path / "student.onnx")
     source = resolve(str(tmp_path))
     assert source.run == tmp_path
-    assert source.label_maps
+    assert source.feeds == {"code": 0.5}
+    assert source.require_pixels().labels == LABELS
     assert source.require_pixels().input_range == (0, 1)
     assert source.entries()["source_sha256"] == "abc"
 

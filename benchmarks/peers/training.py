@@ -11,6 +11,7 @@ import click
 import torch
 from torch import nn
 
+from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.files import atomic_path, write_json
@@ -18,7 +19,7 @@ from decig.graph.model import input_info, load_model
 from decig.options import FILE, FOLDER, value_range
 from decig.train.loop import Budget, Loop
 from decig.train.module import build_module
-from decig.train.pool import Crops, TeacherPool
+from decig.train.pool import Crops, Example, TeacherPool
 from decig.train.precision import make_accelerator
 from decig.train.settings import Settings
 from peers.students import PEERS, UNIFORM, pruned, uniform
@@ -87,11 +88,11 @@ def distillation(
     teacher = build_module(proto, input_size=(height, width)).eval()
     accelerator = make_accelerator(settings.precision)
     pool = TeacherPool(
-        [(picture,) for _, picture in ImageFolder(data)],
+        [Example(path.stem, (picture,)) for path, picture in ImageFolder(data)],
         accelerator.prepare_model(teacher, evaluation_mode=True),
         pixels,
-        3,
-        Crops(height, width, settings.batch, settings.zoom, nearest=False),
+        Inputs.of(proto, pixels, {}),
+        Crops(height, width, settings.batch, settings.zoom),
         refresh=settings.refresh,
         capacity=settings.pool,
         seed=settings.seed,

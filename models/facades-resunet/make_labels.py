@@ -19,11 +19,12 @@ COUNTS = {"train": 48, "val": 12}
 def main(facades: Path) -> None:
     """Spread the choice evenly over each split."""
     folder = Path(__file__).parent
-    training = load_recipe(folder).train
-    assert training is not None
-    palette = np.array(training.data.palette, np.uint8)
+    recipe = load_recipe(folder)
+    training, labels = recipe.train, recipe.pixels.labels
+    assert training is not None and labels is not None
+    palette = np.array(labels.palette, np.uint8)
     for split, count in COUNTS.items():
-        pairs = side_by_side(facades / split, training.data.input, palette)
+        pairs = side_by_side(facades / split, training.data.input, labels)
         target = folder / "labels" / split
         target.mkdir(parents=True, exist_ok=True)
         for index in np.linspace(0, len(pairs) - 1, count).round().astype(int):

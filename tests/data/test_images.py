@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from decig.data.images import ImageFolder, read_image
+from decig.data.images import ImageFolder, read_image, read_labels
+from decig.data.labels import Labels
 from decig.errors import BadInputError
 
 
@@ -86,3 +87,45 @@ def test_folder_without_use_is_named(tmp_path):
     (tmp_path / "a.png").write_text("no image")
     with pytest.raises(BadInputError, match=f"{tmp_path.name}.*none of its 1 images"):
         list(ImageFolder(tmp_path))
+
+
+def test_ids_are_read_from_grey_and_palette_files(tmp_path):
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    Image.fromarray(ids).save(tmp_path / "grey.png")
+    Image.fromarray(np.repeat(ids[..., None], 3, -1)).save(tmp_path / "rgb.png")
+    Image.fromarray(ids.astype(np.uint16)).save(tmp_path / "wide.png")
+    indexed = Image.fromarray(ids, mode="P")
+    indexed.putpalette(np.random.default_rng(0).integers(0, 256, 768).astype(np.uint8).tobytes())
+    indexed.save(tmp_path / "palette.png")
+    for name in ("grey", "rgb", "wide", "palette"):
+        found = read_labels(tmp_path / f"{name}.png", Labels(ids=12))
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, np.repeat(ids[..., None], 3, -1)), name
+    assert read_labels(tmp_path / "palette.png", Labels(palette=((9, 9, 9),))).max() == 9
+
+
+def test_files_that_hold_no_ids(tmp_path):
+    Image.fromarray(_noise()).save(tmp_path / "colours.png")
+    Image.fromarray(_noise()[..., 0]).save(tmp_path / "lossy.jpg")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    Image.fromarray(np.full((4, 4), 300, np.uint16)).save(tmp_path / "high.png")
+    labels = Labels(ids=255)
+    for name, message in (
+        ("colours.png", "holds colours, not the ids"),
+        ("lossy.jpg", "JPEG does not keep"),
+        ("broken.png", "not a readable image"),
+        ("high.png", "holds the id 255"),
+    ):
+        with pytest.raises(BadInputError, match=rf"{name}: {message}"):
+            read_labels(tmp_path / name, labels)
+
+
+def test_a_folder_of_label_maps_skips_what_is_broken_but_no_wrong_labels(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    folder = ImageFolder(tmp_path, Labels(ids=2))
+    assert [path.name for path, _ in folder] == ["a.png"]
+    assert [path.name for path in folder.skipped] == ["b.png"]
+    Image.fromarray(np.full((4, 4), 2, np.uint8)).save(tmp_path / "c.png")
+    with pytest.raises(BadInputError, match=r"c\.png: holds the id 2"):
+        list(ImageFolder(tmp_path, Labels(ids=2)))

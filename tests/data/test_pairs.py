@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from decig.data.labels import Labels
 from decig.data.pairs import by_stem, side_by_side
 from decig.errors import BadInputError
 
@@ -34,9 +35,9 @@ def test_odd_width_is_refused(tmp_path):
 
 
 def test_inputs_snap_to_the_palette_and_targets_do_not(tmp_path):
-    palette = np.array([[0, 0, 0], [255, 255, 255]], np.uint8)
+    labels = Labels(palette=((0, 0, 0), (255, 255, 255)))
     whole = _save(tmp_path / "1.png", width=16)
-    (pair,) = side_by_side(tmp_path, "right", palette)
+    (pair,) = side_by_side(tmp_path, "right", labels)
     assert set(np.unique(pair.input)) <= {0, 255}
     assert np.array_equal(pair.target, whole[:, :8])
 

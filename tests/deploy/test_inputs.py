@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 from samples import generator, write_photos
 
+from decig.data.feeds import image_input, picture_output
+from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
-from decig.deploy.inputs import Pictures, image_input, picture_output, seeded_feeds
+from decig.deploy.inputs import Pictures, seeded_feeds
 from decig.errors import BadInputError
 
 PIXELS = PixelFormat((-1, 1), (0, 1))
@@ -35,11 +40,31 @@ def test_nhwc_models_get_nhwc(tmp_path):
 
 def test_label_maps_keep_their_colours(tmp_path):
     folder = write_photos(tmp_path, 1, height=31, width=31)
-    smooth, nearest = (
-        next(iter(Pictures(folder, generator(), PIXELS, label_maps=kind))).pixels
-        for kind in (False, True)
-    )
-    assert not np.array_equal(smooth, nearest)
+    palette = ((0, 0, 0), (128, 0, 0), (255, 255, 255))
+    pixels = replace(PIXELS, labels=Labels(palette, encoding="colours"))
+    picture = next(iter(Pictures(folder, generator(), pixels)))
+    found = set(map(tuple, picture.pixels.reshape(-1, 3).tolist()))
+    assert 1 < len(found) <= 3 and found <= set(palette)
+    np.testing.assert_array_equal(picture.feeds["image"], PIXELS.to_tensor(picture.pixels[None]))
+
+
+def test_label_maps_become_channels(tmp_path):
+    for number in range(2):
+        ids = np.arange(4, dtype=np.uint8).repeat(8).reshape(4, 8) * 0 + number
+        ids[:2, :4] = 3
+        Image.fromarray(ids.repeat(4, 0).repeat(4, 1)).save(tmp_path / f"{number}.png")
+    proto = takes(("x", TensorProto.FLOAT, [1, 5, 20, 20]))
+    pixels = replace(PIXELS, input_range=(0, 1), labels=Labels(ids=5))
+    for number, picture in enumerate(Pictures(tmp_path, proto, pixels)):
+        hot = picture.feeds["x"][0]
+        assert set(np.unique(hot)) == {0, 1}
+        np.testing.assert_array_equal(hot.sum(0), 1)
+        np.testing.assert_array_equal(hot.argmax(0), picture.pixels[..., 0])
+        assert hot.any(axis=(1, 2)).nonzero()[0].tolist() == sorted({number, 3})
+    with pytest.raises(BadInputError, match=r"input has 5 channels, one-hot.*of 6 labels have 6"):
+        Pictures(tmp_path, proto, replace(pixels, labels=Labels(ids=6)))
+    with pytest.raises(BadInputError, match=r"input has 5 channels.*--one-hot 5"):
+        Pictures(tmp_path, proto, PIXELS)
 
 
 def test_a_limit_spreads_over_the_folder(tmp_path):
@@ -70,13 +95,43 @@ def test_the_image_among_several_inputs(tmp_path):
         ("class", TensorProto.INT64, [1]),
     )
     assert image_input(proto).name == "image"
-    first, second = Pictures(write_photos(tmp_path, 2), proto, PIXELS)
-    assert first.feeds.keys() == {"noise", "code", "image", "labels", "class"}
-    assert not np.array_equal(first.feeds["image"], second.feeds["image"])
-    for name in ("noise", "code", "labels"):
-        np.testing.assert_array_equal(first.feeds[name], second.feeds[name])
-        assert first.feeds[name].std() > 0.5
+    folder = write_photos(tmp_path, 2)
+    with pytest.raises(BadInputError, match=r"input noise \(1x1x20x20\).*--feed noise=normal"):
+        Pictures(folder, proto, PIXELS)
+    declared = {"noise": "uniform", "code": "normal", "labels": 0.5}
+    pictures = Pictures(folder, proto, PIXELS, declared=declared)
+    first, second = pictures
+    assert list(first.feeds) == ["noise", "code", "image", "labels", "class"]
+    for name in ("image", "noise", "code"):
+        assert not np.array_equal(first.feeds[name], second.feeds[name])
+        assert first.feeds[name].std() > 0.3
+    assert (first.feeds["labels"] == 0.5).all()
     assert first.feeds["class"].tolist() == [0]
+    again = next(iter(pictures))
+    assert all(np.array_equal(again.feeds[name], first.feeds[name]) for name in first.feeds)
+
+
+def test_a_model_without_an_image_is_fed_by_draws(tmp_path):
+    proto = takes(("code", TensorProto.FLOAT, [1, 64]), ("z", TensorProto.FLOAT, [1, 1, 4, 4]))
+    drawn = Pictures(None, proto, PIXELS, declared={"code": "normal", "z": "zeros"}, limit=3)
+    feeds = [picture.feeds for picture in drawn]
+    assert len({float(each["code"][0, 0]) for each in feeds}) == 3
+    assert all(not each["z"].any() for each in feeds)
+    assert all(picture.pixels is None for picture in drawn)
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.full(64, ord(name)))
+    declared = {"code": "files", "z": "zeros"}
+    read = [
+        picture.feeds["code"] for picture in Pictures(tmp_path, proto, PIXELS, declared=declared)
+    ]
+    assert [code[0, 0] for code in read] == [97, 98]
+    with pytest.raises(BadInputError, match=r"no \.npy or \.npz files"):
+        Pictures(None, proto, PIXELS, declared=declared)
+
+
+def test_images_are_asked_for_where_the_model_takes_one():
+    with pytest.raises(BadInputError, match=r"input image takes images.*--data"):
+        Pictures(None, generator(), PIXELS)
 
 
 def test_bytes_are_fed_as_bytes(tmp_path):

@@ -5,7 +5,10 @@ from samples import generator, write_dynamic_generator, write_generator
 
 from decig.deploy.inputs import seeded_feeds
 from decig.deploy.verify import (
+    TOLERANCE,
     difference_elsewhere,
+    exact_runner,
+    graph_difference,
     relative_difference,
     require_same,
     runner,
@@ -81,3 +84,51 @@ def test_the_trained_module_agrees():
     proto = normalise(generator())
     feeds = seeded_feeds(proto, None)
     require_same(relative_difference(torch_runner(proto), runner(proto), feeds), "module")
+
+
+def test_what_the_reference_cannot_run_is_judged_in_float32(monkeypatch):
+    """Here the original is the candidate times 1.001."""
+
+    def refuse(proto):
+        raise NotImplementedError
+
+    proto, other = generator(), generator()
+    weight = initializers(other)["head.weight"]
+    replace_initializers(other, {"head.weight": weight * np.float32(1.001)})
+    feeds = seeded_feeds(proto, None)
+    exact = graph_difference(proto, other, feeds)
+    monkeypatch.setattr("decig.deploy.verify.exact_runner", refuse)
+    rounded = graph_difference(proto, other, feeds)
+    assert 1e-4 < exact == pytest.approx(rounded, rel=0.01)
+
+
+def test_double_precision_is_what_it_says():
+    proto = generator()
+    feeds = seeded_feeds(proto, None)[0]
+    (exact,), (rounded,) = exact_runner(proto)(feeds), runner(proto)(feeds)
+    assert exact.dtype == np.float64
+    assert 0 < np.abs(exact - rounded).max() < 1e-6
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1.0, True), (1.0003, False)])
+def test_rounding_is_told_from_a_wrong_weight_in_double_precision(factor, passes):
+    """x 30,000 + x - x 30,000 loses nearly all of x in float32, and is x all the same."""
+    loses = normalise(
+        parse(
+            "a = Mul(x, big)  b = Add(a, x)  y = Sub(b, a)",
+            inputs="float[1,3,8,8] x",
+            outputs="float[1,3,8,8] y",
+            big=np.float32(3e4),
+        )
+    )
+    plain = normalise(
+        parse(
+            "y = Mul(x, by)",
+            inputs="float[1,3,8,8] x",
+            outputs="float[1,3,8,8] y",
+            by=np.float32(factor),
+        )
+    )
+    feeds = seeded_feeds(plain, None)
+    assert relative_difference(runner(loses), runner(plain), feeds) > TOLERANCE
+    assert (graph_difference(loses, plain, feeds) <= TOLERANCE) is passes

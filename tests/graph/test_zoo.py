@@ -20,7 +20,7 @@ FILES = sorted(Path(FOLDER).rglob("*.onnx")) if FOLDER else []
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
 def test_half_of_every_group(path: Path, tmp_path: Path):
     model = load_model(path, _sizes(path))
-    source = Source(model, {}, label_maps=False, origin_sha256=model.sha256)
+    source = Source(model, {}, model.sha256)
     cutter = Cutter(source)
     try:
         cut = cutter.cut(cutter.keep(0.5), verify=True)  # raises if the oracle differs

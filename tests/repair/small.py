@@ -5,7 +5,10 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from decig.graph.model import normalise
 
-INPUTS = np.random.default_rng(1).normal(size=(6, 3, 20, 20)).astype(np.float32)
+INPUTS = [
+    {"x": image[None]}
+    for image in np.random.default_rng(1).normal(size=(6, 3, 20, 20)).astype(np.float32)
+]
 NORMS = ["InstanceNormalization", "BatchNormalization"]
 
 

@@ -33,7 +33,14 @@ def test_values_live_until_their_last_reader_or_while_pinned() -> None:
 
 def test_images_of_another_size_are_refused() -> None:
     proto = generator("InstanceNormalization")
-    with pytest.raises(BadInputError, match="the model takes"):
-        Stream(proto, INPUTS[:, :, :10])
-    with pytest.raises(BadInputError, match="images at once"):
-        Stream(proto, INPUTS[:0])
+    with pytest.raises(BadInputError, match=r"input x takes \[1, 3, 20, 20\] tensors"):
+        Stream(proto, [{"x": INPUTS[0]["x"][:, :, :10]}])
+    with pytest.raises(BadInputError, match="no images"):
+        Stream(proto, [])
+
+
+def test_a_constant_is_the_same_in_every_run() -> None:
+    stream = Stream(generator("InstanceNormalization"), INPUTS)
+    found = stream.value("a.weight")
+    assert len(found) == len(INPUTS)
+    assert all(array.shape == (12, 3, 3, 3) for array in found)

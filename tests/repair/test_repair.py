@@ -5,10 +5,11 @@ import pytest
 from graph.tiny import tiny
 
 from decig.data.crops import fit
+from decig.data.feeds import Feeds
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.graph.channels import analyse
-from decig.graph.model import initializers, load_model, replace_initializers
+from decig.graph.model import initializers, input_info, load_model, replace_initializers
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
@@ -88,10 +89,11 @@ def test_real_pictures_come_back(shared_suite: Path, shared_data: Path) -> None:
     model = load_model(shared_suite / "udnie.onnx")
     pixels = PixelFormat((0.0, 255.0), (0.0, 255.0))
 
-    def read(split: str, count: int) -> np.ndarray:
+    def read(split: str, count: int) -> list[Feeds]:
+        (name,) = (info.name for info in input_info(model.proto))
         folder = ImageFolder(shared_data / "photos" / split)
         images = [fit(image, 256, 256) for _, (_, image) in zip(range(count), folder, strict=False)]
-        return pixels.to_tensor(np.stack(images))
+        return [{name: pixels.to_tensor(image[None])} for image in images]
 
     channels = analyse(model.proto)
     widths = uniform_widths(channels, 0.75)

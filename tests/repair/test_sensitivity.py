@@ -62,7 +62,7 @@ def test_colour_counts_twice(layout: str) -> None:
     opsets = [helper.make_opsetid("", 20)]
     proto = normalise(helper.make_model(graph, opset_imports=opsets, ir_version=10))
     picture, groups = _sensitivity(proto)
-    seen = INPUTS[-4:]
+    seen = np.concatenate([feeds["x"] for feeds in INPUTS[-4:]])
     variance = np.einsum("nchw,ck->nkhw", seen, mixed).var()
     for place, label in enumerate(groups[0].classes):
         energy = seen[:, place].var() * np.square(mixed[place]).mean()

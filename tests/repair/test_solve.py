@@ -72,3 +72,12 @@ def test_one_image_leaves_nothing_to_hold_out() -> None:
     source, weights, target = data((1,))
     single = Regression(source[:1], np.zeros_like(weights), centre=(1,))
     assert single.best_ridge(target[:1], (1e-6, 0.1)) == 0.1
+
+
+def test_inputs_that_repeat_each_other_can_be_solved() -> None:
+    labels = RNG.integers(0, 8, (4, 500))
+    hot = np.eye(8, dtype=np.float32)[labels].repeat(40, axis=-1)  # as a label map's taps are
+    weights = RNG.normal(size=(320, 2)).astype(np.float32)
+    target = hot @ weights
+    problem = Regression(hot, np.zeros_like(weights))
+    assert problem.given(problem.fit(target, 1e-12)) == pytest.approx(target, abs=1e-2)

@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from onnx_cases import assert_close, assert_parity, parsed, run_ort  # noqa: E402
 
 from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import input_info  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
+from decig.graph.model import input_info, normalise  # noqa: E402
+from decig.train.module import build_module, takes_batches  # noqa: E402
 
 RNG = np.random.default_rng(0)
 
@@ -159,9 +159,23 @@ def test_a_batch_that_is_baked_in_is_refused():
     )  # fmt: skip
     assert_parity(proto, r(2, 3, 8, 8))
     module = build_module(proto)
+    assert not takes_batches(module)
+    assert takes_batches(build_module(parsed("y = Relu(x)", (1, 3, 8, 8))))
     assert module(torch.zeros(2, 3, 16, 16))[0].shape == (2, 3, 16, 16)
     with pytest.raises(BadInputError, match=r"node Conv_1 .* axis 0 must be 2, not 4"):
         module(torch.zeros(4, 3, 8, 8))
+
+
+def test_a_code_of_four_axes_does_not_grow_with_the_picture():
+    """The declared size is that of the largest input; a code 1,C,1,1 has none."""
+    graph = onnx.parser.parse_graph(
+        "g (float[1,3,8,8] x, float[1,3,1,1] code, float[1,1,8,8] map) => (float[1,3,8,8] y) "
+        "{ a = Add(x, code) y = Mul(a, map) }"
+    )
+    proto = normalise(onnx.helper.make_model(graph))
+    module = build_module(proto, input_size=(4, 6))
+    inputs = torch.rand(2, 3, 4, 6), torch.rand(2, 3, 1, 1), torch.rand(2, 1, 4, 6)
+    assert torch.equal(module(*inputs)[0], (inputs[0] + inputs[1]) * inputs[2])
 
 
 def test_input_size_must_suit_the_inputs():

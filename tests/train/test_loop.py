@@ -9,10 +9,12 @@ torch = pytest.importorskip("torch")
 
 from accelerate import Accelerator  # noqa: E402
 
+from decig.data.feeds import Inputs  # noqa: E402
 from decig.data.pixels import PixelFormat  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
+from decig.graph.model import ValueInfo  # noqa: E402
 from decig.train.loop import Budget, Loop  # noqa: E402
-from decig.train.pool import Crops, TeacherPool  # noqa: E402
+from decig.train.pool import Crops, Example, TeacherPool  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
@@ -26,15 +28,16 @@ def net() -> "torch.nn.Module":
 
 def loop(steps: int, state: Path | None = None, **changes: Any) -> Loop:
     rng = np.random.default_rng(0)
-    images = [(rng.integers(0, 256, (24, 24, 3), np.uint8),) for _ in range(4)]
+    inputs = Inputs(ValueInfo("x", [1, 3, 24, 24], np.dtype(np.float32)), order=("x",))
+    examples = [Example("a", (rng.integers(0, 256, (24, 24, 3), np.uint8),)) for _ in range(4)]
     teacher = torch.nn.Conv2d(3, 3, 3, padding=1).requires_grad_(False)
     torch.nn.init.constant_(teacher.weight, 0.02)
     pool = TeacherPool(
-        images,
+        examples,
         teacher,
         PIXELS,
-        3,
-        Crops(16, 16, 2, 1.2, False),
+        inputs,
+        Crops(16, 16, 2, 1.2),
         refresh=2,
         capacity=3,
         seed=0,

@@ -3,11 +3,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from decig.data.feeds import Inputs  # noqa: E402
 from decig.data.pixels import PixelFormat  # noqa: E402
 from decig.errors import BadInputError  # noqa: E402
-from decig.train.pool import Crops, TeacherPool  # noqa: E402
+from decig.graph.model import ValueInfo  # noqa: E402
+from decig.train.pool import Crops, Example, TeacherPool  # noqa: E402
 
 PIXELS = PixelFormat((0.0, 255.0), (0.0, 255.0))
+INPUTS = Inputs(ValueInfo("x", [1, 3, 40, 50], np.dtype(np.float32)), order=("x",))
 
 
 class Inverter(torch.nn.Module):
@@ -24,17 +27,20 @@ class Inverter(torch.nn.Module):
 
 def pool(*, targets: bool = False, capacity: int = 4) -> tuple[TeacherPool, Inverter]:
     rng = np.random.default_rng(0)
-    images = [
-        tuple(rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(1 + targets))
-        for _ in range(5)
+    examples = [
+        Example(
+            str(index),
+            tuple(rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(1 + targets)),
+        )
+        for index in range(5)
     ]
     teacher = Inverter()
-    crops = Crops(16, 24, 3, 1.5, False)
+    crops = Crops(16, 24, 3, 1.5)
     made = TeacherPool(
-        images,
+        examples,
         teacher,
         PIXELS,
-        3,
+        INPUTS,
         crops,
         refresh=3,
         capacity=capacity,
@@ -79,16 +85,66 @@ def test_real_targets_are_cut_with_their_inputs() -> None:
 
 
 def test_images_smaller_than_a_crop_are_named() -> None:
-    small = [(np.zeros((20, 20, 3), np.uint8),)]
+    small = [Example("a", (np.zeros((20, 20, 3), np.uint8),))]
     with pytest.raises(BadInputError, match="20 px"):
         TeacherPool(
             small,
             Inverter(),
             PIXELS,
-            3,
-            Crops(32, 32, 1, 1.0, False),
+            INPUTS,
+            Crops(32, 32, 1, 1.0),
             refresh=1,
             capacity=1,
             seed=0,
             device=torch.device("cpu"),
         )
+
+
+class Mixer(torch.nn.Module):
+    """A teacher that paints the image, a noise map and a code on top of each other."""
+
+    def forward(self, *inputs: "torch.Tensor") -> "torch.Tensor":
+        noise, image, code, gain = inputs
+        return gain * (image + noise + code[:, :, None, None])
+
+
+def test_other_inputs_stay_with_their_crops() -> None:
+    def info(name: str, *shape: int) -> ValueInfo:
+        return ValueInfo(name, list(shape), np.dtype(np.float32))
+
+    inputs = Inputs(
+        info("image", 1, 3, 40, 50),
+        (info("noise", 1, 1, 40, 50), info("code", 1, 3), info("gain")),
+        {"noise": "uniform", "code": "normal", "gain": 0.5},
+        order=("noise", "image", "code", "gain"),
+    )
+    rng = np.random.default_rng(0)
+    examples = [Example(str(i), (rng.integers(0, 256, (40, 50, 3), np.uint8),)) for i in range(3)]
+    crops = Crops(16, 24, 3, 1.5)
+    settings = {"refresh": 2, "capacity": 3, "seed": 1, "device": torch.device("cpu")}
+    made = TeacherPool(examples, Mixer(), PIXELS, inputs, crops, **settings)
+    for step in range(6):
+        batch = made.batch(step)
+        noise, image, code, gain = batch.inputs
+        assert image is batch.source
+        shapes = [(3, 1, 16, 24), (3, 3, 16, 24), (3, 3), ()]
+        assert [tuple(each.shape) for each in batch.inputs] == shapes
+        assert len(set(code[:, 0].tolist())) > 1
+        assert (batch.teacher - Mixer()(noise, image, code, gain) / 255).abs().max() < 1e-3
+
+
+def test_a_model_without_an_image_is_fed_codes() -> None:
+    code = ValueInfo("code", [1, 3], np.dtype(np.float32))
+    inputs = Inputs(None, (code,), {"code": "normal"}, order=("code",))
+
+    class Painter(torch.nn.Module):
+        def forward(self, code: "torch.Tensor") -> "torch.Tensor":
+            return code[:, :, None, None].expand(-1, 3, 4, 4) * 255
+
+    settings = {"refresh": 1, "capacity": 1, "seed": 1, "device": torch.device("cpu")}
+    crops = Crops(4, 4, 2, 1.0)
+    made = TeacherPool([Example("0")], Painter(), PIXELS, inputs, crops, **settings)
+    first, second = made.batch(0), made.batch(1)
+    assert first.source is None
+    assert not torch.equal(first.inputs[0], second.inputs[0])
+    assert (first.teacher - first.inputs[0][:, :, None, None]).abs().max() < 1e-2

@@ -154,7 +154,7 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
 @main.command()
 @source_options(pixels=True)
 @click.option("--profile", type=FILE, required=True, help="Cost table of MODEL on the device.")
-@click.option("--data", type=FOLDER, required=True, help="Images to feed MODEL.")
+@click.option("--data", type=FOLDER, help="Images to feed MODEL.")
 @click.option("--targets", type=FOLDER, help="Real pictures for them, by the same names.")
 @click.option("--output-dir", type=FOLDER, required=True, help="The run folder.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="On the device.")
@@ -206,7 +206,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         target_ms=target,
         budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
         settings=Settings.load(asked["config"]),
-        label_maps=source.label_maps,
+        feeds=source.feeds,
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
         roofline=deployed_roofline(table),
@@ -265,7 +265,7 @@ def export(
 @main.command()
 @click.argument("candidate")
 @click.option("--reference", required=True, metavar="MODEL", help="The model it should replace.")
-@click.option("--data", type=FOLDER, required=True, help="Images to feed both.")
+@click.option("--data", type=FOLDER, help="Images to feed both.")
 @click.option("--max-latency", "max_latency_ms", type=latency, metavar="20ms", help="Of CANDIDATE.")
 @click.option("--min-speedup", type=POSITIVE, help="Over the reference.")
 @click.option("--min-ssim", type=Number(-1, 1), help="To the reference.")
@@ -281,7 +281,7 @@ def export(
 def check(
     candidate: str,
     reference: str,
-    data: Path,
+    data: Path | None,
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,

@@ -5,9 +5,12 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from decig.data.labels import Labels
 
 Command = Callable[..., Any]
 
@@ -161,11 +164,22 @@ def pixel_options(command: Command) -> Command:
         output_range: tuple[float, float] | None,
         layout: str | None,
         channel_order: str | None,
+        one_hot: str | None,
+        palette: str | None,
+        feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
         from decig.source import PixelFlags
 
-        return command(flags=PixelFlags(input_range, output_range, layout, channel_order), **rest)
+        flags = PixelFlags(
+            input_range,
+            output_range,
+            layout,
+            channel_order,
+            _labels(one_hot, palette),
+            _feeds(feeds),
+        )
+        return command(flags=flags, **rest)
 
     return _apply(
         run,
@@ -180,7 +194,45 @@ def pixel_options(command: Command) -> Command:
         ),
         click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Axes of its tensors."),
         click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Its colours."),
+        click.option(
+            "--one-hot",
+            metavar="N|COLOURS",
+            help="It takes label maps, a channel a label: N ids, or colours RRGGBB,RRGGBB,...",
+        ),
+        click.option(
+            "--palette",
+            metavar="COLOURS",
+            help="It takes label maps as pictures in these colours, RRGGBB,RRGGBB,...",
+        ),
+        click.option(
+            "--feed",
+            "feeds",
+            type=setting,
+            metavar="INPUT=HOW",
+            multiple=True,
+            help="What goes in beside the image: normal, uniform, zeros, a number, or files "
+            "(NAME.npy or NAME.npz for NAME.png).",
+        ),
     )
+
+
+def _labels(one_hot: str | None, palette: str | None) -> "Labels | None":
+    """What --one-hot or --palette says of label maps."""
+    one_of({"one_hot": one_hot, "palette": palette}, "one_hot", "palette")
+    text = palette if one_hot is None else one_hot
+    if text is None:
+        return None
+    from decig.data.labels import COLOURS, ONE_HOT, parse_labels
+
+    return parse_labels(text, ONE_HOT if palette is None else COLOURS)
+
+
+def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
+    if not said:
+        return {}
+    from decig.data.feeds import declare
+
+    return {name: declare(name, way) for name, way in said}
 
 
 def device_options(command: Command) -> Command:

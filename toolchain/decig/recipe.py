@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from decig.data.feeds import Declared, declare
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 
@@ -43,13 +44,11 @@ class Data:
         layout: "side-by-side" (both halves in one image, in train/ and val/) or "folders"
             (train/input, train/target, val/input, val/target; files match by stem).
         input: the half that is the input, for "side-by-side".
-        palette: exact colours of label maps, to which inputs snap; empty for photos.
     """
 
     folder: str = ""
     layout: str = "folders"
     input: str = "left"
-    palette: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,7 @@ class Recipe:
         onnx: the model as a file; None if it comes from `source`.
         source: the model as PyTorch code.
         train: how `decig train` trains it.
+        feeds: how inputs beside the image are fed.
     """
 
     folder: Path
@@ -109,6 +109,7 @@ class Recipe:
     onnx: Path | None = None
     source: Source | None = None
     train: Training | None = None
+    feeds: Declared = field(default_factory=dict)
 
     @property
     def input_shape(self) -> list[int]:
@@ -141,6 +142,7 @@ class _File:
     pixels: PixelFormat
     source: Source | None = None
     train: Training | None = None
+    feeds: dict[str, Any] = field(default_factory=dict)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -161,6 +163,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         tables = _build(_File, content, "")
         _check(tables)
+        feeds = {name: declare(name, way) for name, way in tables.feeds.items()}
     except BadInputError as error:
         raise BadInputError(f"{file}: {error}") from error
     folder = file.resolve().parent
@@ -171,6 +174,7 @@ def load_recipe(path: Path) -> Recipe:
         folder / tables.model.onnx if tables.model.onnx else None,
         tables.source,
         tables.train,
+        feeds,
     )
 
 
@@ -184,8 +188,6 @@ def _check(tables: _File) -> None:
             ("train.data.layout", data.layout, ("side-by-side", "folders")),
             ("train.data.input", data.input, ("left", "right")),
         ]
-        if any(len(colour) != 3 for colour in data.palette):
-            raise BadInputError("train.data.palette must be a list of [red, green, blue]")
         for number, stage in enumerate(tables.train.stages):
             if min(stage.batch, stage.steps) < 1 or stage.crop < _SMALLEST_CROP:
                 raise BadInputError(

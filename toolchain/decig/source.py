@@ -5,19 +5,21 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the 
 """
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
 
+from decig.data.feeds import Declared, declare, find_image, output_image
+from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
-from decig.deploy.inputs import Pictures, find_image
+from decig.deploy.inputs import Pictures
 from decig.deploy.stamp import pixels_entry, pixels_from, read_stamp
 from decig.errors import BadInputError
 from decig.files import read_json
-from decig.graph.model import Model, load_model
+from decig.graph.model import Model, input_info, load_model
 from decig.recipe import Recipe, load_recipe
 from decig.recipe import Source as Code
 from decig.shell import needs_torch
@@ -34,17 +36,22 @@ Shapes = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class PixelFlags:
-    """What the command line says of the pixel format; None where it says nothing."""
+    """What the command line says of the pixel format; None where it says nothing.
+
+    And how inputs beside the image are fed, which is no part of it.
+    """
 
     input_range: tuple[float, float] | None = None
     output_range: tuple[float, float] | None = None
     layout: str | None = None
     channel_order: str | None = None
+    labels: Labels | None = None
+    feeds: Declared = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
-        """Return what was said, by field name."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in said.items() if value is not None}
+        """Return what was said of the pixel format, by field name."""
+        said = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {k: v for k, v in said.items() if v is not None and k != "feeds"}
 
 
 @dataclass(frozen=True)
@@ -54,26 +61,26 @@ class Source:
     Attributes:
         model: its graph in normal form.
         known: fields of the pixel format that flags, recipe, run or the file's own stamp give.
-        label_maps: its inputs are label maps, whose colours may not be blended.
         run: the folder, where MODEL is a run of `decig compress`.
         origin_sha256: digest of the file that the model was made from: the run's teacher, else
             the model's own.
         pixel_io: the graph itself turns bytes into its range and back (`decig export --pixel-io`);
             `known` is what it does so for.
+        feeds: how its inputs beside the image are fed.
     """
 
     model: Model
     known: dict[str, Any]
-    label_maps: bool
     origin_sha256: str
     run: Path | None = None
     pixel_io: bool = False
+    feeds: Declared = field(default_factory=dict)
 
     @property
     def pixels(self) -> PixelFormat | None:
         """The pixel format, None while a part of it is unknown."""
         if self.pixel_io:
-            return BYTES
+            return replace(BYTES, labels=self.known.get("labels"))
         return None if self._missing() else PixelFormat(**self._filled())
 
     def require_pixels(self) -> PixelFormat:
@@ -90,10 +97,10 @@ class Source:
             )
         return pixels
 
-    def pictures(self, folder: Path, limit: int | None = None) -> Pictures:
+    def pictures(self, folder: Path | None, limit: int | None = None) -> Pictures:
         """Return a folder's images as this model sees them; errors as in `Pictures`."""
         pixels = self.require_pixels()
-        return Pictures(folder, self.model.proto, pixels, label_maps=self.label_maps, limit=limit)
+        return Pictures(folder, self.model.proto, pixels, declared=self.feeds, limit=limit)
 
     def entries(self) -> dict[str, Any]:
         """Return what a file made from this one is stamped with."""
@@ -101,14 +108,18 @@ class Source:
             "source_sha256": self.origin_sha256,
             "pixels": pixels_entry(PixelFormat(**self.known) if self.pixel_io else self.pixels),
             "pixel_io": self.pixel_io or None,
-            "label_maps": self.label_maps or None,
+            "feeds": dict(self.feeds) or None,
         }
 
     def borrow(self, other: "Source") -> "Source":
-        """Fill what is unknown of the pixel format with what `other` knows."""
-        return replace(
-            self, known=other.known | self.known, label_maps=self.label_maps or other.label_maps
-        )
+        """Fill what is unknown of pixel format and feeds with what `other` knows.
+
+        Feeds by a name that only the other model has are for the input in the same place here.
+        """
+        ours, theirs = ([i.name for i in input_info(s.model.proto)] for s in (self, other))
+        places = {b: a for a, b in zip(ours, theirs, strict=False) if b not in ours}
+        feeds = {places.get(n, n): way for n, way in {**other.feeds, **self.feeds}.items()}
+        return replace(self, known=other.known | self.known, feeds=feeds)
 
     def fixed(self) -> "Source":
         """Return it without dynamic axes: at the sizes it was read at only."""
@@ -125,13 +136,21 @@ class Source:
         return [flag for name, flag in flags.items() if name not in filled]
 
     def _filled(self) -> dict[str, Any]:
-        """Add to `known` what the shape of the input leaves no doubt about."""
+        """Add to `known` what the shapes leave no doubt about.
+
+        A model that takes no image has no input range, and its picture shows the layout.
+        """
         filled = dict(self.known)
-        image = find_image(self.model.proto)
+        labels = filled.get("labels")
+        colours = [labels.count] if labels is not None and labels.one_hot else _COLOUR_CHANNELS
+        image = find_image(self.model.proto, None, self.feeds)
+        if image is None and self.feeds:
+            filled.setdefault("input_range", (-1.0, 1.0))
+            image, colours = output_image(self.model.proto), _COLOUR_CHANNELS
         shape = [] if image is None else image.shape
         if "layout" not in filled and len(shape) == 4:
             layouts = {"nchw": shape[1], "nhwc": shape[3]}
-            fitting = [name for name, size in layouts.items() if size in _COLOUR_CHANNELS]
+            fitting = [name for name, size in layouts.items() if size in colours]
             if len(fitting) == 1:
                 filled["layout"] = fitting[0]
         if len(shape) == 4 and shape[3 if filled.get("layout") == "nhwc" else 1] == 1:
@@ -156,7 +175,14 @@ def resolve(
     Raises:
         BadInputError: nothing usable there; says what was expected.
     """
-    said = (flags or PixelFlags()).known()
+    flags = flags or PixelFlags()
+    source = _resolve(text, flags.known(), input_shapes, weights)
+    return replace(source, feeds={**source.feeds, **flags.feeds})
+
+
+def _resolve(
+    text: str, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
+) -> Source:
     path = Path(text)
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
         return _from_recipe(load_recipe(path), said, input_shapes, weights)
@@ -171,7 +197,7 @@ def resolve(
     model = load_model(path, input_shapes)
     try:
         stamped = read_stamp(model.proto)
-        known = _as_known(stamped.get("pixels"))
+        known, feeds = _as_known(stamped.get("pixels")), _feeds_from(stamped)
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     pixel_io = bool(known and stamped.get("pixel_io"))
@@ -179,9 +205,9 @@ def resolve(
         model,
         # What the graph does inside is a fact of the file, which no flag can change.
         known if pixel_io else known | said,
-        bool(stamped.get("label_maps")),
         model.sha256,
         pixel_io=pixel_io,
+        feeds=feeds,
     )
 
 
@@ -195,23 +221,22 @@ def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -
     return Source(
         load_model(student, input_shapes),
         _as_known(run.get("pixels")) | said,
-        bool(run.get("label_maps")),
         run.get("model", {}).get("sha256", ""),
         folder,
+        feeds=_feeds_from(run),
     )
 
 
 def _from_recipe(
     recipe: Recipe, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
 ) -> Source:
-    known = _as_known(vars(recipe.pixels)) | said
-    label_maps = recipe.train is not None and bool(recipe.train.data.palette)
+    known = dict(vars(recipe.pixels)) | said
     if recipe.source is not None and (weights is not None or recipe.onnx is None):
         code = recipe.source
         if weights is not None:
             code = replace(code, weights=str(weights.resolve()))
         source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
-        return replace(source, label_maps=label_maps)
+        return replace(source, feeds=_feeds_of(recipe, source.model))
     if weights is not None or recipe.onnx is None:  # `load_recipe` refuses neither source nor onnx
         raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")
     if not recipe.onnx.is_file():
@@ -220,7 +245,15 @@ def _from_recipe(
             f"make it with decig train {recipe.folder}"
         )
     model = load_model(recipe.onnx, input_shapes or _shapes_of_recipe(recipe, recipe.onnx))
-    return Source(model, known, label_maps, model.sha256)
+    return Source(model, known, model.sha256, feeds=_feeds_of(recipe, model))
+
+
+def _feeds_of(recipe: Recipe, model: Model) -> Declared:
+    """Feeds by the names of the graph, where an only input may have another than in the recipe."""
+    names = [info.name for info in input_info(model.proto)]
+    if len(names) == 1 and recipe.feeds.keys() == recipe.input_shapes.keys():
+        return dict(zip(names, recipe.feeds.values(), strict=True))
+    return recipe.feeds
 
 
 def _from_code(code: Code, folder: Path, known: dict[str, Any], input_shapes: Shapes) -> Source:
@@ -229,7 +262,7 @@ def _from_code(code: Code, folder: Path, known: dict[str, Any], input_shapes: Sh
     with needs_torch(f"{name}: PyTorch code"):
         from decig.train.pytorch import load_pytorch
     model = load_pytorch(code, folder, input_shapes, name)
-    return Source(model, known, False, model.sha256)
+    return Source(model, known, model.sha256)
 
 
 def _refuse_half(path: Path) -> None:
@@ -261,3 +294,11 @@ def _as_known(entry: Any) -> dict[str, Any]:
     if entry is None:
         return {}
     return dict(vars(pixels_from(entry)))
+
+
+def _feeds_from(entries: dict[str, Any]) -> Declared:
+    """How inputs beside the image are fed, as a stamp or a run has it, checked."""
+    found = entries.get("feeds") or {}
+    if not isinstance(found, dict):
+        raise BadInputError(f"not a table of feeds: {found}")
+    return {name: declare(name, way) for name, way in found.items()}

@@ -1,5 +1,6 @@
 """Folders of images, read as RGB uint8 arrays of shape H,W,3."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,11 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 _log = logging.getLogger(__name__)
+
+
+class UnreadableImageError(BadInputError):
+    """A file that is missing, truncated or no image: its folder may do without it."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -20,18 +26,48 @@ def read_image(path: Path) -> np.ndarray:
     Transparency is laid over white, as a browser would show it on a page.
 
     Raises:
-        BadInputError: the file is missing, truncated or no image.
+        UnreadableImageError: the file is missing, truncated or no image.
     """
+    with _opened(path) as upright:
+        if upright.has_transparency_data:
+            rgba = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        return np.array(upright.convert("RGB"))
+
+
+def read_labels(path: Path, labels: Labels) -> np.ndarray:
+    """Read one label map as uint8 H,W,3, as `Labels` describes it.
+
+    Raises:
+        UnreadableImageError: as in `read_image`.
+        BadInputError: the file cannot hold ids, or holds one that is no label.
+    """
+    if labels.palette:
+        return labels.clean(read_image(path), path)
+    with _opened(path) as upright:
+        kind, found = upright.format, np.array(upright)
+    if kind == "JPEG":
+        raise BadInputError(f"{path}: JPEG does not keep the ids of labels; write them as PNG")
+    if found.ndim == 3 and (found[..., :3] == found[..., :1]).all():
+        found = found[..., 0]
+    if found.ndim != 2:
+        raise BadInputError(f"{path}: holds colours, not the ids of labels; give their palette")
+    found = np.where((found < 0) | (found > NO_LABEL), NO_LABEL, found).astype(np.uint8)
+    return labels.clean(np.repeat(found[..., None], 3, axis=-1), path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image upright; whatever Pillow raises meanwhile becomes UnreadableImageError."""
     try:
         with Image.open(path) as opened:
+            form = opened.format
             upright = ImageOps.exif_transpose(opened)
-            if upright.has_transparency_data:
-                rgba = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            return np.array(upright.convert("RGB"))
+            upright.format = form
+            yield upright
     # Pillow's decoders raise these on damaged files; DecompressionBombError guards the memory.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInputError(f"{path}: not a readable image: {error}") from error
+        raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
 
 
 class ImageFolder:
@@ -41,13 +77,17 @@ class ImageFolder:
     warning, left out and kept in `skipped`; it ends the run only if no image is readable.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, labels: Labels | None = None) -> None:
         """List the folder without opening any image.
+
+        Args:
+            path: the folder.
+            labels: what its images mean, where they are label maps.
 
         Raises:
             BadInputError: the folder is missing, or holds no file with one of `SUFFIXES`.
         """
-        self.path = Path(path)
+        self.path, self._labels = Path(path), labels
         if not self.path.is_dir():
             raise BadInputError(f"{path}: no such folder of images")
         self.files = sorted(
@@ -67,13 +107,15 @@ class ImageFolder:
         """Yield the path and the RGB uint8 H,W,3 pixels of every readable image.
 
         Raises:
-            BadInputError: no image of the folder is readable.
+            BadInputError: no image of the folder is readable, or a label map holds what is no
+                label.
         """
         readable = 0
         for file in self.files:
             try:
-                pixels = read_image(file)
-            except BadInputError as error:
+                labels = self._labels
+                pixels = read_image(file) if labels is None else read_labels(file, labels)
+            except UnreadableImageError as error:
                 if file not in self.skipped:
                     self.skipped.append(file)
                     _log.warning("skipped %s", error)

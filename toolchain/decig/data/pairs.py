@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder, read_image
-from decig.data.palette import snap
+from decig.data.images import ImageFolder, UnreadableImageError, read_image
+from decig.data.labels import Labels
 from decig.errors import BadInputError
 
 _log = logging.getLogger(__name__)
@@ -24,18 +24,22 @@ class Pair:
 
 
 def side_by_side(
-    folder: Path, input_side: str = "right", palette: np.ndarray | None = None
+    folder: Path, input_side: str = "right", labels: Labels | None = None
 ) -> list[Pair]:
     """Read images that hold both halves of a pair, as pix2pix stores facades.
 
     Args:
         folder: images twice as wide as one half.
         input_side: "left" or "right", the half that is the generator's input.
-        palette: K,3 uint8; if given, inputs are label maps and snap to these colours.
+        labels: what inputs mean, where they are label maps in the colours of a palette.
 
     Raises:
-        BadInputError: no usable image, or an image of odd width (named).
+        BadInputError: no usable image, an image of odd width (named), or label maps of ids.
     """
+    if labels is not None and labels.ids:
+        raise BadInputError(
+            f"{folder}: a photo and ids of labels cannot share an image; give the labels' palette"
+        )
     pairs = []
     for file, pixels in ImageFolder(folder):
         height, width = pixels.shape[:2]
@@ -43,25 +47,27 @@ def side_by_side(
             raise BadInputError(f"{file}: {width}x{height} cannot hold two halves side by side")
         halves = pixels[:, : width // 2], pixels[:, width // 2 :]
         target, source = halves if input_side == "right" else halves[::-1]
-        pairs.append(Pair(file.stem, _clean(source, palette), target))
+        clean = source if labels is None else labels.clean(source, file)
+        pairs.append(Pair(file.stem, clean, target))
     return pairs
 
 
-def by_stem(inputs: Path, targets: Path, palette: np.ndarray | None = None) -> Iterator[Pair]:
+def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
     One pair is read at a time. A pair with an unreadable half is named in a warning and left out.
+    `labels` says what inputs mean, where they are label maps.
 
     Raises:
         BadInputError: no usable image, an input without target, or a pair of unequal sizes.
     """
     wanted = {file.stem: file for file in ImageFolder(targets).files}
-    for file, pixels in ImageFolder(inputs):
+    for file, pixels in ImageFolder(inputs, labels):
         if file.stem not in wanted:
             raise BadInputError(f"{file}: no image called {file.stem} in {targets}")
         try:
             target = read_image(wanted[file.stem])
-        except BadInputError as error:
+        except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
         if target.shape != pixels.shape:
@@ -69,8 +75,4 @@ def by_stem(inputs: Path, targets: Path, palette: np.ndarray | None = None) -> I
                 f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
                 f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
             )
-        yield Pair(file.stem, _clean(pixels, palette), target)
-
-
-def _clean(source: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
-    return source if palette is None else snap(source, palette)
+        yield Pair(file.stem, pixels, target)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decig.data.labels import Labels
 from decig.errors import BadInputError
 
 # ITU-R BT.601, the weights of Pillow's "L" mode.
@@ -19,12 +20,14 @@ class PixelFormat:
         output_range: likewise in its output.
         layout: "nchw" or "nhwc".
         channel_order: "rgb" or "bgr"; plays no part for a model of one channel.
+        labels: what the images fed to the model mean, where they are label maps.
     """
 
     input_range: tuple[float, float]
     output_range: tuple[float, float]
     layout: str = "nchw"
     channel_order: str = "rgb"
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -41,16 +44,39 @@ class PixelFormat:
         if self.channel_order not in ("rgb", "bgr"):
             raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
 
+    @property
+    def resample(self) -> str:
+        """How inputs are resized: "nearest" for label maps, as blends are no labels."""
+        return "smooth" if self.labels is None else "nearest"
+
+    def require_input(self, channels: int) -> None:
+        """Check how many channels the model's image input has.
+
+        Raises:
+            BadInputError: neither 1 nor 3, or, for one-hot label maps, not one a label.
+        """
+        if self.labels is None or not self.labels.one_hot:
+            check_channels(channels, "input")
+        elif channels != self.labels.count:
+            raise BadInputError(
+                f"the model's input has {channels} channels, one-hot label maps of "
+                f"{self.labels.count} labels have {self.labels.count}"
+            )
+
     def to_tensor(self, images: np.ndarray, channels: int = 3) -> np.ndarray:
         """Turn RGB uint8 N,H,W,3 into the float32 tensor that the model takes.
 
-        A model of one input channel gets the luma (BT.601) of the image.
+        A model of one input channel gets the luma (BT.601) of the image; label maps may be fed
+        one-hot, see `Labels`.
 
         Raises:
-            BadInputError: the model has neither 1 nor 3 input channels.
+            BadInputError: as in `require_input`.
         """
-        check_channels(channels, "input")
+        self.require_input(channels)
         low, high = self.input_range
+        if self.labels is not None and self.labels.one_hot:
+            hot = np.where(self.labels.to_one_hot(images), np.float32(high), np.float32(low))
+            return np.ascontiguousarray(self._arrange(hot))
         pixels = images.astype(np.float32)
         if channels == 1:
             pixels = (pixels @ LUMA)[..., None]
@@ -98,7 +124,9 @@ def check_channels(channels: int, side: str) -> None:
         BadInputError: `channels` is neither 1 nor 3; `side` is "input" or "output".
     """
     if channels not in (1, 3):
+        hint = f" If it takes label maps: --one-hot {channels} or --one-hot RRGGBB,..."
+        hint = hint if side == "input" else ""
         raise BadInputError(
-            f"the model's {side} has {channels} channels; decig feeds images of 1 (luma) or 3 "
-            f"(RGB or BGR). Is the layout right?"
+            f"the model's {side} has {channels} channels; images have 1 (luma) or 3 (RGB or BGR). "
+            f"Is the layout right?{hint}"
         )

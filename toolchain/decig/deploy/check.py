@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from decig.data.crops import fit
+from decig.data.feeds import Feeds, image_input, output_image, picture_output
 from decig.data.sheet import write_sheet
-from decig.deploy.inputs import Feeds, image_input, output_image, picture_output, seeded_feeds
+from decig.deploy.inputs import Picture, seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.limits import measure_limits
 from decig.device.roofline import Roofline, compare, measure_roofline
@@ -19,7 +20,7 @@ from decig.device.session import DeviceOptions, open_session, run_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
-from decig.graph.model import input_info, output_info
+from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
 from decig.source import Source
 
@@ -107,7 +108,7 @@ class Verdict:
 def check(
     candidate: Source,
     reference: Source,
-    folder: Path,
+    folder: Path | None,
     device: DeviceOptions,
     tolerances: Tolerances,
     grid: Path | None = None,
@@ -123,7 +124,7 @@ def check(
     Args:
         candidate: the model to judge.
         reference: the model it should replace.
-        folder: images, fitted to the models' input size.
+        folder: images, fitted to the models' input size; None where they take none.
         device: where both run.
         tolerances: what must be reached.
         grid: a PNG file for a picture grid: input, reference, candidate.
@@ -169,7 +170,7 @@ def _roofline(
 class _Side:
     """One of the two models, ready to run."""
 
-    def __init__(self, source: Source, folder: Path, device: DeviceOptions) -> None:
+    def __init__(self, source: Source, folder: Path | None, device: DeviceOptions) -> None:
         self.source = source
         self.pictures = source.pictures(folder)
         self._session = open_session(source.model.proto, device)
@@ -183,12 +184,17 @@ class _Side:
         feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
         return prepare_run(self._session, feeds, self._device)
 
+    def show(self, pixels: np.ndarray) -> np.ndarray:
+        """Make an input one to look at."""
+        labels = self.source.require_pixels().labels
+        return pixels if labels is None else labels.show(pixels)
+
     def _run(self, feeds: Feeds) -> list[np.ndarray]:
         return run_session(self._session, feeds)
 
-    def paint(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn RGB uint8 H,W,3 into the model's picture, float32 1,H,W,3 between 0 and 1."""
-        output = self._run(self.pictures.feed(pixels))[self._shown]
+    def paint(self, picture: Picture) -> np.ndarray:
+        """Turn an input into the model's picture, float32 1,H,W,3 between 0 and 1."""
+        output = self._run(self.pictures.feed(picture).feeds)[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 
@@ -200,19 +206,21 @@ def _require_alike(candidate: Source, reference: Source) -> None:
     """
     inside = candidate.pixel_io or reference.pixel_io
     for what, describe, pick in (
-        ("takes", input_info, image_input),
-        ("gives", output_info, output_image),
+        ("takes", input_info, _taken),
+        ("gives", output_info, lambda source: output_image(source.model.proto)),
     ):
         sources = (candidate, reference)
         shapes = [[i.shape for i in describe(source.model.proto)] for source in sources]
-        sizes = [
-            _size(source, pick(source.model.proto).shape) if inside else [] for source in sources
-        ]
+        sizes = [_size(source, pick(source).shape) if inside else [] for source in sources]
         if sizes[0] != sizes[1] or (not inside and shapes[0] != shapes[1]):
             ours, theirs = (", ".join("x".join(map(str, s)) for s in side) for side in shapes)
             raise BadInputError(
                 f"{candidate.model.path} {what} {ours}, but {reference.model.path} {what} {theirs}"
             )
+
+
+def _taken(source: Source) -> ValueInfo:
+    return image_input(source.model.proto, source.pixels, source.feeds)
 
 
 def _size(source: Source, shape: list[int]) -> list[int]:
@@ -225,7 +233,7 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
     rows: list[tuple[np.ndarray, ...]] = []
     figures = []
     for picture in reference.pictures:
-        ours, theirs = candidate.paint(picture.pixels), reference.paint(picture.pixels)
+        ours, theirs = candidate.paint(picture), reference.paint(picture)
         figures.append(
             (
                 ssim(theirs, ours),
@@ -237,10 +245,11 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
         )
         if len(rows) < GRID_ROWS:
             painted = [np.round(unit[0] * 255).astype(np.uint8) for unit in (theirs, ours)]
-            rows.append((fit(picture.pixels, *painted[0].shape[:2]), *painted))
+            given = [] if picture.pixels is None else [reference.show(picture.pixels)]
+            rows.append((*(fit(image, *painted[0].shape[:2]) for image in given), *painted))
     if grid is not None:
-        columns = zip(*rows, strict=True)
-        write_sheet(dict(zip(("input", "reference", "candidate"), columns, strict=True)), grid)
+        titles = ("input", "reference", "candidate")[-len(rows[0]) :]
+        write_sheet(dict(zip(titles, zip(*rows, strict=True), strict=True)), grid)
     means = [float(np.mean(values)) for values in zip(*figures, strict=True)]
     return Likeness(
         ssim=means[0],

@@ -18,7 +18,7 @@ from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
-from decig.deploy.inputs import Feeds
+from decig.data.feeds import Feeds
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes, opset
 

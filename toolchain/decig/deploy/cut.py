@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from decig.deploy.inputs import Feeds, image_input, seeded_feeds
+from decig.data.feeds import Feeds
+from decig.deploy.inputs import seeded_feeds
 from decig.deploy.stamp import stamp
-from decig.deploy.verify import (
-    TOLERANCE,
-    difference_elsewhere,
-    relative_difference,
-    require_same,
-    runner,
-)
+from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
@@ -132,8 +127,6 @@ class Cutter:
             table.require_same_model(source.model)
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
-        if self.pictures and len(input_info(source.model.proto)) > 1:
-            raise BadInputError(f"{self.model.path}: --repair needs a model with one input")
         self.pixels = source.pixels
         self._notices: list[str] = []
         self._measured_ms: float | None = None
@@ -214,7 +207,7 @@ class Cutter:
             from decig.repair.repair import repair
 
             repaired = repair(
-                self._wide, self.channels, plan, self._tensor, threads=_CORES, progress=progress
+                self._wide, self.channels, plan, self._feeds, threads=_CORES, progress=progress
             )
             sliced = _narrowed(repaired, sliced)
         predicted = None
@@ -263,7 +256,7 @@ class Cutter:
     def _importance(self) -> "Importance":
         from decig.repair.scores import Importance
 
-        return Importance(self._wide, self.channels, self._tensor, threads=_CORES)
+        return Importance(self._wide, self.channels, self._feeds, threads=_CORES)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:
@@ -279,12 +272,6 @@ class Cutter:
         return Predictor(self.table)
 
     @cached_property
-    def _tensor(self) -> np.ndarray:
-        """The images of the repair, N and the model's input shape without its batch."""
-        name = image_input(self.model.proto).name
-        return np.concatenate([feeds[name] for feeds in self._feeds])
-
-    @cached_property
     def _feeds(self) -> list[Feeds]:
         """What the oracle runs on: the images of the repair, else noise."""
         if self.pictures is None:
@@ -298,13 +285,12 @@ class Cutter:
         masked = masked_graph(self._wide, self.channels, plan)
         wide = widen(sliced)
         difference = max(
-            relative_difference(runner(masked), runner(wide), self._feeds),
+            graph_difference(masked, wide, self._feeds),
             difference_elsewhere(
                 self.model, self._masked_elsewhere(plan), self.model.reopen(wide), self.pixels
             ),
         )
-        what = f"{self.model.path}: sliced graph and masked original"
-        require_same(difference, what, self._rounding(masked, difference))
+        require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
 
     def _masked_elsewhere(self, plan: Plan) -> onnx.ModelProto:
@@ -317,16 +303,6 @@ class Cutter:
                 there = load_model(self.model.path, self.model.axes.other_sizes()).proto
                 return masked_graph(widen(there), analyse(there), plan)
         return self.model.reopen(masked_graph(self._wide, self.channels, plan))
-
-    def _rounding(self, masked: onnx.ModelProto, difference: float) -> float:
-        """Largest difference that is rounding, which a picture of almost one value magnifies.
-
-        There the original differs as much from itself, run with and without optimisations.
-        """
-        if difference <= TOLERANCE:
-            return TOLERANCE
-        plain, optimised = (runner(masked, None, level) for level in ("none", "all"))
-        return max(TOLERANCE, 4 * relative_difference(plain, optimised, self._feeds))
 
 
 def _narrowed(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:

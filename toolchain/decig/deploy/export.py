@@ -209,7 +209,7 @@ def _difference(
     pictures = [] if folder is None else list(source.pictures(folder, limit=_IMAGES))
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
-        images = [picture.pixels[None] for picture in pictures] or [noise_pixels(taken)]
+        images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
         painters = painter(source, reference), painter(taken, runner(candidate))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)

@@ -1,20 +1,22 @@
 """What models are fed when they are compared: a folder's images, or seeded noise."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from decig.data.crops import fit
+from decig.data.feeds import Declared, Feeds, Inputs, drawn_names
 from decig.data.images import ImageFolder
-from decig.data.pixels import PixelFormat, check_channels
+from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
-from decig.graph.model import ValueInfo, input_info, output_info
+from decig.graph.model import ValueInfo, input_info
 
-Feeds = dict[str, np.ndarray]
-
+_SEED = 0
+_DRAWS = 16
+"""Pictures of a model that takes no image."""
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -24,115 +26,84 @@ class Picture:
 
     Attributes:
         path: the file.
-        pixels: RGB uint8 H,W,3 at the model's input size.
+        pixels: RGB uint8 H,W,3 at the model's input size; None where it takes no image.
         feeds: the model's inputs by name; the image 1,C,H,W or 1,H,W,C.
+        index: its number; what is drawn beside it depends on that.
     """
 
     path: Path
-    pixels: np.ndarray
+    pixels: np.ndarray | None
     feeds: Feeds
+    index: int
 
 
 class Pictures:
     """A folder's images at the size and in the pixel format of a model, read one by one.
 
     Each image is resized until it covers the model's input, then its centre is cut out. What a
-    model takes besides (a style code, noise) is the same for all: seeded normal noise, zeros
-    where it is whole numbers.
+    model takes beside it is as declared, drawn anew for every image, and the same in every pass.
+    A model that takes no image is fed by draws alone.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         proto: onnx.ModelProto,
         pixels: PixelFormat,
         *,
-        label_maps: bool = False,
+        declared: Declared | None = None,
         limit: int | None = None,
     ) -> None:
         """List the folder.
 
         Args:
-            folder: of images.
+            folder: of images; of files alone, or None, where the model takes no image.
             proto: the model to feed.
             pixels: its pixel format.
-            label_maps: colours may not be blended when an image is resized.
+            declared: how inputs beside the image are fed.
             limit: take that many, spread evenly over the folder.
 
         Raises:
-            BadInputError: the folder is missing or empty, or the model does not take an image
-                of 1 or 3 channels.
+            BadInputError: the folder is missing or empty, the model does not take such images, or
+                an input is left that nothing feeds.
         """
-        self.folder = ImageFolder(folder)
+        self.inputs = Inputs.of(proto, pixels, declared or {}, folder)
+        self.skipped: list[Path] = []
+        self._pixels = pixels
+        image = self.inputs.image
+        if image is None:
+            self.names = drawn_names(self.inputs, limit or _DRAWS)
+            return
+        if folder is None:
+            raise BadInputError(f"input {image.name} takes images: give a folder of them (--data)")
+        self.folder = ImageFolder(folder, pixels.labels)
         files = self.folder.files
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
-        self.info = image_input(proto)
-        self._others = other_feeds(proto, self.info.name)
-        self._pixels, self._label_maps = pixels, label_maps
-        size = self.info.shape[1:]
+        self.skipped = self.folder.skipped
+        size = image.shape[1:]
         self.channels = size[0] if pixels.layout == "nchw" else size[2]
-        check_channels(self.channels, "input")
+        pixels.require_input(self.channels)
         self.height, self.width = size[1:] if pixels.layout == "nchw" else size[:2]
-
-    @property
-    def skipped(self) -> list[Path]:
-        """Unreadable files met so far; each was named in a warning."""
-        return self.folder.skipped
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield every readable image; BadInputError if there is none."""
-        resample = "nearest" if self._label_maps else "smooth"
-        for path, image in self.folder:
-            fitted = fit(image, self.height, self.width, resample=resample)
-            yield Picture(path, fitted, self.feed(fitted))
+        if self.inputs.image is None:
+            for index, name in enumerate(self.names):
+                yield self.feed(Picture(Path(f"{name}.npy"), None, {}, index))
+            return
+        for index, (path, image) in enumerate(self.folder):
+            fitted = fit(image, self.height, self.width, resample=self._pixels.resample)
+            yield self.feed(Picture(path, fitted, {}, index))
 
-    def feed(self, pixels: np.ndarray) -> Feeds:
-        """Turn RGB uint8 H,W,3 of the model's input size into what the model takes."""
-        tensor = self._pixels.to_tensor(pixels[None], self.channels)
-        return self._others | {self.info.name: tensor.astype(self.info.dtype, copy=False)}
-
-
-def image_input(proto: onnx.ModelProto) -> ValueInfo:
-    """Describe the one image that a model takes, beside other inputs it may have.
-
-    Raises:
-        BadInputError: it takes none.
-    """
-    image = find_image(proto)
-    if image is None:
-        shown = ", ".join(f"{i.name} {'x'.join(map(str, i.shape))}" for i in input_info(proto))
-        raise BadInputError(f"the model takes {shown or 'nothing'}; images can feed no input of it")
-    return image
-
-
-def find_image(proto: onnx.ModelProto) -> ValueInfo | None:
-    """Return the input that takes an image: one of 3 channels before one of 1 before any other.
-
-    None if no input takes a batch of one.
-    """
-    inputs = [info for info in input_info(proto) if _is_picture(info)]
-    return min(inputs, key=_by_channels, default=None)
-
-
-def picture_output(proto: onnx.ModelProto) -> int:
-    """Which of the outputs is the picture, by the same rule; the first if none looks like one."""
-    outputs = output_info(proto)
-    pictures = [place for place, info in enumerate(outputs) if _is_picture(info)]
-    return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
-
-
-def output_image(proto: onnx.ModelProto) -> ValueInfo:
-    """Describe the output that is the picture."""
-    return output_info(proto)[picture_output(proto)]
-
-
-def _is_picture(info: ValueInfo) -> bool:
-    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
-
-
-def _by_channels(info: ValueInfo) -> int:
-    return next((rank for rank, n in enumerate((3, 1)) if n in (info.shape[1], info.shape[3])), 2)
+    def feed(self, picture: Picture) -> Picture:
+        """Turn a picture, perhaps read for another model, into what this one takes."""
+        rng = np.random.default_rng([_SEED, picture.index])
+        others = self.inputs.draw(rng, picture.path.stem)
+        tensor = None
+        if picture.pixels is not None:
+            tensor = self._pixels.to_tensor(picture.pixels[None], self.channels)
+        return replace(picture, feeds=self.inputs.join(tensor, others))
 
 
 def seeded_feeds(

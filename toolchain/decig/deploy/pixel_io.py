@@ -12,7 +12,7 @@ into the first and the last layer where that is exact.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,9 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from decig.data.feeds import Feeds, image_input, output_image, picture_output
 from decig.data.pixels import LUMA, PixelFormat, check_channels
-from decig.deploy.inputs import Feeds, image_input, other_feeds, output_image, picture_output
+from decig.deploy.inputs import other_feeds
 from decig.errors import BadInputError
 from decig.graph.branches import rename
 from decig.graph.model import ValueInfo, infer_shapes
@@ -48,13 +49,20 @@ def with_pixel_io(source: Source) -> Source:
         log.warning("--pixel-io: the written file takes images of one size")
     pixels = source.require_pixels()
     fixed = source.fixed()
-    model = replace(fixed.model, proto=wrap(fixed.model.proto, pixels))
+    if pixels.labels is not None and pixels.labels.one_hot:
+        raise BadInputError(f"--pixel-io: {source.model.path} takes one-hot label maps, no pixels")
+    model = replace(fixed.model, proto=wrap(fixed.model.proto, pixels, source.feeds))
     return replace(fixed, model=model, known=dict(vars(pixels)), pixel_io=True)
 
 
-def wrap(proto: onnx.ModelProto, pixels: PixelFormat) -> onnx.ModelProto:
-    """Put pre- and postprocessing at the ends of a graph in normal form; errors as above."""
-    taken, result = image_input(proto), output_image(proto)
+def wrap(
+    proto: onnx.ModelProto, pixels: PixelFormat, declared: Collection[str] = ()
+) -> onnx.ModelProto:
+    """Put pre- and postprocessing at the ends of a graph in normal form; errors as above.
+
+    `declared` names inputs that take no image.
+    """
+    taken, result = image_input(proto, pixels, declared), output_image(proto)
     if len(result.shape) != 4:
         raise BadInputError(f"--pixel-io: the model's output {result.name} is no image")
     wrapped = onnx.ModelProto()
@@ -90,7 +98,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
         run: runs its graph.
     """
     proto, pixels = source.model.proto, source.require_pixels()
-    taken, shown = image_input(proto), picture_output(proto)
+    taken, shown = image_input(proto, pixels, source.feeds), picture_output(proto)
     others = other_feeds(proto, taken.name)
     channels = taken.shape[1 if pixels.layout == "nchw" else 3]
 
@@ -105,7 +113,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
 
 def noise_pixels(source: Source, seed: int = 0) -> np.ndarray:
     """Random RGB uint8 N,H,W,3 of the model's size."""
-    shape = image_input(source.model.proto).shape
+    shape = image_input(source.model.proto, source.pixels, source.feeds).shape
     height, width = shape[2:] if source.require_pixels().layout == "nchw" else shape[1:3]
     rng = np.random.default_rng(seed)
     return rng.integers(0, _WHITE + 1, (shape[0], height, width, 3), np.uint8)

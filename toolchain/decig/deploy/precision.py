@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from decig.data.feeds import Feeds, picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
-from decig.deploy.inputs import Feeds, picture_output
 from decig.deploy.rewriting import faster, time_graphs
 from decig.deploy.verify import runner
 from decig.device.providers import find

@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from decig import __version__
+from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 
@@ -47,7 +48,9 @@ def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
 
 def pixels_entry(pixels: PixelFormat | None) -> dict[str, Any] | None:
     """Return the JSON object for the key `pixels`."""
-    return None if pixels is None else dataclasses.asdict(pixels)
+    if pixels is None:
+        return None
+    return {key: value for key, value in dataclasses.asdict(pixels).items() if value is not None}
 
 
 def pixels_from(entry: dict[str, Any] | None) -> PixelFormat | None:
@@ -60,6 +63,9 @@ def pixels_from(entry: dict[str, Any] | None) -> PixelFormat | None:
         return None
     try:
         ranges = {key: tuple(entry[key]) for key in ("input_range", "output_range")}
-        return PixelFormat(**(entry | ranges))
+        labels = entry.get("labels")
+        if labels is not None:
+            labels = Labels(**(labels | {"palette": tuple(map(tuple, labels.get("palette", [])))}))
+        return PixelFormat(**(entry | ranges | {"labels": labels}))
     except (KeyError, TypeError) as error:
         raise BadInputError(f"not a pixel format: {entry}") from error

@@ -1,18 +1,23 @@
-"""A graph of any float type in float32: to compare exactly, and to solve for weights.
+"""A graph of any float type in one wide type: to compare exactly, and to solve for weights.
 
 float16 rounds at 1e-3 of the range, which would hide a wrong cut, and ONNX Runtime's CPU has no
-kernels for bfloat16 and hardly any for double.
+kernels for bfloat16 and hardly any for double: so in float32. Where even that rounds too much,
+double, which ONNX's reference evaluator runs.
 """
 
 from collections.abc import Iterator
 
-import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from decig.graph.inference import infer_shapes, subgraphs
 
-_OTHERS = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+_FLOATS: set[int] = {
+    TensorProto.FLOAT16,
+    TensorProto.BFLOAT16,
+    TensorProto.FLOAT,
+    TensorProto.DOUBLE,
+}
 
 
 def widen(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -20,36 +25,49 @@ def widen(proto: onnx.ModelProto) -> onnx.ModelProto:
 
     A graph without any is returned itself.
     """
-    if not _has_others(proto.graph):
+    others = _FLOATS - {TensorProto.FLOAT}
+    if not _has_others(proto.graph, others):
         return proto
+    return infer_shapes(_widened(proto, TensorProto.FLOAT, others), lenient=True)
+
+
+def to_double(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy in which every float is a double, scales of a Resize and the like included.
+
+    No valid ONNX therefore, but what the reference evaluator takes.
+    """
+    return _widened(proto, TensorProto.DOUBLE, _FLOATS - {TensorProto.DOUBLE})
+
+
+def _widened(proto: onnx.ModelProto, kind: int, others: set[int]) -> onnx.ModelProto:
     wide = onnx.ModelProto()
     wide.CopyFrom(proto)
-    _widen_graph(wide.graph)
-    return infer_shapes(wide, lenient=True)
+    _widen_graph(wide.graph, kind, others)
+    return wide
 
 
-def _has_others(graph: onnx.GraphProto) -> bool:
+def _has_others(graph: onnx.GraphProto, others: set[int]) -> bool:
     values = (*graph.input, *graph.value_info)
     kinds = {value.type.tensor_type.elem_type for value in values}
     kinds.update(tensor.data_type for tensor in graph.initializer)
-    return not kinds.isdisjoint(_OTHERS)
+    return not kinds.isdisjoint(others)
 
 
-def _widen_graph(graph: onnx.GraphProto) -> None:
+def _widen_graph(graph: onnx.GraphProto, kind: int, others: set[int]) -> None:
     del graph.value_info[:]
     for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type in _OTHERS:
-            value.type.tensor_type.elem_type = TensorProto.FLOAT
+        if value.type.tensor_type.elem_type in others:
+            value.type.tensor_type.elem_type = kind
     for tensor in graph.initializer:
-        _widen_tensor(tensor)
+        _widen_tensor(tensor, kind, others)
     for node in graph.node:
         for attribute in node.attribute:
-            if attribute.name in ("to", "dtype", "stash_type") and attribute.i in _OTHERS:
-                attribute.i = TensorProto.FLOAT
+            if attribute.name in ("to", "dtype", "stash_type") and attribute.i in others:
+                attribute.i = kind
         for tensor in _tensors_of(node):
-            _widen_tensor(tensor)
+            _widen_tensor(tensor, kind, others)
         for inner in subgraphs(node):
-            _widen_graph(inner)
+            _widen_graph(inner, kind, others)
 
 
 def _tensors_of(node: onnx.NodeProto) -> Iterator[TensorProto]:
@@ -58,7 +76,7 @@ def _tensors_of(node: onnx.NodeProto) -> Iterator[TensorProto]:
             yield attribute.t
 
 
-def _widen_tensor(tensor: TensorProto) -> None:
-    if tensor.data_type in _OTHERS:
-        array = numpy_helper.to_array(tensor).astype(np.float32)
+def _widen_tensor(tensor: TensorProto, kind: int, others: set[int]) -> None:
+    if tensor.data_type in others:
+        array = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(kind))
         tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))

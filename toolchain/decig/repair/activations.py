@@ -1,13 +1,15 @@
 """Values inside a graph, computed piece by piece so that memory stays bounded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
+from decig.data.feeds import Feeds
 from decig.device.session import DeviceOptions, open_session
 from decig.errors import BadInputError
+from decig.graph.model import input_info
 
 
 class Stream:
@@ -20,7 +22,7 @@ class Stream:
     def __init__(
         self,
         proto: onnx.ModelProto,
-        inputs: np.ndarray,
+        inputs: Sequence[Feeds],
         *,
         threads: int = 1,
         pinned: Iterable[str] = (),
@@ -28,30 +30,38 @@ class Stream:
         """Start before the first node.
 
         Args:
-            proto: graph in normal form with one input.
-            inputs: float32 tensors for it, stacked along the first axis.
+            proto: graph in normal form.
+            inputs: what it takes, by input name; one entry a run.
             threads: for ONNX Runtime.
             pinned: values to keep until `unpin`.
 
         Raises:
-            BadInputError: the graph has several inputs, or the tensors do not fit its input.
+            BadInputError: there is nothing to run on, or it does not fit the graph's inputs.
         """
         self.proto = proto
         self._options = DeviceOptions(threads=threads)
         self._pinned = set(pinned)
         self._place = {node.name: index for index, node in enumerate(proto.graph.node)}
         self._next = 0
-        self._live = {proto.graph.input[0].name: _batches(proto, inputs)}
+        _require_fit(proto, inputs)
+        names = [value.name for value in proto.graph.input]
+        self._runs = len(inputs)
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        self._runs = len(inputs)
+        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
             name: index for index, node in enumerate(proto.graph.node) for name in node.input
         }
 
     def value(self, name: str) -> list[np.ndarray]:
-        """A live value, one array a run of the graph.
+        """A live value, one array a run of the graph; a constant, the same in all.
 
         Raises:
             KeyError: not computed yet, or dropped.
         """
+        if name in self._constants:  # where a net that takes no image begins
+            return [numpy_helper.to_array(self._constants[name])] * self._runs
         return self._live[name]
 
     def has(self, name: str) -> bool:
@@ -76,7 +86,7 @@ class Stream:
         model = _extract(self.proto, piece, feeds, made)
         session = open_session(model, self._options)
         results: dict[str, list[np.ndarray]] = {name: [] for name in made}
-        for index in range(len(next(iter(self._live.values())))):
+        for index in range(self._runs):
             out = session.run(made, {name: self._live[name][index] for name in feeds})
             for name, array in zip(made, out, strict=True):
                 results[name].append(array)
@@ -92,26 +102,21 @@ class Stream:
         self._live = {name: value for name, value in self._live.items() if self._needed(name)}
 
 
-def run_graph(proto: onnx.ModelProto, inputs: np.ndarray, *, threads: int = 1) -> np.ndarray:
-    """First output of a graph for stacked inputs; errors as in `Stream`."""
+def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds], *, threads: int = 1) -> np.ndarray:
+    """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
+    _require_fit(proto, inputs)
     session = open_session(proto, DeviceOptions(threads=threads))
-    name = proto.graph.input[0].name
-    return np.concatenate([session.run(None, {name: x})[0] for x in _batches(proto, inputs)])
+    return np.concatenate([session.run(None, feeds)[0] for feeds in inputs])
 
 
-def _batches(proto: onnx.ModelProto, inputs: np.ndarray) -> list[np.ndarray]:
-    """Cut stacked inputs into the batches that the graph takes."""
-    if len(proto.graph.input) != 1:
-        raise BadInputError("repair feeds images to models of one input; this one has several")
-    dims = proto.graph.input[0].type.tensor_type.shape.dim
-    shape = tuple(dim.dim_value for dim in dims)
-    if inputs.shape[1:] != shape[1:]:
-        raise BadInputError(f"the model takes {shape} tensors, the images give {inputs.shape}")
-    count = len(inputs) // shape[0]
-    if not count:
-        raise BadInputError(f"the model takes {shape[0]} images at once, {len(inputs)} are there")
-    inputs = np.ascontiguousarray(inputs, np.float32)
-    return [inputs[i * shape[0] : (i + 1) * shape[0]] for i in range(count)]
+def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:
+    if not inputs:
+        raise BadInputError("there are no images to run the model on")
+    for info in input_info(proto):
+        for feeds in inputs:
+            found = list(feeds[info.name].shape)
+            if found != info.shape:
+                raise BadInputError(f"input {info.name} takes {info.shape} tensors, not {found}")
 
 
 def _extract(

@@ -1,10 +1,12 @@
 """The consumers of channels: what each reads on real inputs, and what it makes of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
 
+from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import Read
 from decig.graph.model import initializers
@@ -77,18 +79,18 @@ class Reader:
 
 
 def find_readers(
-    proto: onnx.ModelProto, channels: ChannelMap, inputs: np.ndarray, *, threads: int = 1
+    proto: onnx.ModelProto, channels: ChannelMap, inputs: Sequence[Feeds], *, threads: int = 1
 ) -> list[Reader]:
     """Run a graph on real inputs and look at what every consumer of channels reads.
 
     Args:
-        proto: graph in normal form with one input.
+        proto: graph in normal form.
         channels: its channel groups.
-        inputs: float32 tensors for its input, stacked along the first axis.
+        inputs: what it takes, by input name, for every image.
         threads: for ONNX Runtime.
 
     Raises:
-        BadInputError: the graph has several inputs, or the tensors do not fit.
+        BadInputError: there are none, or they do not fit the graph.
     """
     weights = initializers(proto)
     bindings = {b.node: b for b in channels.bindings if b.role == "read"}

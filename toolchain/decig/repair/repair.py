@@ -8,11 +8,12 @@ and, for what a rectifier hides, Zhang et al., "Accelerating Very Deep Convoluti
 Classification and Detection" (TPAMI 2016, section 3.2). `match` says what is added.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 
+from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
@@ -33,7 +34,7 @@ def repair(
     proto: onnx.ModelProto,
     channels: ChannelMap,
     plan: Plan,
-    inputs: np.ndarray,
+    inputs: Sequence[Feeds],
     *,
     threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
@@ -41,11 +42,11 @@ def repair(
     """Slice a graph and re-solve the weights that stay.
 
     Args:
-        proto: the original, in normal form with one input.
+        proto: the original, in normal form.
         channels: its channel groups.
         plan: what stays.
-        inputs: float32 tensors for the graph's input, stacked along the first axis. The more of
-            them the better, up to 32 or so: images differ more than positions do.
+        inputs: what the graph takes, by input name, for every image. The more of them the better,
+            up to 32 or so: images differ more than positions do.
         threads: for ONNX Runtime.
         progress: told the share of layers that are done.
 
@@ -54,7 +55,7 @@ def repair(
         the first one that reads fewer channels keep their weights.
 
     Raises:
-        BadInputError: the graph has several inputs, or the tensors do not fit.
+        BadInputError: there are none, or they do not fit the graph.
     """
     job = _Repair(proto, channels, plan, inputs, threads)
     layers = job.layers()
@@ -73,7 +74,7 @@ class _Repair:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         plan: Plan,
-        inputs: np.ndarray,
+        inputs: Sequence[Feeds],
         threads: int,
     ) -> None:
         self.sliced = slice_graph(proto, channels, plan)

@@ -5,11 +5,13 @@ by what the others cannot make up for, not by its own size. Inside a group that 
 channels; between groups, what counts is the picture (`decig.repair.sensitivity`).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import onnx
 
+from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap, Group
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
@@ -33,20 +35,20 @@ class Importance:
         self,
         proto: onnx.ModelProto,
         channels: ChannelMap,
-        inputs: np.ndarray,
+        inputs: Sequence[Feeds],
         *,
         threads: int = 1,
     ) -> None:
         """Order the channels.
 
         Args:
-            proto: graph in normal form with one input.
+            proto: graph in normal form.
             channels: its channel groups.
-            inputs: float32 tensors for its input, stacked along the first axis.
+            inputs: what it takes, by input name, for every image.
             threads: for ONNX Runtime.
 
         Raises:
-            BadInputError: the graph has several inputs, or the tensors do not fit.
+            BadInputError: there are none, or they do not fit the graph.
         """
         self._proto, self._inputs, self._threads = proto, inputs, threads
         self._groups = channels.prunable

@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from decig.data.feeds import Feeds, output_image
 from decig.device.session import DeviceOptions, open_session
 from decig.graph.cost import count
-from decig.graph.model import input_info, shapes
+from decig.graph.model import shapes
 from decig.repair.readers import Reader
 
 _IMAGES = 4
@@ -28,7 +29,7 @@ class Sensitivity:
         self,
         proto: onnx.ModelProto,
         readers: Sequence[Reader],
-        inputs: np.ndarray,
+        inputs: Sequence[Feeds],
         *,
         groups: int,
         threads: int = 1,
@@ -36,16 +37,16 @@ class Sensitivity:
         """Paint the true pictures.
 
         Args:
-            proto: graph in normal form with one input.
+            proto: graph in normal form.
             readers: its consumers of channels.
-            inputs: float32 tensors for its input, stacked along the first axis.
+            inputs: what it takes, by input name, for every image.
             groups: how often `error` will be asked; fewer images are looked at if it is often.
             threads: for ONNX Runtime.
         """
         self._proto, self._readers = proto, readers
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
         images = max(1, min(_IMAGES, affordable))
-        self._inputs = inputs[-images * input_info(proto)[0].shape[0] :]
+        self._inputs = inputs[-images:]
         self._options = DeviceOptions(threads=threads)
         self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
         self._pictures = self._paint(proto)
@@ -70,10 +71,8 @@ class Sensitivity:
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         """Pictures with their channels last, where that can be told."""
         session = open_session(proto, self._options)
-        info = input_info(proto)[0]
-        batches = np.split(self._inputs, len(self._inputs) // info.shape[0])
-        name = proto.graph.output[0].name
-        outputs = [session.run([name], {info.name: batch})[0] for batch in batches]
+        name = output_image(self._proto).name
+        outputs = [session.run([name], feeds)[0] for feeds in self._inputs]
         picture = np.concatenate([np.atleast_2d(output) for output in outputs])
         planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
         return np.moveaxis(picture, 1, -1) if planar else picture
@@ -100,9 +99,8 @@ class Sensitivity:
     ) -> list[onnx.NodeProto]:
         """Nodes that put x B + c in place of what a node reads; they are wired to its input."""
         source, stem = reader.read.value, f"{node.name}/estimate{reader.read.slot}"
-        dtype = self._inputs.dtype
         for what, array in zip("Bc", reader.estimate(np.isin(reader.labels, gone)), strict=True):
-            tensor = numpy_helper.from_array(array.astype(dtype), f"{stem}/{what}")
+            tensor = numpy_helper.from_array(array.astype(np.float32), f"{stem}/{what}")
             graph.initializer.append(tensor)
         swap = list(range(self._rank[source]))
         swap[reader.axis], swap[-1] = swap[-1], swap[reader.axis]

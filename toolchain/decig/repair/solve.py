@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 _FLOOR = 1e-10  # keeps the factorisation defined where inputs are constant
 
@@ -89,8 +89,15 @@ class Regression:
 
     def _solve(self, gram: np.ndarray, moment: np.ndarray, ridge: float) -> np.ndarray:
         strength = ridge * np.trace(gram) / len(gram) + _FLOOR
-        pulled = gram + strength * np.eye(len(gram))
-        matrix: np.ndarray = cho_solve(cho_factor(pulled), moment + strength * self.before)
+        while True:
+            try:
+                factor = cho_factor(gram + strength * np.eye(len(gram)))
+                break
+            except LinAlgError:
+                # Inputs that repeat each other, as those of label maps do: the float32 product's
+                # rounding then outweighs the least ridge.
+                strength *= 10
+        matrix: np.ndarray = cho_solve(factor, moment + strength * self.before)
         return matrix.astype(np.float32)
 
     @staticmethod

@@ -1,11 +1,13 @@
 """Quality on images that training never sees."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
+from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
 from decig.device.session import DeviceOptions, open_session
-from decig.graph.model import input_info
 from decig.quality.metrics import ssim
 
 _LOOKS = 20
@@ -15,8 +17,10 @@ _LOOKS = 20
 class HeldOut:
     """Held-out inputs with the teacher's pictures."""
 
-    def __init__(self, teacher: onnx.ModelProto, inputs: np.ndarray, pixels: PixelFormat) -> None:
-        """Let the teacher paint `inputs` (N, and the model's input shape without its batch)."""
+    def __init__(
+        self, teacher: onnx.ModelProto, inputs: Sequence[Feeds], pixels: PixelFormat
+    ) -> None:
+        """Let the teacher paint the inputs."""
         self._inputs, self._pixels = inputs, pixels
         self._expected = self._paint(teacher)
         self._next = 0.0
@@ -33,7 +37,7 @@ class HeldOut:
         return float(np.mean(ssim(self._paint(proto), self._expected)))
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
-        name = input_info(proto)[0].name
+        name = output_image(proto).name
         session = open_session(proto, DeviceOptions())
-        outputs = [session.run(None, {name: image[None]})[0] for image in self._inputs]
+        outputs = [session.run([name], feeds)[0] for feeds in self._inputs]
         return self._pixels.to_unit(np.concatenate(outputs))

@@ -44,7 +44,7 @@ class FeatureLoss:
     def __call__(self, batch: Batch, outputs: tuple[Tensor, ...], picture: Tensor) -> Tensor:
         """Weighted loss of the batch."""
         with torch.no_grad():
-            wanted = self._teacher(batch.source)
+            wanted = self._teacher(*batch.inputs)
         total = picture.new_zeros(())
         for student, teacher, kept in zip(outputs[1:], wanted, self._kept, strict=True):
             target = teacher if kept is None else teacher.index_select(1, kept)
@@ -72,7 +72,7 @@ class TargetLoss:
 
     def __call__(self, batch: Batch, outputs: tuple[Tensor, ...], picture: Tensor) -> Tensor:
         """Weighted loss of the batch; also trains the discriminator one step."""
-        assert batch.target is not None
+        assert batch.target is not None and batch.source is not None
         loss = self._l1 * l1_loss(picture, batch.target)
         if not self._adversarial:
             return loss

@@ -1,7 +1,9 @@
 """What the steps of a compression share: the images, the teacher, prediction and planning."""
 
 import dataclasses
-from collections.abc import Iterator
+import logging
+import zlib
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -10,24 +12,29 @@ import torch
 from torch.fx import GraphModule
 
 from decig.data.crops import bound, fit
+from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
 from decig.data.images import ImageFolder
 from decig.data.pairs import by_stem
 from decig.device.predict import Predictor
 from decig.device.tighten import meet_target
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
-from decig.graph.model import input_info
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.repair.scores import Importance
 from decig.train.evaluate import HeldOut
 from decig.train.hinge import find_hinge
 from decig.train.loop import Budget, Loop
-from decig.train.module import build_module
-from decig.train.pool import Crops, TeacherPool
+from decig.train.module import build_module, takes_batches
+from decig.train.pool import Crops, Example, TeacherPool
 from decig.train.precision import make_accelerator
 from decig.train.request import Progress, Request
 from decig.train.run import RunFolder
+
+log = logging.getLogger(__name__)
+
+_DRAWS = 64
+"""Pictures of a model that takes no image."""
 
 
 class Job:
@@ -45,36 +52,61 @@ class Job:
         self.predictor = Predictor(request.table)
         torch.manual_seed(self.settings.seed)
         self.accelerator = make_accelerator(self.settings.precision)
-        images = self._read_images()
-        kept = max(1, min(self.settings.held_out, len(images) // 5))
-        self.training, self.validation = images[:-kept], images[-kept:]
+        self.inputs = Inputs.of(request.model.proto, request.pixels, request.feeds, request.images)
+        examples = self._examples()
+        kept = max(1, min(self.settings.held_out, len(examples) // 5))
+        self.training, self.validation = examples[:-kept], examples[-kept:]
         if not self.training:
             raise BadInputError(f"{request.images}: one image is not enough; give at least two")
 
-    def _read_images(self) -> list[tuple[np.ndarray, ...]]:
+    def _examples(self) -> list[Example]:
         """Inputs, each with its real target if there is one, in a seeded order.
 
         They are kept no larger than crops can make use of, so that a folder of photos straight
         from a camera fits into memory and crops show things as large as the model will see them.
         """
-        request = self.request
-        if request.targets is None:
-            read: Iterator[tuple[np.ndarray, ...]] = ((p,) for _, p in ImageFolder(request.images))
+        if self.inputs.image is None:
+            if self.request.targets is not None:
+                raise BadInputError("--targets needs a model that takes images")
+            found = [Example(name) for name in drawn_names(self.inputs, _DRAWS)]
         else:
-            pairs = by_stem(request.images, request.targets)
-            read = ((pair.input, pair.target) for pair in pairs)
-        filters = ["nearest" if request.label_maps else "smooth", "smooth"]
-        largest = round(self.settings.zoom * max(self.size))
-        found = [
-            bound(group, max(self.crop), largest, filters=filters[: len(group)]) for group in read
-        ]
+            self._require_croppable()
+            filters = [self.request.pixels.resample, "smooth"]
+            smallest = max(self.crop or self.size)
+            largest = round(self.settings.zoom * max(self.size))
+            found = [
+                Example(name, bound(group, smallest, largest, filters=filters[: len(group)]))
+                for name, group in self._read_images()
+            ]
         order = np.random.default_rng(self.settings.seed).permutation(len(found))
         return [found[index] for index in order]
 
+    def _read_images(self) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+        images, targets, labels = (
+            self.request.images,
+            self.request.targets,
+            self.request.pixels.labels,
+        )
+        if images is None:
+            raise BadInputError("give a folder of images to feed the model: --data")
+        if targets is None:
+            return ((path.stem, (pixels,)) for path, pixels in ImageFolder(images, labels))
+        pairs = by_stem(images, targets, labels)
+        return ((pair.name, (pair.input, pair.target)) for pair in pairs)
+
+    def _require_croppable(self) -> None:
+        """Refuse maps from files beside the image: they would have to be cut as it is."""
+        for info in self.inputs.others:
+            if self.inputs.declared[info.name] == FILES and self.inputs.along_image(info):
+                raise BadInputError(
+                    f"input {info.name} is a map as large as the image: compress crops the image "
+                    "alone, so it cannot come from files"
+                )
+
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Height and width of the model's input."""
-        shape = input_info(self.request.model.proto)[0].shape
+        """Height and width of the model's input; of its picture where it takes no image."""
+        shape = (self.inputs.image or output_image(self.request.model.proto)).shape
         height, width = shape[2:] if self._planar else shape[1:3]
         return height, width
 
@@ -84,24 +116,30 @@ class Job:
 
     @property
     def input_channels(self) -> int:
-        """Channels of the model's input."""
-        return input_info(self.request.model.proto)[0].shape[1 if self._planar else 3]
+        """Channels of the model's image input."""
+        return 0 if self.inputs.image is None else self.inputs.image.shape[1 if self._planar else 3]
 
-    def tensor(self, images: list[tuple[np.ndarray, ...]]) -> np.ndarray:
-        """Fit images to the model's input and bring them into its pixel format."""
-        resample = "nearest" if self.request.label_maps else "smooth"
-        fitted = np.stack([fit(group[0], *self.size, resample=resample) for group in images])
-        return self.request.pixels.to_tensor(fitted, self.input_channels)
+    def feeds(self, examples: Sequence[Example]) -> list[Feeds]:
+        """Fit images to the model's input, and add what goes in beside them."""
+        pixels, feeds = self.request.pixels, []
+        for example in examples:
+            tensor = None
+            if example.images:
+                fitted = fit(example.images[0], *self.size, resample=pixels.resample)
+                tensor = pixels.to_tensor(fitted[None], self.input_channels)
+            rng = np.random.default_rng([self.settings.seed, zlib.crc32(example.name.encode())])
+            feeds.append(self.inputs.join(tensor, self.inputs.draw(rng, example.name)))
+        return feeds
 
     @cached_property
-    def repair_inputs(self) -> np.ndarray:
+    def repair_inputs(self) -> list[Feeds]:
         """Training images that scores and repair look at."""
-        return self.tensor(self.training[: self.settings.repair_crops])
+        return self.feeds(self.training[: self.settings.repair_crops])
 
     @cached_property
     def held_out(self) -> HeldOut:
         """Images that training never sees, with the teacher's pictures."""
-        inputs = self.tensor(self.validation)
+        inputs = self.feeds(self.validation)
         return HeldOut(self.request.model.proto, inputs, self.request.pixels)
 
     @cached_property
@@ -179,15 +217,19 @@ class Job:
         rate: float = 1.0,
     ) -> Loop[GraphModule]:
         """Set up the training of a student against the teacher, at a share of the learning rate."""
-        (height, width), asked = self.crop, self.settings
+        asked, proto = self.settings, self.request.model.proto
         settings = dataclasses.replace(asked, learning_rate=rate * asked.learning_rate)
-        crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)
-        teacher = build_module(self.request.model.proto, input_size=self.crop).eval()
+        teacher = build_module(proto, [output_image(proto).name], self.crop).eval()
+        batch = settings.batch
+        if batch > 1 and not (takes_batches(teacher) and takes_batches(student)):
+            log.warning("the model is made for one image at a time: batch = 1")
+            batch = 1
+        crops = Crops(*(self.crop or self.size), batch, settings.zoom)
         pool = TeacherPool(
             self.training,
             self.accelerator.prepare_model(teacher, evaluation_mode=True),
             self.request.pixels,
-            self.input_channels,
+            self.inputs,
             crops,
             refresh=settings.refresh,
             capacity=settings.pool,
@@ -205,7 +247,9 @@ class Job:
         )
 
     @property
-    def crop(self) -> tuple[int, int]:
-        """Height and width of the training crops."""
+    def crop(self) -> tuple[int, int] | None:
+        """Height and width of the training crops; None where there is no image to crop."""
+        if self.inputs.image is None:
+            return None
         side = self.settings.crop or max(self.size)
         return min(side, self.size[0]), min(side, self.size[1])

@@ -151,7 +151,7 @@ class Loop(Generic[M]):
     def _update(self, batch: Batch, rate: float) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * rate
-        outputs = self.trained(batch.source)
+        outputs = self.trained(*batch.inputs)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         picture = picture_of(outputs[0], self.pixels)
         loss = self.loss(picture, batch.teacher)

@@ -8,6 +8,8 @@ picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 
 import onnx
 import torch
@@ -68,6 +70,12 @@ def build_module(
     return _finish(tracer, sources, returned)
 
 
+def takes_batches(module: fx.GraphModule) -> bool:
+    """Whether a module made by `build_module` can be given another batch than the declared one."""
+    guards = [node for node in module.graph.nodes if node.target is require_size]
+    return all(axis for guard in guards for axis, _, _ in guard.args[1])
+
+
 def parameter_names(module: fx.GraphModule) -> dict[str, str]:
     """Initializer name of every parameter of a module made by `build_module`, by its own name."""
     return {name: module.meta[_NAMES][name] for name, _ in module.named_parameters()}
@@ -115,7 +123,13 @@ def require_size(x: Tensor, sizes: Sequence[tuple[int, int, str]]) -> Tensor:
 
 def _inputs(graph: onnx.GraphProto) -> list[Input]:
     constant = {tensor.name for tensor in graph.initializer}
-    return [_input(value) for value in graph.input if value.name not in constant]
+    sources = [_input(value) for value in graph.input if value.name not in constant]
+    # A style code 1,S,1,1 or a smaller noise map does not grow with the picture.
+    largest = max((prod(source.extent) for source in sources if source.spatial), default=0)
+    return [
+        source if prod(source.extent) == largest else replace(source, spatial=())
+        for source in sources
+    ]
 
 
 def _input(value: onnx.ValueInfoProto) -> Input:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
+from decig.data.labels import Labels
 from decig.data.pairs import Pair, by_stem, side_by_side
 from decig.errors import BadInputError, DecigError
 from decig.recipe import Data, Recipe, Stage, Training
@@ -59,8 +58,8 @@ def train(
     """
     training = _trainable(recipe)
     folder = data or _data_folder(recipe, training)
-    examples = load_split(folder, "train", training.data)
-    held_out = load_split(folder, "val", training.data)[:_SAMPLES]
+    examples = load_split(folder, "train", training.data, recipe.pixels.labels)
+    held_out = load_split(folder, "val", training.data, recipe.pixels.labels)[:_SAMPLES]
     (output_dir / "samples").mkdir(parents=True, exist_ok=True)
     run = OriginalRun.start(recipe, training, output_dir, resume)
     sampled = logged = time.monotonic()
@@ -102,16 +101,17 @@ def _data_folder(recipe: Recipe, training: Training) -> Path:
     return recipe.folder / training.data.folder
 
 
-def load_split(data: Path, split: str, layout: Data) -> list[Pair]:
+def load_split(data: Path, split: str, layout: Data, labels: Labels | None) -> list[Pair]:
     """Read the pairs of `data`/`split` as the recipe's [train.data] says.
+
+    `labels` says what inputs mean, where they are label maps.
 
     Raises:
         BadInputError: folders or images are missing or do not match.
     """
-    palette = np.array(layout.palette, np.uint8) if layout.palette else None
     if layout.layout == "side-by-side":
-        return side_by_side(data / split, layout.input, palette)
-    return list(by_stem(data / split / "input", data / split / "target", palette))
+        return side_by_side(data / split, layout.input, labels)
+    return list(by_stem(data / split / "input", data / split / "target", labels))
 
 
 def _remaining(stages: list[Stage], done: int) -> Iterator[Stage]:

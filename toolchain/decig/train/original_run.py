@@ -88,13 +88,13 @@ class OriginalRun:
         """
         training, pixels = self.training, self.recipe.pixels
         rng = np.random.default_rng([training.seed, self.step, self.accelerator.process_index])
-        filters = ("nearest" if training.data.palette else "smooth", "smooth")
+        filters = (pixels.resample, "smooth")
         crops = []
         for index in rng.integers(len(examples), size=stage.batch):
             pair = (examples[index].input, examples[index].target)
             crops.append(random_crop(pair, stage.crop, rng, zoom=training.zoom, filters=filters))
         sources, targets = (np.stack(images) for images in zip(*crops, strict=True))
-        wanted = replace(pixels, input_range=pixels.output_range)
+        wanted = replace(pixels, input_range=pixels.output_range, labels=None)
         device = self.accelerator.device
         return (
             torch.from_numpy(pixels.to_tensor(sources, self.recipe.input_shape[1])).to(device),

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from decig.data.crops import random_crop
+from decig.data.feeds import Feeds, Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.train.losses import picture_of
@@ -24,14 +25,30 @@ class Batch:
     """One training batch.
 
     Attributes:
-        source: model input.
+        inputs: what the model takes, in the order of the graph.
+        source: the one of them that is the image; None where there is none.
         teacher: the teacher's picture, N,C,H,W scaled to 0..1.
         target: the real picture, N,3,H,W scaled to 0..1, where there is one.
     """
 
-    source: Tensor
+    inputs: tuple[Tensor, ...]
+    source: Tensor | None
     teacher: Tensor
     target: Tensor | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """What crops are cut out of.
+
+    Attributes:
+        name: stem of the file; other inputs that come from files are found by it.
+        images: uint8 H,W,3, the input alone or with its real target of the same size; none
+            where the model takes no image.
+    """
+
+    name: str
+    images: tuple[np.ndarray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,14 +60,25 @@ class Crops:
         width: likewise.
         batch: crops a step.
         zoom: windows are up to this much larger than the crop, and shrunk to it.
-        nearest: resample inputs without blending, for label maps.
     """
 
     height: int
     width: int
     batch: int
     zoom: float
-    nearest: bool
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A batch's inputs as they are kept: bytes, N,H,W,3, and what goes in beside them."""
+
+    crops: list[np.ndarray]
+    others: Feeds
+
+    def pick(self, place: int) -> "_Cut":
+        one = slice(place, place + 1)
+        others = {n: array[one] if array.ndim > 1 else array for n, array in self.others.items()}
+        return _Cut([kind[one] for kind in self.crops], others)
 
 
 class TeacherPool:
@@ -58,10 +86,10 @@ class TeacherPool:
 
     def __init__(
         self,
-        images: Sequence[tuple[np.ndarray, ...]],
+        examples: Sequence[Example],
         teacher: nn.Module,
         pixels: PixelFormat,
-        channels: int,
+        inputs: Inputs,
         crops: Crops,
         *,
         refresh: int,
@@ -72,10 +100,10 @@ class TeacherPool:
         """Set the pool up; no crop is made yet.
 
         Args:
-            images: uint8 H,W,3 inputs, each alone or with its real target of the same size.
+            examples: what to cut from.
             teacher: takes and gives tensors in the model's pixel format; of a tuple, the first.
             pixels: that format.
-            channels: the model's input channels.
+            inputs: the model's inputs.
             crops: how to cut.
             refresh: the teacher makes one new batch at every `refresh`-th step.
             capacity: batches kept for replay.
@@ -85,20 +113,21 @@ class TeacherPool:
         Raises:
             BadInputError: an image is smaller than a crop.
         """
-        small = min(min(group[0].shape[:2]) for group in images)
-        if small < max(crops.height, crops.width):
+        largest = max(crops.height, crops.width)
+        small = min((min(e.images[0].shape[:2]) for e in examples if e.images), default=largest)
+        if small < largest:
             size = f"{crops.height}x{crops.width}"
             raise BadInputError(
                 f"the smallest image side is {small} px, too small for {size} crops"
             )
-        self._images, self._teacher, self._pixels, self._channels = (
-            images,
+        self._examples, self._teacher, self._pixels, self._inputs = (
+            examples,
             teacher,
             pixels,
-            channels,
+            inputs,
         )
         self._crops, self._refresh, self._seed, self._device = crops, refresh, seed, device
-        self._stored: deque[tuple[list[np.ndarray], Tensor]] = deque(maxlen=capacity)
+        self._stored: deque[tuple[_Cut, Tensor]] = deque(maxlen=capacity)
         self._made = 0
 
     def batch(self, step: int) -> Batch:
@@ -110,41 +139,63 @@ class TeacherPool:
             self._stored.append(self._make(number))
         self._made = newest + 1
         if step % self._refresh == 0:
-            crops, teacher = self._stored[-1]
-            return self._assemble(crops, teacher)
+            return self._assemble(*self._stored[-1])
         rng = np.random.default_rng([self._seed, 1, step])
         picks = rng.integers(len(self._stored) * self._crops.batch, size=self._crops.batch)
         places = [divmod(int(pick), self._crops.batch) for pick in picks]
-        count = len(self._stored[0][0])
-        crops = [np.stack([self._stored[b][0][k][i] for b, i in places]) for k in range(count)]
-        return self._assemble(crops, torch.stack([self._stored[b][1][i] for b, i in places]))
+        cut = _join([self._stored[batch][0].pick(place) for batch, place in places])
+        return self._assemble(cut, torch.stack([self._stored[b][1][i] for b, i in places]))
 
-    def _make(self, number: int) -> tuple[list[np.ndarray], Tensor]:
+    def _make(self, number: int) -> tuple[_Cut, Tensor]:
         """Cut new crops and let the teacher paint them; stored small: bytes and half floats."""
         rng = np.random.default_rng([self._seed, 0, number])
-        filters = ["nearest" if self._crops.nearest else "smooth", "smooth"]
-        cut = []
-        for index in rng.integers(len(self._images), size=self._crops.batch):
-            group = self._images[index]
-            square = max(self._crops.height, self._crops.width)
-            crop = random_crop(
-                group, square, rng, shrink=self._crops.zoom, filters=filters[: len(group)]
-            )
-            cut.append([c[: self._crops.height, : self._crops.width] for c in crop])
-        crops = [np.stack(kind) for kind in zip(*cut, strict=True)]
+        picks = rng.integers(len(self._examples), size=self._crops.batch)
+        cut = _join([self._cut(self._examples[index], rng) for index in picks])
         with torch.no_grad():
-            outputs = self._teacher(self._source(crops[0]))
+            outputs = self._teacher(*self._feed(cut)[0])
             first = outputs[0] if isinstance(outputs, tuple) else outputs
-        return crops, picture_of(first, self._pixels).to(torch.float16)
+        return cut, picture_of(first, self._pixels).to(torch.float16)
 
-    def _source(self, crops: np.ndarray) -> Tensor:
-        tensor = torch.from_numpy(self._pixels.to_tensor(crops, self._channels))
-        return tensor.to(self._device, memory_format=torch.channels_last)
+    def _cut(self, example: Example, rng: np.random.Generator) -> _Cut:
+        height, width = self._crops.height, self._crops.width
+        crops: list[np.ndarray] = []
+        if example.images:
+            filters = [self._pixels.resample, "smooth"][: len(example.images)]
+            square = max(height, width)
+            found = random_crop(
+                example.images, square, rng, shrink=self._crops.zoom, filters=filters
+            )
+            crops = [crop[None, :height, :width] for crop in found]
+        return _Cut(crops, self._inputs.draw(rng, example.name, (height, width)))
 
-    def _assemble(self, crops: list[np.ndarray], teacher: Tensor) -> Batch:
+    def _feed(self, cut: _Cut) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Turn crops and the rest into the model's inputs, and say which is the image."""
+        image, tensor = self._inputs.image, None
+        if image is not None:
+            channels = image.shape[1 if self._pixels.layout == "nchw" else 3]
+            tensor = self._pixels.to_tensor(cut.crops[0], channels)
+        arrays = self._inputs.join(tensor, cut.others)
+        feeds = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
+        if image is None:
+            return tuple(feeds.values()), None
+        feeds[image.name] = feeds[image.name].to(memory_format=torch.channels_last)
+        return tuple(feeds.values()), feeds[image.name]
+
+    def _assemble(self, cut: _Cut, teacher: Tensor) -> Batch:
         target = None
-        if len(crops) > 1:
-            target = torch.from_numpy(crops[1]).to(self._device).permute(0, 3, 1, 2).float() / 255
+        if len(cut.crops) > 1:
+            real = torch.from_numpy(cut.crops[1]).to(self._device)
+            target = real.permute(0, 3, 1, 2).float() / 255
             if self._pixels.channel_order == "bgr":
                 target = target.flip(1)
-        return Batch(self._source(crops[0]), teacher.float(), target)
+        return Batch(*self._feed(cut), teacher.float(), target)
+
+
+def _join(cuts: list[_Cut]) -> _Cut:
+    """Make one batch of several; of numbers and vectors, which have no batch, the first."""
+    crops = [np.concatenate(kind) for kind in zip(*(cut.crops for cut in cuts), strict=True)]
+    others = {
+        name: np.concatenate([cut.others[name] for cut in cuts]) if array.ndim > 1 else array
+        for name, array in cuts[0].others.items()
+    }
+    return _Cut(crops, others)

@@ -1,13 +1,15 @@
 """What the user asked `decig compress` for."""
 
 import dataclasses
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import onnx
 
+from decig.data.feeds import Declared
 from decig.data.pixels import PixelFormat
 from decig.device.table import CostTable
 from decig.graph.model import Model
@@ -26,13 +28,13 @@ class Request:
         model: the teacher.
         pixels: its pixel format.
         table: cost table of the device, made for this model.
-        images: folder of inputs.
+        images: folder of inputs; None where the model takes no image.
         targets: folder of real pictures with the same names, or None.
         output_dir: the run folder.
         target_ms: wanted latency; None lets the hinge of every group decide.
         budget: of both stages together.
         settings: see `Settings`.
-        label_maps: inputs are label maps, never blended.
+        feeds: how inputs beside the image are fed.
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
@@ -44,13 +46,13 @@ class Request:
     model: Model
     pixels: PixelFormat
     table: CostTable
-    images: Path
+    images: Path | None
     targets: Path | None
     output_dir: Path
     target_ms: float | None
     budget: Budget
     settings: Settings
-    label_maps: bool = False
+    feeds: Declared = field(default_factory=dict)
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
     roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
@@ -58,14 +60,14 @@ class Request:
 
     def record(self) -> dict[str, Any]:
         """Return what run.json says of it."""
-        pixels = dataclasses.asdict(self.pixels)
         return {
             "model": {"path": str(self.model.path), "sha256": self.model.sha256},
-            "pixels": {k: list(v) if isinstance(v, tuple) else v for k, v in pixels.items()},
+            # As it reads in the file, where tuples are lists.
+            "pixels": json.loads(json.dumps(dataclasses.asdict(self.pixels))),
             "device": self.table.device,
-            "images": str(self.images),
+            "images": None if self.images is None else str(self.images),
             "targets": None if self.targets is None else str(self.targets),
-            "label_maps": self.label_maps,
+            "feeds": dict(self.feeds),
             "target_ms": self.target_ms,
             "budget": dataclasses.asdict(self.budget),
             "settings": dataclasses.asdict(self.settings),

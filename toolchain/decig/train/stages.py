@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from torch.fx import GraphModule
 
+from decig.data.feeds import output_image
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
@@ -52,7 +53,7 @@ def condense(job: Job, run: RunFolder) -> None:
     if not run.done("condense-start.onnx"):
         _slice(job, run, _teacher(job), begin, ("condense-plan.json", "condense-start.onnx"))
     start = run.load_graph("condense-start.onnx").proto
-    student = build_module(start, input_size=job.crop)
+    student = build_module(start, outputs=[output_image(start).name], input_size=job.crop)
     loop = job.loop(student, job.request.budget.part(job.settings.condense), run, "stage1.pt")
     condenser = Condenser(
         student, parameter_names(student), analyse(start), job.run_time(), job.settings.weighting
@@ -88,7 +89,7 @@ def distil(job: Job, run: RunFolder) -> None:
     """Stage II: train the sliced graph to paint what the teacher paints; saves the student."""
     start = run.load_graph("start.onnx").proto
     values = _feature_values(job, start) if job.settings.features else []
-    picture = start.graph.output[0].name
+    picture = output_image(start).name
     student = build_module(start, outputs=[picture, *values], input_size=job.crop)
     share = 1 - (job.settings.condense if run.done("condensed.onnx") else 0)
     before = job.held_out.ssim_of_graph(start)

@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from decig.data.feeds import Inputs, declare, drawn_names, find_image
+from decig.data.labels import Labels
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+
+PIXELS = PixelFormat((-1, 1), (-1, 1))
+FLOAT = TensorProto.FLOAT
+NOISE, CODE = ("noise", FLOAT, [1, 1, 16, 16]), ("code", FLOAT, [1, 8])
+IMAGE, MAP = ("image", FLOAT, [1, 3, 16, 16]), ("map", FLOAT, [1, 12, 16, 16])
+
+
+def takes(*inputs: tuple[str, int, list[int]]) -> onnx.ModelProto:
+    infos = [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs]
+    return helper.make_model(helper.make_graph([], "g", infos, []))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_the_image_is_what_nothing_else_feeds():
+    proto = takes(NOISE, MAP, IMAGE)
+    assert find_image(proto).name == "image"
+    labels = PixelFormat((0, 1), (0, 1), labels=Labels(ids=12))
+    assert find_image(proto, labels).name == "map"
+    assert find_image(proto, None, {"image"}).name == "noise"
+    assert find_image(proto, None, {"image", "noise", "map"}) is None
+
+
+def test_draws_are_as_declared():
+    inputs = Inputs.of(
+        takes(NOISE, IMAGE, CODE, ("seed", TensorProto.INT64, [1]), ("amount", FLOAT, [])),
+        PIXELS,
+        {"noise": "uniform", "code": "normal", "seed": 7.0, "amount": 0.5},
+    )
+    feeds = inputs.draw(rng(), "a")
+    assert -1 <= feeds["noise"].min() < -0.9 and 0.9 < feeds["noise"].max() <= 1
+    assert feeds["code"].shape == (1, 8) and feeds["code"].dtype == np.float32
+    assert feeds["seed"].tolist() == [7] and feeds["seed"].dtype == np.int64
+    assert feeds["amount"] == np.float32(0.5)
+    again = inputs.draw(rng(), "b")
+    assert all(np.array_equal(feeds[name], again[name]) for name in feeds)
+    joined = inputs.join(np.zeros((1, 3, 16, 16), np.float32), feeds)
+    assert list(joined) == ["noise", "image", "code", "seed", "amount"]
+
+
+def test_maps_follow_the_size_of_a_crop_and_codes_do_not():
+    inputs = Inputs.of(takes(NOISE, IMAGE, CODE), PIXELS, {"noise": "normal", "code": "zeros"})
+    shapes = {name: array.shape for name, array in inputs.draw(rng(), "a", (8, 4)).items()}
+    assert shapes == {"noise": (1, 1, 8, 4), "code": (1, 8)}
+
+
+def test_files_are_found_by_stem(tmp_path: Path):
+    inputs = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "files"}, tmp_path)
+    assert inputs.reads_files
+    np.save(tmp_path / "a.npy", np.arange(8, dtype=np.float64))
+    np.savez(tmp_path / "b.npz", code=np.ones((1, 8)), other=np.zeros(3))
+    assert inputs.draw(rng(), "a")["code"].tolist() == [list(range(8))]
+    assert inputs.draw(rng(), "b")["code"].dtype == np.float32
+    np.save(tmp_path / "c.npy", np.zeros((2, 8)))
+    np.savez(tmp_path / "d.npz", style=np.zeros(8))
+    (tmp_path / "e.npy").write_bytes(b"no array")
+    np.save(tmp_path / "f.npy", np.array([{}]), allow_pickle=True)
+    for name, message in (
+        ("c", r"c\.npy: holds 2x8 float64, input code takes 1x8"),
+        ("d", r"d\.npz: cannot feed input code: .*code"),
+        ("e", r"e\.npy: cannot feed input code"),
+        ("f", r"f\.npy: cannot feed input code: .*allow_pickle"),
+        ("g", r"g\.npy: no such file for input code, nor g\.npz"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            inputs.draw(rng(), name)
+
+
+def test_what_nothing_feeds_is_named():
+    with pytest.raises(BadInputError, match=r"input code \(1x8\) takes no image.*--feed code=n"):
+        Inputs.of(takes(IMAGE, CODE), PIXELS, {})
+    with pytest.raises(BadInputError, match=r"--feed cod: the model's inputs are image, code"):
+        Inputs.of(takes(IMAGE, CODE), PIXELS, {"cod": "normal"})
+    with pytest.raises(BadInputError, match=r"input words is no tensor of numbers"):
+        Inputs.of(takes(IMAGE, ("words", TensorProto.STRING, [1])), PIXELS, {})
+
+
+@pytest.mark.parametrize("way", ["gauss", "nan", "inf", "", True, None, [1]])
+def test_ways_that_do_not_exist(way: object):
+    with pytest.raises(BadInputError, match=r"input code cannot be fed .*; use normal, uniform"):
+        declare("code", way)
+
+
+def test_ways_that_do():
+    assert [declare("x", way) for way in ("normal", "files", "0.5", 2)] == [
+        "normal",
+        "files",
+        0.5,
+        2,
+    ]
+
+
+def test_names_of_what_is_fed_without_images(tmp_path: Path):
+    drawn = Inputs.of(takes(CODE), PIXELS, {"code": "normal"})
+    assert drawn_names(drawn, 3) == ["0", "1", "2"]
+    for name in "abcd":
+        np.save(tmp_path / f"{name}.npy", np.zeros(8))
+    read = Inputs.of(takes(CODE), PIXELS, {"code": "files"}, tmp_path)
+    assert drawn_names(read, 2) == ["a", "c"]
+    assert drawn_names(read, 9) == list("abcd")

@@ -1,0 +1,262 @@
+"""What a model takes: the image, and how everything beside it is fed."""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo, input_info, output_info
+
+Feeds = dict[str, np.ndarray]
+Declared = Mapping[str, str | float]
+"""How inputs beside the image are fed, by name: one of `DRAWN`, `FILES`, or a constant."""
+
+NORMAL, UNIFORM, ZEROS = DRAWN = ("normal", "uniform", "zeros")
+"""Seeded, a draw for every picture: standard normal, uniform between -1 and 1; or nothing but 0."""
+FILES = "files"
+"""`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`."""
+
+_ARRAYS = (".npy", ".npz")
+_WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+
+
+def find_image(
+    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
+) -> ValueInfo | None:
+    """Return the input that takes an image; None if no input takes a batch of one.
+
+    What is `declared` is fed otherwise. Of the rest, the one with a channel a label, where
+    `pixels` says that label maps are fed so; else one of 3 channels before one of 1 before any
+    other.
+    """
+    inputs = [i for i in input_info(proto) if _is_picture(i) and i.name not in declared]
+    labels = None if pixels is None else pixels.labels
+    if labels is not None and labels.one_hot:
+        fitting = [i for i in inputs if labels.count in (i.shape[1], i.shape[3])]
+        inputs = fitting or inputs
+    return min(inputs, key=_by_channels, default=None)
+
+
+def image_input(
+    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
+) -> ValueInfo:
+    """Describe the input that takes the image, as `find_image` does.
+
+    Raises:
+        BadInputError: it takes none.
+    """
+    image = find_image(proto, pixels, declared)
+    if image is None:
+        shown = ", ".join(f"{i.name} {_sizes(i)}" for i in input_info(proto))
+        raise BadInputError(f"the model takes {shown or 'nothing'}; images can feed no input of it")
+    return image
+
+
+def picture_output(proto: onnx.ModelProto) -> int:
+    """Which of the outputs is the picture, by the same rule; the first if none looks like one."""
+    outputs = output_info(proto)
+    pictures = [place for place, info in enumerate(outputs) if _is_picture(info)]
+    return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
+
+
+def output_image(proto: onnx.ModelProto) -> ValueInfo:
+    """Describe the output that is the picture."""
+    return output_info(proto)[picture_output(proto)]
+
+
+def declare(name: str, way: object) -> str | float:
+    """Check one entry of `Declared`, as a recipe or the command line has it.
+
+    Raises:
+        BadInputError: it is no way to feed an input.
+    """
+    if isinstance(way, str) and way in (*DRAWN, FILES):
+        return way
+    try:
+        number = math.nan if isinstance(way, bool) else float(way)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadInputError(f"input {name} cannot be fed {way!r}; use {_WAYS}")
+    return number
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a model, and where each gets its values from.
+
+    Attributes:
+        image: the input that takes the image; None for a model that paints from a code.
+        others: the inputs beside it.
+        declared: how those are fed.
+        folder: where their files lie.
+        order: names of all inputs, as the graph lists them.
+    """
+
+    image: ValueInfo | None
+    others: tuple[ValueInfo, ...] = ()
+    declared: Declared = field(default_factory=dict)
+    folder: Path | None = None
+    order: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        proto: onnx.ModelProto,
+        pixels: PixelFormat,
+        declared: Declared,
+        folder: Path | None = None,
+    ) -> "Inputs":
+        """Read the inputs off a graph.
+
+        Whole numbers that nothing is declared for are 0: an index or a class that every model has.
+
+        Raises:
+            BadInputError: a float input beside the image is not declared, or what is declared is
+                no input.
+        """
+        infos = input_info(proto)
+        image = find_image(proto, pixels, declared)
+        others = tuple(info for info in infos if image is None or info.name != image.name)
+        names = [info.name for info in infos]
+        if strange := sorted(declared.keys() - set(names)):
+            raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(names)}")
+        known = {
+            info.name: declared[info.name] if info.name in declared else _default(info)
+            for info in others
+        }
+        return cls(image, others, known, folder, tuple(names))
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether some input is fed from files."""
+        return FILES in self.declared.values()
+
+    def draw(
+        self, rng: np.random.Generator, name: str, size: tuple[int, int] | None = None
+    ) -> Feeds:
+        """Make what goes in beside one image.
+
+        Args:
+            rng: makes every choice.
+            name: stem of the image's file, by which other files are found.
+            size: height and width for inputs that are as large as the image, where it is fed in
+                crops.
+
+        Raises:
+            BadInputError: a file is missing or has another shape.
+        """
+        feeds: Feeds = {}
+        for info in self.others:
+            shape = self._shape(info, size)
+            way = self.declared[info.name]
+            if way == FILES:
+                feeds[info.name] = self._read(info, name, shape)
+                continue
+            if way == NORMAL:
+                values = rng.normal(size=shape)
+            elif way == UNIFORM:
+                values = rng.uniform(-1, 1, shape)
+            else:
+                values = np.full(shape, 0.0 if isinstance(way, str) else way)
+            feeds[info.name] = values.astype(info.dtype)
+        return feeds
+
+    def join(self, image: np.ndarray | None, others: Feeds) -> Feeds:
+        """Put an image's tensor and the rest together, in the order of the graph."""
+        feeds = dict(others)
+        if self.image is not None and image is not None:
+            feeds[self.image.name] = image.astype(self.image.dtype, copy=False)
+        return {name: feeds[name] for name in self.order}
+
+    def _shape(self, info: ValueInfo, size: tuple[int, int] | None) -> list[int]:
+        """Shape of an input when the image is fed at another size."""
+        axes = self._plane(info)
+        if size is None or axes is None:
+            return info.shape
+        shape = list(info.shape)
+        shape[axes] = size
+        return shape
+
+    def along_image(self, info: ValueInfo) -> bool:
+        """Whether an input is a map with a value, or several, for every pixel of the image."""
+        return self._plane(info) is not None
+
+    def _plane(self, info: ValueInfo) -> slice | None:
+        """Axes of a map of the image's height and width; None if it is none."""
+        if self.image is None or len(info.shape) != 4:
+            return None
+        for axes in (slice(2, 4), slice(1, 3)):
+            if info.shape[axes] == self.image.shape[axes]:
+                return axes
+        return None
+
+    def _read(self, info: ValueInfo, name: str, shape: list[int]) -> np.ndarray:
+        assert self.folder is not None
+        single, several = (self.folder / f"{name}.{suffix}" for suffix in ("npy", "npz"))
+        path = single if single.is_file() else several
+        try:
+            with path.open("rb") as file:
+                found = np.load(file, allow_pickle=False)
+                array = found if isinstance(found, np.ndarray) else found[info.name]
+        except FileNotFoundError as error:
+            raise BadInputError(
+                f"{single}: no such file for input {info.name}, nor {several.name}"
+            ) from error
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else "not an array"
+            raise BadInputError(f"{path}: cannot feed input {info.name}: {reason}") from error
+        if list(array.shape) == shape[1:]:
+            array = array[None]
+        if list(array.shape) != shape or array.dtype.kind not in "biuf":
+            raise BadInputError(
+                f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "
+                f"{info.name} takes {_sizes(info)}"
+            )
+        return array.astype(info.dtype)
+
+
+def drawn_names(inputs: Inputs, count: int) -> list[str]:
+    """Name up to `count` feeds of a model without an image: its files' stems, or numbers.
+
+    Raises:
+        BadInputError: it is fed from files, and none are there.
+    """
+    if not inputs.reads_files:
+        return [str(number) for number in range(count)]
+    folder = inputs.folder
+    found = [] if folder is None else [p for p in folder.glob("*") if p.suffix in _ARRAYS]
+    stems = sorted({path.stem for path in found})
+    if not stems:
+        raise BadInputError(f"{folder or '--data'}: no .npy or .npz files there to feed the model")
+    count = min(count, len(stems))
+    return [stems[i * len(stems) // count] for i in range(count)]
+
+
+def _default(info: ValueInfo) -> str:
+    """Feed whole numbers with 0; of anything else one must know what it means."""
+    if info.dtype == np.object_:
+        raise BadInputError(f"input {info.name} is no tensor of numbers: cannot run the model")
+    if info.dtype.kind not in "biu":
+        raise BadInputError(
+            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it, as in "
+            f"--feed {info.name}=normal ({_WAYS}) or under [feeds] in a recipe"
+        )
+    return ZEROS
+
+
+def _sizes(info: ValueInfo) -> str:
+    return "x".join(map(str, info.shape)) or "one number"
+
+
+def _is_picture(info: ValueInfo) -> bool:
+    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
+
+
+def _by_channels(info: ValueInfo) -> int:
+    return next((rank for rank, n in enumerate((3, 1)) if n in (info.shape[1], info.shape[3])), 2)

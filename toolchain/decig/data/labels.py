@@ -1,0 +1,170 @@
+"""Label maps: what the pixels of their files mean, and what a model takes of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from decig.errors import BadInputError
+
+ONE_HOT, COLOURS = ENCODINGS = ("one-hot", "colours")
+UNKNOWN = ("refuse", "last", "none")
+NO_LABEL = 255
+"""Id of a pixel that no label has; an id that a byte does not hold is read as this one."""
+
+_CLEAR = 28  # Euclidean distance in RGB; JPEG noise inside flat areas stays below it
+_SEVERAL = 6  # of the 25 pixels around; the corner of a label shows 9
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What label maps look like as image files, and how a model takes them.
+
+    Whatever the file, a label map is handled as uint8 H,W,3 like any image: in the exact colours
+    of the palette, or with the id in all three channels. It is resized without blending.
+
+    Attributes:
+        palette: the colour of each label, in order, where files show labels as colours.
+        ids: number of labels, where the values of a grey file, or the indices of one with a
+            palette of its own, are their numbers from 0.
+        encoding: "one-hot" feeds one channel a label, the upper end of the input range where it
+            is and the lower elsewhere; "colours" feeds the palette's colours as those of a photo.
+        unknown: what becomes of an id that is no label: "refuse" the file, take it as the "last"
+            label (a "don't know"), or let "none" of the channels be set there.
+    """
+
+    palette: tuple[tuple[int, ...], ...] = ()
+    ids: int = 0
+    encoding: str = ONE_HOT
+    unknown: str = "refuse"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            BadInputError: not one of palette and ids, a colour that is none, an unknown encoding.
+        """
+        if bool(self.palette) == bool(self.ids):
+            raise BadInputError("labels: give one of palette and ids")
+        if not 0 <= self.ids <= NO_LABEL:
+            raise BadInputError(f"labels: ids is {self.ids}; 1 to {NO_LABEL} labels")
+        for colour in self.palette:
+            if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
+                raise BadInputError(f"labels: {list(colour)} in the palette is no colour of bytes")
+        if len(set(self.palette)) < len(self.palette):
+            raise BadInputError("labels: two labels of the palette have the same colour")
+        for name, value, known in (
+            ("encoding", self.encoding, ENCODINGS),
+            ("unknown", self.unknown, UNKNOWN),
+        ):
+            if value not in known:
+                raise BadInputError(f"labels: {name} is {value!r}; use one of {', '.join(known)}")
+        if self.ids and self.encoding == COLOURS:
+            raise BadInputError("labels: ids have no colours to feed; give a palette")
+        if self.palette and self.unknown != "refuse":
+            raise BadInputError("labels: unknown goes with ids; every colour has a nearest label")
+
+    @property
+    def count(self) -> int:
+        """Number of labels."""
+        return self.ids or len(self.palette)
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether the model takes a channel a label."""
+        return self.encoding == ONE_HOT
+
+    def clean(self, image: np.ndarray, path: Path) -> np.ndarray:
+        """Bring what was read from a file to exact labels: uint8 H,W,3 again.
+
+        Raises:
+            BadInputError: an id that is no label, where those are refused; names the file.
+        """
+        if self.palette:
+            return snap(image, np.array(self.palette, np.uint8))
+        strange = image >= self.ids
+        if not strange.any():
+            return image
+        if self.unknown == "refuse":
+            raise BadInputError(
+                f"{path}: holds the id {image[strange].min()}, but labels end at {self.ids - 1}; "
+                'say what it means with unknown = "last" or "none" in a recipe\'s [pixels.labels]'
+            )
+        instead = self.ids - 1 if self.unknown == "last" else NO_LABEL
+        return np.where(strange, np.uint8(instead), image)
+
+    def to_one_hot(self, images: np.ndarray) -> np.ndarray:
+        """Turn clean label maps N,H,W,3 into booleans N,H,W,labels."""
+        if self.ids:
+            wanted, found = np.arange(self.ids), images[..., 0]
+        else:
+            wanted = np.array(self.palette, np.int32) @ _PACKED
+            found = images.astype(np.int32) @ _PACKED
+        hot: np.ndarray = found[..., None] == wanted
+        return hot
+
+    def show(self, image: np.ndarray) -> np.ndarray:
+        """Make a clean label map one to look at: ids are spread over the greys."""
+        return image if self.palette else image * np.uint8(max(1, NO_LABEL // self.ids))
+
+
+_PACKED = np.array([1 << 16, 1 << 8, 1], np.int32)
+
+
+def parse_labels(text: str, encoding: str = ONE_HOT) -> Labels:
+    """Read a number of ids such as 12, or a palette of colours such as 0000de,0030ff.
+
+    Raises:
+        BadInputError: it is neither.
+    """
+    if text.isdecimal() and len(text) < 6:
+        return Labels(ids=int(text), encoding=encoding)
+    colours = text.split(",")
+    try:
+        parts = [bytes.fromhex(colour.removeprefix("#")) for colour in colours]
+    except ValueError:
+        parts = [b""]
+    if any(len(part) != 3 for part in parts):
+        raise BadInputError(
+            f"{text!r} is neither a number of labels nor a list of RRGGBB, as in 0000de,0030ff"
+        )
+    return Labels(tuple(tuple(part) for part in parts), encoding=encoding)
+
+
+def snap(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Give every pixel the nearest colour of `palette` among those around it.
+
+    A blurred border between two labels passes through the colours of others, so a plain nearest
+    colour would draw thin lines of wrong labels there. A pixel may therefore only take a label
+    that several pixels around it show clearly; where there is none, the nearest colour.
+
+    An image that holds exact colours only comes back unchanged.
+
+    Args:
+        image: H,W,3 uint8.
+        palette: K,3 uint8, the exact colours.
+
+    Returns:
+        H,W,3 uint8 holding colours of `palette` only.
+    """
+    colours = palette.astype(np.float32)
+    distance = np.square(image[:, :, None].astype(np.float32) - colours).sum(axis=-1)
+    if not distance.min(axis=-1).any():
+        return image
+    nearest = distance.argmin(axis=-1)
+    clear = distance.min(axis=-1) < _CLEAR**2
+    seen = [_window_sum(clear & (nearest == label)) for label in range(len(colours))]
+    allowed = np.stack(seen, axis=-1) >= _SEVERAL
+    allowed |= ~allowed.any(axis=-1, keepdims=True)
+    labels = np.where(allowed, distance, np.inf).argmin(axis=-1)
+    snapped: np.ndarray = palette.astype(np.uint8)[labels]
+    return snapped
+
+
+def _window_sum(mask: np.ndarray, size: int = 5) -> np.ndarray:
+    """Count true pixels in the size x size window around each pixel, borders repeated."""
+    height, width = mask.shape
+    padded = np.pad(mask.astype(np.uint8), size // 2, mode="edge")
+    rows = np.sum([padded[shift : shift + height] for shift in range(size)], axis=0)
+    counts: np.ndarray = np.sum([rows[:, shift : shift + width] for shift in range(size)], axis=0)
+    return counts
