@@ -141,20 +141,12 @@ class Job:
             for group in self.channels.prunable
         }
 
-    def loop(
-        self,
-        student: GraphModule,
-        budget: Budget,
-        run: RunFolder,
-        state: str,
-        rate: float = 1.0,
-    ) -> Loop[GraphModule]:
-        """Set up the training of a student against the teacher, at a share of the learning rate."""
-        (height, width), asked = self.crop, self.settings
-        settings = dataclasses.replace(asked, learning_rate=rate * asked.learning_rate)
+    def pool(self, *, seed: int) -> TeacherPool:
+        """Make a pool of crops that the teacher paints."""
+        (height, width), settings = self.crop, self.settings
         crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)
         teacher = build_module(self.request.model.proto, input_size=self.crop).eval()
-        pool = TeacherPool(
+        return TeacherPool(
             self.training,
             self.accelerator.prepare_model(teacher, evaluation_mode=True),
             self.request.pixels,
@@ -162,14 +154,27 @@ class Job:
             crops,
             refresh=settings.refresh,
             capacity=settings.pool,
-            seed=settings.seed,
+            seed=seed,
             device=self.accelerator.device,
         )
+
+    def loop(
+        self,
+        student: GraphModule,
+        budget: Budget,
+        run: RunFolder,
+        state: str,
+        *,
+        rate: float = 1.0,
+        pool: TeacherPool | None = None,
+    ) -> Loop[GraphModule]:
+        """Set up the training of a student against the teacher, at a share of the learning rate."""
+        asked = self.settings
         return Loop(
             student,
-            pool,
+            pool or self.pool(seed=asked.seed),
             self.request.pixels,
-            settings,
+            dataclasses.replace(asked, learning_rate=rate * asked.learning_rate),
             budget,
             self.accelerator,
             state_file=run.file("state") / state,

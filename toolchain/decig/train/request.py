@@ -33,6 +33,7 @@ class Request:
         budget: of both stages together.
         settings: see `Settings`.
         label_maps: inputs are label maps, never blended.
+        fold_norms: fold InstanceNorms into convolutions where the pictures allow it.
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
@@ -49,6 +50,7 @@ class Request:
     budget: Budget
     settings: Settings
     label_maps: bool = False
+    fold_norms: bool = False
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
     warnings: tuple[str, ...] = ()
@@ -64,6 +66,7 @@ class Request:
             "targets": None if self.targets is None else str(self.targets),
             "label_maps": self.label_maps,
             "target_ms": self.target_ms,
+            "fold_norms": self.fold_norms,
             "budget": dataclasses.asdict(self.budget),
             "settings": dataclasses.asdict(self.settings),
         }

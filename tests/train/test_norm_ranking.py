@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tiny import tiny_generator
+
+from decig.graph.model import initializers, replace_initializers
+from decig.graph.norm_folding import fold_norm, foldable_norms
+from decig.repair.activations import run_graph
+from decig.train.norm_ranking import fold_least, measure_statistics
+
+
+def inputs(count: int = 6, size: int = 32) -> np.ndarray:
+    """Pictures of different brightness and contrast."""
+    rng = np.random.default_rng(0)
+    look = rng.uniform(0.2, 1, (2, count, 1, 1, 1))
+    return (look[0] * rng.uniform(size=(count, 3, size, size)) * look[1]).astype(np.float32)
+
+
+def test_statistics_are_those_of_what_the_norm_reads() -> None:
+    proto = tiny_generator()
+    weights = initializers(proto)
+    weights["c1.weight"] = np.zeros_like(weights["c1.weight"])
+    weights["c1.weight"][:3, :, 1, 1] = np.eye(3)  # channel k is the picture's
+    replace_initializers(proto, weights)
+    images = inputs()
+    found = measure_statistics(proto, ["n1", "n3"], images)
+    assert list(found) == ["n1", "n3"]
+    offset = weights["c1.bias"][:3]
+    assert found["n1"].mean.shape == (6, 8)
+    assert found["n1"].mean[:, :3] == pytest.approx(images.mean((2, 3)) + offset, abs=1e-5)
+    assert found["n1"].variance[:, :3] == pytest.approx(images.var((2, 3)), abs=1e-5)
+    assert found["n1"].variance[:, 3:] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_norm_that_the_picture_needs_least_goes_first(seed: int) -> None:
+    proto, images = tiny_generator(seed=seed), inputs()
+    statistics = measure_statistics(proto, ["n1", "n2", "n3"], images)
+    ways = {name: fold_norm(proto, name, found) for name, found in statistics.items()}
+    picture = run_graph(proto, images[:4])
+    change = {n: np.square(run_graph(way, images[:4]) - picture).mean() for n, way in ways.items()}
+    name, folded = fold_least(proto, ["n1", "n2", "n3"], images)
+    assert name == min(change, key=change.__getitem__)
+    assert folded.SerializeToString() == ways[name].SerializeToString()
+    assert foldable_norms(folded) == [n for n in ("n1", "n2", "n3") if n != name]

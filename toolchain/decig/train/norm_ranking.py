@@ -1,0 +1,59 @@
+"""Which norm of a student can be folded with the least change to its pictures."""
+
+import numpy as np
+import onnx
+
+from decig.device.session import DeviceOptions, open_session
+from decig.graph.model import input_info
+from decig.graph.norm_folding import Statistics, fold_norm, with_statistics
+
+_PICTURES = 4
+"""Images whose pictures are compared; the statistics are those of all."""
+
+
+def fold_least(
+    proto: onnx.ModelProto, norms: list[str], inputs: np.ndarray
+) -> tuple[str, onnx.ModelProto]:
+    """Fold the norm without which a graph's pictures change least, in the mean of squares.
+
+    Args:
+        proto: graph in normal form with one input.
+        norms: some of its `foldable_norms`.
+        inputs: float32 tensors for the input, stacked along the first axis.
+
+    Returns:
+        The norm's name and the graph without it.
+    """
+    statistics = measure_statistics(proto, norms, inputs)
+    shown = inputs[:_PICTURES]
+    pictures = _run(proto, shown)[0]
+    best: tuple[float, str, onnx.ModelProto] | None = None
+    for name in norms:
+        folded = fold_norm(proto, name, statistics[name])
+        change = float(np.square(_run(folded, shown)[0] - pictures).mean())
+        if best is None or change < best[0]:
+            best = (change, name, folded)
+    assert best is not None, "no norm to choose from"
+    return best[1:]
+
+
+def measure_statistics(
+    proto: onnx.ModelProto, norms: list[str], inputs: np.ndarray
+) -> dict[str, Statistics]:
+    """Measure what each of some norms sees on real inputs."""
+    measured, outputs = with_statistics(proto, norms)
+    values = _run(measured, inputs, [name for pair in outputs for name in pair])
+    flat = [value.reshape(*value.shape[:2]).astype(np.float64) for value in values]
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return {norm: Statistics(*pair) for norm, pair in zip(norms, pairs, strict=True)}
+
+
+def _run(
+    proto: onnx.ModelProto, inputs: np.ndarray, wanted: list[str] | None = None
+) -> list[np.ndarray]:
+    """Outputs of a graph for stacked inputs, one array each; the first output if not said."""
+    session = open_session(proto, DeviceOptions())
+    name = input_info(proto)[0].name
+    wanted = wanted or [proto.graph.output[0].name]
+    found = [session.run(wanted, {name: image[None]}) for image in inputs]
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
