@@ -30,6 +30,7 @@ def distillation(
     state: str,
     *,
     rate: float,
+    size: tuple[int, int] | None = None,
     pool: TeacherPool | None = None,
     first: int = 0,
 ) -> Loop[GraphModule]:
@@ -42,15 +43,17 @@ def distillation(
         budget: how long.
         state: name of the loop's state file.
         rate: share of the learning rate; see `rate_share`.
-        pool: of batches; a new one if None.
+        size: height and width of the crops; as the settings say if None.
+        pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
     """
     values = _feature_values(job, start) if job.settings.features else []
     picture = start.graph.output[0].name
-    student = build_module(start, outputs=[picture, *values], input_size=job.crop)
+    size = size or job.crop
+    student = build_module(start, outputs=[picture, *values], input_size=size)
     loop = job.loop(student, budget, run, state, rate=rate, pool=pool)
     loop.first = first
-    _add_losses(job, run, loop, values)
+    _add_losses(job, run, loop, values, size)
     return loop
 
 
@@ -71,10 +74,16 @@ def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
     return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
 
 
-def _add_losses(job: Job, run: RunFolder, loop: Loop[GraphModule], values: list[str]) -> None:
+def _add_losses(
+    job: Job,
+    run: RunFolder,
+    loop: Loop[GraphModule],
+    values: list[str],
+    size: tuple[int, int],
+) -> None:
     device = job.accelerator.device
     if values:
-        teacher = build_module(job.request.model.proto, outputs=values, input_size=job.crop)
+        teacher = build_module(job.request.model.proto, outputs=values, input_size=size)
         kept: list[np.ndarray | None] = features_by_kept_index(
             job.channels, Plan.load(run.file("plan.json")), values
         )

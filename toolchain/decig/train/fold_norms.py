@@ -8,7 +8,8 @@ Folding follows distilling: plan, slice and repair reckon with the statistics of
 what a norm does to the picture can be told of a trained student only. In each round
 
 1. the norm is replaced whose replacement changes the pictures of the student least,
-2. the student is trained on with its share of the budget, as in distilling,
+2. the student is trained on with its share of the budget, as in distilling but on crops as large
+   as the model's input: the statistics of a small crop are others, and would be learnt,
 3. the norm stays folded if the SSIM to the teacher on held-out images is not lower than the best
    so far by more than the tolerance; otherwise the student of before the round is put back.
 
@@ -71,6 +72,12 @@ class _State:
             self.graph, self.best = student, max(self.best, ssim)
             self.folded.append(norm)
 
+    def count(self, loop: Loop[GraphModule]) -> None:
+        """Add what a round's training took, and keep what it changed beside the student."""
+        self.steps += loop.step
+        self.seconds += loop.elapsed_s
+        self.stateful = [part.state_dict() for part in loop.stateful]
+
     @classmethod
     def load(cls, run: RunFolder) -> "_State | None":
         """Read what the last round left; None before the first."""
@@ -114,7 +121,7 @@ def fold_norms(job: Job, run: RunFolder) -> None:
         log.warning("--fold-norms: no InstanceNorm stands behind a convolution of its own")
     state = _State.load(run) or _begin(job, run, start)
     budget = stage_budget(job, run).part(folding_share(job, start) / max(1, len(norms)))
-    pool = job.pool(seed=job.settings.seed + 1)  # other crops than those of distilling
+    pool = job.pool(seed=job.settings.seed + 1, whole=True)  # other crops than distilling had
     while len(state.ssim) < len(norms):
         _play(job, run, state, budget, pool, len(norms))
     run.add_figures(_figures(job, start, state))
@@ -137,9 +144,18 @@ def _play(
     before = job.held_out.ssim_of_graph(candidate)
     played = len(state.ssim)
     file = f"fold-{played}.pt"
-    # What folding took away is the way to go, not what distilling could not reach.
-    rate = rate_share(1 - max(0.0, state.best - before))
-    loop = distillation(job, run, candidate, budget, file, rate=rate, pool=pool, first=state.steps)
+    loop = distillation(
+        job,
+        run,
+        candidate,
+        budget,
+        file,
+        # What folding took away is the way to go, not what distilling could not reach.
+        rate=rate_share(1 - max(0.0, state.best - before)),
+        size=job.size,
+        pool=pool,
+        first=state.steps,
+    )
     for part, saved in zip(loop.stateful, state.stateful, strict=False):
         part.load_state_dict(saved)
 
@@ -154,9 +170,7 @@ def _play(
     if after < before and job.request.targets is None:  # as in distilling
         trained, after = candidate, before
     state.settle(name, after, trained, job.settings.fold_tolerance)
-    state.steps += loop.step
-    state.seconds += loop.elapsed_s
-    state.stateful = [part.state_dict() for part in loop.stateful]
+    state.count(loop)
     state.save(run)
     (run.file("state") / file).unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """What the steps of a compression share: the images, the teacher, prediction and planning."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -141,11 +142,22 @@ class Job:
             for group in self.channels.prunable
         }
 
-    def pool(self, *, seed: int) -> TeacherPool:
-        """Make a pool of crops that the teacher paints."""
-        (height, width), settings = self.crop, self.settings
-        crops = Crops(height, width, settings.batch, settings.zoom, self.request.label_maps)
-        teacher = build_module(self.request.model.proto, input_size=self.crop).eval()
+    def pool(self, *, seed: int, whole: bool = False) -> TeacherPool:
+        """Make a pool of crops that the teacher paints.
+
+        Args:
+            seed: of every random choice.
+            whole: cut crops as large as the model's input, and as few a step as cost the same.
+        """
+        settings, size = self.settings, self.size if whole else self.crop
+        pixels = settings.batch * math.prod(self.crop)
+        crops = Crops(
+            *size,
+            batch=max(1, pixels // math.prod(size)),
+            zoom=settings.zoom,
+            nearest=self.request.label_maps,
+        )
+        teacher = build_module(self.request.model.proto, input_size=size).eval()
         return TeacherPool(
             self.training,
             self.accelerator.prepare_model(teacher, evaluation_mode=True),
