@@ -45,7 +45,7 @@ def request_for(place: Path, tmp_path: Path) -> Callable[..., Request]:
     table = CostTable.load(place / "table.json")
 
     def make(**changes: Any) -> Request:
-        settings = Settings(crop=32, batch=2, held_out=2, repair_crops=4)
+        settings = Settings(crop=32, batch=2, held_out=2, repair_crops=4, fold=0.5)
         settings = dataclasses.replace(settings, **changes.pop("settings", {}))
         return dataclasses.replace(
             Request(

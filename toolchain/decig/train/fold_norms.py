@@ -1,4 +1,4 @@
-"""Stage II, second half (`--fold-norms`): InstanceNorms that become part of the layer before them.
+"""Stage II, last part (`--fold-norms`): InstanceNorms that become part of the layer before them.
 
 A norm that takes its statistics from every image anew costs two passes over it, and keeps the
 activation behind it from being fused. Replaced by the mean statistics of the training images it is
@@ -17,8 +17,11 @@ So every norm is tried once, and whatever style hangs on the statistics of the s
 them.
 """
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,12 +87,10 @@ class _State:
         file = run.file("state") / _STATE
         if not file.exists():
             return None
-        try:
+        with _one_line_errors(file):
             saved = torch.load(file, weights_only=True)
             graph = onnx.ModelProto.FromString(saved.pop("graph").numpy().tobytes())
             return cls(graph, **saved)
-        except Exception as error:  # of a damaged file torch and protobuf raise anything
-            raise DecigError(f"{file}: not the state of this run: {error}") from error
 
     def save(self, run: RunFolder) -> None:
         """Write it atomically: a round has happened as a whole or not at all."""
@@ -97,6 +98,16 @@ class _State:
         content = np.frombuffer(self.graph.SerializeToString(), np.uint8)
         with atomic_path(run.file("state") / _STATE) as temporary:
             torch.save({**saved, "graph": torch.from_numpy(content.copy())}, temporary)
+
+
+@contextlib.contextmanager
+def _one_line_errors(file: Path) -> Iterator[None]:
+    """Name the file where it is damaged: torch and protobuf raise anything."""
+    try:
+        yield
+    except Exception as error:
+        first = [*str(error).splitlines(), type(error).__name__][0]
+        raise DecigError(f"{file}: not the state of this run: {first}") from error
 
 
 def with_joined_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -130,8 +141,10 @@ def fold_norms(job: Job, run: RunFolder) -> None:
 
 def _begin(job: Job, run: RunFolder, start: onnx.ModelProto) -> _State:
     """Start with the distilled student, and with the losses as distilling left them."""
-    distilled = run.file("state") / "stage2.pt"
-    stateful = torch.load(distilled, weights_only=True)["stateful"] if distilled.exists() else []
+    distilled, stateful = run.file("state") / "stage2.pt", []
+    if distilled.exists():
+        with _one_line_errors(distilled):
+            stateful = torch.load(distilled, weights_only=True)["stateful"]
     return _State(start, job.held_out.ssim_of_graph(start), stateful=stateful)
 
 

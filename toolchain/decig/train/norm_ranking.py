@@ -4,11 +4,14 @@ import numpy as np
 import onnx
 
 from decig.device.session import DeviceOptions, open_session
+from decig.graph.cost import count
 from decig.graph.model import input_info
 from decig.graph.norm_folding import Statistics, fold_norm, with_statistics
 
 _PICTURES = 4
 """Images whose pictures are compared; the statistics are those of all."""
+_MACS = 1e11
+"""Work that comparing may cost: some seconds on one core. Dear students are shown fewer images."""
 
 
 def fold_least(
@@ -25,7 +28,8 @@ def fold_least(
         The norm's name and the graph without it.
     """
     statistics = measure_statistics(proto, norms, inputs)
-    shown = inputs[:_PICTURES]
+    affordable = int(_MACS / (max(count(proto).macs, 1) * len(norms)))
+    shown = inputs[: max(1, min(_PICTURES, affordable))]
     pictures = _run(proto, shown)[0]
     best: tuple[float, str, onnx.ModelProto] | None = None
     for name in norms:

@@ -60,7 +60,7 @@ class Settings:
     condense: float = 0.0
     condense_from: float = 2.0
     weighting: str = "linear"
-    fold: float = 0.5
+    fold: float = 0.3
     fold_tolerance: float = 0.01
     held_out: int = 8
     repair_crops: int = 32
