@@ -7,7 +7,7 @@ one factor and one shift a channel, and vanishes in its convolution (`decig.grap
 Folding follows distilling: plan, slice and repair reckon with the statistics of every image, and
 what a norm does to the picture can be told of a trained student only. In each round
 
-1. the norm is replaced whose replacement changes the pictures of the student least,
+1. the norm is replaced whose time costs the student's pictures least (`norm_ranking`),
 2. the student is trained on with its share of the budget, as in distilling but on crops as large
    as the model's input: the statistics of a small crop are others, and would be learnt,
 3. the norm stays folded if the SSIM to the teacher on held-out images is not lower than the best
