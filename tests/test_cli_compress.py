@@ -59,6 +59,24 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
     assert found["macs"]["candidate"] < found["macs"]["reference"]
 
 
+def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):
+    run, out, config = tmp_path / "run", tmp_path / "out.onnx", tmp_path / "any.toml"
+    config.write_text(CONFIG + "fold_tolerance = 1\n")
+    asked = ("--fold-norms", "--steps", 4, "--config", config, "--json")
+    result = compress(place, run, *asked)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["norms_folded"].keys() == {"norm2"}
+    assert figures["latency_ms"].keys() == {"with_norms", "folded"}
+    result = decig("export", run, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    operators = {node.op_type for node in onnx.load(out).graph.node}
+    assert not operators & {"InstanceNormalization", "BatchNormalization"}
+    assert "InstanceNormalization" in {
+        n.op_type for n in onnx.load(place / "model.onnx").graph.node
+    }
+
+
 def test_a_dry_run_writes_nothing(place, tmp_path):
     result = compress(place, tmp_path / "run", "--target-speedup", "1.05", "--dry-run", "--json")
     assert result.exit_code == 0, result.stderr

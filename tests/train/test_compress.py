@@ -23,7 +23,6 @@ from decig.train.compress import compress, preview  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
-from decig.train.stages import rate_share  # noqa: E402
 
 STEPS = 12
 
@@ -107,13 +106,6 @@ def test_training_that_makes_nothing_better_leaves_the_repaired_graph(
     assert figures["ssim"] == figures["ssim_before_distilling"]
     assert weights(run / "student.onnx") == weights(run / "start.onnx")
     assert "the repaired graph is kept" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("ssim", "share"), [(0.2, 1.0), (0.75, 1.0), (0.95, 0.2), (0.99, 0.04), (1.0, 0.02)]
-)
-def test_the_nearer_the_start_the_lower_the_learning_rate(ssim: float, share: float) -> None:
-    assert rate_share(ssim) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("stage", ["condense", "distil"])

@@ -30,6 +30,7 @@ def loop(steps: int, state: Path | None = None, **changes: Any) -> Loop:
     rng = np.random.default_rng(0)
     inputs = Inputs(ValueInfo("x", [1, 3, 24, 24], np.dtype(np.float32)), order=("x",))
     examples = [Example("a", (rng.integers(0, 256, (24, 24, 3), np.uint8),)) for _ in range(4)]
+    torch.manual_seed(1)
     teacher = torch.nn.Conv2d(3, 3, 3, padding=1).requires_grad_(False)
     torch.nn.init.constant_(teacher.weight, 0.02)
     pool = TeacherPool(
@@ -82,6 +83,17 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
     again = loop(12, tmp_path / "state.pt")
     assert again.resume()
     assert torch.equal(weights(again.run()), weights(whole))
+
+
+def test_batches_that_were_taken_before_do_not_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running, asked = loop(3), []
+    batch = running.pool.batch
+    monkeypatch.setattr(running.pool, "batch", lambda step: asked.append(step) or batch(step))
+    running.first = 5
+    running.run()
+    assert asked == [5, 6, 7]
 
 
 def test_without_a_state_there_is_nothing_to_resume(tmp_path: Path) -> None:

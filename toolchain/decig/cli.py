@@ -162,6 +162,7 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
 @click.option("--budget", type=time_budget, metavar="20m", help="Training time.")
 @click.option("--steps", type=click.IntRange(min=1), help="Training steps.")
 @click.option("--config", type=FILE, help="Settings, TOML.")
+@click.option("--fold-norms", is_flag=True, help="Make InstanceNorms part of convolutions.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; train and write nothing.")
 @force_option
@@ -207,6 +208,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
         settings=Settings.load(asked["config"]),
         feeds=source.feeds,
+        fold_norms=asked["fold_norms"],
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
         roofline=deployed_roofline(table),

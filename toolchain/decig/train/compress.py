@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from decig.train.fold_norms import fold_norms
 from decig.train.job import Job
 from decig.train.request import Progress, Request
 from decig.train.run import RunFolder
@@ -24,8 +25,11 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
         condense(job, run)
     if not run.done("start.onnx"):
         slice_and_repair(job, run)
-    if not run.done("student.onnx"):
+    distilled = "distilled.onnx" if request.fold_norms else "student.onnx"
+    if not run.done(distilled):
         distil(job, run)
+    if not run.done("student.onnx"):
+        fold_norms(job, run)
     run.finish()
     return run.add_figures(_roofline(request, run) | _warnings(request))
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -208,39 +209,50 @@ class Job:
             for group in self.channels.prunable
         }
 
+    def pool(self, *, seed: int, whole: bool = False) -> TeacherPool:
+        """Make a pool of crops that the teacher paints.
+
+        Args:
+            seed: of every random choice.
+            whole: cut crops as large as the model's input, and as few a step as cost the same.
+        """
+        settings, size = self.settings, self.size if whole else self.crop or self.size
+        proto = self.request.model.proto
+        cut = self.size if whole else self.crop  # None: there is no image to crop
+        teacher = build_module(proto, [output_image(proto).name], cut).eval()
+        batch = settings.batch * math.prod(self.crop or self.size) // math.prod(size)
+        if batch > 1 and not takes_batches(teacher):
+            log.warning("the model is made for one image at a time: batch = 1")
+            batch = 1
+        return TeacherPool(
+            self.training,
+            self.accelerator.prepare_model(teacher, evaluation_mode=True),
+            self.request.pixels,
+            self.inputs,
+            Crops(*size, max(1, batch), settings.zoom),
+            refresh=settings.refresh,
+            capacity=settings.pool,
+            seed=seed,
+            device=self.accelerator.device,
+        )
+
     def loop(
         self,
         student: GraphModule,
         budget: Budget,
         run: RunFolder,
         state: str,
+        *,
         rate: float = 1.0,
+        pool: TeacherPool | None = None,
     ) -> Loop[GraphModule]:
         """Set up the training of a student against the teacher, at a share of the learning rate."""
-        asked, proto = self.settings, self.request.model.proto
-        settings = dataclasses.replace(asked, learning_rate=rate * asked.learning_rate)
-        teacher = build_module(proto, [output_image(proto).name], self.crop).eval()
-        batch = settings.batch
-        if batch > 1 and not (takes_batches(teacher) and takes_batches(student)):
-            log.warning("the model is made for one image at a time: batch = 1")
-            batch = 1
-        crops = Crops(*(self.crop or self.size), batch, settings.zoom)
-        pool = TeacherPool(
-            self.training,
-            self.accelerator.prepare_model(teacher, evaluation_mode=True),
-            self.request.pixels,
-            self.inputs,
-            crops,
-            refresh=settings.refresh,
-            capacity=settings.pool,
-            seed=settings.seed,
-            device=self.accelerator.device,
-        )
+        asked = self.settings
         return Loop(
             student,
-            pool,
+            pool or self.pool(seed=asked.seed),
             self.request.pixels,
-            settings,
+            dataclasses.replace(asked, learning_rate=rate * asked.learning_rate),
             budget,
             self.accelerator,
             state_file=run.file("state") / state,

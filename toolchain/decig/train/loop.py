@@ -86,6 +86,7 @@ class Loop(Generic[M]):
         stateful: what is saved and restored beside the weights.
         after_step: called with the learning-rate share after every optimiser step.
         report: called after every step with the stage's progress and loss.
+        first: batches that were taken from the pool before.
     """
 
     student: M
@@ -99,6 +100,7 @@ class Loop(Generic[M]):
     stateful: list[Stateful] = field(default_factory=list)
     after_step: Callable[[float], None] | None = None
     report: Callable[["Loop[M]", float, float], None] | None = None
+    first: int = 0
     step: int = 0
     elapsed_s: float = 0.0
 
@@ -131,7 +133,7 @@ class Loop(Generic[M]):
         with _deferred_interrupt() as interrupted:
             while (share := self.budget.share(self.step, self.elapsed_s)) < 1.0:
                 rate = self._learning_rate_share(share)
-                loss = self._update(self.pool.batch(self.step), rate)
+                loss = self._update(self.pool.batch(self.first + self.step), rate)
                 if self.after_step:
                     self.after_step(rate)
                 self._follow()

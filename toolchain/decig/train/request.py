@@ -35,6 +35,7 @@ class Request:
         budget: of both stages together.
         settings: see `Settings`.
         feeds: how inputs beside the image are fed.
+        fold_norms: fold InstanceNorms into convolutions where the pictures allow it.
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
@@ -53,6 +54,7 @@ class Request:
     budget: Budget
     settings: Settings
     feeds: Declared = field(default_factory=dict)
+    fold_norms: bool = False
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
     roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
@@ -69,6 +71,7 @@ class Request:
             "targets": None if self.targets is None else str(self.targets),
             "feeds": dict(self.feeds),
             "target_ms": self.target_ms,
+            "fold_norms": self.fold_norms,
             "budget": dataclasses.asdict(self.budget),
             "settings": dataclasses.asdict(self.settings),
         }

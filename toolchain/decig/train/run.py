@@ -4,6 +4,7 @@ run.json        what was asked: model, pixels, device, target, settings
 condensed.onnx  stage I's result, where stage I was asked for
 plan.json       which channels of the original stay
 start.onnx      the sliced and repaired graph that stage II starts from
+distilled.onnx  the trained student with its norms, where they were to be folded
 student.onnx    the result: sliced, trained, BatchNormalization not yet folded
 report.json     the figures
 state/          the resumable state of the stage that runs

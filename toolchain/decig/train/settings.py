@@ -35,6 +35,8 @@ class Settings:
         condense_from: stage I begins with a graph sliced to this many times the target latency;
             0 takes the full graph.
         weighting: f(j) of stage I: uniform, linear or exponential.
+        fold: share of stage II's budget in which norms are folded, with --fold-norms.
+        fold_tolerance: SSIM to the teacher that all folding together may cost.
         held_out: images kept from training to measure quality.
         repair_crops: images that scores and repair look at.
     """
@@ -58,6 +60,8 @@ class Settings:
     condense: float = 0.0
     condense_from: float = 2.0
     weighting: str = "linear"
+    fold: float = 0.3
+    fold_tolerance: float = 0.01
     held_out: int = 8
     repair_crops: int = 32
 

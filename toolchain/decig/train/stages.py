@@ -7,7 +7,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
 from torch.fx import GraphModule
 
@@ -17,7 +16,8 @@ from decig.graph.plan import Plan
 from decig.repair.repair import repair
 from decig.repair.scores import Importance
 from decig.train.condense import Condenser
-from decig.train.extras import FeatureLoss, TargetLoss, features_by_kept_index
+from decig.train.distilling import distillation, rate_share, stage_budget
+from decig.train.fold_norms import folding_share, with_joined_norms
 from decig.train.job import Job
 from decig.train.loop import Loop
 from decig.train.module import build_module, parameter_names, write_back
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 
 _STEER_EVERY = 10
 """Steps between two looks at the latency that stage I has reached."""
-_FAR, _NEAREST = 0.25, 0.005
-"""1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +84,17 @@ def slice_and_repair(job: Job, run: RunFolder) -> None:
 
 
 def distil(job: Job, run: RunFolder) -> None:
-    """Stage II: train the sliced graph to paint what the teacher paints; saves the student."""
+    """Stage II: train the sliced graph to paint what the teacher paints.
+
+    Saves the student, or with `--fold-norms` what `decig.train.fold_norms` starts from.
+    """
     start = run.load_graph("start.onnx").proto
-    values = _feature_values(job, start) if job.settings.features else []
-    picture = output_image(start).name
-    student = build_module(start, outputs=[picture, *values], input_size=job.crop)
-    share = 1 - (job.settings.condense if run.done("condensed.onnx") else 0)
+    budget = stage_budget(job, run)
+    if job.request.fold_norms:
+        start = with_joined_norms(start)
+        budget = budget.part(1 - folding_share(job, start))
     before = job.held_out.ssim_of_graph(start)
-    rate = rate_share(before)
-    loop = job.loop(student, job.request.budget.part(share), run, "stage2.pt", rate)
-    _add_losses(job, run, loop, values)
+    loop = distillation(job, run, start, budget, "stage2.pt", rate=rate_share(before))
     predicted = job.predictor.predict_ms(analyse(start).widths)
     figures: dict[str, float] = {"predicted_ms": predicted}
 
@@ -113,16 +112,10 @@ def distil(job: Job, run: RunFolder) -> None:
         result, after = start, before
     quality = {"ssim": after, "ssim_before_distilling": before}
     run.add_figures(quality | _figures(job, run, loop))
-    run.save_graph("student.onnx", job.request.model.reopen(result))
-
-
-def rate_share(ssim: float) -> float:
-    """Share of the learning rate for a start of this likeness to the teacher.
-
-    Weights have a way to go that is as long as the start is far: with the full rate, a start that
-    is nearly perfect is thrown back further than a short budget can make up for.
-    """
-    return min(1.0, max(1 - ssim, _NEAREST) / _FAR)
+    if job.request.fold_norms:
+        run.save_graph("distilled.onnx", result)
+    else:
+        run.save_graph("student.onnx", job.request.model.reopen(result))
 
 
 def _teacher(job: Job) -> _Source:
@@ -140,30 +133,6 @@ def _slice(
     repaired = repair(source.proto, source.channels, plan, job.repair_inputs)
     plan.after(source.plan).save(run.file(names[0]))
     run.save_graph(names[1], repaired)
-
-
-def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
-    """Outputs of the convolutions whose channels are prunable: what can be told by kept index."""
-    ops = ("Conv", "ConvTranspose")
-    values = [node.output[0] for node in start.graph.node if node.op_type in ops]
-    found = (job.channels.ids_of(value) for value in values)
-    return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
-
-
-def _add_losses(job: Job, run: RunFolder, loop: Loop[GraphModule], values: list[str]) -> None:
-    device = job.accelerator.device
-    if values:
-        teacher = build_module(job.request.model.proto, outputs=values, input_size=job.crop)
-        kept: list[np.ndarray | None] = features_by_kept_index(
-            job.channels, Plan.load(run.file("plan.json")), values
-        )
-        frozen = job.accelerator.prepare_model(teacher.eval(), evaluation_mode=True)
-        loop.extra.append(FeatureLoss(frozen, kept, job.settings.features, device))
-    if job.request.targets is not None:
-        channels = job.input_channels + 3
-        targets = TargetLoss(channels, job.request.pixels, job.settings, device)
-        loop.extra.append(targets)
-        loop.stateful.append(targets)
 
 
 def _figures(job: Job, run: RunFolder, loop: Loop[GraphModule]) -> dict[str, Any]:
