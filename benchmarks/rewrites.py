@@ -41,7 +41,7 @@ GOALS = {
 """Times faster than plain ONNX Runtime, by model and share of its width."""
 
 _ROOT = Path(__file__).resolve().parents[1]
-_SHIPPED = [
+SHIPPED = [
     _ROOT / "models" / name for name in ("facades-resunet", "cyclegan-resnet9", "pix2pix-unet256")
 ]
 _SUITE = _ROOT.parent / "shared" / "suite"
@@ -66,7 +66,7 @@ def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
             report.rows(case, proto, [rules])
     report.line(_HEADER)
     verdicts = []
-    for text in models or [*map(str, _SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
+    for text in models or [*map(str, SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
         verdicts += report.generator(Path(text).stem, resolve(text).model)
     report.line("\n".join(["", *verdicts]))
     RESULTS.mkdir(exist_ok=True)

@@ -1,11 +1,12 @@
 """How far generators are from the limits of the device, node by node.
 
-python benchmarks/roofline.py [MODEL.onnx...] [--threads N] [--ep NAME]   (a quiet machine, 10 min)
+    python benchmarks/roofline.py [MODEL...] [--threads N] [--ep NAME]
 
 Each model as it is, with the exact rewrites that pay, and the same at a quarter of its widths:
 achieved operations and bytes a second next to the measured peak and copy, and the least time that
 these allow (`decig.device.roofline`). Work is that of the graph before its rewrites. Without MODEL:
-udnie from ../shared/suite where it is, CycleGAN's ResNet-9 and pix2pix's U-Net-256.
+udnie from ../shared/suite where it is, CycleGAN's ResNet-9 and pix2pix's U-Net-256; 10 minutes on
+a quiet machine.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import click
 import onnx
-from rewrites import narrowed, resnet9, unet256
+from rewrites import SHIPPED, narrowed
 
 from decig.deploy.rewriting import choose_rewrites
 from decig.device.fingerprint import fingerprint
@@ -22,8 +23,9 @@ from decig.device.roofline import Part, Roofline, measure_roofline
 from decig.device.session import DeviceOptions
 from decig.errors import DecigError
 from decig.files import write_bytes
-from decig.graph.model import load_model
-from decig.options import FILE, FOLDER
+from decig.graph.model import Model
+from decig.options import FOLDER
+from decig.source import resolve
 
 _HERE = Path(__file__).resolve().parent
 _TEACHER = _HERE.parents[1] / "shared" / "suite" / "udnie.onnx"
@@ -32,23 +34,13 @@ _FIGURES = "ms | share | GFLOP/s | of peak | GB/s | of copy | bound | least, ms 
 _COLUMNS = _FIGURES.count("|") + 1
 
 
-def generators(files: tuple[Path, ...]) -> Iterator[tuple[str, onnx.ModelProto, str]]:
-    """Name, graph and digest of every model."""
-    for path in files or [path for path in (_TEACHER,) if path.exists()]:
-        model = load_model(path)
-        yield path.stem, model.proto, model.sha256
-    if not files:
-        yield "CycleGAN ResNet-9", resnet9(), ""
-        yield "U-Net-256", unet256(), ""
-
-
 def variants(
-    proto: onnx.ModelProto, sha256: str, device: DeviceOptions
+    model: Model, device: DeviceOptions
 ) -> Iterator[tuple[str, onnx.ModelProto, onnx.ModelProto]]:
     """Name, the graph whose work counts, and the one that runs."""
-    yield "as it is", proto, proto
-    yield "rewritten", proto, choose_rewrites(proto, device).proto
-    quarter = narrowed(proto, sha256, 0.25)
+    yield "as it is", model.proto, model.proto
+    yield "rewritten", model.proto, choose_rewrites(model.proto, device).proto
+    quarter = narrowed(model, 0.25)
     yield "a quarter of its widths, rewritten", quarter, choose_rewrites(quarter, device).proto
 
 
@@ -85,19 +77,20 @@ def node_table(found: Roofline) -> list[str]:
 
 
 @click.command()
-@click.argument("models", nargs=-1, type=FILE)
+@click.argument("models", nargs=-1)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--ep", default="cpu", show_default=True)
 @click.option("--results", type=FOLDER, default=_HERE / "results")
-def main(models: tuple[Path, ...], threads: int, ep: str, results: Path) -> None:
+def main(models: tuple[str, ...], threads: int, ep: str, results: Path) -> None:
     """Print the tables and write them to roofline.md."""
     device = DeviceOptions(ep, threads=threads)
     limits = measure_limits(device)
     if limits is None:
         raise DecigError(f"{ep}: its limits cannot be measured")
     summary, tables = [], []
-    for name, proto, sha256 in generators(models):
-        for variant, counted, run in variants(proto, sha256, device):
+    for text in models or [str(path) for path in (_TEACHER, *SHIPPED) if path.exists()]:
+        name, model = Path(text).stem, resolve(text).model
+        for variant, counted, run in variants(model, device):
             found = measure_roofline(counted, run, device, limits)
             row = figures(found.whole, found.whole, limits)
             summary.append(f"| {name} | {variant} | {row} |")
