@@ -165,7 +165,7 @@ def _play(
         file,
         # What folding took away is the way to go, not what distilling could not reach.
         rate=rate_share(1 - max(0.0, state.best - before)),
-        size=job.size,
+        whole=True,
         pool=pool,
         first=state.steps,
     )
