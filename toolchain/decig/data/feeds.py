@@ -1,6 +1,8 @@
 """What a model takes: the image, and how everything beside it is fed."""
 
 import math
+import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ FILES = "files"
 """`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`."""
 
 _ARRAYS = (".npy", ".npz")
+# What numpy raises on files that hold no array, or not all of it.
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
 
 
@@ -208,7 +212,7 @@ class Inputs:
             raise BadInputError(
                 f"{single}: no such file for input {info.name}, nor {several.name}"
             ) from error
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except _DAMAGED as error:
             reason = str(error).splitlines()[0] if str(error) else "not an array"
             raise BadInputError(f"{path}: cannot feed input {info.name}: {reason}") from error
         if list(array.shape) == shape[1:]:
