@@ -1,11 +1,10 @@
 """Cost tables: what a model costs on a device, as a JSON file that travels between machines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from decig.device.fingerprint import difference
 from decig.device.limits import Limits
 from decig.device.sweep import SweepPoint
 from decig.device.timing import Latency, non_negative
@@ -201,16 +200,6 @@ class CostTable:
                     f"the cost table was taken at another size of {value.name}: "
                     f"give --input-shape {value.name}:{shown}, or profile again"
                 )
-
-    def require_same_device(self, fingerprint: Mapping[str, Any]) -> None:
-        """Check that the table holds for the device of this fingerprint.
-
-        Raises:
-            BadInputError: another device; names the first difference.
-        """
-        found = difference(dict(fingerprint), self.device)
-        if found:
-            raise BadInputError(f"the cost table belongs to another device: {found}")
 
 
 @dataclass(frozen=True)
