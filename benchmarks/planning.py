@@ -5,9 +5,9 @@
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then for each target the plan that `decig slice --target-latency` makes: planned, measured as
 deployed, tightened. Beside it the plan of the same solver with the same importance, but with
-multiply-accumulates in the place of predicted time and any width in the place of stairs, cut until
-its measured latency is that of decig's plan. In the end both run in turns with the whole model;
-milliseconds are that ratio times the table's latency.
+multiply-accumulates in the place of predicted time and 64 widths a group in the place of stairs,
+cut until its measured latency is that of decig's plan. In the end both run in turns with the whole
+model; milliseconds are that ratio times the table's latency.
 
 Importance kept by widths w, with loss_g(k) what is lost if the k best channels of group g stay and
 4 the narrowest width of any plan:
