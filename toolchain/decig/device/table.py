@@ -112,7 +112,7 @@ class CostTable:
         groups: channels of every prunable group.
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
-        limits: what the device can do at most; None in tables of earlier versions.
+        limits: what the device can do at most; None where it could not be measured.
     """
 
     device: dict[str, Any]
