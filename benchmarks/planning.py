@@ -26,7 +26,7 @@ from macs import MacsCost
 from tables import RESULTS, cost_table, merged
 
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import REWRITES, as_it_is_ms, deployed_latency
+from decig.deploy.profiling import as_it_is_ms, deployed_latency, rewrites_of
 from decig.deploy.rewriting import time_graphs
 from decig.device.planner import fastest_widths
 from decig.device.predict import Predictor
@@ -132,7 +132,7 @@ class Bench:
         self.predictor, self.loss = Predictor(cutter.table), cutter.loss
         self.macs = MacsCost(source.model.proto, cutter.table)
         self.measure = deployed_latency(cutter.table, source.model)
-        self.rules = cutter.table.model.get(REWRITES, [])
+        self.rules = rewrites_of(cutter.table)
         self.whole = source.model.proto
         # What planning by multiply-accumulates has measured: (milliseconds, kept).
         self.points = [(cutter.table.latency_us.median_ms, 1.0)]

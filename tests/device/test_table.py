@@ -52,6 +52,7 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v.update(schema_version=99), "'schema_version' is not 1"),
         (lambda v: v.pop("device"), "device: not an object"),
         (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
+        (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),

@@ -159,6 +159,8 @@ class CostTable:
         root = _Reader(value, f"{path}: ")
         model = root.child("model")
         model.text("sha256")
+        if "inputs" in model.value:
+            model.mapping("inputs")
         noise = root.child("noise")
         return cls(
             device=root.mapping("device"),
