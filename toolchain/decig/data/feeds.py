@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from decig.data.pixels import PixelFormat
-from decig.errors import BadInputError
+from decig.errors import BadInputError, first_line
 from decig.graph.model import ValueInfo, input_info, output_info
 
 Feeds = dict[str, np.ndarray]
@@ -213,8 +213,9 @@ class Inputs:
                 f"{single}: no such file for input {info.name}, nor {several.name}"
             ) from error
         except _DAMAGED as error:
-            reason = str(error).splitlines()[0] if str(error) else "not an array"
-            raise BadInputError(f"{path}: cannot feed input {info.name}: {reason}") from error
+            raise BadInputError(
+                f"{path}: cannot feed input {info.name}: {first_line(error)}"
+            ) from error
         if list(array.shape) == shape[1:]:
             array = array[None]
         if list(array.shape) != shape or array.dtype.kind not in "biuf":
