@@ -1,8 +1,8 @@
 """Stage II, last part (`--fold-norms`): InstanceNorms that become part of the layer before them.
 
 A norm that takes its statistics from every image anew costs two passes over it, and keeps the
-activation behind it from being fused. Replaced by the mean statistics of the training images it is
-one factor and one shift a channel, and vanishes in its convolution (`decig.graph.norm_folding`).
+activation behind it from being fused. Replaced by the factor and the shift of each channel that
+come closest to it on training images, it vanishes in its convolution (`decig.graph.norm_folding`).
 
 Folding follows distilling: plan, slice and repair reckon with the statistics of every image, and
 what a norm does to the picture can be told of a trained student only. In each round
