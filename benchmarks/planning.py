@@ -5,9 +5,9 @@
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then for each target the plan that `decig slice --target-latency` makes: planned, measured as
 deployed, tightened. Beside it the plan of the same solver with the same importance, but with
-multiply-accumulates in the place of predicted time and any width in the place of stairs, cut until
-its measured latency is that of decig's plan. In the end both run in turns with the whole model;
-milliseconds are that ratio times the table's latency.
+multiply-accumulates in the place of predicted time and 64 widths a group in the place of stairs,
+cut until its measured latency is that of decig's plan. In the end both run in turns with the whole
+model; milliseconds are that ratio times the table's latency.
 
 Importance kept by widths w, with loss_g(k) what is lost if the k best channels of group g stay and
 4 the narrowest width of any plan:
@@ -26,7 +26,7 @@ from macs import MacsCost
 from tables import RESULTS, cost_table, merged
 
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import REWRITES, as_it_is_ms, deployed_latency
+from decig.deploy.profiling import as_it_is_ms, deployed_latency, rewrites_of
 from decig.deploy.rewriting import time_graphs
 from decig.device.planner import fastest_widths
 from decig.device.predict import Predictor
@@ -132,7 +132,7 @@ class Bench:
         self.predictor, self.loss = Predictor(cutter.table), cutter.loss
         self.macs = MacsCost(source.model.proto, cutter.table)
         self.measure = deployed_latency(cutter.table, source.model)
-        self.rules = cutter.table.model.get(REWRITES, [])
+        self.rules = rewrites_of(cutter.table)
         self.whole = source.model.proto
         # What planning by multiply-accumulates has measured: (milliseconds, kept).
         self.points = [(cutter.table.latency_us.median_ms, 1.0)]

@@ -19,7 +19,7 @@ import onnx
 from tables import RESULTS, cost_table, merged
 
 from decig.deploy.inputs import seeded_feeds
-from decig.deploy.profiling import REWRITES
+from decig.deploy.profiling import rewrites_of
 from decig.device.predict import Predictor
 from decig.device.runs import QuietRun, prepare_run
 from decig.device.session import DeviceOptions, open_session
@@ -81,7 +81,7 @@ class _Bench:
     def __init__(self, model: Model, options: DeviceOptions, table: CostTable) -> None:
         self.model, self.options, self.table = model, options, table
         self.predictor = Predictor(table)
-        self.rules = table.model.get(REWRITES, [])
+        self.rules = rewrites_of(table)
         self.channels: ChannelMap = analyse(model.proto)
         self.scores = magnitude_scores(model.proto, self.channels)
         self.whole = self._call(model.proto)

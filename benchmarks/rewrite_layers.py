@@ -73,11 +73,6 @@ class Net:
         total = self.node("Add", variance, self.constant(1e-5))
         return self.node("Div", difference, self.node("Sqrt", total))
 
-    def reflect(self, value: str, pad: int) -> str:
-        """Pad rows and columns by reflection."""
-        pads = self.constant([0, 0, pad, pad] * 2, np.int64)
-        return self.node("Pad", value, pads, mode="reflect")
-
     def finish(self, output: str) -> onnx.ModelProto:
         """Return the graph in normal form."""
         graph = helper.make_graph(

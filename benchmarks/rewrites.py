@@ -57,7 +57,8 @@ _HEADER = """
 def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
     """Print the tables and write them to results/rewrites.md.
 
-    MODEL is what decig takes. [default: those of models/ that the goals name, and ../shared/suite]
+    MODEL is what decig takes. [default: facades-resunet and those of models/ that the goals
+    name, and ../shared/suite]
     """
     report = _Report(seconds)
     if alone:

@@ -5,8 +5,8 @@
 Each model as it is, with the exact rewrites that pay, and the same at a quarter of its widths:
 achieved operations and bytes a second next to the measured peak and copy, and the least time that
 these allow (`decig.device.roofline`). Work is that of the graph before its rewrites. Without MODEL:
-udnie from ../shared/suite where it is, CycleGAN's ResNet-9 and pix2pix's U-Net-256; 10 minutes on
-a quiet machine.
+udnie from ../shared/suite where it is, and of models/ facades-resunet, CycleGAN's ResNet-9 and
+pix2pix's U-Net-256; 10 minutes on a quiet machine.
 """
 
 from collections.abc import Iterator

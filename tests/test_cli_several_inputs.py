@@ -118,13 +118,14 @@ def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):
 
 def test_a_model_that_paints_from_a_code(tmp_path: Path):
     pytest.importorskip("torch")
-    shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "b1": (8,), "w2": (3, 8, 3, 3)}
+    shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "w2": (3, 8, 3, 3), "one": (8,), "zero": (8,)}
     proto = parse(
         """
         [first] c = Gemm<transB=1>(code, wc)
         m = Reshape(c, sizes)
-        [middle] a = Conv<pads=[1,1,1,1]>(m, w1, b1)
-        r = Relu(a)
+        [middle] a = Conv<pads=[1,1,1,1]>(m, w1)
+        [norm] n = InstanceNormalization(a, one, zero)
+        r = Relu(n)
         [head] h = Conv<pads=[1,1,1,1]>(r, w2)
         picture = Sigmoid(h)
         """,
@@ -147,7 +148,9 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
     settings = tmp_path / "quick.toml"
     settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
     given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
-    assert call("compress", model, *given, *flags)["steps"] == 2
+    found = call("compress", model, *given, *flags, "--fold-norms")
+    assert found["steps"] + found["folding_steps"] == 2
+    assert list(found["norms_folded"] | found["norms_put_back"]) == ["norm"]
     assert call("check", run, "--reference", model)["images"] == 16
     result = decig("check", model, "--reference", model, *PIXELS, "--layout", "nchw")
     assert result.exit_code == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from decig.errors import BadInputError, DecigError, TargetMissedError
+from decig.errors import BadInputError, DecigError, TargetMissedError, first_line
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,8 @@ def test_exit_codes(error: type[DecigError], code: int):
 def test_all_are_caught_as_one():
     assert issubclass(BadInputError, DecigError)
     assert issubclass(TargetMissedError, DecigError)
+
+
+def test_errors_of_others_in_one_line():
+    assert first_line(ValueError("\n  broken \nat line 3")) == "broken"
+    assert first_line(EOFError()) == "EOFError"

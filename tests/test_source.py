@@ -162,6 +162,21 @@ def test_a_run_gives_its_student(tmp_path):
     assert source.entries()["source_sha256"] == "abc"
 
 
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"pixels": [1]}, "not a pixel format"),
+        ({"feeds": ["code"]}, "not a table of feeds"),
+        ({"feeds": {"code": "thin air"}}, "input code cannot be fed 'thin air'"),
+    ],
+)
+def test_a_broken_record_of_a_run_is_named(tmp_path, record, message):
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    write_generator(tmp_path / "student.onnx")
+    with pytest.raises(BadInputError, match=rf"run\.json: {message}"):
+        resolve(str(tmp_path))
+
+
 CODE = """
 from torch import nn
 class Net(nn.Sequential):

@@ -68,11 +68,13 @@ def test_files_are_found_by_stem(tmp_path: Path):
     np.savez(tmp_path / "d.npz", style=np.zeros(8))
     (tmp_path / "e.npy").write_bytes(b"no array")
     np.save(tmp_path / "f.npy", np.array([{}]), allow_pickle=True)
+    (tmp_path / "h.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:60])
     for name, message in (
         ("c", r"c\.npy: holds 2x8 float64, input code takes 1x8"),
         ("d", r"d\.npz: cannot feed input code: .*code"),
         ("e", r"e\.npy: cannot feed input code"),
         ("f", r"f\.npy: cannot feed input code: .*allow_pickle"),
+        ("h", r"h\.npz: cannot feed input code: .*zip"),
         ("g", r"g\.npy: no such file for input code, nor g\.npz"),
     ):
         with pytest.raises(BadInputError, match=message):

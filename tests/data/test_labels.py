@@ -102,7 +102,7 @@ def test_labels_from_the_command_line():
     assert parse_labels("0000de,#FF5000", COLOURS) == Labels(
         palette=((0, 0, 222), (255, 80, 0)), encoding="colours"
     )
-    for text in ("", "twelve", "0000d", "0000de,", "123456789"):
+    for text in ("", "0", "twelve", "0000d", "0000de,", "123456789"):
         with pytest.raises(BadInputError, match="neither a number of labels nor a list of RRGGBB"):
             parse_labels(text)
 

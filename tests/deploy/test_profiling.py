@@ -10,6 +10,7 @@ from decig.deploy.profiling import (
     deployed_latency,
     deployed_roofline,
     profile_as_deployed,
+    rewrites_of,
 )
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable, Noise
@@ -29,9 +30,10 @@ def table(tmp_path_factory):
 
 
 def test_the_table_names_the_rewrites_and_survives_its_file(table, tmp_path):
-    assert "fold_batchnorm" in table.model[profiling.REWRITES]
+    assert "fold_batchnorm" in rewrites_of(table)
     table.save(tmp_path / "t.json")
     again = CostTable.load(tmp_path / "t.json")
+    assert rewrites_of(again) == rewrites_of(table)
     assert as_it_is_ms(again) == pytest.approx(as_it_is_ms(table))
     assert as_it_is_ms(table) > 0
 
@@ -99,7 +101,16 @@ def test_the_roofline_of_the_table_and_of_a_slimmer_graph(table, tmp_path):
     assert deployed_roofline(replace(table, limits=None)) is None
 
 
+def test_damaged_rewrites(table, tmp_path):
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    damaged = replace(table, model=table.model | {"rewrites": 3})
+    with pytest.raises(BadInputError, match=r"cost table: model\.rewrites: not a list of names"):
+        deployed_latency(damaged, model)
+
+
 def test_a_damaged_device(table):
     without = {key: value for key, value in table.device.items() if key != "threads"}
     with pytest.raises(BadInputError, match="cost table: device: 'threads'"):
         accept_device(replace(table, device=without), force=False)
+    with pytest.raises(BadInputError, match="cost table: device: threads is missing or damaged"):
+        accept_device(replace(table, device=table.device | {"threads": "two"}), force=False)

@@ -30,7 +30,13 @@ def test_pixels_come_back():
 
 @pytest.mark.parametrize(
     "entry",
-    [{}, {"input_range": 1}, {"input_range": [0, 1], "output_range": [0, 1], "gamma": 2}, [1]],
+    [
+        {},
+        {"input_range": 1},
+        {"input_range": [0, 1], "output_range": [0, 1], "gamma": 2},
+        {"input_range": [0, 1], "output_range": [0, 1], "labels": [12]},
+        [1],
+    ],
 )
 def test_a_bad_pixel_format_is_refused(entry):
     with pytest.raises(BadInputError, match="pixel format"):

@@ -49,14 +49,6 @@ def test_doubt_is_least_where_it_was_measured(predictor):
     assert 0 < measured < unseen < 0.2
 
 
-def test_nodes(predictor):
-    assert predictor.node_us("mid", 64, 100) == pytest.approx(
-        predictor.node_us("mid", 64, 112), rel=0.03
-    )
-    assert predictor.node_us("mid", 64, 112) < predictor.node_us("mid", 64, 113)
-    assert predictor.node_us("relu", 64, 64) == 0.0
-
-
 def test_candidates_end_stairs(predictor):
     assert all(widths[-1] == GROUPS[name] for name, widths in predictor.candidates.items())
     assert {16, 32, 48, 64} <= set(predictor.candidates["a"])

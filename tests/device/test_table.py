@@ -4,9 +4,7 @@ from dataclasses import replace
 import pytest
 from samples import write_dynamic_generator
 
-from decig.device.fingerprint import fingerprint
 from decig.device.limits import Limits
-from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.errors import BadInputError
 from decig.graph.model import load_model
@@ -54,6 +52,7 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v.update(schema_version=99), "'schema_version' is not 1"),
         (lambda v: v.pop("device"), "device: not an object"),
         (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
+        (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
@@ -80,14 +79,11 @@ def test_missing_and_truncated_files(tmp_path):
         CostTable.load(tmp_path / "half.json")
 
 
-def test_another_graph_or_device_is_refused():
+def test_another_graph_is_refused():
     table = make_table()
     table.require_same_graph("ab" * 32)
-    table.require_same_device(fingerprint(DeviceOptions()))
     with pytest.raises(BadInputError, match=r"another model \(m\.onnx, sha256 abababababab"):
         table.require_same_graph("cd" * 32)
-    with pytest.raises(BadInputError, match="another device: threads is 1 there and 4 here"):
-        table.require_same_device(fingerprint(DeviceOptions(threads=4)))
 
 
 def test_another_size_of_a_dynamic_model_is_refused(tmp_path):

@@ -2,11 +2,8 @@ import time
 
 import pytest
 
-from decig.device.session import DeviceOptions, open_session, random_feeds
-from decig.device.timing import Latency, measure_interleaved, measure_latency, time_and_share
+from decig.device.timing import Latency, measure_interleaved, time_and_share
 from decig.errors import BadInputError
-
-from .graphs import style_net
 
 
 def test_summary_of_samples():
@@ -41,13 +38,6 @@ def test_stops_when_firm_or_out_of_time():
     assert steady["a"].runs == 4
     hasty = measure_interleaved({"a": lambda: None}, min_runs=2, max_seconds=0.0, firm=0.0)
     assert hasty["a"].runs == 2
-
-
-def test_a_session():
-    session = open_session(style_net(), DeviceOptions())
-    found = measure_latency(session, random_feeds(session), min_runs=3, max_runs=3)
-    assert found.runs == 3
-    assert 0 < found.median <= found.p90
 
 
 def test_processor_share_of_work_and_of_sleep():

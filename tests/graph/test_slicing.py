@@ -7,7 +7,7 @@ from onnx import numpy_helper
 from decig.graph.channels import analyse
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
-from decig.graph.slicing import kept_indices, slice_graph
+from decig.graph.slicing import slice_graph
 from graph.tiny import keep, run, shape_of, tiny
 
 NET = "[c1] a = Conv(x, w1, b1)\n b = Relu(a)\n [c2] y = Conv(b, w2, b2)"
@@ -52,7 +52,6 @@ def test_a_plan_that_keeps_all_changes_nothing():
     for plan in (Plan("", {}), keep(channels, c1=list(range(6)))):
         sliced = slice_graph(proto, channels, plan)
         assert sliced.graph.initializer == proto.graph.initializer
-        assert kept_indices(channels, plan) == {}
 
 
 def test_slicing_works_on_the_same_graph_with_other_weights():
@@ -65,14 +64,6 @@ def test_slicing_works_on_the_same_graph_with_other_weights():
         tensor.CopyFrom(numpy_helper.from_array(doubled, tensor.name))
     sliced = slice_graph(trained, channels, keep(channels, c1=[2]))
     assert np.array_equal(initializers(sliced)["w1"], 2 * initializers(proto)["w1"][[2]])
-
-
-def test_kept_indices_name_initializers_and_axes():
-    proto = tiny(NET, **SHAPES)
-    channels = analyse(proto)
-    kept = kept_indices(channels, keep(channels, c1=[1, 4]))
-    as_lists = {n: {axis: list(i) for axis, i in axes.items()} for n, axes in kept.items()}
-    assert as_lists == {"w1": {0: [1, 4]}, "b1": {0: [1, 4]}, "w2": {1: [1, 4]}}
 
 
 def test_one_channel_left_everywhere_still_runs():

@@ -131,6 +131,17 @@ def test_every_norm_is_judged_by_itself(request_for: Callable[..., Request]) -> 
     assert figures["ssim"] >= best - tolerance
 
 
+def test_photos_smaller_than_the_model_are_enlarged(
+    request_for: Callable[..., Request], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        Image.fromarray(rng.integers(0, 256, (40, 44, 3), np.uint8)).save(tmp_path / f"{index}.png")
+    request = request_for(images=tmp_path, budget=Budget(steps=6))
+    figures = compress(request, quiet)
+    assert figures["norms_folded"].keys() | figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
+
+
 def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
     request_for: Callable[..., Request], place: Path, tmp_path: Path
 ) -> None:

@@ -136,6 +136,13 @@ def test_another_students_state_is_refused(tmp_path: Path) -> None:
         other.resume()
 
 
+@pytest.mark.parametrize("content", [b"", b"no state", b"\x80\x04]."])
+def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(DecigError, match=r"state\.pt: not the state of this run: \w"):
+        loop(2, tmp_path / "state.pt").resume()
+
+
 @pytest.mark.parametrize(
     ("budget", "share"),
     [(Budget(steps=10), 0.3), (Budget(seconds=60.0), 0.5), (Budget(steps=0), 1.0)],

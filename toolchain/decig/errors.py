@@ -20,3 +20,9 @@ class TargetMissedError(DecigError):
     """A latency target or a quality tolerance was not reached; exit code 3."""
 
     exit_code = 3
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of another library says, in one line; its type where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -5,6 +5,8 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the 
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -195,11 +197,9 @@ def _resolve(
         return _from_run(path, said, input_shapes)
     _refuse_half(path)
     model = load_model(path, input_shapes)
-    try:
+    with _naming(path):
         stamped = read_stamp(model.proto)
         known, feeds = _as_known(stamped.get("pixels")), _feeds_from(stamped)
-    except BadInputError as error:
-        raise BadInputError(f"{path}: {error}") from error
     pixel_io = bool(known and stamped.get("pixel_io"))
     return Source(
         model,
@@ -212,19 +212,27 @@ def _resolve(
 
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
-    run = read_json(folder / RUN_FILE, "run description")
+    file = folder / RUN_FILE
+    run = read_json(file, "run description")
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(
             f"{folder}: this run has not finished; go on with decig compress --resume"
         )
-    return Source(
-        load_model(student, input_shapes),
-        _as_known(run.get("pixels")) | said,
-        run.get("model", {}).get("sha256", ""),
-        folder,
-        feeds=_feeds_from(run),
-    )
+    with _naming(file):
+        known, feeds = _as_known(run.get("pixels")), _feeds_from(run)
+    teacher = run.get("model")
+    origin = teacher.get("sha256", "") if isinstance(teacher, dict) else ""
+    return Source(load_model(student, input_shapes), known | said, origin, folder, feeds=feeds)
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Begin the message of a BadInputError with the file that is to blame."""
+    try:
+        yield
+    except BadInputError as error:
+        raise BadInputError(f"{file}: {error}") from error
 
 
 def _from_recipe(

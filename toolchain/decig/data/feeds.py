@@ -1,6 +1,8 @@
 """What a model takes: the image, and how everything beside it is fed."""
 
 import math
+import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import onnx
 
 from decig.data.pixels import PixelFormat
-from decig.errors import BadInputError
+from decig.errors import BadInputError, first_line
 from decig.graph.model import ValueInfo, input_info, output_info
 
 Feeds = dict[str, np.ndarray]
@@ -22,6 +24,8 @@ FILES = "files"
 """`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`."""
 
 _ARRAYS = (".npy", ".npz")
+# What numpy raises on files that hold no array, or not all of it.
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
 
 
@@ -208,9 +212,10 @@ class Inputs:
             raise BadInputError(
                 f"{single}: no such file for input {info.name}, nor {several.name}"
             ) from error
-        except (OSError, ValueError, EOFError, KeyError) as error:
-            reason = str(error).splitlines()[0] if str(error) else "not an array"
-            raise BadInputError(f"{path}: cannot feed input {info.name}: {reason}") from error
+        except _DAMAGED as error:
+            raise BadInputError(
+                f"{path}: cannot feed input {info.name}: {first_line(error)}"
+            ) from error
         if list(array.shape) == shape[1:]:
             array = array[None]
         if list(array.shape) != shape or array.dtype.kind not in "biuf":

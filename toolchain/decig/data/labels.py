@@ -117,7 +117,7 @@ def parse_labels(text: str, encoding: str = ONE_HOT) -> Labels:
     Raises:
         BadInputError: it is neither.
     """
-    if text.isdecimal() and len(text) < 6:
+    if text.isdecimal() and len(text) < 6 and int(text):
         return Labels(ids=int(text), encoding=encoding)
     colours = text.split(",")
     try:

@@ -19,7 +19,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from decig.data.feeds import Feeds
-from decig.errors import BadInputError
+from decig.errors import BadInputError, first_line
 from decig.graph.model import infer_shapes, opset
 
 _IN_FLOAT32 = (
@@ -74,8 +74,9 @@ def _one_line_errors(what: str) -> Iterator[None]:
     except BadInputError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise BadInputError(f"{what}: ONNX Runtime cannot convert the graph: {reason}") from error
+        raise BadInputError(
+            f"{what}: ONNX Runtime cannot convert the graph: {first_line(error)}"
+        ) from error
 
 
 def at_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:

@@ -25,7 +25,7 @@ class Picture:
     """One image as a model sees it.
 
     Attributes:
-        path: the file.
+        path: the file; where the model takes no image, one of that stem need not be there.
         pixels: RGB uint8 H,W,3 at the model's input size; None where it takes no image.
         feeds: the model's inputs by name; the image 1,C,H,W or 1,H,W,C.
         index: its number; what is drawn beside it depends on that.
@@ -42,7 +42,7 @@ class Pictures:
 
     Each image is resized until it covers the model's input, then its centre is cut out. What a
     model takes beside it is as declared, drawn anew for every image, and the same in every pass.
-    A model that takes no image is fed by draws alone.
+    A model that takes no image is fed by draws and files alone.
     """
 
     def __init__(
@@ -124,7 +124,11 @@ def seeded_feeds(
 
 
 def other_feeds(proto: onnx.ModelProto, image: str) -> Feeds:
-    """Feed every input but the image."""
+    """Feed every input but the image: normal noise, the same every time, and zeros as integers.
+
+    Raises:
+        BadInputError: an input is no tensor of numbers.
+    """
     rng = np.random.default_rng(0)
     feeds = {}
     for info in input_info(proto):

@@ -64,6 +64,18 @@ def profile_as_deployed(
     return replace(table, model=table.model | entries)
 
 
+def rewrites_of(table: CostTable) -> list[str]:
+    """Names of the exact rewrites that a table's graph was measured with.
+
+    Raises:
+        BadInputError: the table's list is damaged.
+    """
+    found = table.model.get(REWRITES, [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise BadInputError(f"cost table: model.{REWRITES}: not a list of names")
+    return found
+
+
 def as_it_is_ms(table: CostTable) -> float:
     """Latency of the model without any rewrite: what a speedup is counted from.
 
@@ -108,8 +120,7 @@ def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProt
     """
     if _elsewhere(table) is not None:
         return None
-    here = _options(table)
-    rules = table.model.get(REWRITES, [])
+    here, rules = _options(table), rewrites_of(table)
     whole = rewrite.apply(model.proto, rules)[0]
 
     def measure(proto: onnx.ModelProto) -> float:
@@ -129,7 +140,7 @@ def deployed_roofline(table: CostTable) -> Callable[[onnx.ModelProto], dict[str,
     whole = roofline_of(table)
     if whole is None or _elsewhere(table) is not None:
         return None
-    here, rules = _options(table), table.model.get(REWRITES, [])
+    here, rules = _options(table), rewrites_of(table)
 
     def measure(proto: onnx.ModelProto) -> dict[str, Any]:
         slim = rewrite.apply(proto, rules)[0]
@@ -141,6 +152,8 @@ def deployed_roofline(table: CostTable) -> Callable[[onnx.ModelProto], dict[str,
 def _options(table: CostTable) -> DeviceOptions:
     """How the table's device ran models."""
     device = table.device
+    if not isinstance(device["threads"], int):
+        raise TypeError("threads")
     return DeviceOptions(device["provider"], device["provider_options"], device["threads"])
 
 

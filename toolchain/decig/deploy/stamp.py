@@ -67,5 +67,5 @@ def pixels_from(entry: dict[str, Any] | None) -> PixelFormat | None:
         if labels is not None:
             labels = Labels(**(labels | {"palette": tuple(map(tuple, labels.get("palette", [])))}))
         return PixelFormat(**(entry | ranges | {"labels": labels}))
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise BadInputError(f"not a pixel format: {entry}") from error

@@ -48,17 +48,9 @@ class Predictor:
         self.baseline_ms = table.latency_us.median_ms
         self._full = np.array(list(table.groups.values()), float)
         self._kinds = _fit_kinds(table)
-        self._kind_of = {node.name: kind for kind in self._kinds for node in kind.nodes}
         self._slope, self._between = _fit_total(table)
         self._scale = 1.0
         self._scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
-
-    def node_us(self, name: str, incoming: int, outgoing: int) -> float:
-        """Predicted microseconds of a node at these channel counts; 0 for one without kernels."""
-        if name not in self._kind_of:
-            return 0.0
-        at = np.array([[incoming]]), np.array([[outgoing]])
-        return float(self._kind_of[name].at(*at)[0, 0]) * self._slope * self._scale
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
@@ -117,7 +109,7 @@ class _Kind:
     """All nodes of one signature."""
 
     def __init__(self, nodes: list[NodeCost], surface: Surface, groups: list[str]) -> None:
-        self.nodes, self._surface = nodes, surface
+        self._surface = surface
         self._sides = []
         for side in (0, 1):
             ports = [node.ports[side] if node.ports else _NO_CHANNELS for node in nodes]

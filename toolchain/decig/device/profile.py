@@ -27,8 +27,8 @@ from decig.graph.slicing import slice_graph
 log = logging.getLogger(__name__)
 
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
-_BATCH = 4
-_ODD = 1.04
+_BATCH = 4  # designs between two fits
+_ODD = 1.04  # times its prediction that a design may take before it is measured again
 _WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 8.0}
 
 Prepare = Callable[[onnx.ModelProto], onnx.ModelProto]

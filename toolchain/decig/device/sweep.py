@@ -39,7 +39,7 @@ _ALIGN = 4
 # Of the mixed designs: shares on the block's stairs, on narrow aligned widths, on other aligned
 # widths, and anywhere.
 _SHARES = (0.4, 0.1, 0.15, 0.35)
-_DRAWS = 64
+_DRAWS = 64  # plans among which each further design is chosen
 _LIMITS: dict[str, Any] = {"min_runs": 4, "max_runs": 15, "max_seconds": 0.3, "firm": 0.005}
 
 

@@ -1,11 +1,10 @@
 """Cost tables: what a model costs on a device, as a JSON file that travels between machines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from decig.device.fingerprint import difference
 from decig.device.limits import Limits
 from decig.device.sweep import SweepPoint
 from decig.device.timing import Latency, non_negative
@@ -113,7 +112,7 @@ class CostTable:
         groups: channels of every prunable group.
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
-        limits: what the device can do at most; None in tables of earlier versions.
+        limits: what the device can do at most; None where it could not be measured.
     """
 
     device: dict[str, Any]
@@ -160,6 +159,8 @@ class CostTable:
         root = _Reader(value, f"{path}: ")
         model = root.child("model")
         model.text("sha256")
+        if "inputs" in model.value:
+            model.mapping("inputs")
         noise = root.child("noise")
         return cls(
             device=root.mapping("device"),
@@ -201,16 +202,6 @@ class CostTable:
                     f"the cost table was taken at another size of {value.name}: "
                     f"give --input-shape {value.name}:{shown}, or profile again"
                 )
-
-    def require_same_device(self, fingerprint: Mapping[str, Any]) -> None:
-        """Check that the table holds for the device of this fingerprint.
-
-        Raises:
-            BadInputError: another device; names the first difference.
-        """
-        found = difference(dict(fingerprint), self.device)
-        if found:
-            raise BadInputError(f"the cost table belongs to another device: {found}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from decig.errors import BadInputError
 
@@ -114,14 +113,6 @@ def measure_interleaved(
         if time.perf_counter() - start > max_seconds or all(f.uncertainty <= firm for f in found):
             break
     return {name: Latency.from_samples(values) for name, values in samples.items()}
-
-
-def measure_latency(
-    session: ort.InferenceSession, feeds: Mapping[str, np.ndarray], **limits: Any
-) -> Latency:
-    """Latency of one session on `feeds`; `limits` as in `measure_interleaved`."""
-    found = measure_interleaved({"model": lambda: session.run(None, dict(feeds))}, **limits)
-    return found["model"]
 
 
 def time_once(call: Callable[[], object]) -> float:

@@ -16,6 +16,7 @@ import onnx
 from onnx import NodeProto, helper
 
 from decig.graph.model import infer_shapes
+from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.fold_batchnorm import along_outputs
 
@@ -73,8 +74,8 @@ def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx
     """Replace one of the `foldable_norms` by fixed numbers.
 
     Returns:
-        A new graph, in normal form, without the norm. The layer keeps the names of its weights; a
-        bias that it did not have is called "<layer>/b".
+        A new graph, in normal form, without the norm. The layer keeps the names of weights that
+        are its own; a bias that it did not have is called "<layer>/b".
     """
     graph = Editor(proto)
     norm = next(node for node in graph.nodes if node.name == name)
@@ -83,7 +84,7 @@ def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx
     scale, shift = (np.asarray(graph.constant(value), np.float64) for value in norm.input[1:3])
     affine = statistics.affine(scale, shift, attribute(norm, "epsilon", 1e-5))
     weight = graph.constant(layer.input[1])
-    bias = graph.constant(layer.input[2]) if len(layer.input) > 2 else np.zeros(1, np.float32)
+    bias = bias_of(graph, layer)
     assert weight is not None
     assert bias is not None
     scaled = weight * along_outputs(layer, weight, affine.factor)

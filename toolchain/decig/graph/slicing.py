@@ -36,15 +36,6 @@ def slice_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onn
     return infer_shapes(sliced)
 
 
-def kept_indices(channels: ChannelMap, plan: Plan) -> dict[str, dict[int, np.ndarray]]:
-    """Kept indices of every bound initializer, by name and axis; untouched axes are left out."""
-    cut = Cut(onnx.ModelProto(), channels.removed(plan.keep))
-    return {
-        name: {axis: np.flatnonzero(mask) for axis, mask in axes.items()}
-        for name, axes in _axis_masks(channels, cut).items()
-    }
-
-
 def _axis_masks(channels: ChannelMap, cut: Cut) -> dict[str, dict[int, np.ndarray]]:
     masks: dict[str, dict[int, np.ndarray]] = {}
     for binding in channels.bindings:

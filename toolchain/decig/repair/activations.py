@@ -47,8 +47,6 @@ class Stream:
         names = [value.name for value in proto.graph.input]
         self._runs = len(inputs)
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
-        self._runs = len(inputs)
-        self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
             name: index for index, node in enumerate(proto.graph.node) for name in node.input

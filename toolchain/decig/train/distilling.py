@@ -31,7 +31,7 @@ def distillation(
     state: str,
     *,
     rate: float,
-    size: tuple[int, int] | None = None,
+    whole: bool = False,
     pool: TeacherPool | None = None,
     first: int = 0,
 ) -> Loop[GraphModule]:
@@ -44,14 +44,15 @@ def distillation(
         budget: how long.
         state: name of the loop's state file.
         rate: share of the learning rate; see `rate_share`.
-        size: height and width of the crops; as the settings say if None.
+        whole: train on crops as large as the model's input.
         pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
     """
     values = _feature_values(job, start) if job.settings.features else []
     picture = output_image(start).name
-    size = size or job.crop
+    size = job.crop(whole=whole)
     student = build_module(start, outputs=[picture, *values], input_size=size)
+    pool = pool or job.pool(seed=job.settings.seed, whole=whole)
     loop = job.loop(student, budget, run, state, rate=rate, pool=pool)
     loop.first = first
     _add_losses(job, run, loop, values, size)

@@ -1,8 +1,8 @@
 """Stage II, last part (`--fold-norms`): InstanceNorms that become part of the layer before them.
 
 A norm that takes its statistics from every image anew costs two passes over it, and keeps the
-activation behind it from being fused. Replaced by the mean statistics of the training images it is
-one factor and one shift a channel, and vanishes in its convolution (`decig.graph.norm_folding`).
+activation behind it from being fused. Replaced by the factor and the shift of each channel that
+come closest to it on training images, it vanishes in its convolution (`decig.graph.norm_folding`).
 
 Folding follows distilling: plan, slice and repair reckon with the statistics of every image, and
 what a norm does to the picture can be told of a trained student only. In each round
@@ -17,11 +17,8 @@ So every norm is tried once, and whatever style hangs on the statistics of the s
 them.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +26,12 @@ import onnx
 import torch
 from torch.fx import GraphModule
 
-from decig.errors import DecigError
 from decig.files import atomic_path
 from decig.graph import rewrite
 from decig.graph.norm_folding import all_norms, foldable_norms
 from decig.train.distilling import distillation, rate_share, stage_budget
 from decig.train.job import Job
-from decig.train.loop import Budget, Loop
+from decig.train.loop import Budget, Loop, reading_state
 from decig.train.module import write_back
 from decig.train.norm_ranking import fold_least
 from decig.train.pool import TeacherPool
@@ -87,7 +83,7 @@ class _State:
         file = run.file("state") / _STATE
         if not file.exists():
             return None
-        with _one_line_errors(file):
+        with reading_state(file):
             saved = torch.load(file, weights_only=True)
             graph = onnx.ModelProto.FromString(saved.pop("graph").numpy().tobytes())
             return cls(graph, **saved)
@@ -98,16 +94,6 @@ class _State:
         content = np.frombuffer(self.graph.SerializeToString(), np.uint8)
         with atomic_path(run.file("state") / _STATE) as temporary:
             torch.save({**saved, "graph": torch.from_numpy(content.copy())}, temporary)
-
-
-@contextlib.contextmanager
-def _one_line_errors(file: Path) -> Iterator[None]:
-    """Name the file where it is damaged: torch and protobuf raise anything."""
-    try:
-        yield
-    except Exception as error:
-        first = [*str(error).splitlines(), type(error).__name__][0]
-        raise DecigError(f"{file}: not the state of this run: {first}") from error
 
 
 def with_joined_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -143,7 +129,7 @@ def _begin(job: Job, run: RunFolder, start: onnx.ModelProto) -> _State:
     """Start with the distilled student, and with the losses as distilling left them."""
     distilled, stateful = run.file("state") / "stage2.pt", []
     if distilled.exists():
-        with _one_line_errors(distilled):
+        with reading_state(distilled):
             stateful = torch.load(distilled, weights_only=True)["stateful"]
     return _State(start, job.held_out.ssim_of_graph(start), stateful=stateful)
 
@@ -165,7 +151,7 @@ def _play(
         file,
         # What folding took away is the way to go, not what distilling could not reach.
         rate=rate_share(1 - max(0.0, state.best - before)),
-        size=job.size,
+        whole=True,
         pool=pool,
         first=state.steps,
     )

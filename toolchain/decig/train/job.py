@@ -73,7 +73,7 @@ class Job:
         else:
             self._require_croppable()
             filters = [self.request.pixels.resample, "smooth"]
-            smallest = max(self.crop or self.size)
+            smallest = max(self.crop(whole=self.request.fold_norms) or self.size)
             largest = round(self.settings.zoom * max(self.size))
             found = [
                 Example(name, bound(group, smallest, largest, filters=filters[: len(group)]))
@@ -216,11 +216,11 @@ class Job:
             seed: of every random choice.
             whole: cut crops as large as the model's input, and as few a step as cost the same.
         """
-        settings, size = self.settings, self.size if whole else self.crop or self.size
-        proto = self.request.model.proto
-        cut = self.size if whole else self.crop  # None: there is no image to crop
+        settings, proto = self.settings, self.request.model.proto
+        cut, usual = self.crop(whole=whole), self.crop() or self.size
+        size = cut or self.size
         teacher = build_module(proto, [output_image(proto).name], cut).eval()
-        batch = settings.batch * math.prod(self.crop or self.size) // math.prod(size)
+        batch = settings.batch * math.prod(usual) // math.prod(size)
         if batch > 1 and not takes_batches(teacher):
             log.warning("the model is made for one image at a time: batch = 1")
             batch = 1
@@ -258,10 +258,12 @@ class Job:
             state_file=run.file("state") / state,
         )
 
-    @property
-    def crop(self) -> tuple[int, int] | None:
-        """Height and width of the training crops; None where there is no image to crop."""
+    def crop(self, *, whole: bool = False) -> tuple[int, int] | None:
+        """Height and width of the training crops; None where there is no image to crop.
+
+        `whole` makes them as large as the model's input.
+        """
         if self.inputs.image is None:
             return None
-        side = self.settings.crop or max(self.size)
+        side = (0 if whole else self.settings.crop) or max(self.size)
         return min(side, self.size[0]), min(side, self.size[1])

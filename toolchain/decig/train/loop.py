@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from decig.data.pixels import PixelFormat
-from decig.errors import DecigError
+from decig.errors import DecigError, first_line
 from decig.files import atomic_path
 from decig.train.losses import OutputLoss, picture_of
 from decig.train.pool import Batch, TeacherPool
@@ -212,21 +212,31 @@ class Loop(Generic[M]):
         }
 
     def resume(self) -> bool:
-        """Go on from the saved state, if there is one; tells whether there was."""
+        """Go on from the saved state, if there is one; tells whether there was.
+
+        Raises:
+            DecigError: the state is damaged, or of another run.
+        """
         if self.state_file is None or not self.state_file.exists():
             return False
-        try:
+        with reading_state(self.state_file):
             state = torch.load(self.state_file, weights_only=True)
             self.accelerator.unwrap_model(self.trained).load_state_dict(state["trained"])
             self.mean.load_state_dict(state["mean"])
             self.optimiser.load_state_dict(state["optimiser"])
             for part, saved in zip(self.stateful, state["stateful"], strict=True):
                 part.load_state_dict(saved)
-        except (KeyError, RuntimeError, ValueError, EOFError) as error:
-            first = str(error).splitlines()[0]
-            raise DecigError(f"{self.state_file}: not the state of this run: {first}") from error
-        self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+            self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
+
+
+@contextlib.contextmanager
+def reading_state(file: Path) -> Iterator[None]:
+    """Name the file in a DecigError where it is damaged: torch and protobuf raise anything."""
+    try:
+        yield
+    except Exception as error:
+        raise DecigError(f"{file}: not the state of this run: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from decig.data.crops import fit, random_crop
 from decig.data.pairs import Pair
 from decig.data.sheet import write_sheet
-from decig.errors import BadInputError, DecigError
+from decig.errors import BadInputError, DecigError, first_line
 from decig.files import atomic_path
 from decig.recipe import Recipe, Source, Stage, Training
 from decig.train.adversarial import discriminator_loss, generator_loss
@@ -201,8 +201,7 @@ class OriginalRun:
             self.step = state["step"]
         except Exception as error:
             raise BadInputError(
-                f"{self.state_file}: not the state of a run of this recipe: "
-                f"{str(error).splitlines()[0]}"
+                f"{self.state_file}: not the state of a run of this recipe: {first_line(error)}"
             ) from error
 
     def show(self, pairs: list[Pair]) -> Path:

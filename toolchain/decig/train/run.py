@@ -1,6 +1,6 @@
 """The run folder of `decig compress`: what each step leaves there, so that the next can go on.
 
-run.json        what was asked: model, pixels, device, target, settings
+run.json        what was asked: model, pixels, feeds, device, target, settings
 condensed.onnx  stage I's result, where stage I was asked for
 plan.json       which channels of the original stay
 start.onnx      the sliced and repaired graph that stage II starts from

@@ -51,7 +51,7 @@ def condense(job: Job, run: RunFolder) -> None:
     if not run.done("condense-start.onnx"):
         _slice(job, run, _teacher(job), begin, ("condense-plan.json", "condense-start.onnx"))
     start = run.load_graph("condense-start.onnx").proto
-    student = build_module(start, outputs=[output_image(start).name], input_size=job.crop)
+    student = build_module(start, outputs=[output_image(start).name], input_size=job.crop())
     loop = job.loop(student, job.request.budget.part(job.settings.condense), run, "stage1.pt")
     condenser = Condenser(
         student, parameter_names(student), analyse(start), job.run_time(), job.settings.weighting
