@@ -10,6 +10,8 @@ from decig.errors import TargetMissedError
 _NEAR = 2
 _MAX_EXCHANGES = 200
 _LEAST_GAIN = 1e-9
+_PRICES = np.log([1e-5, 1e5])  # around the loss of everything per microsecond of the whole
+_BISECTIONS, _SWEEPS = 16, 12
 
 
 def plan_widths(
@@ -17,9 +19,12 @@ def plan_widths(
 ) -> dict[str, int]:
     """Choose how many channels each group keeps.
 
-    Goes down greedily: of all single steps, near and far, the one that loses least per
-    microsecond saved, predicted anew after each. Then trades: widens a group where there is time
-    left, or widens one and narrows another where that loses less.
+    What a group costs hangs on the widths of its neighbours, so this is no plain knapsack. It is
+    gone about in two ways: greedily down from the whole model, of all single steps the one that
+    loses least per microsecond saved; and at a price of time, at which every group settles where
+    loss and price together are least (Lagrange multipliers; Everett, Operations Research 11,
+    1963). Both then trade: widen a group where there is time left, or widen one and narrow another
+    where that loses less. The better one is taken.
 
     Args:
         predictor: of the model on the device.
@@ -43,7 +48,9 @@ def plan_widths(
             f"a target of {target_ms:.4g} ms is out of reach: with every group at its narrowest "
             f"the model takes {least / 1000:.4g} ms on this device"
         )
-    return steps.named(steps.exchange(level, target))
+    starts = [level, *steps.settled(target)]
+    ends = np.array([steps.exchange(start, target) for start in starts])
+    return steps.named(ends[np.argmin(steps.loss(ends))])
 
 
 def fastest_widths(predictor: Predictor, groups: Iterable[str]) -> dict[str, int]:
@@ -117,6 +124,36 @@ class _Steps:
             price = np.divide(lost, saved, out=np.full(len(moves), np.inf), where=saved > 0)
             best = int(np.argmin(price))
             level, cost = moves[best], costs[best]
+        return level
+
+    def settled(self, target: float) -> list[np.ndarray]:
+        """Levels at the lowest price of time at which the model takes `target` microseconds.
+
+        None where no price is high enough.
+        """
+        scale = self.loss(np.zeros_like(self._top)) / self.cost(self._top)[0]
+        low, high = np.log(max(scale, _LEAST_GAIN)) + _PRICES
+        found: list[np.ndarray] = []
+        for _ in range(_BISECTIONS):
+            price = (low + high) / 2
+            level = self._settle(float(np.exp(price)))
+            if self.cost(level)[0] <= target:
+                high, found = price, [level]
+            else:
+                low = price
+        return found
+
+    def _settle(self, price: float) -> np.ndarray:
+        """Move one group after the other to where loss + price * microseconds is least."""
+        level = self._top.copy()
+        for _ in range(_SWEEPS):
+            before = level.copy()
+            for group, top in enumerate(self._top):
+                moves = np.tile(level, (top + 1, 1))
+                moves[:, group] = np.arange(top + 1)
+                level = moves[int(np.argmin(self.loss(moves) + price * self.cost(moves)))]
+            if (level == before).all():
+                break
         return level
 
     def exchange(self, level: np.ndarray, target: float) -> np.ndarray:

@@ -14,10 +14,11 @@ from decig.errors import BadInputError
 from decig.graph.channels import Port
 
 _NO_CHANNELS = Port({}, 1)
-_ALIGN = 4
+_FINE = 128
 _WORTH = 0.999
-# Shares of the other groups at which a width must pay off to be worth planning with.
-_CONTEXTS = (1.0, 0.5, 0.25)
+# Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
+# planning with.
+_CONTEXTS = (1.0, 0.5, 0.25, 0.125, 0.0)
 
 
 class Predictor:
@@ -87,16 +88,18 @@ class Predictor:
     def candidates(self) -> dict[str, list[int]]:
         """Widths of each group worth planning with, ascending; the last is the whole group.
 
-        Left out is what a wider group would not cost more than: the inside of a stair.
+        Of wide groups every second or fourth width is looked at. Left out is what a wider group
+        would not cost more than: the inside of a stair.
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
 
     def _stair_ends(self, index: int) -> list[int]:
         full = int(self._full[index])
-        widths = sorted({*range(FLOOR, full, _ALIGN), full})
+        widths = sorted({*range(FLOOR, full, max(1, full // _FINE)), full})
         worth = np.zeros(len(widths), bool)
         for share in _CONTEXTS:
-            plans = np.tile(np.ceil(self._full * share), (len(widths), 1))
+            others = np.maximum(np.ceil(self._full * share), np.minimum(FLOOR, self._full))
+            plans = np.tile(others, (len(widths), 1))
             plans[:, index] = widths
             cost = self.predict_many(plans)
             cheapest_wider = np.minimum.accumulate(cost[::-1])[::-1][1:]

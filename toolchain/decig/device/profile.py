@@ -52,7 +52,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(16, 0, 0.0),
-    "standard": Effort(24, 4, 0.01),
+    "standard": Effort(24, 5, 0.01),
     "thorough": Effort(32, 16, 0.005),
 }
 
