@@ -74,10 +74,24 @@ def test_a_prediction_that_is_too_slow_does_not_rule_out_a_target(predictor):
     assert met.measured_ms <= 0.8 * fastest
 
 
-def test_noise_does_not_hide_a_target_that_is_in_reach(predictor):
+def test_where_only_the_fastest_meets_the_target_it_is_taken(predictor):
     fastest, target = fastest_widths(predictor, predictor.groups), predictor.baseline_ms / 2
 
     def measure(widths):
         return target / 2 if widths == fastest else 1.02 * target
 
-    assert meet_target(predictor, losses(0), target, measure).measured_ms == 1.02 * target
+    met = meet_target(predictor, losses(0), target, measure)
+    assert (met.widths, met.measured_ms) == (fastest, target / 2)
+
+
+def test_an_aim_whose_plan_comes_again_is_lowered(predictor):
+    """Narrow plans are slower than predicted by a step that the next aim does not get across."""
+    target = predictor.baseline_ms / 4
+
+    def measure(widths):
+        predicted = predictor.predict_ms(widths)
+        return predicted * (1.1 if predicted > 0.8 * target else 1.0)
+
+    met = meet_target(predictor, losses(2), target, measure)
+    assert met.widths != fastest_widths(predictor, predictor.groups)
+    assert 0.7 * target <= met.measured_ms <= 1.01 * target
