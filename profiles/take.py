@@ -2,16 +2,16 @@
 
     python profiles/take.py --name epyc [--ep cpu] [--threads 1]
 
-It is what `decig profile models/facades-resunet` writes, without the name of the machine.
+It is what `decig profile models/facades-resunet` writes, without the names of machine and kernel.
 """
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from decig.deploy.profiling import profile_as_deployed
-from decig.device.profile import EFFORTS
 from decig.device.session import DeviceOptions
 from decig.source import resolve
 
@@ -27,11 +27,12 @@ def main(name: str, ep: str, threads: int) -> None:
     """Write NAME-EP-THREADS.json beside this file."""
     options = DeviceOptions(ep, threads=threads)
     model = resolve(str(MODEL)).model
-    table = profile_as_deployed(model, options, lambda done, total: None, EFFORTS["standard"])
+    table = profile_as_deployed(model, options, lambda done, total: None)
     if not table.noise.trusted:
         raise click.ClickException(f"{table.noise}; not written")
     file = HERE / f"{name}-{ep}-{threads}.json"
-    replace(table, device=table.device | {"machine": name}).save(file)
+    public = {"machine": name, "system": platform.system()}
+    replace(table, device=table.device | public).save(file)
     click.echo(f"{file}: {table.latency_us.median_ms:.2f} ms")
 
 
