@@ -197,6 +197,8 @@ def _session_settings(options: DeviceOptions, optimisation: str) -> ort.SessionO
     # Whatever ONNX Runtime would print arrives as an exception too.
     settings.log_severity_level = _FATAL_ONLY
     settings.add_session_config_entry("session.set_denormal_as_zero", "1")
+    # Sessions are timed in turns: the threads of one must not spin on while the next one runs.
+    settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if not runs_on_cpu(options):
         settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
