@@ -63,21 +63,37 @@ def test_measures_designs_at_one_pace():
         assert all(us >= 0 for us in point.nodes.values())
 
 
+def measured(monkeypatch, *times):
+    """Let measurements find these microseconds of the design and of the slim version beside it."""
+    found = iter(times)
+
+    def measure_nodes(*_, beside, **__):
+        us, slim = next(found)
+        beside._seen = [slim * 1.1, slim]
+        return node_times(us, beside=slim)
+
+    monkeypatch.setattr("decig.device.sweep.measure_nodes", measure_nodes)
+
+
 def test_a_slower_machine_is_the_same_machine(monkeypatch):
-    slim, usual, slower = (50.0, 50.0), (100.0, 50.0), (120.0, 60.0)
-    found = iter([node_times(us, beside=beside) for us, beside in (slim, usual, slower)])
-    monkeypatch.setattr("decig.device.sweep.measure_nodes", lambda *_, **__: next(found))
+    measured(monkeypatch, (50.0, 50.0), (100.0, 50.0), (110.0, 55.0))
     sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
     first, second = sweep.measure({"width": 16}), sweep.measure({"width": 16})
     assert second.latency.median == pytest.approx(first.latency.median)
     assert second.nodes == pytest.approx(first.nodes)
-    assert sweep.pace == [1.0, 1.2]
-    assert sweep.unsteadiness == pytest.approx(0.09, abs=0.02)
+    assert sweep.pace == [1.0, 1.1]
+    assert sweep.unsteadiness == pytest.approx(0.048, abs=0.01)
+
+
+def test_what_was_measured_at_half_the_pace_is_measured_again(monkeypatch):
+    measured(monkeypatch, (50.0, 50.0), (170.0, 90.0), (171.0, 90.0), (100.0, 51.0))
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    assert sweep.measure({"width": 16}).latency.median == pytest.approx(100 / 1.02)
+    assert sweep.pace == [1.02]
 
 
 def test_the_profiler_is_not_part_of_a_run(monkeypatch):
-    found = iter([node_times(56.0, beside=50.0), node_times(100.0, beside=50.0)])
-    monkeypatch.setattr("decig.device.sweep.measure_nodes", lambda *_, **__: next(found))
+    measured(monkeypatch, (56.0, 50.0), (100.0, 50.0))
     sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
     assert sweep.measure({"width": 8}).latency.median == pytest.approx(94.0)
 
