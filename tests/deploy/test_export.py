@@ -7,6 +7,7 @@ from samples import generator, write_photos
 
 from decig.deploy import export as module
 from decig.deploy.export import Wanted, export
+from decig.deploy.rewriting import choose_rewrites
 from decig.deploy.stamp import read_stamp
 from decig.device.session import DeviceOptions
 from decig.errors import DecigError
@@ -36,7 +37,7 @@ def run(tmp_path):
     for name, content in (
         ("run.json", record),
         ("plan.json", plan),
-        ("report.json", {"predicted_latency_ms": 1.5}),
+        ("report.json", {"predicted_latency_ms": 1.5, "rewrites": ["wide_head"]}),
     ):
         (folder / name).write_text(json.dumps(content))
     return folder
@@ -53,6 +54,18 @@ def test_a_run_is_compared_with_its_trained_module(run, tmp_path):
     assert stamped["plan"]["keep"] == {"conv1": [0, 2, 3]}
     assert stamped["pixels"] == PIXELS
     assert stamped["figures"]["torch_max_abs_diff"] == exported.torch_difference
+
+
+def test_the_rewrites_that_a_run_was_planned_with_are_tried_as_a_set(run, tmp_path, monkeypatch):
+    asked = []
+
+    def choose(*args, **options):
+        asked.append(options["known"])
+        return choose_rewrites(*args, **options)
+
+    monkeypatch.setattr(module, "choose_rewrites", choose)
+    export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
+    assert asked == [["wide_head"]]
 
 
 def test_without_torch_the_run_is_exported_with_a_warning(run, tmp_path, monkeypatch, caplog):

@@ -29,7 +29,7 @@ def test_faster_is_beyond_doubt():
 
 
 def test_a_rule_that_pays_is_kept(monkeypatch):
-    choice = choose(monkeypatch, lambda name: 50 if name in ("", "rewritten") else 100)
+    choice = choose(monkeypatch, lambda name: 50 if name in ("", "chosen") else 100)
     assert "wide_head" in choice.kept
     assert choice.dropped == []
     assert choice.rewritten.median < choice.plain.median
@@ -45,11 +45,21 @@ def test_a_rule_that_does_not_pay_is_dropped(monkeypatch):
 
 
 def test_rules_that_only_pay_alone_are_dropped(monkeypatch):
-    choice = choose(
-        monkeypatch, lambda name: {"": 50, "canonical": 90, "rewritten": 95}.get(name, 100)
-    )
+    times = {"": 50, "canonical": 90, "chosen": 95}
+    choice = choose(monkeypatch, lambda name: times.get(name, 100))
     assert choice.kept == []
+    assert "wide_head" in choice.dropped
     assert choice.rewritten == latency(90)
+
+
+def test_rules_of_the_cost_table_are_tried_as_a_set(monkeypatch):
+    known = ["wide_head", "winograd", "no_such_rule"]
+    choice = choose(monkeypatch, lambda name: 50 if name == "planned" else 100, known=known)
+    assert choice.kept == ["wide_head"]
+    assert choice.rewritten == latency(50)
+    slower = choose(monkeypatch, lambda name: 200 if name == "planned" else 100, known=known)
+    assert slower.kept == []
+    assert "wide_head" in slower.dropped
 
 
 def test_rules_for_one_size_are_not_for_any(monkeypatch):
@@ -81,3 +91,27 @@ def test_what_another_rule_hides_is_tried_without_it(monkeypatch, phases_us, kep
     choice = choose_rewrites(proto, DeviceOptions())
     assert choice.kept == kept
     assert choice.rewritten.median == time(choice.proto)
+
+
+def test_of_two_rules_that_do_the_same_one_stays(monkeypatch):
+    weights = {
+        "w": np.random.default_rng(0).normal(size=(3, 16, 9, 9)).astype(np.float32),
+        "v": np.random.default_rng(1).normal(size=(16, 16, 3, 3)).astype(np.float32),
+    }
+    body = """
+        h = Conv <pads = [1, 1, 1, 1]> (x, v)
+        y = Conv <pads = [4, 4, 4, 4]> (h, w)
+    """
+    sizes = {"inputs": "float[1,16,32,32] x", "outputs": "float[1,3,32,32] y"}
+    proto = tiny(body, **sizes, **weights)
+
+    def time(graph):
+        return 100 if len(graph.graph.node) == 2 else 50  # any rule is as good as all
+
+    monkeypatch.setattr(
+        rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
+    )
+    choice = choose_rewrites(proto, DeviceOptions())
+    assert len(choice.kept) == 1
+    assert len(choice.dropped) > 1
+    assert choice.rewritten.median == 50

@@ -63,6 +63,7 @@ def request_for(model: Model, table: CostTable, photos: Path, tmp_path: Path) ->
             target_ms=table.latency_us.median_ms / 2,
             budget=Budget(steps=STEPS),
             settings=settings,
+            rewrites=("wide_head",),
         )
         settings = dataclasses.replace(settings, **changes.pop("settings", {}))
         return dataclasses.replace(request, settings=settings, **changes)
@@ -93,7 +94,9 @@ def test_leaves_a_slim_student_a_plan_in_the_teachers_channels_and_figures(
     assert sum(map(len, plan.keep.values())) < 64
     assert figures["predicted_latency_ms"] <= request.target_ms
     assert -1 <= figures["ssim_before_distilling"] <= figures["ssim"] <= 1
-    assert json.loads((run / "report.json").read_text())["widths"] == figures["widths"]
+    report = json.loads((run / "report.json").read_text())
+    assert report["widths"] == figures["widths"]
+    assert report["rewrites"] == ["wide_head"]
     assert not (run / "state").exists()
 
 

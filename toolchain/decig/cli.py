@@ -178,6 +178,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         as_it_is_ms,
         deployed_latency,
         deployed_roofline,
+        rewrites_of,
     )
     from decig.device.table import CostTable
     from decig.report.progress import ProgressBar
@@ -212,6 +213,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
         roofline=deployed_roofline(table),
+        rewrites=tuple(rewrites_of(table)),
         warnings=tuple(warnings),
     )
     if dry_run:

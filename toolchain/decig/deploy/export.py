@@ -145,7 +145,13 @@ def export(
     calibration = wanted.calibration or _images(source)
     require_precision(wanted.precision, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
-    choice = choose_rewrites(taken.model.proto, device, any_size=taken.model.axes is not None)
+    report = _of_run(source, "report.json")
+    choice = choose_rewrites(
+        taken.model.proto,
+        device,
+        any_size=taken.model.axes is not None,
+        known=report.get("rewrites", ()),
+    )
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
     if wanted.precision != FP32 and calibration is not None:
@@ -163,7 +169,7 @@ def export(
         precision,
         difference,
         _torch_difference(source, taken, opened),
-        _of_run(source, "report.json").get("predicted_latency_ms"),
+        report.get("predicted_latency_ms"),
         cost.params,
         cost.macs,
         _time_from_bytes(source, taken, choice, final, device) if wanted.pixel_io else None,

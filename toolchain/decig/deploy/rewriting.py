@@ -37,41 +37,68 @@ class Choice:
 
 
 def choose_rewrites(
-    proto: onnx.ModelProto, device: DeviceOptions, *, any_size: bool = False
+    proto: onnx.ModelProto,
+    device: DeviceOptions,
+    *,
+    any_size: bool = False,
+    known: Sequence[str] = (),
 ) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
-    First the graph with all rules is timed against the graphs that lack one of them, then what is
-    left against the graph as it is. A rule may find work only where another one is dropped, and is
-    tried then. The device rules hold at the size of the graph only, so with `any_size` there are
-    none.
+    Rules are dropped one at a time, and what is left is timed again: of two rules for the same
+    node, each looks needless while the other is there. A rule may find work only where another
+    one was dropped, and is tried then. In the end what was chosen is timed in turns with the
+    graph as it is, with the canonical rules, and with the known set. The device rules hold at the
+    size of the graph only, so with `any_size` there are none.
+
+    Args:
+        proto: the graph.
+        device: where it is timed.
+        any_size: whether the graph must serve any size.
+        known: rules that were kept for a graph like this one, by its cost table: a plan was made
+            for them, and a noisy minute must not lose what it was measured with.
     """
     rules = () if any_size else rewrite.DEVICE
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
-    kept: list[str] = []
-    dropped: list[str] = []
-    while True:
-        left = [rule for rule in rules if rule not in dropped]
-        matched = list(dict.fromkeys(step.rule for step in rewrite.apply(canonical, left)[1]))
-        if set(matched) <= set(kept):
-            break
-        kept = _paying(canonical, matched, left, device)
-        dropped += [rule for rule in matched if rule not in kept]
-    final = _apply(canonical, kept)
-    times = time_graphs({"plain": proto, "canonical": canonical, "rewritten": final}, device)
-    if not faster(times["rewritten"], times["canonical"]):
-        return Choice(canonical, counts, [], dropped + kept, times["plain"], times["canonical"])
-    return Choice(final, counts, kept, dropped, times["plain"], times["rewritten"])
+    sets = {"chosen": _paying(canonical, rules, device), "canonical": []}
+    planned = _matching(canonical, [rule for rule in rules if rule in known])
+    if planned and set(planned) != set(sets["chosen"]):
+        sets["planned"] = planned
+    graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
+    times = time_graphs({"plain": proto} | graphs, device)
+    best = _fastest(sets, times)
+    kept = sets[best]
+    found = dict.fromkeys([*_matching(canonical, rules), *sets["chosen"], *planned])
+    dropped = [rule for rule in found if rule not in kept]
+    return Choice(graphs[best], counts, kept, dropped, times["plain"], times[best])
 
 
-def _paying(
-    proto: onnx.ModelProto, matched: Sequence[str], rules: Sequence[str], device: DeviceOptions
-) -> list[str]:
+def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
     """Of the rules that match a graph, those without which it is slower."""
-    trials = {"": rules} | {rule: [r for r in rules if r != rule] for rule in matched}
-    times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
-    return [rule for rule in matched if faster(times[""], times[rule])]
+    left, paying = list(rules), set[str]()
+    while doubtful := [rule for rule in _matching(proto, left) if rule not in paying]:
+        trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
+        times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
+        needless = [rule for rule in doubtful if not faster(times[""], times[rule])]
+        paying |= set(doubtful) - set(needless)
+        if needless:
+            left.remove(min(needless, key=lambda rule: times[rule].median))
+    return _matching(proto, left)
+
+
+def _matching(proto: onnx.ModelProto, rules: Sequence[str]) -> list[str]:
+    """Those of the rules that find work in a graph."""
+    return list(dict.fromkeys(step.rule for step in rewrite.apply(proto, rules)[1]))
+
+
+def _fastest(sets: dict[str, list[str]], times: dict[str, Latency]) -> str:
+    """Name of the set of rules to deploy: the shortest, unless a longer one is faster."""
+    best, *others = sorted(sets, key=lambda name: len(sets[name]))
+    for name in others:
+        if faster(times[name], times[best]):
+            best = name
+    return best
 
 
 def canonical_rules(*, any_size: bool) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
     if not run.done("student.onnx"):
         fold_norms(job, run)
     run.finish()
-    return run.add_figures(_roofline(request, run) | _warnings(request))
+    figures = {"rewrites": list(request.rewrites)}
+    return run.add_figures(figures | _roofline(request, run) | _warnings(request))
 
 
 def preview(request: Request) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Request:
             deployed; None where the device is not at hand, and predictions must do.
         roofline: the teacher and a slimmer version of it next to the device's limits, as the
             report has it; None where the device is not at hand or its limits are not known.
+        rewrites: exact rewrites that the table's graph was measured with.
         warnings: what the report should say beside the figures.
     """
 
@@ -58,6 +59,7 @@ class Request:
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
     roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
+    rewrites: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
