@@ -7,14 +7,17 @@ A plan made from the graph as it is would cut in the wrong place, so the sweep s
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import onnx
 
-from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs
+from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs, timed_run
 from decig.device.fingerprint import difference, fingerprint
+from decig.device.pace import latency_at_pace
 from decig.device.profile import EFFORTS, Effort, profile_model
 from decig.device.roofline import compare, measure_roofline, roofline_of
+from decig.device.runs import QuietRun
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
 from decig.device.timing import Latency
@@ -115,18 +118,20 @@ def accept_device(table: CostTable, *, force: bool) -> list[str]:
 def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProto], float] | None:
     """Return how to measure a slimmer version of a model as it would be deployed, in ms.
 
-    It is timed in turns with the model itself and the ratio applied to the table's latency, so
-    that whatever else the machine does slows both. None on another device than the table's.
+    It is timed between runs of the model itself, at the table's pace: whatever else the machine
+    does slows both. None on another device than the table's.
     """
     if _elsewhere(table) is not None:
         return None
     here, rules = _options(table), rewrites_of(table)
-    whole = rewrite.apply(model.proto, rules)[0]
+
+    @cache  # sessions are not cheap, and a plan by shares needs none
+    def whole() -> QuietRun:
+        return timed_run(rewrite.apply(model.proto, rules)[0], here)
 
     def measure(proto: onnx.ModelProto) -> float:
-        slim = rewrite.apply(proto, rules)[0]
-        times = time_graphs({"whole": whole, "slim": slim}, here)
-        return table.latency_us.median_ms * times["slim"].median / times["whole"].median
+        slim = timed_run(rewrite.apply(proto, rules)[0], here)
+        return latency_at_pace(slim, whole(), table.latency_us.median).median_ms
 
     return measure
 

@@ -119,8 +119,11 @@ def time_graphs(
     graphs: dict[str, onnx.ModelProto], device: DeviceOptions, max_seconds: float = _SECONDS
 ) -> dict[str, Latency]:
     """Time graphs in turns, on noise, without what other programs took where that is known."""
-    calls = {}
-    for name, proto in graphs.items():
-        session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
-        calls[name] = QuietRun(prepare_run(session, feeds, device), device)
+    calls = {name: timed_run(proto, device) for name, proto in graphs.items()}
     return measure_interleaved(calls, max_seconds=max_seconds)
+
+
+def timed_run(proto: onnx.ModelProto, device: DeviceOptions) -> QuietRun:
+    """Return a run of a graph on noise, without what other programs take where that is known."""
+    session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
+    return QuietRun(prepare_run(session, feeds, device), device)
