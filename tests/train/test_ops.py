@@ -1,5 +1,7 @@
 """Every operator against ONNX Runtime, on one-node graphs."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ from decig.graph import rules  # noqa: E402
 from decig.train.module import build_module  # noqa: E402
 from decig.train.ops import registry  # noqa: E402
 from decig.train.ops.layout import blocks_to_space, space_to_blocks, take  # noqa: E402
-from decig.train.ops.normalisation import batch_norm  # noqa: E402
+from decig.train.ops.normalisation import batch_norm, instance_norm  # noqa: E402
 from decig.train.ops.resize import resample  # noqa: E402
 from decig.train.ops.windows import pad_same  # noqa: E402
 
@@ -105,3 +107,27 @@ def test_what_is_not_supported_is_refused_with_its_node(op_type, inputs, argumen
     proto = one_node(op_type, *inputs, **arguments)
     with pytest.raises(BadInputError, match=f"node the_node .*{message}"):
         build_module(proto)
+
+
+NORMS = {
+    "batch": lambda x, w: batch_norm(x, torch.zeros(16), torch.ones(16), w, w, True, 0.9, 1e-5),
+    "instance": lambda x, w: instance_norm(x, w, w, 1e-5),
+    "group": lambda x, w: torch.nn.functional.group_norm(x, 4, w, w),
+    "layer": lambda x, w: torch.nn.functional.layer_norm(x, x.shape[1:]),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("norm", NORMS)
+def test_gradients_of_norms_do_not_depend_on_the_order_of_memory(norm, batch):
+    torch.manual_seed(0)
+    start, slope = torch.randn(2, batch, 16, 8, 8)
+    orders = torch.contiguous_format, torch.channels_last
+    found = []
+    for order, back in itertools.product(orders, orders):
+        x = start.clone().to(memory_format=order).requires_grad_()
+        weight = torch.linspace(0.5, 2.0, 16).requires_grad_()
+        NORMS[norm](x, weight).backward(slope.to(memory_format=back))
+        found.append(x.grad)
+    for gradient in found[1:]:
+        torch.testing.assert_close(gradient, found[0], rtol=1e-4, atol=1e-5)

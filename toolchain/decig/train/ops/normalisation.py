@@ -52,7 +52,19 @@ def batch_norm(
 def instance_normalization(node: OpNode) -> fx.Node:
     """Y = (X - mean) / sqrt(var + epsilon) * scale + B, by sample and channel."""
     x, scale, bias = node.tensor(0), node.weight(1), node.weight(2)
-    return node.emit(F.instance_norm, x, weight=scale, bias=bias, eps=node.attr("epsilon", 1e-5))
+    return node.emit(instance_norm, x, scale, bias, node.attr("epsilon", 1e-5))
+
+
+def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    """Normalise N,C,... by sample and channel.
+
+    torch 2.13 on a CPU computes another gradient for a batch of one when what comes back has its
+    channels last, so that is brought into the usual order first.
+    """
+    y = F.instance_norm(x, weight=weight, bias=bias, eps=epsilon)
+    if y.requires_grad:
+        y.register_hook(Tensor.contiguous)
+    return y
 
 
 @op("GroupNormalization")
