@@ -21,6 +21,7 @@ from jobs import BENCHMARKS, Job, run_all
 from judge import Entry, Judge, Row, table
 from peers.matching import GENEROSITY, PeerLatency
 from peers.students import PEERS
+from verdicts import DECIG, verdicts
 
 from decig import __version__
 from decig.data.pixels import PixelFormat
@@ -31,9 +32,7 @@ from decig.files import read_json, write_bytes, write_json
 from decig.graph.model import input_info, load_model
 from decig.options import FILE, FOLDER, value_range
 
-DECIG = "decig"
 METHODS = (DECIG, *PEERS)
-_TIMING_NOISE = 0.03
 _SHARED = BENCHMARKS.parents[1] / "shared"
 _PROGRAM = Path(sys.executable).with_name("decig")
 
@@ -226,31 +225,10 @@ def _page(job: MainJob, facts: dict[str, Any], rows: Sequence[Row]) -> str:
             "",
             table(rows),
             "",
-            *verdicts(rows),
+            *verdicts(rows, peers=PEERS, generosity=GENEROSITY),
             "",
         ]
     )
-
-
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Say for each target whether decig is better than every peer, by SSIM and by PSNR."""
-    lines = []
-    for own in (row for row in rows if row.method == DECIG):
-        peers = [row for row in rows if row.target == own.target and row.method in PEERS]
-        slowest = max((row.latency.median / own.latency.median for row in peers), default=1.0)
-        if slowest > GENEROSITY + _TIMING_NOISE:
-            lines.append(f"- {own.target}: a peer takes {slowest:.2f} times as long as decig's.")
-        for figure, name in (("ssim", "SSIM"), ("psnr_db", "PSNR")):
-            if not peers:
-                continue
-            best = max(peers, key=lambda row: row.similarity[figure])
-            lead = own.similarity[figure] - best.similarity[figure]
-            word = "better than" if lead > 0 else "NOT better than"
-            lines.append(
-                f"- {own.target}, {name}: decig is {word} the best peer "
-                f"({best.method}), by {lead:+.3f}."
-            )
-    return lines
 
 
 def _digest(file: Path) -> str:

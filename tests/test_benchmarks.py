@@ -15,11 +15,12 @@ sys.path.insert(0, str(BENCHMARKS))
 
 from jobs import Job, run_all  # noqa: E402
 from judge import Entry, Row, table  # noqa: E402
-from main_job import Target, verdicts  # noqa: E402
+from main_job import Target  # noqa: E402
 from peers.matching import PeerLatency  # noqa: E402
 from peers.students import pruned, uniform  # noqa: E402
 from peers.style_net import StyleNet, load_teacher, widths  # noqa: E402
 from peers.training import distillation, write_onnx  # noqa: E402
+from verdicts import faster_at_equal_ssim, verdicts  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
 from decig.device.session import DeviceOptions, open_session  # noqa: E402
@@ -111,21 +112,60 @@ def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
     assert not job.done
 
 
-def row(method: str, ssim: float, target: str = "4x") -> Row:
+def row(method: str, ssim: float, target: str = "4x", ms: float = 5.0) -> Row:
     figures = {"ssim": ssim, "psnr_db": 20 + ssim, "edge_difference": 0.1, "feature_distance": 0.2}
-    latency = Latency(5000.0, 10.0, 5100.0, 30)
+    latency = Latency(1000 * ms, 10.0, 1100 * ms, 30)
     return Row(target, method, latency, 4.0, 10**9, 1000, 0.07, 0.001, figures, {"steps": 7})
 
 
+def said(*rows: Row) -> list[str]:
+    return verdicts(rows, peers=("uniform", "torch-pruning"), generosity=1.03)
+
+
 def test_verdicts_name_the_best_peer() -> None:
-    lines = verdicts([row("decig", 0.8), row("uniform", 0.7), row("torch-pruning", 0.9)])
+    lines = said(row("decig", 0.8), row("uniform", 0.7), row("torch-pruning", 0.9))
     assert (
         lines[0] == "- 4x, SSIM: decig is NOT better than the best peer (torch-pruning), by -0.100."
     )
     assert (
         "better than the best peer (uniform), by +0.100"
-        in verdicts([row("decig", 0.8), row("uniform", 0.7)])[0]
+        in said(row("decig", 0.8), row("uniform", 0.7))[0]
     )
+
+
+def test_verdicts_name_a_peer_that_had_more_time() -> None:
+    lines = said(row("decig", 0.8), row("uniform", 0.7, ms=5.5))
+    assert lines[0] == "- 4x: a peer takes 1.10 times as long as decig's."
+
+
+@pytest.mark.parametrize(
+    ("ssim", "peers_ms"),
+    [
+        (0.9, 40.0),
+        (0.8, 20.0),
+        (0.85, 20.0 * 2**0.5),
+        (0.95, 40.0 * 2**0.5),  # between the slowest peer and the teacher
+        (1.0, 80.0),
+        (0.3, 20.0),  # the fastest peer is better already
+    ],
+)
+def test_equal_pictures_are_looked_up_between_the_best_peers(ssim: float, peers_ms: float) -> None:
+    peers = [
+        row("uniform", 0.9, ms=40.0),
+        row("torch-pruning", 0.7, ms=40.0),
+        row("uniform", 0.6, ms=20.0),
+        row("torch-pruning", 0.8, ms=20.0),
+    ]
+    teacher = row("teacher", 1.0, ms=80.0)
+    gain = faster_at_equal_ssim(row("decig", ssim, ms=10.0), peers, teacher)
+    assert gain == pytest.approx(peers_ms / 10.0)
+
+
+def test_verdicts_say_how_much_faster_at_equal_pictures() -> None:
+    rows = [row("teacher", 1.0, ms=20.0), row("uniform", 0.7), row("decig", 0.7)]
+    assert said(*rows)[-1].endswith("1.00 times faster than the peers, short of 2.")
+    rows[-1] = row("decig", 1.0)
+    assert said(*rows)[-1].endswith("4.00 times faster than the peers.")
 
 
 def test_the_table_has_a_cell_for_every_column() -> None:
