@@ -63,7 +63,7 @@ def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon
     """
     y = F.instance_norm(x, weight=weight, bias=bias, eps=epsilon)
     if y.requires_grad:
-        y.register_hook(Tensor.contiguous)
+        y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
     return y
 
 
