@@ -217,10 +217,11 @@ class Job:
             whole: cut crops as large as the model's input, and as few a step as cost the same.
         """
         settings, proto = self.settings, self.request.model.proto
-        cut, usual = self.crop(whole=whole), self.crop() or self.size
+        cut = self.crop(whole=whole)
         size = cut or self.size
         teacher = build_module(proto, [output_image(proto).name], cut).eval()
-        batch = settings.batch * math.prod(usual) // math.prod(size)
+        pixels = settings.crop**2 or math.prod(size)
+        batch = settings.batch * pixels // math.prod(size)
         if batch > 1 and not takes_batches(teacher):
             log.warning("the model is made for one image at a time: batch = 1")
             batch = 1

@@ -14,8 +14,8 @@ class Settings:
 
     Attributes:
         seed: of every random choice.
-        crop: side of the training crops in pixels; 0 takes the model's own input size.
-        batch: crops a step.
+        crop: longest side of the training crops in pixels; 0 takes the model's own input size.
+        batch: crops a step; of smaller pictures as many more as cost the same.
         zoom: crops are cut from windows up to this much larger.
         refresh: the teacher paints new crops at every `refresh`-th step.
         pool: batches kept for replay.
@@ -42,8 +42,8 @@ class Settings:
     """
 
     seed: int = 0
-    crop: int = 128
-    batch: int = 4
+    crop: int = 256
+    batch: int = 1
     zoom: float = 1.6
     refresh: int = 3
     pool: int = 256
