@@ -12,13 +12,15 @@ INPUTS = [
 NORMS = ["InstanceNormalization", "BatchNormalization"]
 
 
-def generator(norm: str, *, residual: bool = False, seed: int = 0) -> ModelProto:
+def generator(
+    norm: str, *, residual: bool = False, seed: int = 0, dtype: type = np.float32
+) -> ModelProto:
     """Conv, norm, relu, a residual block if asked, ConvTranspose with bias, relu, conv, tanh."""
     rng = np.random.default_rng(seed)
     constants: list[TensorProto] = []
 
     def constant(name: str, *shape: int, mean: float = 0.0) -> str:
-        values = rng.normal(mean, 0.3, shape).astype(np.float32)
+        values = rng.normal(mean, 0.3, shape).astype(dtype)
         values = np.abs(values) if name.endswith("var") else values
         constants.append(numpy_helper.from_array(values, name))
         return name
@@ -57,11 +59,12 @@ def generator(norm: str, *, residual: bool = False, seed: int = 0) -> ModelProto
     ]
     for index, node in enumerate(nodes):
         node.name = f"node{index}"
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     graph = helper.make_graph(
         nodes,
         "generator",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 20, 20])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 40, 40])],
+        [helper.make_tensor_value_info("x", kind, [1, 3, 20, 20])],
+        [helper.make_tensor_value_info("y", kind, [1, 3, 40, 40])],
         constants,
     )
     opsets = [helper.make_opsetid("", 20)]

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from onnx import GraphProto, TensorProto, helper, numpy_helper
 
 from decig.errors import BadInputError
+from decig.graph.model import normalise
 from decig.repair.activations import Stream, run_graph
 from repair.small import INPUTS, generator
 
@@ -44,3 +46,39 @@ def test_a_constant_is_the_same_in_every_run() -> None:
     found = stream.value("a.weight")
     assert len(found) == len(INPUTS)
     assert all(array.shape == (12, 3, 3, 3) for array in found)
+
+
+def test_what_a_branch_of_an_if_reads_is_kept_for_it() -> None:
+    def branch(op_type: str) -> GraphProto:
+        nodes = [
+            helper.make_node(op_type, ["a"], ["b"]),
+            helper.make_node("Mul", ["b", "two"], ["c"]),
+        ]
+        made = helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 3, 20, 20])
+        return helper.make_graph(nodes, op_type, [], [made])
+
+    branches = {"then_branch": branch("Relu"), "else_branch": branch("Tanh")}
+    nodes = [
+        helper.make_node("Abs", ["x"], ["a"], name="a"),
+        helper.make_node("ReduceSum", ["x"], ["sum"], name="sum", keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["much"], name="much"),
+        helper.make_node("If", ["much"], ["y"], name="if", **branches),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 20, 20])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 20, 20])],
+        [
+            numpy_helper.from_array(np.float32(0), "zero"),
+            numpy_helper.from_array(np.float32(2), "two"),
+        ],
+    )
+    proto = normalise(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    )
+    stream = Stream(proto, INPUTS)
+    for node in proto.graph.node:
+        stream.advance(node.name)
+    stream.advance(None)
+    assert np.concatenate(stream.value("y")) == pytest.approx(run_graph(proto, INPUTS), abs=1e-5)

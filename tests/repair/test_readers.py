@@ -53,3 +53,12 @@ def test_every_consumer_of_channels_is_found_and_scaled():
         covariance = np.linalg.inv(reader.inverse)
         energy = np.einsum("io,ij,jo->", reader.weights, covariance, reader.weights)
         assert energy == pytest.approx(1.0, rel=0.01)
+
+
+def test_halves_do_not_overflow():
+    proto = generator("InstanceNormalization", dtype=np.float16)
+    inputs = [{"x": (30 * feeds["x"]).astype(np.float16)} for feeds in INPUTS]
+    first = find_readers(proto, analyse(proto), inputs)[0]
+    seen = np.concatenate([feeds["x"].astype(np.float64) for feeds in inputs])
+    variance = np.linalg.inv(first.inverse).diagonal()
+    assert variance == pytest.approx(seen.var(axis=(0, 2, 3)), rel=0.01)

@@ -3,13 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from graph.tiny import tiny
+from onnx import helper, numpy_helper
 
 from decig.data.crops import fit
 from decig.data.feeds import Feeds
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.graph.channels import analyse
-from decig.graph.model import initializers, input_info, load_model, replace_initializers
+from decig.graph.model import (
+    infer_shapes,
+    initializers,
+    input_info,
+    load_model,
+    replace_initializers,
+)
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
@@ -106,3 +113,30 @@ def test_real_pictures_come_back(shared_suite: Path, shared_data: Path) -> None:
     before = ssim(pixels.to_unit(run_graph(sliced, photos)), wanted)
     after = ssim(pixels.to_unit(run_graph(repaired, photos)), wanted)
     assert after > before + 0.15
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_halves_are_scored_and_repaired(norm: str) -> None:
+    proto = generator(norm, residual=True, dtype=np.float16)
+    last = proto.graph.node[-1]
+    last.output[0] = "picture"
+    proto.graph.node.append(helper.make_node("Mul", ["picture", "scale"], ["y"], name="scaled"))
+    proto.graph.initializer.append(numpy_helper.from_array(np.array(2, np.float16), "scale"))
+    infer_shapes(proto)
+    inputs = [{"x": feeds["x"].astype(np.float16)} for feeds in INPUTS]
+    channels = analyse(proto)
+    scores = Importance(proto, channels, inputs)
+    assert all(np.isfinite(curve).all() and curve[0] > 0 for curve in scores.loss.values())
+    keep = {
+        name: sorted(order[: len(order) * 2 // 3].tolist()) for name, order in scores.order.items()
+    }
+    plan = Plan("", keep)
+    wanted, lost, kept = (
+        run_graph(each, inputs).astype(np.float32)
+        for each in (
+            proto,
+            slice_graph(proto, channels, plan),
+            repair(proto, channels, plan, inputs),
+        )
+    )
+    assert np.square(kept - wanted).mean() < 0.7 * np.square(lost - wanted).mean()

@@ -96,3 +96,38 @@ def test_no_way_out_through_what_is_not_elementwise(step: str) -> None:
     proto = graph([conv("x", "a"), helper.make_node(step, ["a"], ["y"])], w=WEIGHT)
     assert way_out(proto, "a") is None
     assert way_out(proto, "y") is None
+
+
+def test_a_sum_is_not_cropped() -> None:
+    crop = helper.make_node("Slice", ["b", "from", "to", "axes"], ["s"])
+    steps = [conv("x", "a"), conv("a", "c"), helper.make_node("Add", ["c", "a"], ["b"]), crop]
+    proto = graph(
+        [*steps, helper.make_node("Tanh", ["s"], ["y"])],
+        w=WEIGHT,
+        **{"from": np.array([0]), "to": np.array([7]), "axes": np.array([2])},
+    )
+    assert (tails(proto)["node1"].value, tails(proto)["node1"].skip) == ("b", "a")
+
+
+def test_numbers_of_many_axes_on_the_way_out() -> None:
+    steps = [conv("x", "a"), helper.make_node("Mul", ["a", "scale"], ["y"])]
+    way = way_out(graph(steps, w=WEIGHT, scale=np.full((1, 1, 1, 1), 3, np.float32)), "a")
+    assert way is not None
+    values = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 4, 3)
+    np.testing.assert_allclose(way(values), 3 * values, rtol=1e-6)
+
+
+def test_what_a_branch_of_an_if_reads_ends_the_tail() -> None:
+    inside = helper.make_graph(
+        [helper.make_node("Tanh", ["a"], ["t"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("t", TensorProto.FLOAT, [1, 4, 8, 8])],
+    )
+    steps = [
+        conv("x", "a"),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("If", ["yes"], ["b"], then_branch=inside, else_branch=inside),
+        helper.make_node("Add", ["r", "b"], ["y"]),
+    ]
+    assert not tails(graph(steps, w=WEIGHT, yes=np.array(True)))["node0"].rectified

@@ -8,15 +8,18 @@ import onnx
 import onnxruntime as ort
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
-from decig.graph.model import input_info, normalise
+from decig.graph.model import ValueInfo, input_info, normalise
 from decig.graph.rewrite import Applied, apply
 
 
 class Net:
     """Collects nodes and random weights; `x` is the input, `finish` gives the normal form."""
 
-    def __init__(self, *shape: int, opset: int = 18, seed: int = 0) -> None:
+    def __init__(
+        self, *shape: int, opset: int = 18, seed: int = 0, dtype: Any = np.float32
+    ) -> None:
         self.random = np.random.default_rng(seed)
+        self.dtype = np.dtype(dtype)
         self._shape = shape
         self._opset = opset
         self._nodes: list[NodeProto] = []
@@ -27,9 +30,11 @@ class Net:
         fan_in = np.prod(shape[1:], dtype=int) if len(shape) > 1 else 1
         return self.constant(self.random.normal(size=shape) / np.sqrt(fan_in))
 
-    def constant(self, array: Any, kind: Any = np.float32) -> str:
+    def constant(self, array: Any, kind: Any = None) -> str:
+        """Of the type of `x` unless told otherwise."""
         name = f"constant_{len(self._constants)}"
-        self._constants.append(numpy_helper.from_array(np.array(array, kind), name))
+        values = np.array(array, self.dtype if kind is None else kind)
+        self._constants.append(numpy_helper.from_array(values, name))
         return name
 
     def node(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
@@ -39,11 +44,12 @@ class Net:
         return name
 
     def finish(self, *outputs: str) -> onnx.ModelProto:
+        kind = helper.np_dtype_to_tensor_dtype(self.dtype)
         graph = helper.make_graph(
             self._nodes,
             "net",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._shape)],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+            [helper.make_tensor_value_info("x", kind, self._shape)],
+            [helper.make_tensor_value_info(name, kind, None) for name in outputs],
             self._constants,
         )
         opsets = [helper.make_opsetid("", self._opset)]
@@ -54,10 +60,12 @@ class Net:
 def run(proto: onnx.ModelProto, image: np.ndarray | None = None) -> list[np.ndarray]:
     """Outputs on an image [N, C, H, W], or on normally distributed inputs."""
     random = np.random.default_rng(1)
-    feeds = {
-        value.name: random.normal(size=value.shape).astype(np.float32) if image is None else image
-        for value in input_info(proto)
-    }
+
+    def draw(value: ValueInfo) -> np.ndarray:
+        values = random.normal(size=value.shape)
+        return (values * 10 if value.dtype.kind in "iu" else values).astype(value.dtype)
+
+    feeds = {v.name: draw(v) if image is None else image for v in input_info(proto)}
     settings = ort.SessionOptions()
     settings.log_severity_level = 3
     settings.intra_op_num_threads = 1

@@ -47,3 +47,21 @@ def test_leaves_a_concat_that_others_read() -> None:
     net = Net(1, 3, 6, 5)
     joined = net.node("Concat", net.node("Conv", "x", net.weights(4, 3, 1, 1)), "x", axis=1)
     assert unchanged(net.finish(net.node("Relu", joined), net.node("Tanh", joined)), RULE)
+
+
+def test_a_second_time_finds_free_names() -> None:
+    net = Net(1, 3, 6, 5)
+    conv = net.node("Conv", "x", net.weights(4, 3, 1, 1))
+    inner = net.node("Concat", conv, "x", axis=1)
+    outer = net.node("Concat", inner, net.node("Conv", "x", net.weights(4, 3, 1, 1)), axis=1)
+    once, _ = rewritten(net.finish(net.node("Tanh", outer)), RULE)
+    assert operators(once).count("Tanh") == 2
+    twice, _ = rewritten(once, RULE)
+    assert operators(twice).count("Tanh") == 3
+
+
+def test_leaves_bounds_that_are_computed() -> None:
+    net = Net(1, 3, 6, 5)
+    value = net.node("Concat", net.node("Conv", "x", net.weights(4, 3, 1, 1)), "x", axis=1)
+    least = net.node("ReduceMin", net.node("Tanh", "x"), keepdims=0)
+    assert unchanged(net.finish(net.node("Clip", value, least)), RULE)

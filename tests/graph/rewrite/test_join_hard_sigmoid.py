@@ -49,3 +49,10 @@ def test_leaves_a_shift_that_widens() -> None:
     total = net.node("Add", "x", net.constant(np.full((3, 1, 1), 3.0)))
     clip = net.node("Clip", total, net.constant(0.0), net.constant(6.0))
     assert unchanged(net.finish(net.node("Div", clip, net.constant(6.0))), RULE)
+
+
+def test_leaves_whole_numbers() -> None:
+    net = Net(1, 3, 5, 4, dtype=np.int32)
+    clip = net.node("Clip", net.node("Add", "x", net.constant(3)), net.constant(0), net.constant(6))
+    after, applied = rewritten(net.finish(net.node("Div", clip, net.constant(6))))
+    assert operators(after) == ["Add", "Clip", "Div"] and not applied

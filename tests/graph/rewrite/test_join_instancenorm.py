@@ -129,3 +129,25 @@ def test_joins_all_of_a_real_net(shared_suite: Path) -> None:
     assert operators(after).count("InstanceNormalization") == 15
     assert not {"Sqrt", "Div", "ReduceMean"} & set(operators(after))
     onnx.checker.check_model(after)
+
+
+def test_leaves_types_that_onnx_runtime_has_no_kernel_for() -> None:
+    net = Net(1, C, H, W, dtype=np.float64)
+    after, applied = rewritten(net.finish(norm(net, "x")))
+    assert not applied
+    assert "InstanceNormalization" not in operators(after)
+
+
+def test_halves_are_joined() -> None:
+    net = Net(1, C, H, W, dtype=np.float16)
+    scaled = net.node("Mul", norm(net, "x"), net.weights(C, 1, 1))
+    after, _ = rewritten(net.finish(scaled), RULE, tolerance=5e-3)
+    assert operators(after) == ["InstanceNormalization"]
+
+
+def test_leaves_an_epsilon_that_widens() -> None:
+    net = Net(1, C, H, W)
+    difference = net.node("Sub", "x", by_axes(net, "x"))
+    variance = by_axes(net, product(net, difference))
+    total = net.node("Add", variance, net.constant(np.full((1, 1, 1, 1, 1), 1e-3)))
+    assert unchanged(net.finish(net.node("Div", difference, net.node("Sqrt", total))), RULE)

@@ -58,3 +58,13 @@ def test_leaves_operator_sets_without_it() -> None:
     total = net.node("Add", net.node("ReduceMean", square, axes=[-1]), net.constant(1e-4))
     value = net.node("Mul", net.node("Div", difference, net.node("Sqrt", total)), net.weights(6))
     assert unchanged(net.finish(value), RULE)
+
+
+def test_leaves_a_scale_that_widens() -> None:
+    net = Net(2, 5, 6)
+    assert unchanged(net.finish(spelled(net, [-1], net.weights(1, 1, 1, 6), None)), RULE)
+    net = Net(2, 5, 6)
+    after, _ = rewritten(
+        net.finish(spelled(net, [-1], net.weights(6), net.weights(1, 1, 1, 6))), RULE
+    )
+    assert operators(after) == ["LayerNormalization", "Add"]

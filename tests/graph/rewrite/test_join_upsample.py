@@ -79,3 +79,10 @@ def test_a_real_net(shared_suite: Path) -> None:
     assert operators(after).count("Upsample") == 2
     phases, _ = rewritten(proto, "drop_neutral", RULE, "resize_into_transpose")
     assert operators(phases).count("ConvTranspose") == 2
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64])
+def test_leaves_types_that_onnx_runtime_does_not_resize(dtype: type) -> None:
+    net = Net(N, C, H, W, opset=13, dtype=dtype)
+    _, applied = rewritten(net.finish(by_concat(net, "x")))
+    assert not applied

@@ -66,3 +66,9 @@ def test_leaves_factors_that_widen() -> None:
         else:
             value = net.node("Add", wide, scaled(net, folded, net.node("Abs", "x")))
         assert unchanged(net.finish(value), RULE)
+
+
+def test_leaves_whole_numbers() -> None:
+    net = Net(1, 3, 5, 4, dtype=np.int32)
+    after, applied = rewritten(net.finish(net.node("PRelu", "x", net.constant([2]))))
+    assert operators(after) == ["PRelu"] and not applied

@@ -72,3 +72,15 @@ def test_leaves_padding_with_channels(mode: str) -> None:
     pads = net.constant([0, 1, 0, 0, 0, -1, 0, 0], np.int64)
     padded = net.node("Pad", image(net, "Mul"), pads, mode=mode)
     assert unchanged(net.finish(conv(net, padded)), RULE)
+
+
+def test_shifts_stay_where_another_size_would_be_padded() -> None:
+    net = Net(1, 4, 6, 6)  # nothing to pad here, but at 7 x 7
+    value = image(net, "Add", "Mul")
+    value = net.node("Conv", value, net.weights(6, 4, 2, 2), strides=[2, 2], auto_pad="SAME_UPPER")
+    after, _ = rewritten(net.finish(value), RULE)
+    assert operators(after) == ["Add", "Conv"]
+    net = Net(1, 4, 6, 6)
+    value = net.node("Conv", image(net, "Add"), net.weights(6, 4, 1, 1), auto_pad="SAME_UPPER")
+    after, _ = rewritten(net.finish(value), RULE)
+    assert operators(after) == ["Conv"]

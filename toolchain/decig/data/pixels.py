@@ -1,5 +1,6 @@
 """What numbers, axes and channel order a model wants its pixels in, and back again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +44,15 @@ class PixelFormat:
             raise BadInputError(f"layout {self.layout!r} is neither nchw nor nhwc")
         if self.channel_order not in ("rgb", "bgr"):
             raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
+
+    def channels_of(self, shape: Sequence[int]) -> int:
+        """Channels of a batch of images of a shape."""
+        return shape[1 if self.layout == "nchw" else 3]
+
+    def size_of(self, shape: Sequence[int]) -> tuple[int, int]:
+        """Height and width of a batch of images of a shape."""
+        height, width = shape[2:4] if self.layout == "nchw" else shape[1:3]
+        return height, width
 
     @property
     def resample(self) -> str:

@@ -225,8 +225,8 @@ def _taken(source: Source) -> ValueInfo:
 
 def _size(source: Source, shape: list[int]) -> list[int]:
     """Batch, height and width: what a model with pixels inside shares with one without."""
-    planar = source.require_pixels().layout == "nchw"
-    return shape[:1] + (shape[2:] if planar else shape[1:3])
+    pixels = source.require_pixels()
+    return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
 
 def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:

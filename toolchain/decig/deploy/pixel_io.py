@@ -67,8 +67,8 @@ def wrap(
         raise BadInputError(f"--pixel-io: the model's output {result.name} is no image")
     wrapped = onnx.ModelProto()
     wrapped.CopyFrom(proto)
-    graph, planar = wrapped.graph, pixels.layout == "nchw"
-    channels = [info.shape[1 if planar else 3] for info in (taken, result)]
+    graph = wrapped.graph
+    channels = [pixels.channels_of(info.shape) for info in (taken, result)]
     for count, side in zip(channels, ("input", "output"), strict=True):
         check_channels(count, side)
     inner, outer = f"{taken.name}/tensor", f"{result.name}/tensor"
@@ -82,8 +82,7 @@ def wrap(
     graph.node.extend([*before.nodes, *nodes, *after.nodes])
     graph.initializer.extend([*before.constants, *after.constants])
     for values, info in ((graph.input, taken), (graph.output, result)):
-        height, width = info.shape[2:] if planar else info.shape[1:3]
-        shape = [info.shape[0], height, width, 3]
+        shape = [info.shape[0], *pixels.size_of(info.shape), 3]
         value = next(value for value in values if value.name == info.name)
         value.CopyFrom(helper.make_tensor_value_info(info.name, TensorProto.UINT8, shape))
     del graph.value_info[:]
@@ -100,7 +99,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
     proto, pixels = source.model.proto, source.require_pixels()
     taken, shown = image_input(proto, pixels, source.feeds), picture_output(proto)
     others = other_feeds(proto, taken.name)
-    channels = taken.shape[1 if pixels.layout == "nchw" else 3]
+    channels = pixels.channels_of(taken.shape)
 
     def paint(image: np.ndarray) -> np.ndarray:
         if source.pixel_io:
@@ -114,9 +113,9 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
 def noise_pixels(source: Source, seed: int = 0) -> np.ndarray:
     """Random RGB uint8 N,H,W,3 of the model's size."""
     shape = image_input(source.model.proto, source.pixels, source.feeds).shape
-    height, width = shape[2:] if source.require_pixels().layout == "nchw" else shape[1:3]
+    size = source.require_pixels().size_of(shape)
     rng = np.random.default_rng(seed)
-    return rng.integers(0, _WHITE + 1, (shape[0], height, width, 3), np.uint8)
+    return rng.integers(0, _WHITE + 1, (shape[0], *size, 3), np.uint8)
 
 
 class _End:

@@ -7,7 +7,7 @@ way belongs to another device. Here it is an error.
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,20 +136,50 @@ def _as_source(model: onnx.ModelProto | bytes | str | Path) -> Iterator[bytes | 
             yield str(path)
 
 
-def run_session(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Return all outputs of one run; those in a sequence one after the other.
+def run_session(
+    session: ort.InferenceSession,
+    feeds: Mapping[str, np.ndarray],
+    wanted: Sequence[str] | None = None,
+) -> list[np.ndarray]:
+    """Return the outputs of one run, all if not said; those in a sequence one after the other.
 
     Raises:
         BadInputError: ONNX Runtime opened the model but cannot run it on these inputs.
     """
     try:
-        outputs = session.run(None, feeds)
+        outputs = session.run(wanted, dict(feeds))
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
         reason = _one_line(error)
         raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
     parts = (out if isinstance(out, list) else [out] for out in outputs)
     return [np.asarray(part) for several in parts for part in several]
+
+
+def run_over(
+    proto: onnx.ModelProto,
+    inputs: Sequence[Mapping[str, np.ndarray]],
+    wanted: Sequence[str] | None = None,
+    *,
+    threads: int = 1,
+) -> list[np.ndarray]:
+    """Run a graph on a list of inputs, on the CPU.
+
+    Args:
+        proto: the graph.
+        inputs: what it takes, by input name, for every run; at least one.
+        wanted: names of outputs; all if not said.
+        threads: for ONNX Runtime.
+
+    Returns:
+        One array an output, those of all runs joined along the first axis.
+
+    Raises:
+        BadInputError: as `open_session` and `run_session`.
+    """
+    session = open_session(proto, DeviceOptions(threads=threads))
+    runs = [run_session(session, feeds, wanted) for feeds in inputs]
+    return [np.concatenate([np.atleast_2d(a) for a in p]) for p in zip(*runs, strict=True)]
 
 
 def _stream(options: DeviceOptions) -> dict[str, str]:

@@ -54,6 +54,13 @@ def shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     return known
 
 
+def kinds(proto: onnx.ModelProto) -> dict[str, int]:
+    """Element type (of `TensorProto`) of every value of a graph in normal form."""
+    known = {tensor.name: tensor.data_type for tensor in proto.graph.initializer}
+    values = (*proto.graph.input, *proto.graph.value_info, *proto.graph.output)
+    return known | {value.name: value.type.tensor_type.elem_type for value in values}
+
+
 def opset(proto: onnx.ModelProto) -> int:
     """Version of the default operator set."""
     return max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)

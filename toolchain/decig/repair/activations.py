@@ -7,8 +7,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, run_over
 from decig.errors import BadInputError
+from decig.graph.inference import inputs_of
 from decig.graph.model import input_info
 
 
@@ -49,7 +50,7 @@ class Stream:
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
-            name: index for index, node in enumerate(proto.graph.node) for name in node.input
+            name: index for index, node in enumerate(proto.graph.node) for name in inputs_of(node)
         }
 
     def value(self, name: str) -> list[np.ndarray]:
@@ -79,7 +80,7 @@ class Stream:
         piece = list(self.proto.graph.node)[self._next : stop]
         self._next = stop
         made = [n for part in piece for n in part.output if n and self._needed(n)]
-        needed = {name for part in piece for name in part.input}
+        needed = {name for part in piece for name in inputs_of(part)}
         feeds = [name for name in self._live if name in needed]
         model = _extract(self.proto, piece, feeds, made)
         session = open_session(model, self._options)
@@ -103,8 +104,7 @@ class Stream:
 def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds], *, threads: int = 1) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    session = open_session(proto, DeviceOptions(threads=threads))
-    return np.concatenate([session.run(None, feeds)[0] for feeds in inputs])
+    return run_over(proto, inputs, threads=threads)[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:
@@ -123,7 +123,7 @@ def _extract(
     """Small model of some consecutive nodes."""
     graph = proto.graph
     infos = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
-    used = {name for node in nodes for name in node.input}
+    used = {name for node in nodes for name in inputs_of(node)}
     piece = helper.make_graph(
         nodes,
         "piece",

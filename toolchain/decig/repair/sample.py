@@ -47,7 +47,8 @@ def take_sample(
     """
     images = [item for batch in source for item in batch]
     made, ended, added = (
-        [item for batch in batches for item in batch] for batches in (output, end, skip or [])
+        [_squarable(item) for batch in batches for item in batch]
+        for batches in (output, end, skip or [])
     )
     whole, cropped = made[0].shape[1:], ended[0].shape[1:]
     room = int(np.prod(cropped))
@@ -72,6 +73,11 @@ def take_sample(
         rest.append((seen[:, inside].T, at_end, at_skip, *statistics))
     stacked = [np.stack(part) for part in zip(*rest, strict=True)]
     return Sample(source_rows, *stacked)
+
+
+def _squarable(values: np.ndarray) -> np.ndarray:
+    """The values in a type in which their squares do not overflow."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
 
 
 def _at(value: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds, output_image
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import run_over
 from decig.graph.cost import count
+from decig.graph.inference import kinds
 from decig.graph.model import shapes
 from decig.repair.readers import Reader
 
@@ -47,7 +48,8 @@ class Sensitivity:
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
         images = max(1, min(_IMAGES, affordable))
         self._inputs = inputs[-images:]
-        self._options = DeviceOptions(threads=threads)
+        self._threads = threads
+        self._kinds = kinds(proto)
         self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
         self._pictures = self._paint(proto)
         self._variance = float(self._pictures.var())
@@ -70,10 +72,9 @@ class Sensitivity:
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         """Pictures with their channels last, where that can be told."""
-        session = open_session(proto, self._options)
         name = output_image(self._proto).name
-        outputs = [session.run([name], feeds)[0] for feeds in self._inputs]
-        picture = np.concatenate([np.atleast_2d(output) for output in outputs])
+        picture = run_over(proto, self._inputs, [name], threads=self._threads)[0]
+        picture = picture.astype(np.float32, copy=False)
         planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
         return np.moveaxis(picture, 1, -1) if planar else picture
 
@@ -99,8 +100,9 @@ class Sensitivity:
     ) -> list[onnx.NodeProto]:
         """Nodes that put x B + c in place of what a node reads; they are wired to its input."""
         source, stem = reader.read.value, f"{node.name}/estimate{reader.read.slot}"
+        dtype = helper.tensor_dtype_to_np_dtype(self._kinds[source])
         for what, array in zip("Bc", reader.estimate(np.isin(reader.labels, gone)), strict=True):
-            tensor = numpy_helper.from_array(array.astype(np.float32), f"{stem}/{what}")
+            tensor = numpy_helper.from_array(array.astype(dtype), f"{stem}/{what}")
             graph.initializer.append(tensor)
         swap = list(range(self._rank[source]))
         swap[reader.axis], swap[-1] = swap[-1], swap[reader.axis]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper, numpy_helper
 
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, run_session
+from decig.graph.inference import inputs_of, kinds
 from decig.graph.model import initializers, shapes
 
 _NORMS = ("InstanceNormalization", "BatchNormalization")
@@ -64,7 +65,9 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
                 if made.get(other, index) >= index or not _adds_up(*alike):
                     return tail
                 tail = replace(here, skip=other)
-            elif step.op_type == "Slice" and _crops_the_end(step, constants) and not tail.norm:
+            elif step.op_type == "Slice" and _crops_the_end(step, constants):
+                if tail.norm is not None or tail.skip is not None:  # they are of the whole size
+                    return tail
                 tail = here
             else:
                 return tail
@@ -111,19 +114,22 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
 
 def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, last: str) -> Values:
     used = {name for step in steps for name in step.input}
+    kind = kinds(proto)[first]
+    numbers = {n: array.reshape(()) for n, array in initializers(proto).items() if n in used}
     graph = helper.make_graph(
         steps,
         "way_out",
-        [helper.make_tensor_value_info(first, TensorProto.FLOAT, [None] * 3)],
-        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [None] * 3)],
-        [tensor for tensor in proto.graph.initializer if tensor.name in used],
+        [helper.make_tensor_value_info(first, kind, [None] * 3)],
+        [helper.make_tensor_value_info(last, kind, [None] * 3)],
+        # A number of four axes would widen the values, which have three here.
+        [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
     session = open_session(model, DeviceOptions())
 
     def run(values: np.ndarray) -> np.ndarray:
-        result: np.ndarray = session.run([last], {first: values.astype(np.float32)})[0]
-        return result
+        given = values.astype(helper.tensor_dtype_to_np_dtype(kind))
+        return run_session(session, {first: given})[0].astype(np.float32, copy=False)
 
     return run
 
@@ -131,7 +137,7 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
 def _readers(proto: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
     readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
     for node in proto.graph.node:
-        for name in node.input:
+        for name in inputs_of(node):
             readers[name].append(node)
     return readers
 

@@ -7,7 +7,7 @@ import onnx
 
 from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import run_over
 from decig.quality.metrics import ssim
 
 _LOOKS = 20
@@ -37,7 +37,4 @@ class HeldOut:
         return float(np.mean(ssim(self._paint(proto), self._expected)))
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
-        name = output_image(proto).name
-        session = open_session(proto, DeviceOptions())
-        outputs = [session.run([name], feeds)[0] for feeds in self._inputs]
-        return self._pixels.to_unit(np.concatenate(outputs))
+        return self._pixels.to_unit(run_over(proto, self._inputs, [output_image(proto).name])[0])

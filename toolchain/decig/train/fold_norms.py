@@ -26,16 +26,16 @@ import onnx
 import torch
 from torch.fx import GraphModule
 
-from decig.files import atomic_path
 from decig.graph import rewrite
 from decig.graph.norm_folding import all_norms, foldable_norms
 from decig.train.distilling import distillation, rate_share, stage_budget
 from decig.train.job import Job
-from decig.train.loop import Budget, Loop, reading_state
+from decig.train.loop import Budget, Loop
 from decig.train.module import write_back
 from decig.train.norm_ranking import fold_least
 from decig.train.pool import TeacherPool
 from decig.train.run import RunFolder
+from decig.train.state import reading_state, write_state
 
 log = logging.getLogger(__name__)
 
@@ -92,8 +92,8 @@ class _State:
         """Write it atomically: a round has happened as a whole or not at all."""
         saved = {name: value for name, value in vars(self).items() if name != "graph"}
         content = np.frombuffer(self.graph.SerializeToString(), np.uint8)
-        with atomic_path(run.file("state") / _STATE) as temporary:
-            torch.save({**saved, "graph": torch.from_numpy(content.copy())}, temporary)
+        graph = torch.from_numpy(content.copy())
+        write_state(run.file("state") / _STATE, {**saved, "graph": graph})
 
 
 def with_joined_norms(proto: onnx.ModelProto) -> onnx.ModelProto:

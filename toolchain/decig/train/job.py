@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -108,29 +107,24 @@ class Job:
     def size(self) -> tuple[int, int]:
         """Height and width of the model's input; of its picture where it takes no image."""
         shape = (self.inputs.image or output_image(self.request.model.proto)).shape
-        height, width = shape[2:] if self._planar else shape[1:3]
-        return height, width
-
-    @property
-    def _planar(self) -> bool:
-        return self.request.pixels.layout == "nchw"
+        return self.request.pixels.size_of(shape)
 
     @property
     def input_channels(self) -> int:
         """Channels of the model's image input."""
-        return 0 if self.inputs.image is None else self.inputs.image.shape[1 if self._planar else 3]
+        image = self.inputs.image
+        return 0 if image is None else self.request.pixels.channels_of(image.shape)
 
     def feeds(self, examples: Sequence[Example]) -> list[Feeds]:
         """Fit images to the model's input, and add what goes in beside them."""
-        pixels, feeds = self.request.pixels, []
-        for example in examples:
-            tensor = None
-            if example.images:
-                fitted = fit(example.images[0], *self.size, resample=pixels.resample)
-                tensor = pixels.to_tensor(fitted[None], self.input_channels)
-            rng = np.random.default_rng([self.settings.seed, zlib.crc32(example.name.encode())])
-            feeds.append(self.inputs.join(tensor, self.inputs.draw(rng, example.name)))
-        return feeds
+        pixels, seed = self.request.pixels, self.settings.seed
+
+        def fitted(example: Example) -> np.ndarray | None:
+            if not example.images:
+                return None
+            return fit(example.images[0], *self.size, resample=pixels.resample)
+
+        return [self.inputs.feed(fitted(each), pixels, each.name, seed=seed) for each in examples]
 
     @cached_property
     def repair_inputs(self) -> list[Feeds]:

@@ -20,11 +20,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from decig.data.pixels import PixelFormat
-from decig.errors import DecigError, first_line
-from decig.files import atomic_path
+from decig.errors import DecigError
+from decig.train.averaging import follow
 from decig.train.losses import OutputLoss, picture_of
 from decig.train.pool import Batch, TeacherPool
 from decig.train.settings import Settings
+from decig.train.state import reading_state, write_state
 
 _SAVE_EVERY_S = 30.0
 _ADAM_BETAS = (0.9, 0.99)
@@ -177,16 +178,9 @@ class Loop(Generic[M]):
             return (share + 1e-3) / (warmup + 1e-3)
         return 0.5 * (1 + math.cos(math.pi * (share - warmup) / (1 - warmup)))
 
-    @torch.no_grad()
     def _follow(self) -> None:
-        """Move the mean weights after the trained ones, faster while there is little history."""
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
         trained = self.accelerator.unwrap_model(self.trained)
-        means: list[Tensor] = list(self.mean.parameters())
-        values: list[Tensor] = list(trained.parameters())
-        torch._foreach_lerp_(means, values, 1 - decay)
-        for mean, value in zip(self.mean.buffers(), trained.buffers(), strict=True):
-            mean.copy_(value)
+        follow(self.mean, trained, decay=self.settings.ema, step=self.step)
 
     def save(self) -> None:
         """Write the state atomically, from the main process only.
@@ -198,8 +192,7 @@ class Loop(Generic[M]):
             return
         if not all(bool(p.isfinite().all()) for p in self.trained.parameters()):
             return
-        with atomic_path(self.state_file) as temporary:
-            torch.save(self._state(), temporary)
+        write_state(self.state_file, self._state())
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -228,15 +221,6 @@ class Loop(Generic[M]):
                 part.load_state_dict(saved)
             self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
-
-
-@contextlib.contextmanager
-def reading_state(file: Path) -> Iterator[None]:
-    """Name the file in a DecigError where it is damaged: torch and protobuf raise anything."""
-    try:
-        yield
-    except Exception as error:
-        raise DecigError(f"{file}: not the state of this run: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

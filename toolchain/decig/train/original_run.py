@@ -17,13 +17,14 @@ from decig.data.crops import fit, random_crop
 from decig.data.pairs import Pair
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError, first_line
-from decig.files import atomic_path
 from decig.recipe import Recipe, Source, Stage, Training
 from decig.train.adversarial import discriminator_loss, generator_loss
+from decig.train.averaging import follow
 from decig.train.discriminator import PatchDiscriminator, initialise
 from decig.train.exporter import export_onnx
 from decig.train.generator import build_generator, check_pictures
 from decig.train.precision import make_accelerator
+from decig.train.state import write_state
 
 _ADAM_BETAS = (0.5, 0.999)
 
@@ -123,7 +124,7 @@ class OriginalRun:
             loss = loss + self.training.adversarial * fooled
         losses["generator"] = self._descend("generator", loss)
         self.step += 1
-        self._follow()
+        follow(self.mean, self.generator, decay=self.training.ema, step=self.step)
         return losses
 
     def _autocast(self) -> torch.autocast:
@@ -159,25 +160,11 @@ class OriginalRun:
         optimiser.step()
         return value
 
-    def _follow(self) -> None:
-        """Move the mean weights after the trained ones, faster while there is little history.
-
-        Running statistics are means already, and counters no weights: both are copied.
-        """
-        decay = min(self.training.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            nets = (self.mean.parameters(), self.generator.parameters())
-            for mean, value in zip(*nets, strict=True):
-                mean.lerp_(value, 1 - decay)
-            for kept, statistic in zip(self.mean.buffers(), self.generator.buffers(), strict=True):
-                kept.copy_(statistic)
-
     def save(self) -> None:
         """Write the whole state atomically, from the main process only."""
         if not self.accelerator.is_main_process:
             return
-        with atomic_path(self.state_file) as temporary:
-            torch.save(self._state(), temporary)
+        write_state(self.state_file, self._state())
 
     def _state(self) -> dict[str, Any]:
         return {

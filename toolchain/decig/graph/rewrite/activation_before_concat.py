@@ -25,6 +25,8 @@ def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
         return False
     if activation.input[0] != node.output[0]:
         return False
+    if any(name and graph.constant(name) is None for name in activation.input[1:]):
+        return False  # bounds that may be computed behind the Concat
     if not any(_fuses(graph, value) for value in node.input):
         return False
     new, moved = list[NodeProto](), list[str]()
@@ -33,8 +35,9 @@ def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
             moved.append(value)
             continue
         copy = NodeProto.FromString(activation.SerializeToString())
-        copy.name = f"{activation.name}/part_{index}" if new else activation.name
-        copy.input[0], copy.output[0] = value, f"{activation.name}/part_{index}_out"
+        part = f"{activation.name}/part_{index}"
+        copy.name = graph.free(part) if new else activation.name
+        copy.input[0], copy.output[0] = value, graph.free(f"{part}_out")
         new.append(copy)
         moved.append(copy.output[0])
     graph.insert_before(node, new)

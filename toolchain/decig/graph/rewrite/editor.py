@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from decig.graph.model import infer_shapes, opset, shapes
+from decig.graph.inference import infer_shapes, kinds, opset, shapes
 
 
 class Editor:
@@ -27,8 +27,9 @@ class Editor:
         self._proto.CopyFrom(proto)
         self._shapes = shapes(proto)
         self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
-        self._values = {value.name for value in proto.graph.input}
-        self._values.update(name for node in proto.graph.node for name in node.output)
+        self._taken = {value.name for value in proto.graph.input}
+        self._taken.update(n for node in proto.graph.node for n in (node.name, *node.output))
+        self._kinds = kinds(proto)
         self._outputs = {value.name for value in proto.graph.output} | _captured(proto.graph)
         self.nodes = list(self._proto.graph.node)
         self._links: _Links | None = None
@@ -37,6 +38,14 @@ class Editor:
     def shape(self, value: str) -> tuple[int, ...] | None:
         """Static shape of a value that the source graph had; None where it is not known."""
         return self._shapes.get(value)
+
+    def is_float(self, value: str) -> bool:
+        """Whether a value that the source graph had is of float32 or float16.
+
+        What several operators spell in other types has no joined operator in ONNX, or no kernel
+        for it in ONNX Runtime.
+        """
+        return self._kinds.get(value) in (TensorProto.FLOAT, TensorProto.FLOAT16)
 
     def constant(self, value: str) -> np.ndarray | None:
         """Array of an initializer; None for a computed value or an absent input ("")."""
@@ -69,19 +78,19 @@ class Editor:
         if old in self._constants and self.sole_reader(old) is not None:
             name = old
         else:
-            name = node.input[slot] = self._free(f"{node.name}/{suffix}")
+            name = node.input[slot] = self.free(f"{node.name}/{suffix}")
         self._constants[name] = numpy_helper.from_array(array, name)
         self._links = None
 
     def add_constant(self, node: NodeProto, suffix: str, array: np.ndarray) -> str:
         """Add an initializer and return its name: "<node>/<suffix>", or one like it."""
-        name = self._free(f"{node.name}/{suffix}")
+        name = self.free(f"{node.name}/{suffix}")
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
-    def _free(self, name: str) -> str:
-        """Return the name, or one like it that no value has."""
-        while name in self._constants or name in self._values:
+    def free(self, name: str) -> str:
+        """Return the name, or one like it that no value and no node of the source graph has."""
+        while name in self._constants or name in self._taken:
             name += "_"
         return name
 

@@ -30,8 +30,8 @@ def join_hard_sigmoid(graph: Editor, node: NodeProto) -> bool:
     source = None if total is None else operand(graph, total)
     if bounds is None or total is None or source is None:
         return False
-    if graph.shape(source) != graph.shape(node.output[0]):  # a constant widens the value
-        return False
+    if not graph.is_float(source) or graph.shape(source) != graph.shape(node.output[0]):
+        return False  # a constant widens the value
     shift = number(graph, total.input[0 if total.input[1] == source else 1])
     if shift is None or not np.allclose((bounds[0], bounds[1] * factor), (0, 1), atol=_TOLERANCE):
         return False

@@ -60,6 +60,8 @@ def _affine(
     constant = graph.constant(node.input[1 if node.input[0] == value else 0])
     if constant is None or constant.size == 1 or constant.ndim < len(shape):
         return None
+    if graph.shape(value) != graph.shape(node.output[0]):  # the constant widens the value
+        return None
     leading = constant.ndim - len(shape)
     aligned = constant.shape[leading:] == shape and set(constant.shape[:leading]) <= {1}
     return constant.reshape(shape) if aligned else None

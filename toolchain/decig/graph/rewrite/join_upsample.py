@@ -24,7 +24,7 @@ def join_upsample(graph: Editor, node: NodeProto) -> bool:
         return False
     source = _small_image(graph, node, target)
     small = None if source is None else graph.shape(source)
-    if source is None or small is None:
+    if source is None or small is None or not graph.is_float(source):
         return False
     factor = target[2] // small[2]
     pixels = np.arange(np.prod(small)).reshape(small)

@@ -20,8 +20,8 @@ def leaky_relu(graph: Editor, node: NodeProto) -> bool:
     if found is None:
         return False
     source, slope = found
-    if graph.shape(source) != graph.shape(node.output[0]):  # a constant widens the value
-        return False
+    if not graph.is_float(source) or graph.shape(source) != graph.shape(node.output[0]):
+        return False  # a constant widens the value
     if slope == 0:
         joined = helper.make_node("Relu", [source], node.output, name=node.name)
     else:

@@ -52,8 +52,10 @@ def _alone(graph: Editor, maker: NodeProto) -> bool:
 
 
 def _pads_zeros(graph: Editor, node: NodeProto) -> bool:
-    pads = conv_pads(graph, node)
-    return pads is None or any(pads)
+    """Whether a Conv pads its input, at this size of it or at another."""
+    pads, kernel = conv_pads(graph, node), graph.shape(node.input[1]) or ()
+    by_size = attribute(node, "auto_pad", b"NOTSET").startswith(b"SAME") and set(kernel[2:]) != {1}
+    return by_size or pads is None or any(pads)
 
 
 def _keeps(graph: Editor, pad: NodeProto) -> bool:

@@ -40,6 +40,8 @@ def spelled_norm(graph: Editor, node: NodeProto) -> SpelledNorm | None:
     mean = _mean_of(graph, difference.input[1])
     if epsilon is None or mean is None or mean[0] != difference.input[0]:
         return None
+    if not graph.is_float(mean[0]) or graph.shape(mean[0]) != graph.shape(node.output[0]):
+        return None  # an epsilon of more axes widens the value
     return SpelledNorm(mean[0], epsilon[0], mean[1]) if epsilon[1] == mean[1] else None
 
 
@@ -71,7 +73,7 @@ def _axes(graph: Editor, mean: NodeProto, rank: int) -> frozenset[int] | None:
     axes = attribute(mean, "axes", None)
     if axes is None and len(mean.input) > 1:
         axes = graph.constant(mean.input[1])
-    if axes is None or not attribute(mean, "keepdims", 1):
+    if axes is None or not len(axes) or not attribute(mean, "keepdims", 1):
         return None
     return frozenset(int(axis) % rank for axis in axes)
 
