@@ -14,6 +14,7 @@ from samples import (
     generator,
     write_dynamic_generator,
     write_generator,
+    write_other_groups,
     write_photos,
 )
 
@@ -216,6 +217,17 @@ def test_a_table_of_another_graph(profiled, tmp_path):
     )
     assert result.exit_code == 2
     assert "made for another model (model.onnx" in result.stderr
+
+
+@pytest.mark.parametrize("asked", [("--keep", 0.5), ("--target-latency", "1ms")])
+def test_a_table_of_other_groups(profiled, tmp_path, asked):
+    model, table = profiled
+    other = write_other_groups(tmp_path / "other.json", table)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--profile", other, *asked)
+    assert result.exit_code == 2
+    *_, line = result.stderr.splitlines()
+    assert "other channel groups (conv1: 0 channels there, 8 here); profile " in line
+    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_repair_needs_to_know_the_pixels(model, tmp_path):

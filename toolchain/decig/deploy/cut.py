@@ -120,17 +120,17 @@ class Cutter:
             images: a folder; turns on scores by activation and the closed-form repair.
 
         Raises:
-            BadInputError: the table is of another graph, the images cannot feed the model, or
-                its pixel format is not known.
+            BadInputError: the table is of another graph or of other groups, the images cannot
+                feed the model, or its pixel format is not known.
         """
+        self.channels: ChannelMap = analyse(source.model.proto)
         if table is not None:
-            table.require_same_model(source.model)
+            table.require_same_model(source.model, self.channels)
         self.model, self.table = source.model, table
         self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
         self.pixels = source.pixels
         self._notices: list[str] = []
         self._measured_ms: float | None = None
-        self.channels: ChannelMap = analyse(source.model.proto)
 
     def keep(self, ratio: float) -> Plan:
         """Plan to keep this share of every prunable group, the best-scored channels.

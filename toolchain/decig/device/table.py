@@ -10,7 +10,7 @@ from decig.device.sweep import SweepPoint
 from decig.device.timing import Latency, non_negative
 from decig.errors import BadInputError
 from decig.files import read_json, write_json
-from decig.graph.channels import Port
+from decig.graph.channels import ChannelMap, Port
 from decig.graph.model import Model, input_info
 
 SCHEMA_VERSION = 1
@@ -186,11 +186,16 @@ class CostTable:
                 f"sha256 {self.model['sha256'][:12]}, not {sha256[:12]}); profile this one"
             )
 
-    def require_same_model(self, model: Model) -> None:
+    def require_same_model(self, model: Model, channels: ChannelMap) -> None:
         """Check that the table was taken of this model, at the size it is read at now.
 
+        Args:
+            model: the model.
+            channels: its groups, which another version of decig may have found differently.
+
         Raises:
-            BadInputError: it was taken of another one, or at another size of its dynamic axes.
+            BadInputError: it was taken of another one, at another size of its dynamic axes, or of
+                other groups.
         """
         self.require_same_graph(model.sha256)
         taken = self.model.get("inputs", {})
@@ -202,6 +207,13 @@ class CostTable:
                     f"the cost table was taken at another size of {value.name}: "
                     f"give --input-shape {value.name}:{shown}, or profile again"
                 )
+        here = {group.name: group.channels for group in channels.prunable}
+        if other := sorted(dict(self.groups.items() ^ here.items())):
+            there, now = (groups.get(other[0], 0) for groups in (self.groups, here))
+            raise BadInputError(
+                f"the cost table is of another version of decig, which saw other channel groups "
+                f"({other[0]}: {there} channels there, {now} here); profile {model.path} again"
+            )
 
 
 @dataclass(frozen=True)

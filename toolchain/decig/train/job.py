@@ -47,9 +47,9 @@ class Job:
         Raises:
             BadInputError: the images do not fit or are too few, or the table is of another graph.
         """
-        request.table.require_same_model(request.model)
         self.request, self.progress, self.settings = request, progress, request.settings
         self.channels = analyse(request.model.proto)
+        request.table.require_same_model(request.model, self.channels)
         self.predictor = Predictor(request.table)
         torch.manual_seed(self.settings.seed)
         self.accelerator = make_accelerator(self.settings.precision)
