@@ -38,6 +38,18 @@ def test_limits_and_work_are_additions(tmp_path):
     assert CostTable.load(path).to_dict() == table.to_dict()
 
 
+def test_the_noise_is_an_addition_too(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    assert not table.doubts
+    older = table.to_dict()
+    del older["noise"]
+    path.write_text(json.dumps(older | {"processor_share": 0.99}))
+    loaded = CostTable.load(path)
+    (doubt,) = loaded.doubts
+    assert "older decig" in doubt
+    assert loaded.to_dict() == older
+
+
 def test_keys_that_other_programs_rely_on(tmp_path):
     value = make_table().to_dict()
     assert {"schema_version", "device", "model", "latency_us", "nodes"} <= value.keys()
@@ -55,6 +67,8 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
         (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
+        (lambda v: v.update(noise=1), "noise: not an object"),
+        (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
         (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),

@@ -116,8 +116,8 @@ def profile_model(
         table = replace(table, noise=Noise(times.share, sweep.unsteadiness))
     else:
         progress(1, 1)
-    if not table.noise.trusted:
-        log.warning("%s; profile on an idle machine", table.noise)
+    for doubt in table.doubts:
+        log.warning("%s; profile on an idle machine", doubt)
     return table
 
 
