@@ -117,16 +117,16 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
     table = _table(asked["profile"])
     warnings = [] if table is None else accept_device(table, force=force)
-    cutter = Cutter(source, table, asked["repair"])
-    if asked["plan"]:
-        plan = cutter.load(asked["plan"])
-    elif asked["keep"]:
-        plan = cutter.keep(asked["keep"])
-    else:
-        measure = None if table is None else deployed_latency(table, source.model)
-        plan = cutter.reach(asked["target_latency"], measure)
     with ProgressBar() as bar:
-        cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
+        cutter = Cutter(source, table, asked["repair"], progress=bar.update)
+        if asked["plan"]:
+            plan = cutter.load(asked["plan"])
+        elif asked["keep"]:
+            plan = cutter.keep(asked["keep"])
+        else:
+            measure = None if table is None else deployed_latency(table, source.model)
+            plan = cutter.reach(asked["target_latency"], measure)
+        cut = cutter.cut(plan, verify=asked["verify"])
     cut.save(output, source)
     found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
     _show(found if as_json else cut, as_json, print_cut)
