@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,7 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
         (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
+        (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a number"),
         (lambda v: v.update(noise=1), "noise: not an object"),
         (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),

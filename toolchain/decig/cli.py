@@ -1,6 +1,5 @@
 """The commands. They read options, call the packages and print; what they do is elsewhere."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -324,6 +323,8 @@ def _table(path: Path | None) -> "CostTable | None":
 def _show(result: Any, as_json: bool, show: Callable[[Any], None]) -> None:
     """Print a result as a table, or as JSON."""
     if as_json:
-        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict()))
+        from decig.files import json_text
+
+        click.echo(json_text(result if isinstance(result, dict) else result.to_dict()))
     else:
         show(result)
