@@ -9,7 +9,7 @@ import onnx
 
 from decig.data.crops import fit
 from decig.data.feeds import Declared, Feeds, Inputs, drawn_names
-from decig.data.images import ImageFolder
+from decig.data.images import ImageFolder, name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
@@ -25,13 +25,13 @@ class Picture:
     """One image as a model sees it.
 
     Attributes:
-        path: the file; where the model takes no image, one of that stem need not be there.
+        name: of the file (`decig.data.images.name_in`); a number where everything is drawn.
         pixels: RGB uint8 H,W,3 at the model's input size; None where it takes no image.
         feeds: the model's inputs by name; the image 1,C,H,W or 1,H,W,C.
         index: its number; what is drawn beside it depends on that.
     """
 
-    path: Path
+    name: str
     pixels: np.ndarray | None
     feeds: Feeds
     index: int
@@ -90,16 +90,16 @@ class Pictures:
         """Yield every readable image; BadInputError if there is none."""
         if self.inputs.image is None:
             for index, name in enumerate(self.names):
-                yield self.feed(Picture(Path(f"{name}.npy"), None, {}, index))
+                yield self.feed(Picture(name, None, {}, index))
             return
         for index, (path, image) in enumerate(self.folder):
             fitted = fit(image, self.height, self.width, resample=self._pixels.resample)
-            yield self.feed(Picture(path, fitted, {}, index))
+            yield self.feed(Picture(name_in(self.folder.path, path), fitted, {}, index))
 
     def feed(self, picture: Picture) -> Picture:
         """Turn a picture, perhaps read for another model, into what this one takes."""
         rng = np.random.default_rng([_SEED, picture.index])
-        others = self.inputs.draw(rng, picture.path.stem)
+        others = self.inputs.draw(rng, picture.name)
         tensor = None
         if picture.pixels is not None:
             tensor = self._pixels.to_tensor(picture.pixels[None], self.channels)
