@@ -33,6 +33,7 @@ INPUTS = (
 )
 OUTPUTS = "float[1,1,12,12] mask, float[1,3,12,12] picture"
 FED = ("--feed", "labels=uniform", "--feed", "code=normal", "--feed", "noise=0.5")
+DRAWN = (*PIXELS[2:], "--feed", "code=normal")
 
 
 @pytest.fixture
@@ -116,8 +117,8 @@ def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):
         assert "--feed labels=normal" in result.stderr
 
 
-def test_a_model_that_paints_from_a_code(tmp_path: Path):
-    pytest.importorskip("torch")
+def write_painter(path: Path) -> Path:
+    """Write a model that takes a style code alone."""
     shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "w2": (3, 8, 3, 3), "one": (8,), "zero": (8,)}
     proto = parse(
         """
@@ -134,13 +135,31 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
         sizes=[1, 4, 16, 16],
         **shapes,
     )
-    model, table, run = (tmp_path / name for name in ("code.onnx", "table.json", "run"))
-    onnx.save(proto, model)
-    flags = (*PIXELS[2:], "--feed", "code=normal")
+    onnx.save(proto, path)
+    return path
+
+
+def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    model, out = write_painter(tmp_path / "code.onnx"), tmp_path / "out.onnx"
+    asked = ("export", model, "-o", out, "--precision", "auto", "--min-psnr", 20)
+    found = call(*asked, *DRAWN)["precision"]
+    for variant in found["variants"].values():
+        assert 0.9 < variant["ssim"] <= 1
+        assert variant["latency_ms"] > 0
+    assert found["variants"].keys() == {"fp16", "int8"}
+    result = decig(*asked, *PIXELS[2:])
+    assert result.exit_code == 2
+    assert "input code (1x16) takes no image: say what feeds it" in result.stderr
+
+
+def test_a_model_that_paints_from_a_code(tmp_path: Path):
+    pytest.importorskip("torch")
+    model, table, run = write_painter(tmp_path / "code.onnx"), tmp_path / "t.json", tmp_path / "run"
     half = tmp_path / "half.onnx"
-    assert call("slice", model, "--keep", 0.5, "-o", half, "--repair", tmp_path, *flags)["removed"]
+    assert call("slice", model, "--keep", 0.5, "-o", half, "--repair", tmp_path, *DRAWN)["removed"]
     grid = tmp_path / "grid.png"
-    verdict = call("check", half, "--reference", model, *flags, "--grid", grid)
+    verdict = call("check", half, "--reference", model, *DRAWN, "--grid", grid)
     assert verdict["images"] == 16
     assert verdict["ssim"] < 1
     assert grid.is_file()
@@ -148,7 +167,7 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
     settings = tmp_path / "quick.toml"
     settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
     given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
-    found = call("compress", model, *given, *flags, "--fold-norms")
+    found = call("compress", model, *given, *DRAWN, "--fold-norms")
     assert found["steps"] + found["folding_steps"] == 2
     assert list(found["norms_folded"] | found["norms_put_back"]) == ["norm"]
     assert call("check", run, "--reference", model)["images"] == 16
