@@ -148,7 +148,7 @@ def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.Monk
         assert 0.9 < variant["ssim"] <= 1
         assert variant["latency_ms"] > 0
     assert found["variants"].keys() == {"fp16", "int8"}
-    result = decig(*asked, *PIXELS[2:])
+    result = decig(*asked, *PIXELS, "--layout", "nchw")
     assert result.exit_code == 2
     assert "input code (1x16) takes no image: say what feeds it" in result.stderr
 

@@ -13,10 +13,16 @@ from decig.graph.rewrite import Applied, apply
 
 
 class Net:
-    """Collects nodes and random weights; `x` is the input, `finish` gives the normal form."""
+    """Collects nodes and random weights; `x` is the input, `finish` gives the normal form.
 
-    def __init__(self, *shape: int, opset: int = 18, seed: int = 0) -> None:
+    `kind` is the element type of input and outputs.
+    """
+
+    def __init__(
+        self, *shape: int, opset: int = 18, seed: int = 0, kind: int = TensorProto.FLOAT
+    ) -> None:
         self.random = np.random.default_rng(seed)
+        self._kind = kind
         self._shape = shape
         self._opset = opset
         self._nodes: list[NodeProto] = []
@@ -42,8 +48,8 @@ class Net:
         graph = helper.make_graph(
             self._nodes,
             "net",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._shape)],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+            [helper.make_tensor_value_info("x", self._kind, self._shape)],
+            [helper.make_tensor_value_info(name, self._kind, None) for name in outputs],
             self._constants,
         )
         opsets = [helper.make_opsetid("", self._opset)]
@@ -55,7 +61,7 @@ def run(proto: onnx.ModelProto, image: np.ndarray | None = None) -> list[np.ndar
     """Outputs on an image [N, C, H, W], or on normally distributed inputs."""
     random = np.random.default_rng(1)
     feeds = {
-        value.name: random.normal(size=value.shape).astype(np.float32) if image is None else image
+        value.name: random.normal(size=value.shape).astype(value.dtype) if image is None else image
         for value in input_info(proto)
     }
     settings = ort.SessionOptions()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from graph.rewrite.small import Net, operators, rewritten, run, unchanged
 
 RULE = "join_upsample"
 N, C, H, W = 2, 3, 4, 5
@@ -56,6 +57,28 @@ def test_older_operator_sets(opset: int, op_type: str) -> None:
     net = Net(N, C, H, W, opset=opset)
     after, _ = rewritten(net.finish(by_concat(net, "x")), RULE)
     assert operators(after) == [op_type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (TensorProto.FLOAT16, ["Relu", "Resize", "Tanh"]),
+        (TensorProto.UINT8, ["Resize"]),
+        # No kernel of ONNX Runtime resizes these.
+        (TensorProto.DOUBLE, ["Relu", "Reshape", "Expand", "Reshape", "Tanh"]),
+        (TensorProto.INT64, ["Reshape", "Expand", "Reshape"]),
+    ],
+)
+def test_other_types_run_before_and_after(kind: int, expected: list[str]) -> None:
+    net = Net(N, C, H, W, opset=13, kind=kind)
+    whole = kind in (TensorProto.UINT8, TensorProto.INT64)
+    value = by_expand(net, "x" if whole else net.node("Relu", "x"))
+    proto = net.finish(value if whole else net.node("Tanh", value))
+    after, _ = rewritten(proto, RULE)
+    assert operators(after) == expected
+    for before, now in zip(run(proto), run(after), strict=True):
+        assert before.dtype == now.dtype
+        np.testing.assert_array_equal(before, now)
 
 
 def test_leaves_other_moves() -> None:

@@ -26,6 +26,8 @@ class Editor:
         self._proto = onnx.ModelProto()
         self._proto.CopyFrom(proto)
         self._shapes = shapes(proto)
+        described = (*proto.graph.input, *proto.graph.value_info, *proto.graph.output)
+        self._types = {value.name: value.type.tensor_type.elem_type for value in described}
         self._constants = {tensor.name: tensor for tensor in self._proto.graph.initializer}
         self._values = {value.name for value in proto.graph.input}
         self._values.update(name for node in proto.graph.node for name in node.output)
@@ -37,6 +39,10 @@ class Editor:
     def shape(self, value: str) -> tuple[int, ...] | None:
         """Static shape of a value that the source graph had; None where it is not known."""
         return self._shapes.get(value)
+
+    def element_type(self, value: str) -> int | None:
+        """Type of a computed value's elements (`onnx.TensorProto`); None where it is not known."""
+        return self._types.get(value)
 
     def constant(self, value: str) -> np.ndarray | None:
         """Array of an initializer; None for a computed value or an absent input ("")."""

@@ -8,12 +8,14 @@ spelling will do. In one node, layers can fuse with it (`resize_into_transpose`)
 """
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import NodeProto, TensorProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
 
 _RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 _MOVES = (*_RESHAPING, "Concat", "Transpose", "Expand", "Tile")
+# ONNX Runtime moves elements of any type, but resizes these: of double it refuses the graph.
+_RESIZED = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8)
 _LONGEST = 8  # nodes from the small image to the large one
 
 
@@ -24,7 +26,7 @@ def join_upsample(graph: Editor, node: NodeProto) -> bool:
         return False
     source = _small_image(graph, node, target)
     small = None if source is None else graph.shape(source)
-    if source is None or small is None:
+    if source is None or small is None or graph.element_type(source) not in _RESIZED:
         return False
     factor = target[2] // small[2]
     pixels = np.arange(np.prod(small)).reshape(small)
