@@ -6,9 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 from graph.tiny import parse
-from samples import PIXELS, decig, write_photos
+from samples import PIXELS, decig, write_generator, write_photos
 
 from decig.deploy import rewriting
+from decig.graph.model import initializers, load_model
 
 # Image, label map, style code (AdaIN) and noise in; a mask beside the picture out.
 BODY = """
@@ -153,11 +154,35 @@ def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.Monk
     assert "input code (1x16) takes no image: say what feeds it" in result.stderr
 
 
+def test_repair_without_images(tmp_path: Path):
+    model = write_painter(tmp_path / "code.onnx")
+    plain, drawn, folder = (tmp_path / f"{name}.onnx" for name in ("plain", "drawn", "folder"))
+    asked = ("slice", model, "--keep", 0.75, *DRAWN)
+    call(*asked, "-o", plain)
+    call(*asked, "--repair", "-o", drawn)
+    call(*asked, "--repair", tmp_path, "-o", folder)
+    likeness = {
+        made: call("check", made, "--reference", model, *DRAWN)["ssim"] for made in (plain, drawn)
+    }
+    assert likeness[drawn] > likeness[plain]
+    weights = [initializers(load_model(path).proto) for path in (drawn, folder)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+@pytest.mark.parametrize("flags", [PIXELS, (*PIXELS, "--feed", "image=files")])
+def test_repair_of_what_comes_from_a_folder_needs_it(tmp_path: Path, flags: tuple):
+    model, out = write_generator(tmp_path / "m.onnx"), tmp_path / "x.onnx"
+    result = decig("slice", model, "-o", out, "--keep", 0.5, *flags, "--repair")
+    assert result.exit_code == 2
+    assert "--repair needs DIR" in result.stderr
+    assert not out.exists()
+
+
 def test_a_model_that_paints_from_a_code(tmp_path: Path):
     pytest.importorskip("torch")
     model, table, run = write_painter(tmp_path / "code.onnx"), tmp_path / "t.json", tmp_path / "run"
     half = tmp_path / "half.onnx"
-    assert call("slice", model, "--keep", 0.5, "-o", half, "--repair", tmp_path, *DRAWN)["removed"]
+    assert call("slice", model, "--keep", 0.5, "-o", half, *DRAWN, "--repair")["removed"]
     grid = tmp_path / "grid.png"
     verdict = call("check", half, "--reference", model, *DRAWN, "--grid", grid)
     assert verdict["images"] == 16

@@ -94,7 +94,13 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 @click.option("--plan", type=FILE, help="Channels to keep, JSON.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="Needs --profile.")
 @click.option("--profile", type=FILE, help="Cost table: predicts the latency.")
-@click.option("--repair", type=FOLDER, help="Images to score channels and repair weights with.")
+@click.option(
+    "--repair",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Images to score channels and repair weights with; none where MODEL takes none.",
+)
 @click.option("--verify", is_flag=True, help="Compare with the original, its channels masked.")
 @force_option
 @json_option
@@ -114,10 +120,14 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
         raise click.UsageError("Give --keep, --plan or --target-latency.")
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
+    images = Path(asked["repair"]) if asked["repair"] else None
+    drawn = asked["repair"] == ""
+    if drawn and source.needs_folder:
+        raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
     table = _table(asked["profile"])
     warnings = [] if table is None else accept_device(table, force=force)
     with ProgressBar() as bar:
-        cutter = Cutter(source, table, asked["repair"], progress=bar.update)
+        cutter = Cutter(source, table, images, drawn=drawn, progress=bar.update)
         if asked["plan"]:
             plan = cutter.load(asked["plan"])
         elif asked["keep"]:

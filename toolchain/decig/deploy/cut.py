@@ -116,6 +116,7 @@ class Cutter:
         table: "CostTable | None" = None,
         images: Path | None = None,
         *,
+        drawn: bool = False,
         progress: "Progress" = lambda step, share, figures: None,
     ) -> None:
         """Prepare.
@@ -124,6 +125,7 @@ class Cutter:
             source: the model to slice.
             table: its cost table, to predict latency and to plan for one.
             images: a folder; turns on scores by activation and the closed-form repair.
+            drawn: turns on both for a model that takes no image, by what is drawn to feed it.
             progress: told the step that runs, how far it is from 0 to 1, and its latest figures.
 
         Raises:
@@ -134,7 +136,8 @@ class Cutter:
         if table is not None:
             table.require_same_model(source.model, self.channels)
         self.model, self.table, self._progress = source.model, table, progress
-        self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
+        wanted = drawn or images is not None
+        self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
         self._notices: list[str] = []
         self._measured_ms: float | None = None
