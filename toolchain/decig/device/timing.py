@@ -73,8 +73,7 @@ class Latency:
 
 def non_negative(value: object, where: str) -> float:
     """Return `value` as a float; BadInputError, naming `where`, unless it is a number >= 0."""
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if not number or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise BadInputError(f"{where}: not a number of at least 0")
     return float(value)
 
