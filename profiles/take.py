@@ -28,8 +28,8 @@ def main(name: str, ep: str, threads: int) -> None:
     options = DeviceOptions(ep, threads=threads)
     model = resolve(str(MODEL)).model
     table = profile_as_deployed(model, options, lambda done, total: None)
-    if not table.noise.trusted:
-        raise click.ClickException(f"{table.noise}; not written")
+    if table.doubts:
+        raise click.ClickException(f"{'; '.join(table.doubts)}; not written")
     file = HERE / f"{name}-{ep}-{threads}.json"
     public = {"machine": name, "system": platform.system()}
     replace(table, device=table.device | public).save(file)

@@ -1,5 +1,6 @@
 """Small files for tests of the commands, and a way to call those."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,14 @@ def write_dynamic_generator(path: Path, **settings: int) -> Path:
         for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
             dims[axis].dim_param = name
     onnx.save(proto, path)
+    return path
+
+
+def write_other_groups(path: Path, table: Path) -> Path:
+    """Write a copy of a cost table as of a decig that could not cut the first group."""
+    found = json.loads(table.read_text())
+    del found["groups"][next(iter(found["groups"]))]
+    path.write_text(json.dumps(found))
     return path
 
 

@@ -16,7 +16,7 @@ from planning import Bench, Row, equal  # noqa: E402
 
 from decig.deploy.cut import Cutter  # noqa: E402
 from decig.device.planner import plan_widths  # noqa: E402
-from decig.device.profile import profile_model  # noqa: E402
+from decig.device.profile import EFFORTS, profile_model  # noqa: E402
 from decig.device.session import DeviceOptions  # noqa: E402
 from decig.graph.cost import count  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
@@ -30,7 +30,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(source):
-    return profile_model(source.model, DeviceOptions(), effort=None)
+    return profile_model(source.model, DeviceOptions(), effort=EFFORTS["quick"])
 
 
 @pytest.mark.parametrize("widths", [{"conv1": 16, "conv2": 16}, {"conv1": 5, "conv2": 11}])
@@ -86,8 +86,7 @@ def test_verdicts():
     assert len({line.count("|") for line in (row.line(), unreachable.line())}) == 1
 
 
-def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(source):
-    table = profile_model(source.model, DeviceOptions())
+def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(source, table):
     bench = Bench("m", source, DeviceOptions(), Cutter(source, table))
     assert bench.kept({"conv1": 16, "conv2": 16}) == pytest.approx(1)
     assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)

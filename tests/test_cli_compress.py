@@ -4,7 +4,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from samples import PIXELS, decig, write_dynamic_generator, write_generator, write_photos
+from samples import (
+    PIXELS,
+    decig,
+    write_dynamic_generator,
+    write_generator,
+    write_other_groups,
+    write_photos,
+)
 
 from decig.deploy.stamp import read_stamp
 from decig.graph.cost import count
@@ -133,6 +140,14 @@ def test_a_table_of_another_device(place, tmp_path):
     result = compress(place, tmp_path / "run", *arguments, "--force")
     assert result.exit_code == 0
     assert "cores is" in json.loads(result.stdout)["warnings"][-1]
+
+
+def test_a_table_of_other_groups(place, tmp_path):
+    other = write_other_groups(tmp_path / "other.json", place / "table.json")
+    result = compress(place, tmp_path / "run", "--target-speedup", "2", "--profile", other)
+    assert result.exit_code == 2
+    assert "other channel groups (conv1: 0 channels there, 16 here)" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_dynamic_axes_stay_dynamic(tmp_path):

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from samples import decig, write_generator
+from samples import decig, write_generator, write_other_groups
 
 
 def test_json_has_the_keys_that_others_rely_on(tmp_path):
@@ -59,13 +59,17 @@ def test_a_profile_shows_the_distance_from_the_limits(tmp_path):
     assert "GFLOP/s" not in decig(*asked).stdout
 
 
-def test_a_table_of_another_graph(tmp_path):
-    table = tmp_path / "t.json"
-    assert decig("profile", write_generator(tmp_path / "m.onnx"), "-o", table).exit_code == 0
+def test_a_table_of_another_graph_or_other_groups(tmp_path):
+    model, table = write_generator(tmp_path / "m.onnx"), tmp_path / "t.json"
+    assert decig("profile", model, "-o", table).exit_code == 0
     other = write_generator(tmp_path / "n.onnx", seed=1)
     result = decig("inspect", other, "--profile", table)
     assert result.exit_code == 2
     assert "made for another model" in result.stderr
+    older = write_other_groups(tmp_path / "older.json", table)
+    result = decig("inspect", model, "--profile", older)
+    assert result.exit_code == 2
+    assert "other channel groups (conv1: 0 channels there, 8 here)" in result.stderr
 
 
 def test_bad_files(tmp_path):

@@ -6,9 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 from graph.tiny import parse
-from samples import PIXELS, decig, write_photos
+from samples import PIXELS, decig, write_generator, write_photos
 
 from decig.deploy import rewriting
+from decig.graph.model import initializers, load_model
 
 # Image, label map, style code (AdaIN) and noise in; a mask beside the picture out.
 BODY = """
@@ -33,6 +34,7 @@ INPUTS = (
 )
 OUTPUTS = "float[1,1,12,12] mask, float[1,3,12,12] picture"
 FED = ("--feed", "labels=uniform", "--feed", "code=normal", "--feed", "noise=0.5")
+DRAWN = (*PIXELS[2:], "--feed", "code=normal")
 
 
 @pytest.fixture
@@ -116,8 +118,8 @@ def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):
         assert "--feed labels=normal" in result.stderr
 
 
-def test_a_model_that_paints_from_a_code(tmp_path: Path):
-    pytest.importorskip("torch")
+def write_painter(path: Path) -> Path:
+    """Write a model that takes a style code alone."""
     shapes = {"wc": (1024, 16), "w1": (8, 4, 3, 3), "w2": (3, 8, 3, 3), "one": (8,), "zero": (8,)}
     proto = parse(
         """
@@ -134,13 +136,55 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
         sizes=[1, 4, 16, 16],
         **shapes,
     )
-    model, table, run = (tmp_path / name for name in ("code.onnx", "table.json", "run"))
-    onnx.save(proto, model)
-    flags = (*PIXELS[2:], "--feed", "code=normal")
+    onnx.save(proto, path)
+    return path
+
+
+def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    model, out = write_painter(tmp_path / "code.onnx"), tmp_path / "out.onnx"
+    asked = ("export", model, "-o", out, "--precision", "auto", "--min-psnr", 20)
+    found = call(*asked, *DRAWN)["precision"]
+    for variant in found["variants"].values():
+        assert 0.9 < variant["ssim"] <= 1
+        assert variant["latency_ms"] > 0
+    assert found["variants"].keys() == {"fp16", "int8"}
+    result = decig(*asked, *PIXELS, "--layout", "nchw")
+    assert result.exit_code == 2
+    assert "input code (1x16) takes no image: say what feeds it" in result.stderr
+
+
+def test_repair_without_images(tmp_path: Path):
+    model = write_painter(tmp_path / "code.onnx")
+    plain, drawn, folder = (tmp_path / f"{name}.onnx" for name in ("plain", "drawn", "folder"))
+    asked = ("slice", model, "--keep", 0.75, *DRAWN)
+    call(*asked, "-o", plain)
+    call(*asked, "--repair", "-o", drawn)
+    call(*asked, "--repair", tmp_path, "-o", folder)
+    likeness = {
+        made: call("check", made, "--reference", model, *DRAWN)["ssim"] for made in (plain, drawn)
+    }
+    assert likeness[drawn] > likeness[plain]
+    weights = [initializers(load_model(path).proto) for path in (drawn, folder)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+@pytest.mark.parametrize("flags", [PIXELS, (*PIXELS, "--feed", "image=files")])
+def test_repair_of_what_comes_from_a_folder_needs_it(tmp_path: Path, flags: tuple):
+    model, out = write_generator(tmp_path / "m.onnx"), tmp_path / "x.onnx"
+    result = decig("slice", model, "-o", out, "--keep", 0.5, *flags, "--repair")
+    assert result.exit_code == 2
+    assert "--repair needs DIR" in result.stderr
+    assert not out.exists()
+
+
+def test_a_model_that_paints_from_a_code(tmp_path: Path):
+    pytest.importorskip("torch")
+    model, table, run = write_painter(tmp_path / "code.onnx"), tmp_path / "t.json", tmp_path / "run"
     half = tmp_path / "half.onnx"
-    assert call("slice", model, "--keep", 0.5, "-o", half, "--repair", tmp_path, *flags)["removed"]
+    assert call("slice", model, "--keep", 0.5, "-o", half, *DRAWN, "--repair")["removed"]
     grid = tmp_path / "grid.png"
-    verdict = call("check", half, "--reference", model, *flags, "--grid", grid)
+    verdict = call("check", half, "--reference", model, *DRAWN, "--grid", grid)
     assert verdict["images"] == 16
     assert verdict["ssim"] < 1
     assert grid.is_file()
@@ -148,7 +192,7 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
     settings = tmp_path / "quick.toml"
     settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
     given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
-    found = call("compress", model, *given, *flags, "--fold-norms")
+    found = call("compress", model, *given, *DRAWN, "--fold-norms")
     assert found["steps"] + found["folding_steps"] == 2
     assert list(found["norms_folded"] | found["norms_put_back"]) == ["norm"]
     assert call("check", run, "--reference", model)["images"] == 16

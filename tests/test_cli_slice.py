@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 from pathlib import Path
 
 import ml_dtypes
@@ -14,6 +15,7 @@ from samples import (
     generator,
     write_dynamic_generator,
     write_generator,
+    write_other_groups,
     write_photos,
 )
 
@@ -180,6 +182,7 @@ def test_a_latency_is_planned_for_and_measured(profiled, tmp_path):
     found = json.loads(result.stdout)
     assert found["removed"] == {}
     assert found["measured_latency_ms"] > 0
+    assert re.search(r"^plan: 100 % predicted_ms [\d.]+, measured_ms [\d.]+$", result.stderr, re.M)
 
 
 def test_on_another_device_the_prediction_must_do(profiled, tmp_path):
@@ -197,6 +200,7 @@ def test_on_another_device_the_prediction_must_do(profiled, tmp_path):
     found = json.loads(result.stdout)
     assert "measured_latency_ms" not in found
     assert found["predicted_latency_ms"] <= wanted + 1e-3
+    assert re.search(r"^plan: 100 % predicted_ms [\d.]+$", result.stderr, re.M)
 
 
 def test_an_unreachable_latency_says_what_is_reachable(profiled, tmp_path):
@@ -218,6 +222,17 @@ def test_a_table_of_another_graph(profiled, tmp_path):
     assert "made for another model (model.onnx" in result.stderr
 
 
+@pytest.mark.parametrize("asked", [("--keep", 0.5), ("--target-latency", "1ms")])
+def test_a_table_of_other_groups(profiled, tmp_path, asked):
+    model, table = profiled
+    other = write_other_groups(tmp_path / "other.json", table)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--profile", other, *asked)
+    assert result.exit_code == 2
+    *_, line = result.stderr.splitlines()
+    assert "other channel groups (conv1: 0 channels there, 8 here); profile " in line
+    assert not (tmp_path / "x.onnx").exists()
+
+
 def test_repair_needs_to_know_the_pixels(model, tmp_path):
     photos = write_photos(tmp_path / "photos")
     result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5, "--repair", photos)
@@ -230,6 +245,8 @@ def test_repair_changes_the_weights_and_verify_the_slice_before_it(model, tmp_pa
     asked = ("--keep", 0.75, "--repair", photos, "--verify", "--json", *PIXELS)
     result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
     assert result.exit_code == 0, result.stderr
+    steps = [line.split(":")[0] for line in result.stderr.splitlines() if " % " in line]
+    assert steps == ["score channels", "repair"]
     assert json.loads(result.stdout)["max_abs_diff"] <= 1e-4
 
 

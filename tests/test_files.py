@@ -1,13 +1,24 @@
 """Files: whole or not at all."""
 
+import json
 import os
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from decig.errors import BadInputError, DecigError
-from decig.files import atomic_path, read_json, write_bytes, write_json
+from decig.files import atomic_path, json_text, read_json, write_bytes, write_json
+
+# ONNX Runtime, in other tests, may have set the processor to flush subnormal numbers.
+FLOATS = st.floats(allow_subnormal=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | FLOATS | st.text(),
+    lambda part: st.lists(part) | st.tuples(part, part) | st.dictionaries(st.text(), part),
+    max_leaves=10,
+)
 
 
 def test_a_file_appears_whole(tmp_path: Path):
@@ -69,9 +80,20 @@ def test_the_umask_decides_who_may_read(tmp_path: Path):
 
 def test_json_survives_its_file(tmp_path: Path):
     value = {"a": [1, 2.5, None], "b": {"c": "d"}}
-    write_json(tmp_path / "x.json", value)
+    write_json(tmp_path / "x.json", value | {"a": (1, 2.5, float("nan"))})
     assert read_json(tmp_path / "x.json", "table") == value
     assert (tmp_path / "x.json").read_text().endswith("}\n")
+
+
+@given(JSON)
+def test_json_that_is_written_is_strict(value: object):
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    again = json.loads(json_text(value), parse_constant=refuse)
+    # What Python's own reader and writer make of it, with null for what is no number.
+    plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    assert again == plain
 
 
 @pytest.mark.parametrize(

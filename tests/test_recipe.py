@@ -74,6 +74,7 @@ def test_training_table(tmp_path):
         ("[1, 3, 64, 64]", "[3, 64, 64]", "model.input_shape must be four"),
         ("[1, 3, 64, 64]", '[1, 3, "x", 64]', r"model.input_shape\[2\] is 'x'; int wanted"),
         ("input_range = [-1, 1]", "input_range = [1]", "input_range"),
+        ("input_range = [-1, 1]", "input_range = [-1, inf]", r"pixels.input_range\[1\] is inf"),
         ("[pixels]", "[pixels]\nrange = 1", "unknown key pixels.range; known: input_range"),
         ("[pixels]", "[extra]\n[pixels]", "unknown key extra"),
         ("steps = 3", "steps = 0", r"train.stages\[0\]: crop starts at 32"),

@@ -113,3 +113,8 @@ def test_names_of_what_is_fed_without_images(tmp_path: Path):
     read = Inputs.of(takes(CODE), PIXELS, {"code": "files"}, tmp_path)
     assert drawn_names(read, 2) == ["a", "c"]
     assert drawn_names(read, 9) == list("abcd")
+    (tmp_path / "more").mkdir()
+    np.savez(tmp_path / "more" / "a.npz", code=np.ones(8))
+    np.save(tmp_path / ".hidden.npy", np.zeros(8))
+    assert drawn_names(read, 9) == [*"abcd", "more/a"]
+    assert read.draw(rng(), "more/a")["code"].tolist() == [[1] * 8]

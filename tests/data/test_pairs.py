@@ -45,8 +45,10 @@ def test_inputs_snap_to_the_palette_and_targets_do_not(tmp_path):
 def test_folders_match_by_stem(tmp_path):
     inputs = {name: _save(tmp_path / "in" / f"{name}.png") for name in ("a", "b")}
     targets = {name: _save(tmp_path / "out" / f"{name}.bmp") for name in ("a", "b", "spare")}
+    inputs["more/c"] = _save(tmp_path / "in" / "more" / "c.png")
+    targets["more/c"] = _save(tmp_path / "out" / "c.png")
     pairs = list(by_stem(tmp_path / "in", tmp_path / "out"))
-    assert [pair.name for pair in pairs] == ["a", "b"]
+    assert [pair.name for pair in pairs] == ["a", "b", "more/c"]
     for pair in pairs:
         assert np.array_equal(pair.input, inputs[pair.name])
         assert np.array_equal(pair.target, targets[pair.name])

@@ -23,7 +23,7 @@ def takes(*inputs: tuple[str, int, list[int]]) -> onnx.ModelProto:
 
 def test_pictures_fit_the_model(tmp_path):
     pictures = list(Pictures(write_photos(tmp_path), generator(), PIXELS))
-    assert [picture.path.name for picture in pictures] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [picture.name for picture in pictures] == ["a", "b", "c"]
     for picture in pictures:
         assert picture.pixels.shape == (24, 24, 3)
         assert picture.feeds["image"].shape == (1, 3, 24, 24)
@@ -69,7 +69,7 @@ def test_label_maps_become_channels(tmp_path):
 
 def test_a_limit_spreads_over_the_folder(tmp_path):
     pictures = Pictures(write_photos(tmp_path, 8), generator(), PIXELS, limit=4)
-    assert [picture.path.stem for picture in pictures] == ["a", "c", "e", "g"]
+    assert [picture.name for picture in pictures] == ["a", "c", "e", "g"]
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,19 @@ def test_a_model_without_an_image_is_fed_by_draws(tmp_path):
     assert [code[0, 0] for code in read] == [97, 98]
     with pytest.raises(BadInputError, match=r"no \.npy or \.npz files"):
         Pictures(None, proto, PIXELS, declared=declared)
+
+
+def test_files_lie_beside_the_images_in_any_sub_folder(tmp_path):
+    proto = takes(("image", TensorProto.FLOAT, [1, 3, 8, 8]), ("code", TensorProto.FLOAT, [1, 4]))
+    for number, folder in enumerate((tmp_path, tmp_path / "one", tmp_path / "one" / "two")):
+        write_photos(folder, 1)
+        np.save(folder / "a.npy", np.full(4, number))
+    pictures = Pictures(tmp_path, proto, PIXELS, declared={"code": "files"})
+    found = {picture.name: picture.feeds["code"][0, 0] for picture in pictures}
+    assert found == {"a": 0, "one/a": 1, "one/two/a": 2}
+    (tmp_path / "one" / "a.npy").unlink()
+    with pytest.raises(BadInputError, match=r"one/a\.npy: no such file for input code"):
+        list(pictures)
 
 
 def test_images_are_asked_for_where_the_model_takes_one():

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -118,14 +119,19 @@ def test_the_heaviest_layers_are_given_back_where_that_holds():
     assert module._give_back(alone, attempt, {}) is alone
 
 
-def test_what_is_asked_for():
+def test_what_is_asked_for(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
     with pytest.raises(BadInputError, match="--precision int4: not one of"):
-        require_precision("int4", None)
+        require_precision("int4", source, None)
     with pytest.raises(BadInputError, match="needs --calibration DIR"):
-        require_precision("auto", None)
+        require_precision("auto", source, None)
     with pytest.raises(BadInputError, match="--precision auto needs --opset 13 or later"):
-        require_precision("auto", Path(), 12)
-    require_precision("fp32", None)
+        require_precision("auto", source, Path(), 12)
+    require_precision("fp32", source, None)
+    drawn = replace(source, feeds={"image": "normal"})
+    require_precision("auto", drawn, None)
+    with pytest.raises(BadInputError, match="needs --calibration DIR"):
+        require_precision("auto", replace(source, feeds={"image": "files"}), None)
 
 
 @pytest.mark.parametrize("pixel_io", [False, True])

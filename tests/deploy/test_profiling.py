@@ -90,6 +90,12 @@ def test_a_table_from_a_busy_machine_says_so(table, caplog):
     assert replace(table, noise=Noise(1.0, 0.02)).to_dict()["noise"]["trusted"]
 
 
+def test_a_table_that_does_not_know_says_so(table, caplog):
+    (warning,) = accept_device(replace(table, noise=None), force=False)
+    assert "did not note how busy the machine was" in warning
+    assert warning in caplog.text
+
+
 def test_the_roofline_of_the_table_and_of_a_slimmer_graph(table, tmp_path):
     slim = load_model(write_generator(tmp_path / "slim.onnx", width=4)).proto
     found = deployed_roofline(table)(slim)

@@ -16,6 +16,12 @@ def test_entries_come_back_and_others_stay():
     assert {prop.key: prop.value for prop in proto.metadata_props}["author"] == "somebody"
 
 
+def test_figures_that_are_undefined_are_null():
+    proto = generator()
+    stamp(proto, {"figures": {"ssim": float("nan"), "speedup": 2.0}})
+    assert read_stamp(proto)["figures"] == {"ssim": None, "speedup": 2.0}
+
+
 def test_a_file_of_another_program_has_no_stamp():
     assert read_stamp(generator()) == {}
 

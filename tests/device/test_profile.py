@@ -3,6 +3,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from graph.tiny import parse
 
 from decig.device.planner import plan_widths
 from decig.device.predict import Predictor
@@ -98,21 +99,34 @@ def test_prepare_sees_every_graph(model):
     table = profile_model(
         model,
         DeviceOptions(),
-        effort=None,
+        effort=Effort(first=3, further=0, firm=0.0),
         prepare=prepare,
         progress=lambda done, total: steps.append((done, total)),
     )
-    assert len(seen) == 1
-    assert table.sweep == []
+    assert len(seen) >= len(table.sweep) == 3
+    assert all(point.nodes["head"] > 0 for point in table.sweep)
     assert next(node for node in table.nodes if node.name == "head").latency_us > 0
-    assert steps[-1] == (1, 1)
+    assert steps[-1] == (3, 3)
+
+
+def test_a_model_without_groups_has_no_sweep():
+    steps = []
+    table = profile_model(
+        as_model(parse("[only] y = Conv(x, w)", w=(3, 3, 3, 3))),
+        DeviceOptions(),
+        effort=EFFORTS["quick"],
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    assert (table.groups, table.sweep) == ({}, [])
+    assert [node.name for node in table.nodes] == ["only"]
+    assert steps == [(1, 1)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["udnie", "sed_unet", "espcn_x3"])
 def test_real_graphs(shared_suite, name):
     model = load_model(shared_suite / f"{name}.onnx")
-    table = profile_model(model, DeviceOptions())
+    table = profile_model(model, DeviceOptions(), effort=EFFORTS["standard"])
     assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
     predictor = Predictor(table)
     assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms, rel=0.2)

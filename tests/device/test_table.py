@@ -1,12 +1,14 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
-from samples import write_dynamic_generator
+from samples import write_dynamic_generator, write_generator
 
 from decig.device.limits import Limits
 from decig.device.table import CostTable
 from decig.errors import BadInputError
+from decig.graph.channels import analyse
 from decig.graph.model import load_model
 
 from .tables import make_table
@@ -37,6 +39,18 @@ def test_limits_and_work_are_additions(tmp_path):
     assert CostTable.load(path).to_dict() == table.to_dict()
 
 
+def test_the_noise_is_an_addition_too(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    assert not table.doubts
+    older = table.to_dict()
+    del older["noise"]
+    path.write_text(json.dumps(older | {"processor_share": 0.99}))
+    loaded = CostTable.load(path)
+    (doubt,) = loaded.doubts
+    assert "older decig" in doubt
+    assert loaded.to_dict() == older
+
+
 def test_keys_that_other_programs_rely_on(tmp_path):
     value = make_table().to_dict()
     assert {"schema_version", "device", "model", "latency_us", "nodes"} <= value.keys()
@@ -54,6 +68,9 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
         (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
+        (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a number"),
+        (lambda v: v.update(noise=1), "noise: not an object"),
+        (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
         (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),
@@ -89,11 +106,26 @@ def test_another_graph_is_refused():
 def test_another_size_of_a_dynamic_model_is_refused(tmp_path):
     path = write_dynamic_generator(tmp_path / "model.onnx")
     small, large = (load_model(path, {"image": [1, 3, n, n]}) for n in (24, 48))
-    table = make_table()
+    channels = analyse(small.proto)
     known = {"sha256": small.sha256, "path": "model.onnx", "inputs": {"image": [1, 3, 24, 24]}}
-    table = replace(table, model=known)
-    table.require_same_model(small)
+    table = replace(make_table(), model=known, groups={"conv1": 8, "conv2": 8})
+    table.require_same_model(small, channels)
     with pytest.raises(BadInputError, match=r"another size of image: .*image:1,3,24,24, or"):
-        table.require_same_model(large)
+        table.require_same_model(large, channels)
     with pytest.raises(BadInputError, match="another model"):
-        replace(table, model=known | {"sha256": "ab" * 32}).require_same_model(small)
+        replace(table, model=known | {"sha256": "ab" * 32}).require_same_model(small, channels)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"conv1": 8}, "conv2: 0 channels there, 8 here"),
+        ({"conv1": 8, "conv2": 8, "head": 3}, "head: 3 channels there, 0 here"),
+        ({"conv1": 16, "conv2": 8}, "conv1: 16 channels there, 8 here"),
+    ],
+)
+def test_other_groups_of_the_same_model_are_refused(tmp_path, groups, message):
+    model = load_model(write_generator(tmp_path / "model.onnx"))
+    table = replace(make_table(), model={"sha256": model.sha256}, groups=groups)
+    with pytest.raises(BadInputError, match=rf"{message}\); profile .*model\.onnx again"):
+        table.require_same_model(model, analyse(model.proto))

@@ -15,6 +15,7 @@ def test_piece_by_piece_is_the_whole_graph() -> None:
         stream.advance(node.name)
     stream.advance(None)
     made = np.concatenate(stream.value(proto.graph.output[0].name))
+    assert len(made) == len(INPUTS)
     assert made == pytest.approx(run_graph(proto, INPUTS), abs=1e-5)
 
 

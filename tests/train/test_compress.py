@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 from tiny import tiny_generator  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.profile import profile_model  # noqa: E402
+from decig.device.profile import EFFORTS, profile_model  # noqa: E402
 from decig.device.session import DeviceOptions  # noqa: E402
 from decig.device.table import CostTable  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
@@ -36,7 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(scope="module")
 def table(model: Model) -> CostTable:
-    return profile_model(model, DeviceOptions())
+    return profile_model(model, DeviceOptions(), effort=EFFORTS["standard"])
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from tiny import tiny_generator  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.profile import profile_model  # noqa: E402
+from decig.device.profile import EFFORTS, profile_model  # noqa: E402
 from decig.device.session import DeviceOptions  # noqa: E402
 from decig.device.table import CostTable  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
@@ -36,7 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(8):
         coarse = Image.fromarray(rng.integers(0, 256, (9, 10, 3), np.uint8))
         coarse.resize((60, 54), Image.Resampling.BICUBIC).save(folder / f"photos/{index}.png")
-    profile_model(load_model(folder / "tiny.onnx"), DeviceOptions()).save(folder / "table.json")
+    model, effort = load_model(folder / "tiny.onnx"), EFFORTS["standard"]
+    profile_model(model, DeviceOptions(), effort=effort).save(folder / "table.json")
     return folder
 
 

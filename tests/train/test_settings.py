@@ -21,6 +21,8 @@ def test_a_file_changes_the_defaults_it_names(tmp_path: Path) -> None:
         ("bach = 2", "bach"),
         ("batch = 'x'", "batch"),
         ("batch = 2.5", "batch"),
+        ("target = inf", "target"),
+        ("ema = nan", "ema"),
         ("batch = ", "s.toml"),
     ],
 )

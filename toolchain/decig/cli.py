@@ -1,6 +1,5 @@
 """The commands. They read options, call the packages and print; what they do is elsewhere."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -95,7 +94,13 @@ def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: 
 @click.option("--plan", type=FILE, help="Channels to keep, JSON.")
 @click.option("--target-latency", type=latency, metavar="20ms", help="Needs --profile.")
 @click.option("--profile", type=FILE, help="Cost table: predicts the latency.")
-@click.option("--repair", type=FOLDER, help="Images to score channels and repair weights with.")
+@click.option(
+    "--repair",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Images to score channels and repair weights with; none where MODEL takes none.",
+)
 @click.option("--verify", is_flag=True, help="Compare with the original, its channels masked.")
 @force_option
 @json_option
@@ -115,18 +120,22 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
         raise click.UsageError("Give --keep, --plan or --target-latency.")
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
+    images = Path(asked["repair"]) if asked["repair"] else None
+    drawn = asked["repair"] == ""
+    if drawn and source.needs_folder:
+        raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
     table = _table(asked["profile"])
     warnings = [] if table is None else accept_device(table, force=force)
-    cutter = Cutter(source, table, asked["repair"])
-    if asked["plan"]:
-        plan = cutter.load(asked["plan"])
-    elif asked["keep"]:
-        plan = cutter.keep(asked["keep"])
-    else:
-        measure = None if table is None else deployed_latency(table, source.model)
-        plan = cutter.reach(asked["target_latency"], measure)
     with ProgressBar() as bar:
-        cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
+        cutter = Cutter(source, table, images, drawn=drawn, progress=bar.update)
+        if asked["plan"]:
+            plan = cutter.load(asked["plan"])
+        elif asked["keep"]:
+            plan = cutter.keep(asked["keep"])
+        else:
+            measure = None if table is None else deployed_latency(table, source.model)
+            plan = cutter.reach(asked["target_latency"], measure)
+        cut = cutter.cut(plan, verify=asked["verify"])
     cut.save(output, source)
     found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
     _show(found if as_json else cut, as_json, print_cut)
@@ -326,6 +335,8 @@ def _table(path: Path | None) -> "CostTable | None":
 def _show(result: Any, as_json: bool, show: Callable[[Any], None]) -> None:
     """Print a result as a table, or as JSON."""
     if as_json:
-        click.echo(json.dumps(result if isinstance(result, dict) else result.to_dict()))
+        from decig.files import json_text
+
+        click.echo(json_text(result if isinstance(result, dict) else result.to_dict()))
     else:
         show(result)

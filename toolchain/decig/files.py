@@ -1,7 +1,8 @@
-"""Writing files so that a reader sees the old content or the new, never half of it."""
+"""Writing files so that a reader sees the old content or the new, never half of it; JSON."""
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -52,7 +53,26 @@ def write_bytes(target: Path, content: bytes) -> None:
 
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON to `target` atomically; errors as in `atomic_path`."""
-    write_bytes(target, (json.dumps(value, indent=1) + "\n").encode())
+    write_bytes(target, (json_text(value, indent=1) + "\n").encode())
+
+
+def json_text(
+    value: Any, *, indent: int | None = None, separators: tuple[str, str] | None = None
+) -> str:
+    """JSON that any program can read: figures that are undefined or infinite are null.
+
+    Python's own writer has NaN and Infinity there, which JSON does not know. The arguments are
+    those of `json.dumps`.
+    """
+    return json.dumps(_defined(value), indent=indent, separators=separators, allow_nan=False)
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _defined(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_defined(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(source: Path, what: str) -> dict[str, Any]:

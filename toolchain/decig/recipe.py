@@ -1,6 +1,7 @@
 """recipe.toml: what a generator is, what pixels it wants and how it was trained."""
 
 import dataclasses
+import math
 import tomllib
 import types
 import typing
@@ -230,7 +231,7 @@ def _build(kind: Any, value: Any, key: str) -> Any:
     if kind is Any:
         return value
     number = isinstance(value, int) and not isinstance(value, bool)
-    if kind is float and (number or isinstance(value, float)):
+    if kind is float and (number or (isinstance(value, float) and math.isfinite(value))):
         return float(value)
     if (kind is int and number) or (kind is str and isinstance(value, str)):
         return value

@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import Declared, declare, find_image, output_image
+from decig.data.feeds import FILES, Declared, declare, find_image, output_image
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
 from decig.deploy.inputs import Pictures
@@ -98,6 +98,12 @@ class Source:
                 f"{' '.join(self._missing())}"
             )
         return pixels
+
+    @property
+    def needs_folder(self) -> bool:
+        """Whether a folder must feed it: it takes an image, or what comes from files."""
+        image = find_image(self.model.proto, self.pixels, self.feeds)
+        return image is not None or FILES in self.feeds.values()
 
     def pictures(self, folder: Path | None, limit: int | None = None) -> Pictures:
         """Return a folder's images as this model sees them; errors as in `Pictures`."""

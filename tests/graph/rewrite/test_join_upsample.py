@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from graph.rewrite.small import Net, operators, rewritten, run, unchanged
 
 RULE = "join_upsample"
 N, C, H, W = 2, 3, 4, 5
@@ -56,6 +56,16 @@ def test_older_operator_sets(opset: int, op_type: str) -> None:
     net = Net(N, C, H, W, opset=opset)
     after, _ = rewritten(net.finish(by_concat(net, "x")), RULE)
     assert operators(after) == [op_type]
+
+
+def test_half_floats_run_before_and_after() -> None:
+    net = Net(N, C, H, W, opset=13, dtype=np.float16)
+    proto = net.finish(net.node("Tanh", by_expand(net, net.node("Relu", "x"))))
+    after, _ = rewritten(proto, RULE)
+    assert operators(after) == ["Relu", "Resize", "Tanh"]
+    for before, now in zip(run(proto), run(after), strict=True):
+        assert before.dtype == now.dtype
+        np.testing.assert_array_equal(before, now)
 
 
 def test_leaves_other_moves() -> None:

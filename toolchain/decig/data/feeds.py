@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from decig.data.images import name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError, first_line
 from decig.graph.model import ValueInfo, input_info, output_info
@@ -21,7 +22,9 @@ Declared = Mapping[str, str | float]
 NORMAL, UNIFORM, ZEROS = DRAWN = ("normal", "uniform", "zeros")
 """Seeded, a draw for every picture: standard normal, uniform between -1 and 1; or nothing but 0."""
 FILES = "files"
-"""`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`."""
+"""`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`.
+
+Beside it in whatever sub-folder the photo is."""
 
 _ARRAYS = (".npy", ".npz")
 # What numpy raises on files that hold no array, or not all of it.
@@ -148,7 +151,7 @@ class Inputs:
 
         Args:
             rng: makes every choice.
-            name: stem of the image's file, by which other files are found.
+            name: of the image's file (`decig.data.images.name_in`), by which others are found.
             size: height and width for inputs that are as large as the image, where it is fed in
                 crops.
 
@@ -245,7 +248,7 @@ class Inputs:
 
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:
-    """Name up to `count` feeds of a model without an image: its files' stems, or numbers.
+    """Name up to `count` feeds of a model without an image: its files, or numbers.
 
     Raises:
         BadInputError: it is fed from files, and none are there.
@@ -253,12 +256,17 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
     if not inputs.reads_files:
         return [str(number) for number in range(count)]
     folder = inputs.folder
-    found = [] if folder is None else [p for p in folder.glob("*") if p.suffix in _ARRAYS]
-    stems = sorted({path.stem for path in found})
-    if not stems:
+    names = [] if folder is None else _arrays_in(folder)
+    if not names:
         raise BadInputError(f"{folder or '--data'}: no .npy or .npz files there to feed the model")
-    count = min(count, len(stems))
-    return [stems[i * len(stems) // count] for i in range(count)]
+    count = min(count, len(names))
+    return [names[i * len(names) // count] for i in range(count)]
+
+
+def _arrays_in(folder: Path) -> list[str]:
+    """Names of the files of arrays in a folder and its sub-folders."""
+    files = (path for path in folder.rglob("*") if path.suffix in _ARRAYS)
+    return sorted({name_in(folder, path) for path in files if not path.name.startswith(".")})
 
 
 def _default(info: ValueInfo) -> str:

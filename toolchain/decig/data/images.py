@@ -70,6 +70,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
 
 
+def name_in(folder: Path, file: Path) -> str:
+    """Name of a file by which others that belong to it are found: its path without the suffix.
+
+    Relative to the folder, with "/" on every system: "street/0001" for street/0001.png.
+    """
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
 class ImageFolder:
     """The images of a folder and its sub-folders, in the order of their paths.
 

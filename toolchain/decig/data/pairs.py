@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder, UnreadableImageError, read_image
+from decig.data.images import ImageFolder, UnreadableImageError, name_in, read_image
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 
@@ -16,7 +16,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: `input` and `target` are RGB uint8 H,W,3 of the same size."""
+    """One example: `input` and `target` are RGB uint8 H,W,3 of the same size.
+
+    The name is that of the input's file (`decig.data.images.name_in`).
+    """
 
     name: str
     input: np.ndarray
@@ -48,7 +51,7 @@ def side_by_side(
         halves = pixels[:, : width // 2], pixels[:, width // 2 :]
         target, source = halves if input_side == "right" else halves[::-1]
         clean = source if labels is None else labels.clean(source, file)
-        pairs.append(Pair(file.stem, clean, target))
+        pairs.append(Pair(name_in(folder, file), clean, target))
     return pairs
 
 
@@ -75,4 +78,4 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
                 f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
                 f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
             )
-        yield Pair(file.stem, pixels, target)
+        yield Pair(name_in(inputs, file), pixels, target)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from decig.device.predict import Predictor
     from decig.device.table import CostTable
     from decig.repair.scores import Importance
+    from decig.train.request import Progress
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,13 @@ class Cutter:
     """Slices one model; what several steps need is worked out once."""
 
     def __init__(
-        self, source: Source, table: "CostTable | None" = None, images: Path | None = None
+        self,
+        source: Source,
+        table: "CostTable | None" = None,
+        images: Path | None = None,
+        *,
+        drawn: bool = False,
+        progress: "Progress" = lambda step, share, figures: None,
     ) -> None:
         """Prepare.
 
@@ -118,19 +125,22 @@ class Cutter:
             source: the model to slice.
             table: its cost table, to predict latency and to plan for one.
             images: a folder; turns on scores by activation and the closed-form repair.
+            drawn: turns on both for a model that takes no image, by what is drawn to feed it.
+            progress: told the step that runs, how far it is from 0 to 1, and its latest figures.
 
         Raises:
-            BadInputError: the table is of another graph, the images cannot feed the model, or
-                its pixel format is not known.
+            BadInputError: the table is of another graph or of other groups, the images cannot
+                feed the model, or its pixel format is not known.
         """
+        self.channels: ChannelMap = analyse(source.model.proto)
         if table is not None:
-            table.require_same_model(source.model)
-        self.model, self.table = source.model, table
-        self.pictures = None if images is None else source.pictures(images, limit=REPAIR_IMAGES)
+            table.require_same_model(source.model, self.channels)
+        self.model, self.table, self._progress = source.model, table, progress
+        wanted = drawn or images is not None
+        self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
         self._notices: list[str] = []
         self._measured_ms: float | None = None
-        self.channels: ChannelMap = analyse(source.model.proto)
 
     def keep(self, ratio: float) -> Plan:
         """Plan to keep this share of every prunable group, the best-scored channels.
@@ -167,9 +177,17 @@ class Cutter:
 
         def time_widths(widths: dict[str, int]) -> float:
             assert measure is not None
-            return measure(slice_graph(self.model.proto, self.channels, self.best(widths)))
+            measured = measure(slice_graph(self.model.proto, self.channels, self.best(widths)))
+            tell(widths, {"measured_ms": measured})
+            return measured
+
+        def tell(widths: dict[str, int], figures: dict[str, float]) -> None:
+            predicted = {"predicted_ms": self._predictor.predict_ms(widths)}
+            self._progress("plan", 1.0, predicted | figures)
 
         met = meet_target(self._predictor, self.loss, target_ms, measure and time_widths)
+        if measure is None:
+            tell(met.widths, {})
         self._measured_ms = met.measured_ms
         return self.best(met.widths)
 
@@ -178,15 +196,12 @@ class Cutter:
         """What is lost, by group, if the k best channels are kept, for k = 0 to all."""
         return self._importance.loss if self.pictures else magnitude_loss(self._magnitudes)
 
-    def cut(
-        self, plan: Plan, *, verify: bool, progress: Callable[[float], None] = lambda share: None
-    ) -> Cut:
+    def cut(self, plan: Plan, *, verify: bool) -> Cut:
         """Slice, compare with the oracle if asked, and repair if there are images.
 
         Args:
             plan: what stays.
             verify: whether to compare.
-            progress: told how far the repair is, from 0 to 1.
 
         Raises:
             DecigError: the sliced graph does not compute what the masked original does.
@@ -207,7 +222,12 @@ class Cutter:
             from decig.repair.repair import repair
 
             repaired = repair(
-                self._wide, self.channels, plan, self._feeds, threads=_CORES, progress=progress
+                self._wide,
+                self.channels,
+                plan,
+                self._feeds,
+                threads=_CORES,
+                progress=lambda share: self._progress("repair", share, {}),
             )
             sliced = _narrowed(repaired, sliced)
         predicted = None
@@ -256,6 +276,7 @@ class Cutter:
     def _importance(self) -> "Importance":
         from decig.repair.scores import Importance
 
+        self._progress("score channels", 0.0, {})
         return Importance(self._wide, self.channels, self._feeds, threads=_CORES)
 
     @cached_property

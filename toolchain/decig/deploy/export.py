@@ -112,7 +112,8 @@ class Wanted:
 
     Attributes:
         precision: "fp32", "fp16", "int8" or "auto".
-        calibration: images to calibrate and judge with; the run's own if None.
+        calibration: images to calibrate and judge with; the run's own if None, draws where the
+            model takes none.
         tolerance: least likeness to float32.
         opset: operator set of the file; the source's if None.
         pixel_io: whether the graph takes and gives bytes.
@@ -143,7 +144,7 @@ def export(
     """
     wanted = wanted or Wanted()
     calibration = wanted.calibration or _images(source)
-    require_precision(wanted.precision, calibration, wanted.opset)
+    require_precision(wanted.precision, source, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
     report = _of_run(source, "report.json")
     choice = choose_rewrites(
@@ -154,7 +155,7 @@ def export(
     )
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
-    if wanted.precision != FP32 and calibration is not None:
+    if wanted.precision != FP32:
         plain = _at_opset(_for_fewer_bits(taken), wanted.opset)
         precision = choose_precision(
             wanted.precision, rewritten, plain, taken, calibration, device, wanted.tolerance

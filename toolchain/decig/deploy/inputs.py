@@ -9,7 +9,7 @@ import onnx
 
 from decig.data.crops import fit
 from decig.data.feeds import Declared, Feeds, Inputs, drawn_names
-from decig.data.images import ImageFolder
+from decig.data.images import ImageFolder, name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
@@ -26,12 +26,12 @@ class Picture:
     """One image as a model sees it.
 
     Attributes:
-        path: the file; where the model takes no image, one of that stem need not be there.
+        name: of the file (`decig.data.images.name_in`); a number where everything is drawn.
         pixels: RGB uint8 H,W,3 at the model's input size; None where it takes no image.
         feeds: the model's inputs by name; the image 1,C,H,W or 1,H,W,C.
     """
 
-    path: Path
+    name: str
     pixels: np.ndarray | None
     feeds: Feeds
 
@@ -87,15 +87,15 @@ class Pictures:
         """Yield every readable image; BadInputError if there is none."""
         if self.inputs.image is None:
             for name in self.names:
-                yield self.feed(Picture(Path(f"{name}.npy"), None, {}))
+                yield self.feed(Picture(name, None, {}))
             return
         for path, image in self.folder:
             fitted = fit(image, self.height, self.width, resample=self._pixels.resample)
-            yield self.feed(Picture(path, fitted, {}))
+            yield self.feed(Picture(name_in(self.folder.path, path), fitted, {}))
 
     def feed(self, picture: Picture) -> Picture:
         """Turn a picture, perhaps read for another model, into what this one takes."""
-        feeds = self.inputs.feed(picture.pixels, self._pixels, picture.path.stem, seed=_SEED)
+        feeds = self.inputs.feed(picture.pixels, self._pixels, picture.name, seed=_SEED)
         return replace(picture, feeds=feeds)
 
 

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 FP32, FP16, INT8, AUTO = PRECISIONS = ("fp32", "fp16", "int8", "auto")
 IMAGES = 16
 """Calibration images that are used, spread over the folder: each has tens of thousands of pixels,
-and the search for layers to spare looks at all of them several times."""
+and the search for layers to spare looks at all of them several times. As many draws, else."""
 _WORTH = 1.05  # times faster than float32 that a loss of precision must bring
 _FEW = 2  # images on which the layers are ranked, the first ones of those
 _SECOND_LOOKS = 4  # layers left in float32 that are tried in eight bits once more
@@ -116,11 +116,13 @@ class Precision:
         return found | {"variants": {variant.name: variant.to_dict() for variant in self.variants}}
 
 
-def require_precision(asked: str, calibration: Path | None, opset: int | None = None) -> None:
+def require_precision(
+    asked: str, source: Source, calibration: Path | None, opset: int | None = None
+) -> None:
     """Refuse a precision that cannot be tried: BadInputError says what is missing."""
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
-    if asked != FP32 and calibration is None:
+    if asked != FP32 and calibration is None and source.needs_folder:
         raise BadInputError(
             f"--precision {asked} needs --calibration DIR: images like those of the deployment"
         )
@@ -133,7 +135,7 @@ def choose_precision(
     rewritten: onnx.ModelProto,
     plain: onnx.ModelProto,
     source: Source,
-    calibration: Path,
+    calibration: Path | None,
     device: DeviceOptions,
     tolerance: Tolerance,
 ) -> Precision:
@@ -144,7 +146,8 @@ def choose_precision(
         rewritten: the float32 graph to deploy.
         plain: the same without rewrites that need float32.
         source: of the model; says what its pixels are.
-        calibration: folder of images like those of the deployment.
+        calibration: folder of images like those of the deployment; None where the model takes
+            none, and draws must do.
         device: where the graph will run.
         tolerance: see `Tolerance`.
 
@@ -193,7 +196,7 @@ def _slower(name: str, used: str, times: dict[str, Latency]) -> str:
 
 
 class _Judge:
-    """The calibration images and the float32 graph's pictures of them.
+    """The calibration images, or draws, and the float32 graph's pictures of them.
 
     Attributes:
         symmetric: whether the device wants eight bits around zero.
@@ -202,7 +205,7 @@ class _Judge:
     def __init__(
         self,
         source: Source,
-        folder: Path,
+        folder: Path | None,
         reference: onnx.ModelProto,
         device: DeviceOptions,
         tolerance: Tolerance,

@@ -104,7 +104,7 @@ def accept_device(table: CostTable, *, force: bool) -> list[str]:
     Raises:
         BadInputError: it belongs to another device, and `force` is false.
     """
-    warnings = [] if table.noise.trusted else [str(table.noise)]
+    warnings = table.doubts
     if reason := _elsewhere(table):
         text = f"the cost table belongs to another device: {reason}"
         if not force:

@@ -14,6 +14,7 @@ from decig import __version__
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
+from decig.files import json_text
 
 _PREFIX = "decig."
 
@@ -27,7 +28,7 @@ def stamp(proto: onnx.ModelProto, entries: dict[str, Any]) -> None:
     written = {"version": __version__} | entries
     props = {prop.key: prop.value for prop in proto.metadata_props}
     props |= {
-        _PREFIX + key: json.dumps(value, separators=(",", ":"))
+        _PREFIX + key: json_text(value, separators=(",", ":"))
         for key, value in written.items()
         if value is not None
     }

@@ -65,7 +65,7 @@ def profile_model(
     model: Model,
     options: DeviceOptions,
     *,
-    effort: Effort | None = EFFORTS["standard"],
+    effort: Effort,
     prepare: Prepare = _as_it_is,
     progress: Progress = lambda done, total: None,
 ) -> CostTable:
@@ -74,7 +74,8 @@ def profile_model(
     Args:
         model: the model, in normal form.
         options: the device.
-        effort: of the width sweep, which prediction and planning need; None for no sweep.
+        effort: of the width sweep, which prediction and planning need; there is none where no
+            group can be cut.
         prepare: rewrites that the graph gets before it runs; every measurement sees its result.
             What it puts in place of a node is named "<node>" or "<node>/<suffix>".
         progress: called with (done, total) measurements.
@@ -87,7 +88,7 @@ def profile_model(
     channels = analyse(model.proto)
     groups = {group.name: group.channels for group in channels.prunable}
     names = [node.name for node in model.proto.graph.node]
-    if groups and effort:
+    if groups:
         sweep = Sweep(_slicer(model, channels, prepare), groups, names, options)
         whole, times = sweep.measure_whole(groups, **_WHOLE)
         points = [whole]
@@ -111,13 +112,13 @@ def profile_model(
         sweep=points,
         limits=measure_limits(options),
     )
-    if points and effort:
+    if points:
         _take_sweep(table, sweep, effort, progress)
         table = replace(table, noise=Noise(times.share, sweep.unsteadiness))
     else:
         progress(1, 1)
-    if not table.noise.trusted:
-        log.warning("%s; profile on an idle machine", table.noise)
+    for doubt in table.doubts:
+        log.warning("%s; profile on an idle machine", doubt)
     return table
 
 

@@ -10,7 +10,7 @@ from decig.device.sweep import SweepPoint
 from decig.device.timing import Latency, non_negative
 from decig.errors import BadInputError
 from decig.files import read_json, write_json
-from decig.graph.channels import Port
+from decig.graph.channels import ChannelMap, Port
 from decig.graph.model import Model, input_info
 
 SCHEMA_VERSION = 1
@@ -108,7 +108,8 @@ class CostTable:
         model: `sha256` of the file, its `path` (file name) and `inputs` (name to shape).
         latency_us: the whole model, unprofiled.
         kernel_sum_over_latency: profiled kernel times over that latency, before calibration.
-        noise: what else the machine did meanwhile.
+        noise: what else the machine did meanwhile; None in a table of an older decig, which did
+            not look.
         groups: channels of every prunable group.
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
@@ -119,11 +120,21 @@ class CostTable:
     model: dict[str, Any]
     latency_us: Latency
     kernel_sum_over_latency: float
-    noise: Noise
+    noise: Noise | None
     groups: dict[str, int]
     nodes: list[NodeCost]
     sweep: list[SweepPoint]
     limits: Limits | None = None
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why its figures may be off, one line each; empty where nothing is known against them."""
+        if self.noise is None:
+            return [
+                "the cost table is of an older decig, which did not note how busy the machine was; "
+                "profile again if latencies are not as predicted"
+            ]
+        return [] if self.noise.trusted else [str(self.noise)]
 
     def save(self, path: Path) -> None:
         """Write the table as JSON, atomically."""
@@ -137,7 +148,7 @@ class CostTable:
             "model": self.model,
             "latency_us": self.latency_us.to_dict(),
             "kernel_sum_over_latency": round(self.kernel_sum_over_latency, 4),
-            "noise": self.noise.to_dict(),
+            **({} if self.noise is None else {"noise": self.noise.to_dict()}),
             "groups": self.groups,
             **({} if self.limits is None else {"limits": self.limits.to_dict()}),
             "nodes": [node.to_dict() for node in self.nodes],
@@ -161,13 +172,12 @@ class CostTable:
         model.text("sha256")
         if "inputs" in model.value:
             model.mapping("inputs")
-        noise = root.child("noise")
         return cls(
             device=root.mapping("device"),
             model=model.value,
             latency_us=Latency.from_dict(root.mapping("latency_us"), f"{path}: latency_us"),
             kernel_sum_over_latency=root.number("kernel_sum_over_latency"),
-            noise=Noise(noise.number("processor_share"), noise.number("unsteadiness")),
+            noise=_read_noise(root.child("noise")) if "noise" in value else None,
             groups=root.counts("groups"),
             nodes=root.rows("nodes", _read_node),
             sweep=root.rows("sweep", _read_point),
@@ -186,11 +196,16 @@ class CostTable:
                 f"sha256 {self.model['sha256'][:12]}, not {sha256[:12]}); profile this one"
             )
 
-    def require_same_model(self, model: Model) -> None:
+    def require_same_model(self, model: Model, channels: ChannelMap) -> None:
         """Check that the table was taken of this model, at the size it is read at now.
 
+        Args:
+            model: the model.
+            channels: its groups, which another version of decig may have found differently.
+
         Raises:
-            BadInputError: it was taken of another one, or at another size of its dynamic axes.
+            BadInputError: it was taken of another one, at another size of its dynamic axes, or of
+                other groups.
         """
         self.require_same_graph(model.sha256)
         taken = self.model.get("inputs", {})
@@ -202,6 +217,13 @@ class CostTable:
                     f"the cost table was taken at another size of {value.name}: "
                     f"give --input-shape {value.name}:{shown}, or profile again"
                 )
+        here = {group.name: group.channels for group in channels.prunable}
+        if other := sorted(dict(self.groups.items() ^ here.items())):
+            there, now = (groups.get(other[0], 0) for groups in (self.groups, here))
+            raise BadInputError(
+                f"the cost table is of another version of decig, which saw other channel groups "
+                f"({other[0]}: {there} channels there, {now} here); profile {model.path} again"
+            )
 
 
 @dataclass(frozen=True)
@@ -242,6 +264,10 @@ class _Reader:
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
             raise BadInputError(f"{self.where}{key}: not a list of objects")
         return [read(_Reader(row, f"{self.where}{key}[{i}].")) for i, row in enumerate(found)]
+
+
+def _read_noise(noise: _Reader) -> Noise:
+    return Noise(noise.number("processor_share"), noise.number("unsteadiness"))
 
 
 def _read_node(row: _Reader) -> NodeCost:

@@ -4,6 +4,7 @@ Candidates take turns, so that a slow minute of the machine slows them all; comp
 one call, never the milliseconds of two.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ class Latency:
 
 def non_negative(value: object, where: str) -> float:
     """Return `value` as a float; BadInputError, naming `where`, unless it is a number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise BadInputError(f"{where}: not a number of at least 0")
     return float(value)
 

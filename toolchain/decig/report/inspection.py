@@ -118,7 +118,7 @@ def inspect_model(
     if table is not None:
         from decig.device.roofline import roofline_of
 
-        table.require_same_model(model)
+        table.require_same_model(model, channels)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})
         roofline = roofline_of(table)
     return Inspection(

@@ -13,7 +13,7 @@ from torch.fx import GraphModule
 
 from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
-from decig.data.images import ImageFolder
+from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
 from decig.device.predict import Predictor
 from decig.device.tighten import meet_target
@@ -46,9 +46,9 @@ class Job:
         Raises:
             BadInputError: the images do not fit or are too few, or the table is of another graph.
         """
-        request.table.require_same_model(request.model)
         self.request, self.progress, self.settings = request, progress, request.settings
         self.channels = analyse(request.model.proto)
+        request.table.require_same_model(request.model, self.channels)
         self.predictor = Predictor(request.table)
         torch.manual_seed(self.settings.seed)
         self.accelerator = make_accelerator(self.settings.precision)
@@ -90,7 +90,8 @@ class Job:
         if images is None:
             raise BadInputError("give a folder of images to feed the model: --data")
         if targets is None:
-            return ((path.stem, (pixels,)) for path, pixels in ImageFolder(images, labels))
+            folder = ImageFolder(images, labels)
+            return ((name_in(images, path), (pixels,)) for path, pixels in folder)
         pairs = by_stem(images, targets, labels)
         return ((pair.name, (pair.input, pair.target)) for pair in pairs)
 

@@ -42,7 +42,8 @@ class Example:
     """What crops are cut out of.
 
     Attributes:
-        name: stem of the file; other inputs that come from files are found by it.
+        name: of the file (`decig.data.images.name_in`); other inputs that come from files are
+            found by it.
         images: uint8 H,W,3, the input alone or with its real target of the same size; none
             where the model takes no image.
     """

@@ -1,6 +1,7 @@
 """Settings of `decig compress`: their defaults, and the TOML file that changes them."""
 
 import dataclasses
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def _checked(path: Path, key: str, value: Any) -> Any:
     wanted = type(defaults[key])
     if wanted is float and type(value) is int:
         return float(value)
+    if type(value) is float and not math.isfinite(value):
+        raise BadInputError(f"{path}: setting '{key}' must be finite, not {value}")
     if type(value) is not wanted:
         raise BadInputError(f"{path}: setting '{key}' must be a {wanted.__name__}")
     return value
