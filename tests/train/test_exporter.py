@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from decig.graph.model import load_model  # noqa: E402
 from decig.train.exporter import export_onnx  # noqa: E402
 
 
@@ -29,12 +30,45 @@ class Two(nn.Module):
         return x, [x.mean((2, 3))]
 
 
+class Merged(nn.Module):
+    """Merges two convolutions at every call and stores the result, as SPAN does."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.full((1, 3, 1, 1), 0.4)
+        self.first, self.second = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 3, 3)
+        self.merged = nn.Conv2d(3, 3, 3, padding=1)
+        self.merged.weight.requires_grad = False
+        self.kept = None
+
+    def forward(self, x):
+        self.mean = self.mean.type_as(x)
+        first, second = (layer.weight.data.clone() for layer in (self.first, self.second))
+        self.kept = torch.einsum("omhw,mi->oihw", second, first[:, :, 0, 0])
+        self.merged.weight.data = self.kept
+        x = self.merged(x - self.mean)
+        x.data = x.data * 3
+        return torch.tanh(x)
+
+
 SHAPES = {"image": [1, 3, 16, 16], "style": [1, 4]}
 
 
 def _net():
     torch.manual_seed(0)
     return Two()
+
+
+def test_weights_stored_at_every_call_are_constants(tmp_path):
+    torch.manual_seed(0)
+    net = Merged()
+    export_onnx(net, {"input": [1, 3, 16, 16]}, tmp_path / "net.onnx")
+    x = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
+    found = ort.InferenceSession(tmp_path / "net.onnx").run(None, {"input": x})[0]
+    with torch.no_grad():
+        assert np.abs(found - net(torch.from_numpy(x)).numpy()).max() < 1e-5
+    kinds = [node.op_type for node in load_model(tmp_path / "net.onnx").proto.graph.node]
+    assert kinds == ["Sub", "Conv", "Mul", "Tanh"]
 
 
 def test_exported_file_computes_what_the_module_does(tmp_path):

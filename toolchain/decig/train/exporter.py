@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import onnx_ir
 import torch
 from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from decig.files import atomic_path
 from decig.train.generator import Shapes, guarded, noise, run_once
@@ -36,7 +38,7 @@ def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the 
     """
     inputs = noise(module.eval(), shapes, name)
     outputs = run_once(module, list(inputs.values()), name)
-    with _quiet(), guarded(f"{name}: PyTorch cannot export this"):
+    with _quiet(), guarded(f"{name}: PyTorch cannot export this"), _TracedData():
         program = torch.onnx.export(
             module,
             tuple(inputs.values()),
@@ -69,6 +71,31 @@ def _forget_the_source(model: onnx_ir.Model) -> None:
         values += node.outputs
     for value in values:
         value.metadata_props.clear()
+
+
+class _TracedData(TorchFunctionMode):
+    """Let a tensor's `.data` be traced.
+
+    PyTorch's exporter loses track of what is read and stored there, then works on numbers that
+    are not there, down to a crash of the process. Modules that merge their branches into one
+    convolution store its weights so at every call. Here reading gives the tensor itself, detached,
+    and storing copies into it.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Take the place of reading and storing `.data`."""
+        if getattr(func, "__self__", None) is not torch.Tensor.data:
+            return func(*args, **(kwargs or {}))
+        if func.__name__ == "__get__":
+            return args[0].detach()
+        with torch.no_grad():
+            return args[0].copy_(args[1])
 
 
 @contextmanager
