@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytest
 import torch
 from onnx import helper, numpy_helper
 
+from decig.errors import BadInputError
 from decig.graph.model import infer_shapes, normalise
 from decig.train.module import build_module
 
@@ -96,3 +98,9 @@ def parsed(body: str, *inputs: tuple[int, ...], opset: int = 18, **weights: Any)
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     model.graph.output[0].type.tensor_type.ClearField("shape")
     return normalise(onnx.shape_inference.infer_shapes(model, data_prop=True))
+
+
+def assert_refused(op_type: str, *inputs: np.ndarray, message: str, **arguments: Any) -> None:
+    """Check that a setting is refused in one line that names the node."""
+    with pytest.raises(BadInputError, match=rf"^[^\n]*node the_node [^\n]*{message}[^\n]*$"):
+        build_module(one_node(op_type, *inputs, **arguments))

@@ -83,9 +83,7 @@ def test_images_are_fed_as_check_feeds_them(folder: Path) -> None:
     made = job(folder)
     found = dict(zip((e.name for e in made.training), made.feeds(made.training), strict=True))
     request = made.request
-    pictures = {
-        p.path.stem: p for p in Pictures(request.images, request.model.proto, request.pixels)
-    }
+    pictures = {p.name: p for p in Pictures(request.images, request.model.proto, request.pixels)}
     for name, feeds in found.items():
         np.testing.assert_allclose(feeds["input"], pictures[name].feeds["input"], atol=0.02)
     example = made.training[0]

@@ -15,6 +15,7 @@ from tiny import tiny_generator
 from decig.graph.model import initializers, load_model, shapes
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
+from decig.train.condense import Condenser
 from decig.train.job import Job
 from decig.train.loop import Budget
 from decig.train.run import RunFolder
@@ -67,8 +68,12 @@ def test_what_stage_one_left_is_cut_in_the_teachers_channels(tmp_path: Path) -> 
     assert predicted <= job.request.target_ms
 
 
-def test_condensing_begins_near_the_target_and_looks_now_and_then(tmp_path: Path) -> None:
+def test_condensing_begins_near_the_target_and_steers_towards_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: Told = []
+    asked: list[float] = []
+    monkeypatch.setattr(Condenser, "steer", lambda _, predicted, wanted: asked.append(wanted))
     settings = {"condense": 0.5, "condense_from": 1.5}
     job, run = begin(tmp_path, told, settings=settings, budget=Budget(steps=44))
     condense(job, run)
@@ -77,6 +82,9 @@ def test_condensing_begins_near_the_target_and_looks_now_and_then(tmp_path: Path
     assert job.request.target_ms < predicted <= 1.5 * job.request.target_ms
     looks = [share for step, share, _ in told if step == "condense"]
     assert looks == [pytest.approx(9 / 22), pytest.approx(19 / 22)]
+    # Every step of the way takes the same share of what is left.
+    target = job.request.target_ms
+    assert asked == [pytest.approx(1.5 * target * (1 / 1.5) ** share) for share in looks]
     assert not same(run.load_graph("condensed.onnx").proto, start)
 
 

@@ -21,7 +21,7 @@ class Net:
         self.random = np.random.default_rng(seed)
         self.dtype = np.dtype(dtype)
         self._shape = shape
-        self._opset = opset
+        self.opset = opset
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
 
@@ -52,7 +52,7 @@ class Net:
             [helper.make_tensor_value_info(name, kind, None) for name in outputs],
             self._constants,
         )
-        opsets = [helper.make_opsetid("", self._opset)]
+        opsets = [helper.make_opsetid("", self.opset)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         return normalise(shape_inference.infer_shapes(model))
 

@@ -1,0 +1,66 @@
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tiny import tiny_generator
+
+from decig.errors import BadInputError
+from decig.graph.model import initializers
+from decig.train.run import SCHEMA_VERSION, RunFolder
+
+REQUEST = {"model": {"sha256": "ab"}, "target_ms": 3.5}
+
+
+def test_a_run_begins_with_its_record(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path / "a" / "run", REQUEST, resume=False)
+    assert json.loads(run.file("run.json").read_text()) == {
+        "schema_version": SCHEMA_VERSION,
+        **REQUEST,
+    }
+    assert run.file("state").is_dir()
+    with pytest.raises(BadInputError, match="holds a run already"):
+        RunFolder.open(tmp_path / "a" / "run", REQUEST, resume=False)
+
+
+def test_only_the_same_request_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"run\.json: cannot read this record of a run"):
+        RunFolder.open(tmp_path, REQUEST, resume=True)
+    RunFolder.open(tmp_path, REQUEST, resume=False)
+    assert RunFolder.open(tmp_path, REQUEST, resume=True).path == tmp_path
+    with pytest.raises(BadInputError, match="the run there has another target_ms"):
+        RunFolder.open(tmp_path, REQUEST | {"target_ms": 3.6}, resume=True)
+    with pytest.raises(BadInputError, match="another feeds"):
+        RunFolder.open(tmp_path, REQUEST | {"feeds": {}}, resume=True)
+
+
+def test_graphs_are_steps_that_are_done(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path, REQUEST, resume=False)
+    assert not run.done("start.onnx")
+    proto = tiny_generator()
+    run.save_graph("start.onnx", proto)
+    assert run.done("start.onnx")
+    found, wanted = initializers(run.load_graph("start.onnx").proto), initializers(proto)
+    assert found.keys() == wanted.keys()
+    assert all((array == wanted[name]).all() for name, array in found.items())
+
+
+def test_figures_add_up(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path, REQUEST, resume=False)
+    assert run.add_figures({"ssim": 0.5, "steps": 3}) == {
+        "schema_version": SCHEMA_VERSION,
+        "ssim": 0.5,
+        "steps": 3,
+    }
+    assert run.add_figures({"ssim": 0.7})["steps"] == 3
+    assert json.loads(run.file("report.json").read_text())["ssim"] == 0.7
+
+
+def test_a_finished_run_has_no_state(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path, REQUEST, resume=False)
+    (run.file("state") / "stage2.pt").write_bytes(b"weights")
+    run.finish()
+    assert not run.file("state").exists() and run.file("run.json").exists()
+    run.finish()  # once more does no harm
