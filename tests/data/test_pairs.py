@@ -54,6 +54,19 @@ def test_folders_match_by_stem(tmp_path):
         assert np.array_equal(pair.target, targets[pair.name])
 
 
+def test_the_whole_path_counts_where_names_come_twice(tmp_path):
+    targets = {}
+    for name in ("a", "one/a", "two/a"):
+        _save(tmp_path / "in" / f"{name}.png")
+        targets[name] = _save(tmp_path / "out" / f"{name}.png")
+    pairs = list(by_stem(tmp_path / "in", tmp_path / "out"))
+    assert [pair.name for pair in pairs] == ["a", "one/a", "two/a"]
+    assert all(np.array_equal(pair.target, targets[pair.name]) for pair in pairs)
+    (tmp_path / "out" / "one" / "a.png").unlink()
+    with pytest.raises(BadInputError, match=r"no image called one/a, and several a, in "):
+        list(by_stem(tmp_path / "in", tmp_path / "out"))
+
+
 def test_missing_target_and_unequal_sizes_are_named(tmp_path):
     _save(tmp_path / "in" / "a.png")
     _save(tmp_path / "out" / "b.png")

@@ -1,6 +1,7 @@
 """Pairs of an input image and its target, for paired training and for distillation."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,18 +59,26 @@ def side_by_side(
 def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
-    One pair is read at a time. A pair with an unreadable half is named in a warning and left out.
+    In sub-folders the whole path counts, or the name alone where only one target has it. One pair
+    is read at a time. A pair with an unreadable half is named in a warning and left out.
     `labels` says what inputs mean, where they are label maps.
 
     Raises:
-        BadInputError: no usable image, an input without target, or a pair of unequal sizes.
+        BadInputError: no usable image, an input without target or with several, or a pair of
+            unequal sizes.
     """
-    wanted = {file.stem: file for file in ImageFolder(targets).files}
+    found = ImageFolder(targets).files
+    by_name = {name_in(targets, file): file for file in found}
+    alike = Counter(file.stem for file in found)
+    by_last = {file.stem: file for file in found if alike[file.stem] == 1}
     for file, pixels in ImageFolder(inputs, labels):
-        if file.stem not in wanted:
-            raise BadInputError(f"{file}: no image called {file.stem} in {targets}")
+        name = name_in(inputs, file)
+        wanted = by_name.get(name) or by_last.get(file.stem)
+        if wanted is None:
+            called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem
+            raise BadInputError(f"{file}: no image called {called} in {targets}")
         try:
-            target = read_image(wanted[file.stem])
+            target = read_image(wanted)
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
@@ -78,4 +87,4 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
                 f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
                 f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
             )
-        yield Pair(name_in(inputs, file), pixels, target)
+        yield Pair(name, pixels, target)

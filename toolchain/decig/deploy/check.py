@@ -244,7 +244,8 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
             )
         )
         if len(rows) < GRID_ROWS:
-            painted = [np.round(unit[0] * 255).astype(np.uint8) for unit in (theirs, ours)]
+            defined = (np.nan_to_num(unit[0]) for unit in (theirs, ours))
+            painted = [np.round(unit * 255).astype(np.uint8) for unit in defined]
             given = [] if picture.pixels is None else [reference.show(picture.pixels)]
             rows.append((*(fit(image, *painted[0].shape[:2]) for image in given), *painted))
     if grid is not None:
