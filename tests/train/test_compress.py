@@ -10,11 +10,10 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from small_request import quiet, work_table  # noqa: E402
 from tiny import tiny_generator  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.profile import EFFORTS, profile_model  # noqa: E402
-from decig.device.session import DeviceOptions  # noqa: E402
 from decig.device.table import CostTable  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.model import Model, load_model, shapes  # noqa: E402
@@ -36,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(scope="module")
 def table(model: Model) -> CostTable:
-    return profile_model(model, DeviceOptions(), effort=EFFORTS["standard"])
+    return work_table(model)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +68,6 @@ def request_for(model: Model, table: CostTable, photos: Path, tmp_path: Path) ->
         return dataclasses.replace(request, settings=settings, **changes)
 
     return make
-
-
-def quiet(*_: Any) -> None:
-    pass
 
 
 def weights(path: Path) -> dict[str, bytes]:

@@ -11,11 +11,10 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from small_request import quiet, work_table  # noqa: E402
 from tiny import tiny_generator  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.profile import EFFORTS, profile_model  # noqa: E402
-from decig.device.session import DeviceOptions  # noqa: E402
 from decig.device.table import CostTable  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
@@ -36,8 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(8):
         coarse = Image.fromarray(rng.integers(0, 256, (9, 10, 3), np.uint8))
         coarse.resize((60, 54), Image.Resampling.BICUBIC).save(folder / f"photos/{index}.png")
-    model, effort = load_model(folder / "tiny.onnx"), EFFORTS["standard"]
-    profile_model(model, DeviceOptions(), effort=effort).save(folder / "table.json")
+    work_table(load_model(folder / "tiny.onnx")).save(folder / "table.json")
     return folder
 
 
@@ -65,10 +63,6 @@ def request_for(place: Path, tmp_path: Path) -> Callable[..., Request]:
         )
 
     return make
-
-
-def quiet(*_: Any) -> None:
-    pass
 
 
 def killer(share: float) -> Progress:

@@ -120,3 +120,10 @@ def test_bias_of_layers() -> None:
     assert found[0].tolist() == found[1].tolist() == [0]
     assert found[2].tolist() == [1, 2, 3, 4]
     assert found[3] is None
+
+
+@pytest.mark.parametrize("shape", [(C,), (C, 1), (C, 1, 1, 1)])
+def test_as_many_numbers_along_another_axis_are_not_the_channels(shape: tuple[int, ...]) -> None:
+    net = Net(C, C, C, C)
+    graph = Editor(net.finish(net.node("Mul", "x", net.weights(*shape))))
+    assert per_channel(graph, graph.nodes[0], (C, C, C, C)) is None

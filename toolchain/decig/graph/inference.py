@@ -1,12 +1,12 @@
 """Shapes of values, and operators that ONNX does not know."""
 
-import math
 from collections.abc import Iterator
 
 import onnx
-from onnx import TensorProto, shape_inference
+from onnx import shape_inference
 
 from decig.errors import BadInputError
+from decig.graph.storage import without_weights
 
 # Operators for which ONNX infers no shape; these give their first input's.
 _AS_INPUT = (
@@ -18,8 +18,6 @@ _AS_INPUT = (
 )
 # What ONNX Runtime's optimiser fuses has the shape of what it was: that, and its inputs.
 _AS_PLAIN = {"FusedConv": ("Conv", 3), "FusedGemm": ("Gemm", 3), "FusedMatMul": ("MatMul", 2)}
-# Constants that inference reads (target shapes, axes) are short; weights need not be copied.
-_READ_SIZE = 1024
 
 
 def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
@@ -138,15 +136,10 @@ def _swaps(node: onnx.NodeProto) -> bool:
 
 
 def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy all of a graph that shape inference looks at: no weights, no claims."""
-    skeleton = onnx.ModelProto(ir_version=proto.ir_version)
-    skeleton.opset_import.extend(proto.opset_import)
-    skeleton.functions.extend(proto.functions)
+    """Copy all of a graph that shape inference looks at: of weights their shapes, no claims."""
+    skeleton = without_weights(proto)
     graph = skeleton.graph
-    graph.name = proto.graph.name
-    graph.node.extend(proto.graph.node)
-    graph.input.extend(proto.graph.input)
-    graph.output.extend(proto.graph.output)
+    del graph.value_info[:]
     for value in graph.output:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
@@ -159,7 +152,8 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
             node.op_type, inputs = _AS_PLAIN[node.op_type]
             node.domain = ""
             del node.input[inputs:]
+    kept = {tensor.name for tensor in graph.initializer}
     for tensor in proto.graph.initializer:
-        empty = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
-        graph.initializer.append(tensor if math.prod(tensor.dims) <= _READ_SIZE else empty)
+        if tensor.name not in kept:
+            graph.initializer.add(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
     return skeleton
