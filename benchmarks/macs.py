@@ -1,8 +1,12 @@
 """Multiply-accumulates as the cost of widths: what planning without a device goes by."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import onnx
 
+from decig.device.elimination import Part
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable
 from decig.graph.cost import count
@@ -41,6 +45,22 @@ class MacsCost:
             self._sides.append((reach / whole, fixed / whole))
         self._us = 1.0
         self.calibrate(self.groups, self.baseline_ms)
+
+    def parts(self) -> Iterator[Part]:
+        """Yield `predict_many` as a sum over nodes."""
+        for node, macs in enumerate(self._macs):
+            sides = [(reach[:, node] / self._full, fixed[node]) for reach, fixed in self._sides]
+            at = np.flatnonzero(sides[0][0] + sides[1][0])
+            own = [(reach[at], fixed) for reach, fixed in sides]
+            yield Part(tuple(map(int, at)), partial(self._own_us, own, node, macs * self._us))
+        yield Part((), lambda widths: np.full(len(widths), self._constant * self._us))
+
+    def _own_us(
+        self, sides: list[tuple[np.ndarray, float]], node: int, us: float, widths: np.ndarray
+    ) -> np.ndarray:
+        x, y = (widths @ reach + fixed for reach, fixed in sides)
+        found: np.ndarray = (x if self._dense[node] else 1.0) * y * us
+        return found
 
     def calibrate(self, widths: dict[str, int], measured_ms: float) -> None:
         """Say how long a plan took, so that the next one is looked for from there."""
