@@ -28,13 +28,12 @@ from macs import MacsCost
 from tables import RESULTS, cost_table, merged
 
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import as_it_is_ms, deployed_latency, rewrites_of
+from decig.deploy.profiling import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
 from decig.deploy.rewriting import time_graphs
 from decig.device.planner import fastest_widths, plan_widths
 from decig.device.predict import Predictor
 from decig.device.session import DeviceOptions
 from decig.device.sweep import FLOOR
-from decig.device.tighten import meet_target
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
@@ -47,6 +46,8 @@ WHOLE = 1 - 1e-9
 MORE_KEPT, LESS_TIME = 1.10, 0.85
 """Against planning by multiply-accumulates: either at equal latency or at equal importance."""
 
+_TRIALS, _CLOSE, _OVER = 10, 0.98, 1.01
+"""Of cutting until the same latency: measurements, and what counts as the same."""
 _HALVINGS, _NEAR = 16, 0.01
 """Of the search for equal importance: steps, and what may be lost more, as a share of it."""
 
@@ -145,6 +146,7 @@ class Bench:
         self.bound = Bound(self.predictor, self.loss)
         self.macs = MacsCost(source.model.proto, cutter.table)
         self.measure = deployed_latency(cutter.table, source.model)
+        self.profile = deployed_nodes(cutter.table, source.model)
         self.rules = rewrites_of(cutter.table)
         self.whole = source.model.proto
 
@@ -152,14 +154,13 @@ class Bench:
         """Plan both ways for a target and time the results in turns."""
         target = as_it_is_ms(self.table) / speedup
         try:
-            ours = self._widths(self.cutter.reach(target, self.measure))
+            ours = self._widths(self.cutter.reach(target, self.measure, self.profile))
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)
         kept = self.kept(ours)
-        try:
-            theirs = meet_target(self.macs, self.loss, self._time(ours), self._time).widths
-        except TargetMissedError:
+        theirs = self.cut_until(self._time(ours)) if kept < WHOLE else None
+        if theirs is None:
             (measured,) = self._judge(ours)
             return Row(*self.about, speedup, target, measured, True, kept)
         equal = self.cut_to(kept)
@@ -177,10 +178,37 @@ class Bench:
     def _lost(self, widths: Widths) -> float:
         return float(sum(loss[widths[name]] for name, loss in self.loss.items()))
 
+    def cut_until(self, ms: float) -> Widths | None:
+        """Cut multiply-accumulates until a plan is measured to take so long; None if none does.
+
+        Of those that were measured and fit, the plan that keeps most.
+        """
+        low, high = (self.macs.predict_ms(plan) for plan in self._ends())
+        best, aim = None, float(np.clip(ms, low, high))
+        for trial in range(_TRIALS):
+            plan = plan_widths(self.macs, self.loss, aim)
+            found = self._time(plan)
+            if found <= ms * _OVER:
+                low = aim
+                best = plan if best is None else max(best, plan, key=self.kept)
+            else:
+                high = aim
+            if _CLOSE <= found / ms <= _OVER or low >= high:
+                break
+            # In proportion, then by halves: unaligned widths may be slower than wider ones.
+            middle, near = float(np.sqrt(low * high)), aim * ms / found
+            aim = near if low < near < high and trial < _TRIALS // 2 else middle
+        if best is None and self._time(self._ends()[0]) <= ms * _OVER:
+            best = self._ends()[0]
+        return best
+
+    def _ends(self) -> tuple[Widths, Widths]:
+        return fastest_widths(self.macs, self.loss), self.macs.groups
+
     def cut_to(self, kept: float) -> Widths:
         """Plan by multiply-accumulates that keeps no more than that, but hardly less."""
-        low = self.macs.predict_ms(fastest_widths(self.macs, self.loss))
-        plan, ends = None, [low, self.macs.predict_ms(self.macs.groups)]
+        plan, _ = self._ends()
+        ends = [self.macs.predict_ms(end) for end in self._ends()]
         for _ in range(_HALVINGS):
             middle = float(np.sqrt(ends[0] * ends[1]))
             found = plan_widths(self.macs, self.loss, middle)
@@ -190,7 +218,7 @@ class Bench:
                 plan = found
             if 0 <= short <= _NEAR * (1 - kept):
                 break
-        return plan or fastest_widths(self.macs, self.loss)
+        return plan
 
     def _time(self, widths: Widths) -> float:
         return self.measure(self._sliced(widths))

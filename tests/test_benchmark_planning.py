@@ -16,6 +16,7 @@ from macs import MacsCost  # noqa: E402
 from planning import Bench, Row  # noqa: E402
 
 from decig.deploy.cut import Cutter  # noqa: E402
+from decig.deploy.profiling import deployed_latency  # noqa: E402
 from decig.device.planner import plan_widths  # noqa: E402
 from decig.device.profile import profile_model  # noqa: E402
 from decig.device.session import DeviceOptions  # noqa: E402
@@ -109,6 +110,15 @@ def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(sou
     assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)
     equal = bench.kept(bench.cut_to(0.5))
     assert 0.4 <= equal <= 0.5
+    whole, fastest = bench.macs.groups, {"conv1": 4, "conv2": 4}
+    ms = {True: 10.0, False: 1.0}
+    bench.measure = lambda proto: ms[count(proto).macs > 0.5 * count(source.model.proto).macs]
+    assert bench.cut_until(10.0) == whole
+    found = bench.cut_until(2.0)  # nothing lies between 1 and 10
+    assert fastest != found != whole
+    assert bench.macs.predict_ms(found) <= 0.5 * bench.macs.baseline_ms
+    assert bench.cut_until(0.5) is None
+    bench.measure = deployed_latency(table, source.model)
     row = bench.row(1.01)
     assert row.target_ms == pytest.approx(table.latency_us.median_ms / 1.01)
     assert row.measured_ms > 0

@@ -107,7 +107,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     weights that are left.
     """
     from decig.deploy.cut import Cutter
-    from decig.deploy.profiling import accept_device, deployed_latency
+    from decig.deploy.profiling import accept_device, deployed_latency, deployed_nodes
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
@@ -124,7 +124,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
         plan = cutter.keep(asked["keep"])
     else:
         measure = None if table is None else deployed_latency(table, source.model)
-        plan = cutter.reach(asked["target_latency"], measure)
+        profile = None if table is None else deployed_nodes(table, source.model)
+        plan = cutter.reach(asked["target_latency"], measure, profile)
     with ProgressBar() as bar:
         cut = cutter.cut(plan, verify=asked["verify"], progress=partial(bar.update, "repair"))
     cut.save(output, source)
@@ -177,6 +178,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         accept_device,
         as_it_is_ms,
         deployed_latency,
+        deployed_nodes,
         deployed_roofline,
     )
     from decig.device.table import CostTable
@@ -211,6 +213,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         fold_norms=asked["fold_norms"],
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
+        profile=deployed_nodes(table, source.model),
         roofline=deployed_roofline(table),
         warnings=tuple(warnings),
     )
