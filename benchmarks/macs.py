@@ -12,7 +12,7 @@ from decig.device.table import CostTable
 from decig.graph.cost import count
 from decig.graph.flow import attributes
 
-_WIDTHS = 64
+_WIDTHS, _EVERY = 64, 16
 
 
 class MacsCost:
@@ -20,8 +20,8 @@ class MacsCost:
 
     Attributes:
         groups: channels of every group.
-        candidates: 64 widths of each group, evenly spaced in proportion, or all it has: there are
-            no stairs to multiply-accumulates.
+        candidates: 64 widths of each group, evenly spaced, with all below 16: there are no stairs
+            to multiply-accumulates.
         baseline_ms: of the whole model, as the table has it.
     """
 
@@ -79,5 +79,7 @@ class MacsCost:
 
 
 def _any_width(full: int) -> list[int]:
-    spaced = np.geomspace(min(FLOOR, full), full, _WIDTHS)
-    return sorted({int(width) for width in np.rint(spaced)})
+    step = max(1, full // _WIDTHS)
+    narrowest = min(FLOOR, full)
+    spaced = {*range(narrowest, min(_EVERY, full)), *range(step, full, step), full}
+    return sorted(width for width in spaced if width >= narrowest)

@@ -287,6 +287,7 @@ def main(
             click.echo(rows[-1].line())
     keys = ("model", "provider", "threads", "importance", "speedup")
     found = merged("planning.json", [asdict(row) for row in rows], keys)
+    found.sort(key=lambda row: [row[key] for key in keys])
     lines = [HEADER, *(Row(**row).line() for row in found)]
     (RESULTS / "planning.md").write_text("\n".join(lines) + "\n")
 

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-_MOST = 3_000_000
+_MOST = 4_000_000
 """Entries of the largest table, and of all tables of nodes, that are worth their time."""
 
 
