@@ -1,14 +1,18 @@
 """Multiply-accumulates as the cost of widths: what planning without a device goes by."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import onnx
 
+from decig.device.elimination import Part
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable
 from decig.graph.cost import count
 from decig.graph.flow import attributes
 
-_WIDTHS = 64
+_WIDTHS, _EVERY = 64, 16
 
 
 class MacsCost:
@@ -16,8 +20,8 @@ class MacsCost:
 
     Attributes:
         groups: channels of every group.
-        candidates: 64 widths of each group, evenly spaced in proportion, or all it has: there are
-            no stairs to multiply-accumulates.
+        candidates: 64 widths of each group, evenly spaced, with all below 16: there are no stairs
+            to multiply-accumulates.
         baseline_ms: of the whole model, as the table has it.
     """
 
@@ -42,6 +46,22 @@ class MacsCost:
         self._us = 1.0
         self.calibrate(self.groups, self.baseline_ms)
 
+    def parts(self) -> Iterator[Part]:
+        """Yield `predict_many` as a sum over nodes."""
+        for node, macs in enumerate(self._macs):
+            sides = [(reach[:, node] / self._full, fixed[node]) for reach, fixed in self._sides]
+            at = np.flatnonzero(sides[0][0] + sides[1][0])
+            own = [(reach[at], fixed) for reach, fixed in sides]
+            yield Part(tuple(map(int, at)), partial(self._own_us, own, node, macs * self._us))
+        yield Part((), lambda widths: np.full(len(widths), self._constant * self._us))
+
+    def _own_us(
+        self, sides: list[tuple[np.ndarray, float]], node: int, us: float, widths: np.ndarray
+    ) -> np.ndarray:
+        x, y = (widths @ reach + fixed for reach, fixed in sides)
+        found: np.ndarray = (x if self._dense[node] else 1.0) * y * us
+        return found
+
     def calibrate(self, widths: dict[str, int], measured_ms: float) -> None:
         """Say how long a plan took, so that the next one is looked for from there."""
         self._us *= measured_ms / self.predict_ms(widths)
@@ -59,5 +79,7 @@ class MacsCost:
 
 
 def _any_width(full: int) -> list[int]:
-    spaced = np.geomspace(min(FLOOR, full), full, _WIDTHS)
-    return sorted({int(width) for width in np.rint(spaced)})
+    step = max(1, full // _WIDTHS)
+    narrowest = min(FLOOR, full)
+    spaced = {*range(narrowest, min(_EVERY, full)), *range(step, full, step), full}
+    return sorted(width for width in spaced if width >= narrowest)

@@ -4,10 +4,11 @@
 
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then for each target the plan that `decig slice --target-latency` makes: planned, measured as
-deployed, tightened. Beside it the plan of the same solver with the same importance, but with
-multiply-accumulates in the place of predicted time and 64 widths a group in the place of stairs,
-cut until its measured latency is that of decig's plan. In the end both run in turns with the whole
-model; milliseconds are that ratio times the table's latency.
+deployed, tightened. Beside it two plans of the same solver with the same importance, but with the
+multiply-accumulates of the model as it is in the place of predicted time, and 64 widths a group in
+the place of stairs: one cut until its measured latency is that of decig's plan, one cut until it
+keeps no more importance than decig's. In the end all run in turns with the whole model;
+milliseconds are that ratio times the table's latency.
 
 Importance kept by widths w, with loss_g(k) what is lost if the k best channels of group g stay and
 4 the narrowest width of any plan:
@@ -22,17 +23,17 @@ from pathlib import Path
 
 import click
 import numpy as np
+from bound import Bound
 from macs import MacsCost
 from tables import RESULTS, cost_table, merged
 
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import as_it_is_ms, deployed_latency, rewrites_of
+from decig.deploy.profiling import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
 from decig.deploy.rewriting import time_graphs
-from decig.device.planner import fastest_widths
+from decig.device.planner import fastest_widths, plan_widths
 from decig.device.predict import Predictor
 from decig.device.session import DeviceOptions
 from decig.device.sweep import FLOOR
-from decig.device.tighten import meet_target
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
@@ -44,6 +45,11 @@ BAND = (0.85, 1.03)
 WHOLE = 1 - 1e-9
 MORE_KEPT, LESS_TIME = 1.10, 0.85
 """Against planning by multiply-accumulates: either at equal latency or at equal importance."""
+
+_TRIALS, _CLOSE, _OVER = 10, 0.98, 1.01
+"""Of cutting until the same latency: measurements, and what counts as the same."""
+_HALVINGS, _NEAR = 16, 0.01
+"""Of the search for equal importance: steps, and what may be lost more, as a share of it."""
 
 Widths = dict[str, int]
 
@@ -61,9 +67,15 @@ class Row:
         measured_ms: of decig's plan, or of the fastest there is where the target is out of reach.
         reached: whether there is a plan.
         kept: importance kept.
-        macs_ms: measured latency of the plan by multiply-accumulates, None without one.
-        macs_kept: its importance at decig's latency, interpolated between its measured plans.
-        macs_equal_ms: its latency at decig's importance, interpolated likewise.
+        macs_ms: measured latency of the plan by multiply-accumulates that was cut until it is as
+            fast, None without one.
+        macs_kept: what that plan keeps.
+        equal_ms: measured latency of the one that was cut until it keeps no more.
+        equal_kept: what that plan keeps.
+        bound_kept: what no widths could keep more of at the predicted latency of the first of
+            these two (`bound.py`).
+        bound_ms: latency below which no widths keep what the second one does, predicted, in
+            proportion to what was predicted of it and measured.
     """
 
     model: str
@@ -77,7 +89,10 @@ class Row:
     kept: float | None = None
     macs_ms: float | None = None
     macs_kept: float | None = None
-    macs_equal_ms: float | None = None
+    equal_ms: float | None = None
+    equal_kept: float | None = None
+    bound_kept: float | None = None
+    bound_ms: float | None = None
 
     @property
     def on_target(self) -> bool:
@@ -91,12 +106,12 @@ class Row:
 
         None where there is nothing to compare: no plan, or one that keeps the whole model.
         """
-        if self.kept is None or self.macs_kept is None or self.macs_equal_ms is None:
+        if self.kept is None or self.macs_kept is None or self.equal_ms is None:
             return None
         if self.kept >= WHOLE:
             return None
         more_kept = self.kept >= MORE_KEPT * self.macs_kept
-        return more_kept or self.measured_ms <= LESS_TIME * self.macs_equal_ms
+        return more_kept or self.measured_ms <= LESS_TIME * self.equal_ms
 
     def line(self) -> str:
         """Return the row of the table."""
@@ -105,19 +120,16 @@ class Row:
         cells.append(f"{self.measured_ms:.2f}" + ("" if self.reached else " (fastest)"))
         cells.append(f"{self.measured_ms / self.target_ms:.1%}")
         cells.append(_word(self.on_target))
-        if self.kept is None or self.macs_kept is None or self.macs_equal_ms is None:
-            cells += ["" if self.kept is None else f"{self.kept:.3f}", "", "", "", "", ""]
-        else:
-            cells += [f"{self.kept:.3f}", f"{self.macs_ms:.2f}", f"{self.macs_kept:.3f}"]
-            cells += [f"{self.kept / self.macs_kept - 1:+.1%}"]
-            cells += [f"{self.measured_ms / self.macs_equal_ms - 1:+.1%}", _word(self.better)]
+        cells.append("" if self.kept is None else f"{self.kept:.3f}")
+        cells += _against(self) if self.macs_kept is not None else [""] * 9
         return f"| {' | '.join(cells)} |"
 
 
 HEADER = (
     "| model | device | importance | times faster | target, ms | measured, ms | of it | in band "
-    "| kept | MACs: ms | MACs: kept at equal ms | more kept | less time at equal kept | margin |\n"
-    "|---|---|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---|"
+    "| kept | MACs, as fast: ms | kept | more kept | at most | MACs, as good: ms | kept | time "
+    "| at best | margin |\n"
+    "|---|---|---|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|"
 )
 
 
@@ -130,44 +142,86 @@ class Bench:
         self.about = (name, options.provider, options.threads, importance)
         self.options, self.cutter, self.table = options, cutter, cutter.table
         self.predictor, self.loss = Predictor(cutter.table), cutter.loss
+        self.most = sum(float(loss[min(FLOOR, len(loss) - 1)]) for loss in self.loss.values())
+        self.bound = Bound(self.predictor, self.loss)
         self.macs = MacsCost(source.model.proto, cutter.table)
         self.measure = deployed_latency(cutter.table, source.model)
+        self.profile = deployed_nodes(cutter.table, source.model)
         self.rules = rewrites_of(cutter.table)
         self.whole = source.model.proto
-        # What planning by multiply-accumulates has measured: (milliseconds, kept).
-        self.points = [(cutter.table.latency_us.median_ms, 1.0)]
 
     def row(self, speedup: float) -> Row:
         """Plan both ways for a target and time the results in turns."""
         target = as_it_is_ms(self.table) / speedup
         try:
-            ours = self._widths(self.cutter.reach(target, self.measure))
+            ours = self._widths(self.cutter.reach(target, self.measure, self.profile))
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)
-        near = self.measure(self._sliced(ours))
-        try:
-            theirs = meet_target(self.macs, self.loss, near, self._try_macs).widths
-        except TargetMissedError:
-            (measured,) = self._judge(ours)
-            return Row(*self.about, speedup, target, measured, True, self.kept(ours))
-        measured, macs_ms = self._judge(ours, theirs)
-        self.points.append((macs_ms, self.kept(theirs)))
-        self.macs.calibrate(theirs, macs_ms)
         kept = self.kept(ours)
-        at_equal = equal(self.points, measured, kept)
-        return Row(*self.about, speedup, target, measured, True, kept, macs_ms, *at_equal)
+        theirs = self.cut_until(self._time(ours)) if kept < WHOLE else None
+        if theirs is None:
+            (measured,) = self._judge(ours)
+            return Row(*self.about, speedup, target, measured, True, kept)
+        equal = self.cut_to(kept)
+        measured, macs_ms, equal_ms = self._judge(ours, theirs, equal)
+        self.macs.calibrate(theirs, macs_ms)
+        most = 1.0 - self.bound.loss(self.predictor.predict_ms(theirs)) / self.most
+        least = self.bound.ms(self._lost(equal)) / self.predictor.predict_ms(equal) * equal_ms
+        macs = (macs_ms, self.kept(theirs), equal_ms, self.kept(equal), most, least)
+        return Row(*self.about, speedup, target, measured, True, kept, *macs)
 
     def kept(self, widths: Widths) -> float:
         """Share of the importance that widths keep."""
-        lost = sum(loss[widths[name]] for name, loss in self.loss.items())
-        most = sum(loss[min(FLOOR, len(loss) - 1)] for loss in self.loss.values())
-        return float(1.0 - lost / most)
+        return 1.0 - self._lost(widths) / self.most
 
-    def _try_macs(self, widths: Widths) -> float:
-        found = self.measure(self._sliced(widths))
-        self.points.append((found, self.kept(widths)))
-        return found
+    def _lost(self, widths: Widths) -> float:
+        return float(sum(loss[widths[name]] for name, loss in self.loss.items()))
+
+    def cut_until(self, ms: float) -> Widths | None:
+        """Cut multiply-accumulates until a plan is measured to take so long; None if none does.
+
+        Of those that were measured and fit, the plan that keeps most.
+        """
+        low, high = (self.macs.predict_ms(plan) for plan in self._ends())
+        best, aim = None, float(np.clip(ms, low, high))
+        for trial in range(_TRIALS):
+            plan = plan_widths(self.macs, self.loss, aim)
+            found = self._time(plan)
+            if found <= ms * _OVER:
+                low = aim
+                best = plan if best is None else max(best, plan, key=self.kept)
+            else:
+                high = aim
+            if _CLOSE <= found / ms <= _OVER or low >= high:
+                break
+            # In proportion, then by halves: unaligned widths may be slower than wider ones.
+            middle, near = float(np.sqrt(low * high)), aim * ms / found
+            aim = near if low < near < high and trial < _TRIALS // 2 else middle
+        if best is None and self._time(self._ends()[0]) <= ms * _OVER:
+            best = self._ends()[0]
+        return best
+
+    def _ends(self) -> tuple[Widths, Widths]:
+        return fastest_widths(self.macs, self.loss), self.macs.groups
+
+    def cut_to(self, kept: float) -> Widths:
+        """Plan by multiply-accumulates that keeps no more than that, but hardly less."""
+        plan, _ = self._ends()
+        ends = [self.macs.predict_ms(end) for end in self._ends()]
+        for _ in range(_HALVINGS):
+            middle = float(np.sqrt(ends[0] * ends[1]))
+            found = plan_widths(self.macs, self.loss, middle)
+            short = kept - self.kept(found)
+            ends[short < 0] = middle
+            if short >= 0:
+                plan = found
+            if 0 <= short <= _NEAR * (1 - kept):
+                break
+        return plan
+
+    def _time(self, widths: Widths) -> float:
+        return self.measure(self._sliced(widths))
 
     def _judge(self, *plans: Widths) -> list[float]:
         """Milliseconds of plans that run in turns with the whole model."""
@@ -184,18 +238,19 @@ class Bench:
         return self.predictor.groups | {name: len(kept) for name, kept in plan.keep.items()}
 
 
-def equal(points: list[tuple[float, float]], ms: float, kept: float) -> tuple[float, float]:
-    """What measured plans keep at a latency, and the latency at which they keep so much.
-
-    Between plans, importance runs in proportion to the logarithm of latency; a plan that is slower
-    than one that keeps more is left out, which favours the points.
-    """
-    best: list[tuple[float, float]] = []
-    for point in sorted(points):
-        if not best or point[1] > best[-1][1]:
-            best.append(point)
-    logs, shares = np.log([p[0] for p in best]), [p[1] for p in best]
-    return float(np.interp(np.log(ms), logs, shares)), float(np.exp(np.interp(kept, shares, logs)))
+def _against(row: Row) -> list[str]:
+    """Cells of the comparison with planning by multiply-accumulates."""
+    return [
+        f"{row.macs_ms:.2f}",
+        f"{row.macs_kept:.3f}",
+        f"{row.kept / row.macs_kept - 1:+.1%}",
+        f"{row.bound_kept / row.macs_kept - 1:+.1%}",
+        f"{row.equal_ms:.2f}",
+        f"{row.equal_kept:.3f}",
+        f"{row.measured_ms / row.equal_ms - 1:+.1%}",
+        f"{row.bound_ms / row.equal_ms - 1:+.1%}",
+        _word(row.better),
+    ]
 
 
 def _word(holds: bool | None) -> str:
@@ -232,6 +287,7 @@ def main(
             click.echo(rows[-1].line())
     keys = ("model", "provider", "threads", "importance", "speedup")
     found = merged("planning.json", [asdict(row) for row in rows], keys)
+    found.sort(key=lambda row: [row[key] for key in keys])
     lines = [HEADER, *(Row(**row).line() for row in found)]
     (RESULTS / "planning.md").write_text("\n".join(lines) + "\n")
 

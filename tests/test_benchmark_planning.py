@@ -11,10 +11,12 @@ from samples import write_generator
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+from bound import Bound  # noqa: E402
 from macs import MacsCost  # noqa: E402
-from planning import Bench, Row, equal  # noqa: E402
+from planning import Bench, Row  # noqa: E402
 
 from decig.deploy.cut import Cutter  # noqa: E402
+from decig.deploy.profiling import deployed_latency  # noqa: E402
 from decig.device.planner import plan_widths  # noqa: E402
 from decig.device.profile import EFFORTS, profile_model  # noqa: E402
 from decig.device.session import DeviceOptions  # noqa: E402
@@ -51,12 +53,24 @@ def test_any_width_may_be_planned_by_macs(source, table):
     assert cost.predict_ms(plan_widths(cost, loss, target)) <= target
 
 
-def test_equal_latency_and_equal_importance_lie_between_measured_plans():
-    points = [(1.0, 0.2), (4.0, 0.6), (3.0, 0.7), (16.0, 1.0)]  # the second is beaten
-    kept, ms = equal(points, np.sqrt(3.0), 0.45)
-    assert kept == pytest.approx(0.45)
-    assert ms == pytest.approx(np.sqrt(3.0))
-    assert equal(points, 0.5, 0.1) == (0.2, 1.0)
+def test_macs_are_a_sum_over_nodes(source, table):
+    cost = MacsCost(source.model.proto, table)
+    widths = np.array([[16, 16], [5, 11], [4, 16]])
+    us = sum(part.us(widths[:, list(part.groups)]) for part in cost.parts())
+    assert us == pytest.approx(cost.predict_many(widths))
+
+
+def test_no_plan_is_beyond_the_bound(source, table):
+    cost = MacsCost(source.model.proto, table)
+    loss = {name: np.linspace(1, 0, 17) ** 2 for name in cost.groups}
+    bound, grid = Bound(cost, loss), np.array([[x, y] for x in range(4, 17) for y in range(4, 17)])
+    us, lost = cost.predict_many(grid), sum(loss[n][grid[:, i]] for i, n in enumerate(cost.groups))
+    for share in (0.2, 0.4, 0.7):
+        ms = share * cost.baseline_ms
+        best = lost[us <= ms * 1000].min()
+        assert 0.8 * best <= bound.loss(ms) <= best
+        quickest = us[lost <= best].min() / 1000
+        assert 0.9 * quickest <= bound.ms(best) <= quickest
 
 
 def test_verdicts():
@@ -72,11 +86,14 @@ def test_verdicts():
         kept=0.66,
         macs_ms=9.1,
         macs_kept=0.6,
-        macs_equal_ms=10.0,
+        equal_ms=10.0,
+        equal_kept=0.65,
+        bound_kept=0.7,
+        bound_ms=8.0,
     )
     assert row.on_target and row.better
     assert dataclasses.replace(row, kept=0.65).better is False
-    assert dataclasses.replace(row, kept=0.65, macs_equal_ms=10.6).better
+    assert dataclasses.replace(row, kept=0.65, equal_ms=10.6).better
     assert not dataclasses.replace(row, measured_ms=10.4).on_target
     assert not dataclasses.replace(row, measured_ms=8.4).on_target
     assert dataclasses.replace(row, kept=1.0).better is None
@@ -90,6 +107,17 @@ def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(sou
     bench = Bench("m", source, DeviceOptions(), Cutter(source, table))
     assert bench.kept({"conv1": 16, "conv2": 16}) == pytest.approx(1)
     assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)
+    equal = bench.kept(bench.cut_to(0.5))
+    assert 0.4 <= equal <= 0.5
+    whole, fastest = bench.macs.groups, {"conv1": 4, "conv2": 4}
+    ms = {True: 10.0, False: 1.0}
+    bench.measure = lambda proto: ms[count(proto).macs > 0.5 * count(source.model.proto).macs]
+    assert bench.cut_until(10.0) == whole
+    found = bench.cut_until(2.0)  # nothing lies between 1 and 10
+    assert fastest != found != whole
+    assert bench.macs.predict_ms(found) <= 0.5 * bench.macs.baseline_ms
+    assert bench.cut_until(0.5) is None
+    bench.measure = deployed_latency(table, source.model)
     row = bench.row(1.01)
     assert row.target_ms == pytest.approx(table.latency_us.median_ms / 1.01)
     assert row.measured_ms > 0

@@ -42,6 +42,7 @@ def _latency_by_work(monkeypatch):
         return lambda proto: table.latency_us.median_ms * count(proto).macs / whole
 
     monkeypatch.setattr("decig.deploy.profiling.deployed_latency", deployed_latency)
+    monkeypatch.setattr("decig.deploy.profiling.deployed_nodes", lambda table, model: None)
 
 
 def compress(place, run, *arguments):

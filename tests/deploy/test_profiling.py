@@ -8,16 +8,19 @@ from decig.deploy.profiling import (
     accept_device,
     as_it_is_ms,
     deployed_latency,
+    deployed_nodes,
     deployed_roofline,
     profile_as_deployed,
     rewrites_of,
 )
+from decig.deploy.rewriting import Choice, canonical_rules
 from decig.device.session import DeviceOptions
 from decig.device.table import CostTable, Noise
 from decig.device.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import load_model
+from decig.graph.rewrite import DEVICE
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,24 @@ def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
     assert as_it_is_ms(table) == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
 
 
+def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, monkeypatch):
+    took = Latency(1.0, 0.0, 1.0, 4)
+    found = [(["phase_transpose"], ["winograd"]), (["winograd", "wide_head"], [])]
+    sizes = []
+
+    def choose(proto, device, *, any_size):
+        sizes.append(count(proto).params)
+        kept, dropped = found[len(sizes) - 1]
+        return Choice(proto, {}, kept, dropped, took, took)
+
+    monkeypatch.setattr(profiling, "choose_rewrites", choose)
+    model = load_model(write_generator(tmp_path / "m.onnx", width=64))
+    table = profile_as_deployed(model, DeviceOptions(), lambda *_: None)
+    assert count(model.proto).params > sizes[0] > sizes[1]
+    rules = rewrites_of(table)[len(canonical_rules(any_size=False)) :]
+    assert rules == [rule for rule in DEVICE if rule in {"phase_transpose", "wide_head"}]
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
@@ -71,6 +92,7 @@ def test_a_table_of_another_device_is_refused_or_forced(table, tmp_path, caplog,
     assert warning in caplog.text
     model = load_model(write_generator(tmp_path / "m.onnx"))
     assert deployed_latency(other, model) is None
+    assert deployed_nodes(other, model) is None
     assert deployed_roofline(other) is None
 
 
@@ -78,6 +100,9 @@ def test_a_table_of_this_device_is_taken(table, tmp_path):
     assert accept_device(table, force=False) == []
     model = load_model(write_generator(tmp_path / "m.onnx"))
     assert deployed_latency(table, model)(model.proto) > 0
+    nodes = deployed_nodes(table, model)(model.proto)
+    assert {node.name for node in table.nodes} == nodes.keys()
+    assert nodes["conv2"] > 0
 
 
 def test_a_table_from_a_busy_machine_says_so(table, caplog):

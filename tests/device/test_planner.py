@@ -4,6 +4,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from decig.device.elimination import Elimination, Part
 from decig.device.planner import fastest_widths, plan_widths
 from decig.device.predict import Predictor
 from decig.errors import TargetMissedError
@@ -40,7 +41,9 @@ def best_by_trying_all(predictor, loss, target_ms):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("speedup", [1.5, 3, 6])
-def test_close_to_the_best_there_is(predictor, seed, speedup):
+@pytest.mark.parametrize("affordable", [True, False])
+def test_close_to_the_best_there_is(predictor, seed, speedup, affordable, monkeypatch):
+    monkeypatch.setattr(Elimination, "affordable", affordable)
     loss, target = losses(seed), predictor.baseline_ms / speedup
     widths = plan_widths(predictor, loss, target)
     assert predictor.predict_ms(widths) <= target
@@ -79,6 +82,9 @@ class Uneven:
 
     def predict_many(self, widths):
         return np.vectorize({4: 900.0, 8: 500.0, 16: 1000.0}.get)(widths[:, 0])
+
+    def parts(self):
+        yield Part((0,), self.predict_many)
 
 
 def test_the_narrowest_is_not_always_the_fastest():

@@ -32,6 +32,15 @@ def test_many_plans_are_the_single_ones(predictor):
     assert predictor.predict_many(rows) == pytest.approx(singly)
 
 
+def test_parts_add_up(predictor):
+    designs = first_designs(GROUPS, 10, seed=4)
+    rows = np.array([[widths[name] for name in predictor.groups] for widths in designs])
+    parts = list(predictor.parts())
+    assert {part.groups for part in parts} == {(), (0,), (0, 1), (1, 2), (0, 2)}
+    us = sum(part.us(rows[:, list(part.groups)]) for part in parts)
+    assert us == pytest.approx(predictor.predict_many(rows))
+
+
 def test_what_lies_between_the_nodes():
     table = make_table(beyond=1.0, drift=1.0)
     longer = [

@@ -112,7 +112,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     weights that are left.
     """
     from decig.deploy.cut import Cutter
-    from decig.deploy.profiling import accept_device, deployed_latency
+    from decig.deploy.profiling import accept_device, deployed_latency, deployed_nodes
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
@@ -134,7 +134,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
             plan = cutter.keep(asked["keep"])
         else:
             measure = None if table is None else deployed_latency(table, source.model)
-            plan = cutter.reach(asked["target_latency"], measure)
+            profile = None if table is None else deployed_nodes(table, source.model)
+            plan = cutter.reach(asked["target_latency"], measure, profile)
         cut = cutter.cut(plan, verify=asked["verify"])
     cut.save(output, source)
     found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
@@ -186,6 +187,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         accept_device,
         as_it_is_ms,
         deployed_latency,
+        deployed_nodes,
         deployed_roofline,
         rewrites_of,
     )
@@ -221,6 +223,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         fold_norms=asked["fold_norms"],
         resume=asked["resume"],
         measure=deployed_latency(table, source.model),
+        profile=deployed_nodes(table, source.model),
         roofline=deployed_roofline(table),
         rewrites=tuple(rewrites_of(table)),
         warnings=tuple(warnings),

@@ -5,7 +5,7 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -50,6 +50,8 @@ _QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteg
 
 Measure = Callable[[onnx.ModelProto], float]
 """Latency in ms of a sliced graph on the device, as it would be deployed."""
+Profile = Callable[[onnx.ModelProto], Mapping[str, float]]
+"""Microseconds of each original node in a sliced graph, likewise."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -165,27 +167,39 @@ class Cutter:
             raise BadInputError(f"{path}: {error}") from error
         return plan
 
-    def reach(self, target_ms: float, measure: Measure | None = None) -> Plan:
+    def reach(
+        self, target_ms: float, measure: Measure | None = None, profile: Profile | None = None
+    ) -> Plan:
         """Plan for a latency; TargetMissedError names the fastest there is.
 
         Args:
             target_ms: the latency.
             measure: of a sliced graph as deployed, ms; None where the device is not at hand, so
                 that its cost table must do.
+            profile: of a sliced graph as deployed; with it, prediction learns from what is tried.
         """
+        from decig.device.learn import Learner
         from decig.device.tighten import meet_target
+
+        def sliced(widths: dict[str, int]) -> onnx.ModelProto:
+            return slice_graph(self.model.proto, self.channels, self.best(widths))
 
         def time_widths(widths: dict[str, int]) -> float:
             assert measure is not None
-            measured = measure(slice_graph(self.model.proto, self.channels, self.best(widths)))
+            measured = measure(sliced(widths))
             tell(widths, {"measured_ms": measured})
             return measured
+
+        def profile_widths(widths: dict[str, int]) -> Mapping[str, float]:
+            assert profile is not None
+            return profile(sliced(widths))
 
         def tell(widths: dict[str, int], figures: dict[str, float]) -> None:
             predicted = {"predicted_ms": self._predictor.predict_ms(widths)}
             self._progress("plan", 1.0, predicted | figures)
 
-        met = meet_target(self._predictor, self.loss, target_ms, measure and time_widths)
+        learn = Learner(self.table, profile_widths) if self.table and profile else None
+        met = meet_target(self._predictor, self.loss, target_ms, measure and time_widths, learn)
         if measure is None:
             tell(met.widths, {})
         self._measured_ms = met.measured_ms

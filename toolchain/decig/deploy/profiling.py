@@ -14,8 +14,10 @@ import onnx
 
 from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs, timed_run
 from decig.device.fingerprint import difference, fingerprint
+from decig.device.measure import measure_nodes
 from decig.device.pace import latency_at_pace
 from decig.device.profile import EFFORTS, Effort, profile_model
+from decig.device.providers import find
 from decig.device.roofline import compare, measure_roofline, roofline_of
 from decig.device.runs import QuietRun
 from decig.device.session import DeviceOptions
@@ -34,6 +36,9 @@ log = logging.getLogger(__name__)
 AS_IT_IS = "as_it_is_latency_us"
 REWRITES = "rewrites"
 _RATIO_SECONDS = 3.0
+_SHARES = (1 / 2, 1 / 8)
+"""Of the widths, at which rewrites are tried."""
+_TRIAL: dict[str, Any] = {"min_runs": 4, "max_runs": 30, "max_seconds": 0.5, "firm": 0.005}
 
 
 def profile_as_deployed(
@@ -45,14 +50,19 @@ def profile_as_deployed(
     """Profile a model with the rewrites that pay on the device.
 
     Rewrites are chosen at half its widths, nearer to what plans will keep than the whole model is.
-    The table's `model` also holds their names and the latency of the model without them.
+    Some find work only where less is kept, as at a stem of few channels: those that did not match
+    at half the widths are tried at an eighth. The table's `model` also holds their names and the
+    latency of the model without them.
 
     Raises:
         BadInputError, DecigError: as `profile_model`.
     """
     any_size = model.axes is not None
-    choice = choose_rewrites(_half(model), device, any_size=any_size)
-    rules = [*canonical_rules(any_size=any_size), *choice.kept]
+    half, narrow = (
+        choose_rewrites(_sliced(model, share), device, any_size=any_size) for share in _SHARES
+    )
+    pays = {*half.kept, *narrow.kept} - {*half.dropped}
+    rules = [*canonical_rules(any_size=any_size), *(r for r in rewrite.DEVICE if r in pays)]
 
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]
@@ -136,6 +146,26 @@ def deployed_latency(table: CostTable, model: Model) -> Callable[[onnx.ModelProt
     return measure
 
 
+def deployed_nodes(
+    table: CostTable, model: Model
+) -> Callable[[onnx.ModelProto], dict[str, float]] | None:
+    """Return how to profile a slimmer version of a model as it would be deployed.
+
+    What that gives is the microseconds of each original node, at whatever pace the machine has.
+    None on another device than the table's, and where the provider hides its kernels: layers
+    timed one by one would take too long.
+    """
+    if _elsewhere(table) is not None or find(_options(table).provider).opaque:
+        return None
+    here, rules = _options(table), rewrites_of(table)
+    original = [node.name for node in model.proto.graph.node]
+
+    def profile(proto: onnx.ModelProto) -> dict[str, float]:
+        return measure_nodes(rewrite.apply(proto, rules)[0], original, here, **_TRIAL).nodes
+
+    return profile
+
+
 def deployed_roofline(table: CostTable) -> Callable[[onnx.ModelProto], dict[str, Any]] | None:
     """Return how to set a slimmer version of a table's model beside it under the device's roof.
 
@@ -172,10 +202,10 @@ def _elsewhere(table: CostTable) -> str | None:
         raise BadInputError(f"cost table: device: {error} is missing or damaged") from error
 
 
-def _half(model: Model) -> onnx.ModelProto:
+def _sliced(model: Model, share: float) -> onnx.ModelProto:
     channels = analyse(model.proto)
     scores = magnitude_scores(model.proto, channels)
-    widths = uniform_widths(channels, 0.5)
+    widths = uniform_widths(channels, share)
     return slice_graph(
         model.proto, channels, plan_from_widths(channels, widths, scores, model.sha256)
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from decig.device.elimination import Elimination
 from decig.device.predict import Predictor
 from decig.errors import TargetMissedError
 
@@ -21,7 +22,7 @@ def plan_widths(
 
     What a group costs hangs on the widths of its neighbours, so this is no plain knapsack. It is
     gone about in two ways: greedily down from the whole model, of all single steps the one that
-    loses least per microsecond saved; and at a price of time, at which every group settles where
+    loses least per microsecond saved; and at a price of time, at which the groups settle where
     loss and price together are least (Lagrange multipliers; Everett, Operations Research 11,
     1963). Both then trade: widen a group where there is time left, or widen one and narrow another
     where that loses less. The better one is taken.
@@ -76,6 +77,12 @@ class _Steps:
             self._width[index, : len(widths)] = widths
             if name in loss:
                 self._loss[index, : len(widths)] = np.asarray(loss[name])[widths]
+        levels = [slice(top + 1) for top in self._top]
+        self._elimination = Elimination(
+            predictor.parts(),
+            [row[kept] for row, kept in zip(self._width, levels, strict=True)],
+            [row[kept] for row, kept in zip(self._loss, levels, strict=True)],
+        )
 
     def widths(self, levels: np.ndarray) -> np.ndarray:
         """Widths, [plans, groups], of levels [plans, groups] or [groups]."""
@@ -144,7 +151,13 @@ class _Steps:
         return found
 
     def _settle(self, price: float) -> np.ndarray:
-        """Move one group after the other to where loss + price * microseconds is least."""
+        """Find the least loss + price * microseconds.
+
+        Where groups hang together too closely to find it exactly, move one after the other to
+        where it is least.
+        """
+        if self._elimination.affordable:
+            return self._elimination.least(price)[0]
         level = self._top.copy()
         for _ in range(_SWEEPS):
             before = level.copy()

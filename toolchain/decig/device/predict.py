@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.optimize import nnls
 
+from decig.device.elimination import Part
 from decig.device.surface import Surface
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable, NodeCost
@@ -15,6 +16,7 @@ from decig.graph.channels import Port
 
 _NO_CHANNELS = Port({}, 1)
 _FINE = 128
+_AT_ONCE = 20_000  # points of a surface; each is compared with all that were measured
 _WORTH = 0.999
 # Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
 # planning with.
@@ -72,6 +74,13 @@ class Predictor:
         result: np.ndarray = (self._slope * kernels + self._between) * self._scale
         return result
 
+    def parts(self) -> Iterator[Part]:
+        """Yield `predict_many` as a sum over nodes, which hang on few groups each."""
+        factor = self._slope * self._scale
+        for kind in self._kinds:
+            yield from kind.parts(self._full, factor)
+        yield Part((), lambda widths: np.full(len(widths), self._between * self._scale))
+
     def doubt(self, widths: np.ndarray) -> np.ndarray:
         """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
 
@@ -126,6 +135,20 @@ class _Kind:
         """Microseconds, [plans, nodes], for kept shares [plans, groups]."""
         return self.at(*self._channels(share))
 
+    def parts(self, full: np.ndarray, factor: float) -> Iterator[Part]:
+        """Yield the nodes, their time multiplied; `full` has the channels of every group."""
+        sides = [(reach / full[:, None], fixed) for reach, fixed in self._sides]
+        for node in range(len(sides[0][1])):
+            at = np.flatnonzero(sides[0][0][:, node] + sides[1][0][:, node])
+            own = [(reach[at, node], fixed[node]) for reach, fixed in sides]
+            yield Part(tuple(map(int, at)), partial(self._own_us, own, factor))
+
+    def _own_us(
+        self, sides: list[tuple[np.ndarray, float]], factor: float, widths: np.ndarray
+    ) -> np.ndarray:
+        x, y = (np.rint(widths @ reach + fixed).astype(int) for reach, fixed in sides)
+        return factor * self.at(x, y)
+
     def error(self, share: np.ndarray) -> np.ndarray:
         """Standard deviation of the sum of `spent`, [plans]."""
         x, y = self._channels(share)
@@ -137,8 +160,10 @@ class _Kind:
         """Microseconds at whole numbers of channels."""
         missing = np.isnan(self._known[x, y])
         if missing.any():
-            fresh = np.unique(np.stack([x[missing], y[missing]]), axis=1)
-            self._known[tuple(fresh)] = self._surface(*fresh)
+            places = np.unique(np.ravel_multi_index((x[missing], y[missing]), self._known.shape))
+            for some in np.array_split(places, len(places) // _AT_ONCE + 1):
+                fresh = np.unravel_index(some, self._known.shape)
+                self._known[fresh] = self._surface(*fresh)
         result: np.ndarray = self._known[x, y].astype(float)
         return result
 

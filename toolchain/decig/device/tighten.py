@@ -2,7 +2,7 @@
 
 Predictions are a few percent off, more for narrow nets. So a plan that was too slow is made again
 for a shorter time, and one that was faster than asked for a longer one: time that is left is
-importance given away.
+importance given away. Where the plan can be profiled too, the prediction learns from it.
 """
 
 import math
@@ -23,6 +23,7 @@ _NEAR, _OVER = 0.96, 1.01
 _WISH = 0.985  # share of the target that is aimed at
 _INSIDE = 0.1  # least distance of an aim from the trials on either side, as a share of theirs
 _LOWER = 0.96  # of an aim whose plan was too slow and comes again
+_GAIN = 0.005  # less loss, as a share of it, for which another plan is worth measuring
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Met:
 
 @dataclass(frozen=True)
 class _Trial:
-    """Widths, what the plan for them was thought to take, and what it took."""
+    """Widths, what they lose, what the plan for them was thought to take, and what it took."""
 
     widths: Widths
+    loss: float
     predicted_ms: float
     measured_ms: float
 
@@ -47,6 +49,7 @@ def meet_target(
     loss: Mapping[str, np.ndarray],
     target_ms: float,
     measure: Callable[[Widths], float] | None,
+    learn: Callable[[Widths, float], Predictor] | None = None,
 ) -> Met:
     """Plan widths that meet a latency at the least loss.
 
@@ -56,10 +59,11 @@ def meet_target(
         target_ms: the latency.
         measure: milliseconds of a plan on the device; None where that is not at hand, and the
             prediction must do.
+        learn: takes in a plan and its milliseconds and gives the predictor that knows of them, as
+            `decig.device.learn.Learner`; None where only the aim is to be corrected.
 
     Returns:
-        Of the widths that were measured to take at most 1.01 of the target, the slowest by
-        prediction.
+        Of the widths that were measured to take at most 1.01 of the target, those that lose least.
 
     Raises:
         TargetMissedError: out of reach; says how fast the fastest plan is, as measured.
@@ -68,27 +72,41 @@ def meet_target(
         return Met(plan_widths(predictor, loss, target_ms), None)
     fastest = fastest_widths(predictor, loss)
     trials: list[_Trial] = []
+
+    def lost(widths: Widths) -> float:
+        return float(sum(curve[widths[name]] for name, curve in loss.items()))
+
+    def attempt(widths: Widths) -> None:
+        predicted = predictor.predict_ms(widths)
+        trials.append(_Trial(widths, lost(widths), predicted, measure(widths)))
+
     aim = target_ms
     for _ in range(_TRIALS):
         try:
             widths = plan_widths(predictor, loss, aim)
         except TargetMissedError:
             widths = fastest
-        fits = any(trial.measured_ms <= target_ms * _OVER for trial in trials)
+        fits = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
         if any(trial.widths == widths for trial in trials):
             if fits or widths == fastest:
                 break
             aim *= _LOWER
             continue
-        trials.append(_Trial(widths, predictor.predict_ms(widths), measure(widths)))
-        if _NEAR <= trials[-1].measured_ms / target_ms <= _OVER:
+        if learn and fits and lost(widths) > (1 - _GAIN) * min(trial.loss for trial in fits):
             break
-        aim = _next_aim(trials, target_ms)
+        attempt(widths)
+        if learn is not None:
+            predictor = learn(widths, trials[-1].measured_ms)
+            aim = _learnt_aim(trials, target_ms)
+        elif _NEAR <= trials[-1].measured_ms / target_ms <= _OVER:
+            break
+        else:
+            aim = _next_aim(trials, target_ms)
     if all(trial.measured_ms > target_ms * _OVER for trial in trials):
-        trials.append(_Trial(fastest, predictor.predict_ms(fastest), measure(fastest)))
+        attempt(fastest)
     fitting = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
     if fitting:
-        best = max(fitting, key=lambda trial: trial.predicted_ms)
+        best = min(fitting, key=lambda trial: trial.loss)
         return Met(best.widths, best.measured_ms)
     least = min(trial.measured_ms for trial in trials)
     raise TargetMissedError(
@@ -110,3 +128,14 @@ def _next_aim(trials: list[_Trial], target_ms: float) -> float:
     span = math.log(above.measured_ms / below.measured_ms)
     share = np.clip(math.log(wish / below.measured_ms) / span, _INSIDE, 1 - _INSIDE)
     return float(below.predicted_ms * (above.predicted_ms / below.predicted_ms) ** share)
+
+
+def _learnt_aim(trials: list[_Trial], target_ms: float) -> float:
+    """Aim at the target, the lower the more plans were too slow.
+
+    What was tried is predicted as it was measured now, but the next plan has other widths. While
+    nothing fits, it is thought to be as much slower than predicted as the nearest one was.
+    """
+    misses = sum(trial.measured_ms > target_ms * _OVER for trial in trials)
+    aim = target_ms * _WISH ** (1 + misses)
+    return aim if misses < len(trials) else min(aim, _next_aim(trials, target_ms))

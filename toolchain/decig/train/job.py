@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
+from decig.device.learn import Learner
 from decig.device.predict import Predictor
 from decig.device.tighten import meet_target
 from decig.errors import BadInputError
@@ -166,13 +167,17 @@ class Job:
         Raises:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
-        measure = self.request.measure
+        measure, profile = self.request.measure, self.request.profile
 
         def plan(widths: dict[str, int]) -> Plan:
             # A condensed graph has fewer channels than the table's.
             best = {name: order[: widths[name]] for name, order in scores.order.items()}
             keep = {name: sorted(int(i) for i in indices) for name, indices in best.items()}
             return Plan(self.request.model.sha256, keep)
+
+        def profile_widths(widths: dict[str, int]) -> Mapping[str, float]:
+            assert profile is not None
+            return profile(slice_graph(proto, channels, plan(widths)))
 
         def time_widths(widths: dict[str, int]) -> float:
             assert measure is not None
@@ -187,7 +192,8 @@ class Job:
             return plan({name: found or channels.widths[name] for name, found in hinges.items()})
         # Channels that a condensed graph lacks lose nothing.
         loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
-        met = meet_target(self.predictor, loss, target_ms, measure and time_widths)
+        learn = Learner(self.request.table, profile_widths) if profile else None
+        met = meet_target(self.predictor, loss, target_ms, measure and time_widths, learn)
         if measure is None:
             self.progress("plan", 1.0, {"predicted_ms": self.predictor.predict_ms(met.widths)})
         return plan(met.widths)

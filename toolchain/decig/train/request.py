@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Request:
         resume: go on with the run in `output_dir`.
         measure: latency in ms of a slimmer version of the model on the device, as it would be
             deployed; None where the device is not at hand, and predictions must do.
+        profile: microseconds of each node in such a version, from which prediction learns; None
+            where that is not at hand.
         roofline: the teacher and a slimmer version of it next to the device's limits, as the
             report has it; None where the device is not at hand or its limits are not known.
         rewrites: exact rewrites that the table's graph was measured with.
@@ -58,6 +60,7 @@ class Request:
     fold_norms: bool = False
     resume: bool = False
     measure: Callable[[onnx.ModelProto], float] | None = None
+    profile: Callable[[onnx.ModelProto], Mapping[str, float]] | None = None
     roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
     rewrites: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

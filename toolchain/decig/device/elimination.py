@@ -1,0 +1,115 @@
+"""The plan of least loss at a price of time, exactly.
+
+Loss is a sum over groups, latency one over nodes, and a node's time hangs on the few groups at its
+ports. So the least of loss + price * microseconds over all plans, too many to look at, is found
+one group at a time (nonserial dynamic programming; Bertelè and Brioschi, 1972):
+
+    f(N) = min over w of [loss_g(w) + price * sum of the nodes at g (w, N)]
+
+takes the place of group g and all nodes at it, with N the widths of the groups that share a node
+with g. In the end no group is left, and the widths are read backwards. The tables stay small where
+groups form chains, as in encoders, decoders and the skips between them, or meet in one trunk.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+_MOST = 4_000_000
+"""Entries of the largest table, and of all tables of nodes, that are worth their time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What hangs on some groups only; all parts add up to the latency of a model.
+
+    Attributes:
+        groups: their numbers, ascending.
+        us: microseconds, [plans], of those groups' widths [plans, groups].
+    """
+
+    groups: tuple[int, ...]
+    us: Callable[[np.ndarray], np.ndarray]
+
+
+class Elimination:
+    """Loss and latency of a model over candidate widths, as tables."""
+
+    def __init__(
+        self, parts: Iterable[Part], widths: Sequence[np.ndarray], losses: Sequence[np.ndarray]
+    ) -> None:
+        """Prepare.
+
+        Args:
+            parts: of the latency.
+            widths: candidates of each group.
+            losses: what is lost at each of them.
+        """
+        self._parts, self._widths, self._losses = list(parts), widths, losses
+
+    @cached_property
+    def affordable(self) -> bool:
+        """Whether the tables are small enough."""
+        scopes = {part.groups for part in self._parts}
+        tables = [self._size(scope) for scope in scopes]
+        return sum(tables) <= _MOST and max(map(self._size, self._cliques), default=0) <= _MOST
+
+    def least(self, price: float) -> tuple[np.ndarray, float]:
+        """Find the least loss + price * microseconds.
+
+        Returns:
+            The index of each group's width, and the value.
+        """
+        tables = [(scope, price * us) for scope, us in self._tables.items()]
+        tables += [((group,), loss) for group, loss in enumerate(self._losses)]
+        choices = []
+        for scope in self._cliques:
+            group = scope[0]
+            around = tuple(sorted(scope))
+            mine = [table for table in tables if group in table[0]]
+            tables = [table for table in tables if group not in table[0]]
+            total = sum((self._spread(*table, around) for table in mine), np.zeros(()))
+            axis, rest = around.index(group), tuple(g for g in around if g != group)
+            choices.append((group, rest, total.argmin(axis)))
+            tables.append((rest, total.min(axis)))
+        level = np.zeros(len(self._widths), int)
+        for group, rest, choice in reversed(choices):
+            level[group] = choice[tuple(level[list(rest)])]
+        return level, float(sum(table.item() for _, table in tables))
+
+    @cached_property
+    def _cliques(self) -> list[tuple[int, ...]]:
+        """Each group in the order of elimination, with those that are then at nodes with it."""
+        scopes = [set(part.groups) for part in self._parts]
+        left, order = set(range(len(self._widths))), []
+        while left:
+            around = {g: {g}.union(*(s for s in scopes if g in s)) for g in left}
+            group = min(left, key=lambda g: self._size(around[g]))
+            order.append((group, *sorted(around[group] - {group})))
+            scopes = [s for s in scopes if group not in s] + [around[group] - {group}]
+            left.discard(group)
+        return order
+
+    @cached_property
+    def _tables(self) -> dict[tuple[int, ...], np.ndarray]:
+        """Microseconds over the candidates of each set of groups that has parts."""
+        tables: dict[tuple[int, ...], np.ndarray] = {}
+        for part in self._parts:
+            shape = [len(self._widths[group]) for group in part.groups]
+            grid = np.meshgrid(*(self._widths[group] for group in part.groups), indexing="ij")
+            plans = np.stack([axis.ravel() for axis in grid], axis=1) if grid else np.zeros((1, 0))
+            us = part.us(plans).reshape(shape)
+            tables[part.groups] = tables.get(part.groups, 0.0) + us
+        return tables
+
+    def _size(self, groups: Iterable[int]) -> float:
+        return float(np.prod([float(len(self._widths[group])) for group in groups]))
+
+    def _spread(
+        self, groups: tuple[int, ...], table: np.ndarray, around: tuple[int, ...]
+    ) -> np.ndarray:
+        """Give a table one axis for each group of `around`."""
+        shape = [len(self._widths[group]) if group in groups else 1 for group in around]
+        return table.reshape(shape)
