@@ -58,10 +58,11 @@ def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
 def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, monkeypatch):
     took = Latency(1.0, 0.0, 1.0, 4)
     found = [(["phase_transpose"], ["winograd"]), (["winograd", "wide_head"], [])]
-    sizes = []
+    sizes, tried = [], []
 
-    def choose(proto, device, *, any_size):
+    def choose(proto, device, *, any_size=False, rules=DEVICE):
         sizes.append(count(proto).params)
+        tried.append(rules)
         kept, dropped = found[len(sizes) - 1]
         return Choice(proto, {}, kept, dropped, took, took)
 
@@ -71,6 +72,8 @@ def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, mo
     assert count(model.proto).params > sizes[0] > sizes[1]
     rules = rewrites_of(table)[len(canonical_rules(any_size=False)) :]
     assert rules == [rule for rule in DEVICE if rule in {"phase_transpose", "wide_head"}]
+    assert {"phase_transpose", "wide_head"} <= {*tried[1]}
+    assert "winograd" not in tried[1]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,13 @@ from typing import Any
 
 import onnx
 
-from decig.deploy.rewriting import canonical_rules, choose_rewrites, time_graphs, timed_run
+from decig.deploy.rewriting import (
+    canonical_rules,
+    choose_rewrites,
+    matching,
+    time_graphs,
+    timed_run,
+)
 from decig.device.fingerprint import difference, fingerprint
 from decig.device.measure import measure_nodes
 from decig.device.pace import latency_at_pace
@@ -49,20 +55,13 @@ def profile_as_deployed(
 ) -> CostTable:
     """Profile a model with the rewrites that pay on the device.
 
-    Rewrites are chosen at half its widths, nearer to what plans will keep than the whole model is.
-    Some find work only where less is kept, as at a stem of few channels: those that did not match
-    at half the widths are tried at an eighth. The table's `model` also holds their names and the
-    latency of the model without them.
+    The table's `model` also holds the names of the rewrites, and the latency of the model without
+    them.
 
     Raises:
         BadInputError, DecigError: as `profile_model`.
     """
-    any_size = model.axes is not None
-    half, narrow = (
-        choose_rewrites(_sliced(model, share), device, any_size=any_size) for share in _SHARES
-    )
-    pays = {*half.kept, *narrow.kept} - {*half.dropped}
-    rules = [*canonical_rules(any_size=any_size), *(r for r in rewrite.DEVICE if r in pays)]
+    rules = _rules_that_pay(model, device)
 
     def prepare(proto: onnx.ModelProto) -> onnx.ModelProto:
         return rewrite.apply(proto, rules)[0]
@@ -75,6 +74,25 @@ def profile_as_deployed(
     as_it_is = replace(times["as it is"], median=table.latency_us.median * slower)
     entries = {REWRITES: rules, AS_IT_IS: as_it_is.to_dict()}
     return replace(table, model=table.model | entries)
+
+
+def _rules_that_pay(model: Model, device: DeviceOptions) -> list[str]:
+    """Choose rewrites at half the widths, nearer to what plans will keep than the whole model is.
+
+    Some find work only where less is kept, as at a stem of few channels: those that did not match
+    at half the widths are tried at an eighth.
+    """
+    any_size = model.axes is not None
+    half, narrow = (_sliced(model, share) for share in _SHARES)
+    choice = choose_rewrites(half, device, any_size=any_size)
+    pays, tried = {*choice.kept}, {*choice.kept, *choice.dropped}
+    canonical = canonical_rules(any_size=any_size)
+    left = () if any_size else tuple(rule for rule in rewrite.DEVICE if rule not in tried)
+    further = {*matching(narrow, [*canonical, *left])}.intersection(left)
+    if further:
+        rules = [rule for rule in rewrite.DEVICE if rule in pays | further]
+        pays |= further.intersection(choose_rewrites(narrow, device, rules=rules).kept)
+    return [*canonical, *(rule for rule in rewrite.DEVICE if rule in pays)]
 
 
 def rewrites_of(table: CostTable) -> list[str]:

@@ -41,6 +41,7 @@ def choose_rewrites(
     device: DeviceOptions,
     *,
     any_size: bool = False,
+    rules: Sequence[str] = rewrite.DEVICE,
     known: Sequence[str] = (),
 ) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
@@ -55,21 +56,22 @@ def choose_rewrites(
         proto: the graph.
         device: where it is timed.
         any_size: whether the graph must serve any size.
+        rules: device rules to try.
         known: rules that were kept for a graph like this one, by its cost table: a plan was made
             for them, and a noisy minute must not lose what it was measured with.
     """
-    rules = () if any_size else rewrite.DEVICE
+    rules = () if any_size else rules
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
     sets = {"chosen": _paying(canonical, rules, device), "canonical": []}
-    planned = _matching(canonical, [rule for rule in rules if rule in known])
+    planned = matching(canonical, [rule for rule in rules if rule in known])
     if planned and set(planned) != set(sets["chosen"]):
         sets["planned"] = planned
     graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
     times = time_graphs({"plain": proto} | graphs, device)
     best = _fastest(sets, times)
     kept = sets[best]
-    found = dict.fromkeys([*_matching(canonical, rules), *sets["chosen"], *planned])
+    found = dict.fromkeys([*matching(canonical, rules), *sets["chosen"], *planned])
     dropped = [rule for rule in found if rule not in kept]
     return Choice(graphs[best], counts, kept, dropped, times["plain"], times[best])
 
@@ -77,17 +79,17 @@ def choose_rewrites(
 def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
     """Of the rules that match a graph, those without which it is slower."""
     left, paying = list(rules), set[str]()
-    while doubtful := [rule for rule in _matching(proto, left) if rule not in paying]:
+    while doubtful := [rule for rule in matching(proto, left) if rule not in paying]:
         trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
         times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
         needless = [rule for rule in doubtful if not faster(times[""], times[rule])]
         paying |= set(doubtful) - set(needless)
         if needless:
             left.remove(min(needless, key=lambda rule: times[rule].median))
-    return _matching(proto, left)
+    return matching(proto, left)
 
 
-def _matching(proto: onnx.ModelProto, rules: Sequence[str]) -> list[str]:
+def matching(proto: onnx.ModelProto, rules: Sequence[str]) -> list[str]:
     """Those of the rules that find work in a graph."""
     return list(dict.fromkeys(step.rule for step in rewrite.apply(proto, rules)[1]))
 
