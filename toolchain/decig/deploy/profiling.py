@@ -87,10 +87,9 @@ def _rules_that_pay(model: Model, device: DeviceOptions) -> list[str]:
     choice = choose_rewrites(half, device, any_size=any_size)
     pays, tried = {*choice.kept}, {*choice.kept, *choice.dropped}
     canonical = canonical_rules(any_size=any_size)
-    left = () if any_size else tuple(rule for rule in rewrite.DEVICE if rule not in tried)
-    further = {*matching(narrow, [*canonical, *left])}.intersection(left)
+    rules = () if any_size else [r for r in rewrite.DEVICE if r in pays or r not in tried]
+    further = {*matching(narrow, [*canonical, *rules])}.difference(canonical, tried)
     if further:
-        rules = [rule for rule in rewrite.DEVICE if rule in pays | further]
         pays |= further.intersection(choose_rewrites(narrow, device, rules=rules).kept)
     return [*canonical, *(rule for rule in rewrite.DEVICE if rule in pays)]
 
