@@ -74,7 +74,7 @@ def test_more_designs_where_there_is_doubt(model):
     table = profile_model(
         model,
         DeviceOptions(),
-        effort=Effort(first=8, further=3, firm=0.0),
+        effort=Effort(first=8, further=3, firm=0.0, first_alone=8, firm_alone=0.0),
         progress=lambda done, total: steps.append((done, total)),
     )
     total = 8 + 3 * len(table.groups)
