@@ -27,7 +27,7 @@ from decig.graph.slicing import slice_graph
 log = logging.getLogger(__name__)
 
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
-_BATCH, _BATCH_ALONE = 4, 8  # designs between two fits
+_BATCH, _BATCH_ALONE = 4, 7  # designs between two fits
 _ODD = 1.04  # times its prediction that a design may take before it is measured again
 _WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 8.0}
 
@@ -142,6 +142,8 @@ def _take_sweep(table: CostTable, sweep: Sweep, effort: Effort, progress: Progre
         log.debug("doubt after %d designs: %.1f %%", len(points), 100 * doubt)
         if doubt < firm:
             break
+        if table.timed_alone:  # no nodes tie it to the others, and all plans are compared with it
+            designs = [dict(table.groups), *designs]
         for widths in designs[: total - len(points)]:
             points.append(sweep.measure(widths, alone=False))
             progress(len(points), total)
