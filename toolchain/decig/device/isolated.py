@@ -174,8 +174,8 @@ class _Values:
 def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
     """Make a layer a model of its own; its values are numbered, so equal layers are equal models.
 
-    None for a layer that reads no value, or one whose shape is not known: it takes no time or
-    cannot be timed alone.
+    None for a layer that reads no value or gives none, or one whose shape is not known: it takes no
+    time or cannot be timed alone.
     """
     rename: dict[str, str] = {"": ""}
     inputs: dict[str, str] = {}
@@ -201,7 +201,8 @@ def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
         node.name = f"n{index}"
         nodes.append(node)
     results = layer.results
-    if not inputs or any(name not in values.types for name in (*inputs, *results)):
+    known = all(name in values.types for name in (*inputs, *results))
+    if not (inputs and results and known):
         return None
     graph = helper.make_graph(
         nodes,
