@@ -27,7 +27,7 @@ def timed(monkeypatch):
 
 def test_followers_belong_to_the_node_in_front():
     proto = normalise(style_net())
-    layers = split(proto)
+    layers = split(proto, {})
     assert sum(len(layer.nodes) for layer in layers) == len(proto.graph.node)
     by_name = {layer.name: [node.op_type for node in layer.nodes] for layer in layers}
     assert by_name["norm"][0] == "InstanceNormalization"
@@ -40,19 +40,44 @@ def test_a_value_that_others_read_ends_a_layer():
     relu = builder.node("Relu", [conv], "r")
     builder.node("Add", [relu, conv], "y")
     proto = normalise(builder.build(4))
-    assert [len(layer.nodes) for layer in split(proto)] == [1, 1, 1]
+    assert [len(layer.nodes) for layer in split(proto, {})] == [1, 1, 1]
+
+
+def test_what_replaces_a_node_stays_together():
+    builder = Builder(4, 8)
+    conv = builder.conv("x", "a/wide", 4, 4)
+    narrow = builder.conv(conv, "a/narrow", 4, 4)
+    relu = builder.node("Relu", [narrow], "r")
+    builder.node("Add", [relu, conv], "y")
+    proto = normalise(builder.build(4))
+    names = [node.name for node in proto.graph.node]
+    both, *others = split(proto, dict.fromkeys(names[:2], "a"))
+    assert [node.name for node in both.nodes] == names[:2]
+    assert len(both.results) == 2  # the sum reads the first part too, so the Relu stands alone
+    assert [len(layer.nodes) for layer in others] == [1, 1]
+
+
+def test_a_follower_joins_what_replaces_a_node():
+    builder = Builder(4, 8)
+    narrow = builder.conv(builder.conv("x", "a/wide", 4, 8), "a/narrow", 8, 4)
+    builder.node("Relu", [narrow], "y")
+    proto = normalise(builder.build(4))
+    owner = {node.name: "a" for node in proto.graph.node if node.op_type == "Conv"}
+    (layer,) = split(proto, owner)
+    assert [node.op_type for node in layer.nodes] == ["Conv", "Conv", "Relu"]
+    assert layer.results == ("y",)
 
 
 def test_every_signature_is_timed_once(timed):
     proto = normalise(style_net())
-    found = time_layers(proto, DeviceOptions())
+    found = time_layers(proto, {}, DeviceOptions())
     count = len(timed)
     assert len({signature(model) for model in timed}) == count
     assert found.nodes.keys() == {node.name for node in proto.graph.node}
     assert all(us >= 0 for us in found.nodes.values())
-    time_layers(proto, DeviceOptions())
+    time_layers(proto, {}, DeviceOptions())
     assert len(timed) == count
-    time_layers(proto, DeviceOptions(threads=2))
+    time_layers(proto, {}, DeviceOptions(threads=2))
     assert len(timed) == 2 * count
     for model in timed:
         onnx.checker.check_model(model, full_check=True)
@@ -77,12 +102,12 @@ def test_a_layer_is_timed_once_for_all_models(monkeypatch):
 
     monkeypatch.setattr(isolated, "_time", time_one)
     proto = normalise(style_net())
-    first = time_layers(proto, DeviceOptions(threads=7))
+    first = time_layers(proto, {}, DeviceOptions(threads=7))
     assert len(timed) == len(set(timed)) > 3
     count = len(timed)
-    assert time_layers(proto, DeviceOptions(threads=7)) == first
+    assert time_layers(proto, {}, DeviceOptions(threads=7)) == first
     assert len(timed) == count
-    time_layers(normalise(style_net(8)), DeviceOptions(threads=7))
+    time_layers(normalise(style_net(8)), {}, DeviceOptions(threads=7))
     assert count < len(timed) < 2 * count
 
 
@@ -92,17 +117,31 @@ def test_a_layer_that_cannot_run_alone_takes_no_time():
     proto = normalise(builder.build(4))
     node = next(n for n in proto.graph.node if n.op_type == "Conv")
     node.CopyFrom(helper.make_node("NoSuchOp", list(node.input), list(node.output), name="a"))
-    assert time_layers(proto, DeviceOptions()).nodes == {"a": 0.0}
+    assert time_layers(proto, {}, DeviceOptions()).nodes == {"a": 0.0}
 
 
-def test_an_opaque_provider_is_charged_layer_by_layer(monkeypatch):
+@pytest.fixture
+def opaque(monkeypatch):
+    monkeypatch.setattr(measure, "find", lambda name: type("P", (), {"opaque": True}))
+
+
+def test_an_opaque_provider_is_charged_layer_by_layer(opaque):
     proto = normalise(style_net())
     names = [node.name for node in proto.graph.node]
-    monkeypatch.setattr(measure, "find", lambda name: type("P", (), {"opaque": True}))
     found = measure_nodes(proto, names, DeviceOptions(), min_runs=3, max_runs=3)
+    assert found.alone
     assert found.nodes.keys() == set(names)
-    assert sum(found.nodes.values()) == pytest.approx(found.latency.median)
+    assert sum(found.nodes.values()) == pytest.approx(found.kernel_sum_us)
     assert found.nodes["head"] > 0
     assert all(found.nodes[name] == 0 for name in found.absorbed)
     assert found.kernels["norm"].startswith("InstanceNormalization")
     assert np.isfinite(found.kernel_sum_us)
+
+
+def test_an_opaque_provider_can_be_timed_as_a_whole(opaque, timed):
+    proto = normalise(style_net())
+    names = [node.name for node in proto.graph.node]
+    found = measure_nodes(proto, names, DeviceOptions(), alone=False, min_runs=3, max_runs=3)
+    assert found.latency.median > 0
+    assert found.nodes == {}
+    assert timed == []

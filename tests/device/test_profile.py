@@ -5,6 +5,7 @@ import onnx
 import pytest
 from graph.tiny import parse
 
+from decig.device import measure, sweep
 from decig.device.planner import plan_widths
 from decig.device.predict import Predictor
 from decig.device.profile import EFFORTS, Effort, profile_model
@@ -75,13 +76,29 @@ def test_more_designs_where_there_is_doubt(model):
     table = profile_model(
         model,
         DeviceOptions(),
-        effort=Effort(first=8, further=3, firm=0.0),
+        effort=Effort(first=8, further=3, firm=0.0, first_alone=8, firm_alone=0.0),
         progress=lambda done, total: steps.append((done, total)),
     )
     total = 8 + 3 * len(table.groups)
     assert len(table.sweep) == total
     assert steps[-1] == (total, total)
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def test_where_only_wholes_can_be_timed(model, monkeypatch, tmp_path):
+    for module in (measure, sweep):
+        monkeypatch.setattr(module, "find", lambda name: type("P", (), {"opaque": True}))
+    effort = Effort(first=16, further=3, firm=0.0, first_alone=6, firm_alone=0.0)
+    table = profile_model(model, DeviceOptions(), effort=effort)
+    assert table.timed_alone
+    assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
+    assert [bool(point.nodes) for point in table.sweep] == [True] * 6 + [False] * (
+        3 * len(table.groups)
+    )
+    assert table.groups in [point.widths for point in table.sweep[1:]]  # the whole, once more
+    table.save(tmp_path / "t.json")
+    predictor = Predictor(CostTable.load(tmp_path / "t.json"))
+    assert predictor.predict_ms({}) > predictor.predict_ms(dict.fromkeys(table.groups, 4)) > 0
 
 
 def test_prepare_sees_every_graph(model):
@@ -99,7 +116,7 @@ def test_prepare_sees_every_graph(model):
     table = profile_model(
         model,
         DeviceOptions(),
-        effort=Effort(first=3, further=0, firm=0.0),
+        effort=Effort(first=3, further=0, firm=0.0, first_alone=3, firm_alone=0.0),
         prepare=prepare,
         progress=lambda done, total: steps.append((done, total)),
     )

@@ -75,6 +75,7 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
         (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),
         (lambda v: v.update(limits={"gflops": 1}), "limits.gbytes_per_s: not a number"),
+        (lambda v: v.update(timed_alone=1), "timed_alone: not true or false"),
         (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: not an incoming"),
         (lambda v: v["sweep"][2]["widths"].update(a=None), r"sweep\[2\].widths.a: not a number"),
     ],

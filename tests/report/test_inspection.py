@@ -31,7 +31,7 @@ def test_each_node_is_charged_to_the_channels_it_makes(model):
 
 
 def test_groups_share_the_nodes_of_the_roofline(model):
-    table = profile_model(model, DeviceOptions(), effort=Effort(2, 0, 0.0))
+    table = profile_model(model, DeviceOptions(), effort=Effort(2, 0, 0.0, 2, 0.0))
     table = replace(table, limits=Limits(100.0, 20.0))
     found = inspect_model(model, table)
     whole, groups = found.roofline.whole, found.group_parts

@@ -1,18 +1,20 @@
 """Layers timed one by one, for providers that run a whole graph as one opaque node.
 
 A layer is a node together with the element-wise nodes and moves of data that follow it alone:
-providers fuse those, so their time belongs to the layer. Each layer becomes a model of its own;
+providers fuse those, so their time belongs to the layer. What a rewrite put in place of a node
+stays together too: its parts one by one took twice as long. Each layer becomes a model of its own;
 what an empty model takes (calling the provider, taking inputs over) is subtracted. Layers with the
 same operators, attributes and shapes are one signature and are timed once, whatever model they are
 from (`decig.device.layer_cache`).
 
 Alone, a layer finds its inputs in another layout and in other caches than inside the graph, so the
-times are right in proportion only: `decig.device.measure` scales them until they add up to the
-measured whole.
+times are right in proportion only, and that roughly: what whole graphs take corrects them
+(`decig.device.wholes`).
 """
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,9 +55,15 @@ _WARM_UP, _FEWEST, _RUNS, _MOST_US = 2, 4, 12, 60_000.0
 
 @dataclass(frozen=True)
 class Layer:
-    """A node and its followers, in order."""
+    """Nodes that belong together, in the order of the graph.
+
+    Attributes:
+        nodes: the first one is charged.
+        results: values that others read, or that the graph puts out.
+    """
 
     nodes: tuple[NodeProto, ...]
+    results: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -78,8 +86,16 @@ class LayerTimes:
     kernels: dict[str, str]
 
 
-def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
+def time_layers(
+    proto: onnx.ModelProto, owner: Mapping[str, str], options: DeviceOptions
+) -> LayerTimes:
     """Time every layer of a graph in normal form on its own.
+
+    Args:
+        proto: the graph.
+        owner: node of the graph to the original node in whose place it stands, where that is not
+            itself; all nodes of one stay together.
+        options: the device.
 
     Raises:
         BadInputError, DecigError: as `open_session`, for the model that does nothing.
@@ -87,7 +103,7 @@ def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
     values = _Values(proto)
     cache = LayerCache(options)
     empty = _timed(_empty_model(proto), options, cache)
-    layers = split(proto)
+    layers = split(proto, owner)
     times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
     for layer in layers:
         model = layer_model(layer, values)
@@ -103,28 +119,45 @@ def time_layers(proto: onnx.ModelProto, options: DeviceOptions) -> LayerTimes:
     return LayerTimes(times, absorbed, kernels)
 
 
-def split(proto: onnx.ModelProto) -> list[Layer]:
+def split(proto: onnx.ModelProto, owner: Mapping[str, str]) -> list[Layer]:
     """Group the nodes of a graph into layers."""
     readers: dict[str, list[NodeProto]] = {}
+    owned: dict[str, list[NodeProto]] = {}
     for node in proto.graph.node:
+        owned.setdefault(owner.get(node.name, node.name), []).append(node)
         for name in node.input:
             readers.setdefault(name, []).append(node)
     returned = {value.name for value in proto.graph.output}
+
+    def results(nodes: list[NodeProto]) -> list[str]:
+        inside = {node.name for node in nodes}
+        made = (name for node in nodes for name in node.output if name)
+        return [
+            name
+            for name in made
+            if name in returned or any(r.name not in inside for r in readers.get(name, []))
+        ]
+
+    def followers(last: str) -> list[NodeProto]:
+        """What belongs to the only reader of a value, if all of it follows that value alone."""
+        following = readers.get(last, [])
+        if last in returned or len(following) != 1 or following[0].input[0] != last:
+            return []
+        nodes = owned[owner.get(following[0].name, following[0].name)]
+        alone = nodes[0] is following[0] and all(node.op_type in _FOLLOWERS for node in nodes)
+        return nodes if alone else []
+
     taken: set[str] = set()
     layers = []
-    for node in proto.graph.node:
-        if node.name in taken:
+    for nodes in owned.values():
+        if nodes[0].name in taken:
             continue
-        nodes = [node]
-        while (last := nodes[-1].output[0]) not in returned:
-            following = readers.get(last, [])
-            if len(following) != 1 or following[0].op_type not in _FOLLOWERS:
-                break
-            if following[0].input[0] != last:
-                break
-            nodes.append(following[0])
-        taken.update(each.name for each in nodes)
-        layers.append(Layer(tuple(nodes)))
+        layer, ends = list(nodes), results(nodes)
+        while len(ends) == 1 and (more := followers(ends[0])):
+            layer += more
+            ends = results(layer)
+        taken.update(node.name for node in layer)
+        layers.append(Layer(tuple(layer), tuple(ends)))
     return layers
 
 
@@ -141,8 +174,8 @@ class _Values:
 def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
     """Make a layer a model of its own; its values are numbered, so equal layers are equal models.
 
-    None for a layer that reads no value, or one whose shape is not known: it takes no time or
-    cannot be timed alone.
+    None for a layer that reads no value or gives none, or one whose shape is not known: it takes no
+    time or cannot be timed alone.
     """
     rename: dict[str, str] = {"": ""}
     inputs: dict[str, str] = {}
@@ -167,8 +200,9 @@ def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
         node.output[:] = [rename[name] for name in node.output]
         node.name = f"n{index}"
         nodes.append(node)
-    results = [name for name in layer.nodes[-1].output if name]
-    if not inputs or any(name not in values.types for name in (*inputs, *results)):
+    results = layer.results
+    known = all(name in values.types for name in (*inputs, *results))
+    if not (inputs and results and known):
         return None
     graph = helper.make_graph(
         nodes,

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class NodeTimes:
         absorbed: original node that was fused away to the original node that does its work.
         kernels: original node to the operators that ran for it, such as Conv+ReorderInput.
         beside_us: median of the call that ran beside it; 0 without one.
+        alone: whether nodes were timed one by one: only their proportions hold, roughly.
     """
 
     latency: Latency
@@ -44,6 +45,7 @@ class NodeTimes:
     absorbed: dict[str, str]
     kernels: dict[str, str]
     beside_us: float
+    alone: bool = False
 
 
 def measure_nodes(
@@ -52,13 +54,13 @@ def measure_nodes(
     options: DeviceOptions,
     *,
     unprofiled: bool = False,
+    alone: bool = True,
     beside: QuietRun | None = None,
     **limits: Any,
 ) -> NodeTimes:
     """Profile a graph at full optimisation and charge its kernels to the original nodes.
 
-    Where the provider hides its kernels, layers are timed one by one and scaled so that they add
-    up to the latency of the whole.
+    Where the provider hides its kernels, layers are timed one by one (`NodeTimes.alone`).
 
     Args:
         run: the graph to run: the original one, sliced, rewritten or both.
@@ -66,6 +68,7 @@ def measure_nodes(
         options: the device.
         unprofiled: take the latency from a second session without the profiler, run in turns
             with the first; else from the profile.
+        alone: where the provider hides its kernels, time the nodes at all.
         beside: call to run in turns with them, to see the machine's pace.
         limits: of the timing; see `decig.device.timing.measure_interleaved`.
 
@@ -74,7 +77,8 @@ def measure_nodes(
     """
     original = list(original)
     if find(options.provider).opaque:
-        return _measure_opaque(run, original, options, beside, limits)
+        as_whole = _measure_whole(run, options, beside, limits)
+        return _add_layers(as_whole, run, original, options) if alone else as_whole
     with tempfile.TemporaryDirectory(prefix="decig-") as name:
         folder = Path(name)
         session = open_session(
@@ -110,13 +114,13 @@ def measure_nodes(
     )
 
 
-def _measure_opaque(
+def _measure_whole(
     run: onnx.ModelProto,
-    original: list[str],
     options: DeviceOptions,
     beside: QuietRun | None,
     limits: dict[str, Any],
 ) -> NodeTimes:
+    """Time a graph whose nodes cannot be seen."""
     session = open_session(run, options)
     whole_run = prepare_run(session, random_feeds(session), options)
     shares: list[float] = []
@@ -124,24 +128,28 @@ def _measure_opaque(
     timed = measure_interleaved(_with({"whole": call}, beside), warm_up=_WARM_UP, **limits)
     whole, share = timed["whole"], float(np.median(shares[_WARM_UP:]))
     latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
-    layers = time_layers(run, options)
+    return NodeTimes(latency, 0.0, share, {}, {}, {}, _beside_us(timed), alone=True)
+
+
+def _add_layers(
+    whole: NodeTimes, run: onnx.ModelProto, original: list[str], options: DeviceOptions
+) -> NodeTimes:
+    """Add what the layers take one by one."""
     attribution = attribute(original, run, run)
-    charged = attribution.charge(layers.nodes)
-    total = sum(charged.values())
     owner = attribution.owner
-    return NodeTimes(
-        latency,
-        total,
-        share,
-        {name: charged.get(name, 0.0) / total * latency.median for name in original},
-        {
+    layers = time_layers(run, owner, options)
+    charged = attribution.charge(layers.nodes)
+    return replace(
+        whole,
+        kernel_sum_us=sum(charged.values()),
+        nodes={name: charged.get(name, 0.0) for name in original},
+        absorbed={
             owner[name]: owner[host]
             for name, host in layers.absorbed.items()
             if owner[name] != owner[host]
         },
-        dict.fromkeys(original, "")
+        kernels=dict.fromkeys(original, "")
         | {owner[name]: operators for name, operators in layers.kernels.items()},
-        _beside_us(timed),
     )
 
 

@@ -1,8 +1,9 @@
 """Predicted latency of a model at widths that were never measured."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from operator import attrgetter
 
 import numpy as np
 from scipy.optimize import nnls
@@ -11,6 +12,7 @@ from decig.device.elimination import Part
 from decig.device.surface import Surface
 from decig.device.sweep import FLOOR
 from decig.device.table import CostTable, NodeCost
+from decig.device.wholes import InPlans, Wholes
 from decig.errors import BadInputError
 from decig.graph.channels import Port
 
@@ -32,7 +34,8 @@ class Predictor:
         us = a sum of its nodes + b,        a, b >= 0
 
     with a and b fitted to the swept latencies (b: what lies between the nodes), and the whole
-    scaled so that the model at full width takes what was measured.
+    scaled so that the model at full width takes what was measured. Where nodes were timed alone,
+    the latencies also correct the surfaces (`decig.device.wholes`).
 
     Attributes:
         groups: channels of every group; the order of the columns of `predict_many`.
@@ -45,14 +48,16 @@ class Predictor:
         Raises:
             BadInputError: the table has no sweep.
         """
-        if not table.sweep:
+        if not any(point.nodes for point in table.sweep):
             raise BadInputError("the cost table has no width sweep; profile the model again")
         self.groups = dict(table.groups)
         self.baseline_ms = table.latency_us.median_ms
         self._full = np.array(list(table.groups.values()), float)
         self._kinds = _fit_kinds(table)
-        self._slope, self._between = _fit_total(table)
         self._scale = 1.0
+        self._wholes = self._fit_wholes(table) if table.timed_alone else None
+        if not table.timed_alone:
+            self._slope, self._between = _fit_total(_summed_nodes(table), _latencies(table))
         self._scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
@@ -69,8 +74,7 @@ class Predictor:
         Returns:
             [plans].
         """
-        share = widths / self._full
-        kernels = sum((kind.spent(share).sum(axis=1) for kind in self._kinds), np.zeros(len(share)))
+        kernels = self._kernels(widths / self._full)
         result: np.ndarray = (self._slope * kernels + self._between) * self._scale
         return result
 
@@ -84,14 +88,35 @@ class Predictor:
     def doubt(self, widths: np.ndarray) -> np.ndarray:
         """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
 
-        Nodes of one signature err together, those of different signatures independently.
+        Nodes of one signature err together, those of different signatures independently. Where
+        nodes were timed alone, it is what whole latencies leave open.
         """
         share = widths / self._full
+        if self._wholes is not None:
+            return self._wholes.doubt(self._in_plans(share))
         variance = sum((kind.error(share) ** 2 for kind in self._kinds), np.zeros(len(share)))
         result: np.ndarray = (
             np.sqrt(variance) * self._slope * self._scale / self.predict_many(widths)
         )
         return result
+
+    def _fit_wholes(self, table: CostTable) -> Wholes:
+        """Fit slope, constant and whatever else the swept latencies say; correct the surfaces."""
+        rows = [[p.widths.get(name, n) for name, n in self.groups.items()] for p in table.sweep]
+        share, latency = np.array(rows) / self._full, _latencies(table)
+        self._slope, self._between = _fit_total(self._kernels(share), latency)
+        wholes = Wholes(self._in_plans(share), self._between, latency)
+        for index, kind in enumerate(self._kinds):
+            kind.correct(partial(wholes.factor, index))
+        return wholes
+
+    def _kernels(self, share: np.ndarray) -> np.ndarray:
+        """Sum of the nodes, [plans], for kept shares [plans, groups]."""
+        return sum((kind.spent(share).sum(axis=1) for kind in self._kinds), np.zeros(len(share)))
+
+    def _in_plans(self, share: np.ndarray) -> list[InPlans]:
+        """What each kind takes of the latency before it is scaled to the whole model's."""
+        return [kind.in_plans(share, self._slope) for kind in self._kinds]
 
     @cached_property
     def candidates(self) -> dict[str, list[int]]:
@@ -127,9 +152,19 @@ class _Kind:
             ports = [node.ports[side] if node.ports else _NO_CHANNELS for node in nodes]
             reach = np.array([[port.groups.get(name, 0) for port in ports] for name in groups])
             self._sides.append((reach, np.array([port.fixed for port in ports])))
+        self._most = [int((reach.sum(axis=0) + fixed).max()) + 1 for reach, fixed in self._sides]
+        self.correct(lambda x, y: np.ones(x.shape))
+
+    def correct(self, factor: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+        """Multiply the surface by what `factor` gives for input and output channels."""
+        self._correction = factor
         # What was worked out once; planning asks for the same few widths over and over.
-        most = [int((reach.sum(axis=0) + fixed).max()) + 1 for reach, fixed in self._sides]
-        self._known = np.full(most, np.nan, np.float32)
+        self._known = np.full(self._most, np.nan, np.float32)
+
+    def in_plans(self, share: np.ndarray, slope: float) -> InPlans:
+        """Channels of the nodes in plans, and `slope` times their microseconds."""
+        x, y = self._channels(share)
+        return InPlans(x, y, slope * self.at(x, y))
 
     def spent(self, share: np.ndarray) -> np.ndarray:
         """Microseconds, [plans, nodes], for kept shares [plans, groups]."""
@@ -163,7 +198,7 @@ class _Kind:
             places = np.unique(np.ravel_multi_index((x[missing], y[missing]), self._known.shape))
             for some in np.array_split(places, len(places) // _AT_ONCE + 1):
                 fresh = np.unravel_index(some, self._known.shape)
-                self._known[fresh] = self._surface(*fresh)
+                self._known[fresh] = self._surface(*fresh) * self._correction(*fresh)
         result: np.ndarray = self._known[x, y].astype(float)
         return result
 
@@ -181,7 +216,7 @@ def _fit_kinds(table: CostTable) -> list[_Kind]:
         rows = []
         for node in nodes:
             ports = node.ports or (_NO_CHANNELS, _NO_CHANNELS)
-            for point in table.sweep:
+            for point in filter(attrgetter("nodes"), table.sweep):
                 x, y = (port.width(point.widths, table.groups) for port in ports)
                 rows.append((x, y, point.nodes.get(node.name, 0.0)))
         x, y, us = np.array(rows, float).T
@@ -190,10 +225,16 @@ def _fit_kinds(table: CostTable) -> list[_Kind]:
     return kinds
 
 
-def _fit_total(table: CostTable) -> tuple[float, float]:
+def _summed_nodes(table: CostTable) -> np.ndarray:
+    return np.array([sum(point.nodes.values()) for point in table.sweep])
+
+
+def _latencies(table: CostTable) -> np.ndarray:
+    return np.array([point.latency.median for point in table.sweep])
+
+
+def _fit_total(nodes: np.ndarray, latency: np.ndarray) -> tuple[float, float]:
     """Slope and constant from the sum of a point's nodes to its latency, by relative error."""
-    nodes = np.array([sum(point.nodes.values()) for point in table.sweep])
-    latency = np.array([point.latency.median for point in table.sweep])
     rows = np.stack([nodes, np.ones(len(nodes))], axis=1) / latency[:, None]
     (slope, between), _ = nnls(rows, np.ones(len(nodes)))
     return float(slope), float(between)

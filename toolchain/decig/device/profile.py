@@ -27,7 +27,7 @@ from decig.graph.slicing import slice_graph
 log = logging.getLogger(__name__)
 
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
-_BATCH = 4  # designs between two fits
+_BATCH, _BATCH_ALONE = 4, 7  # designs between two fits
 _ODD = 1.04  # times its prediction that a design may take before it is measured again
 _WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 8.0}
 
@@ -43,17 +43,22 @@ class Effort:
         first: designs of widths before anything is known.
         further: most designs for each group after that, where prediction is in most doubt.
         firm: median doubt about plans at which no further design is taken.
+        first_alone: designs first measured where a provider hides its kernels; their nodes are
+            timed one by one, those of further designs are not.
+        firm_alone: `firm` there: such designs are slow to compile, and less is learnt from each.
     """
 
     first: int
     further: int
     firm: float
+    first_alone: int
+    firm_alone: float
 
 
 EFFORTS = {
-    "quick": Effort(16, 0, 0.0),
-    "standard": Effort(24, 5, 0.01),
-    "thorough": Effort(32, 16, 0.005),
+    "quick": Effort(16, 0, 0.0, 16, 0.0),
+    "standard": Effort(24, 5, 0.01, 12, 0.035),
+    "thorough": Effort(32, 16, 0.005, 24, 0.025),
 }
 
 
@@ -111,6 +116,7 @@ def profile_model(
         nodes=_node_costs(model.proto, channels, times),
         sweep=points,
         limits=measure_limits(options),
+        timed_alone=times.alone,
     )
     if points:
         _take_sweep(table, sweep, effort, progress)
@@ -124,18 +130,23 @@ def profile_model(
 
 def _take_sweep(table: CostTable, sweep: Sweep, effort: Effort, progress: Progress) -> None:
     """Append points to the table's sweep, the first ones blindly, then those in most doubt."""
-    points, total = table.sweep, effort.first + effort.further * len(table.groups)
-    for widths in first_designs(table.groups, effort.first)[1:]:
+    first, firm, batch = effort.first, effort.firm, _BATCH
+    if table.timed_alone:
+        first, firm, batch = effort.first_alone, effort.firm_alone, _BATCH_ALONE
+    points, total = table.sweep, first + effort.further * len(table.groups)
+    for widths in first_designs(table.groups, first)[1:]:
         progress(len(points), total)
         points.append(sweep.measure(widths))
     generator = np.random.default_rng(0)
     while len(points) < total:
-        designs, doubt = next_designs(Predictor(table), _BATCH, generator)
+        designs, doubt = next_designs(Predictor(table), batch, generator)
         log.debug("doubt after %d designs: %.1f %%", len(points), 100 * doubt)
-        if doubt < effort.firm:
+        if doubt < firm:
             break
+        if table.timed_alone:  # no nodes tie it to the others, and all plans are compared with it
+            designs = [dict(table.groups), *designs]
         for widths in designs[: total - len(points)]:
-            points.append(sweep.measure(widths))
+            points.append(sweep.measure(widths, alone=False))
             progress(len(points), total)
     _measure_odd_ones_again(table, sweep)
     progress(total, total)
@@ -149,7 +160,7 @@ def _measure_odd_ones_again(table: CostTable, sweep: Sweep) -> None:
     predictor = Predictor(table)
     for index, point in enumerate(table.sweep):
         if point.latency.median_ms > _ODD * predictor.predict_ms(point.widths):
-            again = sweep.measure(point.widths)
+            again = sweep.measure(point.widths, alone=bool(point.nodes))
             table.sweep[index] = min(point, again, key=lambda each: each.latency.median)
 
 

@@ -51,30 +51,30 @@ class Surface:
         places, back, count = np.unique(
             np.stack([x, y]), axis=1, return_inverse=True, return_counts=True
         )
-        self._places = _Places(*places)
+        self._places = Places(*places)
         trend = np.maximum(self.stairs(x, y), _LEAST_US)
         residual = np.clip(np.log(np.maximum(us, _LEAST_US) / trend), -_MOST, _MOST)
         noise = _NOISE**2 + (_NOISE_US / np.maximum(trend, 1.0)) ** 2
         mean, variance = (np.bincount(back.ravel(), values) / count for values in (residual, noise))
-        covariance = self._places.covariance(self._places) + np.diag(variance / count)
+        covariance = _AMPLITUDE**2 * self._places.likeness(self._places) + np.diag(variance / count)
         self._factor = cho_factor(covariance)
         self._weights = cho_solve(self._factor, mean)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Microseconds at `x` input and `y` output channels, [points]."""
-        near = _Places(x, y).covariance(self._places)
+        near = _AMPLITUDE**2 * Places(x, y).likeness(self._places)
         result: np.ndarray = self.stairs(x, y) * np.exp(near @ self._weights)
         return result
 
     def doubt(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Standard deviation of what `__call__` gives, as a share of it, [points]."""
-        near = _Places(x, y).covariance(self._places)
+        near = _AMPLITUDE**2 * Places(x, y).likeness(self._places)
         known = np.einsum("ij,ji->i", near, cho_solve(self._factor, near.T))
         result: np.ndarray = np.sqrt(np.maximum(_AMPLITUDE**2 - known, 0.0))
         return result
 
 
-class _Places:
+class Places:
     """Widths in coordinates in which near points cost alike, [coordinates, points]."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -84,9 +84,9 @@ class _Places:
             rows.extend(_MISALIGNED**0.5 * (width % multiple == 0) for multiple in _MULTIPLES)
         self.rows = np.stack(rows)
 
-    def covariance(self, other: "_Places") -> np.ndarray:
-        """Return k of all pairs, [points, points of `other`]."""
+    def likeness(self, other: "Places") -> np.ndarray:
+        """Return k / s^2 of all pairs, [points, points of `other`]."""
         a, b = self.rows, other.rows
         apart = (a**2).sum(0)[:, None] + (b**2).sum(0)[None] - 2.0 * a.T @ b
-        result: np.ndarray = _AMPLITUDE**2 * np.exp(-0.5 * np.maximum(apart, 0.0))
+        result: np.ndarray = np.exp(-0.5 * np.maximum(apart, 0.0))
         return result

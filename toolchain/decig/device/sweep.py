@@ -6,7 +6,8 @@ its own: a node then sees pairs of input and output widths off the diagonal too,
 the cost of its inputs from that of its outputs. Further ones go where prediction is in most doubt.
 
 The machine is not always equally fast. A slim version of the model runs in turns with every
-design, and the design's times are divided by that pace.
+design, and the design's times are divided by that pace. Where a provider hides its kernels, nodes
+of the first designs are timed one by one and those of the others not at all.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,7 @@ import numpy as np
 import onnx
 
 from decig.device.measure import NodeTimes, measure_nodes
+from decig.device.providers import find
 from decig.device.runs import QuietRun, prepare_run
 from decig.device.session import DeviceOptions, open_session, random_feeds
 from decig.device.timing import Latency
@@ -29,8 +31,9 @@ Slicer = Callable[[Widths], onnx.ModelProto]
 
 UNIFORM = (1.0, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 """Shares at which all groups are cut alike; the first is the whole graph."""
-PACE = 1 / 4
-"""Share of the slim version that shows the machine's pace."""
+PACE, PACE_ALONE = 1 / 4, 1 / 2
+"""Share of the slim version that shows the machine's pace; where only wholes can be timed, one that
+other programs slow by emptying caches as they slow a whole."""
 FLOOR = 4
 """No group is swept or planned below this many channels."""
 
@@ -53,7 +56,7 @@ class SweepPoint:
     Attributes:
         widths: channels kept of each group.
         latency: whole runs, without what other programs took.
-        nodes: microseconds of each original node.
+        nodes: microseconds of each original node; empty where only the whole was timed.
     """
 
     widths: Widths
@@ -85,14 +88,15 @@ class Sweep:
             options: the device.
         """
         self._slicer, self._original, self._options = slicer, list(original), options
-        design = uniform_design(groups, PACE)
+        opaque = find(options.provider).opaque
+        design = uniform_design(groups, PACE_ALONE if opaque else PACE)
         session = open_session(slicer(design), options)
         run = prepare_run(session, random_feeds(session), options)
-        self._beside = _WarmRun(run, options)
+        self._beside = _Beside(run, options, opaque=opaque)
         slim = self.times(design, **_LIMITS)
-        self._unit = self._beside.take_quickest()
+        self._unit = self._beside.take_pace()
         # The same graph with and without the profiler: what it adds to a run.
-        self._profiler_us = max(0.0, slim.latency.median - slim.beside_us)
+        self._profiler_us = 0.0 if opaque else max(0.0, slim.latency.median - slim.beside_us)
         self.pace: list[float] = []
 
     @property
@@ -101,14 +105,18 @@ class Sweep:
         middle = float(np.median(self.pace))
         return float(np.quantile(np.abs(np.array(self.pace) / middle - 1.0), 0.9))
 
-    def measure(self, widths: Widths) -> SweepPoint:
+    def measure(self, widths: Widths, *, alone: bool = True) -> SweepPoint:
         """Slice and profile one design.
+
+        Args:
+            widths: of the design.
+            alone: where the provider hides its kernels, whether to time the nodes one by one.
 
         Raises:
             BadInputError, DecigError: as `decig.device.session.open_session`.
         """
         for _ in range(_TRIES):
-            times = self.times(widths, **_LIMITS)
+            times = self.times(widths, alone=alone, **_LIMITS)
             pace = self._pace()
             if pace <= _STEADY:
                 break
@@ -127,7 +135,7 @@ class Sweep:
 
     def _pace(self) -> float:
         """Time of the slim version beside the last design, as a multiple of the first one."""
-        return self._beside.take_quickest() / self._unit
+        return self._beside.take_pace() / self._unit
 
     def _point(
         self, widths: Widths, times: NodeTimes, pace: float, profiler_us: float
@@ -142,23 +150,34 @@ class Sweep:
         return SweepPoint(widths, latency, {name: us / pace for name, us in times.nodes.items()})
 
 
-class _WarmRun(QuietRun):
-    """Times the second of two runs, so that it does not matter whose data fills the caches."""
+class _Beside(QuietRun):
+    """Runs of the slim version that show the machine's pace."""
 
-    def __init__(self, run: Callable[[], object], options: DeviceOptions) -> None:
+    def __init__(self, run: Callable[[], object], options: DeviceOptions, *, opaque: bool) -> None:
         super().__init__(run, options)
+        self._opaque = opaque
         self._seen: list[float] = []
 
     def time_us(self) -> float:
-        """Run twice and return the microseconds of the second run."""
-        self()
+        """Run and return the microseconds.
+
+        Beside profiled runs it is the second of two, so that it does not matter whose data fills
+        the caches; beside wholes it must be slowed as they are.
+        """
+        if not self._opaque:
+            self()
         self._seen.append(super().time_us())
         return self._seen[-1]
 
-    def take_quickest(self) -> float:
-        """Quickest run since the last call: threads that got in each other's way show no pace."""
-        quickest, self._seen = min(self._seen), []
-        return quickest
+    def take_pace(self) -> float:
+        """Time of a run since the last call.
+
+        The quickest: threads that got in each other's way show no pace. Beside wholes the middle
+        one, as theirs is: what other programs do to caches slows all runs for seconds.
+        """
+        pace = float(np.median(self._seen) if self._opaque else min(self._seen))
+        self._seen = []
+        return pace
 
 
 def uniform_design(groups: Mapping[str, int], share: float) -> Widths:

@@ -114,6 +114,8 @@ class CostTable:
         nodes: cost of every node, calibrated so that they add up to the latency.
         sweep: the model at other widths; empty where none was taken.
         limits: what the device can do at most; None where it could not be measured.
+        timed_alone: whether nodes were timed one by one, as the provider hides its kernels. Those
+            of the sweep then stand as they were timed, where they were: some designs have none.
     """
 
     device: dict[str, Any]
@@ -125,6 +127,7 @@ class CostTable:
     nodes: list[NodeCost]
     sweep: list[SweepPoint]
     limits: Limits | None = None
+    timed_alone: bool = False
 
     @property
     def doubts(self) -> list[str]:
@@ -151,6 +154,7 @@ class CostTable:
             **({} if self.noise is None else {"noise": self.noise.to_dict()}),
             "groups": self.groups,
             **({} if self.limits is None else {"limits": self.limits.to_dict()}),
+            **({"timed_alone": True} if self.timed_alone else {}),
             "nodes": [node.to_dict() for node in self.nodes],
             "sweep": [_point_to_dict(point) for point in self.sweep],
         }
@@ -182,6 +186,7 @@ class CostTable:
             nodes=root.rows("nodes", _read_node),
             sweep=root.rows("sweep", _read_point),
             limits=Limits.read(value, f"{path}: "),
+            timed_alone=root.flag("timed_alone"),
         )
 
     def require_same_graph(self, sha256: str) -> None:
@@ -250,6 +255,12 @@ class _Reader:
 
     def number(self, key: str) -> float:
         return non_negative(self.value.get(key), f"{self.where}{key}")
+
+    def flag(self, key: str) -> bool:
+        found = self.value.get(key, False)
+        if not isinstance(found, bool):
+            raise BadInputError(f"{self.where}{key}: not true or false")
+        return found
 
     def counts(self, key: str) -> dict[str, int]:
         found = self.mapping(key)
