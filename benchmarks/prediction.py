@@ -4,9 +4,8 @@
 
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then random plans of two kinds, with widths on the device's stairs (what the planner chooses
-from) and with any widths. Each plan runs in turns with the whole model, and its latency is that of
-the table times the ratio of the two: the machine may be faster or slower than when the table was
-taken. Each device adds its rows to results/prediction.md.
+from) and with any widths. Each plan runs between runs of the whole model, at the pace at which the
+table was taken (`decig.device.pace`). Each device adds its rows to results/prediction.md.
 """
 
 import time
@@ -18,13 +17,13 @@ import numpy as np
 import onnx
 from tables import RESULTS, cost_table, merged
 
-from decig.deploy.inputs import seeded_feeds
 from decig.deploy.profiling import rewrites_of
+from decig.deploy.rewriting import timed_run
+from decig.device.pace import latency_at_pace
 from decig.device.predict import Predictor
-from decig.device.runs import QuietRun, prepare_run
-from decig.device.session import DeviceOptions, open_session
+from decig.device.runs import QuietRun
+from decig.device.session import DeviceOptions
 from decig.device.table import CostTable
-from decig.device.timing import time_once
 from decig.graph import rewrite
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model
@@ -37,8 +36,8 @@ from decig.source import resolve
 MEDIAN, WORST = 0.05, 0.12
 """Goals for the errors."""
 NARROWEST = 1 / 8
-RUNS = (7, 60)
-SECONDS = 3.0
+SECONDS, PATIENCE = 4.0, 60.0
+"""Of timing a plan, and while the machine is at another pace than when the table was taken."""
 HEADER = (
     "| model | device | widths | latency, ms | plans, ms | median error | worst error | bias "
     "| within 5 % and 12 % |\n|---|---|---|---:|---|---:|---:|---:|---|"
@@ -100,21 +99,12 @@ class _Bench:
 
     def _measure(self, widths: dict[str, int]) -> float:
         plan = plan_from_widths(self.channels, widths, self.scores, self.model.sha256)
-        calls = [self._call(slice_graph(self.model.proto, self.channels, plan)), self.whole]
-        for call in calls:
-            call()
-        fewest, most = RUNS
-        spent: list[list[float]] = []
-        while len(spent) < fewest or (len(spent) < most and np.sum(spent) < SECONDS * 1e6):
-            spent.append([time_once(call) for call in calls])
-        plan_us, whole_us = np.median(spent, axis=0)
-        return float(self.predictor.baseline_ms * plan_us / whole_us)
+        slim = self._call(slice_graph(self.model.proto, self.channels, plan))
+        limits = {"max_seconds": SECONDS, "patience_seconds": PATIENCE}
+        return latency_at_pace(slim, self.whole, self.table.latency_us.median, **limits).median_ms
 
     def _call(self, proto: onnx.ModelProto) -> QuietRun:
-        """Run of the deployed graph, without what other programs take where that is known."""
-        deployed = rewrite.apply(proto, self.rules)[0]
-        session, feeds = open_session(deployed, self.options), seeded_feeds(deployed, None)[0]
-        return QuietRun(prepare_run(session, feeds, self.options), self.options)
+        return timed_run(rewrite.apply(proto, self.rules)[0], self.options)
 
 
 def _random_widths(

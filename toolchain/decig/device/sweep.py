@@ -43,9 +43,9 @@ _ALIGN = 4
 # widths, and anywhere.
 _SHARES = (0.4, 0.1, 0.15, 0.35)
 _DRAWS = 64  # plans among which each further design is chosen
-# A pace from which on a design is measured again, and how often: for seconds on end, several
-# threads may have to share a core.
-_STEADY, _TRIES = 1.15, 4
+# How many times slower or faster than at first the machine may be before a design is measured again
+# (for seconds on end, several threads may have to share a core), and how often in a sweep.
+_STEADY, _REPEATS = 1.15, 40
 _LIMITS: dict[str, Any] = {"min_runs": 4, "max_runs": 15, "max_seconds": 0.3, "firm": 0.005}
 
 
@@ -98,6 +98,7 @@ class Sweep:
         # The same graph with and without the profiler: what it adds to a run.
         self._profiler_us = 0.0 if opaque else max(0.0, slim.latency.median - slim.beside_us)
         self.pace: list[float] = []
+        self._repeats = _REPEATS
 
     @property
     def unsteadiness(self) -> float:
@@ -115,11 +116,12 @@ class Sweep:
         Raises:
             BadInputError, DecigError: as `decig.device.session.open_session`.
         """
-        for _ in range(_TRIES):
+        while True:
             times = self.times(widths, alone=alone, **_LIMITS)
             pace = self._pace()
-            if pace <= _STEADY:
+            if 1 / _STEADY <= pace <= _STEADY or not self._repeats:
                 break
+            self._repeats -= 1
         return self._point(widths, times, pace, self._profiler_us)
 
     def measure_whole(self, widths: Widths, **limits: Any) -> tuple[SweepPoint, NodeTimes]:
