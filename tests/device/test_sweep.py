@@ -100,3 +100,16 @@ def test_the_profiler_is_not_part_of_a_run(monkeypatch):
 
 def node_times(us: float, *, beside: float) -> NodeTimes:
     return NodeTimes(Latency(us, 0.0, us, 5), us, 1.0, {"n": us}, {}, {}, beside)
+
+
+def test_so_is_what_was_measured_at_twice_the_pace(monkeypatch):
+    measured(monkeypatch, (50.0, 50.0), (60.0, 26.0), (100.0, 51.0))
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    assert sweep.measure({"width": 16}).latency.median == pytest.approx(100 / 1.02)
+
+
+def test_a_machine_that_stays_at_another_pace_is_taken_as_it_is(monkeypatch):
+    measured(monkeypatch, (50.0, 50.0), *[(200.0, 100.0)] * 100)
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    found = [sweep.measure({"width": 16}).latency.median for _ in range(3)]
+    assert found == pytest.approx([100.0] * 3)
