@@ -12,7 +12,7 @@ from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency, measure_interleaved
 from decig.graph import rewrite
 
-_SECONDS = 6.0  # of timing a comparison, beyond the fewest runs
+_SECONDS = 4.0  # of timing a comparison, beyond the fewest runs
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
 _BATCH, _BATCH_ALONE = 4, 7  # designs between two fits
 _ODD = 1.04  # times its prediction that a design may take before it is measured again
-_WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 8.0}
+_WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 6.0}
 
 Prepare = Callable[[onnx.ModelProto], onnx.ModelProto]
 Progress = Callable[[int, int], None]
