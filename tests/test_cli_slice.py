@@ -233,6 +233,16 @@ def test_a_table_of_other_groups(profiled, tmp_path, asked):
     assert not (tmp_path / "x.onnx").exists()
 
 
+def test_a_table_without_a_sweep(profiled, tmp_path):
+    model, table = profiled
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(table.read_text()) | {"sweep": []}))
+    asked = ("--profile", other, "--target-latency", "1ms")
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
+    assert result.exit_code == 2
+    assert "error: the cost table has no width sweep; profile the model again" in result.stderr
+
+
 def test_repair_needs_to_know_the_pixels(model, tmp_path):
     photos = write_photos(tmp_path / "photos")
     result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5, "--repair", photos)

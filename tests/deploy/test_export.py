@@ -10,7 +10,7 @@ from decig.deploy.export import Wanted, export
 from decig.deploy.rewriting import choose_rewrites
 from decig.deploy.stamp import read_stamp
 from decig.device.session import DeviceOptions
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, load_model, replace_initializers
 from decig.source import resolve
 
@@ -66,6 +66,13 @@ def test_the_rewrites_that_a_run_was_planned_with_are_tried_as_a_set(run, tmp_pa
     monkeypatch.setattr(module, "choose_rewrites", choose)
     export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
     assert asked == [["wide_head"]]
+
+
+@pytest.mark.parametrize("rewrites", [None, 3, "wide_head", [4]])
+def test_a_damaged_report_is_named(run, tmp_path, rewrites):
+    (run / "report.json").write_text(json.dumps({"rewrites": rewrites}))
+    with pytest.raises(BadInputError, match=r"report\.json: rewrites: not a list of names"):
+        export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
 
 
 def test_without_torch_the_run_is_exported_with_a_warning(run, tmp_path, monkeypatch, caplog):

@@ -146,5 +146,7 @@ def test_a_damaged_device(table):
     without = {key: value for key, value in table.device.items() if key != "threads"}
     with pytest.raises(BadInputError, match="cost table: device: 'threads'"):
         accept_device(replace(table, device=without), force=False)
-    with pytest.raises(BadInputError, match="cost table: device: threads is missing or damaged"):
-        accept_device(replace(table, device=table.device | {"threads": "two"}), force=False)
+    for key, value in (("threads", "two"), ("provider", 5), ("provider_options", [])):
+        damaged = replace(table, device=table.device | {key: value})
+        with pytest.raises(BadInputError, match=f"cost table: device: {key} is missing or damaged"):
+            accept_device(damaged, force=False)

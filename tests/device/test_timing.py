@@ -18,7 +18,9 @@ def test_json_round_trip():
     assert Latency.from_dict(found.to_dict(), "t") == found
 
 
-@pytest.mark.parametrize("change", [{"mad": None}, {"p90": -1.0}, {"runs": "x"}, {"median": True}])
+@pytest.mark.parametrize(
+    "change", [{"mad": None}, {"p90": -1.0}, {"runs": "x"}, {"median": True}, {"median": 0}]
+)
 def test_bad_json_names_the_key(change):
     value = Latency(1.0, 0.1, 1.2, 5).to_dict() | change
     with pytest.raises(BadInputError, match=rf"t\.json: latency_us\.{next(iter(change))}"):

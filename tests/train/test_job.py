@@ -9,11 +9,13 @@ from onnx import TensorProto, helper
 
 torch = pytest.importorskip("torch")
 
-from small_request import quiet, small_request, total_ms  # noqa: E402
+from small_request import node_us, quiet, small_request, total_ms  # noqa: E402
 from tiny import tiny_generator  # noqa: E402
 
 from decig.data.crops import fit  # noqa: E402
 from decig.deploy.inputs import Pictures  # noqa: E402
+from decig.device.learn import Learner  # noqa: E402
+from decig.device.predict import Predictor  # noqa: E402
 from decig.device.session import run_over  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.channels import analyse  # noqa: E402
@@ -183,6 +185,26 @@ def test_a_condensed_graph_is_planned_in_its_own_channels(folder: Path) -> None:
     assert all(max(kept) < 12 for kept in plan.keep.values())
     widths = {name: len(kept) for name, kept in plan.keep.items()}
     assert made.predictor.predict_ms(widths) <= made.request.target_ms
+
+
+def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[tuple[dict[str, int], float]] = []
+
+    class Noted(Learner):
+        def __call__(self, widths: dict[str, int], measured_ms: float) -> Predictor:
+            learnt.append((widths, measured_ms))
+            return super().__call__(widths, measured_ms)
+
+    monkeypatch.setattr("decig.train.job.Learner", Noted)
+    made = job(folder, measure=total_ms, profile=node_us)
+    keep = {name: list(range(12)) for name in made.channels.widths}
+    condensed = slice_graph(made.request.model.proto, made.channels, Plan("", keep))
+    channels = analyse(condensed)
+    scores = made.score(condensed, channels)
+    made.plan_for(condensed, channels, scores, made.predictor.baseline_ms)
+    assert learnt[0] == ({"c1": 12, "c2": 12}, pytest.approx(total_ms(condensed)))
 
 
 def test_a_groups_run_time_is_that_of_the_nodes_it_runs_through(folder: Path) -> None:

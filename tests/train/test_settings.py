@@ -23,6 +23,9 @@ def test_a_file_changes_the_defaults_it_names(tmp_path: Path) -> None:
         ("batch = 2.5", "batch"),
         ("target = inf", "target"),
         ("ema = nan", "ema"),
+        ("seed = -1", "seed"),
+        ("refresh = 0", "refresh"),
+        ("zoom = 0.5", "'zoom' must be at least 1, not 0.5"),
         ("batch = ", "s.toml"),
     ],
 )

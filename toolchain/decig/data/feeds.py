@@ -180,7 +180,7 @@ class Inputs:
         Args:
             image: RGB uint8 H,W,3 of the model's size; None where it takes no image.
             pixels: its pixel format.
-            name: stem of the image's file; what is drawn beside the image hangs on that.
+            name: of the image's file, as in `draw`; what is drawn beside the image hangs on it.
             seed: likewise.
 
         Raises:

@@ -195,11 +195,12 @@ class Cutter:
             return profile(sliced(widths))
 
         def tell(widths: dict[str, int], figures: dict[str, float]) -> None:
-            predicted = {"predicted_ms": self._predictor.predict_ms(widths)}
+            predicted = {"predicted_ms": predictor.predict_ms(widths)}
             self._progress("plan", 1.0, predicted | figures)
 
+        predictor = self._predictor
         learn = Learner(self.table, profile_widths) if self.table and profile else None
-        met = meet_target(self._predictor, self.loss, target_ms, measure and time_widths, learn)
+        met = meet_target(predictor, self.loss, target_ms, measure and time_widths, learn)
         if measure is None:
             tell(met.widths, {})
         self._measured_ms = met.measured_ms

@@ -19,7 +19,7 @@ from decig.deploy.precision import (
     choose_precision,
     require_precision,
 )
-from decig.deploy.rewriting import Choice, canonical_rules, choose_rewrites
+from decig.deploy.rewriting import Choice, canonical_rules, choose_rewrites, rule_names
 from decig.deploy.stamp import stamp
 from decig.deploy.verify import (
     Runner,
@@ -151,7 +151,7 @@ def export(
         taken.model.proto,
         device,
         any_size=taken.model.axes is not None,
-        known=report.get("rewrites", ()),
+        known=rule_names(report.get("rewrites", []), "report.json: rewrites"),
     )
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)

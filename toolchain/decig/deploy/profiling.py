@@ -16,6 +16,7 @@ from decig.deploy.rewriting import (
     canonical_rules,
     choose_rewrites,
     matching,
+    rule_names,
     time_graphs,
     timed_run,
 )
@@ -100,10 +101,7 @@ def rewrites_of(table: CostTable) -> list[str]:
     Raises:
         BadInputError: the table's list is damaged.
     """
-    found = table.model.get(REWRITES, [])
-    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise BadInputError(f"cost table: model.{REWRITES}: not a list of names")
-    return found
+    return rule_names(table.model.get(REWRITES, []), f"cost table: model.{REWRITES}")
 
 
 def as_it_is_ms(table: CostTable) -> float:
@@ -203,10 +201,11 @@ def deployed_roofline(table: CostTable) -> Callable[[onnx.ModelProto], dict[str,
 
 def _options(table: CostTable) -> DeviceOptions:
     """How the table's device ran models."""
-    device = table.device
-    if not isinstance(device["threads"], int):
-        raise TypeError("threads")
-    return DeviceOptions(device["provider"], device["provider_options"], device["threads"])
+    kinds = {"provider": str, "provider_options": dict, "threads": int}
+    for key, kind in kinds.items():
+        if not isinstance(table.device[key], kind):
+            raise TypeError(key)
+    return DeviceOptions(*(table.device[key] for key in kinds))
 
 
 def _elsewhere(table: CostTable) -> str | None:

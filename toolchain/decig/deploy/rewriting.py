@@ -10,6 +10,7 @@ from decig.deploy.inputs import seeded_feeds
 from decig.device.runs import QuietRun, prepare_run
 from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency, measure_interleaved
+from decig.errors import BadInputError
 from decig.graph import rewrite
 
 _SECONDS = 4.0  # of timing a comparison, beyond the fewest runs
@@ -87,6 +88,13 @@ def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions)
         if needless:
             left.remove(min(needless, key=lambda rule: times[rule].median))
     return matching(proto, left)
+
+
+def rule_names(value: object, where: str) -> list[str]:
+    """Read a list of rules out of JSON; BadInputError, naming `where`, if it is none."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise BadInputError(f"{where}: not a list of names")
+    return value
 
 
 def matching(proto: onnx.ModelProto, rules: Sequence[str]) -> list[str]:

@@ -82,13 +82,14 @@ class Elimination:
     @cached_property
     def _cliques(self) -> list[tuple[int, ...]]:
         """Each group in the order of elimination, with those that are then at nodes with it."""
-        scopes = [set(part.groups) for part in self._parts]
+        scopes = {frozenset(part.groups) for part in self._parts}
         left, order = set(range(len(self._widths))), []
         while left:
             around = {g: {g}.union(*(s for s in scopes if g in s)) for g in left}
             group = min(left, key=lambda g: self._size(around[g]))
-            order.append((group, *sorted(around[group] - {group})))
-            scopes = [s for s in scopes if group not in s] + [around[group] - {group}]
+            rest = frozenset(around[group] - {group})
+            order.append((group, *sorted(rest)))
+            scopes = {s for s in scopes if group not in s} | {rest}
             left.discard(group)
         return order
 

@@ -18,7 +18,7 @@ from decig.graph.channels import Port
 
 _NO_CHANNELS = Port({}, 1)
 _FINE = 128
-_AT_ONCE = 20_000  # points of a surface; each is compared with all that were measured
+_AT_ONCE = 4_000  # points of a surface; each is compared with all that were measured
 _WORTH = 0.999
 # Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
 # planning with.

@@ -63,11 +63,13 @@ class Latency:
         """Read what `to_dict` wrote; `where` names file and key in the message.
 
         Raises:
-            BadInputError: a figure is missing, no number, or negative.
+            BadInputError: a figure is missing, no number, or negative, or the median is 0.
         """
         if not isinstance(value, Mapping):
             raise BadInputError(f"{where}: not an object")
         figures = {key: non_negative(value.get(key), f"{where}.{key}") for key in _KEYS}
+        if not figures["median"]:
+            raise BadInputError(f"{where}.median: not above 0")
         return cls(figures["median"], figures["mad"], figures["p90"], int(figures["runs"]))
 
 

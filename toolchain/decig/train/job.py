@@ -192,8 +192,15 @@ class Job:
             return plan({name: found or channels.widths[name] for name, found in hinges.items()})
         # Channels that a condensed graph lacks lose nothing.
         loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
-        learn = Learner(self.request.table, profile_widths) if profile else None
-        met = meet_target(self.predictor, loss, target_ms, measure and time_widths, learn)
+        learner = Learner(self.request.table, profile_widths) if profile else None
+
+        def learn(widths: dict[str, int], measured_ms: float) -> Predictor:
+            assert learner is not None
+            there = {name: min(width, channels.widths[name]) for name, width in widths.items()}
+            return learner(there, measured_ms)
+
+        timed = measure and time_widths
+        met = meet_target(self.predictor, loss, target_ms, timed, learner and learn)
         if measure is None:
             self.progress("plan", 1.0, {"predicted_ms": self.predictor.predict_ms(met.widths)})
         return plan(met.widths)

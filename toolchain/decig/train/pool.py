@@ -173,8 +173,7 @@ class TeacherPool:
         """Turn crops and the rest into the model's inputs, and say which is the image."""
         image, tensor = self._inputs.image, None
         if image is not None:
-            channels = image.shape[1 if self._pixels.layout == "nchw" else 3]
-            tensor = self._pixels.to_tensor(cut.crops[0], channels)
+            tensor = self._pixels.to_tensor(cut.crops[0], self._pixels.channels_of(image.shape))
         arrays = self._inputs.join(tensor, cut.others)
         feeds = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         if image is None:

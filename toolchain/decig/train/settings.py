@@ -8,6 +8,9 @@ from typing import Any
 
 from decig.errors import BadInputError
 
+_LEAST = {"batch": 1, "zoom": 1, "refresh": 1, "pool": 1, "repair_crops": 1}
+"""Of these numbers; of the others it is 0."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -71,7 +74,7 @@ class Settings:
         """Read a TOML file over the defaults.
 
         Raises:
-            BadInputError: the file is unreadable, or a key is unknown or of another type.
+            BadInputError: the file is unreadable, or a key unknown, of another type or too small.
         """
         if path is None:
             return cls()
@@ -88,9 +91,11 @@ def _checked(path: Path, key: str, value: Any) -> Any:
         raise BadInputError(f"{path}: unknown setting '{key}'; known: {', '.join(defaults)}")
     wanted = type(defaults[key])
     if wanted is float and type(value) is int:
-        return float(value)
+        value = float(value)
     if type(value) is float and not math.isfinite(value):
         raise BadInputError(f"{path}: setting '{key}' must be finite, not {value}")
     if type(value) is not wanted:
         raise BadInputError(f"{path}: setting '{key}' must be a {wanted.__name__}")
+    if isinstance(value, int | float) and value < (least := _LEAST.get(key, 0)):
+        raise BadInputError(f"{path}: setting '{key}' must be at least {least}, not {value}")
     return value
