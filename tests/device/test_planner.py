@@ -4,6 +4,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from decig.device import planner
 from decig.device.elimination import Elimination, Part
 from decig.device.planner import fastest_widths, plan_widths
 from decig.device.predict import Predictor
@@ -51,6 +52,13 @@ def test_close_to_the_best_there_is(predictor, seed, speedup, affordable, monkey
     nothing_left = total(loss, dict.fromkeys(GROUPS, 0))
     worse = total(loss, widths) - best_by_trying_all(predictor, loss, target)
     assert worse <= 0.02 * nothing_left
+
+
+def test_exchanges_are_the_same_however_many_are_looked_up_together(predictor, monkeypatch):
+    loss, target = losses(0), predictor.baseline_ms / 3
+    expected = plan_widths(predictor, loss, target)
+    monkeypatch.setattr(planner, "_AT_ONCE", 2)
+    assert plan_widths(predictor, loss, target) == expected
 
 
 def test_a_target_that_is_met_already(predictor):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import onnx
 
@@ -64,17 +65,17 @@ def choose_rewrites(
     rules = () if any_size else rules
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
-    sets = {"chosen": _paying(canonical, rules, device), "canonical": []}
     planned = matching(canonical, [rule for rule in rules if rule in known])
-    if planned and set(planned) != set(sets["chosen"]):
-        sets["planned"] = planned
+    sets: dict[str, list[str]] = {"canonical": []}
+    for name, kept in (("chosen", _paying(canonical, rules, device)), ("planned", planned)):
+        if kept not in sets.values():
+            sets[name] = kept
     graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
     times = time_graphs({"plain": proto} | graphs, device)
     best = _fastest(sets, times)
-    kept = sets[best]
-    found = dict.fromkeys([*matching(canonical, rules), *sets["chosen"], *planned])
-    dropped = [rule for rule in found if rule not in kept]
-    return Choice(graphs[best], counts, kept, dropped, times["plain"], times[best])
+    found = dict.fromkeys(chain(matching(canonical, rules), *sets.values()))
+    dropped = [rule for rule in found if rule not in sets[best]]
+    return Choice(graphs[best], counts, sets[best], dropped, times["plain"], times[best])
 
 
 def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:

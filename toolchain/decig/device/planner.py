@@ -8,6 +8,7 @@ from decig.device.elimination import Elimination
 from decig.device.predict import Predictor
 from decig.errors import TargetMissedError
 
+_AT_ONCE = 1_000  # exchanges whose cost is looked up together
 _NEAR = 2
 _MAX_EXCHANGES = 200
 _LEAST_GAIN = 1e-9
@@ -172,17 +173,32 @@ class _Steps:
     def exchange(self, level: np.ndarray, target: float) -> np.ndarray:
         """Widen groups, alone or against narrowing another, while that lowers the loss."""
         for _ in range(_MAX_EXCHANGES):
-            wider = level + self._single_steps(level, 1, _NEAR)
-            narrowing = self._single_steps(level, -1, _NEAR)
-            both = (wider[:, None] + narrowing).reshape(-1, len(level))
-            moves = np.concatenate([wider, both])
-            gain = self.loss(level) - self.loss(moves)
-            moves, gain = moves[gain > _LEAST_GAIN], gain[gain > _LEAST_GAIN]
-            fits = self.cost(moves) <= target
-            if not fits.any():
+            better = self._best_exchange(level, target)
+            if better is None:
                 break
-            level = moves[int(np.argmax(np.where(fits, gain, -np.inf)))]
+            level = better
         return level
+
+    def _best_exchange(self, level: np.ndarray, target: float) -> np.ndarray | None:
+        """Of the exchanges that fit, make the one that gains most; None if none gains.
+
+        A loss is a sum over groups, so it is known of all pairs at once. What pairs cost is looked
+        up from the best one down.
+        """
+        wider = self._single_steps(level, 1, _NEAR)
+        narrower = np.vstack([np.zeros_like(level), self._single_steps(level, -1, _NEAR)])
+        before = self.loss(level)
+        gain = (before - self.loss(level + wider))[:, None] + before - self.loss(level + narrower)
+        gain[(wider != 0) @ (narrower != 0).T] = -np.inf  # one group, to and fro
+        order = np.argsort(-gain, axis=None, kind="stable")[: int((gain > _LEAST_GAIN).sum())]
+        for some in np.array_split(order, len(order) // _AT_ONCE + 1):
+            one, other = np.unravel_index(some, gain.shape)
+            moves = level + wider[one] + narrower[other]
+            fits = np.flatnonzero(self.cost(moves) <= target)
+            if fits.size:
+                best: np.ndarray = moves[fits[0]]
+                return best
+        return None
 
     def _single_steps(self, level: np.ndarray, sign: int, reach: int) -> np.ndarray:
         """Changes of one group's level by up to `reach`, [moves, groups]."""

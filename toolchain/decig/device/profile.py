@@ -56,7 +56,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(16, 0, 0.0, 16, 0.0),
+    "quick": Effort(16, 0, 0.0, 8, 0.0),
     "standard": Effort(24, 5, 0.01, 12, 0.035),
     "thorough": Effort(32, 16, 0.005, 24, 0.025),
 }
