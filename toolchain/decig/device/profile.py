@@ -57,7 +57,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(16, 0, 0.0, 8, 0.0),
-    "standard": Effort(24, 5, 0.01, 12, 0.035),
+    "standard": Effort(24, 4, 0.01, 12, 0.035),
     "thorough": Effort(32, 16, 0.005, 24, 0.025),
 }
 
