@@ -91,8 +91,8 @@ def test_peers_train_in_decigs_loop(shared_suite: Path, tmp_path: Path) -> None:
 
 
 def test_peers_learn_from_one_picture_a_step() -> None:
-    net = StyleNet(16)
-    image, wanted = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 255
+    torch.manual_seed(0)
+    net, (image, wanted) = StyleNet(16), 255 * torch.rand(2, 1, 3, 32, 32)
     found = []
     for order in (torch.contiguous_format, torch.channels_last):
         net.zero_grad()
@@ -100,7 +100,7 @@ def test_peers_learn_from_one_picture_a_step() -> None:
         (net(image.to(memory_format=order)) - wanted).abs().mean().backward()
         found.append({name: p.grad.clone() for name, p in net.named_parameters()})
     for name, gradient in found[1].items():
-        torch.testing.assert_close(gradient, found[0][name], rtol=1e-3, atol=1e-5)
+        assert (gradient - found[0][name]).norm() <= 1e-3 * found[0][name].norm()
 
 
 def test_a_finished_job_is_not_repeated(tmp_path: Path) -> None:
