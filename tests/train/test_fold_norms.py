@@ -19,10 +19,11 @@ from decig.device.table import CostTable  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
 from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
+from decig.progress import Progress  # noqa: E402
 from decig.train.compress import compress  # noqa: E402
 from decig.train.fold_norms import with_joined_norms  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
-from decig.train.request import Progress, Request  # noqa: E402
+from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
 
 

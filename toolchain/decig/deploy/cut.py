@@ -33,13 +33,13 @@ from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_wi
 from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import widen
+from decig.progress import Progress
 from decig.source import Source
 
 if TYPE_CHECKING:
     from decig.device.predict import Predictor
     from decig.device.table import CostTable
     from decig.repair.scores import Importance
-    from decig.train.request import Progress
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Cutter:
         images: Path | None = None,
         *,
         drawn: bool = False,
-        progress: "Progress" = lambda step, share, figures: None,
+        progress: Progress = lambda step, share, figures: None,
     ) -> None:
         """Prepare.
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from decig.progress import Progress
 from decig.train.fold_norms import fold_norms
 from decig.train.job import Job
-from decig.train.request import Progress, Request
+from decig.train.request import Request
 from decig.train.run import RunFolder
 from decig.train.stages import condense, distil, slice_and_repair
 

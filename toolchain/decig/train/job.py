@@ -22,6 +22,7 @@ from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
+from decig.progress import Progress
 from decig.repair.scores import Importance
 from decig.train.evaluate import HeldOut
 from decig.train.hinge import find_hinge
@@ -29,7 +30,7 @@ from decig.train.loop import Budget, Loop
 from decig.train.module import build_module, takes_batches
 from decig.train.pool import Crops, Example, TeacherPool
 from decig.train.precision import make_accelerator
-from decig.train.request import Progress, Request
+from decig.train.request import Request
 from decig.train.run import RunFolder
 
 log = logging.getLogger(__name__)

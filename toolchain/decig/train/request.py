@@ -16,9 +16,6 @@ from decig.graph.model import Model
 from decig.train.loop import Budget
 from decig.train.settings import Settings
 
-Progress = Callable[[str, float, dict[str, float]], None]
-"""Told a step's name, its progress from 0 to 1 and its latest figures."""
-
 
 @dataclass(frozen=True)
 class Request:
