@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from decig.graph.model import initializers, input_info, output_info
-from decig.graph.widen import widen
+from decig.graph.model import initializers, input_info, output_info, replace_initializers
+from decig.graph.widen import narrow, widen
 from graph.tiny import run, tiny
 
 BODY = """
@@ -48,3 +48,23 @@ def test_every_float_is_a_float32(kind: str, number: int, dtype: type):
 def test_a_float32_graph_is_returned_itself():
     proto = tiny("y = Relu(x)")
     assert widen(proto) is proto
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+def test_narrowing_brings_changed_weights_back_into_their_types(dtype: type):
+    kind = {"float16": "float16", "bfloat16": "bfloat16", "float64": "double"}[np.dtype(dtype).name]
+    values = np.arange(3).reshape(3, 1, 1).astype(dtype)
+    sizes = {"inputs": f"{kind}[1,3,8,8] x", "outputs": f"{kind}[N,C,H,W] y"}
+    proto = tiny("y = Mul(x, w)", **sizes, w=values)
+    wide = widen(proto)
+    replace_initializers(wide, {"w": initializers(wide)["w"] + 1})
+    found = narrow(wide, proto)
+    assert initializers(found)["w"].dtype == values.dtype
+    np.testing.assert_array_equal(initializers(found)["w"], values + 1)
+    assert input_info(found)[0].dtype == values.dtype
+    np.testing.assert_array_equal(initializers(proto)["w"], values)
+
+
+def test_narrowing_leaves_float32_as_it_is():
+    proto = tiny("y = Mul(x, w)", w=np.ones((3, 1, 1), np.float32))
+    assert narrow(proto, proto) is proto

@@ -22,17 +22,15 @@ from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
 from decig.graph.model import (
-    initializers,
     input_info,
     load_model,
-    replace_initializers,
     save_model,
 )
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.graph.widen import widen
+from decig.graph.widen import narrow, widen
 from decig.progress import Progress
 from decig.source import Source
 
@@ -244,7 +242,7 @@ class Cutter:
                 threads=_CORES,
                 progress=lambda share: self._progress("repair", share, {}),
             )
-            sliced = _narrowed(repaired, sliced)
+            sliced = narrow(repaired, sliced)
         predicted = None
         if self.table is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
@@ -339,17 +337,6 @@ class Cutter:
                 there = load_model(self.model.path, self.model.axes.other_sizes()).proto
                 return masked_graph(widen(there), analyse(there), plan)
         return self.model.reopen(masked_graph(self._wide, self.channels, plan))
-
-
-def _narrowed(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
-    """Give a float32 graph's weights the element types that they have in another."""
-    if widen(like) is like:
-        return wide
-    narrow = onnx.ModelProto()
-    narrow.CopyFrom(like)
-    arrays, types = initializers(wide), initializers(like)
-    replace_initializers(narrow, {n: arrays[n].astype(a.dtype) for n, a in types.items()})
-    return narrow
 
 
 def _few(names: list[str]) -> str:

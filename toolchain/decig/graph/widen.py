@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from decig.graph.inference import infer_shapes, subgraphs
+from decig.graph.model import initializers, replace_initializers
 
 _FLOATS: set[int] = {
     TensorProto.FLOAT16,
@@ -29,6 +30,22 @@ def widen(proto: onnx.ModelProto) -> onnx.ModelProto:
     if not _has_others(proto.graph, others):
         return proto
     return infer_shapes(_widened(proto, TensorProto.FLOAT, others), lenient=True)
+
+
+def narrow(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
+    """Put a widened graph's weights into the graph it comes from, in the types they have there.
+
+    Args:
+        wide: of `widen`, its weights perhaps changed since.
+        like: what was widened; if that changed nothing, `wide` itself is returned.
+    """
+    if widen(like) is like:
+        return wide
+    found = onnx.ModelProto()
+    found.CopyFrom(like)
+    arrays, types = initializers(wide), initializers(like)
+    replace_initializers(found, {n: arrays[n].astype(a.dtype) for n, a in types.items()})
+    return found
 
 
 def to_double(proto: onnx.ModelProto) -> onnx.ModelProto:
