@@ -24,6 +24,9 @@ from decig.graph.cost import count  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
 from decig.source import resolve  # noqa: E402
 
+_ROUNDING = 1 + 1e-9
+"""A bound and the plan that reaches it are two sums of the same numbers in another order."""
+
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
@@ -68,9 +71,9 @@ def test_no_plan_is_beyond_the_bound(source, table):
     for share in (0.2, 0.4, 0.7):
         ms = share * cost.baseline_ms
         best = lost[us <= ms * 1000].min()
-        assert 0.8 * best <= bound.loss(ms) <= best
+        assert 0.8 * best <= bound.loss(ms) <= best * _ROUNDING
         quickest = us[lost <= best].min() / 1000
-        assert 0.9 * quickest <= bound.ms(best) <= quickest
+        assert 0.9 * quickest <= bound.ms(best) <= quickest * _ROUNDING
 
 
 def test_verdicts():
