@@ -2,7 +2,7 @@
 
 import pytest
 
-from decig.errors import BadInputError, DecigError, TargetMissedError, first_line
+from decig.errors import BadInputError, DecigError, TargetMissedError, first_line, ort_reason
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,11 @@ def test_all_are_caught_as_one():
 def test_errors_of_others_in_one_line():
     assert first_line(ValueError("\n  broken \nat line 3")) == "broken"
     assert first_line(EOFError()) == "EOFError"
+
+
+def test_what_onnx_runtime_says_without_its_sources():
+    said = (
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : /onnxruntime_src/core/session.cc:123 "
+        "onnxruntime::Status onnxruntime::Run(int) No cuDNN\n  here"
+    )
+    assert ort_reason(RuntimeError(said)) == "No cuDNN here"

@@ -1,5 +1,7 @@
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 from samples import write_generator, write_photos
 
@@ -23,6 +25,17 @@ def test_figures_of_two_models(tmp_path, folder):
     assert verdict.likeness.ssim < 0.99
     assert verdict.macs["reference"] == verdict.macs["candidate"]
     assert verdict.failures == []
+
+
+def test_pictures_that_are_no_numbers_never_pass(tmp_path, folder):
+    path = write_generator(tmp_path / "a.onnx")
+    broken = onnx.load(path)
+    bias = next(t for t in broken.graph.initializer if t.name == "head.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "head.bias"))
+    onnx.save(broken, tmp_path / "b.onnx")
+    sources = resolve(str(tmp_path / "b.onnx"), FLAGS), resolve(str(path), FLAGS)
+    verdict = check(*sources, folder, DeviceOptions(), Tolerances())
+    assert verdict.failures == ["pictures hold values that are no numbers"]
 
 
 def test_what_one_model_knows_of_its_pixels_goes_for_both(tmp_path, folder):

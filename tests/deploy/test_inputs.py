@@ -127,6 +127,9 @@ def test_a_model_without_an_image_is_fed_by_draws(tmp_path):
     assert [code[0, 0] for code in read] == [97, 98]
     with pytest.raises(BadInputError, match=r"no \.npy or \.npz files"):
         Pictures(None, proto, PIXELS, declared=declared)
+    for more in (declared, {"code": "normal", "z": "zeros"}):
+        with pytest.raises(BadInputError, match="nowhere: no such folder"):
+            Pictures(tmp_path / "nowhere", proto, PIXELS, declared=more)
 
 
 def test_files_lie_beside_the_images_in_any_sub_folder(tmp_path):

@@ -5,7 +5,8 @@ import onnx
 import pytest
 
 from decig.device.attribution import Attribution, attribute, kernel_times
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.feeds import random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.graph.model import load_model
 
 from .graphs import Builder, style_net

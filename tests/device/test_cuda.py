@@ -1,15 +1,18 @@
 import ctypes
+import json
 
 import numpy as np
 import onnxruntime as ort
 import pytest
+from samples import PIXELS, decig, write_generator, write_photos
 
 from decig.device import cuda
+from decig.device.feeds import random_feeds
 from decig.device.measure import measure_nodes
 from decig.device.runs import prepare_run
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import measure_interleaved
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.graph.model import normalise
 
 from .graphs import style_net
@@ -52,6 +55,10 @@ class FakeBinding:
     def bind_ortvalue_input(self, name, value):
         self.bound.append(name)
 
+    def bind_ortvalue_output(self, name, value):
+        assert value == ([1, 3], np.float32, "cuda", 1)
+        self.bound.append(name)
+
     def bind_output(self, name, device, device_id):
         assert (device, device_id) == ("cuda", 1)
         self.bound.append(name)
@@ -59,16 +66,20 @@ class FakeBinding:
 
 class FakeSession:
     def __init__(self) -> None:
-        self.binding, self.runs = FakeBinding(), 0
+        self.binding, self.runs, self.broken = FakeBinding(), 0, False
 
     def io_binding(self):
         return self.binding
 
     def get_outputs(self):
-        return [type("Output", (), {"name": "y"})]
+        fixed = {"name": "y", "type": "tensor(float)", "shape": [1, 3]}
+        free = {"name": "z", "type": "tensor(float)", "shape": ["batch", 3]}
+        return [type("Output", (), each) for each in (fixed, free)]
 
     def run_with_iobinding(self, binding):
         assert binding is self.binding
+        if self.broken:
+            raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : no memory")
         self.runs += 1
 
 
@@ -78,13 +89,16 @@ def host_memory(monkeypatch):
     monkeypatch.setattr(
         ort.OrtValue, "ortvalue_from_numpy", staticmethod(lambda array, device, index: array)
     )
+    monkeypatch.setattr(
+        ort.OrtValue, "ortvalue_from_shape_and_type", staticmethod(lambda *said: said)
+    )
 
 
 def test_events_around_the_run_in_one_stream(host_memory):
     library, session = FakeLibrary(), FakeSession()
     clock = cuda.CudaRuntime(library, 1)
     run = cuda.BoundRun(session, {"x": np.zeros(1)}, 1, clock)
-    assert session.binding.bound == ["x", "y"]
+    assert session.binding.bound == ["x", "y", "z"]
     library.calls.clear()
     assert run.time_us() > 0
     assert library.calls == [
@@ -105,6 +119,14 @@ def test_without_a_clock_of_its_own_the_host_times_it(host_memory):
     found = measure_interleaved({"a": run}, min_runs=3, max_runs=3, warm_up=0)
     assert found["a"].median > 0
     assert session.runs == 3
+
+
+def test_a_run_that_fails_is_one_line(host_memory):
+    session = FakeSession()
+    run = cuda.BoundRun(session, {}, 1)
+    session.broken = True
+    with pytest.raises(BadInputError, match="cannot run the model: no memory"):
+        run()
 
 
 def test_failures_name_the_function():
@@ -142,3 +164,32 @@ def test_real_runs_leave_copies_out():
     found = measure_nodes(proto, names, options)
     assert sum(found.nodes.values()) > 0
     assert cuda.gpu_name()
+
+
+@needs_cuda
+def test_a_captured_graph_runs_in_the_memory_it_was_captured_with():
+    options = DeviceOptions("cuda", {"enable_cuda_graph": "1"})
+    session = open_session(normalise(style_net()), options)
+    run = prepare_run(session, random_feeds(session), options)
+    assert measure_interleaved({"a": run}, max_runs=20)["a"].median > 0
+
+
+@needs_cuda
+def test_from_a_table_to_a_file_that_is_checked(tmp_path):
+    model = write_generator(tmp_path / "m.onnx", size=64, width=32)
+    table, half, out = tmp_path / "table.json", tmp_path / "half.onnx", tmp_path / "out.onnx"
+    device = ["--ep", "cuda", "--json"]
+    result = decig("profile", model, "-o", table, "--quick", "--ep", "cuda")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(table.read_text())
+    assert found["device"]["accelerator"]
+    assert found["timed_alone"] is True
+    result = decig("slice", model, "-o", half, "--profile", table, "--keep", "0.5", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["predicted_latency_ms"] > 0
+    photos = write_photos(tmp_path / "photos")
+    fewer = ["--precision", "fp16", "--calibration", photos, "--min-psnr", "20", *PIXELS]
+    result = decig("export", half, "-o", out, *fewer, *device)
+    assert result.exit_code == 0, result.stderr
+    result = decig("check", out, "--reference", half, "--data", photos, *device, *PIXELS)
+    assert result.exit_code == 0, result.stderr

@@ -3,8 +3,9 @@ import onnx
 import pytest
 
 from decig.device import limits
+from decig.device.feeds import random_feeds
 from decig.device.limits import Limits, measure_limits
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.errors import BadInputError
 from decig.graph.cost import count
 

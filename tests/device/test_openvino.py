@@ -92,4 +92,4 @@ def test_options_that_it_refuses(model, tmp_path, option, message):
 def test_cuda_is_not_there(model, tmp_path):
     result = decig("profile", model, "-o", tmp_path / "t.json", "--ep", "cuda")
     assert result.returncode == 2
-    assert "pip uninstall -y onnxruntime-openvino && pip install onnxruntime-gpu" in result.stderr
+    assert "pip uninstall -y onnxruntime-openvino && pip install 'onnxruntime-gpu" in result.stderr

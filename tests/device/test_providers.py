@@ -48,6 +48,14 @@ def test_missing_provider_prints_the_pip_line(installed):
         providers.resolve("coreml")
 
 
+def test_a_package_whose_libraries_are_extras(installed):
+    installed("onnxruntime")
+    with pytest.raises(BadInputError, match=r"pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
+        providers.resolve("cuda")
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in providers.needs("cuda")
+    assert providers.needs("cpu") == ""
+
+
 def test_packages_over_each_other_are_named(installed):
     installed("onnxruntime", "onnxruntime-openvino")
     with pytest.raises(BadInputError) as caught:
@@ -71,7 +79,7 @@ def test_names_and_packages_are_distinct():
 
 def test_options_that_decig_sets_unless_the_user_does():
     assert providers.options_of("cpu", {}, 2) == {}
-    assert providers.options_of("cuda", {}, 2)["cudnn_conv_algo_search"] == "EXHAUSTIVE"
+    assert providers.options_of("cuda", {}, 2)["cudnn_conv_algo_search"] == "HEURISTIC"
     found = providers.options_of("openvino", {"precision": "FP16"}, 2)
     assert found == {"device_type": "CPU", "num_of_threads": "2", "precision": "FP16"}
     assert providers.options_of("openvino", {"num_of_threads": "3"}, 2)["num_of_threads"] == "3"

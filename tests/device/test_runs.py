@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from decig.device.feeds import random_feeds
 from decig.device.runs import QuietRun, observe, prepare_run
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 
 from .graphs import style_net
 

@@ -2,7 +2,8 @@ import numpy as np
 import onnx
 import pytest
 
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.feeds import random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.errors import BadInputError, DecigError
 
 from .graphs import style_net
@@ -53,6 +54,13 @@ def test_refused_options():
         open_session(style_net(), DeviceOptions(threads=0))
 
 
+def test_a_captured_graph_is_for_bound_runs_only():
+    options = DeviceOptions("cuda", {"enable_cuda_graph": "1", "use_tf32": "0"}, 2)
+    assert options.effective_options["enable_cuda_graph"] == "1"
+    assert options.unbound == DeviceOptions("cuda", {"use_tf32": "0"}, 2)
+    assert options.unbound.unbound == options.unbound
+
+
 def test_options_that_would_be_ignored():
     with pytest.raises(BadInputError, match=r"--ep-option fast: .*'cpu' has no options"):
         open_session(style_net(), DeviceOptions(provider_options={"fast": "1"}))
@@ -70,6 +78,45 @@ def test_a_provider_that_would_leave_work_to_the_cpu(monkeypatch):
         open_session(style_net(), DeviceOptions())
 
 
+def assigned(provider: str, *nodes: tuple[str, str]):
+    """What ONNX Runtime says of one part of a graph."""
+    made = [type("Node", (), {"op_type": op, "name": name}) for op, name in nodes]
+    return type("Part", (), {"ep_name": provider, "get_nodes": lambda: made})
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            [assigned("CPUExecutionProvider", ("Conv", "a")), assigned("Other", ("Loop", "b"))],
+            r"cannot run Loop b; take another --ep",
+        ),
+        (
+            [
+                assigned("CPUExecutionProvider", ("Conv", "a")),
+                assigned("Other", *(("Loop", str(i)) for i in range(5))),
+            ],
+            r"cannot run Loop 0, Loop 1, Loop 2 and 2 more; take",
+        ),
+        ([assigned("Other", ("Conv", "a"))], "did not start, or cannot run all"),
+    ],
+)
+def test_nodes_that_a_provider_leaves_to_another_are_named(monkeypatch, parts, message):
+    class Session:
+        def __init__(self, *_, **__):
+            opened.append(self)
+            if len(opened) == 1:
+                raise RuntimeError("fallback to CPU EP has been explicitly disabled by the user")
+
+        def get_provider_graph_assignment_info(self):
+            return parts
+
+    opened = []
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    with pytest.raises(DecigError, match=message):
+        open_session(style_net(), DeviceOptions())
+
+
 def test_running_elsewhere_is_an_error(monkeypatch):
     monkeypatch.setattr("decig.device.providers.resolve", lambda name: "CPUExecutionProvider")
     monkeypatch.setattr(
@@ -77,18 +124,3 @@ def test_running_elsewhere_is_an_error(monkeypatch):
     )
     with pytest.raises(DecigError, match="runs on OtherExecutionProvider instead of CPU"):
         open_session(style_net(), DeviceOptions())
-
-
-def test_feeds_need_static_shapes():
-    proto = style_net()
-    proto.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
-    session = open_session(proto, DeviceOptions())
-    with pytest.raises(BadInputError, match="--input-shape x:"):
-        random_feeds(session)
-
-
-def test_feeds_are_reproducible():
-    session = open_session(style_net(), DeviceOptions())
-    one, two = random_feeds(session), random_feeds(session)
-    assert np.array_equal(one["x"], two["x"])
-    assert one["x"].dtype == np.float32

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,17 @@ def test_the_profiler_is_not_part_of_a_run(monkeypatch):
 
 def node_times(us: float, *, beside: float) -> NodeTimes:
     return NodeTimes(Latency(us, 0.0, us, 5), us, 1.0, {"n": us}, {}, {}, beside)
+
+
+def test_layers_timed_alone_have_a_pace_of_their_own(monkeypatch):
+    measured(monkeypatch, (50.0, 50.0), (110.0, 55.0))
+    sweep = Sweep(lambda w: style_net(w["width"]), {"width": 16}, ["n"], DeviceOptions())
+    times = replace(node_times(110.0, beside=55.0), alone=True)
+    monkeypatch.setattr(sweep, "times", lambda *_, **__: times)
+    sweep._beside._seen = [55.0]
+    point = sweep.measure({"width": 16})
+    assert point.latency.median == pytest.approx(100.0)
+    assert point.nodes == {"n": 110.0}
 
 
 def test_so_is_what_was_measured_at_twice_the_pace(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from samples import write_dynamic_generator, write_generator
 
 from decig.device.limits import Limits
-from decig.device.table import CostTable
+from decig.device.table import CostTable, Noise
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
@@ -49,6 +49,20 @@ def test_the_noise_is_an_addition_too(tmp_path):
     (doubt,) = loaded.doubts
     assert "older decig" in doubt
     assert loaded.to_dict() == older
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (Noise(0.7, 0.01), "was busy (the model had 70% of the processor time it could use) while"),
+        (Noise(1.0, 0.5), "was unsteady (its pace wandered by 50%) while"),
+        (Noise(0.7, 0.5), "it could use) and unsteady (its pace"),
+        (Noise(1.0, 0.0), "was quiet while"),
+    ],
+)
+def test_what_was_noticed_is_said_and_no_more(noise, said):
+    assert said in str(noise)
+    assert noise.trusted == ("quiet" in str(noise))
 
 
 def test_keys_that_other_programs_rely_on(tmp_path):

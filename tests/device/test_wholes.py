@@ -58,7 +58,7 @@ def test_factors_of_two_kinds_are_told_apart():
     rng = np.random.default_rng(0)
     x, y = rng.integers(4, 128, (2, 40, 1))
     parts = [InPlans(x, x, 10.0 * x), InPlans(y, y, 10.0 * y)]
-    wholes = Wholes(parts, 0.0, (8.0 * x + 12.0 * y)[:, 0])
+    wholes = Wholes(parts, 0.0, (8.0 * x + 12.0 * y)[:, 0], np.zeros(len(x)))
     at = np.array([50, 70, 100])
     assert wholes.factor(0, at, at) == pytest.approx([0.8] * 3, abs=0.05)
     assert wholes.factor(1, at, at) == pytest.approx([1.2] * 3, abs=0.05)
@@ -66,7 +66,7 @@ def test_factors_of_two_kinds_are_told_apart():
 
 def test_a_factor_stays_positive():
     x = np.full((6, 1), 32)
-    wholes = Wholes([InPlans(x, x, np.full((6, 1), 1e4))], 0.0, np.full(6, 1.0))
+    wholes = Wholes([InPlans(x, x, np.full((6, 1), 1e4))], 0.0, np.full(6, 1.0), np.zeros(6))
     assert (wholes.factor(0, np.array([32, 4]), np.array([32, 4])) > 0).all()
 
 

@@ -3,6 +3,8 @@
 The message is one line: it names the file, node or option and says what to do.
 """
 
+import re
+
 
 class DecigError(Exception):
     """Something failed that the user should know about; exit code 1."""
@@ -26,3 +28,11 @@ def first_line(error: BaseException) -> str:
     """What an exception of another library says, in one line; its type where it says nothing."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
+
+
+def ort_reason(error: BaseException) -> str:
+    """ONNX Runtime's message without its prefix, source positions, signatures and line breaks."""
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
+    text = re.sub(r"/\S+\.(cc|h):\d+ ", "", text)
+    text = re.sub(r"(\S*<)?[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
+    return " ".join(text.split())

@@ -1,5 +1,6 @@
 """`decig check`: is a candidate as fast and as good as asked, next to its reference?"""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -174,6 +175,9 @@ class _Side:
         self.source = source
         self.pictures = source.pictures(folder)
         self._session = open_session(source.model.proto, device)
+        self._painting = self._session
+        if device.unbound != device:
+            self._painting = open_session(source.model.proto, device.unbound)
         self._device = device
         self._shown = picture_output(source.model.proto)
 
@@ -190,7 +194,7 @@ class _Side:
         return pixels if labels is None else labels.show(pixels)
 
     def _run(self, feeds: Feeds) -> list[np.ndarray]:
-        return run_session(self._session, feeds)
+        return run_session(self._painting, feeds)
 
     def paint(self, picture: Picture) -> np.ndarray:
         """Turn an input into the model's picture, float32 1,H,W,3 between 0 and 1."""
@@ -263,8 +267,10 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
 
 
 def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
-    """Describe each tolerance that was missed."""
+    """Describe each tolerance that was missed, and what passes under none."""
     failures = []
+    if math.isnan(likeness.ssim):
+        failures.append("pictures hold values that are no numbers")
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

@@ -71,6 +71,8 @@ class Pictures:
         self._pixels = pixels
         image = self.inputs.image
         if image is None:
+            if folder is not None and not folder.is_dir():
+                raise BadInputError(f"{folder}: no such folder")
             self.names = drawn_names(self.inputs, limit or _DRAWS)
             return
         if folder is None:

@@ -1,5 +1,6 @@
 """Which exact rewrites pay on a device: measured, never assumed."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ import onnx
 
 from decig.deploy.inputs import seeded_feeds
 from decig.device.runs import QuietRun, prepare_run
-from decig.device.session import DeviceOptions, open_session
+from decig.device.session import DeviceOptions, open_session, runs_on_cpu
 from decig.device.timing import Latency, measure_interleaved
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
 from decig.graph import rewrite
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 4.0  # of timing a comparison, beyond the fewest runs
 
@@ -52,7 +55,8 @@ def choose_rewrites(
     node, each looks needless while the other is there. A rule may find work only where another
     one was dropped, and is tried then. In the end what was chosen is timed in turns with the
     graph as it is, with the canonical rules, and with the known set. The device rules hold at the
-    size of the graph only, so with `any_size` there are none.
+    size of the graph only, so with `any_size` there are none. A provider that cannot run what a
+    rule makes goes without that rule.
 
     Args:
         proto: the graph.
@@ -65,6 +69,7 @@ def choose_rewrites(
     rules = () if any_size else rules
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
+    rules = rules if runs_on_cpu(device) else _accepted(canonical, rules, device)
     planned = matching(canonical, [rule for rule in rules if rule in known])
     sets: dict[str, list[str]] = {"canonical": []}
     for name, kept in (("chosen", _paying(canonical, rules, device)), ("planned", planned)):
@@ -78,17 +83,60 @@ def choose_rewrites(
     return Choice(graphs[best], counts, sets[best], dropped, times["plain"], times[best])
 
 
+def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> Sequence[str]:
+    """All rules if the device runs the graph with them, else those that it accepts on their own."""
+    if _refusal(_apply(proto, rules), device) is None:
+        return rules
+    accepted = []
+    for rule in rules:
+        reason = _refusal(_apply(proto, [rule]), device)
+        if reason is None:
+            accepted.append(rule)
+        else:
+            log.info("without the rewrite %s: %s", rule, reason)
+    return accepted if _refusal(_apply(proto, accepted), device) is None else []
+
+
+def _refusal(proto: onnx.ModelProto, device: DeviceOptions) -> str | None:
+    """Why a graph cannot be opened on a device; None if it can."""
+    try:
+        open_session(proto, device)
+    except DecigError as error:
+        return str(error)
+    return None
+
+
 def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
-    """Of the rules that match a graph, those without which it is slower."""
+    """Of the rules that match a graph, those without which it is slower.
+
+    Those without which the device refuses the graph stay in doubt while others are dropped: what
+    they mend may be the work of one of those.
+    """
     left, paying = list(rules), set[str]()
     while doubtful := [rule for rule in matching(proto, left) if rule not in paying]:
         trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
-        times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
-        needless = [rule for rule in doubtful if not faster(times[""], times[rule])]
-        paying |= set(doubtful) - set(needless)
+        times = _times({name: _apply(proto, trial) for name, trial in trials.items()}, device)
+        tried = [rule for rule in doubtful if rule in times]
+        needless = [rule for rule in tried if not faster(times[""], times[rule])]
+        paying |= set(tried if needless else doubtful) - set(needless)
         if needless:
             left.remove(min(needless, key=lambda rule: times[rule].median))
     return matching(proto, left)
+
+
+def _times(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
+    """Time those graphs in turns that the device runs.
+
+    Raises:
+        DecigError: it runs none.
+    """
+    try:
+        return time_graphs(graphs, device)
+    except DecigError:
+        running = {name: g for name, g in graphs.items() if _refusal(g, device) is None}
+        if len(running) in (0, len(graphs)):
+            raise
+        return time_graphs(running, device)
 
 
 def rule_names(value: object, where: str) -> list[str]:

@@ -37,7 +37,8 @@ def runner(
     proto: onnx.ModelProto, device: DeviceOptions | None = None, optimisation: str = "basic"
 ) -> Runner:
     """Return a function that runs a graph; on the CPU with few rewrites unless told otherwise."""
-    session = open_session(proto, device or DeviceOptions(), optimisation=optimisation)
+    where = DeviceOptions() if device is None else device.unbound
+    session = open_session(proto, where, optimisation=optimisation)
     return lambda feeds: run_session(session, feeds)
 
 

@@ -5,8 +5,11 @@ the kernels take. Events of the CUDA runtime are recorded before and after a run
 that ONNX Runtime computes in, and the time between them is the run's.
 """
 
+import contextlib
 import ctypes
 import ctypes.util
+import io
+import logging
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +17,10 @@ from functools import cache
 import numpy as np
 import onnxruntime as ort
 
-from decig.errors import DecigError
+from decig.device.feeds import dtype_of
+from decig.errors import BadInputError, DecigError, ort_reason
+
+log = logging.getLogger(__name__)
 
 _LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "cudart64_13.dll", "cudart64_12.dll")
 _DEVICE = "cuda"
@@ -62,8 +68,7 @@ class CudaRuntime:
 @cache
 def runtime(device_id: int = 0) -> CudaRuntime | None:
     """The CUDA runtime of this machine; None where there is no library of it."""
-    if hasattr(ort, "preload_dlls"):
-        ort.preload_dlls(cudnn=False, msvc=False)  # those of pip packages are not on the path
+    _preload()
     for name in (*_LIBRARIES, ctypes.util.find_library("cudart")):
         if name:
             try:
@@ -71,6 +76,16 @@ def runtime(device_id: int = 0) -> CudaRuntime | None:
             except OSError:
                 continue
     return None
+
+
+def _preload() -> None:
+    """Load CUDA and cuDNN where pip packages have them, which the loader does not look through."""
+    if not hasattr(ort, "preload_dlls"):
+        return
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints what it does not find
+        ort.preload_dlls()
+    log.debug("%s", said.getvalue())
 
 
 class BoundRun:
@@ -98,11 +113,29 @@ class BoundRun:
             value = ort.OrtValue.ortvalue_from_numpy(array, _DEVICE, device_id)
             self._binding.bind_ortvalue_input(name, value)
         for output in session.get_outputs():
+            self._bind_output(output, device_id)
+
+    def _bind_output(self, output: ort.NodeArg, device_id: int) -> None:
+        """Give an output a place in memory: a CUDA graph is captured with its addresses."""
+        kind = dtype_of(output)
+        if kind is None or not all(isinstance(size, int) for size in output.shape):
             self._binding.bind_output(output.name, _DEVICE, device_id)
+            return
+        value = ort.OrtValue.ortvalue_from_shape_and_type(output.shape, kind, _DEVICE, device_id)
+        self._binding.bind_ortvalue_output(output.name, value)
 
     def __call__(self) -> None:
-        """Run once."""
-        self._session.run_with_iobinding(self._binding)
+        """Run once.
+
+        Raises:
+            BadInputError: ONNX Runtime opened the model but cannot run it.
+        """
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BadInputError(
+                f"ONNX Runtime cannot run the model: {ort_reason(error)}"
+            ) from error
 
     def time_us(self) -> float | None:
         """Run once and return the microseconds on the GPU; None without a clock there."""

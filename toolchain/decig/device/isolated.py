@@ -21,9 +21,10 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from decig.device.feeds import random_feeds
 from decig.device.layer_cache import LayerCache
 from decig.device.runs import observe, prepare_run
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.errors import DecigError
 from decig.graph.model import opset
 

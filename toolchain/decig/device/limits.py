@@ -18,8 +18,9 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from decig.device.feeds import random_feeds
 from decig.device.runs import QuietRun, prepare_run
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import non_negative, time_once
 from decig.errors import BadInputError, DecigError
 from decig.graph.cost import count

@@ -11,11 +11,12 @@ import numpy as np
 import onnx
 
 from decig.device.attribution import Attribution, attribute, kernel_times
+from decig.device.feeds import random_feeds
 from decig.device.isolated import time_layers
 from decig.device.providers import find
 from decig.device.quiet import quiet_times
 from decig.device.runs import QuietRun, observe, prepare_run
-from decig.device.session import DeviceOptions, open_session, random_feeds
+from decig.device.session import DeviceOptions, open_session
 from decig.device.timing import Latency, measure_interleaved
 
 _WARM_UP = 2
@@ -35,7 +36,8 @@ class NodeTimes:
         absorbed: original node that was fused away to the original node that does its work.
         kernels: original node to the operators that ran for it, such as Conv+ReorderInput.
         beside_us: median of the call that ran beside it; 0 without one.
-        alone: whether nodes were timed one by one: only their proportions hold, roughly.
+        alone: whether nodes, if timed at all, were so one by one: only their proportions hold,
+            roughly.
     """
 
     latency: Latency

@@ -105,7 +105,8 @@ class Predictor:
         rows = [[p.widths.get(name, n) for name, n in self.groups.items()] for p in table.sweep]
         share, latency = np.array(rows) / self._full, _latencies(table)
         self._slope, self._between = _fit_total(self._kernels(share), latency)
-        wholes = Wholes(self._in_plans(share), self._between, latency)
+        errors = latency * [point.latency.uncertainty for point in table.sweep]
+        wholes = Wholes(self._in_plans(share), self._between, latency, errors)
         for index, kind in enumerate(self._kinds):
             kind.correct(partial(wholes.factor, index))
         return wholes

@@ -19,7 +19,9 @@ class Provider:
         short: the name on the command line.
         full: ONNX Runtime's name.
         package: the pip package that has it; "" where none has.
-        opaque: it compiles the graph into one node, whose parts ONNX Runtime cannot time.
+        extras: of that package, which bring libraries that the machine may lack.
+        opaque: ONNX Runtime cannot time its kernels: it compiles the graph into one node, or they
+            run after the profiler's clock has stopped, as a GPU's do.
         options: what decig sets unless the user does, so that every table says it. "{threads}"
             stands for the number of threads.
         on_cpu: it computes on the processor, so time that other programs take can be told apart.
@@ -31,6 +33,7 @@ class Provider:
     short: str
     full: str
     package: str = ""
+    extras: str = ""
     opaque: bool = False
     options: tuple[tuple[str, str], ...] = ()
     on_cpu: bool = False
@@ -47,7 +50,10 @@ PROVIDERS = (
         "cuda",
         "CUDAExecutionProvider",
         "onnxruntime-gpu",
-        options=(("cudnn_conv_algo_search", "EXHAUSTIVE"), ("device_id", "0")),
+        extras="cuda,cudnn",
+        opaque=True,
+        # The exhaustive search would time every convolution anew in each of hundreds of sessions.
+        options=(("cudnn_conv_algo_search", "HEURISTIC"), ("device_id", "0")),
         gpu=True,
         symmetric_int8=True,
     ),
@@ -70,12 +76,15 @@ PROVIDERS = (
         options=(("device_type", "CPU"), ("num_of_threads", "{threads}")),
     ),
     Provider("coreml", "CoreMLExecutionProvider", _CPU_PACKAGE, opaque=True),
-    Provider("directml", "DmlExecutionProvider", "onnxruntime-directml"),
+    Provider("directml", "DmlExecutionProvider", "onnxruntime-directml", opaque=True),
     Provider("qnn", "QNNExecutionProvider", "onnxruntime-qnn", opaque=True),
     Provider("migraphx", "MIGraphXExecutionProvider", "onnxruntime-migraphx", opaque=True),
     Provider("xnnpack", "XnnpackExecutionProvider", on_cpu=True),
     Provider("dnnl", "DnnlExecutionProvider", opaque=True, on_cpu=True),
 )
+BOUND_ONLY = "enable_cuda_graph"
+"""Option of GPUs that holds for runs whose inputs and outputs stay where they are."""
+
 PACKAGES = tuple(dict.fromkeys(p.package for p in PROVIDERS if p.package))
 """All of them are one Python module: installed together they overwrite each other's files."""
 
@@ -129,6 +138,14 @@ def require_options(name: str, given: dict[str, str]) -> None:
         )
 
 
+def needs(name: str) -> str:
+    """What a message adds on libraries that the provider called `name` loads; "" for none."""
+    provider = find(name)
+    if not provider.extras:
+        return ""
+    return f" and its libraries (pip install {_requirement(provider)} brings them)"
+
+
 def installed_packages() -> list[str]:
     """Which of the packages that share the module onnxruntime are installed."""
     return [package for package in PACKAGES if _is_installed(package)]
@@ -151,4 +168,11 @@ def _install_hint(provider: Provider) -> str:
     clash = ""
     if len(available) > 1:
         clash = f"{' and '.join(available)} are installed over each other: "
-    return f"{clash}pip uninstall -y {uninstall} && pip install {provider.package}"
+    return f"{clash}pip uninstall -y {uninstall} && pip install {_requirement(provider)}"
+
+
+def _requirement(provider: Provider) -> str:
+    """What pip is asked for; quoted, as shells take brackets for a pattern."""
+    if not provider.extras:
+        return provider.package
+    return f"'{provider.package}[{provider.extras}]'"

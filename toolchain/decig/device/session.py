@@ -5,10 +5,9 @@ way belongs to another device. Here it is an error.
 """
 
 import contextlib
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import onnx
 import onnxruntime as ort
 
 from decig.device import cuda, providers
-from decig.errors import BadInputError, DecigError
+from decig.errors import BadInputError, DecigError, ort_reason
 from decig.graph.storage import is_large, save_model
 
 OPTIMISATION = {
@@ -27,17 +26,8 @@ OPTIMISATION = {
 }
 
 _FATAL_ONLY = 4
+_SHOWN = 3  # nodes in a message
 _NO_FALLBACK = "fallback to CPU EP has been explicitly disabled"
-_DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(uint8)": np.uint8,
-    "tensor(int8)": np.int8,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(bool)": np.bool_,
-}
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,12 @@ class DeviceOptions:
     def effective_options(self) -> dict[str, str]:
         """What the provider is given: the options above, and what decig sets beside them."""
         return providers.options_of(self.provider, self.provider_options, self.threads)
+
+    @property
+    def unbound(self) -> "DeviceOptions":
+        """The same for runs on arrays of the host: a captured CUDA graph reads where it did."""
+        kept = {k: v for k, v in self.provider_options.items() if k != providers.BOUND_ONLY}
+        return replace(self, provider_options=kept)
 
     @property
     def gpu(self) -> int | None:
@@ -95,6 +91,8 @@ def open_session(
     provider = providers.resolve(options.provider)
     providers.require_options(options.provider, options.provider_options)
     settings = _session_settings(options, optimisation)
+    if not runs_on_cpu(options):
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     if profile_prefix is not None:
         settings.enable_profiling = True
         settings.profile_file_prefix = str(profile_prefix)
@@ -102,24 +100,50 @@ def open_session(
         settings.optimized_model_filepath = str(optimised_path)
     what = str(model) if isinstance(model, str | Path) else "the model"
     try:
-        with _as_source(model) as source:
-            session = ort.InferenceSession(
-                source,
-                settings,
-                providers=[(provider, options.effective_options | _stream(options))],
-                # An option that the provider refuses is no reason to take another provider.
-                enable_fallback=0,
-            )
+        session = _open(model, options, settings)
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
-        reason = _one_line(error)
+        reason = ort_reason(error)
         if _NO_FALLBACK in reason:
-            raise DecigError(
-                f"{what}: {provider} did not start, or cannot run all of it and part would run on "
-                f"the CPU; check its --ep-option, or take another --ep"
-            ) from error
+            raise DecigError(f"{what}: {_why_not_all(model, options)}") from error
         raise BadInputError(f"{what}: ONNX Runtime refuses it: {reason}") from error
     _prove_provider(session, provider, what)
     return session
+
+
+def _open(
+    model: onnx.ModelProto | bytes | str | Path,
+    options: DeviceOptions,
+    settings: ort.SessionOptions,
+) -> ort.InferenceSession:
+    """Open a session, with whatever ONNX Runtime raises."""
+    provider = (providers.resolve(options.provider), options.effective_options | _stream(options))
+    with _as_source(model) as source:
+        # An option that the provider refuses is no reason to take another provider.
+        return ort.InferenceSession(source, settings, providers=[provider], enable_fallback=0)
+
+
+def _why_not_all(model: onnx.ModelProto | bytes | str | Path, options: DeviceOptions) -> str:
+    """Say which nodes a provider leaves to the CPU, or that it did not start."""
+    provider = providers.resolve(options.provider)
+    left: list[str] = []
+    with contextlib.suppress(Exception):  # whatever stops it now: the first reason stands
+        left = _left_to_cpu(_open(model, options, _session_settings(options, "all")), provider)
+    if left:
+        more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+        return f"{provider} cannot run {', '.join(left[:_SHOWN])}{more}; take another --ep"
+    return (
+        f"{provider} did not start, or cannot run all of it and part would run on the CPU; check "
+        f"its --ep-option{providers.needs(options.provider)}, or take another --ep"
+    )
+
+
+def _left_to_cpu(session: ort.InferenceSession, provider: str) -> list[str]:
+    """Operators and names of the nodes that another provider runs; none if that cannot be told."""
+    assignments: list[Any] = getattr(session, "get_provider_graph_assignment_info", list)()
+    if not any(part.ep_name == provider for part in assignments):
+        return []  # it runs none: it did not start
+    nodes = (node for part in assignments if part.ep_name != provider for node in part.get_nodes())
+    return [f"{node.op_type} {node.name}" for node in nodes]
 
 
 @contextlib.contextmanager
@@ -150,7 +174,7 @@ def run_session(
         outputs = session.run(wanted, dict(feeds))
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
-        reason = _one_line(error)
+        reason = ort_reason(error)
         raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
     parts = (out if isinstance(out, list) else [out] for out in outputs)
     return [np.asarray(part) for several in parts for part in several]
@@ -193,29 +217,6 @@ def runs_on_cpu(options: DeviceOptions) -> bool:
     return providers.find(options.provider).short == "cpu"
 
 
-def random_feeds(session: ort.InferenceSession, seed: int = 0) -> dict[str, np.ndarray]:
-    """Uniform values in [0, 1) for every float input of `session`, zeros for the others.
-
-    Raises:
-        BadInputError: an input has no static shape, or a type no tensor is made for.
-    """
-    generator = np.random.default_rng(seed)
-    feeds = {}
-    for entry in session.get_inputs():
-        if not all(isinstance(size, int) and size > 0 for size in entry.shape):
-            raise BadInputError(
-                f"input {entry.name!r} has no fixed shape ({entry.shape}); "
-                f"give it: --input-shape {entry.name}:1,3,256,256"
-            )
-        if entry.type not in _DTYPES:
-            raise BadInputError(f"input {entry.name!r}: type {entry.type} is not supported")
-        dtype = np.dtype(_DTYPES[entry.type])
-        floating = np.issubdtype(dtype, np.floating)
-        values = generator.random(entry.shape) if floating else np.zeros(entry.shape)
-        feeds[entry.name] = values.astype(dtype)
-    return feeds
-
-
 def _session_settings(options: DeviceOptions, optimisation: str) -> ort.SessionOptions:
     if options.threads < 1:
         raise BadInputError(f"--threads {options.threads}: at least 1")
@@ -230,8 +231,6 @@ def _session_settings(options: DeviceOptions, optimisation: str) -> ort.SessionO
     # Sessions are timed in turns: the threads of one must not spin on while the next one runs.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if not runs_on_cpu(options):
-        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     return settings
 
 
@@ -244,11 +243,3 @@ def _prove_provider(session: ort.InferenceSession, provider: str, what: str) -> 
     strays = {part.ep_name for part in assignments} - {provider}
     if strays:
         raise DecigError(f"{what}: part of it runs on {', '.join(sorted(strays))}, not {provider}")
-
-
-def _one_line(error: Exception) -> str:
-    """ONNX Runtime's message without its prefix, source positions, signatures and line breaks."""
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error))
-    text = re.sub(r"/\S+\.(cc|h):\d+ ", "", text)
-    text = re.sub(r"(\S*<)?[\w:]* ?onnxruntime::\S.*\) (?=[A-Z])", "", text)
-    return " ".join(text.split())

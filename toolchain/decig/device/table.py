@@ -84,11 +84,14 @@ class Noise:
 
     def __str__(self) -> str:
         """Say what was noticed."""
-        return (
-            f"the machine was busy or unsteady while the cost table was taken: the model had "
-            f"{self.processor_share:.0%} of the processor time it could use, and its pace wandered "
-            f"by {self.unsteadiness:.0%}"
-        )
+        noticed = []
+        if self.processor_share < _LEAST_SHARE:
+            had = f"{self.processor_share:.0%} of the processor time it could use"
+            noticed.append(f"busy (the model had {had})")
+        if self.unsteadiness > _MOST_UNSTEADY:
+            noticed.append(f"unsteady (its pace wandered by {self.unsteadiness:.0%})")
+        how = " and ".join(noticed) or "quiet"
+        return f"the machine was {how} while the cost table was taken"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the file format."""

@@ -27,7 +27,6 @@ from decig.device.surface import Places
 _FACTOR = 0.2  # deviation of a kind's factor
 _AMPLITUDE = 0.3  # of what changes with the widths
 _NOISE = 0.02  # graphs that differ in one channel may be compiled differently
-_NOISE_US = 50.0
 _LEAST = 0.2  # no layer costs less than this share of its time alone
 
 
@@ -49,18 +48,21 @@ class InPlans:
 class Wholes:
     """Factors of the kinds of nodes that whole latencies tell."""
 
-    def __init__(self, parts: list[InPlans], between: float, us: np.ndarray) -> None:
+    def __init__(
+        self, parts: list[InPlans], between: float, us: np.ndarray, error_us: np.ndarray
+    ) -> None:
         """Fit.
 
         Args:
             parts: one a kind, of the measured plans.
             between: microseconds of every plan that belong to no part.
             us: measured latencies, [plans].
+            error_us: their standard errors, [plans].
         """
         self._between = between
         total = self._total(parts)
         self._kinds = [_Kind(part, total) for part in parts]
-        noise = _NOISE**2 + (_NOISE_US / total) ** 2
+        noise = _NOISE**2 + (error_us / total) ** 2
         covariance = np.diag(noise) + sum(kind.covariance() for kind in self._kinds)
         self._factor = cho_factor(covariance)
         self._weights = cho_solve(self._factor, us / total - 1.0)
