@@ -5,7 +5,8 @@
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then random plans of two kinds, with widths on the device's stairs (what the planner chooses
 from) and with any widths. Each plan runs between runs of the whole model, at the pace at which the
-table was taken (`decig.device.pace`). Each device adds its rows to results/prediction.md.
+table was taken (`decig.device.pace`). Each device adds its rows to results/prediction.md, under
+the machine that it is part of.
 """
 
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-from tables import RESULTS, cost_table, merged
+from tables import RESULTS, cost_table, described, merged
 
 from decig.deploy.profiling import rewrites_of
 from decig.deploy.rewriting import timed_run
@@ -30,7 +31,7 @@ from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER
+from decig.options import FOLDER, device_options
 from decig.source import resolve
 
 MEDIAN, WORST = 0.05, 0.12
@@ -47,31 +48,37 @@ HEADER = (
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--plans", default=20, show_default=True, help="Random plans of each kind.")
-@click.option("--threads", default=1, show_default=True)
-@click.option("--ep", default="cpu", show_default=True)
+@device_options
 @click.option("--seed", default=1234, show_default=True)
 @click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
 def main(
-    models: tuple[str, ...], plans: int, threads: int, ep: str, seed: int, tables: Path
+    models: tuple[str, ...], plans: int, device: DeviceOptions, seed: int, tables: Path
 ) -> None:
     """Print the table and add it to results/prediction.md."""
-    options = DeviceOptions(ep, threads=threads)
     rows = []
     click.echo(HEADER)
     for text in models:
         source, name = resolve(text), Path(text).stem
         started = time.monotonic()
-        table = cost_table(name, source, options, tables)
+        table = cost_table(name, source, device, tables)
         click.echo(f"{name}: table ready after {time.monotonic() - started:.0f} s", err=True)
-        bench = _Bench(source.model, options, table)
+        bench = _Bench(source.model, device, table)
         for kind in ("stairs", "any"):
             widths = _random_widths(bench.predictor, plans, kind, np.random.default_rng(seed))
-            rows.append({"model": name, "ep": ep, "threads": threads, **bench.row(kind, widths)})
+            where = {"ep": described(device), "threads": device.threads}
+            rows.append({"model": name, **where, **bench.row(kind, widths)})
             click.echo(_line(rows[-1]))
-    found = merged("prediction.json", rows, ("model", "ep", "threads", "widths"))
-    cpus = sorted({row["cpu"] for row in found})
-    text = "\n".join([HEADER, *map(_line, found), "", f"On {', '.join(cpus)}."])
-    (RESULTS / "prediction.md").write_text(text + "\n")
+    keys = ("machine", "model", "ep", "threads", "widths")
+    write_results(merged("prediction.json", rows, keys))
+
+
+def write_results(rows: list[dict[str, Any]]) -> None:
+    """Write a table for each machine."""
+    texts = []
+    for machine in sorted({row["machine"] for row in rows}):
+        lines = [_line(row) for row in rows if row["machine"] == machine]
+        texts.append("\n".join([f"On {machine}:", "", HEADER, *lines]))
+    (RESULTS / "prediction.md").write_text("\n\n".join(texts) + "\n")
 
 
 class _Bench:
@@ -91,7 +98,7 @@ class _Bench:
         predicted = np.array([self.predictor.predict_ms(widths) for widths in designs])
         return {
             "widths": kind,
-            "cpu": self.table.device["cpu"],
+            "machine": self.table.device["accelerator"] or self.table.device["cpu"],
             "latency_ms": self.predictor.baseline_ms,
             "measured_ms": [round(float(ms), 3) for ms in measured],
             "predicted_ms": [round(float(ms), 3) for ms in predicted],

@@ -15,7 +15,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def cost_table(name: str, source: Source, options: DeviceOptions, folder: Path) -> CostTable:
     """Load FOLDER/NAME-PROVIDER-THREADS.json, or take it as `decig profile` does and keep it."""
-    path = folder / f"{name}-{options.provider}-{options.threads}.json"
+    path = folder / f"{name}-{described(options).replace(' ', '-')}-{options.threads}.json"
     if path.exists():
         table = CostTable.load(path)
         accept_device(table, force=False)
@@ -24,6 +24,12 @@ def cost_table(name: str, source: Source, options: DeviceOptions, folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     table.save(path)
     return table
+
+
+def described(options: DeviceOptions) -> str:
+    """Provider, and its options where some were given."""
+    given = (f"{key}={value}" for key, value in sorted(options.provider_options.items()))
+    return " ".join([options.provider, *given])
 
 
 def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
