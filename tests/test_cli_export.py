@@ -60,7 +60,7 @@ def test_dynamic_axes_stay_dynamic_unless_told_otherwise(tmp_path):
         (("--precision", "int4"), "--precision int4: not one of fp32, fp16, int8, auto"),
         (("--precision", "int8"), "--precision int8 needs --calibration DIR"),
         (("--opset", "2"), "opset 2: the graph cannot be converted"),
-        (("--ep", "cuda"), "pip install onnxruntime-gpu"),
+        (("--ep", "cuda"), "pip install 'onnxruntime-gpu"),
     ],
 )
 def test_what_it_cannot_do(model, tmp_path, arguments, message):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,16 @@ def test_a_measured_plan_is_predicted_as_measured(table):
     assert after.predict_ms(widths) == pytest.approx(measured, rel=0.05)
     assert after.baseline_ms == before.baseline_ms
     assert len(table.sweep) == taken
+
+
+def test_a_plan_of_which_only_the_whole_was_timed_teaches_too(table):
+    table = replace(table, timed_alone=True)
+    widths = {"a": 20, "b": 48, "c": 33}
+    before = Predictor(table)
+    measured = 1.15 * before.predict_ms(widths)
+    after = Learner(table, lambda _: {})(widths, measured)
+    assert after.predict_ms(widths) == pytest.approx(measured, rel=0.05)
+    assert after.baseline_ms == before.baseline_ms
 
 
 def test_the_pace_of_the_profile_does_not_matter(table):

@@ -197,7 +197,7 @@ def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
             learnt.append((widths, measured_ms))
             return super().__call__(widths, measured_ms)
 
-    monkeypatch.setattr("decig.train.job.Learner", Noted)
+    monkeypatch.setattr("decig.device.reach.Learner", Noted)
     made = job(folder, measure=total_ms, profile=node_us)
     keep = {name: list(range(12)) for name in made.channels.widths}
     condensed = slice_graph(made.request.model.proto, made.channels, Plan("", keep))

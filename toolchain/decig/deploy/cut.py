@@ -5,9 +5,8 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +35,7 @@ from decig.source import Source
 
 if TYPE_CHECKING:
     from decig.device.predict import Predictor
+    from decig.device.reach import Measure, Profile
     from decig.device.table import CostTable
     from decig.repair.scores import Importance
 
@@ -45,11 +45,6 @@ _CORES = os.cpu_count() or 1
 
 _NAMED = 3
 _QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
-
-Measure = Callable[[onnx.ModelProto], float]
-"""Latency in ms of a sliced graph on the device, as it would be deployed."""
-Profile = Callable[[onnx.ModelProto], Mapping[str, float]]
-"""Microseconds of each original node in a sliced graph, likewise."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -166,7 +161,7 @@ class Cutter:
         return plan
 
     def reach(
-        self, target_ms: float, measure: Measure | None = None, profile: Profile | None = None
+        self, target_ms: float, measure: "Measure | None" = None, profile: "Profile | None" = None
     ) -> Plan:
         """Plan for a latency; TargetMissedError names the fastest there is.
 
@@ -176,31 +171,23 @@ class Cutter:
                 that its cost table must do.
             profile: of a sliced graph as deployed; with it, prediction learns from what is tried.
         """
-        from decig.device.learn import Learner
-        from decig.device.tighten import meet_target
+        from decig.device.reach import reach
 
         def sliced(widths: dict[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
 
-        def time_widths(widths: dict[str, int]) -> float:
-            assert measure is not None
-            measured = measure(sliced(widths))
-            tell(widths, {"measured_ms": measured})
-            return measured
-
-        def profile_widths(widths: dict[str, int]) -> Mapping[str, float]:
-            assert profile is not None
-            return profile(sliced(widths))
-
-        def tell(widths: dict[str, int], figures: dict[str, float]) -> None:
-            predicted = {"predicted_ms": predictor.predict_ms(widths)}
-            self._progress("plan", 1.0, predicted | figures)
-
-        predictor = self._predictor
-        learn = Learner(self.table, profile_widths) if self.table and profile else None
-        met = meet_target(predictor, self.loss, target_ms, measure and time_widths, learn)
-        if measure is None:
-            tell(met.widths, {})
+        predictor, table = self._predictor, self.table
+        assert table is not None  # the predictor has it
+        met = reach(
+            predictor,
+            table,
+            self.loss,
+            target_ms,
+            sliced,
+            measure=measure,
+            profile=profile,
+            tell=partial(self._progress, "plan", 1.0),
+        )
         self._measured_ms = met.measured_ms
         return self.best(met.widths)
 

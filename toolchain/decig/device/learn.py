@@ -26,20 +26,23 @@ class Learner:
 
         Args:
             table: of the model, with a sweep.
-            profile: microseconds of each original node at widths, at any pace of the machine.
+            profile: microseconds of each original node at widths, at any pace of the machine;
+                none where only wholes can be timed, from which prediction learns too.
         """
         self._table, self._profile = table, profile
         latency = np.array([point.latency.median for point in table.sweep])
         nodes = np.array([sum(point.nodes.values()) for point in table.sweep])
         self._share = float(np.median(nodes / latency))
+        self._scale = Predictor(table).scale
 
     def __call__(self, widths: Widths, measured_ms: float) -> Predictor:
         """Take a plan in and return the predictor that knows of it.
 
         The profile says how the time is shared out between nodes; how much it is in all, the
-        measurement, which ran in turns with the whole model.
+        measurement, which ran in turns with the whole model: it is to be predicted as it was seen,
+        so it joins the sweep as much quicker as predictions are made slower than that.
         """
-        nodes, us = self._profile(widths), measured_ms * 1000.0
+        nodes, us = self._profile(widths), measured_ms * 1000.0 / self._scale
         factor = self._share * us / max(sum(nodes.values()), 1e-9)
         point = SweepPoint(
             {name: widths[name] for name in self._table.groups},

@@ -40,6 +40,7 @@ class Predictor:
     Attributes:
         groups: channels of every group; the order of the columns of `predict_many`.
         baseline_ms: measured latency of the whole model.
+        scale: by what the sweep's latencies are multiplied, so that the whole takes that long.
     """
 
     def __init__(self, table: CostTable) -> None:
@@ -54,11 +55,11 @@ class Predictor:
         self.baseline_ms = table.latency_us.median_ms
         self._full = np.array(list(table.groups.values()), float)
         self._kinds = _fit_kinds(table)
-        self._scale = 1.0
+        self.scale = 1.0
         self._wholes = self._fit_wholes(table) if table.timed_alone else None
         if not table.timed_alone:
             self._slope, self._between = _fit_total(_summed_nodes(table), _latencies(table))
-        self._scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
+        self.scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
@@ -75,15 +76,15 @@ class Predictor:
             [plans].
         """
         kernels = self._kernels(widths / self._full)
-        result: np.ndarray = (self._slope * kernels + self._between) * self._scale
+        result: np.ndarray = (self._slope * kernels + self._between) * self.scale
         return result
 
     def parts(self) -> Iterator[Part]:
         """Yield `predict_many` as a sum over nodes, which hang on few groups each."""
-        factor = self._slope * self._scale
+        factor = self._slope * self.scale
         for kind in self._kinds:
             yield from kind.parts(self._full, factor)
-        yield Part((), lambda widths: np.full(len(widths), self._between * self._scale))
+        yield Part((), lambda widths: np.full(len(widths), self._between * self.scale))
 
     def doubt(self, widths: np.ndarray) -> np.ndarray:
         """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
@@ -96,7 +97,7 @@ class Predictor:
             return self._wholes.doubt(self._in_plans(share))
         variance = sum((kind.error(share) ** 2 for kind in self._kinds), np.zeros(len(share)))
         result: np.ndarray = (
-            np.sqrt(variance) * self._slope * self._scale / self.predict_many(widths)
+            np.sqrt(variance) * self._slope * self.scale / self.predict_many(widths)
         )
         return result
 

@@ -70,50 +70,78 @@ def meet_target(
     """
     if measure is None:
         return Met(plan_widths(predictor, loss, target_ms), None)
-    fastest = fastest_widths(predictor, loss)
-    trials: list[_Trial] = []
-
-    def lost(widths: Widths) -> float:
-        return float(sum(curve[widths[name]] for name, curve in loss.items()))
-
-    def attempt(widths: Widths) -> None:
-        predicted = predictor.predict_ms(widths)
-        trials.append(_Trial(widths, lost(widths), predicted, measure(widths)))
-
+    search = _Search(predictor, loss, target_ms, measure, learn)
     aim = target_ms
     for _ in range(_TRIALS):
+        further = search.step(aim)
+        if further is None:
+            break
+        aim = further
+    return search.best()
+
+
+class _Search:
+    """Plans that were tried for one target."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        loss: Mapping[str, np.ndarray],
+        target_ms: float,
+        measure: Callable[[Widths], float],
+        learn: Callable[[Widths, float], Predictor] | None,
+    ) -> None:
+        self._predictor, self._loss, self._target_ms = predictor, loss, target_ms
+        self._measure, self._learn = measure, learn
+        self._fastest = fastest_widths(predictor, loss)
+        self._trials: list[_Trial] = []
+
+    def step(self, aim: float) -> float | None:
+        """Plan for a latency and try that; return the next one to plan for, None at the end."""
         try:
-            widths = plan_widths(predictor, loss, aim)
+            widths = plan_widths(self._predictor, self._loss, aim)
         except TargetMissedError:
-            widths = fastest
-        fits = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
-        if any(trial.widths == widths for trial in trials):
-            if fits or widths == fastest:
-                break
-            aim *= _LOWER
-            continue
-        if learn and fits and lost(widths) > (1 - _GAIN) * min(trial.loss for trial in fits):
-            break
-        attempt(widths)
-        if learn is not None:
-            predictor = learn(widths, trials[-1].measured_ms)
-            aim = _learnt_aim(trials, target_ms)
-        elif _NEAR <= trials[-1].measured_ms / target_ms <= _OVER:
-            break
-        else:
-            aim = _next_aim(trials, target_ms)
-    too_slow = all(trial.measured_ms > target_ms * _OVER for trial in trials)
-    if too_slow and all(trial.widths != fastest for trial in trials):
-        attempt(fastest)
-    fitting = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
-    if fitting:
-        best = min(fitting, key=lambda trial: trial.loss)
-        return Met(best.widths, best.measured_ms)
-    least = min(trial.measured_ms for trial in trials)
-    raise TargetMissedError(
-        f"a target of {target_ms:.4g} ms is out of reach: the fastest there is was measured to "
-        f"take {least:.4g} ms on this device"
-    )
+            widths = self._fastest
+        fits = self._fitting()
+        if self._tried(widths):
+            return None if fits or widths == self._fastest else aim * _LOWER
+        worth = (1 - _GAIN) * min((trial.loss for trial in fits), default=math.inf)
+        if self._learn and self._lost(widths) > worth:
+            return None
+        measured = self._try(widths)
+        if self._learn is not None:
+            self._predictor = self._learn(widths, measured)
+            return _learnt_aim(self._trials, self._target_ms)
+        if _NEAR <= measured / self._target_ms <= _OVER:
+            return None
+        return _next_aim(self._trials, self._target_ms)
+
+    def best(self) -> Met:
+        """The plan that loses least of those that fit; the fastest is tried before none does."""
+        if not self._fitting() and not self._tried(self._fastest):
+            self._try(self._fastest)
+        if fits := self._fitting():
+            best = min(fits, key=lambda trial: trial.loss)
+            return Met(best.widths, best.measured_ms)
+        least = min(trial.measured_ms for trial in self._trials)
+        raise TargetMissedError(
+            f"a target of {self._target_ms:.4g} ms is out of reach: the fastest there is was "
+            f"measured to take {least:.4g} ms on this device"
+        )
+
+    def _try(self, widths: Widths) -> float:
+        predicted, lost = self._predictor.predict_ms(widths), self._lost(widths)
+        self._trials.append(_Trial(widths, lost, predicted, self._measure(widths)))
+        return self._trials[-1].measured_ms
+
+    def _fitting(self) -> list[_Trial]:
+        return [each for each in self._trials if each.measured_ms <= self._target_ms * _OVER]
+
+    def _tried(self, widths: Widths) -> bool:
+        return any(trial.widths == widths for trial in self._trials)
+
+    def _lost(self, widths: Widths) -> float:
+        return float(sum(curve[widths[name]] for name, curve in self._loss.items()))
 
 
 def _next_aim(trials: list[_Trial], target_ms: float) -> float:

@@ -3,8 +3,8 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 
 import numpy as np
 import onnx
@@ -15,9 +15,8 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
-from decig.device.learn import Learner
 from decig.device.predict import Predictor
-from decig.device.tighten import meet_target
+from decig.device.reach import reach
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
@@ -168,7 +167,6 @@ class Job:
         Raises:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
-        measure, profile = self.request.measure, self.request.profile
 
         def plan(widths: dict[str, int]) -> Plan:
             # A condensed graph has fewer channels than the table's.
@@ -176,34 +174,22 @@ class Job:
             keep = {name: sorted(int(i) for i in indices) for name, indices in best.items()}
             return Plan(self.request.model.sha256, keep)
 
-        def profile_widths(widths: dict[str, int]) -> Mapping[str, float]:
-            assert profile is not None
-            return profile(slice_graph(proto, channels, plan(widths)))
-
-        def time_widths(widths: dict[str, int]) -> float:
-            assert measure is not None
-            measured = measure(slice_graph(proto, channels, plan(widths)))
-            figures = {"predicted_ms": self.predictor.predict_ms(widths), "measured_ms": measured}
-            self.progress("plan", 1.0, figures)
-            return measured
-
         if target_ms is None:
             gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
             hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
             return plan({name: found or channels.widths[name] for name, found in hinges.items()})
-        # Channels that a condensed graph lacks lose nothing.
-        loss = {name: self._extend(name, curve) for name, curve in scores.loss.items()}
-        learner = Learner(self.request.table, profile_widths) if profile else None
-
-        def learn(widths: dict[str, int], measured_ms: float) -> Predictor:
-            assert learner is not None
-            there = {name: min(width, channels.widths[name]) for name, width in widths.items()}
-            return learner(there, measured_ms)
-
-        timed = measure and time_widths
-        met = meet_target(self.predictor, loss, target_ms, timed, learner and learn)
-        if measure is None:
-            self.progress("plan", 1.0, {"predicted_ms": self.predictor.predict_ms(met.widths)})
+        met = reach(
+            self.predictor,
+            self.request.table,
+            # Channels that a condensed graph lacks lose nothing.
+            {name: self._extend(name, curve) for name, curve in scores.loss.items()},
+            target_ms,
+            lambda widths: slice_graph(proto, channels, plan(widths)),
+            measure=self.request.measure,
+            profile=self.request.profile,
+            tell=partial(self.progress, "plan", 1.0),
+            most=channels.widths,
+        )
         return plan(met.widths)
 
     def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import onnx
 
 from decig.data.feeds import Declared
 from decig.data.pixels import PixelFormat
+from decig.device.reach import Measure, Profile
 from decig.device.table import CostTable
 from decig.graph.model import Model
 from decig.train.loop import Budget
@@ -56,8 +57,8 @@ class Request:
     feeds: Declared = field(default_factory=dict)
     fold_norms: bool = False
     resume: bool = False
-    measure: Callable[[onnx.ModelProto], float] | None = None
-    profile: Callable[[onnx.ModelProto], Mapping[str, float]] | None = None
+    measure: Measure | None = None
+    profile: Profile | None = None
     roofline: Callable[[onnx.ModelProto], dict[str, Any]] | None = None
     rewrites: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
