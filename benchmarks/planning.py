@@ -25,7 +25,7 @@ import click
 import numpy as np
 from bound import Bound
 from macs import MacsCost
-from tables import RESULTS, cost_table, merged
+from tables import cost_table, described, machine, merged, write_by_machine
 
 from decig.deploy.cut import Cutter
 from decig.deploy.profiling import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
@@ -37,7 +37,7 @@ from decig.device.sweep import FLOOR
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER, pixel_options
+from decig.options import FOLDER, device_options, pixel_options
 from decig.source import PixelFlags, Source, resolve
 
 BAND = (0.85, 1.03)
@@ -59,6 +59,7 @@ class Row:
     """One target.
 
     Attributes:
+        machine: the processor or the accelerator.
         model: its name.
         provider, threads: the device.
         importance: what it is scored by, magnitude or picture.
@@ -78,6 +79,7 @@ class Row:
             proportion to what was predicted of it and measured.
     """
 
+    machine: str
     model: str
     provider: str
     threads: int
@@ -139,7 +141,8 @@ class Bench:
     def __init__(self, name: str, source: Source, options: DeviceOptions, cutter: Cutter) -> None:
         assert cutter.table is not None
         importance = "magnitude" if cutter.pictures is None else "picture"
-        self.about = (name, options.provider, options.threads, importance)
+        where = (described(options), options.threads)
+        self.about = (machine(cutter.table), name, *where, importance)
         self.options, self.cutter, self.table = options, cutter, cutter.table
         self.predictor, self.loss = Predictor(cutter.table), cutter.loss
         self.most = sum(float(loss[min(FLOOR, len(loss) - 1)]) for loss in self.loss.values())
@@ -263,36 +266,33 @@ def _word(holds: bool | None) -> str:
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--targets", default="1.5,2,4,8,16", show_default=True, help="Times faster.")
-@click.option("--threads", default=1, show_default=True)
-@click.option("--ep", default="cpu", show_default=True)
+@device_options
 @click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
 @click.option("--images", type=FOLDER, help="Importance by the picture's error on these.")
 @pixel_options
 def main(
     models: tuple[str, ...],
     targets: str,
-    threads: int,
-    ep: str,
+    device: DeviceOptions,
     tables: Path,
     images: Path | None,
     flags: PixelFlags,
 ) -> None:
     """Print the table and add it to results/planning.md and planning.json."""
-    options = DeviceOptions(ep, threads=threads)
     rows = []
     click.echo(HEADER)
     for text in models:
         source, name = resolve(text, flags), Path(text).stem
-        cutter = Cutter(source, cost_table(name, source, options, tables), images)
-        bench = Bench(name, source, options, cutter)
+        cutter = Cutter(source, cost_table(name, source, device, tables), images)
+        bench = Bench(name, source, device, cutter)
         for speedup in map(float, targets.split(",")):
             rows.append(bench.row(speedup))
             click.echo(rows[-1].line())
-    keys = ("model", "provider", "threads", "importance", "speedup")
+    keys = ("machine", "model", "provider", "threads", "importance", "speedup")
     found = merged("planning.json", [asdict(row) for row in rows], keys)
     found.sort(key=lambda row: [row[key] for key in keys])
-    lines = [HEADER, *(Row(**row).line() for row in found)]
-    (RESULTS / "planning.md").write_text("\n".join(lines) + "\n")
+    lines = [(row["machine"], Row(**row).line()) for row in found]
+    write_by_machine("planning.md", HEADER, lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-from tables import RESULTS, cost_table, described, merged
+from tables import cost_table, described, machine, merged, write_by_machine
 
 from decig.deploy.profiling import rewrites_of
 from decig.deploy.rewriting import timed_run
@@ -69,16 +69,8 @@ def main(
             rows.append({"model": name, **where, **bench.row(kind, widths)})
             click.echo(_line(rows[-1]))
     keys = ("machine", "model", "ep", "threads", "widths")
-    write_results(merged("prediction.json", rows, keys))
-
-
-def write_results(rows: list[dict[str, Any]]) -> None:
-    """Write a table for each machine."""
-    texts = []
-    for machine in sorted({row["machine"] for row in rows}):
-        lines = [_line(row) for row in rows if row["machine"] == machine]
-        texts.append("\n".join([f"On {machine}:", "", HEADER, *lines]))
-    (RESULTS / "prediction.md").write_text("\n\n".join(texts) + "\n")
+    found = merged("prediction.json", rows, keys)
+    write_by_machine("prediction.md", HEADER, [(row["machine"], _line(row)) for row in found])
 
 
 class _Bench:
@@ -98,7 +90,7 @@ class _Bench:
         predicted = np.array([self.predictor.predict_ms(widths) for widths in designs])
         return {
             "widths": kind,
-            "machine": self.table.device["accelerator"] or self.table.device["cpu"],
+            "machine": machine(self.table),
             "latency_ms": self.predictor.baseline_ms,
             "measured_ms": [round(float(ms), 3) for ms in measured],
             "predicted_ms": [round(float(ms), 3) for ms in predicted],

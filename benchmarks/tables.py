@@ -1,6 +1,7 @@
 """Cost tables that benchmarks share, and results that several commands add to."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def cost_table(name: str, source: Source, options: DeviceOptions, folder: Path) -> CostTable:
-    """Load FOLDER/NAME-PROVIDER-THREADS.json, or take it as `decig profile` does and keep it."""
-    path = folder / f"{name}-{described(options).replace(' ', '-')}-{options.threads}.json"
+    """Load a table from FOLDER, or take it as `decig profile` does and keep it there.
+
+    The file is NAME-PROVIDER-THREADS.json; options of the provider stand behind its name.
+    """
+    where = re.sub(r"[^\w.=]+", "-", described(options))
+    path = folder / f"{name}-{where}-{options.threads}.json"
     if path.exists():
         table = CostTable.load(path)
         accept_device(table, force=False)
@@ -32,6 +37,11 @@ def described(options: DeviceOptions) -> str:
     return " ".join([options.provider, *given])
 
 
+def machine(table: CostTable) -> str:
+    """What computed: the processor, or what does in its place."""
+    return str(table.device["accelerator"] or table.device["cpu"])
+
+
 def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
     """Put rows in the place of those with the same keys in a results file; return all of them."""
     path = RESULTS / file
@@ -41,3 +51,12 @@ def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list
     RESULTS.mkdir(exist_ok=True)
     write_json(path, found)
     return found
+
+
+def write_by_machine(file: str, header: str, lines: list[tuple[str, str]]) -> None:
+    """Write a table for each machine to a results file; `lines` are (machine, row)."""
+    tables = [
+        "\n".join([f"On {name}:", "", header, *(row for where, row in lines if where == name)])
+        for name in sorted({where for where, _ in lines})
+    ]
+    (RESULTS / file).write_text("\n\n".join(tables) + "\n")

@@ -78,6 +78,7 @@ def test_no_plan_is_beyond_the_bound(source, table):
 
 def test_verdicts():
     row = Row(
+        "vm",
         "m",
         "cpu",
         1,
@@ -100,7 +101,7 @@ def test_verdicts():
     assert not dataclasses.replace(row, measured_ms=10.4).on_target
     assert not dataclasses.replace(row, measured_ms=8.4).on_target
     assert dataclasses.replace(row, kept=1.0).better is None
-    unreachable = Row("m", "cpu", 1, "magnitude", 16, 10.0, 10.4, reached=False)
+    unreachable = Row("vm", "m", "cpu", 1, "magnitude", 16, 10.0, 10.4, reached=False)
     assert unreachable.on_target and unreachable.better is None
     assert not dataclasses.replace(unreachable, measured_ms=9.0).on_target
     assert len({line.count("|") for line in (row.line(), unreachable.line())}) == 1

@@ -35,7 +35,7 @@ def test_pictures_that_are_no_numbers_never_pass(tmp_path, folder):
     onnx.save(broken, tmp_path / "b.onnx")
     sources = resolve(str(tmp_path / "b.onnx"), FLAGS), resolve(str(path), FLAGS)
     verdict = check(*sources, folder, DeviceOptions(), Tolerances())
-    assert verdict.failures == ["pictures hold values that are no numbers"]
+    assert verdict.failures == ["the candidate's pictures hold values that are no numbers"]
 
 
 def test_what_one_model_knows_of_its_pixels_goes_for_both(tmp_path, folder):

@@ -108,6 +108,13 @@ def test_a_table_of_this_device_is_taken(table, tmp_path):
     assert nodes["conv2"] > 0
 
 
+def test_a_provider_that_hides_its_kernels_is_learnt_from_in_wholes(table, tmp_path, monkeypatch):
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    monkeypatch.setattr(profiling, "find", lambda name: type("P", (), {"opaque": True}))
+    assert deployed_nodes(replace(table, timed_alone=True), model)(model.proto) == {}
+    assert deployed_nodes(table, model) is None
+
+
 def test_a_table_from_a_busy_machine_says_so(table, caplog):
     busy = replace(table, noise=Noise(0.55, 0.02))
     (warning,) = accept_device(busy, force=False)

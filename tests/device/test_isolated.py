@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import onnx
 import pytest
@@ -7,6 +9,7 @@ from decig.device import isolated, measure
 from decig.device.isolated import signature, split, time_layers
 from decig.device.measure import measure_nodes
 from decig.device.session import DeviceOptions
+from decig.device.timing import time_once
 from decig.graph.model import normalise
 
 from .graphs import Builder, style_net
@@ -136,6 +139,25 @@ def test_an_opaque_provider_is_charged_layer_by_layer(opaque):
     assert all(found.nodes[name] == 0 for name in found.absorbed)
     assert found.kernels["norm"].startswith("InstanceNormalization")
     assert np.isfinite(found.kernel_sum_us)
+
+
+def test_a_gpus_own_clock_times_the_whole_too(opaque, monkeypatch):
+    """Its host waits for it, and takes longer."""
+
+    class OnGpu:
+        def __call__(self):
+            time.sleep(0.002)
+
+        def time_us(self):
+            self()
+            return 100.0
+
+    monkeypatch.setattr(measure, "prepare_run", lambda *_: OnGpu())
+    monkeypatch.setattr(measure, "observe", lambda run, _: (time_once(run), 1.0))
+    limits = {"alone": False, "min_runs": 3, "max_runs": 3}
+    found = measure_nodes(normalise(style_net()), [], DeviceOptions(), **limits)
+    assert found.latency.median == 100.0
+    assert found.share == 1.0
 
 
 def test_an_opaque_provider_can_be_timed_as_a_whole(opaque, timed):

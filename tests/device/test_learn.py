@@ -39,7 +39,7 @@ def test_a_measured_plan_is_predicted_as_measured(table):
     nodes["mid"] *= 1.4
     before, taken = Predictor(table), len(table.sweep)
     measured = 1.1 * before.predict_ms(widths)
-    after = Learner(table, lambda _: nodes)(widths, measured)
+    after = Learner(table, lambda _: nodes, before)(widths, measured)
     assert after.predict_ms(widths) == pytest.approx(measured, rel=0.05)
     assert after.baseline_ms == before.baseline_ms
     assert len(table.sweep) == taken
@@ -50,7 +50,7 @@ def test_a_plan_of_which_only_the_whole_was_timed_teaches_too(table):
     widths = {"a": 20, "b": 48, "c": 33}
     before = Predictor(table)
     measured = 1.15 * before.predict_ms(widths)
-    after = Learner(table, lambda _: {})(widths, measured)
+    after = Learner(table, lambda _: {}, before)(widths, measured)
     assert after.predict_ms(widths) == pytest.approx(measured, rel=0.05)
     assert after.baseline_ms == before.baseline_ms
 
@@ -58,7 +58,11 @@ def test_a_plan_of_which_only_the_whole_was_timed_teaches_too(table):
 def test_the_pace_of_the_profile_does_not_matter(table):
     widths = {"a": 20, "b": 48, "c": 33}
     slow, quick = (
-        Learner(table, lambda _, f=f: {n: f * us for n, us in true_nodes(widths).items()})
+        Learner(
+            table,
+            lambda _, f=f: {n: f * us for n, us in true_nodes(widths).items()},
+            Predictor(table),
+        )
         for f in (2.0, 0.5)
     )
     found = [learner(widths, 0.01).predict_ms(widths) for learner in (slow, quick)]
@@ -66,7 +70,7 @@ def test_the_pace_of_the_profile_does_not_matter(table):
 
 
 def test_all_plans_that_were_taken_in_are_known(table):
-    learner = Learner(table, lambda widths: true_nodes(widths))
+    learner = Learner(table, lambda widths: true_nodes(widths), Predictor(table))
     plans = [{"a": 20, "b": 48, "c": 33}, {"a": 44, "b": 16, "c": 9}]
     for widths in plans:
         predictor = learner(widths, 1.3 * Predictor(table).predict_ms(widths))
@@ -79,7 +83,7 @@ def test_a_plan_that_learns_keeps_no_less(table, seed):
     loss, target = losses(seed), Predictor(table).baseline_ms / 3
     plain, learning = Device(table), Device(table)
     without = meet_target(Predictor(table), loss, target, plain)
-    learner = Learner(table, learning.nodes)
+    learner = Learner(table, learning.nodes, Predictor(table))
     met = meet_target(Predictor(table), loss, target, learning, learner)
     assert met.measured_ms == learning(met.widths) <= 1.01 * target
     assert len(learning.seen) <= 9

@@ -59,6 +59,9 @@ def test_a_captured_graph_is_for_bound_runs_only():
     assert options.effective_options["enable_cuda_graph"] == "1"
     assert options.unbound == DeviceOptions("cuda", {"use_tf32": "0"}, 2)
     assert options.unbound.unbound == options.unbound
+    options.unbound.require_unbound()
+    with pytest.raises(BadInputError, match=r"--ep-option enable_cuda_graph: .*leave it out"):
+        options.require_unbound()
 
 
 def test_options_that_would_be_ignored():

@@ -83,6 +83,7 @@ def test_keys_that_other_programs_rely_on(tmp_path):
         (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
         (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
         (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a number"),
+        (lambda v: v["sweep"][1]["latency_us"].update(runs=0), r"sweep\[1\].latency_us.runs: not"),
         (lambda v: v.update(noise=1), "noise: not an object"),
         (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
         (lambda v: v.update(nodes={}), "nodes: not a list of objects"),

@@ -133,13 +133,16 @@ def check(
 
     Raises:
         BadInputError: the models take or give other shapes, the pixel format is not known, no
-            image is readable, or the provider is not installed.
+            image is readable, or the provider is not installed or has an option that does not go
+            with pixels in a graph.
     """
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     _require_alike(candidate, reference)
+    from_bytes = candidate.pixel_io or reference.pixel_io
+    if from_bytes:
+        device.require_unbound()
     ours, theirs = (_Side(source, folder, device) for source in (candidate, reference))
     likeness = _compare(theirs, ours, grid)
-    from_bytes = candidate.pixel_io or reference.pixel_io
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
     )
@@ -269,8 +272,9 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
 def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
     """Describe each tolerance that was missed, and what passes under none."""
     failures = []
-    if math.isnan(likeness.ssim):
-        failures.append("pictures hold values that are no numbers")
+    for name, value in likeness.colour.items():
+        if math.isnan(value):
+            failures.append(f"the {name}'s pictures hold values that are no numbers")
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

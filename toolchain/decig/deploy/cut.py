@@ -149,10 +149,12 @@ class Cutter:
         ]
         why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
         self._notices = [f"{_few(at_floor)}: {why}"] if at_floor else []
+        self._measured_ms = None
         return self.best(uniform_widths(self.channels, ratio))
 
     def load(self, path: Path) -> Plan:
         """Read a plan; BadInputError if it is not for this model."""
+        self._notices, self._measured_ms = [], None
         plan = Plan.load(path)
         try:
             plan.require_fits(self.channels, self.model.sha256)
@@ -188,7 +190,7 @@ class Cutter:
             profile=profile,
             tell=partial(self._progress, "plan", 1.0),
         )
-        self._measured_ms = met.measured_ms
+        self._notices, self._measured_ms = [], met.measured_ms
         return self.best(met.widths)
 
     @property

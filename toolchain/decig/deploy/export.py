@@ -139,10 +139,13 @@ def export(
 
     Raises:
         BadInputError: an unknown precision or one without images, an operator set that the graph
-            cannot have, an unknown pixel format, a provider that is not installed.
+            cannot have, an unknown pixel format, a provider that is not installed, or an option of
+            it that does not go with pixels in the graph.
         DecigError: the file would not compute what the source computes.
     """
     wanted = wanted or Wanted()
+    if wanted.pixel_io:
+        device.require_unbound()
     calibration = wanted.calibration or _images(source)
     require_precision(wanted.precision, source, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source

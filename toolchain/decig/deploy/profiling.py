@@ -168,12 +168,12 @@ def deployed_nodes(
 
     What that gives is the microseconds of each original node, at whatever pace the machine has;
     nothing where the provider hides its kernels: layers timed one by one would take too long.
-    None on another device than the table's.
+    None on another device than the table's, or where that has profiles by another method.
     """
     if _elsewhere(table) is not None:
         return None
     if find(_options(table).provider).opaque:
-        return lambda proto: {}
+        return (lambda proto: {}) if table.timed_alone else None
     here, rules = _options(table), rewrites_of(table)
     original = [node.name for node in model.proto.graph.node]
 

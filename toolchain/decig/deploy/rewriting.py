@@ -28,7 +28,8 @@ class Choice:
         proto: the graph with them.
         canonical: how often each rule was applied that is better on any device.
         kept: device rules that pay.
-        dropped: device rules that matched the graph but made it no faster.
+        dropped: device rules that matched the graph but made it no faster, or one that the device
+            cannot run.
         plain: latency of the graph as it was.
         rewritten: latency of `proto`, timed in turns with `plain`.
     """
@@ -69,10 +70,10 @@ def choose_rewrites(
     rules = () if any_size else rules
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
-    rules = rules if runs_on_cpu(device) else _accepted(canonical, rules, device)
-    planned = matching(canonical, [rule for rule in rules if rule in known])
+    accepted = rules if runs_on_cpu(device) else _accepted(canonical, rules, device)
+    planned = matching(canonical, [rule for rule in accepted if rule in known])
     sets: dict[str, list[str]] = {"canonical": []}
-    for name, kept in (("chosen", _paying(canonical, rules, device)), ("planned", planned)):
+    for name, kept in (("chosen", _paying(canonical, accepted, device)), ("planned", planned)):
         if kept not in sets.values():
             sets[name] = kept
     graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
@@ -83,60 +84,40 @@ def choose_rewrites(
     return Choice(graphs[best], counts, sets[best], dropped, times["plain"], times[best])
 
 
-def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> Sequence[str]:
-    """All rules if the device runs the graph with them, else those that it accepts on their own."""
-    if _refusal(_apply(proto, rules), device) is None:
-        return rules
-    accepted = []
-    for rule in rules:
-        reason = _refusal(_apply(proto, [rule]), device)
-        if reason is None:
-            accepted.append(rule)
-        else:
+def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
+    """Those of the rules whose work the device runs, each on its own; none if not together too.
+
+    What one rule makes must not need another rule that mends it: at other widths that one may find
+    no work.
+    """
+    accepted = list(rules)
+    for rule in matching(proto, rules):
+        if reason := _refusal(_apply(proto, [rule]), device):
             log.info("without the rewrite %s: %s", rule, reason)
-    return accepted if _refusal(_apply(proto, accepted), device) is None else []
+            accepted.remove(rule)
+    return [] if _refusal(_apply(proto, accepted), device) else accepted
 
 
-def _refusal(proto: onnx.ModelProto, device: DeviceOptions) -> str | None:
-    """Why a graph cannot be opened on a device; None if it can."""
+def _refusal(proto: onnx.ModelProto, device: DeviceOptions) -> str:
+    """Why a device cannot run a graph; "" if it can."""
     try:
-        open_session(proto, device)
+        timed_run(proto, device)()
     except DecigError as error:
         return str(error)
-    return None
+    return ""
 
 
 def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
-    """Of the rules that match a graph, those without which it is slower.
-
-    Those without which the device refuses the graph stay in doubt while others are dropped: what
-    they mend may be the work of one of those.
-    """
+    """Of the rules that match a graph, those without which it is slower."""
     left, paying = list(rules), set[str]()
     while doubtful := [rule for rule in matching(proto, left) if rule not in paying]:
         trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
-        times = _times({name: _apply(proto, trial) for name, trial in trials.items()}, device)
-        tried = [rule for rule in doubtful if rule in times]
-        needless = [rule for rule in tried if not faster(times[""], times[rule])]
-        paying |= set(tried if needless else doubtful) - set(needless)
+        times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
+        needless = [rule for rule in doubtful if not faster(times[""], times[rule])]
+        paying |= set(doubtful) - set(needless)
         if needless:
             left.remove(min(needless, key=lambda rule: times[rule].median))
     return matching(proto, left)
-
-
-def _times(graphs: dict[str, onnx.ModelProto], device: DeviceOptions) -> dict[str, Latency]:
-    """Time those graphs in turns that the device runs.
-
-    Raises:
-        DecigError: it runs none.
-    """
-    try:
-        return time_graphs(graphs, device)
-    except DecigError:
-        running = {name: g for name, g in graphs.items() if _refusal(g, device) is None}
-        if len(running) in (0, len(graphs)):
-            raise
-        return time_graphs(running, device)
 
 
 def rule_names(value: object, where: str) -> list[str]:

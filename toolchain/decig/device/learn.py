@@ -21,19 +21,25 @@ Widths = dict[str, int]
 class Learner:
     """A cost table that takes in measured plans; the table it was made from stays as it is."""
 
-    def __init__(self, table: CostTable, profile: Callable[[Widths], Mapping[str, float]]) -> None:
+    def __init__(
+        self,
+        table: CostTable,
+        profile: Callable[[Widths], Mapping[str, float]],
+        predictor: Predictor,
+    ) -> None:
         """Prepare.
 
         Args:
             table: of the model, with a sweep.
             profile: microseconds of each original node at widths, at any pace of the machine;
                 none where only wholes can be timed, from which prediction learns too.
+            predictor: from the table.
         """
         self._table, self._profile = table, profile
         latency = np.array([point.latency.median for point in table.sweep])
         nodes = np.array([sum(point.nodes.values()) for point in table.sweep])
         self._share = float(np.median(nodes / latency))
-        self._scale = Predictor(table).scale
+        self._scale = predictor.scale
 
     def __call__(self, widths: Widths, measured_ms: float) -> Predictor:
         """Take a plan in and return the predictor that knows of it.

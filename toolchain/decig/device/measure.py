@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +89,8 @@ def measure_nodes(
             optimised_path=folder / "optimised.onnx",
         )
         feeds = random_feeds(session)
-        shares: list[float] = []
-        run_it = prepare_run(session, feeds, options)
-        calls: dict[str, Callable[[], object]] = {
-            "profiled": partial(_note_share, run_it, options, shares)
-        }
+        profiled = _Noted(prepare_run(session, feeds, options), options)
+        calls: dict[str, Callable[[], object]] = {"profiled": profiled}
         if unprofiled:
             plain = prepare_run(open_session(run, options), feeds, options)
             calls["plain"] = QuietRun(plain, options)
@@ -103,7 +99,7 @@ def measure_nodes(
         optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
     attribution = attribute(original, run, optimised)
     times = {kernel: us for kernel, us in times.items() if kernel in attribution.owner}
-    share = np.array(shares[_WARM_UP:])
+    share = np.array(profiled.shares)
     charged = attribution.charge(quiet_times(times, whole, share))
     return NodeTimes(
         timed.get("plain") or Latency.from_samples(whole * share),
@@ -124,11 +120,9 @@ def _measure_whole(
 ) -> NodeTimes:
     """Time a graph whose nodes cannot be seen."""
     session = open_session(run, options)
-    whole_run = prepare_run(session, random_feeds(session), options)
-    shares: list[float] = []
-    call = partial(_note_share, whole_run, options, shares)
+    call = _Noted(prepare_run(session, random_feeds(session), options), options)
     timed = measure_interleaved(_with({"whole": call}, beside), warm_up=_WARM_UP, **limits)
-    whole, share = timed["whole"], float(np.median(shares[_WARM_UP:]))
+    whole, share = timed["whole"], float(np.median(call.shares))
     latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
     return NodeTimes(latency, 0.0, share, {}, {}, {}, _beside_us(timed), alone=True)
 
@@ -165,9 +159,26 @@ def _beside_us(timed: dict[str, Latency]) -> float:
     return timed[_BESIDE].median if _BESIDE in timed else 0.0
 
 
-def _note_share(run: Callable[[], object], options: DeviceOptions, shares: list[float]) -> None:
-    """Run once and append the share of the processor that the run had."""
-    shares.append(observe(run, options)[1])
+class _Noted:
+    """Timed runs, with the share of the processor that each had; on a GPU by its own clock.
+
+    Attributes:
+        shares: of the timed runs in order.
+    """
+
+    def __init__(self, run: Callable[[], object], options: DeviceOptions) -> None:
+        self._run, self._options = run, options
+        self.shares: list[float] = []
+
+    def __call__(self) -> object:
+        """Run once, untimed."""
+        return self._run()
+
+    def time_us(self) -> float:
+        """Run once, note the share, and return the microseconds of the clock."""
+        us, share = observe(self._run, self._options)
+        self.shares.append(share)
+        return us
 
 
 def _operators(

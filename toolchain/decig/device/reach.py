@@ -40,7 +40,7 @@ def reach(
         sliced: the graph at widths.
         measure: on the device; None where that is not at hand, and the table must do.
         profile: there too; with it, prediction learns from what is tried.
-        tell: told the predicted and the measured milliseconds of every plan.
+        tell: told the milliseconds of every plan, as measured, and as predicted by what was known.
         most: channels of the groups of `sliced`, where those are fewer than the table's.
 
     Raises:
@@ -62,10 +62,12 @@ def reach(
 
     if profile is None:
         return meet_target(predictor, loss, target_ms, time)
-    learner = Learner(table, lambda widths: profile(sliced(widths)))
+    learner = Learner(table, lambda widths: profile(sliced(widths)), predictor)
 
     def learn(widths: Widths, measured_ms: float) -> Predictor:
+        nonlocal predictor
         there = {name: min(width, (most or widths)[name]) for name, width in widths.items()}
-        return learner(there, measured_ms)
+        predictor = learner(there, measured_ms)
+        return predictor
 
     return meet_target(predictor, loss, target_ms, time, learn)

@@ -49,6 +49,18 @@ class DeviceOptions:
         kept = {k: v for k, v in self.provider_options.items() if k != providers.BOUND_ONLY}
         return replace(self, provider_options=kept)
 
+    def require_unbound(self) -> None:
+        """Check that nothing is asked for that cannot be timed from bytes to bytes.
+
+        Raises:
+            BadInputError: the option that holds for bound runs only was given.
+        """
+        if self.unbound != self:
+            raise BadInputError(
+                f"--ep-option {providers.BOUND_ONLY}: not where images come as bytes of the host; "
+                f"leave it out"
+            )
+
     @property
     def gpu(self) -> int | None:
         """Number of the GPU whose memory and clock are used; None where there is none.

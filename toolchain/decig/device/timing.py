@@ -63,13 +63,15 @@ class Latency:
         """Read what `to_dict` wrote; `where` names file and key in the message.
 
         Raises:
-            BadInputError: a figure is missing, no number, or negative, or the median is 0.
+            BadInputError: a figure is missing, no number, or negative, or median or runs are 0.
         """
         if not isinstance(value, Mapping):
             raise BadInputError(f"{where}: not an object")
         figures = {key: non_negative(value.get(key), f"{where}.{key}") for key in _KEYS}
         if not figures["median"]:
             raise BadInputError(f"{where}.median: not above 0")
+        if figures["runs"] < 1:
+            raise BadInputError(f"{where}.runs: not above 0")
         return cls(figures["median"], figures["mad"], figures["p90"], int(figures["runs"]))
 
 
