@@ -134,6 +134,13 @@ def test_failures_name_the_function():
         cuda.CudaRuntime(FakeLibrary("cudaStreamCreate"))
 
 
+def test_a_failure_says_what_the_library_says_of_it():
+    library = FakeLibrary("cudaSetDevice")
+    library.cudaGetErrorString = lambda status: b"no CUDA-capable device is detected"
+    with pytest.raises(DecigError, match=r"cudaSetDevice failed with status 35 \(no CUDA-capable"):
+        cuda.CudaRuntime(library)
+
+
 def test_a_machine_without_the_library(monkeypatch):
     def missing(name):
         raise OSError(name)

@@ -89,7 +89,11 @@ def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOption
 
     What one rule makes must not need another rule that mends it: at other widths that one may find
     no work.
+
+    Raises:
+        DecigError: the device does not run the graph without them either.
     """
+    timed_run(proto, device)()
     accepted = list(rules)
     for rule in matching(proto, rules):
         if reason := _refusal(_apply(proto, [rule]), device):

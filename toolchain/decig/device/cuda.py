@@ -62,7 +62,13 @@ class CudaRuntime:
     def _call(self, name: str, *arguments: object) -> None:
         status = getattr(self._library, name)(*arguments)
         if status:
-            raise DecigError(f"CUDA: {name} failed with status {status}")
+            raise DecigError(f"CUDA: {name} failed with status {status}{self._meaning(status)}")
+
+    def _meaning(self, status: int) -> str:
+        describe = self._library.cudaGetErrorString
+        describe.restype = ctypes.c_char_p
+        text = describe(status)
+        return f" ({text.decode()})" if text else ""
 
 
 @cache

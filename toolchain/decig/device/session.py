@@ -98,7 +98,7 @@ def open_session(
 
     Raises:
         BadInputError: the provider is not installed, or ONNX Runtime refuses model or options.
-        DecigError: nodes would run on another provider.
+        DecigError: nodes would run on another provider, or there is no GPU.
     """
     provider = providers.resolve(options.provider)
     providers.require_options(options.provider, options.provider_options)
@@ -113,6 +113,8 @@ def open_session(
     what = str(model) if isinstance(model, str | Path) else "the model"
     try:
         session = _open(model, options, settings)
+    except DecigError:
+        raise
     except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
         reason = ort_reason(error)
         if _NO_FALLBACK in reason:
