@@ -205,7 +205,7 @@ def publish(job: MainJob, results: Path, max_seconds: float) -> None:
     write_bytes(results / "main_job.md", text.encode())
     for label, found in by_target.items():
         if found:
-            judge.write_sheet(found, results / f"main_job_{label}.png")
+            judge.write_sheet(found, results / f"main_job_{label}.jpg")
     print(text)
 
 

@@ -13,3 +13,11 @@ def test_sheet_shows_every_picture_in_its_cell(tmp_path):
     assert (sheet == [0, 0, 0]).all(axis=-1).sum() >= black[..., 0].size
     assert (sheet == [200, 0, 0]).all(axis=-1).sum() == 2 * red[..., 0].size
     assert list(tmp_path.iterdir()) == [tmp_path / "sheet.png"]
+
+
+def test_the_name_says_the_format(tmp_path):
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    for name, kind in (("a.jpg", "JPEG"), ("a.JPEG", "JPEG"), ("a.png", "PNG"), ("a", "PNG")):
+        write_sheet({"one": [grey]}, tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            assert image.format == kind

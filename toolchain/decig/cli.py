@@ -286,7 +286,7 @@ def export(
 @click.option("--min-speedup", type=POSITIVE, help="Over the reference.")
 @click.option("--min-ssim", type=Number(-1, 1), help="To the reference.")
 @click.option("--min-psnr", "min_psnr_db", type=POSITIVE, help="To the reference, dB.")
-@click.option("--grid", type=output_file, metavar="FILE", help="PNG of the pictures, to look at.")
+@click.option("--grid", type=output_file, metavar="FILE", help="PNG (or .jpg) of the pictures.")
 @click.option("--roofline", is_flag=True, help="Nodes of both next to the limits of the device.")
 @weights_option
 @input_shape_option

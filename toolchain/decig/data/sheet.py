@@ -10,14 +10,15 @@ from decig.files import atomic_path
 
 _MARGIN = 4
 _TITLE_HEIGHT = 20
+_JPEG = (".jpg", ".jpeg")
 
 
 def write_sheet(columns: Mapping[str, Sequence[np.ndarray]], path: Path) -> None:
-    """Write a PNG grid with a title over every column.
+    """Write a grid with a title over every column.
 
     Args:
         columns: title to images, uint8 H,W,3, all of one size and equally many a column.
-        path: the PNG file, written atomically.
+        path: the file, written atomically: JPEG where its name says so, else PNG.
     """
     height, width = next(iter(columns.values()))[0].shape[:2]
     rows = max(len(images) for images in columns.values())
@@ -37,4 +38,7 @@ def write_sheet(columns: Mapping[str, Sequence[np.ndarray]], path: Path) -> None
             top = _TITLE_HEIGHT + _MARGIN + row * (height + _MARGIN)
             sheet.paste(Image.fromarray(image), (left, top))
     with atomic_path(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        if path.suffix.lower() in _JPEG:
+            sheet.save(temporary, format="JPEG", quality=95, subsampling=0)
+        else:
+            sheet.save(temporary, format="PNG")

@@ -128,7 +128,7 @@ def check(
         folder: images, fitted to the models' input size; None where they take none.
         device: where both run.
         tolerances: what must be reached.
-        grid: a PNG file for a picture grid: input, reference, candidate.
+        grid: a file for a picture grid (`write_sheet`): input, reference, candidate.
         roofline: measure the nodes of both next to the limits of the device too.
 
     Raises:
