@@ -22,6 +22,7 @@ import torch_pruning
 from generator_blocks import BLOCKS, WIDTH, Block, macs, write_onnx
 from jobs import BENCHMARKS
 
+from decig.cli.options import FOLDER
 from decig.deploy.verify import TOLERANCE, relative_difference, runner
 from decig.files import write_bytes
 from decig.graph.channels import analyse
@@ -31,7 +32,6 @@ from decig.graph.oracle import masked_graph
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER
 from decig.train.module import build_module, write_back
 
 ENOUGH = 1.05

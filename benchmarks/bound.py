@@ -6,15 +6,15 @@ most L take at least (Lagrange duality, as loss + p * us is not below its least 
     max over p of [least(p) - p T],        max over p of [(least(p) - L) / p]
 
 with least(p) the least loss + p * microseconds of all plans, found exactly
-(`decig.device.elimination`). The bounds hold for the predicted time, with its error.
+(`decig.device.plan.elimination`). The bounds hold for the predicted time, with its error.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from decig.device.elimination import Elimination
-from decig.device.predict import Predictor
+from decig.device.cost.predict import Predictor
+from decig.device.plan.elimination import Elimination
 
 _PRICES = np.geomspace(1e-4, 1e4, 161)
 """Around the loss of everything per microsecond of the whole; each step is 12 %."""

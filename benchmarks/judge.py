@@ -13,8 +13,8 @@ from decig.data.crops import fit
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.data.sheet import write_sheet
-from decig.device.session import DeviceOptions, open_session
-from decig.device.timing import Latency, measure_interleaved
+from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.timing import Latency, measure_interleaved
 from decig.graph.cost import count
 from decig.graph.model import input_info, load_model
 from decig.quality import metrics

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import onnx
 
-from decig.device.elimination import Part
-from decig.device.sweep import FLOOR
-from decig.device.table import CostTable
+from decig.device.cost.sweep import FLOOR
+from decig.device.cost.table import CostTable
+from decig.device.plan.elimination import Part
 from decig.graph.cost import count
 from decig.graph.flow import attributes
 
@@ -16,7 +16,7 @@ _WIDTHS, _EVERY = 64, 16
 
 
 class MacsCost:
-    """Stands where `decig.device.predict.Predictor` does; a multiply-accumulate is its time.
+    """Stands where `decig.device.cost.predict.Predictor` does; a multiply-accumulate is its time.
 
     Attributes:
         groups: channels of every group.

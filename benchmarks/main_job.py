@@ -24,13 +24,13 @@ from peers.students import PEERS
 from verdicts import DECIG, verdicts
 
 from decig import __version__
+from decig.cli.options import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
-from decig.device.fingerprint import fingerprint
-from decig.device.session import DeviceOptions
+from decig.device.run.fingerprint import fingerprint
+from decig.device.run.session import DeviceOptions
 from decig.errors import DecigError
 from decig.files import read_json, write_bytes, write_json
 from decig.graph.model import input_info, load_model
-from decig.options import FILE, FOLDER, value_range
 
 METHODS = (DECIG, *PEERS)
 _SHARED = BENCHMARKS.parents[1] / "shared"

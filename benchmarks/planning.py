@@ -27,18 +27,18 @@ from bound import Bound
 from macs import MacsCost
 from tables import cost_table, described, machine, merged, write_by_machine
 
+from decig.cli.options import FOLDER, device_options, pixel_options
 from decig.deploy.cut import Cutter
-from decig.deploy.profiling import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
-from decig.deploy.rewriting import time_graphs
-from decig.device.planner import fastest_widths, plan_widths
-from decig.device.predict import Predictor
-from decig.device.session import DeviceOptions
-from decig.device.sweep import FLOOR
+from decig.device.cost.predict import Predictor
+from decig.device.cost.sweep import FLOOR
+from decig.device.measure.rewriting import time_graphs
+from decig.device.plan.deployed import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
+from decig.device.plan.planner import fastest_widths, plan_widths
+from decig.device.run.session import DeviceOptions
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER, device_options, pixel_options
-from decig.source import PixelFlags, Source, resolve
+from decig.source.resolve import PixelFlags, Source, resolve
 
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""

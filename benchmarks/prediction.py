@@ -5,8 +5,8 @@
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then random plans of two kinds, with widths on the device's stairs (what the planner chooses
 from) and with any widths. Each plan runs between runs of the whole model, at the pace at which the
-table was taken (`decig.device.pace`). Each device adds its rows to results/prediction.md, under
-the machine that it is part of.
+table was taken (`decig.device.measure.pace`). Each device adds its rows to results/prediction.md,
+under the machine that it is part of.
 """
 
 import time
@@ -18,21 +18,21 @@ import numpy as np
 import onnx
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.deploy.profiling import rewrites_of
-from decig.deploy.rewriting import timed_run
-from decig.device.pace import latency_at_pace
-from decig.device.predict import Predictor
-from decig.device.runs import QuietRun
-from decig.device.session import DeviceOptions
-from decig.device.table import CostTable
+from decig.cli.options import FOLDER, device_options
+from decig.device.cost.predict import Predictor
+from decig.device.cost.table import CostTable
+from decig.device.measure.pace import latency_at_pace
+from decig.device.measure.rewriting import timed_run
+from decig.device.plan.deployed import rewrites_of
+from decig.device.run.runs import QuietRun
+from decig.device.run.session import DeviceOptions
 from decig.graph import rewrite
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER, device_options
-from decig.source import resolve
+from decig.source.resolve import resolve
 
 MEDIAN, WORST = 0.05, 0.12
 """Goals for the errors."""

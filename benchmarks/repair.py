@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
+from decig.cli.options import FILE, FOLDER, value_range
 from decig.data.feeds import Feeds
+from decig.data.inputs import Pictures
 from decig.data.pixels import PixelFormat
 from decig.deploy.cut import REPAIR_IMAGES
-from decig.deploy.inputs import Pictures
-from decig.device.fingerprint import cpu_model
+from decig.device.run.fingerprint import cpu_model
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 from decig.graph.plan import Plan, uniform_widths
 from decig.graph.slicing import slice_graph
-from decig.options import FILE, FOLDER, value_range
 from decig.quality.metrics import colour, psnr, ssim
 from decig.repair.activations import run_graph
 from decig.repair.repair import repair

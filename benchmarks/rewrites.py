@@ -20,16 +20,16 @@ import onnx
 from onnxruntime import InferenceSession
 from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
-from decig.deploy.rewriting import choose_rewrites
-from decig.device.session import DeviceOptions, open_session
-from decig.device.timing import Latency
+from decig.device.measure.rewriting import choose_rewrites
+from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.timing import Latency
 from decig.graph.channels import analyse
 from decig.graph.model import Model, input_info
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.rewrite import CANONICAL, DEVICE, apply
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.source import resolve
+from decig.source.resolve import resolve
 
 RESULTS = Path(__file__).parent / "results"
 GOALS = {

@@ -4,9 +4,9 @@
 
 Each model as it is, with the exact rewrites that pay, and the same at a quarter of its widths:
 achieved operations and bytes a second next to the measured peak and copy, and the least time that
-these allow (`decig.device.roofline`). Work is that of the graph before its rewrites. Without MODEL:
-udnie from ../shared/suite where it is, and of models/ facades-resunet, CycleGAN's ResNet-9 and
-pix2pix's U-Net-256; 10 minutes on a quiet machine.
+these allow (`decig.device.measure.roofline`). Work is that of the graph before its rewrites.
+Without MODEL: udnie from ../shared/suite where it is, and of models/ facades-resunet, CycleGAN's
+ResNet-9 and pix2pix's U-Net-256; 10 minutes on a quiet machine.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ import click
 import onnx
 from rewrites import SHIPPED, narrowed
 
-from decig.deploy.rewriting import choose_rewrites
-from decig.device.fingerprint import fingerprint
-from decig.device.limits import Limits, measure_limits
-from decig.device.roofline import Part, Roofline, measure_roofline
-from decig.device.session import DeviceOptions
+from decig.cli.options import FOLDER
+from decig.device.measure.limits import Limits, measure_limits
+from decig.device.measure.rewriting import choose_rewrites
+from decig.device.measure.roofline import Part, Roofline, measure_roofline
+from decig.device.run.fingerprint import fingerprint
+from decig.device.run.session import DeviceOptions
 from decig.errors import DecigError
 from decig.files import write_bytes
 from decig.graph.model import Model
-from decig.options import FOLDER
-from decig.source import resolve
+from decig.source.resolve import resolve
 
 _HERE = Path(__file__).resolve().parent
 _TEACHER = _HERE.parents[1] / "shared" / "suite" / "udnie.onnx"

@@ -25,13 +25,13 @@ from jobs import BENCHMARKS
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from decig.cli.options import FOLDER
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FOLDER
 
 SECONDS, MEGABYTES = 3.0, 1500
 """Limits of a command."""
@@ -84,7 +84,12 @@ class Run:
 
 def run(arguments: Sequence[str | Path]) -> Run:
     """Run decig to its end."""
-    command = [sys.executable, "-c", "from decig.cli import main; main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "from decig.cli.main import main; main()",
+        *map(str, arguments),
+    ]
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

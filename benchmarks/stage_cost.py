@@ -17,18 +17,18 @@ import torch
 from jobs import BENCHMARKS
 from peers.training import distillation
 
+from decig.cli.options import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
-from decig.device.timing import Latency, measure_interleaved
+from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.options import FILE, FOLDER, value_range
 from decig.train.condense import Condenser
 from decig.train.loop import Budget, Loop
-from decig.train.losses import picture_of
+from decig.train.losses.output import picture_of
 from decig.train.module import build_module, parameter_names
 from decig.train.settings import Settings
 

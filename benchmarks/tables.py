@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from decig.deploy.profiling import accept_device, profile_as_deployed
-from decig.device.session import DeviceOptions
-from decig.device.table import CostTable
+from decig.device.cost.table import CostTable
+from decig.device.plan.deployed import accept_device, profile_as_deployed
+from decig.device.run.session import DeviceOptions
 from decig.files import write_json
-from decig.source import Source
+from decig.source.resolve import Source
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from decig.deploy.cut import Cutter
-from decig.source import resolve
+from decig.source.resolve import resolve
 
 
 def main() -> None:

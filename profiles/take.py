@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from decig.deploy.profiling import profile_as_deployed
-from decig.device.session import DeviceOptions
-from decig.source import resolve
+from decig.device.plan.deployed import profile_as_deployed
+from decig.device.run.session import DeviceOptions
+from decig.source.resolve import resolve
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "models" / "facades-resunet"

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from decig.cli import main
+from decig.cli.main import main
 
 PIXELS = ("--input-range", "0,1", "--output-range", "0,1", "--channel-order", "rgb")
 

@@ -12,18 +12,18 @@ from PIL import Image
 from decig.data.feeds import Inputs
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
-from decig.device.session import DeviceOptions, open_session
+from decig.device.run.session import DeviceOptions, open_session
 from decig.graph.channels import analyse
 from decig.graph.model import Model, load_model, save_model
-from decig.recipe import Recipe, load_recipe
-from decig.source import Source
+from decig.source.recipe import Recipe, load_recipe
+from decig.source.resolve import Source
 
 torch = pytest.importorskip("torch")
 
-from decig.train.generator import build_generator  # noqa: E402
 from decig.train.module import build_module, write_back  # noqa: E402
 from decig.train.original import train  # noqa: E402
-from decig.train.pytorch import load_pytorch  # noqa: E402
+from decig.train.pytorch.generator import build_generator  # noqa: E402
+from decig.train.pytorch.load import load_pytorch  # noqa: E402
 
 FOLDERS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.train

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from decig.device.planner import plan_widths
-from decig.device.predict import Predictor
-from decig.device.table import CostTable
+from decig.device.cost.predict import Predictor
+from decig.device.cost.table import CostTable
+from decig.device.plan.planner import plan_widths
 from decig.graph.channels import analyse
 from decig.graph.scoring import magnitude_loss, magnitude_scores
-from decig.source import resolve
+from decig.source.resolve import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "profiles").glob("*.json"))

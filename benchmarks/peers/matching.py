@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from decig.device.feeds import random_feeds
-from decig.device.session import DeviceOptions, open_session
-from decig.device.timing import measure_interleaved
+from decig.device.run.feeds import random_feeds
+from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.timing import measure_interleaved
 from peers.style_net import TRUNK, StyleNet
 from peers.training import write_onnx
 

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from decig.device.session import DeviceOptions, open_session
+from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import DecigError
 from decig.quality.parity import max_abs_diff
 from decig.train.ops.normalisation import instance_norm

@@ -11,12 +11,12 @@ import click
 import torch
 from torch import nn
 
+from decig.cli.options import FILE, FOLDER, value_range
 from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.files import atomic_path, write_json
 from decig.graph.model import input_info, load_model
-from decig.options import FILE, FOLDER, value_range
 from decig.train.loop import Budget, Loop
 from decig.train.module import build_module
 from decig.train.pool import Crops, Example, TeacherPool

@@ -13,7 +13,7 @@ from decig.data.pairs import side_by_side
 from decig.graph.cost import count
 from decig.graph.model import load_model
 from decig.quality import metrics
-from decig.recipe import load_recipe
+from decig.source.recipe import load_recipe
 
 
 def main(facades: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from decig.data.pairs import side_by_side
-from decig.recipe import load_recipe
+from decig.source.recipe import load_recipe
 
 COUNTS = {"train": 48, "val": 12}
 

@@ -3,12 +3,12 @@ import onnx
 import pytest
 from onnx import numpy_helper
 from PIL import Image
-from samples import write_generator, write_photos
 
 from decig.deploy.check import Tolerances, check
-from decig.device.session import DeviceOptions
+from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError
-from decig.source import PixelFlags, resolve
+from decig.source.resolve import PixelFlags, resolve
+from tests.samples import write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 

@@ -1,16 +1,16 @@
 import numpy as np
 import onnx
 import pytest
-from graph.rewrite.small import Net
-from samples import generator
 
+from decig.data.inputs import seeded_feeds
 from decig.deploy import convert as module
 from decig.deploy.convert import INT8_OPSET, Quantiser, at_opset, to_fp16
-from decig.deploy.inputs import seeded_feeds
 from decig.deploy.verify import relative_difference, runner
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import initializers, input_info, normalise, output_info
+from tests.graph.rewrite.small import Net
+from tests.samples import generator
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
-from samples import write_generator, write_photos
 
 from decig.deploy.cut import Cutter
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, replace_initializers
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.source import PixelFlags, resolve
+from decig.source.resolve import PixelFlags, resolve
+from tests.samples import write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 

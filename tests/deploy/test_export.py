@@ -3,16 +3,16 @@ import json
 import numpy as np
 import onnx
 import pytest
-from samples import generator, write_photos
 
 from decig.deploy import export as module
 from decig.deploy.export import Wanted, export
-from decig.deploy.rewriting import choose_rewrites
-from decig.deploy.stamp import read_stamp
-from decig.device.session import DeviceOptions
+from decig.device.measure.rewriting import choose_rewrites
+from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, load_model, replace_initializers
-from decig.source import resolve
+from decig.source.resolve import resolve
+from decig.source.stamp import read_stamp
+from tests.samples import generator, write_photos
 
 PIXELS = {
     "input_range": [0, 1],

@@ -3,21 +3,21 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from graph.tiny import tiny
 from onnx import TensorProto, numpy_helper
-from samples import generator, write_dynamic_generator, write_generator, write_photos
 
 from decig.data.pixels import BYTES, PixelFormat
 from decig.deploy.check import Tolerances, check
 from decig.deploy.export import Wanted, export
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io, wrap
-from decig.deploy.stamp import read_stamp
 from decig.deploy.verify import grey_levels, runner
-from decig.device.session import DeviceOptions
+from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError
 from decig.graph.model import input_info, normalise, output_info
 from decig.graph.rewrite import CANONICAL, apply
-from decig.source import PixelFlags, resolve
+from decig.source.resolve import PixelFlags, resolve
+from decig.source.stamp import read_stamp
+from tests.graph.tiny import tiny
+from tests.samples import generator, write_dynamic_generator, write_generator, write_photos
 
 UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 RANGES = [((0.0, 1.0), (0.0, 1.0)), ((-1.0, 1.0), (-1.0, 1.0)), ((0.0, 255.0), (-0.5, 0.5))]

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import onnx
 import pytest
-from samples import PIXELS, decig, write_generator, write_photos
 
 from decig.deploy import precision as module
 from decig.deploy.precision import Tolerance, choose_precision, require_precision
-from decig.deploy.stamp import read_stamp
-from decig.device.session import DeviceOptions
-from decig.device.timing import Latency
+from decig.device.run.session import DeviceOptions
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.source import PixelFlags, resolve
+from decig.source.resolve import PixelFlags, resolve
+from decig.source.stamp import read_stamp
+from tests.samples import PIXELS, decig, write_generator, write_photos
 
 UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 ANY = Tolerance(-1.0, 0.1)

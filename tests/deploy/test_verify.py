@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
-from graph.tiny import parse
-from samples import generator, write_dynamic_generator, write_generator
 
-from decig.deploy.inputs import seeded_feeds
+from decig.data.inputs import seeded_feeds
 from decig.deploy.verify import (
     TOLERANCE,
     difference_elsewhere,
@@ -16,6 +14,8 @@ from decig.deploy.verify import (
 )
 from decig.errors import DecigError
 from decig.graph.model import initializers, load_model, normalise, replace_initializers
+from tests.graph.tiny import parse
+from tests.samples import generator, write_dynamic_generator, write_generator
 
 
 def changed(by: float):

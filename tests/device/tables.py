@@ -2,11 +2,11 @@
 
 import math
 
-from decig.device.fingerprint import fingerprint
-from decig.device.session import DeviceOptions
-from decig.device.sweep import SweepPoint, first_designs
-from decig.device.table import CostTable, NodeCost, Noise
-from decig.device.timing import Latency
+from decig.device.cost.sweep import SweepPoint, first_designs
+from decig.device.cost.table import CostTable, NodeCost, Noise
+from decig.device.run.fingerprint import fingerprint
+from decig.device.run.session import DeviceOptions
+from decig.device.run.timing import Latency
 from decig.graph.channels import Port
 
 GROUPS = {"a": 64, "b": 128, "c": 64}

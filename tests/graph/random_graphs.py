@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
-from graph.blocks import BLOCKS, Builder, Map
+from tests.graph.blocks import BLOCKS, Builder, Map
 
 OPSETS = (9, 11, 13, 17, 18, 21, 24)
 

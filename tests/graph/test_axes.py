@@ -15,7 +15,7 @@ from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from graph.tiny import parse, random_feeds, run
+from tests.graph.tiny import parse, random_feeds, run
 
 TOLERANCE = 1e-5
 WEIGHTS = {"w1": (8, 3, 3, 3), "w2": (8, 8, 3, 3), "w3": (3, 8, 3, 3)}

@@ -7,8 +7,8 @@ import pytest
 from decig.graph.branches import take_branches
 from decig.graph.channels import analyse
 from decig.graph.model import load_model, normalise
-from graph.test_axes import require_dynamic
-from graph.tiny import parse, run
+from tests.graph.test_axes import require_dynamic
+from tests.graph.tiny import parse, run
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
 CHOICE = """

@@ -3,7 +3,7 @@
 import numpy as np
 
 from decig.graph.channels import Port, analyse
-from graph.tiny import keep, reasons, run, tiny, widths, worst_difference
+from tests.graph.tiny import keep, reasons, run, tiny, widths, worst_difference
 
 TWO = "[c1] a = Conv(x, w1)\n [c2] y = Conv(a, w2)"
 RESIDUAL = """

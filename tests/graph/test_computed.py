@@ -6,7 +6,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from decig.graph.computed import NotComputedError, restore
-from graph.tiny import run, tiny
+from tests.graph.tiny import run, tiny
 
 SHAPE = [helper.make_node("Shape", ["x"], ["s"], name="shape")]
 IMAGE = {"x": np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)}

@@ -3,7 +3,7 @@
 import pytest
 
 from decig.graph.cost import count
-from graph.tiny import tiny
+from tests.graph.tiny import tiny
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph.test_axes import require_dynamic
-from graph.tiny import parse
+from tests.graph.test_axes import require_dynamic
+from tests.graph.tiny import parse
 
 SIZES = ([1, 3, 16, 24], [2, 3, 19, 22])
 

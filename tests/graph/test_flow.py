@@ -5,7 +5,7 @@ import pytest
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import FIXED
-from graph.tiny import tiny
+from tests.graph.tiny import tiny
 
 POINTWISE = "[c] y = Conv(x, w)"
 

@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from decig.graph.model import initializers, normalise, shapes
-from graph.tiny import run, tiny
+from tests.graph.tiny import run, tiny
 
 
 def test_shape_arithmetic_is_folded():

@@ -7,7 +7,7 @@ import pytest
 from decig.errors import BadInputError
 from decig.graph.inference import infer_shapes, inputs_of, opset, require_operators, shapes
 from decig.graph.model import normalise
-from graph.tiny import parse, tiny
+from tests.graph.tiny import parse, tiny
 
 
 def test_shapes_of_all_values():

@@ -22,7 +22,7 @@ from decig.graph.model import (
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from graph.tiny import parse, run, tiny
+from tests.graph.tiny import parse, run, tiny
 
 STYLE = """
     [c1] a = Conv<pads=[4,4,4,4]>(x, w1, b1)

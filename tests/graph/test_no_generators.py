@@ -7,8 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from decig.graph.channels import analyse
 from decig.graph.model import load_model, normalise, output_info
-from graph.test_model import cut_in_half, one_line
-from graph.tiny import parse, run, tiny
+from tests.graph.test_model import cut_in_half, one_line
+from tests.graph.tiny import parse, run, tiny
 
 
 def test_a_classifier_is_cut_like_any_graph():

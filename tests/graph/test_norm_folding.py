@@ -11,7 +11,7 @@ from decig.graph.norm_folding import (
     foldable_norms,
     with_statistics,
 )
-from graph.rewrite.small import Net, operators, run
+from tests.graph.rewrite.small import Net, operators, run
 
 
 def norm(net: Net, value: str, channels: int, name: str = "norm", **attributes: float) -> str:

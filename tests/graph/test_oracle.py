@@ -18,9 +18,9 @@ from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan
 from decig.graph.rules.registry import _RULES
 from decig.graph.slicing import slice_graph
-from graph.blocks import BLOCKS
-from graph.random_graphs import RandomGraph, random_graphs
-from graph.tiny import keep, run, tiny, worst_difference
+from tests.graph.blocks import BLOCKS
+from tests.graph.random_graphs import RandomGraph, random_graphs
+from tests.graph.tiny import keep, run, tiny, worst_difference
 
 TOLERANCE = 1e-4  # of the output range
 CUT = [

@@ -9,7 +9,7 @@ import pytest
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
-from graph.tiny import tiny
+from tests.graph.tiny import tiny
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
 from decig.graph.model import initializers, normalise, output_info
-from graph.tiny import parse, run
+from tests.graph.tiny import parse, run
 
 
 def test_initializers_listed_as_inputs_are_no_inputs():

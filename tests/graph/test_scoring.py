@@ -5,7 +5,7 @@ import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.scoring import channel_norms, magnitude_loss, magnitude_scores
-from graph.tiny import tiny
+from tests.graph.tiny import tiny
 
 RNG = np.random.default_rng(3)
 W1 = RNG.normal(size=(5, 3, 3, 3)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.model import normalise
 from decig.graph.sequences import unroll_sequences
-from graph.tiny import keep, parse, run, tiny, widths, worst_difference
+from tests.graph.tiny import keep, parse, run, tiny, widths, worst_difference
 
 BODY = """
     [c1] a = Conv(x, w1)

@@ -8,7 +8,7 @@ from decig.graph.channels import analyse
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, run, shape_of, tiny
+from tests.graph.tiny import keep, run, shape_of, tiny
 
 NET = "[c1] a = Conv(x, w1, b1)\n b = Relu(a)\n [c2] y = Conv(b, w2, b2)"
 SHAPES = {"w1": (6, 3, 3, 3), "b1": (6,), "w2": (3, 6, 3, 3), "b2": (3,)}

@@ -4,7 +4,7 @@ import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.oracle import masked_graph
-from graph.tiny import keep, run, tiny, worst_difference
+from tests.graph.tiny import keep, run, tiny, worst_difference
 
 WEIGHTS = {"w1": (6, 3, 1, 1), "w2": (3, 6, 1, 1)}
 

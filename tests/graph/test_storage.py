@@ -7,12 +7,12 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from decig.device.session import DeviceOptions, open_session, run_session
+from decig.device.run.session import DeviceOptions, open_session, run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph import storage
 from decig.graph.model import initializers, load_model, normalise
 from decig.graph.storage import is_large, read_model, save_model
-from graph.tiny import parse, run
+from tests.graph.tiny import parse, run
 
 BODY = "[c1] a = Conv<pads=[1,1,1,1]>(x, w1, b1)\n [c2] y = Conv(a, w2)"
 SHAPES = {"w1": (64, 3, 3, 3), "b1": (64,), "w2": (3, 64, 1, 1)}

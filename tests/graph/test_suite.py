@@ -11,7 +11,7 @@ from decig.graph.model import Model, load_model
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from graph.tiny import random_feeds, worst_difference
+from tests.graph.tiny import random_feeds, worst_difference
 
 HALF = {  # share of multiply-accumulates left at exactly half of every interior layer
     "espcn_x3": 0.268,

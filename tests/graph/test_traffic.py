@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from decig.graph.model import normalise
 from decig.graph.traffic import host_of, traffic
-from graph.random_graphs import random_graphs
-from graph.tiny import tiny
+from tests.graph.random_graphs import random_graphs
+from tests.graph.tiny import tiny
 
 CONV = 4 * (3 * 64 + 5 * 3 * 9 + 5 * 64)  # input, weights and output of the Conv below
 

@@ -6,7 +6,7 @@ import pytest
 
 from decig.graph.model import initializers, input_info, output_info, replace_initializers
 from decig.graph.widen import narrow, widen
-from graph.tiny import run, tiny
+from tests.graph.tiny import run, tiny
 
 BODY = """
     [c1] a = Conv<pads=[1,1,1,1]>(x, w1)

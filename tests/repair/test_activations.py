@@ -5,7 +5,7 @@ from onnx import GraphProto, TensorProto, helper, numpy_helper
 from decig.errors import BadInputError
 from decig.graph.model import normalise
 from decig.repair.activations import Stream, run_graph
-from repair.small import INPUTS, generator
+from tests.repair.small import INPUTS, generator
 
 
 def test_piece_by_piece_is_the_whole_graph() -> None:

@@ -4,7 +4,7 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.flow import Read
 from decig.repair.readers import Reader, find_readers
-from repair.small import INPUTS, generator
+from tests.repair.small import INPUTS, generator
 
 RNG = np.random.default_rng(3)
 SAMPLES = RNG.normal(size=(4000, 6)) @ RNG.normal(size=(6, 6)) + RNG.normal(size=6)

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from graph.tiny import tiny
 from onnx import helper, numpy_helper
 
 from decig.data.crops import fit
@@ -24,7 +23,8 @@ from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
 from decig.repair.repair import repair
 from decig.repair.scores import Importance
-from repair.small import INPUTS, NORMS, generator
+from tests.graph.tiny import tiny
+from tests.repair.small import INPUTS, NORMS, generator
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -6,7 +6,7 @@ from decig.graph.flow import Read
 from decig.graph.model import initializers, replace_initializers
 from decig.repair.readers import Reader
 from decig.repair.scores import Importance, _drop, _eliminate
-from repair.small import INPUTS, NORMS, generator
+from tests.repair.small import INPUTS, NORMS, generator
 
 RNG = np.random.default_rng(0)
 SAMPLES = RNG.normal(size=(500, 6)) @ RNG.normal(size=(6, 6))

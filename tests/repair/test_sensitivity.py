@@ -7,7 +7,7 @@ from decig.graph.channels import Group, analyse
 from decig.graph.model import initializers, normalise, replace_initializers
 from decig.repair.readers import find_readers
 from decig.repair.sensitivity import Sensitivity
-from repair.small import INPUTS, NORMS, generator
+from tests.repair.small import INPUTS, NORMS, generator
 
 
 def _sensitivity(proto: onnx.ModelProto) -> tuple[Sensitivity, list[Group]]:

@@ -4,7 +4,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from decig.graph.model import infer_shapes
 from decig.repair.tail import tails, way_out
-from repair.small import generator
+from tests.repair.small import generator
 
 
 def graph(nodes: list, **constants: np.ndarray) -> ModelProto:

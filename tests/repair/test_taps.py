@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from decig.device.session import DeviceOptions, open_session
+from decig.device.run.session import DeviceOptions, open_session
 from decig.repair.solve import as_matrix, from_matrix
 from decig.repair.taps import columns, geometry
 

@@ -1,10 +1,9 @@
 """What `decig inspect` says of a group: layers, stages, names."""
 
-from graph.tiny import tiny
-
 from decig.graph.channels import analyse
 from decig.graph.model import shapes
 from decig.report.anatomy import Anatomy, Stage, anatomies, layer_of, short_names, stages
+from tests.graph.tiny import tiny
 
 BODY = """
     [c1] a = Conv<pads=[1,1,1,1]>(x, w1, b1)

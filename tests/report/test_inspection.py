@@ -2,16 +2,16 @@ from dataclasses import replace
 
 import onnx
 import pytest
-from graph.tiny import parse
-from samples import write_generator
 
-from decig.device.limits import Limits
-from decig.device.profile import Effort, profile_model
-from decig.device.session import DeviceOptions
+from decig.device.cost.profile import Effort, profile_model
+from decig.device.measure.limits import Limits
+from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.graph.plan import Plan
 from decig.report.inspection import REST, inspect_model
+from tests.graph.tiny import parse
+from tests.samples import write_generator
 
 
 @pytest.fixture

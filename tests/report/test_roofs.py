@@ -1,7 +1,7 @@
 from rich.console import Console
 
-from decig.device.limits import Limits
-from decig.device.roofline import Roofline, Work
+from decig.device.measure.limits import Limits
+from decig.device.measure.roofline import Roofline, Work
 from decig.report.roofs import COLUMNS, cells, node_table, summary
 
 LIMITS = Limits(100.0, 20.0)

@@ -1,5 +1,5 @@
-from decig.device.limits import Limits
-from decig.device.roofline import Roofline, Work, compare
+from decig.device.measure.limits import Limits
+from decig.device.measure.roofline import Roofline, Work, compare
 from decig.report.tables import print_figures
 
 

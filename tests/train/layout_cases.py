@@ -1,7 +1,8 @@
 """One-node graphs for operators that move data, resize, or are constant or fused."""
 
 import numpy as np
-from op_case import IMAGE, case, ints, x
+
+from tests.train.op_case import IMAGE, case, ints, x
 
 LAYOUT = [
     case("Reshape", x(*IMAGE), at={1: ints([2, 6, -1])}),

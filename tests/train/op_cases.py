@@ -1,8 +1,9 @@
 """One-node graphs for every operator, in every spelling that opsets and exporters know."""
 
 import numpy as np
-from layout_cases import CONSTANT, FUSED, LAYOUT, RESIZE
-from op_case import IMAGE, case, ints, x
+
+from tests.train.layout_cases import CONSTANT, FUSED, LAYOUT, RESIZE
+from tests.train.op_case import IMAGE, case, ints, x
 
 UNARY = (
     [

@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from samples import write_photos
-from tiny import tiny_generator
 
 from decig.data.pixels import PixelFormat
-from decig.device.fingerprint import fingerprint
-from decig.device.session import DeviceOptions
-from decig.device.sweep import SweepPoint, first_designs
-from decig.device.table import CostTable, NodeCost, Noise
-from decig.device.timing import Latency
+from decig.device.cost.sweep import SweepPoint, first_designs
+from decig.device.cost.table import CostTable, NodeCost, Noise
+from decig.device.run.fingerprint import fingerprint
+from decig.device.run.session import DeviceOptions
+from decig.device.run.timing import Latency
 from decig.graph.channels import Port, analyse
 from decig.graph.cost import count
 from decig.graph.model import Model, input_info, load_model
@@ -23,6 +21,8 @@ from decig.graph.slicing import slice_graph
 from decig.train.loop import Budget
 from decig.train.request import Request
 from decig.train.settings import Settings
+from tests.samples import write_photos
+from tests.train.tiny import tiny_generator
 
 _OVERHEAD_US = 5.0  # of every node
 

@@ -10,11 +10,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from small_request import quiet, work_table  # noqa: E402
-from tiny import tiny_generator  # noqa: E402
-
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.table import CostTable  # noqa: E402
+from decig.device.cost.table import CostTable  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.model import Model, load_model, shapes  # noqa: E402
 from decig.graph.plan import Plan  # noqa: E402
@@ -22,6 +19,8 @@ from decig.train.compress import compress, preview  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
+from tests.train.small_request import quiet, work_table  # noqa: E402
+from tests.train.tiny import tiny_generator  # noqa: E402
 
 STEPS = 12
 

@@ -6,14 +6,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny import tiny_generator
-
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import initializers, replace_initializers
 from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
 from decig.train.evaluate import HeldOut
+from tests.train.tiny import tiny_generator
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
 

@@ -11,11 +11,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from small_request import quiet, work_table  # noqa: E402
-from tiny import tiny_generator  # noqa: E402
-
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.table import CostTable  # noqa: E402
+from decig.device.cost.table import CostTable  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
 from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
@@ -25,6 +22,8 @@ from decig.train.fold_norms import with_joined_norms  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
+from tests.train.small_request import quiet, work_table  # noqa: E402
+from tests.train.tiny import tiny_generator  # noqa: E402
 
 
 @pytest.fixture(scope="module")

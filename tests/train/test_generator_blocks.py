@@ -3,21 +3,13 @@
 The blocks are those of the benchmark, so that its table and these tests speak of the same nets.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 
 torch = pytest.importorskip("torch")
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
 from generator_blocks import BLOCKS, Block, macs, write_onnx  # noqa: E402
-from graph.tiny import worst_difference  # noqa: E402
-from onnx_cases import assert_close, run_ort  # noqa: E402
 
 from decig.graph.channels import analyse  # noqa: E402
 from decig.graph.cost import count  # noqa: E402
@@ -26,6 +18,8 @@ from decig.graph.plan import plan_from_widths, uniform_widths  # noqa: E402
 from decig.graph.scoring import magnitude_scores  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
 from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
+from tests.graph.tiny import worst_difference  # noqa: E402
+from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
 
 SHARED_STATISTICS = {"residual, GroupNorm", "multi-head attention", "AdaLIN"}
 # Used twice in the net and thus two parameters of the module, which learn apart.

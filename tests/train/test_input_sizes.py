@@ -6,11 +6,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_close, assert_parity, parsed, run_ort  # noqa: E402
-
 from decig.errors import BadInputError  # noqa: E402
 from decig.graph.model import input_info, normalise  # noqa: E402
 from decig.train.module import build_module, takes_batches  # noqa: E402
+from tests.train.onnx_cases import assert_close, assert_parity, parsed, run_ort  # noqa: E402
 
 RNG = np.random.default_rng(0)
 

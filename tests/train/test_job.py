@@ -9,20 +9,19 @@ from onnx import TensorProto, helper
 
 torch = pytest.importorskip("torch")
 
-from small_request import node_us, quiet, small_request, total_ms  # noqa: E402
-from tiny import tiny_generator  # noqa: E402
-
 from decig.data.crops import fit  # noqa: E402
-from decig.deploy.inputs import Pictures  # noqa: E402
-from decig.device.learn import Learner  # noqa: E402
-from decig.device.predict import Predictor  # noqa: E402
-from decig.device.session import run_over  # noqa: E402
+from decig.data.inputs import Pictures  # noqa: E402
+from decig.device.cost.predict import Predictor  # noqa: E402
+from decig.device.plan.learn import Learner  # noqa: E402
+from decig.device.run.session import run_over  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.channels import analyse  # noqa: E402
 from decig.graph.model import normalise  # noqa: E402
 from decig.graph.plan import Plan  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
 from decig.train.job import Job  # noqa: E402
+from tests.train.small_request import node_us, quiet, small_request, total_ms  # noqa: E402
+from tests.train.tiny import tiny_generator  # noqa: E402
 
 
 def with_input(name: str, *shape: int) -> onnx.ModelProto:
@@ -197,7 +196,7 @@ def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
             learnt.append((widths, measured_ms))
             return super().__call__(widths, measured_ms)
 
-    monkeypatch.setattr("decig.device.reach.Learner", Noted)
+    monkeypatch.setattr("decig.device.plan.reach.Learner", Noted)
     made = job(folder, measure=total_ms, profile=node_us)
     keep = {name: list(range(12)) for name in made.channels.widths}
     condensed = slice_graph(made.request.model.proto, made.channels, Plan("", keep))

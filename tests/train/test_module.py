@@ -9,11 +9,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
-from onnx_cases import assert_close, parsed, run_ort  # noqa: E402
 
 from decig.errors import BadInputError  # noqa: E402
 from decig.graph.model import initializers  # noqa: E402
 from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
+from tests.train.onnx_cases import assert_close, parsed, run_ort  # noqa: E402
 
 RNG = np.random.default_rng(0)
 

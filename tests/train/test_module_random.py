@@ -5,13 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from graph.random_graphs import random_graphs  # noqa: E402
 from hypothesis import HealthCheck, assume, given, settings  # noqa: E402
-from onnx_cases import assert_close, run_ort  # noqa: E402
 
 from decig.errors import BadInputError  # noqa: E402
 from decig.graph.model import input_info, normalise  # noqa: E402
 from decig.train.module import build_module  # noqa: E402
+from tests.graph.random_graphs import random_graphs  # noqa: E402
+from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
 
 
 @settings(

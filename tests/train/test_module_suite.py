@@ -9,11 +9,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_close, run_ort  # noqa: E402
-
 from decig.data.images import ImageFolder  # noqa: E402
 from decig.graph.model import initializers, input_info, load_model, replace_initializers  # noqa: E402
 from decig.train.module import build_module, write_back  # noqa: E402
+from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
 
 SUITE = [
     "udnie.onnx",

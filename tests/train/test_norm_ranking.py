@@ -4,14 +4,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from graph.rewrite.small import Net
-from tiny import tiny_generator
-
 from decig.data.feeds import Feeds
 from decig.graph.model import initializers, input_info, replace_initializers
 from decig.graph.norm_folding import fold_norm, foldable_norms
 from decig.repair.activations import run_graph
 from decig.train.norm_ranking import fold_least, measure_statistics
+from tests.graph.rewrite.small import Net
+from tests.train.tiny import tiny_generator
 
 
 def inputs(count: int = 6, size: int = 32) -> np.ndarray:

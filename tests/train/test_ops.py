@@ -5,12 +5,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
-from op_cases import ALL  # noqa: E402
-
 from decig.graph import rules  # noqa: E402
 from decig.train.module import build_module  # noqa: E402
 from decig.train.ops import registry  # noqa: E402
+from tests.train.onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
+from tests.train.op_cases import ALL  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from PIL import Image
 
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
-from decig.recipe import Recipe, load_recipe
+from decig.source.recipe import Recipe, load_recipe
 
 torch = pytest.importorskip("torch")
 

@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 from decig.data.pairs import Pair  # noqa: E402
 from decig.errors import BadInputError, DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
-from decig.recipe import Recipe, Stage, load_recipe  # noqa: E402
 from decig.repair.activations import run_graph  # noqa: E402
+from decig.source.recipe import Recipe, Stage, load_recipe  # noqa: E402
 from decig.train.original_run import OriginalRun  # noqa: E402
 
 RECIPE = """

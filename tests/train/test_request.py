@@ -7,12 +7,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from small_request import small_request
-
 from decig.data.labels import Labels
 from decig.train.loop import Budget
 from decig.train.request import Request
 from decig.train.run import RunFolder
+from tests.train.small_request import small_request
 
 
 @pytest.fixture

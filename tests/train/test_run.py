@@ -5,11 +5,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny import tiny_generator
-
 from decig.errors import BadInputError
 from decig.graph.model import initializers
 from decig.train.run import SCHEMA_VERSION, RunFolder
+from tests.train.tiny import tiny_generator
 
 REQUEST = {"model": {"sha256": "ab"}, "target_ms": 3.5}
 

@@ -9,9 +9,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from small_request import quiet, small_request
-from tiny import tiny_generator
-
 from decig.graph.model import initializers, load_model, shapes
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
@@ -20,6 +17,8 @@ from decig.train.job import Job
 from decig.train.loop import Budget
 from decig.train.run import RunFolder
 from decig.train.stages import condense, distil, slice_and_repair
+from tests.train.small_request import quiet, small_request
+from tests.train.tiny import tiny_generator
 
 Told = list[tuple[str, float, dict[str, float]]]
 

@@ -1,7 +1,7 @@
 """The blocks that random graphs are grown from: what generators and their exporters do."""
 
-from graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles
-from graph.blocks.builder import BLOCKS, Builder, Map
+from tests.graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles
+from tests.graph.blocks.builder import BLOCKS, Builder, Map
 
 __all__ = [
     "BLOCKS",

@@ -1,7 +1,7 @@
 """Pixels as tokens: matrix products over channels last, self-attention."""
 
-from graph.blocks.builder import Builder, Map, block
-from graph.blocks.styles import linear
+from tests.graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.styles import linear
 
 
 @block()

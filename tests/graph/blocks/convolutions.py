@@ -1,6 +1,6 @@
 """Convolutions of every kind."""
 
-from graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.builder import Builder, Map, block
 
 
 @block()

@@ -1,7 +1,7 @@
 """Maps joined, taken apart, and met by constants and unknown operators."""
 
-from graph.blocks.builder import Builder, Map, block
-from graph.blocks.norms import norm
+from tests.graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.norms import norm
 
 
 @block()

@@ -1,6 +1,6 @@
 """Normalisations, as operators and spelled out; activations."""
 
-from graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.builder import Builder, Map, block
 
 
 @block()

@@ -2,7 +2,7 @@
 
 from onnx import TensorProto, defs
 
-from graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.builder import Builder, Map, block
 
 UNARY = """
     Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Cos Cosh Dropout Elu Erf Exp

@@ -1,6 +1,6 @@
 """What changes height and width: pooling, resizing, padding, pixel shuffles."""
 
-from graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.builder import Builder, Map, block
 
 
 @block()

@@ -1,6 +1,6 @@
 """Gates and conditions: what scales a map from elsewhere."""
 
-from graph.blocks.builder import Builder, Map, block
+from tests.graph.blocks.builder import Builder, Map, block
 
 
 @block()

@@ -4,14 +4,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from samples import generator
 
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.inference import opset
 from decig.graph.legacy import modernise
 from decig.graph.model import normalise
-from graph.tiny import keep, parse, run, worst_difference
+from tests.graph.tiny import keep, parse, run, worst_difference
+from tests.samples import generator
 
 IMAGE = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
 

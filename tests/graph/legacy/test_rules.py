@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 from decig.errors import BadInputError
 from decig.graph.legacy import modernise
 from decig.graph.model import normalise
-from graph.tiny import run
+from tests.graph.tiny import run
 
 IMAGE = np.random.default_rng(0).normal(size=(2, 4, 6, 7)).astype(np.float32)
 

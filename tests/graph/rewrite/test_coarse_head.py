@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.graph.model import initializers, load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "coarse_head"
 FOLD = ["Reshape", "Transpose", "Reshape", "Transpose", "Reshape"]

@@ -5,7 +5,7 @@ import pytest
 
 from decig.graph.rewrite.constants import as_affine, bias_of, number, operand, per_channel
 from decig.graph.rewrite.editor import Editor
-from graph.rewrite.small import Net
+from tests.graph.rewrite.small import Net
 
 C = 3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graph.rewrite.small import Net, names, operators, rewritten
+from tests.graph.rewrite.small import Net, names, operators, rewritten
 
 RULE = "depth_to_space"
 

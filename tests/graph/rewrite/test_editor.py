@@ -6,7 +6,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
-from graph.tiny import tiny
+from tests.graph.tiny import tiny
 
 CHAIN = """
     [a] a = Relu(x)

@@ -10,7 +10,7 @@ from PIL import Image
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.graph.rewrite import CANONICAL, DEVICE, RULES, apply
-from graph.rewrite.small import Net, operators, rewritten, run
+from tests.graph.rewrite.small import Net, operators, rewritten, run
 
 
 def test_every_rule_is_canonical_or_for_the_device() -> None:

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "join_instancenorm"
 C, H, W = 3, 8, 6

@@ -2,7 +2,7 @@
 
 import pytest
 
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "join_layernorm"
 

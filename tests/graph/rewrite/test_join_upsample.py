@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, run, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, run, unchanged
 
 RULE = "join_upsample"
 N, C, H, W = 2, 3, 4, 5

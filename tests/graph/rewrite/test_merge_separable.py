@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
-from graph.rewrite.test_resize_into_transpose import enlarged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.test_resize_into_transpose import enlarged
 
 RULE = "merge_separable"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "phase_transpose"
 

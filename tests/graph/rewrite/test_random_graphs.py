@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from decig.graph.rewrite import ANY_SIZE, CANONICAL, apply
-from graph.rewrite.small import Net, operators, run
+from tests.graph.rewrite.small import Net, operators, run
 
 _EXAMPLES = 60
 _ARITHMETIC = ("Mul", "Add", "Sub", "Div")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "resize_into_transpose"
 ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}

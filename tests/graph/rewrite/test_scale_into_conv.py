@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "scale_into_conv"
 

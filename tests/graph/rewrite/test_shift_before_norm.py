@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "shift_before_norm"
 

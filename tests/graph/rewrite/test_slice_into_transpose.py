@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.graph.model import load_model
-from graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
 
 RULE = "slice_into_transpose"
 END = np.iinfo(np.int64).max

@@ -5,7 +5,7 @@ import pytest
 
 from decig.graph.rewrite.editor import Editor
 from decig.graph.rewrite.spelled_norm import SpelledNorm, spelled_norm
-from graph.rewrite.small import Net
+from tests.graph.rewrite.small import Net
 
 SHAPE = (2, 3, 5, 4)
 

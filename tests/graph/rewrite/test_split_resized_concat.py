@@ -2,9 +2,9 @@
 
 import pytest
 
-from decig.source import resolve
-from graph.rewrite.small import Net, operators, rewritten, unchanged
-from graph.rewrite.test_resize_into_transpose import enlarged
+from decig.source.resolve import resolve
+from tests.graph.rewrite.small import Net, operators, rewritten, unchanged
+from tests.graph.rewrite.test_resize_into_transpose import enlarged
 
 RULE = "split_resized_concat"
 

@@ -15,7 +15,7 @@ from decig.graph.rewrite.windows import (
     is_plain,
     pad_amounts,
 )
-from graph.rewrite.small import Net, run
+from tests.graph.rewrite.small import Net, run
 
 
 def test_channels_are_paid_for_by_whole_blocks() -> None:

@@ -5,7 +5,7 @@ import onnx
 from decig.graph.channels import ChannelMap
 from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, worst_difference
+from tests.graph.tiny import keep, worst_difference
 
 WEIGHTS = {"w1": (6, 3, 1, 1), "w2": (3, 6, 1, 1)}
 

@@ -5,7 +5,7 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.flow import attributes
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
+from tests.graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
 
 
 def test_a_convolution_reads_and_makes():

@@ -6,9 +6,8 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, reasons, tiny, widths, worst_difference
-
-from .between import WEIGHTS, between, sliced_constant
+from tests.graph.rules.between import WEIGHTS, between, sliced_constant
+from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,8 @@ from decig.graph.channels import analyse
 from decig.graph.flow import attributes
 from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, reasons, tiny, widths, worst_difference
-
-from .between import WEIGHTS, between, sliced_constant
+from tests.graph.rules.between import WEIGHTS, between, sliced_constant
+from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
 
 SPLIT = between("p, q = Split<axis=1>(a, sizes)\n b = Concat<axis=1>(q, p)")
 

@@ -6,7 +6,7 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.model import shapes
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, reasons, run, shape_of, tiny, widths, worst_difference
+from tests.graph.tiny import keep, reasons, run, shape_of, tiny, widths, worst_difference
 
 WEIGHTS = {"w1": (6, 3, 1, 1), "w2": (3, 6, 1, 1)}
 

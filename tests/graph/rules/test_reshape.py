@@ -6,7 +6,7 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.flow import Flow, on_axis
 from decig.graph.rules.reshape import _segments, regroup
-from graph.tiny import keep, tiny, widths, worst_difference
+from tests.graph.tiny import keep, tiny, widths, worst_difference
 
 
 @pytest.mark.parametrize(

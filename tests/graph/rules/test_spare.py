@@ -5,7 +5,7 @@ import numpy as np
 from decig.graph.channels import analyse
 from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
-from graph.tiny import keep, reasons, tiny, widths, worst_difference
+from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
 
 MODULATED = """
     [c1] a = Conv(x, w1)

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from onnx_cases import assert_refused
-from op_case import x
+from tests.train.onnx_cases import assert_refused
+from tests.train.op_case import x
 
 OWN = {"domain": "com.microsoft"}
 

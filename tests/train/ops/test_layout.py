@@ -5,10 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_refused  # noqa: E402
-from op_case import IMAGE, ints, x  # noqa: E402
-
 from decig.train.ops.layout import blocks_to_space, repeat, space_to_blocks, take  # noqa: E402
+from tests.train.onnx_cases import assert_refused  # noqa: E402
+from tests.train.op_case import IMAGE, ints, x  # noqa: E402
 
 DOUBLE = {"dtype": torch.float64, "requires_grad": True}
 

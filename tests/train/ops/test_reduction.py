@@ -5,10 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_refused, one_node, run_ort  # noqa: E402
-from op_case import IMAGE, ints, x  # noqa: E402
-
 from decig.train.module import build_module  # noqa: E402
+from tests.train.onnx_cases import assert_refused, one_node, run_ort  # noqa: E402
+from tests.train.op_case import IMAGE, ints, x  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from onnx_cases import assert_refused  # noqa: E402
-from op_case import IMAGE, x  # noqa: E402
-
 from decig.train.ops.resize import resample  # noqa: E402
+from tests.train.onnx_cases import assert_refused  # noqa: E402
+from tests.train.op_case import IMAGE, x  # noqa: E402
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from onnx import helper  # noqa: E402
-from onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
-from op_case import x  # noqa: E402
 
 from decig.train.module import build_module  # noqa: E402
 from decig.train.ops.node import OpNode  # noqa: E402
 from decig.train.ops.tracer import Tracer  # noqa: E402
 from decig.train.ops.windows import Window, pad_same, same_pads  # noqa: E402
+from tests.train.onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
+from tests.train.op_case import x  # noqa: E402
 
 
 def window(**attributes: object) -> Window:

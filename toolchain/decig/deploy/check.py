@@ -11,19 +11,19 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.feeds import Feeds, image_input, output_image, picture_output
+from decig.data.inputs import Picture, seeded_feeds
 from decig.data.sheet import write_sheet
-from decig.deploy.inputs import Picture, seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter
-from decig.device.limits import measure_limits
-from decig.device.roofline import Roofline, compare, measure_roofline
-from decig.device.runs import prepare_run
-from decig.device.session import DeviceOptions, open_session, run_session
-from decig.device.timing import Latency, measure_interleaved
+from decig.device.measure.limits import measure_limits
+from decig.device.measure.roofline import Roofline, compare, measure_roofline
+from decig.device.run.runs import prepare_run
+from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
-from decig.source import Source
+from decig.source.resolve import Source
 
 GRID_ROWS = 6
 

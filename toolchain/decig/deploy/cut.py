@@ -14,8 +14,7 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.deploy.inputs import seeded_feeds
-from decig.deploy.stamp import stamp
+from decig.data.inputs import seeded_feeds
 from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
@@ -31,12 +30,13 @@ from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
-from decig.source import Source
+from decig.source.resolve import Source
+from decig.source.stamp import stamp
 
 if TYPE_CHECKING:
-    from decig.device.predict import Predictor
-    from decig.device.reach import Measure, Profile
-    from decig.device.table import CostTable
+    from decig.device.cost.predict import Predictor
+    from decig.device.cost.table import CostTable
+    from decig.device.plan.reach import Measure, Profile
     from decig.repair.scores import Importance
 
 log = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class Cutter:
                 that its cost table must do.
             profile: of a sliced graph as deployed; with it, prediction learns from what is tried.
         """
-        from decig.device.reach import reach
+        from decig.device.plan.reach import reach
 
         def sliced(widths: dict[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
@@ -288,7 +288,7 @@ class Cutter:
 
     @cached_property
     def _predictor(self) -> "Predictor":
-        from decig.device.predict import Predictor
+        from decig.device.cost.predict import Predictor
 
         if self.table is None:
             raise BadInputError("a latency is only known with --profile TABLE.json")

@@ -9,8 +9,8 @@ from typing import Any
 
 import onnx
 
+from decig.data.inputs import seeded_feeds
 from decig.deploy.convert import at_opset
-from decig.deploy.inputs import seeded_feeds
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
     FP32,
@@ -19,8 +19,6 @@ from decig.deploy.precision import (
     choose_precision,
     require_precision,
 )
-from decig.deploy.rewriting import Choice, canonical_rules, choose_rewrites, rule_names
-from decig.deploy.stamp import stamp
 from decig.deploy.verify import (
     Runner,
     difference_elsewhere,
@@ -32,15 +30,17 @@ from decig.deploy.verify import (
     tolerance_of,
     torch_runner,
 )
-from decig.device.fingerprint import fingerprint
-from decig.device.runs import QuietRun
-from decig.device.session import DeviceOptions
-from decig.device.timing import Latency, measure_interleaved
+from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites, rule_names
+from decig.device.run.fingerprint import fingerprint
+from decig.device.run.runs import QuietRun
+from decig.device.run.session import DeviceOptions
+from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import read_json
 from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import save_model
-from decig.source import RUN_FILE, Source
+from decig.source.resolve import RUN_FILE, Source
+from decig.source.stamp import stamp
 
 log = logging.getLogger(__name__)
 

@@ -21,12 +21,12 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from decig.data.feeds import Feeds, image_input, output_image, picture_output
+from decig.data.inputs import other_feeds
 from decig.data.pixels import LUMA, PixelFormat, check_channels
-from decig.deploy.inputs import other_feeds
 from decig.errors import BadInputError
 from decig.graph.branches import rename
 from decig.graph.model import ValueInfo, infer_shapes
-from decig.source import Source
+from decig.source.resolve import Source
 
 log = logging.getLogger(__name__)
 

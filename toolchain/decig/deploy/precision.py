@@ -20,15 +20,15 @@ import onnx
 
 from decig.data.feeds import Feeds, picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
-from decig.deploy.rewriting import faster, time_graphs
 from decig.deploy.verify import runner
-from decig.device.providers import find
-from decig.device.session import DeviceOptions
-from decig.device.timing import Latency
+from decig.device.measure.rewriting import faster, time_graphs
+from decig.device.run.providers import find
+from decig.device.run.session import DeviceOptions
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
-from decig.source import Source
+from decig.source.resolve import Source
 
 log = logging.getLogger(__name__)
 

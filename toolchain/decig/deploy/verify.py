@@ -12,9 +12,9 @@ from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from decig.data.feeds import Feeds
+from decig.data.inputs import seeded_feeds
 from decig.data.pixels import PixelFormat
-from decig.deploy.inputs import seeded_feeds
-from decig.device.session import DeviceOptions, open_session, run_session
+from decig.device.run.session import DeviceOptions, open_session, run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import Model, shapes
 from decig.graph.widen import to_double

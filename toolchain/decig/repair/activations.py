@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
-from decig.device.session import DeviceOptions, open_session, run_over
+from decig.device.run.session import DeviceOptions, open_session, run_over
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
 from decig.graph.model import input_info

@@ -12,7 +12,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds, output_image
-from decig.device.session import run_over
+from decig.device.run.session import run_over
 from decig.graph.cost import count
 from decig.graph.inference import kinds
 from decig.graph.model import shapes
@@ -62,8 +62,8 @@ class Sensitivity:
 
         Returns:
             |y - t|^2 + |c(y) - c(t)|^2 over the variance of t, with c(y) = y - mean of y over its
-            colours, as in `decig.train.losses`: what is grey has nearly all of the variance, and
-            alone it would hide the loss of all colour.
+            colours, as in `decig.train.losses.output`: what is grey has nearly all of the variance,
+            and alone it would hide the loss of all colour.
         """
         difference = self._paint(self._narrowed(gone)) - self._pictures
         colour = difference - difference.mean(axis=-1, keepdims=True)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from decig.device.session import DeviceOptions, open_session, run_session
+from decig.device.run.session import DeviceOptions, open_session, run_session
 from decig.graph.inference import inputs_of, kinds
 from decig.graph.model import initializers, shapes
 

@@ -19,8 +19,8 @@ from decig.graph.plan import Plan
 from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
-    from decig.device.roofline import Part, Roofline
-    from decig.device.table import CostTable
+    from decig.device.cost.table import CostTable
+    from decig.device.measure.roofline import Part, Roofline
 
 REST = "(in no group)"
 
@@ -116,7 +116,7 @@ def inspect_model(
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
     shares = roofline = None
     if table is not None:
-        from decig.device.roofline import roofline_of
+        from decig.device.measure.roofline import roofline_of
 
         table.require_same_model(model, channels)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from decig.device.roofline import Part, Roofline
+    from decig.device.measure.roofline import Part, Roofline
 
 COLUMNS = ("GFLOP/s", "GB/s", "of limit", "bound")
 """Titles of what `cells` gives."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from decig.deploy.check import Verdict
     from decig.deploy.cut import Cut
     from decig.deploy.export import Exported
-    from decig.device.table import CostTable
+    from decig.device.cost.table import CostTable
 
 _COSTLIEST = 15
 _WIDE = 140  # columns where there is no terminal whose width would count
@@ -23,7 +23,7 @@ _WIDE = 140  # columns where there is no terminal whose width would count
 
 def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
     """Show the latency and the costliest nodes of a cost table."""
-    from decig.device.roofline import roofline_of  # the table brought ONNX Runtime with it
+    from decig.device.measure.roofline import roofline_of  # the table brought ONNX Runtime with it
 
     console = _console()
     nodes = sorted(table.nodes, key=lambda node: -node.latency_us)

@@ -6,9 +6,9 @@ from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
 from decig.graph.plan import Plan
-from decig.train.extras import FeatureLoss, TargetLoss, features_by_kept_index
 from decig.train.job import Job
 from decig.train.loop import Budget, Loop
+from decig.train.losses.extras import FeatureLoss, TargetLoss, features_by_kept_index
 from decig.train.module import build_module
 from decig.train.pool import TeacherPool
 from decig.train.run import RunFolder

@@ -7,7 +7,7 @@ import onnx
 
 from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
-from decig.device.session import run_over
+from decig.device.run.session import run_over
 from decig.quality.metrics import ssim
 
 _LOOKS = 20

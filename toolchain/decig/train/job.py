@@ -15,8 +15,8 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
-from decig.device.predict import Predictor
-from decig.device.reach import reach
+from decig.device.cost.predict import Predictor
+from decig.device.plan.reach import reach
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan

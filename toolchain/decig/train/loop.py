@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from decig.data.pixels import PixelFormat
 from decig.errors import DecigError
-from decig.train.averaging import follow
-from decig.train.losses import OutputLoss, picture_of
+from decig.train.losses.output import OutputLoss, picture_of
+from decig.train.nets.averaging import follow
 from decig.train.pool import Batch, TeacherPool
 from decig.train.settings import Settings
 from decig.train.state import reading_state, write_state

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds, output_image
-from decig.device.session import run_over
+from decig.device.run.session import run_over
 from decig.graph.cost import count
 from decig.graph.model import shapes
 from decig.graph.norm_folding import Statistics, fold_norm, with_statistics

@@ -12,7 +12,7 @@ from pathlib import Path
 from decig.data.labels import Labels
 from decig.data.pairs import Pair, by_stem, side_by_side
 from decig.errors import BadInputError, DecigError
-from decig.recipe import Data, Recipe, Stage, Training
+from decig.source.recipe import Data, Recipe, Stage, Training
 from decig.train.original_run import OriginalRun
 
 _log = logging.getLogger(__name__)

@@ -17,13 +17,13 @@ from decig.data.crops import fit, random_crop
 from decig.data.pairs import Pair
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError, first_line
-from decig.recipe import Recipe, Source, Stage, Training
-from decig.train.adversarial import discriminator_loss, generator_loss
-from decig.train.averaging import follow
-from decig.train.discriminator import PatchDiscriminator, initialise
-from decig.train.exporter import export_onnx
-from decig.train.generator import build_generator, check_pictures
+from decig.source.recipe import Recipe, Source, Stage, Training
+from decig.train.losses.adversarial import discriminator_loss, generator_loss
+from decig.train.nets.averaging import follow
+from decig.train.nets.patch_gan import PatchDiscriminator, initialise
 from decig.train.precision import make_accelerator
+from decig.train.pytorch.exporter import export_onnx
+from decig.train.pytorch.generator import build_generator, check_pictures
 from decig.train.state import write_state
 
 _ADAM_BETAS = (0.5, 0.999)

@@ -17,7 +17,7 @@ from decig.data.crops import random_crop
 from decig.data.feeds import Feeds, Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
-from decig.train.losses import picture_of
+from decig.train.losses.output import picture_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import onnx
 
 from decig.data.feeds import Declared
 from decig.data.pixels import PixelFormat
-from decig.device.reach import Measure, Profile
-from decig.device.table import CostTable
+from decig.device.cost.table import CostTable
+from decig.device.plan.reach import Measure, Profile
 from decig.graph.model import Model
 from decig.train.loop import Budget
 from decig.train.settings import Settings

@@ -1,0 +1,219 @@
+"""The pieces of the benchmarks, on nets and budgets of a few seconds."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torch_pruning")
+
+from jobs import Job, run_all  # noqa: E402
+from judge import Entry, Row, table  # noqa: E402
+from main_job import Target  # noqa: E402
+from peers.matching import PeerLatency  # noqa: E402
+from peers.students import pruned, uniform  # noqa: E402
+from peers.style_net import StyleNet, load_teacher, widths  # noqa: E402
+from peers.training import distillation, write_onnx  # noqa: E402
+from verdicts import faster_at_equal_ssim, verdicts  # noqa: E402
+
+from decig.data.pixels import PixelFormat  # noqa: E402
+from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
+from decig.device.run.timing import Latency  # noqa: E402
+from decig.errors import DecigError  # noqa: E402
+from decig.quality.parity import max_abs_diff  # noqa: E402
+from decig.train.loop import Budget  # noqa: E402
+from decig.train.settings import Settings  # noqa: E402
+
+PIXELS = PixelFormat((0, 255), (0, 255))
+
+
+def run(model: object, image: np.ndarray) -> np.ndarray:
+    session = open_session(model, DeviceOptions())
+    return session.run(None, {session.get_inputs()[0].name: image})[0]
+
+
+@pytest.fixture(scope="module")
+def teacher(shared_suite: Path) -> StyleNet:
+    return load_teacher(shared_suite / "udnie.onnx")
+
+
+def test_the_teacher_is_checked(shared_suite: Path) -> None:
+    with pytest.raises(DecigError, match="not the style net"):
+        load_teacher(shared_suite / "espcn_x3.onnx")
+
+
+@pytest.mark.parametrize("trunk", [4, 21, 64, 127])
+def test_pruning_gives_the_uniform_widths(teacher: StyleNet, trunk: int) -> None:
+    shapes = [
+        {n: p.shape for n, p in net.named_parameters()}
+        for net in (pruned(teacher, trunk), uniform(trunk))
+    ]
+    assert shapes[0] == shapes[1]
+    assert pruned(teacher, trunk)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+
+
+def test_pruning_keeps_weights_of_the_teacher(teacher: StyleNet) -> None:
+    kept = pruned(teacher, 64).c1.conv.weight
+    own = teacher.c1.conv.weight
+    assert widths(64)[0] == len(kept) == 16
+    assert all((own == channel).all(dim=(1, 2, 3)).any() for channel in kept)
+
+
+def test_screened_graphs_are_the_nets_that_are_trained(tmp_path: Path) -> None:
+    shape = [1, 3, 32, 32]
+    image = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    peers = PeerLatency(shape)
+    torch.manual_seed(0)
+    narrow = peers.graph(9)
+    torch.manual_seed(0)
+    write_onnx(StyleNet(9), shape, tmp_path / "net.onnx")
+    assert max_abs_diff(run(tmp_path / "net.onnx", image), run(narrow, image)) < 1e-5
+
+
+def test_peers_train_in_decigs_loop(shared_suite: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "noise.png")
+    settings = Settings(crop=64, batch=1, precision="fp32")
+    student = uniform(8)
+    before = [p.detach().clone() for p in student.parameters()]
+    loop = distillation(
+        student, shared_suite / "udnie.onnx", tmp_path, PIXELS, settings, Budget(steps=2)
+    )
+    trained = loop.run()
+    assert loop.step == 2
+    assert any((p != q).any() for p, q in zip(before, trained.parameters(), strict=True))
+
+
+def test_peers_learn_from_one_picture_a_step() -> None:
+    torch.manual_seed(0)
+    net, (image, wanted) = StyleNet(16), 255 * torch.rand(2, 1, 3, 32, 32)
+    found = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        net.zero_grad()
+        net.to(memory_format=order)
+        (net(image.to(memory_format=order)) - wanted).abs().mean().backward()
+        found.append({name: p.grad.clone() for name, p in net.named_parameters()})
+    for name, gradient in found[1].items():
+        assert (gradient - found[0][name]).norm() <= 1e-3 * found[0][name].norm()
+
+
+def test_a_finished_job_is_not_repeated(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    script = f"open({str(count)!r}, 'a').write('x')"
+
+    def job(asked: int) -> Job:
+        return Job("count", tmp_path / "job", [sys.executable, "-c", script], {"asked": asked})
+
+    run_all([job(1)], 1)
+    run_all([job(1)], 1)
+    assert count.read_text() == "x"
+    run_all([job(2)], 1)
+    assert count.read_text() == "xx"
+    assert job(2).figures()["wall_s"] >= 0
+
+
+def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
+    job = Job("broken", tmp_path / "job", [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(DecigError, match=r"broken ended with exit code 3.*log\.txt"):
+        run_all([job], 1)
+    assert not job.done
+
+
+def row(method: str, ssim: float, target: str = "4x", ms: float = 5.0) -> Row:
+    figures = {"ssim": ssim, "psnr_db": 20 + ssim, "edge_difference": 0.1, "feature_distance": 0.2}
+    latency = Latency(1000 * ms, 10.0, 1100 * ms, 30)
+    return Row(target, method, latency, 4.0, 10**9, 1000, 0.07, 0.001, figures, {"steps": 7})
+
+
+def said(*rows: Row) -> list[str]:
+    return verdicts(rows, peers=("uniform", "torch-pruning"), generosity=1.03)
+
+
+def test_verdicts_name_the_best_peer() -> None:
+    lines = said(row("decig", 0.8), row("uniform", 0.7), row("torch-pruning", 0.9))
+    assert (
+        lines[0] == "- 4x, SSIM: decig is NOT better than the best peer (torch-pruning), by -0.100."
+    )
+    assert (
+        "better than the best peer (uniform), by +0.100"
+        in said(row("decig", 0.8), row("uniform", 0.7))[0]
+    )
+
+
+def test_verdicts_name_a_peer_that_had_more_time() -> None:
+    lines = said(row("decig", 0.8), row("uniform", 0.7, ms=5.5))
+    assert lines[0] == "- 4x: a peer takes 1.10 times as long as decig's."
+
+
+@pytest.mark.parametrize(
+    ("ssim", "peers_ms"),
+    [
+        (0.9, 40.0),
+        (0.8, 20.0),
+        (0.85, 20.0 * 2**0.5),
+        (0.95, 40.0 * 2**0.5),  # between the slowest peer and the teacher
+        (1.0, 80.0),
+        (0.3, 20.0),  # the fastest peer is better already
+    ],
+)
+def test_equal_pictures_are_looked_up_between_the_best_peers(ssim: float, peers_ms: float) -> None:
+    peers = [
+        row("uniform", 0.9, ms=40.0),
+        row("torch-pruning", 0.7, ms=40.0),
+        row("uniform", 0.6, ms=20.0),
+        row("torch-pruning", 0.8, ms=20.0),
+    ]
+    teacher = row("teacher", 1.0, ms=80.0)
+    gain = faster_at_equal_ssim(row("decig", ssim, ms=10.0), peers, teacher)
+    assert gain == pytest.approx(peers_ms / 10.0)
+
+
+def test_verdicts_say_how_much_faster_at_equal_pictures() -> None:
+    rows = [row("teacher", 1.0, ms=20.0), row("uniform", 0.7), row("decig", 0.7)]
+    assert said(*rows)[-1].endswith("1.00 times faster than the peers, short of 2.")
+    rows[-1] = row("decig", 1.0)
+    assert said(*rows)[-1].endswith("4.00 times faster than the peers.")
+
+
+def test_the_table_has_a_cell_for_every_column() -> None:
+    lines = table([row("decig", 0.8)]).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| 5.00 (0.01) | 4.00 | 0.800 | 20.80 |" in lines[2]
+
+
+def test_names_of_targets_and_entries() -> None:
+    assert Target(4.0, "x").options() == ["--target-speedup", "4"]
+    assert Target(16.5, "ms").options() == ["--target-latency", "16.5ms"]
+    assert Entry("", "teacher", Path("a.onnx"), {}).name == "teacher"
+
+
+class FakeLatency(PeerLatency):
+    """Peers whose latency is known: stairs of 16 channels; the result takes 1."""
+
+    def __init__(self, unit: float) -> None:
+        self.unit = unit
+        self._screened = {trunk: self.cost(trunk) / self.cost(32) for trunk in range(4, 129, 4)}
+
+    def cost(self, trunk: int) -> float:
+        return -(-trunk // 16) * self.unit
+
+    def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+        return {trunk: self.cost(trunk) for trunk in trunks}
+
+
+@pytest.mark.parametrize(
+    ("unit", "trunk"), [(0.1, 128), (0.2, 80), (0.25, 64), (0.26, 48), (1.03, 16), (5.0, 16)]
+)
+def test_a_peer_gets_the_widest_net_that_is_as_fast(unit: float, trunk: int) -> None:
+    assert FakeLatency(unit).match(Path("result.onnx")).trunk == trunk
+
+
+def test_a_pessimistic_screening_is_corrected() -> None:
+    peers = FakeLatency(0.2)
+    peers._screened = {trunk: ratio * 1.5 for trunk, ratio in peers._screened.items()}
+    assert peers.match(Path("result.onnx")).trunk == 80
+    peers._screened = {trunk: ratio / 3 for trunk, ratio in peers._screened.items()}
+    assert peers.match(Path("result.onnx")).trunk == 80

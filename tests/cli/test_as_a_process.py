@@ -1,0 +1,79 @@
+"""What only a process of its own shows: what is imported, and what happens without torch."""
+
+import subprocess
+import sys
+
+from decig import __version__
+from tests.samples import PIXELS, write_generator, write_photos
+
+WITHOUT_TORCH = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "accelerate"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+from decig.cli.main import main
+main()
+"""
+
+HEAVY = """
+import sys
+from decig.cli.main import main
+try:
+    main(["--help"])
+finally:
+    heavy = {"numpy", "onnx", "onnxruntime", "rich", "torch", "PIL"} & sys.modules.keys()
+    assert not heavy, heavy
+"""
+
+
+def python(program, *arguments):
+    command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_help_imports_nothing_heavy():
+    result = python(HEAVY)
+    assert result.returncode == 0, result.stderr
+    for command in ("profile", "inspect", "slice", "compress", "export", "check", "train"):
+        assert command in result.stdout
+
+
+def test_version():
+    result = python("from decig.cli.main import main; main()", "--version")
+    assert result.returncode == 0
+    assert result.stdout.strip() == f"decig, version {__version__}"
+
+
+def test_everything_but_training_works_without_torch(tmp_path):
+    model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    table, small, out = (tmp_path / name for name in ("t.json", "small.onnx", "out.onnx"))
+    for command in (
+        ("profile", model, "-o", table),
+        ("inspect", model, "--profile", table),
+        ("slice", model, "-o", small, "--keep", "0.75", "--repair", photos, "--verify", *PIXELS),
+        ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),
+        ("check", out, "--reference", model, "--data", photos),
+    ):
+        result = python(WITHOUT_TORCH, *command)
+        assert result.returncode == 0, result.stderr
+
+
+def test_training_without_torch_says_what_to_install(tmp_path):
+    model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    folders = ("--data", photos, "--output-dir", tmp_path / "run")
+    result = python(
+        WITHOUT_TORCH, "compress", model, "--profile", tmp_path / "t.json", *folders, *PIXELS
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith("decig: error: decig compress needs ")
+    assert "pip install 'decig[train]'" in result.stderr
+
+
+def test_pytorch_code_without_torch_says_what_to_install(tmp_path):
+    result = python(WITHOUT_TORCH, "inspect", "net.py:Net", "--input-shape", "input:1,3,8,8")
+    assert result.returncode == 2
+    assert result.stderr.startswith("decig: error: net.py:Net: PyTorch code needs torch: pip ")

@@ -1,0 +1,167 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from PIL import Image
+
+from tests.samples import PIXELS, decig, generator, write_generator, write_photos
+
+
+@pytest.fixture
+def models(tmp_path):
+    reference = write_generator(tmp_path / "reference.onnx")
+    candidate = tmp_path / "candidate.onnx"
+    assert decig("slice", reference, "-o", candidate, "--keep", 0.5, *PIXELS).exit_code == 0
+    return candidate, reference
+
+
+def check(models, folder, *arguments):
+    candidate, reference = models
+    return decig("check", candidate, "--reference", reference, "--data", folder, *arguments)
+
+
+def test_json_has_the_keys_that_others_rely_on(models, tmp_path):
+    result = check(models, write_photos(tmp_path / "photos"), "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["latency_ms"].keys() == {"reference", "candidate"}
+    assert found["macs"]["candidate"] < found["macs"]["reference"]
+    assert found["params"]["candidate"] < found["params"]["reference"]
+    assert found["speedup"] > 0
+    assert 0 < found["ssim"] < 1
+    assert found["psnr_db"] > 0
+    assert found["colour"].keys() == {"reference", "candidate"}
+    assert found["edges"] > 0
+    assert found["images"] == 3
+    assert found["passed"]
+    assert found["failures"] == []
+    assert "roofline" not in found
+
+
+def test_figures_of_a_broken_model_are_null(models, tmp_path):
+    proto = generator()
+    broken = np.full((3, 8, 3, 3), np.nan, np.float32)
+    for tensor in proto.graph.initializer:
+        if tensor.name == "head.weight":
+            tensor.CopyFrom(numpy_helper.from_array(broken, tensor.name))
+    onnx.save(proto, tmp_path / "broken.onnx")
+    folder = write_photos(tmp_path / "photos")
+    asked = ("--json", "--min-ssim", "0.5", "--grid", tmp_path / "grid.png", *PIXELS)
+    result = check((tmp_path / "broken.onnx", models[1]), folder, *asked)
+    assert result.exit_code == 3
+    assert "NaN" not in result.stdout
+    found = json.loads(result.stdout)
+    assert found["ssim"] is found["psnr_db"] is found["edges"] is None
+    assert not found["passed"]
+
+
+def test_the_reference_itself_is_perfect(models, tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    result = check((models[1], models[1]), folder, "--json", "--min-ssim", "0.9999", *PIXELS)
+    found = json.loads(result.stdout)
+    assert found["ssim"] == pytest.approx(1)
+    assert found["psnr_db"] == pytest.approx(100)
+    assert found["edges"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "failure"),
+    [
+        (("--min-ssim", "0.9999"), "SSIM"),
+        (("--min-psnr", "99"), "PSNR"),
+        (("--max-latency", "0.001us"), "latency"),
+        (("--min-speedup", "1000"), "speedup"),
+    ],
+)
+def test_a_missed_tolerance_is_exit_code_3(models, tmp_path, arguments, failure):
+    result = check(models, write_photos(tmp_path / "photos"), "--json", *arguments)
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert not found["passed"]
+    assert [failure in line and arguments[0] in line for line in found["failures"]] == [True]
+    assert result.stderr.startswith(f"decig: error: {models[0]}: {failure}")
+
+
+def test_all_missed_tolerances_are_named(models, tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    result = check(models, folder, "--min-psnr", "99", "--min-speedup", "1000", "--json")
+    assert len(json.loads(result.stdout)["failures"]) == 2
+
+
+def test_the_grid_shows_what_was_compared(models, tmp_path):
+    grid = tmp_path / "grid.png"
+    result = check(models, write_photos(tmp_path / "photos"), "--grid", grid)
+    assert result.exit_code == 0
+    with Image.open(grid) as picture:
+        assert picture.size[0] > 3 * 24
+        assert picture.size[1] > 3 * 24
+    for text in ("latency, ms", "times faster", "SSIM", "on 3 images"):
+        assert text in result.stdout
+
+
+def test_the_roofline_of_both(models, tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    found = json.loads(check(models, folder, "--json", "--roofline").stdout)
+    roofline = found["roofline"]
+    assert roofline.keys() == {"limits", "reference", "candidate"}
+    for side in ("reference", "candidate"):
+        assert roofline[side]["macs"] == found["macs"][side]
+        assert {"conv1", "conv2", "head"} <= {node["name"] for node in roofline[side]["nodes"]}
+    shown = check(models, folder, "--roofline").stdout
+    assert shown.count("of limit") == shown.count("of what the limits allow") == 2
+
+
+def test_a_corrupt_jpeg_is_named_skipped_and_counted(models, tmp_path):
+    folder = write_photos(tmp_path / "photos")
+    whole = (folder / "b.jpg").read_bytes()
+    (folder / "b.jpg").write_bytes(whole[: len(whole) // 3])
+    result = check(models, folder, "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["images"] == 2
+    assert found["skipped"] == [str(folder / "b.jpg")]
+    assert result.stderr.count("b.jpg") == 1
+    assert "1 unreadable files skipped" in check(models, folder).stdout
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+def test_folders_without_a_usable_image(models, tmp_path, content):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    if content is not None:
+        (folder / "a.jpg").write_bytes(content)
+    result = check(models, folder)
+    assert result.exit_code == 2
+    assert "photos" in result.stderr.splitlines()[-1]
+
+
+def test_pixels_that_nothing_says(tmp_path):
+    model = write_generator(tmp_path / "m.onnx")
+    result = check((model, model), write_photos(tmp_path / "photos"))
+    assert result.exit_code == 2
+    for flag in ("--input-range", "--output-range", "--channel-order"):
+        assert flag in result.stderr
+
+
+def test_models_of_other_channels(models, tmp_path):
+    grey = write_generator(tmp_path / "grey.onnx", channels=1)
+    result = check((grey, models[1]), write_photos(tmp_path / "photos"))
+    assert result.exit_code == 2
+    assert "grey.onnx takes 1x1x24x24" in result.stderr
+    assert "takes 1x3x24x24" in result.stderr
+
+
+def test_a_model_that_takes_no_image(tmp_path):
+    model = write_generator(tmp_path / "m.onnx", channels=4)
+    result = check((model, model), write_photos(tmp_path / "photos"), "--layout", "nchw", *PIXELS)
+    assert result.exit_code == 2
+    assert "input has 4 channels" in result.stderr
+
+
+def test_grey_models_are_fed_luma(tmp_path):
+    model = write_generator(tmp_path / "m.onnx", channels=1)
+    ranges = PIXELS[:4]
+    result = check((model, model), write_photos(tmp_path / "photos"), "--json", *ranges)
+    assert json.loads(result.stdout)["ssim"] == pytest.approx(1)

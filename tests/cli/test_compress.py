@@ -1,0 +1,168 @@
+import json
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from decig.graph.cost import count
+from decig.source.stamp import read_stamp
+from tests.samples import (
+    PIXELS,
+    decig,
+    write_dynamic_generator,
+    write_generator,
+    write_other_groups,
+    write_photos,
+)
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.train
+
+CONFIG = "crop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a model, its cost table, photos and quick settings."""
+    folder = tmp_path_factory.mktemp("compress")
+    write_photos(folder / "photos", 4)
+    (folder / "quick.toml").write_text(CONFIG)
+    model = write_generator(folder / "model.onnx", width=16)
+    assert decig("profile", model, "-o", folder / "table.json").exit_code == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _latency_by_work(monkeypatch):
+    """Tell latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
+
+    def deployed_latency(table, model):
+        whole = count(model.proto).macs
+        return lambda proto: table.latency_us.median_ms * count(proto).macs / whole
+
+    monkeypatch.setattr("decig.device.plan.deployed.deployed_latency", deployed_latency)
+    monkeypatch.setattr("decig.device.plan.deployed.deployed_nodes", lambda table, model: None)
+
+
+def compress(place, run, *arguments):
+    model, table, photos = (place / name for name in ("model.onnx", "table.json", "photos"))
+    given = ("--profile", table, "--data", photos, "--output-dir", run, *PIXELS)
+    return decig("compress", model, *given, "--config", place / "quick.toml", *arguments)
+
+
+def latency_us(place):
+    return json.loads((place / "table.json").read_text())["latency_us"]["median"]
+
+
+def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out.onnx"
+    target = f"{0.9 * latency_us(place):.1f}us"
+    result = compress(place, run, "--target-latency", target, "--steps", 3, "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert {"ssim", "predicted_latency_ms", "widths", "steps"} <= figures.keys()
+    teacher, student = (figures["roofline"][side] for side in ("reference", "candidate"))
+    assert student["macs"] < teacher["macs"]
+    assert student["nodes"][0].keys() == teacher["nodes"][0].keys()
+    assert json.loads((run / "report.json").read_text())["roofline"] == figures["roofline"]
+    result = decig("export", run, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    exported = json.loads(result.stdout)
+    assert exported["torch_max_abs_diff"] <= 1e-4
+    stamped = read_stamp(onnx.load(out))
+    assert stamped["plan"]["keep"].keys() == {"conv1", "conv2"}
+    reference = place / "model.onnx"
+    result = decig("check", out, "--reference", reference, "--data", place / "photos", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["macs"]["candidate"] < found["macs"]["reference"]
+
+
+def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):
+    run, out, config = tmp_path / "run", tmp_path / "out.onnx", tmp_path / "any.toml"
+    config.write_text(CONFIG + "fold_tolerance = 1\n")
+    asked = ("--fold-norms", "--steps", 4, "--config", config, "--json")
+    result = compress(place, run, *asked)
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["norms_folded"].keys() == {"norm2"}
+    assert figures["latency_ms"].keys() == {"with_norms", "folded"}
+    result = decig("export", run, "-o", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    operators = {node.op_type for node in onnx.load(out).graph.node}
+    assert not operators & {"InstanceNormalization", "BatchNormalization"}
+    assert "InstanceNormalization" in {
+        n.op_type for n in onnx.load(place / "model.onnx").graph.node
+    }
+
+
+def test_a_dry_run_writes_nothing(place, tmp_path):
+    result = compress(place, tmp_path / "run", "--target-speedup", "1.05", "--dry-run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["widths"].keys() == {"conv1", "conv2"}
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unreachable_target_is_exit_code_3_and_leaves_nothing(place, tmp_path):
+    result = compress(place, tmp_path / "run", "--target-speedup", "100000")
+    assert result.exit_code == 3
+    assert "out of reach" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target-latency", "1ms", "--target-speedup", "2"), "exclude each other"),
+        (("--budget", "1m", "--steps", "2"), "exclude each other"),
+        (("--target-speedup", "1"), "--target-speedup"),
+        (("--budget", "20"), "needs a unit"),
+    ],
+)
+def test_bad_requests(place, tmp_path, arguments, message):
+    result = compress(place, tmp_path / "run", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_of_another_device(place, tmp_path):
+    found = json.loads((place / "table.json").read_text())
+    found["device"]["threads"] = 64
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(found))
+    arguments = ("--target-speedup", "1.05", "--dry-run", "--json", "--profile", other)
+    result = compress(place, tmp_path / "run", *arguments)
+    assert result.exit_code == 0, result.stderr
+    found["device"]["cores"] += 1
+    other.write_text(json.dumps(found))
+    assert compress(place, tmp_path / "run", *arguments).exit_code == 2
+    result = compress(place, tmp_path / "run", *arguments, "--force")
+    assert result.exit_code == 0
+    assert "cores is" in json.loads(result.stdout)["warnings"][-1]
+
+
+def test_a_table_of_other_groups(place, tmp_path):
+    other = write_other_groups(tmp_path / "other.json", place / "table.json")
+    result = compress(place, tmp_path / "run", "--target-speedup", "2", "--profile", other)
+    assert result.exit_code == 2
+    assert "other channel groups (conv1: 0 channels there, 16 here)" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_dynamic_axes_stay_dynamic(tmp_path):
+    model = write_dynamic_generator(tmp_path / "model.onnx", width=16)
+    photos, table = write_photos(tmp_path / "photos", 4), tmp_path / "table.json"
+    (tmp_path / "quick.toml").write_text(CONFIG)
+    size = ("--input-shape", "image:1,3,24,24")
+    assert decig("profile", model, "-o", table, *size).exit_code == 0
+    given = ("--profile", table, "--data", photos, "--config", tmp_path / "quick.toml", *PIXELS)
+    asked = ("--target-speedup", "1.05", "--steps", 1, "--output-dir", tmp_path / "run")
+    result = decig("compress", model, *given, *asked, *size)
+    assert result.exit_code == 0, result.stderr
+    out = tmp_path / "out.onnx"
+    result = decig("export", tmp_path / "run", "-o", out)
+    assert result.exit_code == 0, result.stderr
+    picture = ort.InferenceSession(out).run(None, {"image": np.zeros((2, 3, 16, 40), np.float32)})
+    assert picture[0].shape == (2, 3, 16, 40)

@@ -1,0 +1,71 @@
+import click
+import pytest
+
+from decig.cli.options import (
+    POSITIVE,
+    input_shape,
+    latency,
+    one_of,
+    setting,
+    time_budget,
+    value_range,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"), [("20ms", 20), ("0.02s", 20), ("1.5 ms", 1.5), ("800us", 0.8)]
+)
+def test_latencies_are_milliseconds(text, milliseconds):
+    assert latency(text) == pytest.approx(milliseconds)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("20m", 1200), ("90s", 90), ("1h", 3600)])
+def test_budgets_are_seconds(text, seconds):
+    assert time_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["20", "20x", "20m"])
+def test_a_latency_without_its_unit_names_the_units(text):
+    with pytest.raises(click.BadParameter, match=r"needs a unit \(us, ms, s\); write it like 20ms"):
+        latency(text)
+
+
+@pytest.mark.parametrize("text", ["", "ms", "-3ms", "0ms", "1e3ms", "nan"])
+def test_what_is_not_a_positive_time_is_refused(text):
+    with pytest.raises(click.BadParameter, match="write it like"):
+        latency(text)
+
+
+def test_ranges():
+    assert value_range("-1,1") == (-1.0, 1.0)
+    for text in ("1", "a,b", "1,2,3", "1,0", "0,0", "-inf,1", "0,inf"):
+        with pytest.raises(click.BadParameter):
+            value_range(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "0", "-1", "many"])
+def test_numbers_that_are_none(text):
+    with pytest.raises(click.BadParameter):
+        POSITIVE.convert(text, None, None)
+    assert POSITIVE.convert("0.5", None, None) == 0.5
+
+
+def test_input_shapes_may_have_names_with_colons():
+    assert input_shape("serving:0:1,3,8,8") == ("serving:0", [1, 3, 8, 8])
+    for text in ("1,3,8,8", "x:", "x:1,a", "x:1,0", ":1,2"):
+        with pytest.raises(click.BadParameter, match="NAME:1,3,256,256"):
+            input_shape(text)
+
+
+def test_settings_split_at_the_first_equals_sign():
+    assert setting("device=a=b") == ("device", "a=b")
+    for text in ("device", "=x"):
+        with pytest.raises(click.BadParameter):
+            setting(text)
+
+
+def test_options_that_exclude_each_other():
+    assert one_of({"keep": 0.5, "plan": None}, "keep", "plan") == "keep"
+    assert one_of({"keep": None, "plan": None}, "keep", "plan") is None
+    with pytest.raises(click.UsageError, match="--keep and --target-latency exclude"):
+        one_of({"keep": 0.5, "target_latency": 2.0}, "keep", "target_latency")

@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from decig.device.cost.predict import Predictor
+from decig.device.cost.sweep import first_designs
+from decig.errors import BadInputError
+from tests.device.tables import GROUPS, latency, make_table, true_nodes
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(make_table())
+
+
+def test_the_whole_model_is_the_measured_one(predictor):
+    assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms)
+
+
+def test_unseen_widths(predictor):
+    for widths in first_designs(GROUPS, 40, seed=7)[6:]:
+        truth = 1.02 * 1.1 * sum(true_nodes(widths).values()) / 1000
+        assert predictor.predict_ms(widths) == pytest.approx(truth, rel=0.05)
+
+
+def test_many_plans_are_the_single_ones(predictor):
+    designs = first_designs(GROUPS, 10, seed=3)
+    rows = np.array([[widths[name] for name in predictor.groups] for widths in designs])
+    singly = [predictor.predict_ms(widths) * 1000 for widths in designs]
+    assert predictor.predict_many(rows) == pytest.approx(singly)
+
+
+def test_parts_add_up(predictor):
+    designs = first_designs(GROUPS, 10, seed=4)
+    rows = np.array([[widths[name] for name in predictor.groups] for widths in designs])
+    parts = list(predictor.parts())
+    assert {part.groups for part in parts} == {(), (0,), (0, 1), (1, 2), (0, 2)}
+    us = sum(part.us(rows[:, list(part.groups)]) for part in parts)
+    assert us == pytest.approx(predictor.predict_many(rows))
+
+
+def test_what_lies_between_the_nodes():
+    table = make_table(beyond=1.0, drift=1.0)
+    longer = [
+        replace(point, latency=latency(point.latency.median + 500.0)) for point in table.sweep
+    ]
+    predictor = Predictor(replace(table, sweep=longer, latency_us=longer[0].latency))
+    narrow = dict.fromkeys(GROUPS, 4)
+    truth = 500.0 + sum(true_nodes(narrow).values())
+    assert predictor.predict_ms(narrow) * 1000 == pytest.approx(truth, rel=0.05)
+
+
+def test_doubt_is_least_where_it_was_measured(predictor):
+    rows = np.array([[64, 128, 64], [63, 126, 61]])
+    measured, unseen = predictor.doubt(rows)
+    assert 0 < measured < unseen < 0.2
+
+
+def test_candidates_end_stairs(predictor):
+    assert all(widths[-1] == GROUPS[name] for name, widths in predictor.candidates.items())
+    assert {16, 32, 48, 64} <= set(predictor.candidates["a"])
+    # "c" only meets smooth nodes: every channel saves something.
+    assert predictor.candidates["c"] == list(range(4, 65))
+
+
+def test_needs_a_sweep():
+    with pytest.raises(BadInputError, match="no width sweep"):
+        Predictor(make_table(sweep=False))

@@ -1,0 +1,146 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from decig.device.cost.table import CostTable, Noise
+from decig.device.measure.limits import Limits
+from decig.errors import BadInputError
+from decig.graph.channels import analyse
+from decig.graph.model import load_model
+from tests.device.tables import make_table
+from tests.samples import write_dynamic_generator, write_generator
+
+
+def test_round_trip(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    table.save(path)
+    loaded = CostTable.load(path)
+    assert loaded.to_dict() == table.to_dict()
+    assert loaded.nodes[0].ports == table.nodes[0].ports
+    assert loaded.nodes[-1].absorbed_by == "stem"
+
+
+def test_limits_and_work_are_additions(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    nodes = [replace(node, macs=7000, bytes=300) for node in table.nodes]
+    replace(table, limits=Limits(100.0, 20.0), nodes=nodes).save(path)
+    loaded = CostTable.load(path)
+    assert loaded.limits == Limits(100.0, 20.0)
+    assert (loaded.nodes[0].macs, loaded.nodes[0].bytes) == (7000, 300)
+    older = json.loads(path.read_text())
+    older.pop("limits")
+    for node in older["nodes"]:
+        del node["macs"], node["bytes"]
+    path.write_text(json.dumps(older))
+    assert CostTable.load(path).limits is None
+    assert CostTable.load(path).to_dict() == table.to_dict()
+
+
+def test_the_noise_is_an_addition_too(tmp_path):
+    table, path = make_table(), tmp_path / "t.json"
+    assert not table.doubts
+    older = table.to_dict()
+    del older["noise"]
+    path.write_text(json.dumps(older | {"processor_share": 0.99}))
+    loaded = CostTable.load(path)
+    (doubt,) = loaded.doubts
+    assert "older decig" in doubt
+    assert loaded.to_dict() == older
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [
+        (Noise(0.7, 0.01), "was busy (the model had 70% of the processor time it could use) while"),
+        (Noise(1.0, 0.5), "was unsteady (its pace wandered by 50%) while"),
+        (Noise(0.7, 0.5), "it could use) and unsteady (its pace"),
+        (Noise(1.0, 0.0), "was quiet while"),
+    ],
+)
+def test_what_was_noticed_is_said_and_no_more(noise, said):
+    assert said in str(noise)
+    assert noise.trusted == ("quiet" in str(noise))
+
+
+def test_keys_that_other_programs_rely_on(tmp_path):
+    value = make_table().to_dict()
+    assert {"schema_version", "device", "model", "latency_us", "nodes"} <= value.keys()
+    assert "sha256" in value["model"]
+    assert {"median", "mad", "p90", "runs"} == value["latency_us"].keys()
+    assert {"name", "op", "latency_us", "share"} <= value["nodes"][0].keys()
+    assert {"widths", "latency_us", "nodes"} == value["sweep"][0].keys()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda v: v.update(schema_version=99), "'schema_version' is not 1"),
+        (lambda v: v.pop("device"), "device: not an object"),
+        (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
+        (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
+        (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
+        (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a number"),
+        (lambda v: v["sweep"][1]["latency_us"].update(runs=0), r"sweep\[1\].latency_us.runs: not"),
+        (lambda v: v.update(noise=1), "noise: not an object"),
+        (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
+        (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
+        (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
+        (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),
+        (lambda v: v.update(limits={"gflops": 1}), "limits.gbytes_per_s: not a number"),
+        (lambda v: v.update(timed_alone=1), "timed_alone: not true or false"),
+        (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: not an incoming"),
+        (lambda v: v["sweep"][2]["widths"].update(a=None), r"sweep\[2\].widths.a: not a number"),
+    ],
+)
+def test_spoiled_files_name_file_and_key(tmp_path, spoil, message):
+    path = tmp_path / "t.json"
+    value = make_table().to_dict()
+    spoil(value)
+    path.write_text(json.dumps(value))
+    with pytest.raises(BadInputError, match=rf"t\.json: .*{message}|t\.json: {message}"):
+        CostTable.load(path)
+
+
+def test_missing_and_truncated_files(tmp_path):
+    with pytest.raises(BadInputError, match="cannot read this cost table"):
+        CostTable.load(tmp_path / "none.json")
+    (tmp_path / "half.json").write_text(json.dumps(make_table().to_dict())[:200])
+    with pytest.raises(BadInputError, match="not valid JSON"):
+        CostTable.load(tmp_path / "half.json")
+
+
+def test_another_graph_is_refused():
+    table = make_table()
+    table.require_same_graph("ab" * 32)
+    with pytest.raises(BadInputError, match=r"another model \(m\.onnx, sha256 abababababab"):
+        table.require_same_graph("cd" * 32)
+
+
+def test_another_size_of_a_dynamic_model_is_refused(tmp_path):
+    path = write_dynamic_generator(tmp_path / "model.onnx")
+    small, large = (load_model(path, {"image": [1, 3, n, n]}) for n in (24, 48))
+    channels = analyse(small.proto)
+    known = {"sha256": small.sha256, "path": "model.onnx", "inputs": {"image": [1, 3, 24, 24]}}
+    table = replace(make_table(), model=known, groups={"conv1": 8, "conv2": 8})
+    table.require_same_model(small, channels)
+    with pytest.raises(BadInputError, match=r"another size of image: .*image:1,3,24,24, or"):
+        table.require_same_model(large, channels)
+    with pytest.raises(BadInputError, match="another model"):
+        replace(table, model=known | {"sha256": "ab" * 32}).require_same_model(small, channels)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"conv1": 8}, "conv2: 0 channels there, 8 here"),
+        ({"conv1": 8, "conv2": 8, "head": 3}, "head: 3 channels there, 0 here"),
+        ({"conv1": 16, "conv2": 8}, "conv1: 16 channels there, 8 here"),
+    ],
+)
+def test_other_groups_of_the_same_model_are_refused(tmp_path, groups, message):
+    model = load_model(write_generator(tmp_path / "model.onnx"))
+    table = replace(make_table(), model={"sha256": model.sha256}, groups=groups)
+    with pytest.raises(BadInputError, match=rf"{message}\); profile .*model\.onnx again"):
+        table.require_same_model(model, analyse(model.proto))

@@ -1,0 +1,77 @@
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from decig.device.measure import pace
+from decig.device.measure.pace import latency_at_pace
+
+
+class Timed:
+    """A call that takes the given microseconds, one after the other."""
+
+    def __init__(self, times: Iterator[float]) -> None:
+        self.times = times
+
+    def __call__(self) -> None:
+        pass
+
+    def time_us(self) -> float:
+        return next(self.times)
+
+
+class Machine:
+    """Both graphs on a machine that shares a core for spells of eight rounds.
+
+    The whole graph then takes 1.6 times as long, the slim one twice.
+    """
+
+    def __init__(self, spells: list[bool], noise: float = 0.01) -> None:
+        self.rng, self.noise, self.clock = np.random.default_rng(0), noise, 0
+        self.spells = spells
+        self.whole = Timed(iter(lambda: self._time(1000.0, 1.6), None))
+        self.slim = Timed(iter(lambda: self._time(100.0, 2.0), None))
+
+    def _time(self, us: float, slower: float) -> float:
+        shared = self.spells[(self.clock // 16) % len(self.spells)]
+        self.clock += 1
+        return us * (slower if shared else 1.0) * self.rng.normal(1.0, self.noise)
+
+
+def measure(machine: Machine, whole_us: float = 1000.0, **more: float) -> float:
+    return latency_at_pace(machine.slim, machine.whole, whole_us, **more).median
+
+
+@pytest.mark.parametrize("spells", [[False], [False, True], [True, False, False]])
+def test_rounds_at_the_tables_pace_count(spells: list[bool]) -> None:
+    found = measure(Machine(spells), min_rounds=48)
+    assert found == pytest.approx(100.0, rel=0.02)
+
+
+def test_a_table_of_the_slow_pace_is_met_at_the_slow_pace() -> None:
+    found = measure(Machine([False, True]), whole_us=1600.0, min_rounds=48)
+    assert found == pytest.approx(200.0, rel=0.02)
+
+
+def test_a_machine_that_is_slower_throughout_carries_over() -> None:
+    assert measure(Machine([False]), whole_us=900.0) == pytest.approx(90.0, rel=0.02)
+
+
+def test_the_tables_pace_is_waited_for() -> None:
+    spells = [True] * 4 + [False] * 100
+    assert measure(Machine(spells), firm=1.0) == pytest.approx(100.0, rel=0.03)
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(seconds)))
+    found = measure(Machine([True]), patience_seconds=30.0)
+    assert found == pytest.approx(125.0, rel=0.02)  # 200 by 1.6
+
+
+def test_an_unsteady_machine_ends_after_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(seconds)))
+    machine = Machine([False], noise=0.1)
+    found = latency_at_pace(machine.slim, machine.whole, 1000.0, firm=0.0, max_seconds=40.0)
+    assert 15 <= found.runs <= 30

@@ -1,0 +1,125 @@
+from pathlib import Path
+
+import pytest
+
+from decig.data.labels import Labels
+from decig.errors import BadInputError
+from decig.source.recipe import load_recipe
+
+MINIMAL = """
+[model]
+onnx = "g.onnx"
+input_shape = [1, 3, 64, 64]
+[pixels]
+input_range = [-1, 1]
+output_range = [0, 255]
+"""
+TRAINED = (
+    MINIMAL
+    + """
+[source]
+python = "g.py:G"
+arguments = { width = 4 }
+[train]
+learning_rate = 1e-3
+stages = [{ crop = 32, batch = 2, steps = 3 }]
+[train.data]
+layout = "side-by-side"
+[pixels.labels]
+palette = [[0, 0, 255]]
+"""
+)
+
+
+def _write(folder: Path, text: str) -> Path:
+    file = folder / "recipe.toml"
+    file.write_text(text)
+    return file
+
+
+def test_minimal_recipe_by_folder_or_file(tmp_path):
+    file = _write(tmp_path, MINIMAL)
+    recipe = load_recipe(tmp_path)
+    assert recipe == load_recipe(file)
+    assert recipe.onnx == tmp_path / "g.onnx"
+    assert recipe.input_shape == [1, 3, 64, 64]
+    assert recipe.pixels.input_range == (-1.0, 1.0)
+    assert recipe.pixels.layout == "nchw"
+    assert recipe.source is None
+    assert recipe.train is None
+
+
+def test_training_table(tmp_path):
+    recipe = load_recipe(_write(tmp_path, TRAINED))
+    assert recipe.source is not None
+    assert recipe.train is not None
+    assert recipe.source.arguments == {"width": 4}
+    assert recipe.train.learning_rate == 1e-3
+    assert [stage.steps for stage in recipe.train.stages] == [3]
+    assert recipe.pixels.labels == Labels(palette=((0, 0, 255),))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[1, 3, 64, 64]", "[1, 3, 0, 64]", "the shape of the input input must be positive"),
+        ("input_shape = [1, 3, 64, 64]", "", "give one of model.input_shape and model.input_sh"),
+        (
+            "input_shape = [1, 3, 64, 64]",
+            "input_shapes = { a = [1, true] }",
+            r"input_shapes.a\[1\]",
+        ),
+        ('python = "g.py:G"', 'python = "g.py:G"\nweights = "w.pth"', "give one of model.onnx and"),
+        ('onnx = "g.onnx"', "onnx = 3", "model.onnx is 3; str wanted"),
+        ("[1, 3, 64, 64]", "[3, 64, 64]", "model.input_shape must be four"),
+        ("[1, 3, 64, 64]", '[1, 3, "x", 64]', r"model.input_shape\[2\] is 'x'; int wanted"),
+        ("input_range = [-1, 1]", "input_range = [1]", "input_range"),
+        ("input_range = [-1, 1]", "input_range = [-1, inf]", r"pixels.input_range\[1\] is inf"),
+        ("[pixels]", "[pixels]\nrange = 1", "unknown key pixels.range; known: input_range"),
+        ("[pixels]", "[extra]\n[pixels]", "unknown key extra"),
+        ("steps = 3", "steps = 0", r"train.stages\[0\]: crop starts at 32"),
+        ("steps = 3", "epochs = 3", r"unknown key train.stages\[0\].epochs"),
+        ('"side-by-side"', '"unpaired"', "train.data.layout is 'unpaired'; use one of side-by"),
+        ("[[0, 0, 255]]", "[[0, 0]]", "no colour of bytes"),
+        ("learning_rate = 1e-3", "learning_rate = true", "train.learning_rate is True"),
+        ("[train.data]", "[train.data", "not valid TOML"),
+    ],
+)
+def test_errors_name_file_and_key(tmp_path, old, new, message):
+    assert old in TRAINED
+    file = _write(tmp_path, TRAINED.replace(old, new))
+    with pytest.raises(BadInputError, match=message) as raised:
+        load_recipe(file)
+    assert str(raised.value).startswith(f"{file}: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_comes_from_a_file_or_from_code(tmp_path):
+    without = TRAINED.replace('onnx = "g.onnx"', "")
+    recipe = load_recipe(_write(tmp_path, without))
+    assert recipe.onnx is None
+    with pytest.raises(BadInputError, match=r"model.onnx is missing, and there is no \[source\]"):
+        load_recipe(_write(tmp_path, MINIMAL.replace('onnx = "g.onnx"', "")))
+
+
+def test_several_inputs_have_names(tmp_path):
+    several = "input_shapes = { labels = [1, 12, 64, 64], style = [1, 512] }"
+    text = MINIMAL.replace("input_shape = [1, 3, 64, 64]", several)
+    recipe = load_recipe(_write(tmp_path, text))
+    assert recipe.input_shapes == {"labels": [1, 12, 64, 64], "style": [1, 512]}
+    with pytest.raises(BadInputError, match="one input, not of labels, style"):
+        _ = recipe.input_shape
+
+
+def test_missing_recipe(tmp_path):
+    with pytest.raises(BadInputError, match=r"recipe.toml: cannot read"):
+        load_recipe(tmp_path)
+
+
+def test_recipes_of_the_project_load():
+    folders = sorted((Path(__file__).parents[2] / "models").glob("*/"))
+    assert folders
+    for folder in folders:
+        recipe = load_recipe(folder)
+        assert recipe.source is not None
+        assert recipe.onnx is None or recipe.onnx.is_file()

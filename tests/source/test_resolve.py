@@ -1,0 +1,257 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+
+from decig.data.labels import Labels
+from decig.errors import BadInputError
+from decig.source.resolve import PixelFlags, resolve
+from decig.source.stamp import pixels_entry, stamp
+from tests.samples import generator, write_generator
+
+LABELS = Labels(palette=((0, 0, 1),), encoding="colours")
+FLAGS = PixelFlags((0.0, 255.0), (0.0, 1.0), None, "bgr")
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 24, 24]
+[pixels]
+input_range = [-1, 1]
+output_range = [0, 1]
+"""
+
+
+def test_a_bare_file_says_only_what_its_shape_says(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx")))
+    assert source.pixels is None
+    with pytest.raises(BadInputError) as caught:
+        source.require_pixels()
+    for flag in ("m.onnx", "--input-range", "--output-range", "--channel-order"):
+        assert flag in str(caught.value)
+    assert "--layout" not in str(caught.value)
+
+
+def test_one_channel_has_no_order(tmp_path):
+    source = resolve(str(write_generator(tmp_path / "m.onnx", channels=1)))
+    with pytest.raises(BadInputError) as caught:
+        source.require_pixels()
+    assert "--channel-order" not in str(caught.value)
+
+
+def test_a_shape_that_fits_both_layouts_asks(tmp_path):
+    path = write_generator(tmp_path / "m.onnx", channels=3, size=3)
+    with pytest.raises(BadInputError, match="--layout"):
+        resolve(str(path), FLAGS).require_pixels()
+
+
+def test_flags_give_the_pixels(tmp_path):
+    pixels = resolve(str(write_generator(tmp_path / "m.onnx")), FLAGS).require_pixels()
+    assert pixels.input_range == (0.0, 255.0)
+    assert (pixels.layout, pixels.channel_order) == ("nchw", "bgr")
+
+
+def test_a_stamped_file_needs_no_flags(tmp_path):
+    flags = replace(FLAGS, labels=LABELS, feeds={"code": "normal"})
+    bare = resolve(str(write_generator(tmp_path / "m.onnx")), flags)
+    proto = generator()
+    stamp(proto, bare.entries())
+    onnx.save(proto, tmp_path / "stamped.onnx")
+    source = resolve(str(tmp_path / "stamped.onnx"))
+    assert source.pixels == bare.pixels
+    assert source.require_pixels().labels == LABELS
+    borrowed = resolve(str(tmp_path / "m.onnx")).borrow(source)
+    assert borrowed.pixels == bare.pixels
+    assert borrowed.feeds == source.feeds == {"code": "normal"}
+
+
+def test_feeds_are_borrowed_by_place_where_names_differ(tmp_path):
+    proto = generator()
+    for node in proto.graph.node:
+        node.input[:] = ["picture_in" if name == "image" else name for name in node.input]
+    proto.graph.input[0].name = "picture_in"
+    onnx.save(proto, tmp_path / "renamed.onnx")
+    flags = PixelFlags(feeds={"image": "normal", "typo": "zeros"})
+    known = resolve(str(write_generator(tmp_path / "m.onnx")), flags)
+    renamed = resolve(str(tmp_path / "renamed.onnx"), flags)
+    assert renamed.borrow(known).feeds == {"picture_in": "normal", "typo": "zeros"}
+    assert known.borrow(renamed).feeds == known.feeds
+
+
+def test_flags_win_over_the_stamp(tmp_path):
+    proto = generator()
+    stamp(proto, {"pixels": pixels_entry(resolve_pixels(tmp_path))})
+    onnx.save(proto, tmp_path / "stamped.onnx")
+    source = resolve(str(tmp_path / "stamped.onnx"), PixelFlags(channel_order="rgb"))
+    assert source.require_pixels().channel_order == "rgb"
+    assert source.require_pixels().input_range == (0.0, 255.0)
+
+
+def resolve_pixels(tmp_path):
+    return resolve(str(write_generator(tmp_path / "plain.onnx")), FLAGS).require_pixels()
+
+
+def test_a_broken_stamp_names_the_file(tmp_path):
+    proto = generator()
+    onnx.helper.set_model_props(proto, {"decig.pixels": '{"input_range": 3}'})
+    onnx.save(proto, tmp_path / "odd.onnx")
+    with pytest.raises(BadInputError, match=r"odd\.onnx: not a pixel format"):
+        resolve(str(tmp_path / "odd.onnx"))
+
+
+def test_a_recipe_gives_model_and_pixels(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    write_generator(tmp_path / "generator.onnx")
+    for text in (tmp_path, tmp_path / "recipe.toml"):
+        source = resolve(str(text))
+        assert source.require_pixels().input_range == (-1.0, 1.0)
+        assert source.require_pixels().labels is None
+
+
+def test_a_recipe_fixes_dynamic_axes(tmp_path):
+    proto = generator()
+    for axis in (0, 2, 3):
+        proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"d{axis}"
+    onnx.save(proto, tmp_path / "generator.onnx")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    shape = resolve(str(tmp_path)).model.proto.graph.input[0].type.tensor_type.shape
+    assert [dim.dim_value for dim in shape.dim] == [1, 3, 24, 24]
+    with pytest.raises(BadInputError, match="--input-shape image:1,3,256,256"):
+        resolve(str(tmp_path / "generator.onnx"))
+    shapes = {"image": [1, 3, 48, 32]}
+    shape = resolve(str(tmp_path), input_shapes=shapes).model.proto.graph.input[0]
+    assert [dim.dim_value for dim in shape.type.tensor_type.shape.dim] == [1, 3, 48, 32]
+
+
+def test_a_recipe_without_its_model_says_how_to_make_it(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    with pytest.raises(BadInputError, match="make it with decig train"):
+        resolve(str(tmp_path))
+
+
+def test_a_truncated_model_of_a_recipe(tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    content = write_generator(tmp_path / "generator.onnx").read_bytes()
+    (tmp_path / "generator.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInputError, match=r"generator\.onnx: not a readable ONNX file"):
+        resolve(str(tmp_path))
+
+
+def test_a_run_gives_its_student(tmp_path):
+    record = {
+        "model": {"sha256": "abc"},
+        "feeds": {"code": 0.5},
+        "pixels": {
+            "input_range": [0, 1],
+            "output_range": [0, 1],
+            "layout": "nchw",
+            "channel_order": "rgb",
+            "labels": {"palette": [[0, 0, 1]], "encoding": "colours"},
+        },
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(BadInputError, match="has not finished"):
+        resolve(str(tmp_path))
+    write_generator(tmp_path / "student.onnx")
+    source = resolve(str(tmp_path))
+    assert source.run == tmp_path
+    assert source.feeds == {"code": 0.5}
+    assert source.require_pixels().labels == LABELS
+    assert source.require_pixels().input_range == (0, 1)
+    assert source.entries()["source_sha256"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"pixels": [1]}, "not a pixel format"),
+        ({"feeds": ["code"]}, "not a table of feeds"),
+        ({"feeds": {"code": "thin air"}}, "input code cannot be fed 'thin air'"),
+    ],
+)
+def test_a_broken_record_of_a_run_is_named(tmp_path, record, message):
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    write_generator(tmp_path / "student.onnx")
+    with pytest.raises(BadInputError, match=rf"run\.json: {message}"):
+        resolve(str(tmp_path))
+
+
+CODE = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self, width=4):
+        super().__init__(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 3, 1))
+"""
+SHAPES = {"input": [1, 3, 24, 24]}
+CODE_RECIPE = (
+    RECIPE.replace('onnx = "generator.onnx"', "")
+    + """
+[source]
+python = "net.py:Net"
+arguments = { width = 6 }
+"""
+)
+
+
+@pytest.fixture
+def torch(tmp_path, monkeypatch):
+    """PyTorch, and net.py in the working directory."""
+    (tmp_path / "net.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return pytest.importorskip("torch")
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("text", ["net.py:Net", "./net.py:Net", "net:Net"])
+def test_python_classes(torch, text):
+    source = resolve(text, FLAGS, SHAPES)
+    assert source.require_pixels().input_range == (0.0, 255.0)
+    assert [tensor.dims[0] for tensor in source.model.proto.graph.initializer][:2] == [4, 4]
+    with pytest.raises(BadInputError, match=r"net:?.* give the sizes .* --input-shape input:1,3"):
+        resolve(text)
+
+
+@pytest.mark.train
+def test_a_recipe_names_code_arguments_and_weights(torch, tmp_path):
+    (tmp_path / "recipe.toml").write_text(CODE_RECIPE)
+    untrained = resolve(str(tmp_path))
+    assert untrained.require_pixels().input_range == (-1.0, 1.0)
+    assert untrained.model.sha256 == resolve(str(tmp_path)).model.sha256
+    onnx.save(untrained.model.proto, tmp_path / "w.onnx")
+    (tmp_path / "recipe.toml").write_text(CODE_RECIPE + 'weights = "w.onnx"')
+    assert resolve(str(tmp_path)).model.sha256 == untrained.model.sha256
+
+
+@pytest.mark.train
+def test_weights_on_the_command_line_win(torch, tmp_path):
+    """Over a recipe's file, even: they are for its code."""
+    recipe = RECIPE + '[source]\npython = "net.py:Net"\n'
+    (tmp_path / "recipe.toml").write_text(recipe)
+    write_generator(tmp_path / "generator.onnx")
+    onnx.save(resolve("net.py:Net", None, SHAPES).model.proto, tmp_path / "w.onnx")
+    asked = resolve(str(tmp_path), weights=Path("w.onnx"))
+    assert asked.model.sha256 == resolve("net.py:Net", None, SHAPES).model.sha256
+    assert asked.model.sha256 != resolve(str(tmp_path)).model.sha256
+
+
+def test_half_of_a_source_asks_for_the_other_half(tmp_path):
+    model = write_generator(tmp_path / "m.onnx")
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("generator.onnx", "m.onnx"))
+    for text, weights, message in (
+        (str(model), Path("w.pth"), "--weights goes with PyTorch code"),
+        (str(tmp_path), Path("w.pth"), r"--weights needs a \[source\] table"),
+        ("net.py", None, r"net\.py: name its class or function as well: net\.py:Name"),
+        ("w.pth", None, r"w\.pth: these are weights; name the code .* --weights w\.pth"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            resolve(text, weights=weights)
+
+
+def test_missing_and_truncated_files_are_named(tmp_path):
+    with pytest.raises(BadInputError, match=r"none\.onnx"):
+        resolve(str(tmp_path / "none.onnx"))
+    content = write_generator(tmp_path / "m.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadInputError, match=r"cut\.onnx: not a readable ONNX file"):
+        resolve(str(tmp_path / "cut.onnx"))

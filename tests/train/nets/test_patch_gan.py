@@ -1,0 +1,31 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from decig.train.nets.patch_gan import PatchDiscriminator, initialise  # noqa: E402
+
+
+def test_one_logit_for_each_patch_of_70_pixels():
+    net = PatchDiscriminator(channels=6, width=4)
+    pair = torch.zeros(2, 3, 128, 128), torch.zeros(2, 3, 128, 128)
+    assert net(*pair).shape == (2, 1, 14, 14)
+    # Without the norms, which look at everything, a logit depends on 70x70 pixels.
+    plain = torch.nn.Sequential(
+        *(layer for layer in net.layers if not isinstance(layer, torch.nn.InstanceNorm2d))
+    )
+    image = torch.randn(1, 6, 128, 128, requires_grad=True)
+    plain(image)[0, 0, 7, 7].backward()
+    rows = image.grad.abs().sum(dim=(0, 1, 3)).nonzero()
+    assert rows.max() - rows.min() + 1 == 70
+
+
+def test_initial_weights_are_small_and_seeded():
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        net = PatchDiscriminator(width=16)
+        initialise(net)
+        weights.append(net.layers[2].weight)
+    assert torch.equal(*weights)
+    assert weights[0].std().item() == pytest.approx(0.02, rel=0.05)
+    assert not net.layers[0].bias.any()

@@ -1,0 +1,1 @@
+"""Cost tables: what a model costs at any widths, measured and predicted."""

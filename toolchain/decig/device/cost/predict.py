@@ -1,0 +1,242 @@
+"""Predicted latency of a model at widths that were never measured."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
+from operator import attrgetter
+
+import numpy as np
+from scipy.optimize import nnls
+
+from decig.device.cost.surface import Surface
+from decig.device.cost.sweep import FLOOR
+from decig.device.cost.table import CostTable, NodeCost
+from decig.device.cost.wholes import InPlans, Wholes
+from decig.device.plan.elimination import Part
+from decig.errors import BadInputError
+from decig.graph.channels import Port
+
+_NO_CHANNELS = Port({}, 1)
+_FINE = 128
+_AT_ONCE = 4_000  # points of a surface; each is compared with all that were measured
+_WORTH = 0.999
+# Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
+# planning with.
+_CONTEXTS = (1.0, 0.5, 0.25, 0.125, 0.0)
+
+
+class Predictor:
+    """Latency over the widths of a model's channel groups, from the sweep of its cost table.
+
+    Nodes with one signature share a cost surface (`decig.device.cost.surface`), fitted to what all
+    of them cost at all swept widths. The latency of the model is
+
+        us = a sum of its nodes + b,        a, b >= 0
+
+    with a and b fitted to the swept latencies (b: what lies between the nodes), and the whole
+    scaled so that the model at full width takes what was measured. Where nodes were timed alone,
+    the latencies also correct the surfaces (`decig.device.cost.wholes`).
+
+    Attributes:
+        groups: channels of every group; the order of the columns of `predict_many`.
+        baseline_ms: measured latency of the whole model.
+        scale: by what the sweep's latencies are multiplied, so that the whole takes that long.
+    """
+
+    def __init__(self, table: CostTable) -> None:
+        """Fit the surfaces.
+
+        Raises:
+            BadInputError: the table has no sweep.
+        """
+        if not any(point.nodes for point in table.sweep):
+            raise BadInputError("the cost table has no width sweep; profile the model again")
+        self.groups = dict(table.groups)
+        self.baseline_ms = table.latency_us.median_ms
+        self._full = np.array(list(table.groups.values()), float)
+        self._kinds = _fit_kinds(table)
+        self.scale = 1.0
+        self._wholes = self._fit_wholes(table) if table.timed_alone else None
+        if not table.timed_alone:
+            self._slope, self._between = _fit_total(_summed_nodes(table), _latencies(table))
+        self.scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
+
+    def predict_ms(self, widths: Mapping[str, int]) -> float:
+        """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
+        row = [widths.get(name, full) for name, full in self.groups.items()]
+        return float(self.predict_many(np.array([row]))[0]) / 1000.0
+
+    def predict_many(self, widths: np.ndarray) -> np.ndarray:
+        """Predicted microseconds of many plans at once.
+
+        Args:
+            widths: [plans, groups], in the order of `groups`.
+
+        Returns:
+            [plans].
+        """
+        kernels = self._kernels(widths / self._full)
+        result: np.ndarray = (self._slope * kernels + self._between) * self.scale
+        return result
+
+    def parts(self) -> Iterator[Part]:
+        """Yield `predict_many` as a sum over nodes, which hang on few groups each."""
+        factor = self._slope * self.scale
+        for kind in self._kinds:
+            yield from kind.parts(self._full, factor)
+        yield Part((), lambda widths: np.full(len(widths), self._between * self.scale))
+
+    def doubt(self, widths: np.ndarray) -> np.ndarray:
+        """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
+
+        Nodes of one signature err together, those of different signatures independently. Where
+        nodes were timed alone, it is what whole latencies leave open.
+        """
+        share = widths / self._full
+        if self._wholes is not None:
+            return self._wholes.doubt(self._in_plans(share))
+        variance = sum((kind.error(share) ** 2 for kind in self._kinds), np.zeros(len(share)))
+        result: np.ndarray = (
+            np.sqrt(variance) * self._slope * self.scale / self.predict_many(widths)
+        )
+        return result
+
+    def _fit_wholes(self, table: CostTable) -> Wholes:
+        """Fit slope, constant and whatever else the swept latencies say; correct the surfaces."""
+        rows = [[p.widths.get(name, n) for name, n in self.groups.items()] for p in table.sweep]
+        share, latency = np.array(rows) / self._full, _latencies(table)
+        self._slope, self._between = _fit_total(self._kernels(share), latency)
+        errors = latency * [point.latency.uncertainty for point in table.sweep]
+        wholes = Wholes(self._in_plans(share), self._between, latency, errors)
+        for index, kind in enumerate(self._kinds):
+            kind.correct(partial(wholes.factor, index))
+        return wholes
+
+    def _kernels(self, share: np.ndarray) -> np.ndarray:
+        """Sum of the nodes, [plans], for kept shares [plans, groups]."""
+        return sum((kind.spent(share).sum(axis=1) for kind in self._kinds), np.zeros(len(share)))
+
+    def _in_plans(self, share: np.ndarray) -> list[InPlans]:
+        """What each kind takes of the latency before it is scaled to the whole model's."""
+        return [kind.in_plans(share, self._slope) for kind in self._kinds]
+
+    @cached_property
+    def candidates(self) -> dict[str, list[int]]:
+        """Widths of each group worth planning with, ascending; the last is the whole group.
+
+        Of wide groups every second or fourth width is looked at. Left out is what a wider group
+        would not cost more than: the inside of a stair.
+        """
+        return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
+
+    def _stair_ends(self, index: int) -> list[int]:
+        full = int(self._full[index])
+        widths = sorted({*range(FLOOR, full, max(1, full // _FINE)), full})
+        worth = np.zeros(len(widths), bool)
+        for share in _CONTEXTS:
+            others = np.maximum(np.ceil(self._full * share), np.minimum(FLOOR, self._full))
+            plans = np.tile(others, (len(widths), 1))
+            plans[:, index] = widths
+            cost = self.predict_many(plans)
+            cheapest_wider = np.minimum.accumulate(cost[::-1])[::-1][1:]
+            worth[:-1] |= cost[:-1] < cheapest_wider * _WORTH
+        worth[-1] = True
+        return [width for width, keep in zip(widths, worth, strict=True) if keep]
+
+
+class _Kind:
+    """All nodes of one signature."""
+
+    def __init__(self, nodes: list[NodeCost], surface: Surface, groups: list[str]) -> None:
+        self._surface = surface
+        self._sides = []
+        for side in (0, 1):
+            ports = [node.ports[side] if node.ports else _NO_CHANNELS for node in nodes]
+            reach = np.array([[port.groups.get(name, 0) for port in ports] for name in groups])
+            self._sides.append((reach, np.array([port.fixed for port in ports])))
+        self._most = [int((reach.sum(axis=0) + fixed).max()) + 1 for reach, fixed in self._sides]
+        self.correct(lambda x, y: np.ones(x.shape))
+
+    def correct(self, factor: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+        """Multiply the surface by what `factor` gives for input and output channels."""
+        self._correction = factor
+        # What was worked out once; planning asks for the same few widths over and over.
+        self._known = np.full(self._most, np.nan, np.float32)
+
+    def in_plans(self, share: np.ndarray, slope: float) -> InPlans:
+        """Channels of the nodes in plans, and `slope` times their microseconds."""
+        x, y = self._channels(share)
+        return InPlans(x, y, slope * self.at(x, y))
+
+    def spent(self, share: np.ndarray) -> np.ndarray:
+        """Microseconds, [plans, nodes], for kept shares [plans, groups]."""
+        return self.at(*self._channels(share))
+
+    def parts(self, full: np.ndarray, factor: float) -> Iterator[Part]:
+        """Yield the nodes, their time multiplied; `full` has the channels of every group."""
+        sides = [(reach / full[:, None], fixed) for reach, fixed in self._sides]
+        for node in range(len(sides[0][1])):
+            at = np.flatnonzero(sides[0][0][:, node] + sides[1][0][:, node])
+            own = [(reach[at, node], fixed[node]) for reach, fixed in sides]
+            yield Part(tuple(map(int, at)), partial(self._own_us, own, factor))
+
+    def _own_us(
+        self, sides: list[tuple[np.ndarray, float]], factor: float, widths: np.ndarray
+    ) -> np.ndarray:
+        x, y = (np.rint(widths @ reach + fixed).astype(int) for reach, fixed in sides)
+        return factor * self.at(x, y)
+
+    def error(self, share: np.ndarray) -> np.ndarray:
+        """Standard deviation of the sum of `spent`, [plans]."""
+        x, y = self._channels(share)
+        doubt = self._surface.doubt(x.ravel(), y.ravel()).reshape(x.shape)
+        result: np.ndarray = (self.at(x, y) * doubt).sum(axis=1)
+        return result
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Microseconds at whole numbers of channels."""
+        missing = np.isnan(self._known[x, y])
+        if missing.any():
+            places = np.unique(np.ravel_multi_index((x[missing], y[missing]), self._known.shape))
+            for some in np.array_split(places, len(places) // _AT_ONCE + 1):
+                fresh = np.unravel_index(some, self._known.shape)
+                self._known[fresh] = self._surface(*fresh) * self._correction(*fresh)
+        result: np.ndarray = self._known[x, y].astype(float)
+        return result
+
+    def _channels(self, share: np.ndarray) -> Iterator[np.ndarray]:
+        return (np.rint(share @ reach + fixed).astype(int) for reach, fixed in self._sides)
+
+
+def _fit_kinds(table: CostTable) -> list[_Kind]:
+    """Fit one surface for each signature that has kernels anywhere in the sweep."""
+    alike: dict[str, list[NodeCost]] = defaultdict(list)
+    for node in table.nodes:
+        alike[node.signature].append(node)
+    kinds = []
+    for nodes in alike.values():
+        rows = []
+        for node in nodes:
+            ports = node.ports or (_NO_CHANNELS, _NO_CHANNELS)
+            for point in filter(attrgetter("nodes"), table.sweep):
+                x, y = (port.width(point.widths, table.groups) for port in ports)
+                rows.append((x, y, point.nodes.get(node.name, 0.0)))
+        x, y, us = np.array(rows, float).T
+        if us.any():
+            kinds.append(_Kind(nodes, Surface(x, y, us), list(table.groups)))
+    return kinds
+
+
+def _summed_nodes(table: CostTable) -> np.ndarray:
+    return np.array([sum(point.nodes.values()) for point in table.sweep])
+
+
+def _latencies(table: CostTable) -> np.ndarray:
+    return np.array([point.latency.median for point in table.sweep])
+
+
+def _fit_total(nodes: np.ndarray, latency: np.ndarray) -> tuple[float, float]:
+    """Slope and constant from the sum of a point's nodes to its latency, by relative error."""
+    rows = np.stack([nodes, np.ones(len(nodes))], axis=1) / latency[:, None]
+    (slope, between), _ = nnls(rows, np.ones(len(nodes)))
+    return float(slope), float(between)

@@ -1,0 +1,263 @@
+"""Layers timed one by one, for providers that run a whole graph as one opaque node.
+
+A layer is a node together with the element-wise nodes and moves of data that follow it alone:
+providers fuse those, so their time belongs to the layer. What a rewrite put in place of a node
+stays together too: its parts one by one took twice as long. Each layer becomes a model of its own;
+what an empty model takes (calling the provider, taking inputs over) is subtracted. Layers with the
+same operators, attributes and shapes are one signature and are timed once, whatever model they are
+from (`decig.device.measure.layer_cache`).
+
+Alone, a layer finds its inputs in another layout and in other caches than inside the graph, so the
+times are right in proportion only, and that roughly: what whole graphs take corrects them
+(`decig.device.cost.wholes`).
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper
+
+from decig.device.measure.layer_cache import LayerCache
+from decig.device.run.feeds import random_feeds
+from decig.device.run.runs import observe, prepare_run
+from decig.device.run.session import DeviceOptions, open_session
+from decig.errors import DecigError
+from decig.graph.model import opset
+
+log = logging.getLogger(__name__)
+
+# What providers fuse into the node in front, or pass on without a kernel worth the name.
+_FOLLOWERS = (
+    "BatchNormalization",
+    "Clip",
+    "DepthToSpace",
+    "Elu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "PRelu",
+    "Relu",
+    "Reshape",
+    "Sigmoid",
+    "Slice",
+    "Softplus",
+    "Squeeze",
+    "Tanh",
+    "Transpose",
+    "Unsqueeze",
+)
+_SHAPES_ONLY = 16  # numbers of an integer constant that are worth telling apart
+_WARM_UP, _FEWEST, _RUNS, _MOST_US = 2, 4, 12, 60_000.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Nodes that belong together, in the order of the graph.
+
+    Attributes:
+        nodes: the first one is charged.
+        results: values that others read, or that the graph puts out.
+    """
+
+    nodes: tuple[NodeProto, ...]
+    results: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the node that is charged."""
+        return self.nodes[0].name
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """What layers take alone.
+
+    Attributes:
+        nodes: microseconds of every node; 0 for one that belongs to another's layer.
+        absorbed: such a node to the node of that layer that is charged.
+        kernels: node that is charged to the operators of its layer.
+    """
+
+    nodes: dict[str, float]
+    absorbed: dict[str, str]
+    kernels: dict[str, str]
+
+
+def time_layers(
+    proto: onnx.ModelProto, owner: Mapping[str, str], options: DeviceOptions
+) -> LayerTimes:
+    """Time every layer of a graph in normal form on its own.
+
+    Args:
+        proto: the graph.
+        owner: node of the graph to the original node in whose place it stands, where that is not
+            itself; all nodes of one stay together.
+        options: the device.
+
+    Raises:
+        BadInputError, DecigError: as `open_session`, for the model that does nothing.
+    """
+    values = _Values(proto)
+    cache = LayerCache(options)
+    empty = _timed(_empty_model(proto), options, cache)
+    layers = split(proto, owner)
+    times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
+    for layer in layers:
+        model = layer_model(layer, values)
+        if model is None:
+            continue
+        try:
+            times[layer.name] = max(0.0, _timed(model, options, cache) - empty)
+        except DecigError as error:  # providers refuse some operators outside a larger graph
+            log.debug("%s cannot be timed on its own: %s", layer.name, error)
+    cache.save()
+    absorbed = {node.name: each.name for each in layers for node in each.nodes[1:]}
+    kernels = {each.name: "+".join(node.op_type for node in each.nodes) for each in layers}
+    return LayerTimes(times, absorbed, kernels)
+
+
+def split(proto: onnx.ModelProto, owner: Mapping[str, str]) -> list[Layer]:
+    """Group the nodes of a graph into layers."""
+    readers: dict[str, list[NodeProto]] = {}
+    owned: dict[str, list[NodeProto]] = {}
+    for node in proto.graph.node:
+        owned.setdefault(owner.get(node.name, node.name), []).append(node)
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    returned = {value.name for value in proto.graph.output}
+
+    def results(nodes: list[NodeProto]) -> list[str]:
+        inside = {node.name for node in nodes}
+        made = (name for node in nodes for name in node.output if name)
+        return [
+            name
+            for name in made
+            if name in returned or any(r.name not in inside for r in readers.get(name, []))
+        ]
+
+    def followers(last: str) -> list[NodeProto]:
+        """What belongs to the only reader of a value, if all of it follows that value alone."""
+        following = readers.get(last, [])
+        if last in returned or len(following) != 1 or following[0].input[0] != last:
+            return []
+        nodes = owned[owner.get(following[0].name, following[0].name)]
+        alone = nodes[0] is following[0] and all(node.op_type in _FOLLOWERS for node in nodes)
+        return nodes if alone else []
+
+    taken: set[str] = set()
+    layers = []
+    for nodes in owned.values():
+        if nodes[0].name in taken:
+            continue
+        layer, ends = list(nodes), results(nodes)
+        while len(ends) == 1 and (more := followers(ends[0])):
+            layer += more
+            ends = results(layer)
+        taken.update(node.name for node in layer)
+        layers.append(Layer(tuple(layer), tuple(ends)))
+    return layers
+
+
+class _Values:
+    """Constants and types of a graph's values."""
+
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.opsets = list(proto.opset_import)
+        self.constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+        known = (*proto.graph.value_info, *proto.graph.input, *proto.graph.output)
+        self.types = {value.name: value.type for value in known}
+
+
+def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
+    """Make a layer a model of its own; its values are numbered, so equal layers are equal models.
+
+    None for a layer that reads no value or gives none, or one whose shape is not known: it takes no
+    time or cannot be timed alone.
+    """
+    rename: dict[str, str] = {"": ""}
+    inputs: dict[str, str] = {}
+    constants: list[TensorProto] = []
+    made = {name for node in layer.nodes for name in node.output}
+    nodes = []
+    for index, original in enumerate(layer.nodes):
+        node = NodeProto.FromString(original.SerializeToString())
+        if any(entry.HasField("g") for entry in node.attribute):
+            return None
+        for name in (*node.input, *node.output):
+            if name in rename:
+                continue
+            rename[name] = f"v{len(rename)}"
+            if name in values.constants:
+                tensor = TensorProto.FromString(values.constants[name].SerializeToString())
+                tensor.name = rename[name]
+                constants.append(tensor)
+            elif name not in made:
+                inputs[name] = rename[name]
+        node.input[:] = [rename[name] for name in node.input]
+        node.output[:] = [rename[name] for name in node.output]
+        node.name = f"n{index}"
+        nodes.append(node)
+    results = layer.results
+    known = all(name in values.types for name in (*inputs, *results))
+    if not (inputs and results and known):
+        return None
+    graph = helper.make_graph(
+        nodes,
+        "layer",
+        [helper.make_value_info(new, values.types[old]) for old, new in inputs.items()],
+        [helper.make_value_info(rename[name], values.types[name]) for name in results],
+        constants,
+    )
+    return helper.make_model(graph, opset_imports=values.opsets, ir_version=10)
+
+
+def _empty_model(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A model that computes nearly nothing."""
+    node = helper.make_node("Relu", ["v1"], ["v2"], name="n0")
+    start, end = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 1, 1])
+        for name in ("v1", "v2")
+    )
+    graph = helper.make_graph([node], "layer", [start], [end])
+    opsets = [helper.make_opsetid("", opset(proto))]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def _timed(model: onnx.ModelProto, options: DeviceOptions, cache: LayerCache) -> float:
+    """Microseconds of a model; known ones are not timed again."""
+    key = signature(model)
+    known = cache.get(key)
+    if known is None:
+        known = _time(model, options)
+        cache.put(key, known)
+    return known
+
+
+def _time(model: onnx.ModelProto, options: DeviceOptions) -> float:
+    """The lower quartile of a few runs: what else the machine does only adds time."""
+    session = open_session(model, options)
+    run = prepare_run(session, random_feeds(session), options)
+    for _ in range(_WARM_UP):
+        run()
+    samples: list[float] = []
+    while len(samples) < _FEWEST or (len(samples) < _RUNS and sum(samples) < _MOST_US):
+        us, share = observe(run, options)
+        samples.append(us * share)
+    return float(np.quantile(samples, 0.25))
+
+
+def signature(model: onnx.ModelProto) -> str:
+    """Digest of all that decides a layer's time: everything but the values of its weights."""
+    bare = onnx.ModelProto.FromString(model.SerializeToString())
+    for tensor in bare.graph.initializer:
+        dims, kind = list(tensor.dims), tensor.data_type
+        if kind == TensorProto.FLOAT or np.prod(dims, dtype=int) > _SHAPES_ONLY:
+            name = tensor.name
+            tensor.Clear()
+            tensor.name, tensor.data_type = name, kind
+            tensor.dims.extend(dims)
+    return hashlib.sha256(bare.SerializeToString(deterministic=True)).hexdigest()

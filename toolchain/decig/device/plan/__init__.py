@@ -1,0 +1,1 @@
+"""Choosing the widths of a model for a latency."""

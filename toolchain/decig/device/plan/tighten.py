@@ -1,0 +1,170 @@
+"""Widths whose measured latency meets a target: plan, measure, aim anew.
+
+Predictions are a few percent off, more for narrow nets. So a plan that was too slow is made again
+for a shorter time, and one that was faster than asked for a longer one: time that is left is
+importance given away. Where the plan can be profiled too, the prediction learns from it.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from decig.device.cost.predict import Predictor
+from decig.device.plan.planner import fastest_widths, plan_widths
+from decig.errors import TargetMissedError
+
+Widths = dict[str, int]
+
+_TRIALS = 8
+_NEAR, _OVER = 0.96, 1.01
+"""Measured latencies that end the search, as shares of the target; what is over 1 is noise."""
+_WISH = 0.985  # share of the target that is aimed at
+_INSIDE = 0.1  # least distance of an aim from the trials on either side, as a share of theirs
+_LOWER = 0.96  # of an aim whose plan was too slow and comes again
+_GAIN = 0.005  # less loss, as a share of it, for which another plan is worth measuring
+
+
+@dataclass(frozen=True)
+class Met:
+    """Widths, and the latency that was measured with them; None if nothing was measured."""
+
+    widths: Widths
+    measured_ms: float | None
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Widths, what they lose, what the plan for them was thought to take, and what it took."""
+
+    widths: Widths
+    loss: float
+    predicted_ms: float
+    measured_ms: float
+
+
+def meet_target(
+    predictor: Predictor,
+    loss: Mapping[str, np.ndarray],
+    target_ms: float,
+    measure: Callable[[Widths], float] | None,
+    learn: Callable[[Widths, float], Predictor] | None = None,
+) -> Met:
+    """Plan widths that meet a latency at the least loss.
+
+    Args:
+        predictor: of the model on the device.
+        loss: as in `decig.device.plan.planner.plan_widths`.
+        target_ms: the latency.
+        measure: milliseconds of a plan on the device; None where that is not at hand, and the
+            prediction must do.
+        learn: takes in a plan and its milliseconds and gives the predictor that knows of them, as
+            `decig.device.plan.learn.Learner`; None where only the aim is to be corrected.
+
+    Returns:
+        Of the widths that were measured to take at most 1.01 of the target, those that lose least.
+
+    Raises:
+        TargetMissedError: out of reach; says how fast the fastest plan is, as measured.
+    """
+    if measure is None:
+        return Met(plan_widths(predictor, loss, target_ms), None)
+    search = _Search(predictor, loss, target_ms, measure, learn)
+    aim = target_ms
+    for _ in range(_TRIALS):
+        further = search.step(aim)
+        if further is None:
+            break
+        aim = further
+    return search.best()
+
+
+class _Search:
+    """Plans that were tried for one target."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        loss: Mapping[str, np.ndarray],
+        target_ms: float,
+        measure: Callable[[Widths], float],
+        learn: Callable[[Widths, float], Predictor] | None,
+    ) -> None:
+        self._predictor, self._loss, self._target_ms = predictor, loss, target_ms
+        self._measure, self._learn = measure, learn
+        self._fastest = fastest_widths(predictor, loss)
+        self._trials: list[_Trial] = []
+
+    def step(self, aim: float) -> float | None:
+        """Plan for a latency and try that; return the next one to plan for, None at the end."""
+        try:
+            widths = plan_widths(self._predictor, self._loss, aim)
+        except TargetMissedError:
+            widths = self._fastest
+        fits = self._fitting()
+        if self._tried(widths):
+            return None if fits or widths == self._fastest else aim * _LOWER
+        worth = (1 - _GAIN) * min((trial.loss for trial in fits), default=math.inf)
+        if self._learn and self._lost(widths) > worth:
+            return None
+        measured = self._try(widths)
+        if self._learn is not None:
+            self._predictor = self._learn(widths, measured)
+            return _learnt_aim(self._trials, self._target_ms)
+        if _NEAR <= measured / self._target_ms <= _OVER:
+            return None
+        return _next_aim(self._trials, self._target_ms)
+
+    def best(self) -> Met:
+        """The plan that loses least of those that fit; the fastest is tried before none does."""
+        if not self._fitting() and not self._tried(self._fastest):
+            self._try(self._fastest)
+        if fits := self._fitting():
+            best = min(fits, key=lambda trial: trial.loss)
+            return Met(best.widths, best.measured_ms)
+        least = min(trial.measured_ms for trial in self._trials)
+        raise TargetMissedError(
+            f"a target of {self._target_ms:.4g} ms is out of reach: the fastest there is was "
+            f"measured to take {least:.4g} ms on this device"
+        )
+
+    def _try(self, widths: Widths) -> float:
+        predicted, lost = self._predictor.predict_ms(widths), self._lost(widths)
+        self._trials.append(_Trial(widths, lost, predicted, self._measure(widths)))
+        return self._trials[-1].measured_ms
+
+    def _fitting(self) -> list[_Trial]:
+        return [each for each in self._trials if each.measured_ms <= self._target_ms * _OVER]
+
+    def _tried(self, widths: Widths) -> bool:
+        return any(trial.widths == widths for trial in self._trials)
+
+    def _lost(self, widths: Widths) -> float:
+        return float(sum(curve[widths[name]] for name, curve in self._loss.items()))
+
+
+def _next_aim(trials: list[_Trial], target_ms: float) -> float:
+    """Aim from the trials on either side of the target, or in proportion from the nearest one."""
+    wish = target_ms * _WISH
+    fits = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
+    misses = [trial for trial in trials if trial.measured_ms > target_ms * _OVER]
+    if not fits or not misses:
+        nearest = min(trials, key=lambda trial: abs(math.log(trial.measured_ms / wish)))
+        return nearest.predicted_ms * wish / nearest.measured_ms
+    below = max(fits, key=lambda trial: trial.predicted_ms)
+    above = min(misses, key=lambda trial: trial.predicted_ms)
+    span = math.log(above.measured_ms / below.measured_ms)
+    share = np.clip(math.log(wish / below.measured_ms) / span, _INSIDE, 1 - _INSIDE)
+    return float(below.predicted_ms * (above.predicted_ms / below.predicted_ms) ** share)
+
+
+def _learnt_aim(trials: list[_Trial], target_ms: float) -> float:
+    """Aim at the target, the lower the more plans were too slow.
+
+    What was tried is predicted as it was measured now, but the next plan has other widths. While
+    nothing fits, it is thought to be as much slower than predicted as the nearest one was.
+    """
+    misses = sum(trial.measured_ms > target_ms * _OVER for trial in trials)
+    aim = target_ms * _WISH ** (1 + misses)
+    return aim if misses < len(trials) else min(aim, _next_aim(trials, target_ms))

@@ -1,0 +1,164 @@
+"""Runs on an NVIDIA GPU, timed by the GPU: inputs and outputs stay in its memory.
+
+A deployment's pictures mostly come from and go to the GPU, and a copy over the bus would hide what
+the kernels take. Events of the CUDA runtime are recorded before and after a run in the very stream
+that ONNX Runtime computes in, and the time between them is the run's.
+"""
+
+import contextlib
+import ctypes
+import ctypes.util
+import io
+import logging
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+
+from decig.device.run.feeds import dtype_of
+from decig.errors import BadInputError, DecigError, ort_reason
+
+log = logging.getLogger(__name__)
+
+_LIBRARIES = ("libcudart.so.13", "libcudart.so.12", "cudart64_13.dll", "cudart64_12.dll")
+_DEVICE = "cuda"
+
+
+class CudaRuntime:
+    """The few functions of the CUDA runtime that timing needs, for one device."""
+
+    def __init__(self, library: ctypes.CDLL, device_id: int = 0) -> None:
+        """Make the stream that every run uses.
+
+        Raises:
+            DecigError: the driver refuses.
+        """
+        self._library = library
+        self._call("cudaSetDevice", device_id)
+        stream = ctypes.c_void_p()
+        self._call("cudaStreamCreate", ctypes.byref(stream))
+        self.stream = int(stream.value or 0)
+        self._start, self._end = self._event(), self._event()
+
+    def start(self) -> None:
+        """Note the time of what the stream does next."""
+        self._call("cudaEventRecord", self._start, ctypes.c_void_p(self.stream))
+
+    def stop_us(self) -> float:
+        """Wait for the stream and return the microseconds since `start`."""
+        self._call("cudaEventRecord", self._end, ctypes.c_void_p(self.stream))
+        self._call("cudaEventSynchronize", self._end)
+        elapsed = ctypes.c_float()
+        self._call("cudaEventElapsedTime", ctypes.byref(elapsed), self._start, self._end)
+        return elapsed.value * 1000.0
+
+    def _event(self) -> ctypes.c_void_p:
+        event = ctypes.c_void_p()
+        self._call("cudaEventCreate", ctypes.byref(event))
+        return event
+
+    def _call(self, name: str, *arguments: object) -> None:
+        status = getattr(self._library, name)(*arguments)
+        if status:
+            raise DecigError(f"CUDA: {name} failed with status {status}{self._meaning(status)}")
+
+    def _meaning(self, status: int) -> str:
+        describe = self._library.cudaGetErrorString
+        describe.restype = ctypes.c_char_p
+        text = describe(status)
+        return f" ({text.decode()})" if text else ""
+
+
+@cache
+def runtime(device_id: int = 0) -> CudaRuntime | None:
+    """The CUDA runtime of this machine; None where there is no library of it."""
+    _preload()
+    for name in (*_LIBRARIES, ctypes.util.find_library("cudart")):
+        if name:
+            try:
+                return CudaRuntime(ctypes.CDLL(name), device_id)
+            except OSError:
+                continue
+    return None
+
+
+def _preload() -> None:
+    """Load CUDA and cuDNN where pip packages have them, which the loader does not look through."""
+    if not hasattr(ort, "preload_dlls"):
+        return
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # it prints what it does not find
+        ort.preload_dlls()
+    log.debug("%s", said.getvalue())
+
+
+class BoundRun:
+    """A session with inputs and outputs in the memory of the GPU; call it to run it."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        feeds: Mapping[str, np.ndarray],
+        device_id: int = 0,
+        clock: CudaRuntime | None = None,
+    ) -> None:
+        """Copy the inputs to the GPU once.
+
+        Args:
+            session: on a provider of the GPU.
+            feeds: inputs by name.
+            device_id: of the GPU.
+            clock: made before the session, which computes in its stream; without one `time_us`
+                reads the clock of the host, around a run that waits for the GPU.
+        """
+        self._session, self._clock = session, clock
+        self._binding = session.io_binding()
+        for name, array in feeds.items():
+            value = ort.OrtValue.ortvalue_from_numpy(array, _DEVICE, device_id)
+            self._binding.bind_ortvalue_input(name, value)
+        for output in session.get_outputs():
+            self._bind_output(output, device_id)
+
+    def _bind_output(self, output: ort.NodeArg, device_id: int) -> None:
+        """Give an output a place in memory: a CUDA graph is captured with its addresses."""
+        kind = dtype_of(output)
+        if kind is None or not all(isinstance(size, int) for size in output.shape):
+            self._binding.bind_output(output.name, _DEVICE, device_id)
+            return
+        value = ort.OrtValue.ortvalue_from_shape_and_type(output.shape, kind, _DEVICE, device_id)
+        self._binding.bind_ortvalue_output(output.name, value)
+
+    def __call__(self) -> None:
+        """Run once.
+
+        Raises:
+            BadInputError: ONNX Runtime opened the model but cannot run it.
+        """
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise BadInputError(
+                f"ONNX Runtime cannot run the model: {ort_reason(error)}"
+            ) from error
+
+    def time_us(self) -> float | None:
+        """Run once and return the microseconds on the GPU; None without a clock there."""
+        if self._clock is None:
+            return None
+        self._clock.start()
+        self()
+        return self._clock.stop_us()
+
+
+def gpu_name(device_id: int = 0) -> str | None:
+    """Name and driver of an NVIDIA GPU, None where there is none."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(
+            [*query, f"--id={device_id}"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

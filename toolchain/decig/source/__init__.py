@@ -1,0 +1,1 @@
+"""What the MODEL argument of a command means: recipes, PyTorch code, run folders, stamped files."""

@@ -1,0 +1,1 @@
+"""Networks that take part in training beside the generator."""

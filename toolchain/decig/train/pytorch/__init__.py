@@ -1,0 +1,1 @@
+"""Generators as PyTorch code: building, weights and export to ONNX."""

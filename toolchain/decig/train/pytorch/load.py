@@ -1,0 +1,65 @@
+"""PyTorch code and its weights as a graph in normal form."""
+
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.errors import DecigError
+from decig.graph.model import Model, load_model
+from decig.quality.parity import max_abs_diff
+from decig.source.recipe import Source
+from decig.train.pytorch.exporter import export_onnx
+from decig.train.pytorch.generator import Shapes, build_generator, noise, run_once
+from decig.train.pytorch.reparametrise import resolve_module
+from decig.train.pytorch.weights import load_weights
+
+_log = logging.getLogger(__name__)
+
+_SEED = 0
+_TOLERANCE = 1e-3  # of the output range; a module that draws random numbers is far beyond
+
+
+def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Model:
+    """Build a module, give it its weights and export it.
+
+    The digest is of the exported bytes, which depend on code, weights, shapes and the version of
+    PyTorch only: cost tables and plans fit on every later run.
+
+    Args:
+        source: the code; without weights the module keeps the initial ones of a fixed seed.
+        folder: that the paths in `source` are relative to.
+        shapes: of the module's inputs; see `export_onnx`.
+        name: of the model, in messages and as its path.
+
+    Raises:
+        BadInputError: the code, the weights or the shapes do not fit together; says where.
+        DecigError: the exported graph does not compute what the module does.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        module = build_generator(source, folder).eval().float()
+        inputs = noise(module, shapes, name)
+        run_once(module, list(inputs.values()), name)  # lazy layers draw their weights here
+    if source.weights:
+        load_weights(module, folder / source.weights, name)
+    else:
+        resolve_module(module)
+        _log.info("%s: no trained weights; taking initial ones (seed %d)", name, _SEED)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "model.onnx"
+        export_onnx(module, shapes, file, name)
+        model = replace(load_model(file), path=Path(name))
+    expected = run_once(module, list(inputs.values()), name)
+    session = open_session(model.proto, DeviceOptions(), optimisation="basic")
+    found = run_session(session, {key: value.numpy() for key, value in inputs.items()})
+    worst = max(max_abs_diff(a.numpy(), b) for a, b in zip(expected, found, strict=True))
+    if not worst <= _TOLERANCE:
+        raise DecigError(
+            f"{name}: the exported graph differs from the module by {worst:.1e} of its output "
+            "range: does forward draw random numbers, or return what is not finite?"
+        )
+    return model
