@@ -1,0 +1,88 @@
+"""Files become typed records, or one line that names the file and the key."""
+
+from typing import Annotated, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from decig.errors import BadInputError
+from decig.schema import Count, Positive, Share, WrittenByHand, convert, read_json, read_toml
+
+
+class Stage(WrittenByHand):
+    crop: Annotated[int, msgspec.Meta(ge=32)] = 64
+    rate: Positive = 0.1
+
+
+class File(WrittenByHand):
+    stages: list[Stage]
+    mode: Literal["a", "b"] = "a"
+    share: Share = 1.0
+    counts: dict[str, Count] = {}  # noqa: RUF012 (msgspec copies it)
+    last: Stage | None = None
+
+
+WRONG = [
+    ("", "stages is missing"),
+    ("stages = 3", "stages: expected `array`, not 3"),
+    ("stages = [{crop = 3}]", "stages[0].crop: expected `int` >= 32, not 3"),
+    ("stages = [{crop = 64.5}]", "stages[0].crop: expected `int`, not 64.5"),
+    ("stages = [{crop = true}]", "stages[0].crop: expected `int`, not True"),
+    ("stages = [{rate = 0}]", "stages[0].rate: expected `float` > 0.0, not 0"),
+    ("stages = [{rate = nan}]", "stages[0].rate: not a finite number"),
+    ("stages = [{corp = 64}]", "unknown key stages[0].corp; known: crop, rate"),
+    ("stage = []", "unknown key stage; known: stages, mode, share, counts, last"),
+    ("stages = []\nlast = {corp = 1}", "unknown key last.corp; known: crop, rate"),
+    ("stages = []\nmode = 'c'", "mode: expected one of a, b, not 'c'"),
+    ("stages = []\nshare = 1.5", "share: expected `float` <= 1.0, not 1.5"),
+    ("stages = []\nshare = inf", "share: not a finite number"),
+    ("stages = []\ncounts = {x = -1}", "counts[...]: expected `int` >= 0, not {'x': -1}"),
+    ("stages = [", "this file is not valid TOML"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG)
+def test_what_is_wrong_is_one_line_with_file_and_key(tmp_path, text, message):
+    file = tmp_path / "file.toml"
+    file.write_text(text)
+    with pytest.raises(BadInputError) as caught:
+        read_toml(file, File, "file")
+    assert str(caught.value).startswith(f"{file}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_values_defaults_and_a_byte_order_mark(tmp_path):
+    file = tmp_path / "file.toml"
+    file.write_text("\ufeffstages = [{rate = 1}]\nlast = {crop = 32}", encoding="utf-8")
+    assert read_toml(file, File, "file") == File(stages=[Stage(rate=1.0)], last=Stage(crop=32))
+
+
+def test_json_and_a_missing_file(tmp_path):
+    file = tmp_path / "file.json"
+    with pytest.raises(BadInputError, match=r"cannot read this plan: No such file"):
+        read_json(file, File, "plan")
+    file.write_bytes(b'{"stages": []}')
+    assert read_json(file, File, "plan") == File(stages=[])
+    file.write_bytes(b"\xff\xfe{")
+    with pytest.raises(BadInputError, match="this plan is not valid JSON"):
+        read_json(file, File, "plan")
+    file.write_text("[" * 100_000)
+    with pytest.raises(BadInputError, match="this plan is not valid JSON"):
+        read_json(file, File, "plan")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["stages"]), inner),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_whatever_is_read_ends_in_a_record_or_in_one_error(value):
+    try:
+        assert isinstance(convert(value, File, "file"), File)
+    except BadInputError as error:
+        assert str(error).startswith("file: ")

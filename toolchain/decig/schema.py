@@ -1,0 +1,162 @@
+"""Reading files into typed records: one way for recipes, settings, plans, tables and run folders.
+
+A record is a `msgspec.Struct` (or a dataclass) whose fields have types, defaults and, as
+`Annotated[float, AT_LEAST_0]`, ranges. Reading checks all of them, and whatever does not fit ends
+in one line that names the file and the key:
+
+    settings.toml: distil.crop: expected `int` >= 32, not 3
+"""
+
+import json
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from decig.errors import BadInputError
+
+T = TypeVar("T")
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+"""A finite number above 0."""
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+"""A finite number from 0 on."""
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A number from 0 to 1."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+"""An integer from 0 on."""
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+"""An integer from 1 on."""
+
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+class WrittenByHand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of records in files that people write: a key that is not known is an error."""
+
+
+def read_toml(file: Path, kind: type[T], what: str) -> T:
+    """Read a TOML file into a record.
+
+    Args:
+        file: its path; a byte order mark at its beginning is skipped.
+        kind: type of the record.
+        what: kind of file for messages, such as "recipe".
+
+    Raises:
+        BadInputError: the file is missing, unreadable, no TOML, or does not fit the record; one
+            line that names the file and the key.
+    """
+    return convert(_parsed(file, what, tomllib.loads, "TOML"), kind, str(file))
+
+
+def read_json(file: Path, kind: type[T], what: str) -> T:
+    """Read a JSON file into a record; arguments and errors as for `read_toml`."""
+    return convert(_parsed(file, what, json.loads, "JSON"), kind, str(file))
+
+
+def convert(value: Any, kind: type[T], where: str) -> T:
+    """Make a record of what a TOML or JSON parser gave.
+
+    Args:
+        value: dictionaries, lists, texts and numbers.
+        kind: type of the record.
+        where: what errors begin with, such as the name of a file.
+
+    Raises:
+        BadInputError: a key is unknown or missing, or a value of another type or out of range.
+    """
+    if (found := _not_finite(value)) is not None:
+        raise BadInputError(f"{where}: {found}: not a finite number")
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{where}: {_explain(str(error), value, kind)}") from error
+
+
+def _parsed(file: Path, what: str, parse: Any, form: str) -> Any:
+    try:
+        return parse(Path(file).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise BadInputError(f"{file}: cannot read this {what}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # wrong bytes, and both parsers' own errors
+        raise BadInputError(f"{file}: this {what} is not valid {form}: {error}") from error
+
+
+def _not_finite(value: Any, key: str = "") -> str | None:
+    """Key of the first number that is infinite or no number; None where all are finite."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else key
+    if isinstance(value, dict):
+        parts = ((f"{key}.{name}" if key else str(name), part) for name, part in value.items())
+    elif isinstance(value, list):
+        parts = ((f"{key}[{index}]", part) for index, part in enumerate(value))
+    else:
+        return None
+    return next((found for name, part in parts if (found := _not_finite(part, name))), None)
+
+
+def _explain(message: str, value: Any, kind: Any) -> str:
+    """Say what msgspec found wrong, with the key in front and the wrong value behind."""
+    match = _MESSAGE.fullmatch(message)
+    assert match is not None, "the pattern matches any text"
+    what, key = match["what"], match["key"] or ""
+    prefix = f"{key}." if key else ""
+    info = _type_at(msgspec.inspect.type_info(kind), _steps(key))
+    if unknown := _UNKNOWN.fullmatch(what):
+        known = ", ".join(field.encode_name for field in getattr(info, "fields", ()))
+        return f"unknown key {prefix}{unknown[1]}" + (f"; known: {known}" if known else "")
+    if missing := _MISSING.fullmatch(what):
+        return f"{prefix}{missing[1]} is missing"
+    shown = repr(_value_at(value, _steps(key)))
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    reason = what.rpartition(", got ")[0] or what
+    reason = reason[:1].lower() + reason[1:]
+    if isinstance(info, msgspec.inspect.LiteralType):
+        reason = f"expected one of {', '.join(map(str, info.values))}"
+    return f"{key}: {reason}, not {shown}" if key else f"{reason}, not {shown}"
+
+
+def _steps(key: str) -> list[str | int]:
+    """Split "stages[0].crop" into its steps; "..." and "[...]" stand for any key and index."""
+    found = re.findall(r"\[(\d+|\.\.\.)\]|(\.\.\.|[^.\[\]]+)", key)
+    return [int(index) if index.isdigit() else index or name for index, name in found]
+
+
+def _value_at(value: Any, steps: list[str | int]) -> Any:
+    """The value that a key names, or the last one on the way there that can be told."""
+    for step in steps:
+        try:
+            value = value[step]
+        except (LookupError, TypeError):
+            return value
+    return value
+
+
+def _type_at(info: Any, steps: list[str | int]) -> Any:
+    """Type of the value at a place of a record; None where that cannot be told."""
+    info = _without_none(info)
+    for step in steps:
+        if isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+        elif isinstance(info, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
+            info = info.item_type
+        else:
+            fields = {field.encode_name: field.type for field in getattr(info, "fields", ())}
+            info = fields.get(str(step))
+        info = _without_none(info)
+    return info
+
+
+def _without_none(info: Any) -> Any:
+    """The type that an optional value has where it is there."""
+    if not isinstance(info, msgspec.inspect.UnionType):
+        return info
+    return next((t for t in info.types if not isinstance(t, msgspec.inspect.NoneType)), info)
