@@ -56,8 +56,8 @@ def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str
     Writes the cost table that slice and compress plan with: every node, at many widths, with the
     exact rewrites that export would make.
     """
+    from decig.device.cost.deployed import as_it_is_ms, profile_as_deployed
     from decig.device.cost.profile import EFFORTS
-    from decig.device.plan.deployed import as_it_is_ms, profile_as_deployed
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_profile
 
@@ -113,7 +113,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     weights that are left.
     """
     from decig.deploy.cut import Cutter
-    from decig.device.plan.deployed import accept_device, deployed_latency, deployed_nodes
+    from decig.device.plan.target import Target
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_cut
 
@@ -126,20 +126,19 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     if drawn and source.needs_folder:
         raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
     table = _table(asked["profile"])
-    warnings = [] if table is None else accept_device(table, force=force)
+    target = None if table is None else Target.of(table, source.model, force=force)
     with ProgressBar() as bar:
-        cutter = Cutter(source, table, images, drawn=drawn, progress=bar.update)
+        cutter = Cutter(source, target, images, drawn=drawn, progress=bar.update)
         if asked["plan"]:
             plan = cutter.load(asked["plan"])
         elif asked["keep"]:
             plan = cutter.keep(asked["keep"])
         else:
-            measure = None if table is None else deployed_latency(table, source.model)
-            profile = None if table is None else deployed_nodes(table, source.model)
-            plan = cutter.reach(asked["target_latency"], measure, profile)
+            plan = cutter.reach(asked["target_latency"])
         cut = cutter.cut(plan, verify=asked["verify"])
     cut.save(output, source)
-    found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
+    warned = {"warnings": list(target.warnings)} if target and target.warnings else {}
+    found = cut.to_dict() | warned
     _show(found if as_json else cut, as_json, print_cut)
 
 
@@ -185,14 +184,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     Plans with the cost table, slices, repairs, and distils the original into what is left.
     """
     from decig.device.cost.table import CostTable
-    from decig.device.plan.deployed import (
-        accept_device,
-        as_it_is_ms,
-        deployed_latency,
-        deployed_nodes,
-        deployed_roofline,
-        rewrites_of,
-    )
+    from decig.device.plan.target import Target
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_figures
 
@@ -205,29 +197,23 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train.request import Request
         from decig.train.settings import Settings
 
-    table = CostTable.load(asked["profile"])
-    warnings = accept_device(table, force=force)
-    target = asked["target_latency"]
+    device = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    target_ms = asked["target_latency"]
     if asked["target_speedup"]:
-        target = as_it_is_ms(table) / asked["target_speedup"]
+        target_ms = device.as_it_is_ms / asked["target_speedup"]
     request = Request(
         model=source.model,
         pixels=source.require_pixels(),
-        table=table,
+        device=device,
         images=asked["data"],
         targets=asked["targets"],
         output_dir=asked["output_dir"],
-        target_ms=target,
+        target_ms=target_ms,
         budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
         settings=Settings.load(asked["config"]),
         feeds=source.feeds,
         fold_norms=asked["fold_norms"],
         resume=asked["resume"],
-        measure=deployed_latency(table, source.model),
-        profile=deployed_nodes(table, source.model),
-        roofline=deployed_roofline(table),
-        rewrites=tuple(rewrites_of(table)),
-        warnings=tuple(warnings),
     )
     if dry_run:
         figures = preview(request)
