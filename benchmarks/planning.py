@@ -283,11 +283,8 @@ def main(
     click.echo(HEADER)
     for text in models:
         source, name = resolve(text, flags), Path(text).stem
-        cutter = Cutter(
-            source,
-            Target.of(cost_table(name, source, device, tables), source.model, force=False),
-            images,
-        )
+        table = cost_table(name, source, device, tables)
+        cutter = Cutter(source, Target.of(table, source.model, force=False), images)
         bench = Bench(name, source, device, cutter)
         for speedup in map(float, targets.split(",")):
             rows.append(bench.row(speedup))
