@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from compare import differences, differences_of
+from tests.golden.compare import differences, differences_of
 
 HERE = Path(__file__).parent
 GOLDEN = json.loads((HERE / "golden.json").read_text())
