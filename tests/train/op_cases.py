@@ -161,6 +161,7 @@ CONV = [
     case("MatMul", x(2, 3, 5), x(2, 5, 4)),
     case("Einsum", x(2, 3, 5), x(2, 5, 4), equation="bij,bjk->bik"),
 ]
+STATISTICS = {1: x(6), 2: x(6), 3: x(6), 4: np.abs(x(6)) + 0.5}
 NORM = [
     *[
         case(
@@ -172,7 +173,27 @@ NORM = [
         )
         for opset in (7, 9, 14, 15)
     ],
+    *[
+        case("BatchNormalization", x(*shape), at=STATISTICS, opset=opset, outputs=outputs, **mode)
+        for shape in (IMAGE, (1, 6, 9, 8), (5, 6), (2, 6, 7), (1, 6, 3, 4, 5))
+        for opset, outputs, mode in (
+            (7, 5, {"momentum": 0.7}),
+            (9, 5, {}),
+            (14, 3, {"training_mode": 1}),
+            (15, 3, {"training_mode": 1, "momentum": 0.6, "epsilon": 0.1}),
+        )
+    ],
+    case(
+        "BatchNormalization",
+        *(x(1, 6, 9, 8), x(6), x(6)),
+        at={3: x(6), 4: x(6) ** 2},
+        opset=15,
+        outputs=3,
+        training_mode=1,
+    ),
     case("InstanceNormalization", x(*IMAGE), at={1: x(6), 2: x(6)}, opset=7),
+    case("InstanceNormalization", x(1, 6, 9, 8), x(6), x(6)),
+    case("InstanceNormalization", x(2, 6, 1, 1), at={1: x(6), 2: x(6)}, epsilon=1e-2),
     case("InstanceNormalization", x(2, 6, 9), at={1: x(6), 2: x(6)}, epsilon=1e-2),
     case("GroupNormalization", x(*IMAGE), at={1: x(3), 2: x(3)}, num_groups=3),
     case("GroupNormalization", x(*IMAGE), at={1: x(6), 2: x(6)}, num_groups=3, opset=21),

@@ -1,6 +1,7 @@
 """ONNX operators as torch calls, by theme; `translate` does one node."""
 
 from decig.train.ops import (
+    batch_norm,
     constants,
     convolution,
     elementwise,
@@ -21,6 +22,7 @@ __all__ = [
     "OpNode",
     "Tracer",
     "Value",
+    "batch_norm",
     "constants",
     "convolution",
     "elementwise",

@@ -151,8 +151,8 @@ def lp_pool(node: OpNode) -> fx.Node:
 
 @op("MaxPool")
 def max_pool(node: OpNode) -> fx.Node:
-    """Y = maximum over a sliding window; the optional output of indices is not supported."""
-    if node.outputs > 1:
+    """Y = maximum over a sliding window; the optional output of indices cannot be read."""
+    if node.wants(1):
         raise node.error("the output of indices is not supported")
     window = Window.of(node, tuple(node.attr("kernel_shape")))
     x, padding = window.pad(node, node.tensor(0), -math.inf)
