@@ -8,6 +8,8 @@ from decig.train.ops import (
     fused,
     layout,
     normalisation,
+    pad,
+    pools,
     reduction,
     resize,
 )
@@ -29,6 +31,8 @@ __all__ = [
     "fused",
     "layout",
     "normalisation",
+    "pad",
+    "pools",
     "reduction",
     "resize",
     "translate",
