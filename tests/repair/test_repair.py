@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper, numpy_helper
 
@@ -140,3 +141,20 @@ def test_halves_are_scored_and_repaired(norm: str) -> None:
         )
     )
     assert np.square(kept - wanted).mean() < 0.7 * np.square(lost - wanted).mean()
+
+
+def test_a_batch_norm_in_training_mode_is_repaired_like_an_instance_norm() -> None:
+    proto = generator("training mode", residual=True)
+    twin = onnx.ModelProto()
+    twin.CopyFrom(proto)
+    for node in twin.graph.node:
+        if node.op_type == "BatchNormalization":
+            node.op_type = "InstanceNormalization"
+            del node.input[3:], node.output[1:], node.attribute[:]
+    channels = analyse(proto)
+    keep = {group.name: list(range(0, group.channels, 2)) for group in channels.prunable}
+    pictures = [
+        run_graph(repair(graph, analyse(graph), Plan("", keep), INPUTS), INPUTS)
+        for graph in (proto, infer_shapes(twin))
+    ]
+    np.testing.assert_allclose(*pictures, atol=1e-4)

@@ -115,6 +115,37 @@ RESIZE = [
         nearest_mode="floor",
     ),
     case("Resize", x(2, 3, 4, 6), at={2: np.float32([2, 2])}, axes=[2, 3], mode="nearest"),
+    *[
+        resized(
+            1,
+            1,
+            *scales,
+            mode=mode,
+            coordinate_transformation_mode=coordinates,
+            **kernel,
+        )
+        for scales in ((2, 1.5), (0.5, 0.4))
+        for mode, kernel in (
+            ("cubic", {"cubic_coeff_a": -0.5}),
+            ("cubic", {"exclude_outside": 1}),
+            ("cubic", {"antialias": 1}),
+            ("cubic", {"antialias": 1, "exclude_outside": 1}),
+            ("linear", {"antialias": 1}),
+        )
+        for coordinates in ("half_pixel", "asymmetric", "align_corners")
+    ],
+    *[
+        case(
+            "Resize",
+            x(2, 4, 6, 3),
+            at={3: ints([8, 9])},
+            axes=[1, 2],
+            mode="linear",
+            opset=19,
+            keep_aspect_ratio_policy=policy,
+        )
+        for policy in ("not_larger", "not_smaller")
+    ],
 ]
 
 CONSTANT = [
@@ -149,6 +180,20 @@ FUSED = [
     ),
     case("FusedMatMul", x(2, 3, 5), at={1: x(4, 5)}, transB=1, alpha=0.5, **MICROSOFT),
     case("FusedMatMul", x(2, 5, 3), x(2, 5, 4), transA=1, **MICROSOFT),
+    *[
+        case(
+            "FusedMatMul",
+            x(4, 2, 3, 5) if columns else x(5, 2, 3, 4),
+            at={1: x(*((2, 3, 6, 4) if transposed else (2, 3, 4, 6)))},
+            transBatchA=1,
+            transA=columns,
+            transB=transposed,
+            **MICROSOFT,
+        )
+        for columns in (0, 1)
+        for transposed in (0, 1)
+    ],
+    case("FusedMatMul", x(2, 5, 4), at={1: x(4, 2, 6)}, transBatchB=1, **MICROSOFT),
     case("FastGelu", x(2, 3, 4), at={1: x(4)}, **MICROSOFT),
     case("FastGelu", x(2, 3, 4), **MICROSOFT),
     case("QuickGelu", x(2, 3, 4), alpha=1.5, **MICROSOFT),

@@ -18,6 +18,7 @@ from decig.graph.channels import ChannelMap
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.plan import Plan
+from decig.graph.rules.normalisation import uses_batch_statistics
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
 from decig.repair.match import match
@@ -159,7 +160,7 @@ class _Repair:
         norm = tail.norm
         if norm is None:
             return Offset(bias or None, self._weights, outputs)
-        if norm.op_type == "BatchNormalization":
+        if norm.op_type == "BatchNormalization" and not uses_batch_statistics(norm):
             own = self._weights[bias] if bias else 0.0
             return BatchNorm(norm, self._weights, outputs, own)
         return InstanceNorm(norm, self._weights, outputs, sample)

@@ -1,12 +1,15 @@
 """ONNX operators as torch calls, by theme; `translate` does one node."""
 
 from decig.train.ops import (
+    batch_norm,
     constants,
     convolution,
     elementwise,
     fused,
     layout,
     normalisation,
+    pad,
+    pools,
     reduction,
     resize,
 )
@@ -21,12 +24,15 @@ __all__ = [
     "OpNode",
     "Tracer",
     "Value",
+    "batch_norm",
     "constants",
     "convolution",
     "elementwise",
     "fused",
     "layout",
     "normalisation",
+    "pad",
+    "pools",
     "reduction",
     "resize",
     "translate",
