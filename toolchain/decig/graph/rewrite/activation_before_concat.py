@@ -10,10 +10,8 @@ the same time within the noise (1.00 times for U-Net-256 and for single layers).
 
 from onnx import NodeProto
 
+from decig.graph.operators import find
 from decig.graph.rewrite.editor import Editor
-
-_ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "Clip", "Elu")
-_FUSING = ("Conv", "ConvTranspose", "BatchNormalization", "Gemm")
 
 
 def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
@@ -21,13 +19,11 @@ def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
     if node.op_type != "Concat":
         return False
     activation = graph.sole_reader(node.output[0])
-    if activation is None or activation.op_type not in _ACTIVATIONS:
-        return False
-    if activation.input[0] != node.output[0]:
+    if activation is None or activation.input[0] != node.output[0]:
         return False
     if any(name and graph.constant(name) is None for name in activation.input[1:]):
         return False  # bounds that may be computed behind the Concat
-    if not any(_fuses(graph, value) for value in node.input):
+    if not any(_fuses(graph, value, activation) for value in node.input):
         return False
     new, moved = list[NodeProto](), list[str]()
     for index, value in enumerate(node.input):
@@ -47,7 +43,8 @@ def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
     return True
 
 
-def _fuses(graph: Editor, value: str) -> bool:
+def _fuses(graph: Editor, value: str, activation: NodeProto) -> bool:
+    """Whether the layer that makes `value` can compute the activation in its own kernel."""
     maker = graph.maker(value)
     alone = graph.sole_reader(value) is not None
-    return alone and maker is not None and maker.op_type in _FUSING
+    return alone and maker is not None and activation.op_type in find(maker).fuses

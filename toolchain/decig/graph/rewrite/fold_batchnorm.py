@@ -11,13 +11,15 @@ normalisation, and would have to be m - beta / a before it.
 import numpy as np
 from onnx import NodeProto
 
+from decig.graph.operators import Kind, find
 from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 
 
 def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
     """Fold the BatchNormalization that alone reads `node`, a Conv, ConvTranspose or Gemm."""
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
+    entry = find(node)
+    if not (entry.is_layer and entry.absorbs_affine):
         return False
     norm = graph.sole_reader(node.output[0])
     weight = graph.constant(node.input[1])
@@ -28,7 +30,7 @@ def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
     if affine is None:
         return False
     factor, shift = affine
-    if node.op_type == "Gemm":
+    if entry.kind is Kind.PRODUCT:
         bias = bias * attribute(node, "beta", 1.0)
         set_attributes(node, beta=1.0)
     dtype = weight.dtype
@@ -51,10 +53,10 @@ def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray] | N
 
 def along_outputs(node: NodeProto, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Shape the factor so that it scales the weights that make each output channel."""
-    if node.op_type == "Gemm":
+    if find(node).kind is Kind.PRODUCT:
         return factor[:, None] if attribute(node, "transB", 0) else factor
     spatial = (1,) * (weight.ndim - 2)
-    if node.op_type == "Conv":
+    if not find(node).transposed:
         return factor.reshape(-1, 1, *spatial)
     # ConvTranspose weights are [inputs, outputs of one group, ...], the groups along the inputs.
     group = attribute(node, "group", 1)
