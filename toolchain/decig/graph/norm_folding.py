@@ -17,9 +17,9 @@ from onnx import NodeProto, helper
 
 from decig.graph.model import infer_shapes
 from decig.graph.operators import find
-from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.fold_batchnorm import along_outputs
+from decig.graph.rewrite.rule import bias_of
 
 _NORM = "InstanceNormalization"
 
@@ -86,7 +86,6 @@ def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx
     weight = graph.constant(layer.input[1])
     bias = bias_of(graph, layer)
     assert weight is not None
-    assert bias is not None
     scaled = weight * along_outputs(layer, weight, affine.factor)
     graph.set_constant(layer, 1, scaled.astype(weight.dtype), "w")
     graph.set_constant(layer, 2, (bias * affine.factor + affine.shift).astype(weight.dtype), "b")
