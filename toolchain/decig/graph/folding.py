@@ -9,6 +9,7 @@ from decig.graph.inference import infer_shapes, shapes
 from decig.graph.operators import Kind, names
 from decig.graph.sequences import unroll_sequences
 
+_LARGEST = 2**30  # bytes of a constant that is worth folding; a larger one stays computed
 _NOT_FOLDED = frozenset(names(Kind.RANDOM, Kind.SEQUENCE))
 
 
@@ -58,6 +59,7 @@ def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.fold_constants(
         fold_shapes=True,
         flatten_subgraphs=False,
+        size_threshold=_LARGEST,
         should_exclude_node=lambda node: node.op in _NOT_FOLDED,
     ).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)

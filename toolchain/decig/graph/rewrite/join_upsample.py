@@ -30,7 +30,7 @@ def join_upsample(graph: Editor, node: NodeProto) -> None:
     small = shape_of(graph, source)
     factor = target[2] // small[2]
     pixels = np.arange(np.prod(small)).reshape(small)
-    moved = _send(graph, node.output[0], source, pixels)
+    moved = _send(graph, node.output[0], source, pixels, _LONGEST + 1)
     if moved is None or not np.array_equal(moved, pixels.repeat(factor, 2).repeat(factor, 3)):
         raise NoMatch(f"the moves in front do not repeat every pixel of {source}")
     scales = graph.add_constant(node, "scales", np.array([1, 1, factor, factor], np.float32))
@@ -70,16 +70,21 @@ def _enlarged(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return factor > 1 and target[2:] == (shape[2] * factor, shape[3] * factor)
 
 
-def _send(graph: Editor, value: str, source: str, pixels: np.ndarray) -> np.ndarray | None:
-    """What the moves make of `pixels` at `source` on the way to `value`; None if it is no way."""
+def _send(
+    graph: Editor, value: str, source: str, pixels: np.ndarray, most: int
+) -> np.ndarray | None:
+    """What the moves make of `pixels` at `source` on the way to `value`.
+
+    None if `value` comes from elsewhere too, or by more than `most` moves.
+    """
     if value == source:
         return pixels
     maker, shape = graph.maker(value), graph.shape(value)
-    if maker is None or shape is None or maker.op_type not in _MOVES:
+    if maker is None or shape is None or maker.op_type not in _MOVES or not most:
         return None
     count = len(maker.input) if maker.op_type == "Concat" else 1
     names = list(dict.fromkeys(maker.input[:count]))
-    sent = {name: _send(graph, name, source, pixels) for name in names}
+    sent = {name: _send(graph, name, source, pixels, most - 1) for name in names}
     parts = [part for part in sent.values() if part is not None]
     if len(parts) < len(sent):
         return None
