@@ -24,6 +24,7 @@ from decig.graph.model import (
     load_model,
     save_model,
 )
+from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 _CORES = os.cpu_count() or 1
 
 _NAMED = 3
-_QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -234,7 +234,7 @@ class Cutter:
 
     def _obstacle(self) -> str:
         """Why no group can be cut, by the commonest reason that is not the picture itself."""
-        if any(node.op_type.startswith(_QUANTISED) for node in self.model.proto.graph.node):
+        if any(find(node).kind is Kind.QUANTISED for node in self.model.proto.graph.node):
             return "its weights are quantised; slice the float model, then quantise the result"
         reasons = Counter(group.reason for group in self.channels.groups)
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]

@@ -17,6 +17,7 @@ from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
+from decig.graph.operators import find
 from decig.graph.plan import Plan
 from decig.graph.rules.normalisation import uses_batch_statistics
 from decig.graph.slicing import slice_graph
@@ -27,8 +28,6 @@ from decig.repair.sample import Sample, take_sample
 from decig.repair.solve import as_matrix, from_matrix
 from decig.repair.tail import Tail, tails, way_out
 from decig.repair.taps import geometry
-
-_LAYERS = ("Conv", "ConvTranspose", "Gemm")
 
 
 def repair(
@@ -105,7 +104,8 @@ class _Repair:
 
     def _can_solve(self, node: onnx.NodeProto) -> bool:
         options = attributes(node)
-        plain = node.op_type in _LAYERS and options.get("group", 1) == 1
+        entry = find(node)
+        plain = entry.is_layer and entry.absorbs_affine and options.get("group", 1) == 1
         known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
         bias = node.input[2] if known and len(node.input) > 2 else ""
         return (

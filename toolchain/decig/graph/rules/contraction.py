@@ -5,15 +5,16 @@ import onnx
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import Ids, varying_axes
+from decig.graph.operators import Kind, find, names
 from decig.graph.rules.registry import rule
 
 
-@rule("Conv", "ConvTranspose", "FusedConv")
+@rule(*names(Kind.CONVOLUTION))
 def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     """Convolution of [N, C, *spatial]; weights [O, C/g, *k], or [C, O/g, *k] when transposed."""
     weight = flow.shape(node.input[1])
     group = attributes(node).get("group", 1)
-    transposed = node.op_type == "ConvTranspose"
+    transposed = find(node).transposed
     count = flow.shape(node.input[0])[1]
     made = weight[1] * group if transposed else weight[0]
     rank = len(weight)
@@ -52,7 +53,7 @@ def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: 
     inside = flow.space.tie(incoming.reshape(group, -1), (0,), why).ravel()
     outside = flow.space.fresh(made // group)
     outgoing = np.tile(outside, group)
-    if node.op_type == "ConvTranspose":
+    if find(node).transposed:
         flow.weigh(node, "read", 0, np.tile(inside, group))
         flow.weigh(node, "write", 1, outside)
     else:

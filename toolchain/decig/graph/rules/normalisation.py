@@ -4,6 +4,7 @@ import onnx
 
 from decig.graph.flow import Cut, Flow, Role, attributes, on_axis
 from decig.graph.ids import Ids
+from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 
 
@@ -127,15 +128,11 @@ def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     return ids
 
 
-REDUCTIONS = """
-    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum ReduceSumSquare
-""".split()  # noqa: SIM905  # a table, not a list of ten quoted words
 # To these a channel of zeros adds nothing.
 _SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare")
 
 
-@rule(*REDUCTIONS)
+@rule(*names(Kind.REDUCTION))
 def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Reduce some axes; channels on the others pass, most reductions over channels are inexact."""
     ids = flow.of(node.input[0])
