@@ -27,7 +27,8 @@ from bound import Bound
 from macs import MacsCost
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.cli.options import FOLDER, device_options, pixel_options
+from decig.cli.options import device_options, pixel_options
+from decig.cli.values import FOLDER
 from decig.deploy.cut import Cutter
 from decig.device.cost.predict import Predictor
 from decig.device.cost.sweep import FLOOR

@@ -47,8 +47,10 @@ def _latency_by_work(monkeypatch):
 
 def compress(place, run, *arguments):
     model, table, photos = (place / name for name in ("model.onnx", "table.json", "photos"))
-    given = ("--profile", table, "--data", photos, "--output-dir", run, *PIXELS)
-    return decig("compress", model, *given, "--config", place / "quick.toml", *arguments)
+    given = {"--profile": table, "--config": place / "quick.toml"}
+    usual = (part for item in given.items() if item[0] not in arguments for part in item)
+    asked = ("--data", photos, "--output-dir", run, *PIXELS, *usual, *arguments)
+    return decig("compress", model, *asked)
 
 
 def latency_us(place):

@@ -37,6 +37,11 @@ class Tolerances:
     min_ssim: float | None = None
     min_psnr_db: float | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Tolerances()
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -69,6 +74,7 @@ class Verdict:
         macs: multiply-accumulates.
         params: parameters.
         failures: one line for every tolerance that was missed.
+        tolerances: what was asked for.
         from_bytes: the latency is from an image's bytes to the picture's, pre- and
             postprocessing included, because a model has them inside.
         roofline: each model, as its own file has it, next to the limits of the device; None where
@@ -80,6 +86,7 @@ class Verdict:
     macs: dict[str, int]
     params: dict[str, int]
     failures: list[str]
+    tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
 
@@ -87,6 +94,11 @@ class Verdict:
     def speedup(self) -> float:
         """How many times faster the candidate is."""
         return _speedup(self.latency)
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every tolerance was met; None where none was asked for and nothing is wrong."""
+        return not self.failures if self.failures or self.tolerances.asked else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
@@ -96,7 +108,7 @@ class Verdict:
             **asdict(self.likeness),
             "macs": self.macs,
             "params": self.params,
-            "passed": not self.failures,
+            "passed": self.passed,
             "failures": self.failures,
         }
         if self.from_bytes:
@@ -156,6 +168,7 @@ def check(
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
         _failures(tolerances, latency, likeness),
+        tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
     )
