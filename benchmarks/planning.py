@@ -30,11 +30,10 @@ from tables import cost_table, described, machine, merged, write_by_machine
 from decig.cli.options import device_options, pixel_options
 from decig.cli.values import FOLDER
 from decig.deploy.cut import Cutter
-from decig.device.cost.predict import Predictor
 from decig.device.cost.sweep import FLOOR
 from decig.device.measure.rewriting import time_graphs
-from decig.device.plan.deployed import as_it_is_ms, deployed_latency, deployed_nodes, rewrites_of
 from decig.device.plan.planner import fastest_widths, plan_widths
+from decig.device.plan.target import Target
 from decig.device.run.session import DeviceOptions
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
@@ -140,25 +139,26 @@ class Bench:
     """Plans of one model, planned and measured."""
 
     def __init__(self, name: str, source: Source, options: DeviceOptions, cutter: Cutter) -> None:
-        assert cutter.table is not None
+        assert cutter.target is not None
         importance = "magnitude" if cutter.pictures is None else "picture"
         where = (described(options), options.threads)
-        self.about = (machine(cutter.table), name, *where, importance)
-        self.options, self.cutter, self.table = options, cutter, cutter.table
-        self.predictor, self.loss = Predictor(cutter.table), cutter.loss
+        self.about = (machine(cutter.target.table), name, *where, importance)
+        self.options, self.cutter, self.target = options, cutter, cutter.target
+        self.table = self.target.table
+        self.predictor, self.loss = self.target.predictor, cutter.loss
         self.most = sum(float(loss[min(FLOOR, len(loss) - 1)]) for loss in self.loss.values())
         self.bound = Bound(self.predictor, self.loss)
-        self.macs = MacsCost(source.model.proto, cutter.table)
-        self.measure = deployed_latency(cutter.table, source.model)
-        self.profile = deployed_nodes(cutter.table, source.model)
-        self.rules = rewrites_of(cutter.table)
+        self.macs = MacsCost(source.model.proto, self.table)
+        assert self.target.bench is not None
+        self.measure = self.target.bench.latency_ms
+        self.rules = self.target.rewrites
         self.whole = source.model.proto
 
     def row(self, speedup: float) -> Row:
         """Plan both ways for a target and time the results in turns."""
-        target = as_it_is_ms(self.table) / speedup
+        target = self.target.as_it_is_ms / speedup
         try:
-            ours = self._widths(self.cutter.reach(target, self.measure, self.profile))
+            ours = self._widths(self.cutter.reach(target))
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)
@@ -284,7 +284,8 @@ def main(
     click.echo(HEADER)
     for text in models:
         source, name = resolve(text, flags), Path(text).stem
-        cutter = Cutter(source, cost_table(name, source, device, tables), images)
+        table = cost_table(name, source, device, tables)
+        cutter = Cutter(source, Target.of(table, source.model, force=False), images)
         bench = Bench(name, source, device, cutter)
         for speedup in map(float, targets.split(",")):
             rows.append(bench.row(speedup))

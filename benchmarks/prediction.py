@@ -20,11 +20,11 @@ from tables import cost_table, described, machine, merged, write_by_machine
 
 from decig.cli.options import device_options
 from decig.cli.values import FOLDER
+from decig.device.cost.deployed import rewrites_of
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable
 from decig.device.measure.pace import latency_at_pace
 from decig.device.measure.rewriting import timed_run
-from decig.device.plan.deployed import rewrites_of
 from decig.device.run.runs import QuietRun
 from decig.device.run.session import DeviceOptions
 from decig.graph import rewrite

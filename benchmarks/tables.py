@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.table import CostTable
-from decig.device.plan.deployed import accept_device, profile_as_deployed
+from decig.device.plan.target import Target
 from decig.device.run.session import DeviceOptions
 from decig.files import write_json
 from decig.source.resolve import Source
@@ -23,7 +24,7 @@ def cost_table(name: str, source: Source, options: DeviceOptions, folder: Path) 
     path = folder / f"{name}-{where}-{options.threads}.json"
     if path.exists():
         table = CostTable.load(path)
-        accept_device(table, force=False)
+        Target.of(table, source.model, force=False)
         return table
     table = profile_as_deployed(source.model, options, lambda done, total: None)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from decig.device.plan.deployed import profile_as_deployed
+from decig.device.cost.deployed import profile_as_deployed
 from decig.device.run.session import DeviceOptions
 from decig.source.resolve import resolve
 

@@ -10,8 +10,9 @@ from planning import Bench, Row
 
 from decig.deploy.cut import Cutter
 from decig.device.cost.profile import EFFORTS, profile_model
-from decig.device.plan.deployed import deployed_latency
+from decig.device.plan.bench import DeployedBench
 from decig.device.plan.planner import plan_widths
+from decig.device.plan.target import Target
 from decig.device.run.session import DeviceOptions
 from decig.graph.cost import count
 from decig.graph.slicing import slice_graph
@@ -102,7 +103,9 @@ def test_verdicts():
 
 
 def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(source, table):
-    bench = Bench("m", source, DeviceOptions(), Cutter(source, table))
+    bench = Bench(
+        "m", source, DeviceOptions(), Cutter(source, Target.of(table, source.model, force=False))
+    )
     assert bench.kept({"conv1": 16, "conv2": 16}) == pytest.approx(1)
     assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)
     equal = bench.kept(bench.cut_to(0.5))
@@ -115,7 +118,7 @@ def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(sou
     assert fastest != found != whole
     assert bench.macs.predict_ms(found) <= 0.5 * bench.macs.baseline_ms
     assert bench.cut_until(0.5) is None
-    bench.measure = deployed_latency(table, source.model)
+    bench.measure = DeployedBench(table, source.model).latency_ms
     row = bench.row(1.01)
     assert row.target_ms == pytest.approx(table.latency_us.median_ms / 1.01)
     assert row.measured_ms > 0

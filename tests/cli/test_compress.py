@@ -7,6 +7,7 @@ import pytest
 
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
+from tests.device.bench import FakeBench
 from tests.samples import (
     PIXELS,
     decig,
@@ -37,12 +38,11 @@ def place(tmp_path_factory):
 def _latency_by_work(monkeypatch):
     """Tell latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
 
-    def deployed_latency(table, model):
+    def by_work(table, model):
         whole = count(model.proto).macs
-        return lambda proto: table.latency_us.median_ms * count(proto).macs / whole
+        return FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
 
-    monkeypatch.setattr("decig.device.plan.deployed.deployed_latency", deployed_latency)
-    monkeypatch.setattr("decig.device.plan.deployed.deployed_nodes", lambda table, model: None)
+    monkeypatch.setattr("decig.device.plan.target.DeployedBench", by_work)
 
 
 def compress(place, run, *arguments):

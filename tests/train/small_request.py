@@ -9,6 +9,7 @@ import onnx
 from decig.data.pixels import PixelFormat
 from decig.device.cost.sweep import SweepPoint, first_designs
 from decig.device.cost.table import CostTable, NodeCost, Noise
+from decig.device.plan.target import Target
 from decig.device.run.fingerprint import fingerprint
 from decig.device.run.session import DeviceOptions
 from decig.device.run.timing import Latency
@@ -94,7 +95,7 @@ def small_request(
     request = Request(
         model=model,
         pixels=PixelFormat((0.0, 1.0), (0.0, 1.0)),
-        table=table,
+        device=Target(table),
         images=write_photos(folder / "photos", photos, 60, 64),
         targets=None,
         output_dir=folder / "run",

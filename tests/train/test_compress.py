@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 
 from decig.data.pixels import PixelFormat  # noqa: E402
 from decig.device.cost.table import CostTable  # noqa: E402
+from decig.device.plan.target import Target  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.model import Model, load_model, shapes  # noqa: E402
 from decig.graph.plan import Plan  # noqa: E402
@@ -19,6 +20,7 @@ from decig.train.compress import compress, preview  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
+from tests.device.bench import FakeBench  # noqa: E402
 from tests.train.small_request import quiet, work_table  # noqa: E402
 from tests.train.tiny import tiny_generator  # noqa: E402
 
@@ -49,19 +51,20 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def request_for(model: Model, table: CostTable, photos: Path, tmp_path: Path) -> Any:
+    rewritten = table.model | {"rewrites": ["wide_head"]}
+
     def make(**changes: Any) -> Request:
         settings = Settings(crop=32, batch=2, held_out=2, repair_crops=4, condense=0.5)
         request = Request(
             model=model,
             pixels=PixelFormat((0.0, 1.0), (0.0, 1.0)),
-            table=table,
+            device=Target(dataclasses.replace(table, model=rewritten)),
             images=photos,
             targets=None,
             output_dir=tmp_path / "run",
             target_ms=table.latency_us.median_ms / 2,
             budget=Budget(steps=STEPS),
             settings=settings,
-            rewrites=("wide_head",),
         )
         settings = dataclasses.replace(settings, **changes.pop("settings", {}))
         return dataclasses.replace(request, settings=settings, **changes)
@@ -144,7 +147,9 @@ def test_the_plan_is_tightened_until_the_device_meets_the_target(request_for: An
         seen.append(sum(shapes(proto)[f"{name}.weight"][0] for name in ("c1", "c2")))
         return 2.5 * request.target_ms if len(seen) == 1 else request.target_ms
 
-    request = request_for(measure=slow, settings={"condense": 0.0}, budget=Budget(steps=1))
+    request = request_for(settings={"condense": 0.0}, budget=Budget(steps=1))
+    bench = FakeBench(slow)
+    request = dataclasses.replace(request, device=Target(request.device.table, bench))
     compress(request, quiet)
     assert len(seen) == 2 and seen[1] < seen[0]
 
@@ -169,7 +174,7 @@ def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
 ) -> None:
     other = dataclasses.replace(table, model=table.model | {"sha256": "0" * 64})
     with pytest.raises(BadInputError):
-        compress(request_for(table=other), quiet)
+        compress(request_for(device=Target(other)), quiet)
     short = request_for(budget=Budget(steps=1), settings={"condense": 0.0})
     compress(short, quiet)
     with pytest.raises(BadInputError, match="holds a run already"):

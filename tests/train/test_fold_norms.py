@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from decig.data.pixels import PixelFormat  # noqa: E402
 from decig.device.cost.table import CostTable  # noqa: E402
+from decig.device.plan.target import Target  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
 from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
@@ -22,6 +23,7 @@ from decig.train.fold_norms import with_joined_norms  # noqa: E402
 from decig.train.loop import Budget  # noqa: E402
 from decig.train.request import Request  # noqa: E402
 from decig.train.settings import Settings  # noqa: E402
+from tests.device.bench import FakeBench  # noqa: E402
 from tests.train.small_request import quiet, work_table  # noqa: E402
 from tests.train.tiny import tiny_generator  # noqa: E402
 
@@ -50,7 +52,7 @@ def request_for(place: Path, tmp_path: Path) -> Callable[..., Request]:
             Request(
                 model=load_model(place / "tiny.onnx"),
                 pixels=PixelFormat((0.0, 1.0), (0.0, 1.0)),
-                table=table,
+                device=Target(table),
                 images=place / "photos",
                 targets=None,
                 output_dir=tmp_path / "run",
@@ -84,7 +86,9 @@ def weights(proto: onnx.ModelProto) -> dict[str, bytes]:
 
 
 def test_norms_fold_where_the_tolerance_lets_them(request_for: Callable[..., Request]) -> None:
-    request = request_for(settings={"fold_tolerance": 1.0}, measure=lambda p: len(p.graph.node))
+    request = request_for(settings={"fold_tolerance": 1.0})
+    bench = FakeBench(lambda proto: len(proto.graph.node))
+    request = dataclasses.replace(request, device=Target(request.device.table, bench))
     figures = compress(request, quiet)
     assert all_norms(student(request)) == []
     assert figures["norms_folded"].keys() == {"n1", "n2", "n3"}

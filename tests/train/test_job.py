@@ -13,6 +13,7 @@ from decig.data.crops import fit  # noqa: E402
 from decig.data.inputs import Pictures  # noqa: E402
 from decig.device.cost.predict import Predictor  # noqa: E402
 from decig.device.plan.learn import Learner  # noqa: E402
+from decig.device.plan.target import Target  # noqa: E402
 from decig.device.run.session import run_over  # noqa: E402
 from decig.errors import BadInputError, TargetMissedError  # noqa: E402
 from decig.graph.channels import analyse  # noqa: E402
@@ -20,6 +21,8 @@ from decig.graph.model import normalise  # noqa: E402
 from decig.graph.plan import Plan  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
 from decig.train.job import Job  # noqa: E402
+from decig.train.request import Request  # noqa: E402
+from tests.device.bench import FakeBench  # noqa: E402
 from tests.train.small_request import node_us, quiet, small_request, total_ms  # noqa: E402
 from tests.train.tiny import tiny_generator  # noqa: E402
 
@@ -148,9 +151,15 @@ def test_the_plan_keeps_the_best_channels_that_the_latency_allows(folder: Path) 
     assert total_ms(sliced) == pytest.approx(made.predictor.predict_ms(widths), rel=0.1)
 
 
+def on_a_device(request: Request, *rules: Any) -> Request:
+    """The same request where the device is here and takes what the rules say."""
+    device = Target(request.device.table, FakeBench(*rules))
+    return dataclasses.replace(request, device=device)
+
+
 def test_a_plan_is_measured_where_the_device_is_at_hand(folder: Path) -> None:
     told: list[tuple[str, dict[str, float]]] = []
-    request = small_request(folder, measure=total_ms)
+    request = on_a_device(small_request(folder), total_ms)
     made = Job(request, lambda step, _, figures: told.append((step, figures)))
     sliced = slice_graph(request.model.proto, made.channels, made.plan)
     assert total_ms(sliced) <= request.target_ms
@@ -196,8 +205,8 @@ def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
             learnt.append((widths, measured_ms))
             return super().__call__(widths, measured_ms)
 
-    monkeypatch.setattr("decig.device.plan.reach.Learner", Noted)
-    made = job(folder, measure=total_ms, profile=node_us)
+    monkeypatch.setattr("decig.device.plan.target.Learner", Noted)
+    made = Job(on_a_device(small_request(folder), total_ms, node_us), quiet)
     keep = {name: list(range(12)) for name in made.channels.widths}
     condensed = slice_graph(made.request.model.proto, made.channels, Plan("", keep))
     channels = analyse(condensed)
@@ -208,7 +217,7 @@ def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
 
 def test_a_groups_run_time_is_that_of_the_nodes_it_runs_through(folder: Path) -> None:
     made = job(folder)
-    spent = {node.name: node.latency_us for node in made.request.table.nodes}
+    spent = {node.name: node.latency_us for node in made.request.device.table.nodes}
     found = made.run_time()
     assert found["c2"] == pytest.approx(sum(spent[n] for n in ("c2", "n2", "c3")))
     assert found.keys() == {"c1", "c2"}
@@ -218,9 +227,10 @@ def test_what_cannot_be_trained_on_is_refused(folder: Path) -> None:
     with pytest.raises(BadInputError, match="at least two"):
         job(_made(folder / "lone"), photos=1)
     request = small_request(folder)
-    table = dataclasses.replace(request.table, model=request.table.model | {"sha256": "0" * 64})
+    taken = request.device.table
+    table = dataclasses.replace(taken, model=taken.model | {"sha256": "0" * 64})
     with pytest.raises(BadInputError, match="made for another model"):
-        Job(dataclasses.replace(request, table=table), quiet)
+        Job(dataclasses.replace(request, device=Target(table)), quiet)
     with pytest.raises(BadInputError, match="give a folder of images"):
         Job(dataclasses.replace(request, images=None), quiet)
     with pytest.raises(BadInputError, match="--targets needs a model that takes images"):

@@ -8,9 +8,11 @@ import pytest
 pytest.importorskip("torch")
 
 from decig.data.labels import Labels
+from decig.device.plan.target import Target
 from decig.train.loop import Budget
 from decig.train.request import Request
 from decig.train.run import RunFolder
+from tests.device.bench import FakeBench
 from tests.train.small_request import small_request
 
 
@@ -52,5 +54,6 @@ def test_a_run_is_not_resumed_for_another_request(
 
 
 def test_what_does_not_change_the_student_is_not_recorded(request_: Request) -> None:
-    noisy = dataclasses.replace(request_, resume=True, warnings=("busy",), measure=lambda _: 1.0)
+    busy = Target(request_.device.table, FakeBench(lambda _: 1.0), ("busy",))
+    noisy = dataclasses.replace(request_, resume=True, device=busy)
     assert noisy.record() == request_.record()

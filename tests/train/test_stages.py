@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from decig.device.plan.target import Target
 from decig.graph.model import initializers, load_model, shapes
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
@@ -138,8 +139,9 @@ def test_the_student_has_the_axes_of_the_file(tmp_path: Path) -> None:
     onnx.save(proto, path)
     model = load_model(path, {"input": [1, 3, 48, 48]})
     request = small_request(tmp_path)
-    table = dataclasses.replace(request.table, model=request.table.model | {"sha256": model.sha256})
-    request = dataclasses.replace(request, model=model, table=table)
+    taken = request.device.table
+    table = dataclasses.replace(taken, model=taken.model | {"sha256": model.sha256})
+    request = dataclasses.replace(request, model=model, device=Target(table))
     run = RunFolder.open(request.output_dir, request.record(), resume=False)
     job = Job(request, quiet)
     slice_and_repair(job, run)

@@ -56,14 +56,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     from decig.cli.progress import ProgressBar
     from decig.cli.tables import print_figures
     from decig.device.cost.table import CostTable
-    from decig.device.plan.deployed import (
-        accept_device,
-        as_it_is_ms,
-        deployed_latency,
-        deployed_nodes,
-        deployed_roofline,
-        rewrites_of,
-    )
+    from decig.device.plan.target import Target
 
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
@@ -74,29 +67,23 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train.request import Request
         from decig.train.settings import Settings
 
-    table = CostTable.load(asked["profile"])
-    warnings = accept_device(table, force=force)
-    target = asked["target_latency"]
+    device = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    target_ms = asked["target_latency"]
     if asked["target_speedup"]:
-        target = as_it_is_ms(table) / asked["target_speedup"]
+        target_ms = device.as_it_is_ms / asked["target_speedup"]
     request = Request(
         model=source.model,
         pixels=source.require_pixels(),
-        table=table,
+        device=device,
         images=asked["data"],
         targets=asked["targets"],
         output_dir=asked["output_dir"],
-        target_ms=target,
+        target_ms=target_ms,
         budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
         settings=Settings.load(asked["config"]),
         feeds=source.feeds,
         fold_norms=asked["fold_norms"],
         resume=asked["resume"],
-        measure=deployed_latency(table, source.model),
-        profile=deployed_nodes(table, source.model),
-        roofline=deployed_roofline(table),
-        rewrites=tuple(rewrites_of(table)),
-        warnings=tuple(warnings),
     )
     if dry_run:
         figures = preview(request)

@@ -40,8 +40,8 @@ def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str
     widths, with the exact rewrites that export would make.
     """
     from decig.cli.progress import ProgressBar
+    from decig.device.cost.deployed import as_it_is_ms, profile_as_deployed
     from decig.device.cost.profile import EFFORTS
-    from decig.device.plan.deployed import as_it_is_ms, profile_as_deployed
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
 

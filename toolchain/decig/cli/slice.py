@@ -48,7 +48,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     from decig.cli.progress import ProgressBar
     from decig.deploy.cut import Cutter
     from decig.device.cost.table import CostTable
-    from decig.device.plan.deployed import accept_device, deployed_latency, deployed_nodes
+    from decig.device.plan.target import Target
 
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
@@ -56,21 +56,21 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     drawn = asked["repair"] == ""
     if drawn and source.needs_folder:
         raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
-    table = None if asked["profile"] is None else CostTable.load(asked["profile"])
-    warnings = [] if table is None else accept_device(table, force=force)
+    target = None
+    if asked["profile"] is not None:
+        target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     with ProgressBar() as bar:
-        cutter = Cutter(source, table, images, drawn=drawn, progress=bar.update)
+        cutter = Cutter(source, target, images, drawn=drawn, progress=bar.update)
         if asked["plan"]:
             plan = cutter.load(asked["plan"])
         elif asked["keep"]:
             plan = cutter.keep(asked["keep"])
         else:
-            measure = None if table is None else deployed_latency(table, source.model)
-            profile = None if table is None else deployed_nodes(table, source.model)
-            plan = cutter.reach(asked["target_latency"], measure, profile)
+            plan = cutter.reach(asked["target_latency"])
         cut = cutter.cut(plan, verify=asked["verify"])
     cut.save(output, source)
-    found = cut.to_dict() | ({"warnings": warnings} if warnings else {})
+    warned = {"warnings": list(target.warnings)} if target and target.warnings else {}
+    found = cut.to_dict() | warned
     show(found if as_json else cut, as_json, _print_cut)
 
 

@@ -34,9 +34,7 @@ from decig.source.resolve import Source
 from decig.source.stamp import stamp
 
 if TYPE_CHECKING:
-    from decig.device.cost.predict import Predictor
-    from decig.device.cost.table import CostTable
-    from decig.device.plan.reach import Measure, Profile
+    from decig.device.plan.target import Target
     from decig.repair.scores import Importance
 
 log = logging.getLogger(__name__)
@@ -108,7 +106,7 @@ class Cutter:
     def __init__(
         self,
         source: Source,
-        table: "CostTable | None" = None,
+        target: "Target | None" = None,
         images: Path | None = None,
         *,
         drawn: bool = False,
@@ -118,7 +116,8 @@ class Cutter:
 
         Args:
             source: the model to slice.
-            table: its cost table, to predict latency and to plan for one.
+            target: the model on the device of its cost table, to predict latency and to plan for
+                one.
             images: a folder; turns on scores by activation and the closed-form repair.
             drawn: turns on both for a model that takes no image, by what is drawn to feed it.
             progress: told the step that runs, how far it is from 0 to 1, and its latest figures.
@@ -128,9 +127,9 @@ class Cutter:
                 feed the model, or its pixel format is not known.
         """
         self.channels: ChannelMap = analyse(source.model.proto)
-        if table is not None:
-            table.require_same_model(source.model, self.channels)
-        self.model, self.table, self._progress = source.model, table, progress
+        if target is not None:
+            target.table.require_same_model(source.model, self.channels)
+        self.model, self.target, self._progress = source.model, target, progress
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
@@ -162,34 +161,16 @@ class Cutter:
             raise BadInputError(f"{path}: {error}") from error
         return plan
 
-    def reach(
-        self, target_ms: float, measure: "Measure | None" = None, profile: "Profile | None" = None
-    ) -> Plan:
-        """Plan for a latency; TargetMissedError names the fastest there is.
-
-        Args:
-            target_ms: the latency.
-            measure: of a sliced graph as deployed, ms; None where the device is not at hand, so
-                that its cost table must do.
-            profile: of a sliced graph as deployed; with it, prediction learns from what is tried.
-        """
-        from decig.device.plan.reach import reach
+    def reach(self, target_ms: float) -> Plan:
+        """Plan for a latency in milliseconds; TargetMissedError names the fastest there is."""
+        if self.target is None:
+            raise BadInputError("a latency is only known with --profile TABLE.json")
 
         def sliced(widths: dict[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
 
-        predictor, table = self._predictor, self.table
-        assert table is not None  # the predictor has it
-        met = reach(
-            predictor,
-            table,
-            self.loss,
-            target_ms,
-            sliced,
-            measure=measure,
-            profile=profile,
-            tell=partial(self._progress, "plan", 1.0),
-        )
+        tell = partial(self._progress, "plan", 1.0)
+        met = self.target.plan(self.loss, target_ms, sliced, tell=tell)
         self._notices, self._measured_ms = [], met.measured_ms
         return self.best(met.widths)
 
@@ -233,9 +214,9 @@ class Cutter:
             )
             sliced = narrow(repaired, sliced)
         predicted = None
-        if self.table is not None:
+        if self.target is not None:
             widths = full | {name: len(kept) for name, kept in plan.keep.items()}
-            predicted = self._predictor.predict_ms(widths)
+            predicted = self.target.predictor.predict_ms(widths)
         before, after = count(proto), count(sliced)
         measured = self._measured_ms
         return Cut(sliced, plan, removed, before, after, predicted, measured, difference, notices)
@@ -285,14 +266,6 @@ class Cutter:
     def _wide(self) -> onnx.ModelProto:
         """The model in float32, in which it is run, whatever its own type."""
         return widen(self.model.proto)
-
-    @cached_property
-    def _predictor(self) -> "Predictor":
-        from decig.device.cost.predict import Predictor
-
-        if self.table is None:
-            raise BadInputError("a latency is only known with --profile TABLE.json")
-        return Predictor(self.table)
 
     @cached_property
     def _feeds(self) -> list[Feeds]:

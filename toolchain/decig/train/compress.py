@@ -32,7 +32,7 @@ def compress(request: Request, progress: Progress) -> dict[str, Any]:
     if not run.done("student.onnx"):
         fold_norms(job, run)
     run.finish()
-    figures = {"rewrites": list(request.rewrites)}
+    figures = {"rewrites": list(request.device.rewrites)}
     return run.add_figures(figures | _roofline(request, run) | _warnings(request))
 
 
@@ -48,10 +48,10 @@ def preview(request: Request) -> dict[str, Any]:
 
 
 def _roofline(request: Request, run: RunFolder) -> dict[str, Any]:
-    if request.roofline is None:
-        return {}
-    return {"roofline": request.roofline(run.load_graph("student.onnx").proto)}
+    bench = request.device.bench
+    found = None if bench is None else bench.roofline(run.load_graph("student.onnx").proto)
+    return {} if found is None else {"roofline": found}
 
 
 def _warnings(request: Request) -> dict[str, Any]:
-    return {"warnings": list(request.warnings)} if request.warnings else {}
+    return {"warnings": list(request.device.warnings)} if request.device.warnings else {}

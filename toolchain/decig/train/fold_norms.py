@@ -186,7 +186,7 @@ def _figures(job: Job, start: onnx.ModelProto, state: _State) -> dict[str, Any]:
         "folding_steps": state.steps,
         "folding_seconds": round(state.seconds, 1),
     }
-    if job.request.measure is not None:
+    if (bench := job.request.device.bench) is not None:
         graphs = {"with_norms": start, "folded": state.graph}
-        figures["latency_ms"] = {n: job.request.measure(graph) for n, graph in graphs.items()}
+        figures["latency_ms"] = {n: bench.latency_ms(graph) for n, graph in graphs.items()}
     return figures

@@ -15,8 +15,6 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
-from decig.device.cost.predict import Predictor
-from decig.device.plan.reach import reach
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
@@ -49,8 +47,8 @@ class Job:
         """
         self.request, self.progress, self.settings = request, progress, request.settings
         self.channels = analyse(request.model.proto)
-        request.table.require_same_model(request.model, self.channels)
-        self.predictor = Predictor(request.table)
+        request.device.table.require_same_model(request.model, self.channels)
+        self.predictor = request.device.predictor
         torch.manual_seed(self.settings.seed)
         self.accelerator = make_accelerator(self.settings.precision)
         self.inputs = Inputs.of(request.model.proto, request.pixels, request.feeds, request.images)
@@ -178,15 +176,11 @@ class Job:
             gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
             hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
             return plan({name: found or channels.widths[name] for name, found in hinges.items()})
-        met = reach(
-            self.predictor,
-            self.request.table,
+        met = self.request.device.plan(
             # Channels that a condensed graph lacks lose nothing.
             {name: self._extend(name, curve) for name, curve in scores.loss.items()},
             target_ms,
             lambda widths: slice_graph(proto, channels, plan(widths)),
-            measure=self.request.measure,
-            profile=self.request.profile,
             tell=partial(self.progress, "plan", 1.0),
             most=channels.widths,
         )
@@ -198,7 +192,7 @@ class Job:
 
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through."""
-        spent = {node.name: node.latency_us for node in self.request.table.nodes}
+        spent = {node.name: node.latency_us for node in self.request.device.table.nodes}
         return {
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self.channels.prunable

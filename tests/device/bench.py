@@ -1,0 +1,27 @@
+"""A bench that tells latency by a rule: what takes microseconds is too noisy to plan with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FakeBench:
+    """A `decig.device.plan.bench.Bench` of functions; without `nodes` it does not learn."""
+
+    ms: Callable[[Any], float]
+    nodes: Callable[[Any], Mapping[str, float]] | None = None
+
+    @property
+    def learns(self) -> bool:
+        return self.nodes is not None
+
+    def latency_ms(self, proto: Any) -> float:
+        return self.ms(proto)
+
+    def node_us(self, proto: Any) -> Mapping[str, float]:
+        assert self.nodes is not None
+        return self.nodes(proto)
+
+    def roofline(self, proto: Any) -> dict[str, Any] | None:
+        return None

@@ -1,0 +1,63 @@
+"""Slimmer versions of a model, measured as they would be deployed."""
+
+from dataclasses import replace
+
+import pytest
+
+from decig.device.plan import bench
+from decig.device.plan.bench import DeployedBench, elsewhere, options_of
+from decig.errors import BadInputError
+from decig.graph.cost import count
+from decig.graph.model import load_model
+from tests.samples import write_generator
+
+
+def test_the_model_itself_is_measured_whole_and_node_by_node(profiled_table, profiled_model):
+    here = DeployedBench(profiled_table, profiled_model)
+    assert here.learns
+    assert here.latency_ms(profiled_model.proto) > 0
+    nodes = here.node_us(profiled_model.proto)
+    assert {node.name for node in profiled_table.nodes} == nodes.keys()
+    assert nodes["conv2"] > 0
+
+
+def test_a_provider_that_hides_its_kernels_is_learnt_from_in_wholes(
+    profiled_table, profiled_model, monkeypatch
+):
+    monkeypatch.setattr(bench, "find", lambda name: type("P", (), {"opaque": True}))
+    alone = DeployedBench(replace(profiled_table, timed_alone=True), profiled_model)
+    assert alone.learns and alone.node_us(profiled_model.proto) == {}
+    assert not DeployedBench(profiled_table, profiled_model).learns
+
+
+def test_the_roofline_of_the_table_and_of_a_slimmer_graph(profiled_table, profiled_model, tmp_path):
+    slim = load_model(write_generator(tmp_path / "slim.onnx", width=4)).proto
+    found = DeployedBench(profiled_table, profiled_model).roofline(slim)
+    assert found["limits"] == profiled_table.limits.to_dict()
+    assert found["reference"]["macs"] == sum(node.macs for node in profiled_table.nodes)
+    assert found["candidate"]["macs"] == count(slim).macs < found["reference"]["macs"]
+    times = sum(node["latency_us"] for node in found["candidate"]["nodes"])
+    assert times == pytest.approx(found["candidate"]["latency_us"], abs=1)
+    unlimited = replace(profiled_table, limits=None)
+    assert DeployedBench(unlimited, profiled_model).roofline(slim) is None
+
+
+def test_damaged_rewrites(profiled_table, profiled_model):
+    damaged = replace(profiled_table, model=profiled_table.model | {"rewrites": 3})
+    with pytest.raises(BadInputError, match=r"cost table: model\.rewrites: not a list of names"):
+        DeployedBench(damaged, profiled_model)
+
+
+def test_a_damaged_device(profiled_table):
+    device = profiled_table.device
+    without = {key: value for key, value in device.items() if key != "threads"}
+    wrong = {"threads": "two", "provider": 5, "provider_options": []}
+    for key, damaged in [("threads", without)] + [(k, device | {k: v}) for k, v in wrong.items()]:
+        with pytest.raises(BadInputError, match=f"cost table: device: {key} is missing or damaged"):
+            options_of(replace(profiled_table, device=damaged))
+
+
+def test_this_machine_is_told_from_others(profiled_table):
+    assert elsewhere(profiled_table) is None
+    other = replace(profiled_table, device=profiled_table.device | {"onnxruntime": "1.0"})
+    assert "onnxruntime is '1.0' there" in elsewhere(other)

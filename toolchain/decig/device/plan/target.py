@@ -1,0 +1,135 @@
+"""The target of a compression: a model on the device of its cost table.
+
+`Target` answers whatever planning, slicing and training ask of that device: how long given widths
+take by prediction, how long a sliced graph takes as measured, and which widths meet a latency.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import onnx
+
+from decig.device.cost.deployed import as_it_is_ms, rewrites_of
+from decig.device.cost.predict import Predictor
+from decig.device.cost.table import CostTable
+from decig.device.plan.bench import Bench, DeployedBench, elsewhere
+from decig.device.plan.learn import Learner
+from decig.device.plan.tighten import Met, meet_target
+from decig.errors import BadInputError
+from decig.graph.model import Model
+
+log = logging.getLogger(__name__)
+
+Widths = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model on the device of its cost table.
+
+    Attributes:
+        table: of the model on the device.
+        bench: measures slimmer versions there; None where this machine is another one, so that
+            predictions must do.
+        warnings: why the table's figures may be off, one line each, for reports.
+    """
+
+    table: CostTable
+    bench: Bench | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: CostTable, model: Model, *, force: bool) -> "Target":
+        """Check that a table holds for this machine, and prepare to measure on it.
+
+        Args:
+            table: of some device.
+            model: the model that the table was taken of.
+            force: plan with a table of another device all the same: its milliseconds are
+                predicted, and nothing is measured.
+
+        Raises:
+            BadInputError: the table belongs to another device and `force` is false, or it is
+                damaged.
+        """
+        warnings = table.doubts
+        reason = elsewhere(table)
+        if reason is not None:
+            text = f"the cost table belongs to another device: {reason}"
+            if not force:
+                raise BadInputError(
+                    f"{text}; profile MODEL here, or plan for that device with --force"
+                )
+            warnings.append(f"{text}; the latency is predicted and was not measured")
+        for warning in warnings:
+            log.warning("%s", warning)
+        bench = DeployedBench(table, model) if reason is None else None
+        return cls(table, bench, tuple(warnings))
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Predicted latency at any widths; BadInputError if the table has no sweep."""
+        return Predictor(self.table)
+
+    @property
+    def rewrites(self) -> tuple[str, ...]:
+        """Names of the exact rewrites that the table's graph was measured with."""
+        return tuple(rewrites_of(self.table))
+
+    @property
+    def as_it_is_ms(self) -> float:
+        """Latency of the model without any rewrite: what a speed-up is counted from."""
+        return as_it_is_ms(self.table)
+
+    def plan(
+        self,
+        loss: Mapping[str, np.ndarray],
+        target_ms: float,
+        sliced: Callable[[Widths], onnx.ModelProto],
+        *,
+        tell: Callable[[dict[str, float]], None],
+        most: Mapping[str, int] | None = None,
+    ) -> Met:
+        """Find the widths that meet a latency at the least loss, tried on the device if it is here.
+
+        Args:
+            loss: as in `decig.device.plan.planner.plan_widths`.
+            target_ms: the latency.
+            sliced: makes the graph of given widths.
+            tell: told the milliseconds of every plan, as measured and as predicted by what was
+                known when it was tried.
+            most: channels of the groups of `sliced`, where those are fewer than the table's.
+
+        Raises:
+            TargetMissedError: out of reach; says how fast the fastest plan is.
+        """
+        predictor = self.predictor
+
+        def say(widths: Widths, **more: float) -> None:
+            tell({"predicted_ms": predictor.predict_ms(widths)} | more)
+
+        bench = self.bench
+        if bench is None:
+            met = meet_target(predictor, loss, target_ms, None)
+            say(met.widths)
+            return met
+
+        def time(widths: Widths) -> float:
+            measured = bench.latency_ms(sliced(widths))
+            say(widths, measured_ms=measured)
+            return measured
+
+        if not bench.learns:
+            return meet_target(predictor, loss, target_ms, time)
+        learner = Learner(self.table, lambda widths: bench.node_us(sliced(widths)), predictor)
+
+        def learn(widths: Widths, measured_ms: float) -> Predictor:
+            nonlocal predictor
+            there = {name: min(width, (most or widths)[name]) for name, width in widths.items()}
+            predictor = learner(there, measured_ms)
+            return predictor
+
+        return meet_target(predictor, loss, target_ms, time, learn)
