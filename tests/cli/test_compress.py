@@ -5,9 +5,9 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from decig.device.plan.bench import DeployedBench
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
-from tests.device.bench import FakeBench
 from tests.samples import (
     PIXELS,
     decig,
@@ -34,15 +34,19 @@ def place(tmp_path_factory):
     return folder
 
 
+class ByWork(DeployedBench):
+    """Tells latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
+
+    learns = False
+
+    def latency_ms(self, proto):
+        whole = count(self._model.proto).macs
+        return self._table.latency_us.median_ms * count(proto).macs / whole
+
+
 @pytest.fixture(autouse=True)
 def _latency_by_work(monkeypatch):
-    """Tell latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
-
-    def by_work(table, model):
-        whole = count(model.proto).macs
-        return FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
-
-    monkeypatch.setattr("decig.device.plan.target.DeployedBench", by_work)
+    monkeypatch.setattr("decig.device.plan.target.DeployedBench", ByWork)
 
 
 def compress(place, run, *arguments):
