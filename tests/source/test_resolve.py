@@ -96,7 +96,7 @@ def test_a_broken_stamp_names_the_file(tmp_path):
     proto = generator()
     onnx.helper.set_model_props(proto, {"decig.pixels": '{"input_range": 3}'})
     onnx.save(proto, tmp_path / "odd.onnx")
-    with pytest.raises(BadInputError, match=r"odd\.onnx: not a pixel format"):
+    with pytest.raises(BadInputError, match=r"odd\.onnx: pixels\.input_range: exp"):
         resolve(str(tmp_path / "odd.onnx"))
 
 
@@ -165,8 +165,9 @@ def test_a_run_gives_its_student(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"pixels": [1]}, "not a pixel format"),
-        ({"feeds": ["code"]}, "not a table of feeds"),
+        ({"pixels": [1]}, "pixels: expected `object"),
+        ({"feeds": ["code"]}, "feeds: expected `object`"),
+        ({"model": {"sha256": 1}}, "model.sha256: expected `str`, not 1"),
         ({"feeds": {"code": "thin air"}}, "input code cannot be fed 'thin air'"),
     ],
 )

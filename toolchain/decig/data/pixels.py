@@ -1,7 +1,9 @@
 """What numbers, axes and channel order a model wants its pixels in, and back again."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,6 +46,10 @@ class PixelFormat:
             raise BadInputError(f"layout {self.layout!r} is neither nchw nor nhwc")
         if self.channel_order not in ("rgb", "bgr"):
             raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
+
+    def fields(self) -> dict[str, Any]:
+        """Return all parts of the format by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
     def channels_of(self, shape: Sequence[int]) -> int:
         """Channels of a batch of images of a shape."""
