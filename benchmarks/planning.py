@@ -158,7 +158,7 @@ class Bench:
         """Plan both ways for a target and time the results in turns."""
         target = self.target.as_it_is_ms / speedup
         try:
-            ours = self._widths(self.cutter.reach(target))
+            ours = self._widths(self.cutter.reach(target).plan)
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import BadInputError
 from decig.schema import Count, Positive, Share, WrittenByHand, convert, read_json, read_toml
+from tests.samples import generator
 
 
 class Stage(WrittenByHand):
@@ -93,6 +95,15 @@ def test_json_and_a_missing_file(tmp_path):
         read_json(file, File, "plan")
 
 
+def test_0_is_not_positive_where_subnormal_numbers_are_read_as_zero():
+    """As ONNX Runtime sets the thread that opens one of decig's sessions."""
+    open_session(generator(), DeviceOptions())
+    for rate in (0, 0.0, -1e-3):
+        with pytest.raises(BadInputError, match=r"rate: expected `float` > 0\.0, not"):
+            convert({"rate": rate}, Stage, "file")
+    assert convert({"rate": 1e-300}, Stage, "file").rate == 1e-300
+
+
 def test_a_struct_may_ignore_keys_and_a_nest_has_an_end():
     class Loose(msgspec.Struct):
         a: int = 0
@@ -106,7 +117,7 @@ def test_a_struct_may_ignore_keys_and_a_nest_has_an_end():
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(),
     lambda inner: (
         st.lists(inner)
         | st.dictionaries(

@@ -13,6 +13,7 @@ that a file may hold more than its reader needs.
 import json
 import math
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -23,8 +24,12 @@ from decig.errors import BadInputError
 
 T = TypeVar("T")
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-"""A finite number above 0."""
+Positive = Annotated[float, msgspec.Meta(ge=sys.float_info.min)]
+"""A finite number above 0.
+
+msgspec compares `gt=0` with the least number above it, which is subnormal: where ONNX Runtime has
+set the processor to read those as zero, 0 would pass.
+"""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 """A finite number from 0 on."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -152,6 +157,7 @@ def _explain(message: str, value: Any, kind: Any) -> str:
     shown = repr(_value_at(value, steps))
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     reason = what.rpartition(", got ")[0] or what
+    reason = reason.replace(f">= {sys.float_info.min}", "> 0.0")  # see `Positive`
     reason = reason[:1].lower() + reason[1:]
     if isinstance(info, msgspec.inspect.LiteralType):
         reason = f"expected one of {', '.join(map(str, info.values))}"

@@ -37,6 +37,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
 
             flags = rest.pop("flags") if pixels else PixelFlags()
             source = resolve(model, flags, dict(input_shapes), weights)
+            source.require_known_feeds()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
         described = weights_option(input_shape_option(pixel_options(run) if pixels else run))

@@ -62,12 +62,12 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     with ProgressBar() as bar:
         cutter = Cutter(source, target, images, drawn=drawn, progress=bar.update)
         if asked["plan"]:
-            plan = cutter.load(asked["plan"])
+            proposal = cutter.load(asked["plan"])
         elif asked["keep"]:
-            plan = cutter.keep(asked["keep"])
+            proposal = cutter.keep(asked["keep"])
         else:
-            plan = cutter.reach(asked["target_latency"])
-        cut = cutter.cut(plan, verify=asked["verify"])
+            proposal = cutter.reach(asked["target_latency"])
+        cut = cutter.cut(proposal, verify=asked["verify"])
     cut.save(output, source)
     warned = {"warnings": list(target.warnings)} if target and target.warnings else {}
     found = cut.to_dict() | warned
@@ -87,9 +87,8 @@ def _print_cut(cut: "Cut") -> None:
         screen.print(f"{what}: {before:,} -> {after:,} ({share} left)")
     removed = sum(cut.removed.values())
     screen.print(f"channels removed: {removed}, from {len(cut.removed)} groups")
-    if cut.predicted_ms is not None:
-        screen.print(f"predicted latency: {cut.predicted_ms:.3f} ms")
-    if cut.measured_ms is not None:
-        screen.print(f"measured latency: {cut.measured_ms:.3f} ms")
+    for how, ms in (("predicted", cut.predicted_ms), ("measured", cut.measured_ms)):
+        if ms is not None:
+            screen.print(f"{how} latency, once exported: {ms:.3f} ms")
     if cut.max_abs_diff is not None:
         screen.print(f"difference to the masked original: {cut.max_abs_diff:.1e} of the range")

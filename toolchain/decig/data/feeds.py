@@ -3,7 +3,7 @@
 import math
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,6 +93,16 @@ def declare(name: str, way: object) -> str | float:
     return number
 
 
+def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
+    """Check that everything declared is one of a model's inputs.
+
+    Raises:
+        BadInputError: it is none; names the inputs that there are.
+    """
+    if strange := sorted(set(declared) - set(inputs)):
+        raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(inputs)}")
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a model, and where each gets its values from.
@@ -131,8 +141,7 @@ class Inputs:
         image = find_image(proto, pixels, declared)
         others = tuple(info for info in infos if image is None or info.name != image.name)
         names = [info.name for info in infos]
-        if strange := sorted(declared.keys() - set(names)):
-            raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(names)}")
+        require_inputs(declared, names)
         known = {
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others

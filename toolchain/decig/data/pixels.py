@@ -79,6 +79,18 @@ class PixelFormat:
                 f"{self.labels.count} labels have {self.labels.count}"
             )
 
+    def require_output(self, shape: Sequence[int]) -> None:
+        """Check that an output of the model is a picture.
+
+        Raises:
+            BadInputError: it is no batch of images of 1 or 3 channels.
+        """
+        if len(shape) != 4:
+            raise BadInputError(
+                f"the model's output has shape {tuple(shape)}, not a batch of images"
+            )
+        check_channels(self.channels_of(shape), "output")
+
     def to_tensor(self, images: np.ndarray, channels: int = 3) -> np.ndarray:
         """Turn RGB uint8 N,H,W,3 into the float32 tensor that the model takes.
 
@@ -109,12 +121,8 @@ class PixelFormat:
         Raises:
             BadInputError: the output is no batch of images of 1 or 3 channels.
         """
-        if tensor.ndim != 4:
-            raise BadInputError(
-                f"the model's output has shape {tensor.shape}, not a batch of images"
-            )
+        self.require_output(tensor.shape)
         pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
-        check_channels(pixels.shape[-1], "output")
         low, high = self.output_range
         unit = np.clip((pixels.astype(np.float32) - low) / np.float32(high - low), 0, 1)
         if unit.shape[-1] == 1:

@@ -13,7 +13,7 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import FILES, Declared, find_image, output_image
+from decig.data.feeds import FILES, Declared, find_image, output_image, require_inputs
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
@@ -63,6 +63,7 @@ class Source:
         model: its graph in normal form.
         known: fields of the pixel format that flags, recipe, run or the file's own stamp give.
         run: the folder, where MODEL is a run of `decig compress`.
+        images: the folder of images that the run was trained on; None where there is none.
         origin_sha256: digest of the file that the model was made from: the run's teacher, else
             the model's own.
         pixel_io: the graph itself turns bytes into its range and back (`decig export --pixel-io`);
@@ -74,6 +75,7 @@ class Source:
     known: dict[str, Any]
     origin_sha256: str
     run: Path | None = None
+    images: Path | None = None
     pixel_io: bool = False
     feeds: Declared = field(default_factory=dict)
 
@@ -97,6 +99,14 @@ class Source:
                 f"{' '.join(self._missing())}"
             )
         return pixels
+
+    def require_picture(self) -> None:
+        """Check that the model makes a picture; BadInputError says what it makes instead."""
+        self.require_pixels().require_output(output_image(self.model.proto).shape)
+
+    def require_known_feeds(self) -> None:
+        """Check that what is declared to be fed is an input; BadInputError names the inputs."""
+        require_inputs(self.feeds, [info.name for info in input_info(self.model.proto)])
 
     @property
     def needs_folder(self) -> bool:
@@ -224,6 +234,7 @@ class _Run(Known, frozen=True):
     """What is read of run.json; the rest is for whoever resumes the run."""
 
     model: _Teacher = _Teacher()
+    images: str | None = None
 
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
@@ -236,7 +247,8 @@ def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -
         )
     model = load_model(student, input_shapes)
     known = run.format | said
-    return Source(model, known, run.model.sha256, folder, feeds=_declared(run, file))
+    images = None if run.images is None else Path(run.images)
+    return Source(model, known, run.model.sha256, folder, images, feeds=_declared(run, file))
 
 
 def _declared(known: Known, file: Path) -> Declared:
