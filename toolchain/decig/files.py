@@ -54,16 +54,22 @@ def destination(target: Path) -> Destination:
     """Find out where writing to `target` ends.
 
     Raises:
-        OSError: links form a circle, a part of the path is no folder, or permission is missing.
+        BadInputError: links form a circle, a part of the path is no folder, or permission is
+            missing.
     """
+    with _writing(target):
+        return _destination(Path(target))
+
+
+def _destination(target: Path) -> Destination:
     try:
-        mode = Path(target).stat().st_mode
+        mode = target.stat().st_mode
     except FileNotFoundError:
         mode = stat.S_IFREG
-    open_already = str(Path(target).absolute()).startswith(_STREAMS)
+    open_already = str(target.absolute()).startswith(_STREAMS)
     if open_already or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return Destination(Path(target), stream=True)
-    return Destination(Path(target).resolve(), stream=False)
+        return Destination(target, stream=True)
+    return Destination(target.resolve(), stream=False)
 
 
 def require_writable(target: Path) -> None:
@@ -73,7 +79,7 @@ def require_writable(target: Path) -> None:
         BadInputError: it is a folder, its folder is missing, or permission is.
     """
     with _writing(target):
-        place = destination(target)
+        place = _destination(Path(target))
         if place.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if place.stream:
@@ -122,7 +128,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         DecigError: writing failed (disk full, quota, I/O error).
     """
     with _writing(target):
-        place = destination(target)
+        place = _destination(Path(target))
         if place.stream:
             with _through(place.path) as temporary:
                 yield temporary
