@@ -86,6 +86,8 @@ def check(
     shapes = dict(input_shapes)
     ours = resolve(candidate, flags, shapes)
     theirs = resolve(reference, flags, shapes, weights)
+    if data is None and (ours.needs_folder or theirs.needs_folder):
+        raise click.UsageError("Give --data DIR: the models are fed images, or files.")
     verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)
     show(verdict, as_json, _print_verdict)
     if verdict.failures:

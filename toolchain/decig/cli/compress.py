@@ -1,5 +1,6 @@
 """`decig compress`: make a model as fast as asked, and train it to paint as before."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from decig.cli.values import (
     run_folder,
     time_budget,
 )
+from decig.errors import BadInputError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -67,6 +69,13 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train.request import Request
         from decig.train.settings import Settings
 
+    settings = Settings.load(asked["config"])
+    source.require_feeds()
+    source.require_picture()
+    if asked["data"] is None and source.needs_folder:
+        raise click.UsageError("Give --data DIR: MODEL is fed images, or files.")
+    if not dry_run:
+        _require_run(asked["output_dir"], resume=asked["resume"])
     device = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
@@ -75,12 +84,12 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         model=source.model,
         pixels=source.require_pixels(),
         device=device,
-        images=asked["data"],
-        targets=asked["targets"],
+        images=_absolute(asked["data"]),
+        targets=_absolute(asked["targets"]),
         output_dir=asked["output_dir"],
         target_ms=target_ms,
         budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
-        settings=Settings.load(asked["config"]),
+        settings=settings,
         feeds=source.feeds,
         fold_norms=asked["fold_norms"],
         resume=asked["resume"],
@@ -91,3 +100,23 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         with ProgressBar() as bar:
             figures = run(request, bar.update)
     show(figures, as_json, print_figures)
+
+
+def _require_run(folder: Path, *, resume: bool) -> None:
+    """Check that a folder is free for a run, or holds the one that shall go on.
+
+    Raises:
+        BadInputError: a run is there and `resume` is false, or none is there and it is true.
+    """
+    from decig.source.resolve import RUN_FILE
+
+    there = (folder / RUN_FILE).is_file()
+    if there and not resume:
+        raise BadInputError(f"{folder}: holds a run already; use --resume or another folder")
+    if resume and not there:
+        raise BadInputError(f"{folder}: holds no run that could go on: leave --resume out")
+
+
+def _absolute(folder: Path | None) -> Path | None:
+    """A path that still holds when export reads it in another working directory."""
+    return None if folder is None else folder.absolute()

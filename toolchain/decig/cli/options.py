@@ -167,10 +167,11 @@ def device_options(function: Function) -> Function:
 
     @wraps(function)
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
-        from decig.device.run.providers import resolve
+        from decig.device.run.providers import require_options, resolve
         from decig.device.run.session import DeviceOptions
 
         resolve(ep)  # a provider that is not installed is refused before anything is read
+        require_options(ep, dict(ep_options))
         return function(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
 
     positive = click.IntRange(min=1)

@@ -227,7 +227,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED if stopped else error.exit_code, f"error: {error}"
         case click.UsageError():
             command = error.ctx.command_path if error.ctx else "decig"
-            return 2, f"error: {error.format_message()} See {command} --help"
+            message = error.format_message()
+            stop = "" if message.endswith((".", "?", "!", ")")) else "."
+            return 2, f"error: {message}{stop} See {command} --help"
         case click.ClickException():
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():

@@ -32,6 +32,20 @@ _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.er
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
 
 
+class UnfedInputError(BadInputError):
+    """An input of a model takes no image, and nothing is declared to feed it.
+
+    Attributes:
+        name: of the input.
+    """
+
+    def __init__(self, info: ValueInfo) -> None:
+        super().__init__(
+            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it ({_WAYS})"
+        )
+        self.name = info.name
+
+
 def find_image(
     proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
 ) -> ValueInfo | None:
@@ -100,7 +114,9 @@ def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
         BadInputError: it is none; names the inputs that there are.
     """
     if strange := sorted(set(declared) - set(inputs)):
-        raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(inputs)}")
+        raise BadInputError(
+            f"{strange[0]} is declared to be fed, but the model's inputs are {', '.join(inputs)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -134,8 +150,8 @@ class Inputs:
         Whole numbers that nothing is declared for are 0: an index or a class that every model has.
 
         Raises:
-            BadInputError: a float input beside the image is not declared, or what is declared is
-                no input.
+            UnfedInputError: a float input beside the image is not declared.
+            BadInputError: what is declared is no input, or an input is no tensor of numbers.
         """
         infos = input_info(proto)
         image = find_image(proto, pixels, declared)
@@ -267,7 +283,9 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
     folder = inputs.folder
     names = [] if folder is None else _arrays_in(folder)
     if not names:
-        raise BadInputError(f"{folder or '--data'}: no .npy or .npz files there to feed the model")
+        if folder is None:
+            raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
+        raise BadInputError(f"{folder}: no .npy or .npz files there to feed the model")
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
@@ -283,10 +301,7 @@ def _default(info: ValueInfo) -> str:
     if info.dtype == np.object_:
         raise BadInputError(f"input {info.name} is no tensor of numbers: cannot run the model")
     if info.dtype.kind not in "biu":
-        raise BadInputError(
-            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it, as in "
-            f"--feed {info.name}=normal ({_WAYS}) or under [feeds] in a recipe"
-        )
+        raise UnfedInputError(info)
     return ZEROS
 
 

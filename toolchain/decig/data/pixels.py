@@ -148,9 +148,7 @@ def check_channels(channels: int, side: str) -> None:
         BadInputError: `channels` is neither 1 nor 3; `side` is "input" or "output".
     """
     if channels not in (1, 3):
-        hint = f" If it takes label maps: --one-hot {channels} or --one-hot RRGGBB,..."
-        hint = hint if side == "input" else ""
         raise BadInputError(
             f"the model's {side} has {channels} channels; images have 1 (luma) or 3 (RGB or BGR). "
-            f"Is the layout right?{hint}"
+            "Is the layout right?"
         )

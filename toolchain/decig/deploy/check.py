@@ -11,7 +11,7 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.feeds import Feeds, image_input, output_image, picture_output
-from decig.data.inputs import Picture, seeded_feeds
+from decig.data.inputs import Picture, Pictures, seeded_feeds
 from decig.data.sheet import write_sheet
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
@@ -153,7 +153,14 @@ def check(
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
-    ours, theirs = (_Side(source, folder, device) for source in (candidate, reference))
+    listed = []
+    for source in (candidate, reference):
+        listed.append(source.pictures(folder))
+        source.require_picture()
+    ours, theirs = (
+        _Side(source, pictures, device)
+        for source, pictures in zip((candidate, reference), listed, strict=True)
+    )
     likeness = _compare(theirs, ours, grid)
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
@@ -187,9 +194,8 @@ def _roofline(
 class _Side:
     """One of the two models, ready to run."""
 
-    def __init__(self, source: Source, folder: Path | None, device: DeviceOptions) -> None:
-        self.source = source
-        self.pictures = source.pictures(folder)
+    def __init__(self, source: Source, pictures: Pictures, device: DeviceOptions) -> None:
+        self.source, self.pictures = source, pictures
         self._session = open_session(source.model.proto, device)
         self._painting = self._session
         if device.unbound != device:

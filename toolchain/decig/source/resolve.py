@@ -13,13 +13,21 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import FILES, Declared, find_image, output_image, require_inputs
+from decig.data.feeds import (
+    FILES,
+    Declared,
+    Inputs,
+    UnfedInputError,
+    find_image,
+    output_image,
+    require_inputs,
+)
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
 from decig.errors import BadInputError
 from decig.extras import needs_torch
-from decig.graph.model import Model, input_info, load_model
+from decig.graph.model import Model, ValueInfo, input_info, load_model
 from decig.schema import read_json
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.recipe import Source as Code
@@ -100,22 +108,62 @@ class Source:
             )
         return pixels
 
+    def require_image(self) -> None:
+        """Check that an image can feed the input that takes one, where there is such an input.
+
+        Raises:
+            BadInputError: it has other channels; names the flags that could explain them.
+        """
+        pixels, image = self.require_pixels(), self._image
+        if image is None:
+            return
+        channels = pixels.channels_of(image.shape)
+        try:
+            pixels.require_input(channels)
+        except BadInputError as error:
+            flags = f"--one-hot {channels} or --one-hot RRGGBB,..."
+            hint = "" if pixels.labels else f" If it takes label maps, give {flags}"
+            raise BadInputError(f"{error}{hint}") from error
+
+    def require_feeds(self) -> None:
+        """Check that images, and what is declared to be fed, can feed every input.
+
+        Raises:
+            BadInputError: they cannot; names the flags that say what feeds an input.
+        """
+        self.require_image()
+        try:
+            Inputs.of(self.model.proto, self.require_pixels(), self.feeds)
+        except UnfedInputError as error:
+            raise BadInputError(
+                f"{error}, as in --feed {error.name}=normal or under [feeds] in a recipe"
+            ) from error
+
     def require_picture(self) -> None:
         """Check that the model makes a picture; BadInputError says what it makes instead."""
         self.require_pixels().require_output(output_image(self.model.proto).shape)
 
     def require_known_feeds(self) -> None:
-        """Check that what is declared to be fed is an input; BadInputError names the inputs."""
+        """Check that whatever is declared to be fed is an input; BadInputError names these."""
         require_inputs(self.feeds, [info.name for info in input_info(self.model.proto)])
 
     @property
     def needs_folder(self) -> bool:
         """Whether a folder must feed it: it takes an image, or what comes from files."""
-        image = find_image(self.model.proto, self.pixels, self.feeds)
-        return image is not None or FILES in self.feeds.values()
+        return self._image is not None or FILES in self.feeds.values()
+
+    @property
+    def _image(self) -> ValueInfo | None:
+        """The input that takes an image; None where none does."""
+        return find_image(self.model.proto, self.pixels, self.feeds)
 
     def pictures(self, folder: Path | None, limit: int | None = None) -> Pictures:
-        """Return a folder's images as this model sees them; errors as in `Pictures`."""
+        """Return the images of a folder as this model takes them.
+
+        Raises:
+            BadInputError: as `require_feeds`, or the folder is missing or empty.
+        """
+        self.require_feeds()
         pixels = self.require_pixels()
         return Pictures(folder, self.model.proto, pixels, declared=self.feeds, limit=limit)
 
