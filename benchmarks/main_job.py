@@ -24,7 +24,7 @@ from peers.students import PEERS
 from verdicts import DECIG, verdicts
 
 from decig import __version__
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
 from decig.device.run.fingerprint import fingerprint
 from decig.device.run.session import DeviceOptions

@@ -27,7 +27,8 @@ from bound import Bound
 from macs import MacsCost
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.cli.options import FOLDER, device_options, pixel_options
+from decig.cli.options import device_options, pixel_options
+from decig.cli.values import FOLDER
 from decig.deploy.cut import Cutter
 from decig.device.cost.sweep import FLOOR
 from decig.device.measure.rewriting import time_graphs
@@ -157,7 +158,7 @@ class Bench:
         """Plan both ways for a target and time the results in turns."""
         target = self.target.as_it_is_ms / speedup
         try:
-            ours = self._widths(self.cutter.reach(target))
+            ours = self._widths(self.cutter.reach(target).plan)
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)

@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.cli.options import FOLDER, device_options
+from decig.cli.options import device_options
+from decig.cli.values import FOLDER
 from decig.device.cost.deployed import rewrites_of
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable

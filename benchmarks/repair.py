@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.feeds import Feeds
 from decig.data.inputs import Pictures
 from decig.data.pixels import PixelFormat

@@ -16,7 +16,7 @@ import click
 import onnx
 from rewrites import SHIPPED, narrowed
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.device.measure.limits import Limits, measure_limits
 from decig.device.measure.rewriting import choose_rewrites
 from decig.device.measure.roofline import Part, Roofline, measure_roofline

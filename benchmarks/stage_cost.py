@@ -17,7 +17,7 @@ import torch
 from jobs import BENCHMARKS
 from peers.training import distillation
 
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import write_bytes

@@ -77,7 +77,7 @@ def small(request) -> tuple[Source, Small]:
 
 
 def _source(recipe: Recipe, model: Model) -> Source:
-    return Source(model, dict(vars(recipe.pixels)), model.sha256, feeds=recipe.feeds)
+    return Source(model, recipe.pixels.fields(), model.sha256, feeds=recipe.feeds)
 
 
 def test_every_folder_is_tested():

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,7 +7,6 @@ import pytest
 from decig.device.plan.bench import DeployedBench
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
-from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.samples import (
     PIXELS,
@@ -36,22 +34,27 @@ def place(tmp_path_factory):
     return folder
 
 
+class ByWork(DeployedBench):
+    """Tells latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
+
+    learns = False
+
+    def latency_ms(self, proto):
+        whole = count(self._model.proto).macs
+        return self._table.latency_us.median_ms * count(proto).macs / whole
+
+
 @pytest.fixture(autouse=True)
 def _latency_by_work(monkeypatch):
-    """Tell latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
-
-    def by_work(table, model):
-        whole = count(model.proto).macs
-        by_macs = FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
-        return replace(by_macs, roof=DeployedBench(table, model).roofline)
-
-    monkeypatch.setattr("decig.device.plan.target.DeployedBench", by_work)
+    monkeypatch.setattr("decig.device.plan.target.DeployedBench", ByWork)
 
 
 def compress(place, run, *arguments):
     model, table, photos = (place / name for name in ("model.onnx", "table.json", "photos"))
-    given = ("--profile", table, "--data", photos, "--output-dir", run, *PIXELS)
-    return decig("compress", model, *given, "--config", place / "quick.toml", *arguments)
+    given = {"--profile": table, "--config": place / "quick.toml"}
+    usual = (part for item in given.items() if item[0] not in arguments for part in item)
+    asked = ("--data", photos, "--output-dir", run, *PIXELS, *usual, *arguments)
+    return decig("compress", model, *asked)
 
 
 def latency_us(place):

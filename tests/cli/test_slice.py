@@ -99,7 +99,7 @@ def test_a_plan_of_another_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Give --keep, --plan or --target-latency."),
+        ((), "Missing one of --keep, --plan and --target-latency."),
         (("--keep", 0.5, "--target-latency", "1ms"), "--keep and --target-latency exclude"),
         (("--target-latency", "1ms"), "--target-latency needs --profile"),
         (("--target-latency", "20"), "needs a unit"),

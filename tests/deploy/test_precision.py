@@ -156,4 +156,4 @@ def test_images_that_are_missing(tmp_path):
     arguments = ["--precision", "int8", "--calibration", tmp_path / "none"]
     result = decig("export", model, "-o", tmp_path / "out.onnx", *arguments, *PIXELS)
     assert result.exit_code == 2
-    assert "none: no such folder" in result.stderr
+    assert "none' does not exist" in result.stderr

@@ -1,5 +1,7 @@
 """Files with and without external data, and what a failure leaves behind."""
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,29 @@ def test_a_failure_leaves_the_pair_that_was_there(
             save_model(proto, path)
     assert names(tmp_path) == before
     assert load_model(path).sha256 == sha256
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_model_is_written_and_read_through_a_link(tmp_path: Path, proto: onnx.ModelProto):
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "link.onnx"
+    link.symlink_to(tmp_path / "far" / "model.onnx")
+    save_model(proto, link)
+    assert link.is_symlink()
+    assert names(tmp_path) == ["far", "link.onnx"]
+    for path in (link, tmp_path / "far" / "model.onnx"):
+        found = initializers(load_model(path).proto)
+        assert np.array_equal(found["w1"], initializers(proto)["w1"])
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_model_does_not_go_through_a_pipe(tmp_path: Path, proto: onnx.ModelProto):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(BadInputError, match="pipe: not written: the weights need a second file"):
+        save_model(proto, pipe)
+    assert names(tmp_path) == ["pipe"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_weights_outside_count_in_the_digest(tmp_path: Path, proto: onnx.ModelProto):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from decig.data.labels import Labels
 from decig.errors import BadInputError
@@ -79,6 +80,27 @@ def test_feeds_are_borrowed_by_place_where_names_differ(tmp_path):
     assert known.borrow(renamed).feeds == known.feeds
 
 
+def test_advice_names_the_flags(tmp_path):
+    """Rooms below say what is missing; how to say it on the command line is known here."""
+    proto = generator(channels=5)
+    proto.graph.input.append(helper.make_tensor_value_info("code", TensorProto.FLOAT, [1, 8]))
+    onnx.save(proto, tmp_path / "m.onnx")
+    flags = replace(FLAGS, layout="nchw")
+    source = resolve(str(tmp_path / "m.onnx"), flags)
+    with pytest.raises(BadInputError, match=r"input has 5 channels.*give --one-hot 5 or --one-"):
+        source.require_image()
+    labelled = resolve(str(tmp_path / "m.onnx"), replace(flags, labels=Labels(ids=5)))
+    labelled.require_image()
+    for source in (labelled, replace(labelled, feeds={})):
+        with pytest.raises(BadInputError, match=r"input code .*, as in --feed code=normal or und"):
+            source.require_feeds()
+    replace(labelled, feeds={"code": "normal"}).require_feeds()
+    with pytest.raises(BadInputError, match="the model's output has 5 channels"):
+        labelled.require_picture()
+    with pytest.raises(BadInputError, match=r"typo is declared to be fed, .* image, code"):
+        replace(labelled, feeds={"typo": "zeros"}).require_known_feeds()
+
+
 def test_flags_win_over_the_stamp(tmp_path):
     proto = generator()
     stamp(proto, {"pixels": pixels_entry(resolve_pixels(tmp_path))})
@@ -96,7 +118,7 @@ def test_a_broken_stamp_names_the_file(tmp_path):
     proto = generator()
     onnx.helper.set_model_props(proto, {"decig.pixels": '{"input_range": 3}'})
     onnx.save(proto, tmp_path / "odd.onnx")
-    with pytest.raises(BadInputError, match=r"odd\.onnx: not a pixel format"):
+    with pytest.raises(BadInputError, match=r"odd\.onnx: pixels\.input_range: exp"):
         resolve(str(tmp_path / "odd.onnx"))
 
 
@@ -165,8 +187,9 @@ def test_a_run_gives_its_student(tmp_path):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"pixels": [1]}, "not a pixel format"),
-        ({"feeds": ["code"]}, "not a table of feeds"),
+        ({"pixels": [1]}, "pixels: expected `object"),
+        ({"feeds": ["code"]}, "feeds: expected `object`"),
+        ({"model": {"sha256": 1}}, "model.sha256: expected `str`, not 1"),
         ({"feeds": {"code": "thin air"}}, "input code cannot be fed 'thin air'"),
     ],
 )

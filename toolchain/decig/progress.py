@@ -1,4 +1,4 @@
-"""How long-running steps say where they are; `decig.report.progress` shows it."""
+"""How long-running steps say where they are; `decig.cli.progress` shows it."""
 
 from collections.abc import Callable
 

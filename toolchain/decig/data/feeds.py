@@ -3,7 +3,7 @@
 import math
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,20 @@ _ARRAYS = (".npy", ".npz")
 # What numpy raises on files that hold no array, or not all of it.
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+
+
+class UnfedInputError(BadInputError):
+    """An input of a model takes no image, and nothing is declared to feed it.
+
+    Attributes:
+        name: of the input.
+    """
+
+    def __init__(self, info: ValueInfo) -> None:
+        super().__init__(
+            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it ({_WAYS})"
+        )
+        self.name = info.name
 
 
 def find_image(
@@ -93,6 +107,18 @@ def declare(name: str, way: object) -> str | float:
     return number
 
 
+def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
+    """Check that everything declared is one of a model's inputs.
+
+    Raises:
+        BadInputError: it is none; names the inputs that there are.
+    """
+    if strange := sorted(set(declared) - set(inputs)):
+        raise BadInputError(
+            f"{strange[0]} is declared to be fed, but the model's inputs are {', '.join(inputs)}"
+        )
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The inputs of a model, and where each gets its values from.
@@ -124,15 +150,14 @@ class Inputs:
         Whole numbers that nothing is declared for are 0: an index or a class that every model has.
 
         Raises:
-            BadInputError: a float input beside the image is not declared, or what is declared is
-                no input.
+            UnfedInputError: a float input beside the image is not declared.
+            BadInputError: what is declared is no input, or an input is no tensor of numbers.
         """
         infos = input_info(proto)
         image = find_image(proto, pixels, declared)
         others = tuple(info for info in infos if image is None or info.name != image.name)
         names = [info.name for info in infos]
-        if strange := sorted(declared.keys() - set(names)):
-            raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(names)}")
+        require_inputs(declared, names)
         known = {
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
@@ -258,7 +283,9 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
     folder = inputs.folder
     names = [] if folder is None else _arrays_in(folder)
     if not names:
-        raise BadInputError(f"{folder or '--data'}: no .npy or .npz files there to feed the model")
+        if folder is None:
+            raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
+        raise BadInputError(f"{folder}: no .npy or .npz files there to feed the model")
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
@@ -274,10 +301,7 @@ def _default(info: ValueInfo) -> str:
     if info.dtype == np.object_:
         raise BadInputError(f"input {info.name} is no tensor of numbers: cannot run the model")
     if info.dtype.kind not in "biu":
-        raise BadInputError(
-            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it, as in "
-            f"--feed {info.name}=normal ({_WAYS}) or under [feeds] in a recipe"
-        )
+        raise UnfedInputError(info)
     return ZEROS
 
 

@@ -76,7 +76,7 @@ class Pictures:
             self.names = drawn_names(self.inputs, limit or _DRAWS)
             return
         if folder is None:
-            raise BadInputError(f"input {image.name} takes images: give a folder of them (--data)")
+            raise BadInputError(f"input {image.name} takes images, and no folder of them is given")
         self.folder = ImageFolder(folder, pixels.labels)
         files = self.folder.files
         if limit is not None and limit < len(files):

@@ -71,20 +71,24 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
     by_name = {name_in(targets, file): file for file in found}
     alike = Counter(file.stem for file in found)
     by_last = {file.stem: file for file in found if alike[file.stem] == 1}
-    for file, pixels in ImageFolder(inputs, labels):
+    folder = ImageFolder(inputs, labels)
+    wanted: dict[Path, Path] = {}
+    for file in folder.files:  # all of them before the first is read
         name = name_in(inputs, file)
-        wanted = by_name.get(name) or by_last.get(file.stem)
-        if wanted is None:
+        target = by_name.get(name) or by_last.get(file.stem)
+        if target is None:
             called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem
             raise BadInputError(f"{file}: no image called {called} in {targets}")
+        wanted[file] = target
+    for file, pixels in folder:
         try:
-            target = read_image(wanted)
+            target_pixels = read_image(wanted[file])
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
-        if target.shape != pixels.shape:
+        if target_pixels.shape != pixels.shape:
             raise BadInputError(
-                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
-                f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
+                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, its target "
+                f"{target_pixels.shape[1]}x{target_pixels.shape[0]}; make them the same size"
             )
-        yield Pair(name, pixels, target)
+        yield Pair(name_in(inputs, file), pixels, target_pixels)

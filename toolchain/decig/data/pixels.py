@@ -1,7 +1,9 @@
 """What numbers, axes and channel order a model wants its pixels in, and back again."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,10 @@ class PixelFormat:
         if self.channel_order not in ("rgb", "bgr"):
             raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
 
+    def fields(self) -> dict[str, Any]:
+        """Return all parts of the format by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+
     def channels_of(self, shape: Sequence[int]) -> int:
         """Channels of a batch of images of a shape."""
         return shape[1 if self.layout == "nchw" else 3]
@@ -72,6 +78,18 @@ class PixelFormat:
                 f"the model's input has {channels} channels, one-hot label maps of "
                 f"{self.labels.count} labels have {self.labels.count}"
             )
+
+    def require_output(self, shape: Sequence[int]) -> None:
+        """Check that an output of the model is a picture.
+
+        Raises:
+            BadInputError: it is no batch of images of 1 or 3 channels.
+        """
+        if len(shape) != 4:
+            raise BadInputError(
+                f"the model's output has shape {tuple(shape)}, not a batch of images"
+            )
+        check_channels(self.channels_of(shape), "output")
 
     def to_tensor(self, images: np.ndarray, channels: int = 3) -> np.ndarray:
         """Turn RGB uint8 N,H,W,3 into the float32 tensor that the model takes.
@@ -103,12 +121,8 @@ class PixelFormat:
         Raises:
             BadInputError: the output is no batch of images of 1 or 3 channels.
         """
-        if tensor.ndim != 4:
-            raise BadInputError(
-                f"the model's output has shape {tensor.shape}, not a batch of images"
-            )
+        self.require_output(tensor.shape)
         pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
-        check_channels(pixels.shape[-1], "output")
         low, high = self.output_range
         unit = np.clip((pixels.astype(np.float32) - low) / np.float32(high - low), 0, 1)
         if unit.shape[-1] == 1:
@@ -134,9 +148,7 @@ def check_channels(channels: int, side: str) -> None:
         BadInputError: `channels` is neither 1 nor 3; `side` is "input" or "output".
     """
     if channels not in (1, 3):
-        hint = f" If it takes label maps: --one-hot {channels} or --one-hot RRGGBB,..."
-        hint = hint if side == "input" else ""
         raise BadInputError(
             f"the model's {side} has {channels} channels; images have 1 (luma) or 3 (RGB or BGR). "
-            f"Is the layout right?{hint}"
+            "Is the layout right?"
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.feeds import Feeds, image_input, output_image, picture_output
-from decig.data.inputs import Picture, seeded_feeds
+from decig.data.inputs import Picture, Pictures, seeded_feeds
 from decig.data.sheet import write_sheet
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
@@ -36,6 +36,11 @@ class Tolerances:
     min_speedup: float | None = None
     min_ssim: float | None = None
     min_psnr_db: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Tolerances()
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Verdict:
         macs: multiply-accumulates.
         params: parameters.
         failures: one line for every tolerance that was missed.
+        tolerances: what was asked for.
         from_bytes: the latency is from an image's bytes to the picture's, pre- and
             postprocessing included, because a model has them inside.
         roofline: each model, as its own file has it, next to the limits of the device; None where
@@ -80,6 +86,7 @@ class Verdict:
     macs: dict[str, int]
     params: dict[str, int]
     failures: list[str]
+    tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
 
@@ -87,6 +94,11 @@ class Verdict:
     def speedup(self) -> float:
         """How many times faster the candidate is."""
         return _speedup(self.latency)
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every tolerance was met; None where none was asked for and nothing is wrong."""
+        return not self.failures if self.failures or self.tolerances.asked else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
@@ -96,7 +108,7 @@ class Verdict:
             **asdict(self.likeness),
             "macs": self.macs,
             "params": self.params,
-            "passed": not self.failures,
+            "passed": self.passed,
             "failures": self.failures,
         }
         if self.from_bytes:
@@ -141,7 +153,14 @@ def check(
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
-    ours, theirs = (_Side(source, folder, device) for source in (candidate, reference))
+    listed = []
+    for source in (candidate, reference):
+        listed.append(source.pictures(folder))
+        source.require_picture()
+    ours, theirs = (
+        _Side(source, pictures, device)
+        for source, pictures in zip((candidate, reference), listed, strict=True)
+    )
     likeness = _compare(theirs, ours, grid)
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
@@ -156,6 +175,7 @@ def check(
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
         _failures(tolerances, latency, likeness),
+        tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
     )
@@ -174,9 +194,8 @@ def _roofline(
 class _Side:
     """One of the two models, ready to run."""
 
-    def __init__(self, source: Source, folder: Path | None, device: DeviceOptions) -> None:
-        self.source = source
-        self.pictures = source.pictures(folder)
+    def __init__(self, source: Source, pictures: Pictures, device: DeviceOptions) -> None:
+        self.source, self.pictures = source, pictures
         self._session = open_session(source.model.proto, device)
         self._painting = self._session
         if device.unbound != device:

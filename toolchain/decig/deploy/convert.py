@@ -54,7 +54,7 @@ def _one_line_errors(what: str) -> Iterator[None]:
     """Say in one line what a converter of ONNX Runtime chokes on; it raises anything."""
     try:
         yield
-    except BadInputError:
+    except (BadInputError, OSError):  # a full disk is not the graph's fault
         raise
     except Exception as error:
         raise BadInputError(

@@ -48,11 +48,12 @@ def with_pixel_io(source: Source) -> Source:
     if source.model.axes is not None:
         log.warning("--pixel-io: the written file takes images of one size")
     pixels = source.require_pixels()
+    source.require_image()
     fixed = source.fixed()
     if pixels.labels is not None and pixels.labels.one_hot:
         raise BadInputError(f"--pixel-io: {source.model.path} takes one-hot label maps, no pixels")
     model = replace(fixed.model, proto=wrap(fixed.model.proto, pixels, source.feeds))
-    return replace(fixed, model=model, known=dict(vars(pixels)), pixel_io=True)
+    return replace(fixed, model=model, known=pixels.fields(), pixel_io=True)
 
 
 def wrap(

@@ -119,7 +119,12 @@ class Precision:
 def require_precision(
     asked: str, source: Source, calibration: Path | None, opset: int | None = None
 ) -> None:
-    """Refuse a precision that cannot be tried: BadInputError says what is missing."""
+    """Check that a precision can be tried, before anything is measured.
+
+    Raises:
+        BadInputError: it is not known, there are no images to judge it by or the model does not
+            take them, its pixel format is not known, or the operator set is too old.
+    """
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
     if asked != FP32 and calibration is None and source.needs_folder:
@@ -128,6 +133,9 @@ def require_precision(
         )
     if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
         raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
+    if asked != FP32:
+        source.pictures(calibration, limit=IMAGES)
+        source.require_picture()
 
 
 def choose_precision(

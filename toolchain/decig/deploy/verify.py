@@ -156,17 +156,7 @@ def require_same_pixels(levels: int, what: str) -> None:
 
 
 def torch_runner(proto: onnx.ModelProto) -> Runner:
-    """Return a function that runs a graph as the module that training uses; needs torch."""
-    import torch
+    """Return a function that runs a graph as the module that training uses; needs PyTorch."""
+    from decig.train.module import module_runner
 
-    from decig.train.module import build_module
-
-    module = build_module(proto).eval()
-
-    def run(feeds: Feeds) -> list[np.ndarray]:
-        with torch.no_grad():
-            outputs = module(*(torch.from_numpy(array) for array in feeds.values()))
-        parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
-        return [part.numpy() for part in parts]
-
-    return run
+    return module_runner(proto)

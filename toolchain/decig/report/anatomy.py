@@ -96,6 +96,15 @@ def layer_of(node: onnx.NodeProto, known: dict[str, Size]) -> str:
     return name
 
 
+def layer_names(channels: ChannelMap) -> dict[str, str]:
+    """Names that people know layers by, by the names of their nodes, where those differ."""
+    names: dict[str, str] = {}
+    for binding in channels.bindings:
+        if (name := layer_name(binding)) != binding.node:
+            names.setdefault(binding.node, name)
+    return names
+
+
 def stages(groups: Sequence[str], found: dict[str, Anatomy]) -> list[Stage]:
     """Gather groups, in graph order, into stages; what is no picture stays where it stands."""
     gathered: list[Stage] = []

@@ -5,26 +5,33 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the 
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import FILES, Declared, declare, find_image, output_image
+from decig.data.feeds import (
+    FILES,
+    Declared,
+    Inputs,
+    UnfedInputError,
+    find_image,
+    output_image,
+    require_inputs,
+)
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
 from decig.errors import BadInputError
 from decig.extras import needs_torch
-from decig.files import read_json
-from decig.graph.model import Model, input_info, load_model
+from decig.graph.model import Model, ValueInfo, input_info, load_model
+from decig.schema import read_json
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.recipe import Source as Code
-from decig.source.stamp import pixels_entry, pixels_from, read_stamp
+from decig.source.stamp import Known, pixels_entry, read_known
 
 RUN_FILE = "run.json"
 STUDENT_FILE = "student.onnx"
@@ -64,6 +71,7 @@ class Source:
         model: its graph in normal form.
         known: fields of the pixel format that flags, recipe, run or the file's own stamp give.
         run: the folder, where MODEL is a run of `decig compress`.
+        images: the folder of images that the run was trained on; None where there is none.
         origin_sha256: digest of the file that the model was made from: the run's teacher, else
             the model's own.
         pixel_io: the graph itself turns bytes into its range and back (`decig export --pixel-io`);
@@ -75,6 +83,7 @@ class Source:
     known: dict[str, Any]
     origin_sha256: str
     run: Path | None = None
+    images: Path | None = None
     pixel_io: bool = False
     feeds: Declared = field(default_factory=dict)
 
@@ -99,14 +108,62 @@ class Source:
             )
         return pixels
 
+    def require_image(self) -> None:
+        """Check that an image can feed the input that takes one, where there is such an input.
+
+        Raises:
+            BadInputError: it has other channels; names the flags that could explain them.
+        """
+        pixels, image = self.require_pixels(), self._image
+        if image is None:
+            return
+        channels = pixels.channels_of(image.shape)
+        try:
+            pixels.require_input(channels)
+        except BadInputError as error:
+            flags = f"--one-hot {channels} or --one-hot RRGGBB,..."
+            hint = "" if pixels.labels else f" If it takes label maps, give {flags}"
+            raise BadInputError(f"{error}{hint}") from error
+
+    def require_feeds(self) -> None:
+        """Check that images, and what is declared to be fed, can feed every input.
+
+        Raises:
+            BadInputError: they cannot; names the flags that say what feeds an input.
+        """
+        self.require_image()
+        try:
+            Inputs.of(self.model.proto, self.require_pixels(), self.feeds)
+        except UnfedInputError as error:
+            raise BadInputError(
+                f"{error}, as in --feed {error.name}=normal or under [feeds] in a recipe"
+            ) from error
+
+    def require_picture(self) -> None:
+        """Check that the model makes a picture; BadInputError says what it makes instead."""
+        self.require_pixels().require_output(output_image(self.model.proto).shape)
+
+    def require_known_feeds(self) -> None:
+        """Check that whatever is declared to be fed is an input; BadInputError names these."""
+        require_inputs(self.feeds, [info.name for info in input_info(self.model.proto)])
+
     @property
     def needs_folder(self) -> bool:
         """Whether a folder must feed it: it takes an image, or what comes from files."""
-        image = find_image(self.model.proto, self.pixels, self.feeds)
-        return image is not None or FILES in self.feeds.values()
+        return self._image is not None or FILES in self.feeds.values()
+
+    @property
+    def _image(self) -> ValueInfo | None:
+        """The input that takes an image; None where none does."""
+        return find_image(self.model.proto, self.pixels, self.feeds)
 
     def pictures(self, folder: Path | None, limit: int | None = None) -> Pictures:
-        """Return a folder's images as this model sees them; errors as in `Pictures`."""
+        """Return the images of a folder as this model takes them.
+
+        Raises:
+            BadInputError: as `require_feeds`, or the folder is missing or empty.
+        """
+        self.require_feeds()
         pixels = self.require_pixels()
         return Pictures(folder, self.model.proto, pixels, declared=self.feeds, limit=limit)
 
@@ -203,40 +260,48 @@ def _resolve(
         return _from_run(path, said, input_shapes)
     _refuse_half(path)
     model = load_model(path, input_shapes)
-    with _naming(path):
-        stamped = read_stamp(model.proto)
-        known, feeds = _as_known(stamped.get("pixels")), _feeds_from(stamped)
-    pixel_io = bool(known and stamped.get("pixel_io"))
+    stamped = read_known(model.proto, str(path))
+    pixel_io = stamped.pixel_io and stamped.pixels is not None
     return Source(
         model,
         # What the graph does inside is a fact of the file, which no flag can change.
-        known if pixel_io else known | said,
+        stamped.format if pixel_io else stamped.format | said,
         model.sha256,
         pixel_io=pixel_io,
-        feeds=feeds,
+        feeds=_declared(stamped, path),
     )
+
+
+class _Teacher(msgspec.Struct, frozen=True):
+    """What run.json says of the model that the run was made from."""
+
+    sha256: str = ""
+
+
+class _Run(Known, frozen=True):
+    """What is read of run.json; the rest is for whoever resumes the run."""
+
+    model: _Teacher = _Teacher()
+    images: str | None = None
 
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
     file = folder / RUN_FILE
-    run = read_json(file, "run description")
+    run = read_json(file, _Run, "run description")
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(
             f"{folder}: this run has not finished; go on with decig compress --resume"
         )
-    with _naming(file):
-        known, feeds = _as_known(run.get("pixels")), _feeds_from(run)
-    teacher = run.get("model")
-    origin = teacher.get("sha256", "") if isinstance(teacher, dict) else ""
-    return Source(load_model(student, input_shapes), known | said, origin, folder, feeds=feeds)
+    model = load_model(student, input_shapes)
+    known = run.format | said
+    images = None if run.images is None else Path(run.images)
+    return Source(model, known, run.model.sha256, folder, images, feeds=_declared(run, file))
 
 
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    """Begin the message of a BadInputError with the file that is to blame."""
+def _declared(known: Known, file: Path) -> Declared:
     try:
-        yield
+        return known.declared
     except BadInputError as error:
         raise BadInputError(f"{file}: {error}") from error
 
@@ -244,7 +309,7 @@ def _naming(file: Path) -> Iterator[None]:
 def _from_recipe(
     recipe: Recipe, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
 ) -> Source:
-    known = dict(vars(recipe.pixels)) | said
+    known = recipe.pixels.fields() | said
     if recipe.source is not None and (weights is not None or recipe.onnx is None):
         code = recipe.source
         if weights is not None:
@@ -301,18 +366,3 @@ def _shapes_of_recipe(recipe: Recipe, file: Path) -> Shapes:
     constant = {tensor.name for tensor in graph.initializer}
     inputs = [value.name for value in graph.input if value.name not in constant]
     return {inputs[0]: recipe.input_shape} if len(inputs) == 1 else {}
-
-
-def _as_known(entry: Any) -> dict[str, Any]:
-    """Fields of a pixel format that a file gives, checked."""
-    if entry is None:
-        return {}
-    return dict(vars(pixels_from(entry)))
-
-
-def _feeds_from(entries: dict[str, Any]) -> Declared:
-    """How inputs beside the image are fed, as a stamp or a run has it, checked."""
-    found = entries.get("feeds") or {}
-    if not isinstance(found, dict):
-        raise BadInputError(f"not a table of feeds: {found}")
-    return {name: declare(name, way) for name, way in found.items()}

@@ -7,10 +7,11 @@ picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
+import numpy as np
 import onnx
 import torch
 from onnx import helper
@@ -100,6 +101,19 @@ def write_back(module: fx.GraphModule, proto: onnx.ModelProto) -> onnx.ModelProt
         new[name] = tensor.detach().cpu().numpy().astype(old[name].dtype)
     replace_initializers(result, new)
     return result
+
+
+def module_runner(proto: onnx.ModelProto) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+    """Return a function that runs a graph as its trainable module, from and to numpy arrays."""
+    module = build_module(proto).eval()
+
+    def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        with torch.no_grad():
+            outputs = module(*(torch.from_numpy(array) for array in feeds.values()))
+        parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return [part.numpy() for part in parts]
+
+    return run
 
 
 def require_size(x: Tensor, sizes: Sequence[tuple[int, int, str]]) -> Tensor:
