@@ -375,6 +375,38 @@ def flatten(cell: Cell) -> str:
     return cell.op("Flatten", "x", axis=cell.rank // 2)
 
 
+@row("ScatterND over some channels")
+def write(cell: Cell) -> str:
+    perm = [cell.channel_axis, *(a for a in range(cell.rank) if a != cell.channel_axis)]
+    back = [perm.index(axis) for axis in range(cell.rank)]
+    first = cell.op("Transpose", "x", perm=perm)
+    part = cell.op("Sin", cell.op("Gather", first, cell.constant([1, 4])))
+    written = cell.op("ScatterND", first, cell.constant([[0], [6]]), part)
+    return cell.op("Transpose", written, perm=back)
+
+
+@row("ScatterElements, channels")
+def write_elements(cell: Cell) -> str:
+    part = cell.op("Gather", "x", cell.constant([1, 4]), axis=cell.channel_axis)
+    shape = [2 if axis == cell.channel_axis else n for axis, n in enumerate(cell.shape)]
+    places = cell.random.permuted(np.tile(np.arange(cell.channels), (*shape, 1)), axis=-1)[..., 0]
+    if cell.channel_axis != cell.rank - 1:
+        places[:, 1] = (places[:, 0] + 1) % cell.channels
+    else:
+        places[..., 1] = (places[..., 0] + 1) % cell.channels
+    index = cell.constant(places)
+    return cell.op("ScatterElements", "x", index, cell.op("Sin", part), axis=cell.channel_axis)
+
+
+@row("DFT, spatial")
+def spectrum(cell: Cell) -> str:
+    cell.require_spatial()
+    value = cell.op("Unsqueeze", "x", cell.constant([-1]))
+    for axis in cell.spatial_axes:
+        value = cell.op("DFT", value, "", cell.constant(np.int64(axis)))
+    return value
+
+
 @row("Unsqueeze and Squeeze")
 def squeeze(cell: Cell) -> str:
     axis = cell.constant([cell.channel_axis])

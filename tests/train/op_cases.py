@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.train.layout_cases import CONSTANT, FUSED, LAYOUT, RESIZE
+from tests.train.layout_cases import CONSTANT, FUSED, LAYOUT, PLACES, RESIZE, SPECTRUM
 from tests.train.op_case import IMAGE, apart, case, ints, x
 
 UNARY = (
@@ -165,6 +165,12 @@ CONV = [
     case("MatMul", x(2, 3, 5), at={1: x(5, 4)}),
     case("MatMul", x(2, 3, 5), x(2, 5, 4)),
     case("Einsum", x(2, 3, 5), x(2, 5, 4), equation="bij,bjk->bik"),
+    case("Einsum", x(2, 3, 5), at={1: x(5, 4)}, equation="...i,ij->...j"),
+    case("Einsum", x(2, 6, 4, 3), at={0: x(1, 5, 6)}, equation="b q c, b c h w -> b q h w"),
+    case("Einsum", x(2, 3, 5), equation="bij->bji"),
+    case("Einsum", x(2, 3, 5), equation="bij->i"),
+    case("Einsum", x(3, 2), x(3, 4), equation="ij,ik"),
+    case("Einsum", x(2, 3), x(3, 4), x(4, 5), equation="ij,jk,kl->il"),
 ]
 STATISTICS = {1: x(6), 2: x(6), 3: x(6), 4: np.abs(x(6)) + 0.5}
 NORM = [
@@ -306,4 +312,16 @@ REDUCE = [
     ),
 ]
 
-ALL = [*UNARY, *BINARY, *CONV, *NORM, *REDUCE, *LAYOUT, *RESIZE, *CONSTANT, *FUSED]
+ALL = [
+    *UNARY,
+    *BINARY,
+    *CONV,
+    *NORM,
+    *REDUCE,
+    *LAYOUT,
+    *RESIZE,
+    *PLACES,
+    *SPECTRUM,
+    *CONSTANT,
+    *FUSED,
+]

@@ -51,6 +51,8 @@ class Kind(Enum):
     """Compares, ranks or adds up the elements along one axis."""
     RESIZE = auto()
     """Samples a picture on another grid."""
+    SPECTRUM = auto()
+    """A Fourier transform over the positions of each channel."""
     VIEW = auto()
     """Passes its input's numbers on in their order; runtimes need not touch them."""
     PICK = auto()
@@ -264,13 +266,17 @@ _ENTRIES: tuple[Operator, ...] = (
     # Moves of data.
     Operator("Resize", Kind.RESIZE, int8=Int8.BETWEEN),
     Operator("Upsample", Kind.RESIZE),
+    Operator("DFT", Kind.SPECTRUM, in_float32=True),
     *_all(Kind.VIEW, "Reshape Squeeze Unsqueeze", follows=True),
     *_all(Kind.VIEW, "Dropout Flatten Identity"),
     Operator("Slice", Kind.PICK, follows=True),
     *_all(Kind.PICK, "Gather GatherElements GatherND Split"),
     *_all(Kind.MOVE, "DepthToSpace Transpose", follows=True),
     Operator("Concat", Kind.MOVE, int8=Int8.BETWEEN),
-    *_all(Kind.MOVE, "Expand Pad SpaceToDepth Tile"),
+    *_all(
+        Kind.MOVE,
+        "Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile",
+    ),
     # No pictures.
     *_all(Kind.SIZE, "Shape Size"),
     *_all(Kind.CONSTANT, "Constant ConstantOfShape Range"),

@@ -7,6 +7,7 @@ from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import Ids, varying_axes
 from decig.graph.operators import Kind, find, names
 from decig.graph.rules.registry import rule
+from decig.graph.rules.rows import by_row
 
 
 @rule(*names(Kind.CONVOLUTION))
@@ -22,6 +23,9 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     if flow.is_constant(node.input[0]):  # a learnt first map, as in StyleGAN
         source = on_axis(flow.space.fresh(count), 1, rank)
         flow.bind(node, 0, "write", source)
+    rows = by_row(flow, node, source)
+    if rows is not None:
+        return rows
     incoming = flow.along(source, 1, count, f"{node.op_type} {node.name} reads them as one channel")
     if group == 1:
         flow.read(node, 0, on_axis(incoming, 1, rank))

@@ -6,6 +6,7 @@ from decig.graph.flow import Cut, Flow, Role, attributes, on_axis
 from decig.graph.ids import Ids
 from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
+from decig.graph.rules.rows import by_row
 
 
 @rule("BatchNormalization")
@@ -42,6 +43,9 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     if source is not None and any(size > 1 for size in source.shape[2:]):
         flow.share(node, source)
         return flow.space.tie(source, (1,), f"groups of {node.name} must stay equal")
+    rows = by_row(flow, node, flow.of_or_fixed(node.input[0]))
+    if rows is not None:
+        return rows
     ids, channels = _channel_axis(flow, node)
     _affine(flow, node, channels)
     return ids

@@ -12,6 +12,8 @@ from decig.train.ops import (
     pools,
     reduction,
     resize,
+    scatter,
+    spectrum,
 )
 from decig.train.ops.node import OpNode, Value
 from decig.train.ops.registry import translate
@@ -35,5 +37,7 @@ __all__ = [
     "pools",
     "reduction",
     "resize",
+    "scatter",
+    "spectrum",
     "translate",
 ]
