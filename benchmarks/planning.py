@@ -38,7 +38,8 @@ from decig.device.run.session import DeviceOptions
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import PixelFlags, Source, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags, Source
 
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""

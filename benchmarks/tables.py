@@ -10,7 +10,7 @@ from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
 from decig.device.run.session import DeviceOptions
 from decig.files import write_json
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -16,7 +16,7 @@ from decig.device.run.session import DeviceOptions, open_session
 from decig.graph.channels import analyse
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 torch = pytest.importorskip("torch")
 

@@ -34,7 +34,7 @@ class File(WrittenByHand):
     share: Share = 1.0
     counts: dict[str, Count] = {}  # noqa: RUF012 (msgspec copies it)
     last: Stage | None = None
-    tables: dict[str, dict[str, list[Count]]] = {}  # noqa: RUF012
+    nested: dict[str, dict[str, dict[str, int]]] = {}  # noqa: RUF012
     part: Part | None = None
     parts: list[Part] = []  # noqa: RUF012
 
@@ -45,19 +45,17 @@ WRONG = [
     ("stages = [{crop = 3}]", "stages[0].crop: expected `int` >= 32, not 3"),
     ("stages = [{crop = 64.5}]", "stages[0].crop: expected `int`, not 64.5"),
     ("stages = [{crop = true}]", "stages[0].crop: expected `int`, not True"),
-    ("stages = [{rate = 0}]", "stages[0].rate: expected `float` > 0.0, not 0"),
+    ("stages = [{rate = 0}]", "stages[0].rate: expected `float` > 0, not 0"),
     ("stages = [{rate = nan}]", "stages[0].rate: not a finite number"),
     ("stages = [{corp = 64}]", "unknown key stages[0].corp; known: crop, rate"),
-    ("stage = []", "unknown key stage; known: stages, mode, share, counts, last, "),
+    ("stage = []", "unknown key stage; known: stages, mode, share, counts, last, nested, part, "),
     ("stages = []\nlast = {corp = 1}", "unknown key last.corp; known: crop, rate"),
     ("stages = []\nmode = 'c'", "mode: expected one of a, b, not 'c'"),
     ("stages = []\nshare = 1.5", "share: expected `float` <= 1.0, not 1.5"),
     ("stages = []\nshare = inf", "share: not a finite number"),
     ("stages = []\ncounts = {x = -1}", "counts.x: expected `int` >= 0, not -1"),
-    (
-        "stages = []\ntables = {a = {b = [1, 2], 'c.d' = [3, -4]}}",
-        "tables.a.c.d[1]: expected `int` >= 0, not -4",
-    ),
+    ("stages = []\ncounts = {a = 1, 'b.0' = 'c'}", "counts.b.0: expected `int`, not 'c'"),
+    ("stages = []\nnested = {a = {b = {c = 1, d = 2.5}}}", "nested.a.b.d: expected `int`, not 2.5"),
     ("stages = []\npart = {depth = 1, height = 2}", "unknown key part.height; known: depth"),
     ("stages = []\nparts = [{depth = 1}, {d = 2}]", "unknown key parts[1].d; known: depth"),
     ("stages = []\npart = {depth = -1}", "a depth is never -1"),
@@ -99,7 +97,7 @@ def test_0_is_not_positive_where_subnormal_numbers_are_read_as_zero():
     """As ONNX Runtime sets the thread that opens one of decig's sessions."""
     open_session(generator(), DeviceOptions())
     for rate in (0, 0.0, -1e-3):
-        with pytest.raises(BadInputError, match=r"rate: expected `float` > 0\.0, not"):
+        with pytest.raises(BadInputError, match="rate: expected `float` > 0, not"):
             convert({"rate": rate}, Stage, "file")
     assert convert({"rate": 1e-300}, Stage, "file").rate == 1e-300
 
@@ -116,12 +114,14 @@ def test_a_struct_may_ignore_keys_and_a_nest_has_an_end():
         convert({"stages": nest}, File, "file")
 
 
+# ONNX Runtime lets denormals count as 0, in the whole process once it has run.
+NUMBERS = st.floats(allow_subnormal=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | NUMBERS | st.text(),
     lambda inner: (
         st.lists(inner)
         | st.dictionaries(
-            st.text() | st.sampled_from(["stages", "tables", "part", "parts", "depth"]), inner
+            st.text() | st.sampled_from(["stages", "nested", "part", "parts", "depth"]), inner
         )
     ),
     max_leaves=20,

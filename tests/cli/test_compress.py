@@ -7,6 +7,7 @@ import pytest
 from decig.device.plan.bench import DeployedBench
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
+from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.samples import (
     PIXELS,
@@ -34,19 +35,16 @@ def place(tmp_path_factory):
     return folder
 
 
-class ByWork(DeployedBench):
-    """Tells latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
-
-    learns = False
-
-    def latency_ms(self, proto):
-        whole = count(self._model.proto).macs
-        return self._table.latency_us.median_ms * count(proto).macs / whole
-
-
 @pytest.fixture(autouse=True)
 def _latency_by_work(monkeypatch):
-    monkeypatch.setattr("decig.device.plan.target.DeployedBench", ByWork)
+    """Tell latency by multiply-accumulates: what takes microseconds is too noisy to plan with."""
+
+    def by_work(table, model):
+        whole = count(model.proto).macs
+        by_macs = FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
+        return replace(by_macs, roof=DeployedBench(table, model).roofline)
+
+    monkeypatch.setattr("decig.device.plan.target.DeployedBench", by_work)
 
 
 def compress(place, run, *arguments):

@@ -7,7 +7,8 @@ from PIL import Image
 from decig.deploy.check import Tolerances, check
 from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from tests.samples import write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")

@@ -14,7 +14,8 @@ from decig.device.run.session import DeviceOptions
 from decig.errors import BadInputError
 from decig.graph.model import input_info, normalise, output_info
 from decig.graph.rewrite import CANONICAL, apply
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.graph.tiny import tiny
 from tests.samples import generator, write_dynamic_generator, write_generator, write_photos

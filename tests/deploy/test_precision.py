@@ -10,7 +10,8 @@ from decig.deploy.precision import Tolerance, choose_precision, require_precisio
 from decig.device.run.session import DeviceOptions
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_generator, write_photos
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from decig.deploy.check import Verdict
     from decig.device.run.session import DeviceOptions
-    from decig.source.resolve import PixelFlags
+    from decig.source.source import PixelFlags
 
 _COSTLIEST = 15
 """Nodes that the table of --roofline shows."""

@@ -19,7 +19,7 @@ from decig.errors import BadInputError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
-    from decig.source.resolve import Source
+    from decig.source.source import Source
 
 BUDGET_S = 1200.0
 """Seconds of training where neither --budget nor --steps is given."""

@@ -12,7 +12,7 @@ from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
 if TYPE_CHECKING:
     from decig.deploy.export import Exported
     from decig.device.run.session import DeviceOptions
-    from decig.source.resolve import Source
+    from decig.source.source import Source
 
 PRECISIONS = ("fp32", "fp16", "int8", "auto")
 """Those of `decig.deploy.precision`, which takes too long to import for `decig --help`."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from decig.graph.channels import Group
     from decig.report.anatomy import Anatomy
     from decig.report.inspection import Inspection
-    from decig.source.resolve import Source
+    from decig.source.source import Source
 
 
 @click.command(cls=Command)

@@ -18,7 +18,7 @@ Function = Callable[..., Any]
 
 
 def source_options(*, pixels: bool) -> Callable[[Function], Function]:
-    """MODEL and what it leaves open; the command gets `source`, a `decig.source.resolve.Source`.
+    """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
     Args:
         pixels: whether the command has a use for the pixel format of MODEL.
@@ -33,7 +33,8 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
-            from decig.source.resolve import PixelFlags, resolve
+            from decig.source.resolve import resolve
+            from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags()
             source = resolve(model, flags, dict(input_shapes), weights)
@@ -88,7 +89,7 @@ def pixel_options(function: Function) -> Function:
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
-        from decig.source.resolve import PixelFlags
+        from decig.source.source import PixelFlags
 
         flags = PixelFlags(
             input_range,

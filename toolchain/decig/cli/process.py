@@ -161,10 +161,13 @@ def show(result: Any, as_json: bool, print_it: Callable[[Any], None]) -> None:
     """Print the result of a command.
 
     Args:
-        result: a dictionary, or an object whose `to_dict` makes one.
+        result: a dictionary, or an object whose `to_dict` makes one; None where another process
+            has the result.
         as_json: print it as one JSON object.
         print_it: prints it for people otherwise.
     """
+    if result is None:
+        return
     if not as_json:
         print_it(result)
         return

@@ -13,7 +13,7 @@ from decig.cli.process import Command, debug_option
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
     from decig.device.run.session import DeviceOptions
-    from decig.source.resolve import Source
+    from decig.source.source import Source
 
 _COSTLIEST = 15
 """Nodes that the table on the terminal shows."""

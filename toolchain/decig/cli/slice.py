@@ -11,7 +11,7 @@ from decig.cli.values import EXISTING_FILE, Number, latency
 
 if TYPE_CHECKING:
     from decig.deploy.cut import Cut
-    from decig.source.resolve import Source
+    from decig.source.source import Source
 
 
 @click.command("slice", cls=Command, required_one=("keep", "plan", "target_latency"))

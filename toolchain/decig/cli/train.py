@@ -31,4 +31,6 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
         from decig.train.original import train as run
-    click.echo(run(loaded, output_dir, data=data, resume=resume))
+    written: Path | None = run(loaded, output_dir, data=data, resume=resume)
+    if written is not None:  # of several processes one writes
+        click.echo(written)

@@ -1,4 +1,4 @@
-"""Pairs of an input image and its target, for paired training and for distillation."""
+"""Pairs of an input image and the target picture that belongs to it."""
 
 import logging
 from collections import Counter
@@ -17,9 +17,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: `input` and `target` are RGB uint8 H,W,3 of the same size.
+    """One example to train on.
 
-    The name is that of the input's file (`decig.data.images.name_in`).
+    Attributes:
+        name: of the input's file (`decig.data.images.name_in`).
+        input: RGB uint8 H,W,3.
+        target: RGB uint8 of the same size.
     """
 
     name: str
@@ -35,10 +38,11 @@ def side_by_side(
     Args:
         folder: images twice as wide as one half.
         input_side: "left" or "right", the half that is the generator's input.
-        labels: what inputs mean, where they are label maps in the colours of a palette.
+        labels: how to read the inputs, where they are label maps in the colours of a palette.
 
     Raises:
-        BadInputError: no usable image, an image of odd width (named), or label maps of ids.
+        BadInputError: there is no usable image, an image has an odd width, or the label maps hold
+            ids.
     """
     if labels is not None and labels.ids:
         raise BadInputError(
@@ -59,13 +63,21 @@ def side_by_side(
 def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
-    In sub-folders the whole path counts, or the name alone where only one target has it. One pair
-    is read at a time. A pair with an unreadable half is named in a warning and left out.
-    `labels` says what inputs mean, where they are label maps.
+    In sub-folders the whole path counts, or the name alone where only one target has it. Names are
+    compared before the first image is read; then pairs are read one at a time. A pair of which
+    one file is unreadable is left out, and a warning names it.
+
+    Args:
+        inputs: folder of inputs.
+        targets: folder of targets.
+        labels: how to read the inputs, where they are label maps.
+
+    Yields:
+        Pairs, in the order of the inputs' paths.
 
     Raises:
-        BadInputError: no usable image, an input without target or with several, or a pair of
-            unequal sizes.
+        BadInputError: there is no usable image, an input has no target or several, or the two are
+            of unequal sizes.
     """
     found = ImageFolder(targets).files
     by_name = {name_in(targets, file): file for file in found}

@@ -1,4 +1,4 @@
-"""`decig check`: is a candidate as fast and as good as asked, next to its reference?"""
+"""`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 import math
 from collections.abc import Callable
@@ -23,14 +23,22 @@ from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 GRID_ROWS = 6
+"""Rows of the picture grid: the first images of the folder."""
 
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What the candidate must reach; None asks for nothing."""
+    """What the candidate must reach; None asks for nothing.
+
+    Attributes:
+        max_latency_ms: greatest latency, in milliseconds.
+        min_speedup: how many times faster than the reference, at least.
+        min_ssim: least SSIM to the reference's pictures.
+        min_psnr_db: least PSNR to them, in dB.
+    """
 
     max_latency_ms: float | None = None
     min_speedup: float | None = None
@@ -45,14 +53,14 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class Likeness:
-    """Figures of the pictures, means over the folder; see `decig.quality.metrics`.
+    """Figures of the pictures, as means over the folder; see `decig.quality.metrics`.
 
     Attributes:
         ssim: of candidate to reference.
         psnr_db: of candidate to reference.
         colour: how colourful the pictures of each model are.
-        edges: difference of the pictures' gradients.
-        images: pictures compared.
+        edges: difference of the gradients of their pictures.
+        images: number of pictures compared.
         skipped: files that could not be read.
     """
 
@@ -69,16 +77,17 @@ class Verdict:
     """Result of a check; dictionaries have the keys reference and candidate.
 
     Attributes:
-        latency: interleaved runs.
-        likeness: of the pictures.
-        macs: multiply-accumulates.
+        latency: of both models, from runs in turns.
+        likeness: of their pictures.
+        macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed.
+        failures: one line for every tolerance that was missed, and for pictures that hold values
+            that are no numbers.
         tolerances: what was asked for.
-        from_bytes: the latency is from an image's bytes to the picture's, pre- and
-            postprocessing included, because a model has them inside.
-        roofline: each model, as its own file has it, next to the limits of the device; None where
-            nobody asked, or those are not known.
+        from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
+            and postprocessing included, because one of the models has them inside.
+        roofline: the nodes of each model beside the limits of the device; None where they were
+            not asked for, or the limits are not known.
     """
 
     latency: dict[str, Latency]
@@ -130,21 +139,21 @@ def check(
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
-    Where only one of them says what pixels it wants, the other is taken to want the same. A model
-    that takes and gives pixels itself is compared from bytes to bytes, the other one with its
-    pre- and postprocessing.
+    Where the pixel format of only one model is known, it is taken to be that of the other, too.
+    If one of them takes and gives bytes, both are compared from bytes to bytes: the other one
+    together with its pre- and postprocessing.
 
     Args:
         candidate: the model to judge.
         reference: the model it should replace.
-        folder: images, fitted to the models' input size; None where they take none.
+        folder: images, which are fitted to the models' input size; None where they take none.
         device: where both run.
         tolerances: what must be reached.
-        grid: a file for a picture grid (`write_sheet`): input, reference, candidate.
-        roofline: measure the nodes of both next to the limits of the device too.
+        grid: file for a grid of pictures: inputs, those of the reference, those of the candidate.
+        roofline: whether to measure the nodes of both, beside the limits of the device.
 
     Raises:
-        BadInputError: the models take or give other shapes, the pixel format is not known, no
+        BadInputError: the models take or give different shapes, the pixel format is not known, no
             image is readable, or the provider is not installed or has an option that does not go
             with pixels in a graph.
     """
@@ -204,14 +213,14 @@ class _Side:
         self._shown = picture_output(source.model.proto)
 
     def timed(self, from_bytes: bool) -> Callable[[], object]:
-        """Return one run on noise, for timing; `from_bytes` adds what comes before and after."""
+        """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
         if from_bytes:
             return partial(painter(self.source, self._run), noise_pixels(self.source))
         feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
         return prepare_run(self._session, feeds, self._device)
 
     def show(self, pixels: np.ndarray) -> np.ndarray:
-        """Make an input one to look at."""
+        """Turn an input into an image to look at."""
         labels = self.source.require_pixels().labels
         return pixels if labels is None else labels.show(pixels)
 
@@ -219,16 +228,18 @@ class _Side:
         return run_session(self._painting, feeds)
 
     def paint(self, picture: Picture) -> np.ndarray:
-        """Turn an input into the model's picture, float32 1,H,W,3 between 0 and 1."""
+        """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
         output = self._run(self.pictures.feed(picture).feeds)[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
-    """Check that both models take and give tensors of the same shapes; images where one has bytes.
+    """Check that both models take and give tensors of the same shapes.
+
+    Where one of them takes and gives bytes, only batch, height and width must be the same.
 
     Raises:
-        BadInputError: they do not.
+        BadInputError: they are not.
     """
     inside = candidate.pixel_io or reference.pixel_io
     for what, describe, pick in (
@@ -250,7 +261,7 @@ def _taken(source: Source) -> ValueInfo:
 
 
 def _size(source: Source, shape: list[int]) -> list[int]:
-    """Batch, height and width: what a model with pixels inside shares with one without."""
+    """Batch, height and width, which a model with pixels inside shares with one without."""
     pixels = source.require_pixels()
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
@@ -289,7 +300,7 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
 
 
 def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
-    """Describe each tolerance that was missed, and what passes under none."""
+    """Describe each tolerance that was missed, and what never passes."""
     failures = []
     for name, value in likeness.colour.items():
         if math.isnan(value):

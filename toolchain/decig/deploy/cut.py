@@ -30,7 +30,7 @@ from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
-from decig.source.resolve import Source
+from decig.source.source import Source
 from decig.source.stamp import stamp
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ from decig.graph.cost import count
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
 from decig.schema import read_json
-from decig.source.resolve import Source
+from decig.source.source import Source
 from decig.source.stamp import stamp
 
 log = logging.getLogger(__name__)
@@ -59,12 +59,13 @@ class Exported:
         choice: the rewrites, with the latency before and after.
         precision: the precision used, and what was tried.
         difference: of the float32 graph to the source without any rewrite.
-        torch_difference: of the float32 graph to the trained module; None without torch or a run.
-        predicted_ms: latency that the run's cost table gave; None without a run.
+        torch_difference: of the float32 graph to the trained module; None where there is no
+            PyTorch or no run.
+        predicted_ms: latency that the run's cost table predicted; None where there is no run.
         params: parameters of the file.
         macs: multiply-accumulates of the file.
-        from_bytes: latency from an image's bytes to the picture's, with pixels outside and inside
-            the graph; None without `--pixel-io`.
+        from_bytes: latency from the bytes of an image to those of the picture, with pre- and
+            postprocessing outside and inside the graph; None where the file takes no bytes.
     """
 
     choice: Choice
@@ -79,7 +80,7 @@ class Exported:
     @property
     def exported_ms(self) -> float:
         """Latency of the file."""
-        # The variants were timed in turns with float32: the ratio carries over.
+        # The variants were timed in turns with float32, so their ratio holds here too.
         return self.choice.rewritten.median_ms / self.precision.speedup
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,14 +113,14 @@ class Exported:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the file should be.
+    """What the file shall be.
 
     Attributes:
         precision: "fp32", "fp16", "int8" or "auto".
-        calibration: images to calibrate and judge with; the run's own if None, draws where the
-            model takes none.
+        calibration: folder of images to calibrate and judge with; None for the images of the run,
+            or for draws where the model takes no image.
         tolerance: least likeness to float32.
-        opset: operator set of the file; the source's if None.
+        opset: operator set of the file; None for that of the source.
         pixel_io: whether the graph takes and gives bytes.
     """
 
@@ -138,8 +139,8 @@ def export(
     Args:
         source: a run of `decig compress`, or any model.
         output: the ONNX file.
-        device: where rewrites and precisions are measured and the file must load.
-        wanted: see `Wanted`.
+        device: where rewrites and precisions are measured, and where the file must run.
+        wanted: what the file shall be.
 
     Raises:
         BadInputError: the file cannot be written, the precision is unknown or lacks images, the
@@ -245,7 +246,7 @@ def _images(source: Source) -> Path | None:
 
 
 def _for_fewer_bits(source: Source) -> onnx.ModelProto:
-    """Rewrite the graph without rules that need float32."""
+    """Rewrite the graph with the rules that do not need float32."""
     any_size = source.model.axes is not None
     rules = canonical_rules(any_size=any_size) if any_size else tuple(rewrite.RULES)
     kept = [rule for rule in rules if rule not in rewrite.NEED_FLOAT32]

@@ -22,10 +22,13 @@ _PREFIX = "decig."
 
 
 def stamp(proto: onnx.ModelProto, entries: dict[str, Any]) -> None:
-    """Write the decig version and `entries` (JSON values by short key) into `proto` itself.
+    """Write the version of decig and other entries into the metadata of a model.
 
-    Entries of other programs stay; decig's own of the same key are replaced. Entries that are
-    None are left out.
+    Entries of other programs stay; those of decig with the same key are replaced.
+
+    Args:
+        proto: the model, which is changed.
+        entries: JSON values by short key; those that are None are left out.
     """
     written = {"version": __version__} | entries
     props = {prop.key: prop.value for prop in proto.metadata_props}
@@ -38,7 +41,11 @@ def stamp(proto: onnx.ModelProto, entries: dict[str, Any]) -> None:
 
 
 def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
-    """Return what `stamp` wrote, by short key; empty for a file that decig did not make."""
+    """Return what `stamp` wrote, by short key; nothing for a file that decig did not make.
+
+    Raises:
+        BadInputError: an entry is not valid JSON.
+    """
     found = {}
     for prop in proto.metadata_props:
         if prop.key.startswith(_PREFIX):
@@ -50,7 +57,7 @@ def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
 
 
 def pixels_entry(pixels: PixelFormat | None) -> dict[str, Any] | None:
-    """Return the JSON object for the key `pixels`."""
+    """Return a pixel format as the JSON object of a stamp; None where it is not known."""
     if pixels is None:
         return None
     return {key: value for key, value in dataclasses.asdict(pixels).items() if value is not None}

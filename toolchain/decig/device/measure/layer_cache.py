@@ -5,17 +5,18 @@ its kernels may take longer to compile a layer than to run it. What was timed on
 one file of the user's cache folder; it may be deleted at any time.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 from pathlib import Path
 
 from decig.device.run.fingerprint import SAME_DEVICE_KEYS, fingerprint
 from decig.device.run.session import DeviceOptions
-from decig.errors import BadInputError, DecigError
-from decig.files import make_folder, write_json
-from decig.schema import NotNegative, read_json
+from decig.errors import DecigError
+from decig.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +60,25 @@ class LayerCache:
         self._known = devices.get(self._device, {}) | self._known | self._fresh
         self._fresh = {}
         try:
-            make_folder(self._file.parent)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
             write_json(self._file, devices | {self._device: self._known})
-        except DecigError as error:
+        except (OSError, DecigError) as error:
             log.debug("layer times are not kept: %s", error)
 
 
 def _read(file: Path) -> dict[str, dict[str, float]]:
-    """Times by device and signature; none where the file is not there or damaged."""
-    try:
-        return read_json(file, dict[str, dict[str, NotNegative]], "cache of layer times")
-    except BadInputError as error:
-        log.debug("layer times are measured again: %s", error)
+    """Times by device and signature; what is not such a time is as good as not there."""
+    found: object = None
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_bytes())
+    if not isinstance(found, dict):
         return {}
+    return {
+        device: {name: float(us) for name, us in times.items() if _is_time(us)}
+        for device, times in found.items()
+        if isinstance(times, dict)
+    }
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
