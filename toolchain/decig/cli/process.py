@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from decig.device.run.threads import set_up_threads
 from decig.errors import DecigError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -24,6 +25,7 @@ class Commands(click.Group):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
         """Run one command and exit; arguments as for `click.Command.main`."""
         state: dict[str, bool] = {}
+        set_up_threads()
         _start_logging()
         try:
             asked = extra | {"prog_name": "decig", "standalone_mode": False, "obj": state}

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from decig.repair.scores import Importance
 
 log = logging.getLogger(__name__)
-
-_CORES = os.cpu_count() or 1
 
 _NAMED = 3
 _QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
@@ -209,7 +206,6 @@ class Cutter:
                 self.channels,
                 plan,
                 self._feeds,
-                threads=_CORES,
                 progress=lambda share: self._progress("repair", share, {}),
             )
             sliced = narrow(repaired, sliced)
@@ -260,7 +256,7 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds, threads=_CORES)
+        return Importance(self._wide, self.channels, self._feeds)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:

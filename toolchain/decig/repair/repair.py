@@ -36,7 +36,6 @@ def repair(
     plan: Plan,
     inputs: Sequence[Feeds],
     *,
-    threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> onnx.ModelProto:
     """Slice a graph and re-solve the weights that stay.
@@ -47,7 +46,6 @@ def repair(
         plan: what stays.
         inputs: what the graph takes, by input name, for every image. The more of them the better,
             up to 32 or so: images differ more than positions do.
-        threads: for ONNX Runtime.
         progress: told the share of layers that are done.
 
     Returns:
@@ -57,7 +55,7 @@ def repair(
     Raises:
         BadInputError: there are none, or they do not fit the graph.
     """
-    job = _Repair(proto, channels, plan, inputs, threads)
+    job = _Repair(proto, channels, plan, inputs)
     layers = job.layers()
     for done, node in enumerate(layers):
         progress(done / len(layers))
@@ -75,7 +73,6 @@ class _Repair:
         channels: ChannelMap,
         plan: Plan,
         inputs: Sequence[Feeds],
-        threads: int,
     ) -> None:
         self.sliced = slice_graph(proto, channels, plan)
         self._proto, self._channels = proto, channels
@@ -87,9 +84,9 @@ class _Repair:
         self._order = [node.name for node in proto.graph.node]
         ends = [(node, self._tails[node.name]) for node in self.layers()]
         wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
-        self._teacher = Stream(proto, inputs, threads=threads, pinned=wanted)
+        self._teacher = Stream(proto, inputs, pinned=wanted)
         skips = {tail.skip for _, tail in ends if tail.skip}
-        self._student = Stream(self.sliced, inputs, threads=threads, pinned=skips)
+        self._student = Stream(self.sliced, inputs, pinned=skips)
         self._rng = np.random.default_rng(0)
 
     def layers(self) -> list[onnx.NodeProto]:

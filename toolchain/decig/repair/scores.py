@@ -36,8 +36,6 @@ class Importance:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         inputs: Sequence[Feeds],
-        *,
-        threads: int = 1,
     ) -> None:
         """Order the channels.
 
@@ -45,14 +43,13 @@ class Importance:
             proto: graph in normal form.
             channels: its channel groups.
             inputs: what it takes, by input name, for every image.
-            threads: for ONNX Runtime.
 
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
-        self._proto, self._inputs, self._threads = proto, inputs, threads
+        self._proto, self._inputs = proto, inputs
         self._groups = channels.prunable
-        self._readers = find_readers(proto, channels, inputs, threads=threads)
+        self._readers = find_readers(proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
         self._energy: dict[str, np.ndarray] = {}  # lost if the k best are kept, by k
         for group in self._groups:
@@ -80,7 +77,6 @@ class Importance:
             self._readers,
             self._inputs,
             groups=len(self._groups),
-            threads=self._threads,
         )
         loss = {}
         for group in self._groups:
