@@ -1,11 +1,43 @@
-"""Fixtures that every test may use."""
+"""How every test runs: threads, numbers and random examples alike; and fixtures for all.
 
+The lines between imports and fixtures run before the first test module is imported.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from decig.device.run.threads import set_up_threads
+
+# One thread each for ONNX Runtime, PyTorch and numpy unless the caller says otherwise: tests use
+# small graphs, and two threads wait for each other where another program holds a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+set_up_threads()
+
+# Examples are the same in every run, and a slow machine is no failure.
+hypothesis.settings.register_profile(
+    "decig", derandomize=True, deadline=None, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("decig")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _flush_denormals() -> None:
+    """Let this thread count denormals as zero, as it does in every process of decig's commands.
+
+    ONNX Runtime sets that by the first session of a process, so the first test would decide.
+    """
+    from decig.device.run.session import DeviceOptions, open_session
+    from tests.samples import generator
+
+    open_session(generator(), DeviceOptions())
+
+
+_flush_denormals()
 
 
 def _shared(name: str) -> Path:

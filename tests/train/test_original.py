@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from PIL import Image
 
@@ -14,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from decig.train import original  # noqa: E402
 from decig.train.original_run import OriginalRun  # noqa: E402
+from tests.runtime import open_plain  # noqa: E402
 
 RECIPE = """
 [model]
@@ -90,7 +90,7 @@ def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -
 
 def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
     path = original.train(recipe, tmp_path / "run", data=data)
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_plain(path)
     (output,) = session.run(None, {"input": np.zeros((1, 3, 64, 64), np.float32)})
     assert output.shape == (1, 3, 64, 64)
     with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:

@@ -10,6 +10,7 @@ in one line that names the file and the key:
 import json
 import math
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,7 +21,11 @@ from decig.errors import BadInputError
 
 T = TypeVar("T")
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
+_LEAST = sys.float_info.min
+"""The least number above 0 that is no denormal. ONNX Runtime lets a process count denormals as 0;
+msgspec's own "above 0" means "from the least denormal on", so 0 would pass."""
+
+Positive = Annotated[float, msgspec.Meta(ge=_LEAST)]
 """A finite number above 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 """A finite number from 0 on."""
@@ -118,7 +123,7 @@ def _explain(message: str, value: Any, kind: Any) -> str:
     shown = repr(_value_at(value, _steps(key)))
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
     reason = what.rpartition(", got ")[0] or what
-    reason = reason[:1].lower() + reason[1:]
+    reason = reason[:1].lower() + reason[1:].replace(f">= {_LEAST}", "> 0.0")
     if isinstance(info, msgspec.inspect.LiteralType):
         reason = f"expected one of {', '.join(map(str, info.values))}"
     return f"{key}: {reason}, not {shown}" if key else f"{reason}, not {shown}"
