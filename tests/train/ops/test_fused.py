@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("torch")
-
 from tests.train.onnx_cases import assert_refused
 from tests.train.op_case import x
 

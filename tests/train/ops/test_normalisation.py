@@ -4,13 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops.normalisation import batch_norm, instance_norm  # noqa: E402
-from tests.train.onnx_cases import one_node, run_ort  # noqa: E402
-from tests.train.op_case import x  # noqa: E402
+from decig.train.module import build_module
+from decig.train.ops.normalisation import batch_norm, instance_norm
+from tests.train.onnx_cases import one_node, run_ort
+from tests.train.op_case import x
 
 ZERO, ONE = torch.zeros(4).double(), torch.ones(4).double()
 

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.ops.resize import resample  # noqa: E402
-from tests.train.onnx_cases import assert_refused  # noqa: E402
-from tests.train.op_case import IMAGE, x  # noqa: E402
+from decig.train.ops.resize import resample
+from tests.train.onnx_cases import assert_refused
+from tests.train.op_case import IMAGE, x
 
 
 @pytest.mark.parametrize(

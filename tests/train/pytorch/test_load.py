@@ -4,14 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Source
-
-torch = pytest.importorskip("torch")
-
-from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
+from decig.train.pytorch.load import load_pytorch
 
 CODE = """
 import torch
