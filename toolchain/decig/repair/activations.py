@@ -103,7 +103,7 @@ class Stream:
 def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    return run_over(proto, inputs)[0]
+    return run_over(proto, inputs, threads=worker_threads())[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:
