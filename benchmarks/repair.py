@@ -35,12 +35,14 @@ SHARED = HERE.parents[1] / "shared"
 @click.option("--keep", multiple=True, type=float, default=(0.9, 0.75, 0.5))
 @click.option("--input-range", type=value_range, default="0,255")
 @click.option("--output-range", type=value_range, default="0,255")
+@click.option("--results", type=FOLDER, default=HERE / "results")
 def main(
     model: Path,
     data: Path,
     keep: tuple[float, ...],
     input_range: tuple[float, float],
     output_range: tuple[float, float],
+    results: Path,
 ) -> None:
     """Print and write the table of results/repair.md."""
     loaded = load_model(model)
@@ -77,8 +79,8 @@ def main(
             figures = f"{ssim(found, wanted):.3f} | {psnr(found, wanted):.1f} | {colour(found):.4f}"
             lines.append(f"| {share} | {'yes' if repaired else 'no'} | {figures} | {seconds:.0f} |")
             click.echo(lines[-1])
-    (HERE / "results").mkdir(exist_ok=True)
-    write_bytes(HERE / "results" / "repair.md", ("\n".join(lines) + "\n").encode())
+    results.mkdir(parents=True, exist_ok=True)
+    write_bytes(results / "repair.md", ("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

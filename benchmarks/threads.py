@@ -16,8 +16,9 @@ from pathlib import Path
 import click
 
 from decig.cli.options import FOLDER
+from decig.device.run.cores import available_cores
 from decig.device.run.fingerprint import cpu_model
-from decig.device.run.threads import available_cores, set_up_threads
+from decig.device.run.threads import set_up_threads
 from decig.files import write_bytes
 
 _TIMER = """

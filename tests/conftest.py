@@ -3,6 +3,7 @@
 The lines between imports and fixtures run before the first test module is imported.
 """
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,37 @@ hypothesis.settings.register_profile(
     "decig", derandomize=True, deadline=None, database=None, print_blob=True
 )
 hypothesis.settings.load_profile("decig")
+
+NEEDED = {
+    "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
+    "benchmarks/test_scale.py": ("torch",),
+    "test_models.py": ("torch",),
+    "train": ("torch",),
+}
+"""Files and folders whose imports need more than decig itself, and what they need. Single tests
+that need PyTorch carry the marker `train`."""
+
+
+def _missing(packages: tuple[str, ...]) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+collect_ignore = [path for path, packages in NEEDED.items() if _missing(packages)]
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out, and why."""
+    return [
+        f"left out: tests/{path}, which needs {', '.join(_missing(NEEDED[path]))}"
+        for path in collect_ignore
+    ]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip single tests that need PyTorch where it is not installed."""
+    if item.get_closest_marker("train") and _missing(("torch",)):
+        pytest.skip("needs PyTorch: pip install 'decig[train]'")
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

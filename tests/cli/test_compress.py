@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -18,7 +19,6 @@ from tests.samples import (
     write_photos,
 )
 
-pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 CONFIG = "crop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"

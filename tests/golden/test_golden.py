@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from tests.golden.compare import differences, differences_of
 
 HERE = Path(__file__).parent

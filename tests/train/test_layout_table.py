@@ -5,20 +5,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.job import Job  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.module import build_module, write_back  # noqa: E402
-from decig.train.run import RunFolder  # noqa: E402
-from tests.graph.tiny import worst_difference  # noqa: E402
-from tests.train.layout_table import LAYOUTS, NOT_RUN, RANKS, REFUSED, ROWS, TRAINS, outcome  # noqa: E402
-from tests.train.onnx_cases import assert_close, parsed, run_ort  # noqa: E402
-from tests.train.small_request import quiet, small_request  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.job import Job
+from decig.train.loop import Budget
+from decig.train.module import build_module, write_back
+from decig.train.run import RunFolder
+from tests.graph.tiny import worst_difference
+from tests.train.layout_table import LAYOUTS, NOT_RUN, RANKS, REFUSED, ROWS, TRAINS, outcome
+from tests.train.onnx_cases import assert_close, parsed, run_ort
+from tests.train.small_request import quiet, small_request
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 

@@ -4,21 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from onnx import helper, numpy_helper  # noqa: E402
-from torch import nn  # noqa: E402
-
-from decig.graph.model import normalise  # noqa: E402
-from decig.train.job import Job  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.memory import put_channels_last  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from decig.train.run import RunFolder  # noqa: E402
-from tests.train.small_request import quiet, small_request  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.graph.model import normalise
+from decig.train.job import Job
+from decig.train.loop import Budget
+from decig.train.memory import put_channels_last
+from decig.train.module import build_module
+from decig.train.run import RunFolder
+from tests.train.small_request import quiet, small_request
+from tests.train.tiny import tiny_generator
 
 
 def test_only_tensors_of_four_axes_are_reordered() -> None:

@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.graph import rules  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops import registry  # noqa: E402
-from tests.train.onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
-from tests.train.op_cases import ALL  # noqa: E402
+from decig.graph import rules
+from decig.train.module import build_module
+from decig.train.ops import registry
+from tests.train.onnx_cases import assert_parity, one_node, run_ort
+from tests.train.op_cases import ALL
 
 
 @pytest.mark.parametrize(

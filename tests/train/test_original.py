@@ -3,17 +3,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
-
-torch = pytest.importorskip("torch")
-
-from decig.train import original  # noqa: E402
-from decig.train.original_run import OriginalRun  # noqa: E402
-from tests.runtime import open_plain  # noqa: E402
+from decig.train import original
+from decig.train.original_run import OriginalRun
+from tests.runtime import open_plain
 
 RECIPE = """
 [model]

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError, DecigError  # noqa: E402
-from decig.train.job import Job  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops import registry  # noqa: E402
-from decig.train.ops.node import OpNode  # noqa: E402
-from decig.train.parity import require_parity  # noqa: E402
-from tests.train.onnx_cases import parsed  # noqa: E402
-from tests.train.small_request import quiet, small_request  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.errors import BadInputError, DecigError
+from decig.train.job import Job
+from decig.train.module import build_module
+from decig.train.ops import registry
+from decig.train.ops.node import OpNode
+from decig.train.parity import require_parity
+from tests.train.onnx_cases import parsed
+from tests.train.small_request import quiet, small_request
+from tests.train.tiny import tiny_generator
 
 RNG = np.random.default_rng(0)
 

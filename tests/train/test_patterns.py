@@ -5,21 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.model import Model, load_model  # noqa: E402
-from decig.graph.plan import plan_from_widths, uniform_widths  # noqa: E402
-from decig.graph.scoring import magnitude_scores  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.source.recipe import Source  # noqa: E402
-from decig.train.module import build_module, takes_batches, write_back  # noqa: E402
-from decig.train.parity import require_parity  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
-from tests.graph.tiny import random_feeds, worst_difference  # noqa: E402
-from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
-from tests.train.patterns import PATTERNS, SHAPES, STYLED  # noqa: E402
+from decig.graph.channels import analyse
+from decig.graph.model import Model, load_model
+from decig.graph.plan import plan_from_widths, uniform_widths
+from decig.graph.scoring import magnitude_scores
+from decig.graph.slicing import slice_graph
+from decig.source.recipe import Source
+from decig.train.module import build_module, takes_batches, write_back
+from decig.train.parity import require_parity
+from decig.train.pytorch.load import load_pytorch
+from tests.graph.tiny import random_feeds, worst_difference
+from tests.train.onnx_cases import assert_close, run_ort
+from tests.train.patterns import PATTERNS, SHAPES, STYLED
 
 HERE = Path(__file__).parent
 

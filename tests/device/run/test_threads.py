@@ -1,68 +1,11 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from decig.device.run.threads import available_cores, cpu_quota, set_up_threads, worker_threads
-
-NO_LIMIT = float("inf")
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def quota(folder: Path, memberships: str) -> float:
-    write(folder / "memberships", memberships)
-    return cpu_quota(folder / "memberships", folder / "control")
-
-
-def test_the_affinity_of_the_process_is_respected() -> None:
-    mine = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(mine)})
-        assert available_cores() == 1
-    finally:
-        os.sched_setaffinity(0, mine)
-    assert 1 <= available_cores() <= len(mine)
-
-
-def test_a_group_of_version_2_limits_what_is_inside_of_it(tmp_path: Path) -> None:
-    write(tmp_path / "control/box/inner/cpu.max", "max 100000\n")
-    write(tmp_path / "control/box/cpu.max", "250000 100000\n")
-    assert quota(tmp_path, "0::/box/inner\n") == 2.5
-    write(tmp_path / "control/box/inner/cpu.max", "150000 100000\n")
-    assert quota(tmp_path, "0::/box/inner\n") == 1.5
-    assert quota(tmp_path, "0::/elsewhere\n") == NO_LIMIT
-
-
-def test_a_container_sees_its_own_group_as_the_outermost(tmp_path: Path) -> None:
-    write(tmp_path / "control/cpu.max", "50000 100000\n")
-    assert quota(tmp_path, "0::/\n") == 0.5
-
-
-@pytest.mark.parametrize("controllers", ["cpu", "cpu,cpuacct"])
-def test_groups_of_version_1(tmp_path: Path, controllers: str) -> None:
-    write(tmp_path / "control/cpu/box/cpu.cfs_period_us", "100000\n")
-    write(tmp_path / "control/cpu/box/cpu.cfs_quota_us", "400000\n")
-    lines = f"5:memory:/other\n4:cpuset:/\n3:{controllers}:/box\n"
-    assert quota(tmp_path, lines) == 4
-    write(tmp_path / "control/cpu/box/cpu.cfs_quota_us", "-1\n")
-    assert quota(tmp_path, lines) == NO_LIMIT
-
-
-def test_a_path_that_only_the_host_can_see(tmp_path: Path) -> None:
-    write(tmp_path / "control/cpu/cpu.cfs_period_us", "100000\n")
-    write(tmp_path / "control/cpu/cpu.cfs_quota_us", "200000\n")
-    assert quota(tmp_path, "3:cpu:/docker/0123abc\n") == 2
-
-
-def test_where_there_are_no_groups(tmp_path: Path) -> None:
-    assert cpu_quota(tmp_path / "absent", tmp_path) == NO_LIMIT
-    assert quota(tmp_path, "") == NO_LIMIT
+from decig.device.run.cores import available_cores
+from decig.device.run.threads import set_up_threads, worker_threads
 
 
 @pytest.mark.parametrize(

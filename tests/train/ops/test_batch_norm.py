@@ -3,13 +3,12 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module, takes_batches  # noqa: E402
-from decig.train.ops.batch_norm import batch_norm  # noqa: E402
-from tests.train.onnx_cases import assert_close, one_node, parsed, run_ort  # noqa: E402
-from tests.train.op_case import x  # noqa: E402
+from decig.train.module import build_module, takes_batches
+from decig.train.ops.batch_norm import batch_norm
+from tests.train.onnx_cases import assert_close, one_node, parsed, run_ort
+from tests.train.op_case import x
 
 ZERO, ONE = torch.zeros(4).double(), torch.ones(4).double()
 

@@ -1,9 +1,5 @@
 """Fused operators beside the table of `op_cases`: what is refused."""
 
-import pytest
-
-pytest.importorskip("torch")
-
 from tests.train.onnx_cases import assert_refused
 from tests.train.op_case import x
 

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.ops.layout import blocks_to_space, repeat, space_to_blocks, take  # noqa: E402
-from tests.train.onnx_cases import assert_refused  # noqa: E402
-from tests.train.op_case import IMAGE, ints, x  # noqa: E402
+from decig.train.ops.layout import blocks_to_space, repeat, space_to_blocks, take
+from tests.train.onnx_cases import assert_refused
+from tests.train.op_case import IMAGE, ints, x
 
 DOUBLE = {"dtype": torch.float64, "requires_grad": True}
 

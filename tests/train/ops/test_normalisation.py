@@ -3,11 +3,10 @@
 import itertools
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.ops.batch_norm import batch_norm  # noqa: E402
-from decig.train.ops.normalisation import instance_norm  # noqa: E402
+from decig.train.ops.batch_norm import batch_norm
+from decig.train.ops.normalisation import instance_norm
 
 NORMS = {
     "batch": lambda x, w: batch_norm(x, torch.zeros(16), torch.ones(16), w, w, True, 0.9, 1e-5),

@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops.pad import extend  # noqa: E402
-from tests.train.onnx_cases import assert_parity, assert_refused, one_node  # noqa: E402
-from tests.train.op_case import IMAGE, ints, x  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.module import build_module
+from decig.train.ops.pad import extend
+from tests.train.onnx_cases import assert_parity, assert_refused, one_node
+from tests.train.op_case import IMAGE, ints, x
 
 MODES = ("edge", "reflect", "wrap")
 

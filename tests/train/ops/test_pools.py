@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops.pools import (  # noqa: E402
+from decig.train.module import build_module
+from decig.train.ops.pools import (
     Pool,
     max_and_place,
     max_of_windows,
     mean_of_windows,
     norm_of_windows,
 )
-from tests.train.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort  # noqa: E402
-from tests.train.op_case import IMAGE, x  # noqa: E402
+from tests.train.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort
+from tests.train.op_case import IMAGE, x
 
 ODD = Pool((2, 3), (2, 2), (2, 1), ((1, 0), (1, 2)), ceil=True)
 

@@ -2,17 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module  # noqa: E402
-from tests.train.onnx_cases import (  # noqa: E402
+from decig.train.module import build_module
+from tests.train.onnx_cases import (
     assert_parity,
     assert_refused,
     one_node,
     run_ort,
 )
-from tests.train.op_case import (  # noqa: E402
+from tests.train.op_case import (
     IMAGE,
     ints,
     x,

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.ops.sampling import Kernel, blend, resample  # noqa: E402
+from decig.train.ops.sampling import Kernel, blend, resample
 
 
 @pytest.mark.parametrize(

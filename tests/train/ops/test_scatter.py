@@ -2,20 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.module import build_module, takes_batches  # noqa: E402
-from decig.train.ops.scatter import (  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.module import build_module, takes_batches
+from decig.train.ops.scatter import (
     take_elements,
     take_places,
     write_elements,
     write_places,
     write_slices,
 )
-from tests.train.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort  # noqa: E402
-from tests.train.op_case import ints, x  # noqa: E402
+from tests.train.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort
+from tests.train.op_case import ints, x
 
 PLACES = torch.tensor([[2, 1], [0, 2], [-1, 0]])
 

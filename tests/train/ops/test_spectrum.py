@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.module import build_module, takes_batches  # noqa: E402
-from decig.train.ops.spectrum import transform  # noqa: E402
-from tests.train.onnx_cases import assert_refused, one_node  # noqa: E402
-from tests.train.op_case import x  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.module import build_module, takes_batches
+from decig.train.ops.spectrum import transform
+from tests.train.onnx_cases import assert_refused, one_node
+from tests.train.op_case import x
 
 DOUBLE = {"dtype": torch.float64, "requires_grad": True}
 

@@ -3,17 +3,14 @@ import hashlib
 import numpy as np
 import onnx
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
 from decig.errors import BadInputError
-
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
-
-from decig.graph.model import load_model  # noqa: E402
-from decig.train.pytorch.exporter import export_onnx  # noqa: E402
-from tests.runtime import open_plain  # noqa: E402
+from decig.graph.model import load_model
+from decig.train.pytorch.exporter import export_onnx
+from tests.runtime import open_plain
 
 
 class Two(nn.Module):

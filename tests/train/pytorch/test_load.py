@@ -4,17 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Source
-
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
-from decig.train import pytorch  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
+from decig.train import pytorch
+from decig.train.pytorch.load import load_pytorch
 
 CODE = """
 import torch

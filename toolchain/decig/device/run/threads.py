@@ -13,69 +13,13 @@ hands out small parts to whichever thread is free; all available cores are right
 """
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, MutableMapping
 
-_CONTROL = Path("/sys/fs/cgroup")
-_MEMBERSHIPS = Path("/proc/self/cgroup")
+from decig.device.run.cores import available_cores
 
 _SPINS = "1000"
 """Turns of a loop for which a waiting thread of GNU's OpenMP spins before it sleeps. 0 makes small
 steps a quarter slower on free cores; 10,000 makes them ten times slower beside a busy program."""
-
-
-def available_cores() -> int:
-    """Cores that this process may use, at least 1.
-
-    The affinity of the process (`taskset`, `docker --cpuset-cpus`) and the quota of its control
-    group (`docker --cpus`, Kubernetes limits) both hold; half a core of a quota is not counted.
-    """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, int(min(allowed or 1, cpu_quota())))
-
-
-def cpu_quota(memberships: Path = _MEMBERSHIPS, control: Path = _CONTROL) -> float:
-    """Cores' worth of processor time that the control groups of this process grant.
-
-    Args:
-        memberships: Linux's list of the control groups of a process.
-        control: where the control groups are mounted, of version 1, 2 or both.
-
-    Returns:
-        The least of the limits of all groups, from the process's own to the outermost; infinity
-        where there is none.
-    """
-    try:
-        lines = memberships.read_text().splitlines()
-    except OSError:  # not Linux
-        return float("inf")
-    limits = (limit for line in lines for limit in _limits(line, control))
-    return min(limits, default=float("inf"))
-
-
-def _limits(line: str, control: Path) -> Iterator[float]:
-    """Limits of one control group and all around it; `line` is "number:controllers:path"."""
-    _, controllers, path = line.split(":", 2)
-    own = PurePosixPath(path)
-    for group in (own, *own.parents):
-        inside = str(group).lstrip("/")
-        if not controllers:
-            found = _numbers(control / inside / "cpu.max")
-        elif "cpu" in controllers.split(","):
-            folder = control / "cpu" / inside
-            found = _numbers(folder / "cpu.cfs_quota_us") + _numbers(folder / "cpu.cfs_period_us")
-        else:
-            return
-        if len(found) == 2 and min(found) > 0:
-            yield found[0] / found[1]
-
-
-def _numbers(path: Path) -> list[int]:
-    """Whole numbers in a file; none where it does not exist. "max" and -1 mean no limit."""
-    try:
-        return [int(word) for word in path.read_text().replace("max", "-1").split()]
-    except OSError:
-        return []
 
 
 def worker_threads(environment: Mapping[str, str] = os.environ) -> int:
