@@ -1,4 +1,13 @@
-"""Folding: what does not depend on the inputs' values becomes an initializer."""
+"""Folding: what does not depend on the inputs' values becomes an initializer.
+
+This is the work of onnx-graphsurgeon (`Graph.fold_constants`): it finds the nodes whose inputs are
+all constant, evaluates them in one ONNX Runtime session, replaces shape arithmetic on known shapes
+(Shape, Gather, Unsqueeze, Slice of a shape) by its values, and drops and sorts what is left. Around
+it stand here what it does not do: branches of an If whose condition turns out constant, sequences
+that can be taken apart, constants that it misreads, and repeating until nothing more folds.
+Everywhere else decig works on ONNX's own protobuf messages: they keep names, types and the order of
+nodes as the file has them, and copying them is cheap.
+"""
 
 import numpy as np
 import onnx

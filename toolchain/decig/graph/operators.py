@@ -5,7 +5,7 @@ To add an operator:
 1. one entry in `_ENTRIES` below;
 2. its channel rule in `decig.graph.rules` (an operator of the kinds ACTIVATION, FUNCTION,
    ARITHMETIC, POOL or REDUCTION has one already: the rule of its kind);
-3. if it has attributes, what becomes of each in `decig.graph.meanings`;
+3. if it has attributes, what becomes of each, in `decig.graph.meanings`;
 4. if it is to be trained, its implementation in `decig.train.ops`.
 
 Everything else (cost, traffic, isolated timing, precision, rewrites, repair, the inspection) reads
@@ -51,8 +51,6 @@ class Kind(Enum):
     """Compares, ranks or adds up the elements along one axis."""
     RESIZE = auto()
     """Samples a picture on another grid."""
-    SPECTRUM = auto()
-    """A Fourier transform over the positions of each channel."""
     VIEW = auto()
     """Passes its input's numbers on in their order; runtimes need not touch them."""
     PICK = auto()
@@ -262,21 +260,17 @@ _ENTRIES: tuple[Operator, ...] = (
     ),
     *_all(Kind.REDUCTION, "ReduceLogSum ReduceMax ReduceMin"),
     *_all(Kind.SCAN, "LogSoftmax Softmax", in_float32=True),
-    *_all(Kind.SCAN, "ArgMax ArgMin CumSum Hardmax TopK"),
+    *_all(Kind.SCAN, "ArgMax ArgMin CumSum DFT Hardmax TopK"),
     # Moves of data.
     Operator("Resize", Kind.RESIZE, int8=Int8.BETWEEN),
     Operator("Upsample", Kind.RESIZE),
-    Operator("DFT", Kind.SPECTRUM, in_float32=True),
     *_all(Kind.VIEW, "Reshape Squeeze Unsqueeze", follows=True),
     *_all(Kind.VIEW, "Dropout Flatten Identity"),
     Operator("Slice", Kind.PICK, follows=True),
     *_all(Kind.PICK, "Gather GatherElements GatherND Split"),
     *_all(Kind.MOVE, "DepthToSpace Transpose", follows=True),
     Operator("Concat", Kind.MOVE, int8=Int8.BETWEEN),
-    *_all(
-        Kind.MOVE,
-        "Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile",
-    ),
+    *_all(Kind.MOVE, "Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile"),
     # No pictures.
     *_all(Kind.SIZE, "Shape Size"),
     *_all(Kind.CONSTANT, "Constant ConstantOfShape Range"),

@@ -19,6 +19,7 @@ from torch import Tensor, fx
 
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
+from decig.graph.meanings import require_trainable
 from decig.graph.model import initializers, opset, replace_initializers
 from decig.train.ops import BATCH, EXTENT, Input, OpNode, Tracer, Value, translate
 
@@ -60,13 +61,16 @@ def build_module(
     declared = {source.extent for source in sources if source.spatial}
     bound = {binding.initializer for binding in analyse(proto).bindings}
     tracer = Tracer(None if declared == {input_size} else input_size, bound)
-    values: dict[str, Value] = dict(initializers(proto))
+    constants = initializers(proto)
+    needed = _needed(graph, wanted)
+    require_trainable(needed, constants)
+    values: dict[str, Value] = dict(constants)
     for source in sources:
         values[source.name] = tracer.placeholder(source)
     version = opset(proto)
-    for node in _needed(graph, wanted):
-        made = translate(OpNode(node, version, tracer, values))
-        values.update(zip(node.output, made, strict=False))
+    for node in needed:
+        view = OpNode(node, version, tracer, values)
+        values.update(zip(node.output, translate(view), strict=False))
     returned = [_as_node(tracer, name, values[name]) for name in wanted]
     return _finish(tracer, sources, returned)
 
