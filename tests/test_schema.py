@@ -22,6 +22,7 @@ class File(WrittenByHand):
     share: Share = 1.0
     counts: dict[str, Count] = {}  # noqa: RUF012 (msgspec copies it)
     last: Stage | None = None
+    nested: dict[str, dict[str, dict[str, int]]] = {}  # noqa: RUF012
 
 
 WRONG = [
@@ -30,15 +31,17 @@ WRONG = [
     ("stages = [{crop = 3}]", "stages[0].crop: expected `int` >= 32, not 3"),
     ("stages = [{crop = 64.5}]", "stages[0].crop: expected `int`, not 64.5"),
     ("stages = [{crop = true}]", "stages[0].crop: expected `int`, not True"),
-    ("stages = [{rate = 0}]", "stages[0].rate: expected `float` > 0.0, not 0"),
+    ("stages = [{rate = 0}]", "stages[0].rate: expected `float` > 0, not 0"),
     ("stages = [{rate = nan}]", "stages[0].rate: not a finite number"),
     ("stages = [{corp = 64}]", "unknown key stages[0].corp; known: crop, rate"),
-    ("stage = []", "unknown key stage; known: stages, mode, share, counts, last"),
+    ("stage = []", "unknown key stage; known: stages, mode, share, counts, last, nested"),
     ("stages = []\nlast = {corp = 1}", "unknown key last.corp; known: crop, rate"),
     ("stages = []\nmode = 'c'", "mode: expected one of a, b, not 'c'"),
     ("stages = []\nshare = 1.5", "share: expected `float` <= 1.0, not 1.5"),
     ("stages = []\nshare = inf", "share: not a finite number"),
-    ("stages = []\ncounts = {x = -1}", "counts[...]: expected `int` >= 0, not {'x': -1}"),
+    ("stages = []\ncounts = {x = -1}", "counts.x: expected `int` >= 0, not -1"),
+    ("stages = []\ncounts = {a = 1, 'b.0' = 'c'}", "counts.b.0: expected `int`, not 'c'"),
+    ("stages = []\nnested = {a = {b = {c = 1, d = 2.5}}}", "nested.a.b.d: expected `int`, not 2.5"),
     ("stages = [", "this file is not valid TOML"),
 ]
 
@@ -73,8 +76,10 @@ def test_json_and_a_missing_file(tmp_path):
         read_json(file, File, "plan")
 
 
+# ONNX Runtime lets denormals count as 0, in the whole process once it has run.
+NUMBERS = st.floats(allow_subnormal=False)
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | NUMBERS | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["stages"]), inner),
     max_leaves=20,
 )

@@ -20,7 +20,7 @@ from peers.training import distillation, write_onnx  # noqa: E402
 from verdicts import faster_at_equal_ssim, verdicts  # noqa: E402
 
 from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
+from decig.device.run.device import Device  # noqa: E402
 from decig.device.run.timing import Latency  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.quality.parity import max_abs_diff  # noqa: E402
@@ -31,7 +31,7 @@ PIXELS = PixelFormat((0, 255), (0, 255))
 
 
 def run(model: object, image: np.ndarray) -> np.ndarray:
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
     return session.run(None, {session.get_inputs()[0].name: image})[0]
 
 

@@ -10,6 +10,7 @@ in one line that names the file and the key:
 import json
 import math
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,8 +21,10 @@ from decig.errors import BadInputError
 
 T = TypeVar("T")
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-"""A finite number above 0."""
+_LEAST = sys.float_info.min
+Positive = Annotated[float, msgspec.Meta(ge=_LEAST)]
+"""A finite number above 0. `Meta(gt=0)` would accept 0 once ONNX Runtime has run in this process:
+msgspec takes it for "from the least denormal number on", and denormals then count as 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 """A finite number from 0 on."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -34,6 +37,7 @@ AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+_ANY = "..."
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
@@ -107,17 +111,19 @@ def _explain(message: str, value: Any, kind: Any) -> str:
     """Say what msgspec found wrong, with the key in front and the wrong value behind."""
     match = _MESSAGE.fullmatch(message)
     assert match is not None, "the pattern matches any text"
-    what, key = match["what"], match["key"] or ""
+    what, steps = match["what"], _named(_steps(match["key"] or ""), value, kind)
+    key = _text(steps)
     prefix = f"{key}." if key else ""
-    info = _type_at(msgspec.inspect.type_info(kind), _steps(key))
+    info = _type_at(msgspec.inspect.type_info(kind), steps)
     if unknown := _UNKNOWN.fullmatch(what):
         known = ", ".join(field.encode_name for field in getattr(info, "fields", ()))
         return f"unknown key {prefix}{unknown[1]}" + (f"; known: {known}" if known else "")
     if missing := _MISSING.fullmatch(what):
         return f"{prefix}{missing[1]} is missing"
-    shown = repr(_value_at(value, _steps(key)))
+    shown = repr(_value_at(value, steps))
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-    reason = what.rpartition(", got ")[0] or what
+    reason = (what.rpartition(", got ")[0] or what).replace(" | null`", "`")
+    reason = reason.replace(f">= {_LEAST}", "> 0")
     reason = reason[:1].lower() + reason[1:]
     if isinstance(info, msgspec.inspect.LiteralType):
         reason = f"expected one of {', '.join(map(str, info.values))}"
@@ -125,9 +131,49 @@ def _explain(message: str, value: Any, kind: Any) -> str:
 
 
 def _steps(key: str) -> list[str | int]:
-    """Split "stages[0].crop" into its steps; "..." and "[...]" stand for any key and index."""
-    found = re.findall(r"\[(\d+|\.\.\.)\]|(\.\.\.|[^.\[\]]+)", key)
+    """Split "stages[0].crop" into its steps; `_ANY` stands for "[...]", any key of a dictionary."""
+    found = re.findall(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)", key)
     return [int(index) if index.isdigit() else index or name for index, name in found]
+
+
+def _text(steps: list[str | int]) -> str:
+    """Write steps as "stages[0].crop"."""
+    parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(parts).removeprefix(".")
+
+
+def _named(steps: list[str | int], value: Any, kind: Any) -> list[str | int]:
+    """Put the key of the wrong value where msgspec only says that it is in a dictionary.
+
+    The value is read with each entry of that dictionary alone, until that fails in the same place.
+    """
+    found = list(steps)
+    for at in (index for index, step in enumerate(steps) if step == _ANY):
+        for name, entry in _value_at(value, found[:at]).items():
+            alone = _replaced(value, found[:at], {name: entry})
+            if _wrong_at(alone, kind) == steps:
+                value, found[at] = alone, name
+                break
+    return found
+
+
+def _wrong_at(value: Any, kind: Any) -> list[str | int] | None:
+    """Steps to what msgspec finds wrong; None where it finds nothing."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        match = _MESSAGE.fullmatch(str(error))
+        return _steps(match["key"] or "") if match else None
+    return None
+
+
+def _replaced(value: Any, steps: list[str | int], new: Any) -> Any:
+    """Return a value with another one at a place of it."""
+    if not steps:
+        return new
+    changed = value.copy()
+    changed[steps[0]] = _replaced(value[steps[0]], steps[1:], new)
+    return changed
 
 
 def _value_at(value: Any, steps: list[str | int]) -> Any:

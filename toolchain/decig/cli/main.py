@@ -32,7 +32,7 @@ from decig.extras import needs_torch
 
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.resolve import PixelFlags, Source
 
 
@@ -50,13 +50,13 @@ def main() -> None:
 @click.option("--quick", "effort", flag_value="quick", help="Fewer widths: half the time.")
 @click.option("--thorough", "effort", flag_value="thorough", help="Until hardly any doubt is left.")
 @debug_option
-def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str | None) -> None:
+def profile(source: "Source", output: Path, device: "Device", effort: str | None) -> None:
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: every node, at many widths, with the
     exact rewrites that export would make.
     """
-    from decig.device.cost.deployed import as_it_is_ms, profile_as_deployed
+    from decig.device.cost.deployed import profile_as_deployed
     from decig.device.cost.profile import EFFORTS
     from decig.report.progress import ProgressBar
     from decig.report.tables import print_profile
@@ -66,7 +66,7 @@ def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str
         count = partial(bar.count, "profile")
         table = profile_as_deployed(source.model, device, count, EFFORTS[effort or "standard"])
     table.save(output)
-    print_profile(table, as_it_is_ms(table))
+    print_profile(table)
 
 
 @main.command()
@@ -240,7 +240,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 def export(
     source: "Source",
     output: Path,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     min_ssim: float | None,
     min_psnr: float | None,
@@ -288,7 +288,7 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     grid: Path | None,
     roofline: bool,

@@ -236,15 +236,13 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
 
 
 def device_options(command: Command) -> Command:
-    """Where models run; the command gets `device`, a `decig.device.run.session.DeviceOptions`."""
+    """Where models run; the command gets `device`, a `decig.device.run.device.Device`."""
 
     @wraps(command)
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
-        from decig.device.run.providers import resolve
-        from decig.device.run.session import DeviceOptions
+        from decig.device.run.device import Device
 
-        resolve(ep)  # a provider that is not there should not cost the user minutes first
-        return command(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
+        return command(device=Device.of(ep, dict(ep_options), threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(

@@ -30,15 +30,14 @@ from decig.deploy.verify import (
     tolerance_of,
     torch_runner,
 )
-from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites, rule_names
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.runs import QuietRun
-from decig.device.run.session import DeviceOptions
+from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import read_json
 from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import save_model
+from decig.schema import convert
 from decig.source.resolve import RUN_FILE, Source
 from decig.source.stamp import stamp
 
@@ -126,9 +125,7 @@ class Wanted:
     pixel_io: bool = False
 
 
-def export(
-    source: Source, output: Path, device: DeviceOptions, wanted: Wanted | None = None
-) -> Exported:
+def export(source: Source, output: Path, device: Device, wanted: Wanted | None = None) -> Exported:
     """Write the model that should run on the device.
 
     Args:
@@ -154,7 +151,7 @@ def export(
         taken.model.proto,
         device,
         any_size=taken.model.axes is not None,
-        known=rule_names(report.get("rewrites", []), "report.json: rewrites"),
+        known=convert(report.get("rewrites", []), list[str], "report.json: rewrites"),
     )
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
@@ -179,7 +176,11 @@ def export(
         _time_from_bytes(source, taken, choice, final, device) if wanted.pixel_io else None,
     )
     plan = _of_run(source, "plan.json") or None
-    figures = {"device": fingerprint(device), "plan": plan, "figures": exported.to_dict()}
+    figures = {
+        "device": device.fingerprint().to_dict(),
+        "plan": plan,
+        "figures": exported.to_dict(),
+    }
     stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
@@ -234,7 +235,7 @@ def _difference(
 
 
 def _time_from_bytes(
-    source: Source, taken: Source, choice: Choice, final: onnx.ModelProto, device: DeviceOptions
+    source: Source, taken: Source, choice: Choice, final: onnx.ModelProto, device: Device
 ) -> dict[str, Latency]:
     """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
     rules = [*choice.canonical, *choice.kept]
@@ -242,7 +243,7 @@ def _time_from_bytes(
     inside = painter(taken, runner(final, device, "all"))
     image = noise_pixels(taken)
     calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
-    return measure_interleaved({name: QuietRun(call, device) for name, call in calls.items()})
+    return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})
 
 
 def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:

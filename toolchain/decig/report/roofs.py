@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from decig.device.measure.roofline import Part, Roofline
+    from decig.device.measure.roofline import Roofline, RooflineEntry
 
 COLUMNS = ("GFLOP/s", "GB/s", "of limit", "bound")
 """Titles of what `cells` gives."""
 
 
-def cells(part: "Part | None") -> list[str]:
+def cells(part: "RooflineEntry | None") -> list[str]:
     """Achieved GFLOP/s and GB/s, the least time as a share of the measured, and what sets it.
 
     Dashes for a part that takes no time.

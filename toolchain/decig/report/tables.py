@@ -21,13 +21,11 @@ _COSTLIEST = 15
 _WIDE = 140  # columns where there is no terminal whose width would count
 
 
-def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
+def print_profile(table: "CostTable") -> None:
     """Show the latency and the costliest nodes of a cost table."""
-    from decig.device.measure.roofline import roofline_of  # the table brought ONNX Runtime with it
-
     console = _console()
     nodes = sorted(table.nodes, key=lambda node: -node.latency_us)
-    roofline = roofline_of(table)
+    roofline = table.roofline
     parts = {} if roofline is None else {part.name: part for part in roofline.nodes}
     shown = Table("node", "op", "ms", "share", *(roofs.COLUMNS if parts else ()), box=None)
     for column in shown.columns[2:]:
@@ -43,7 +41,7 @@ def print_profile(table: "CostTable", as_it_is_ms: float) -> None:
     console.print(
         f"\nlatency {found.median_ms:.3f} ms (median of {found.runs} runs, "
         f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms), "
-        f"{as_it_is_ms:.3f} ms without rewrites"
+        f"{table.as_it_is_ms:.3f} ms without rewrites"
     )
     if roofline is not None:
         console.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.table import Widths
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.errors import TargetMissedError
-
-Widths = dict[str, int]
 
 _TRIALS = 8
 _NEAR, _OVER = 0.96, 1.01
