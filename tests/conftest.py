@@ -23,6 +23,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_pauses() -> Iterator[None]:
+    """Measure again at once where decig would first wait for other programs to end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("decig.device.plan.bench.PAUSE_SECONDS", 0.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_suite() -> Path:
     """Folder of real ONNX generators made by others."""

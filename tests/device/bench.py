@@ -22,6 +22,9 @@ class FakeBench:
         us = 1000 * self.ms(proto)
         return Latency(us, 0.0, us, 20)
 
+    def pause(self) -> None:
+        """Wait for nothing: the rule does not change."""
+
     def node_us(self, proto: Any) -> Mapping[str, float]:
         assert self.nodes is not None
         return self.nodes(proto)

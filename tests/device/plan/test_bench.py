@@ -15,6 +15,7 @@ def test_the_model_itself_is_measured_whole_and_node_by_node(profiled_table, pro
     here = DeployedBench(profiled_table, profiled_model)
     assert here.learns
     assert here.latency(profiled_model.proto).median > 0
+    here.pause()
     nodes = here.node_us(profiled_model.proto)
     assert {node.name for node in profiled_table.nodes} == nodes.keys()
     assert nodes["conv2"] > 0

@@ -1,5 +1,6 @@
 """Slimmer versions of a model, measured on this machine as they would be deployed."""
 
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from decig.errors import BadInputError
 from decig.graph import rewrite
 from decig.graph.model import Model
 
+PAUSE_SECONDS = 10.0
+"""How long to wait before a plan is measured again: other work may have ended."""
 _NODES = Timing(min_runs=4, max_runs=30, max_seconds=0.5, firm=0.005)
 """How long the nodes of a plan are timed."""
 
@@ -32,6 +35,10 @@ class Bench(Protocol):
 
     def latency(self, proto: onnx.ModelProto) -> Latency:
         """Latency of a sliced graph as it would be deployed."""
+        ...
+
+    def pause(self) -> None:
+        """Wait until whatever disturbed a measurement may have passed."""
         ...
 
     def node_us(self, proto: onnx.ModelProto) -> Mapping[str, float]:
@@ -71,6 +78,10 @@ class DeployedBench:
         """
         slim = timed_run(self._deployed(proto), self._device)
         return latency_at_pace(slim, self._whole, self._table.latency_us.median)
+
+    def pause(self) -> None:
+        """Wait for `PAUSE_SECONDS`."""
+        time.sleep(PAUSE_SECONDS)
 
     def node_us(self, proto: onnx.ModelProto) -> dict[str, float]:
         """Microseconds of each original node; empty where the provider hides its kernels.

@@ -18,6 +18,7 @@ from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench, DeployedBench, elsewhere
 from decig.device.plan.learn import Learner
 from decig.device.plan.tighten import Met, meet_target
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.model import Model
 
@@ -114,13 +115,13 @@ class Target:
             say(met.widths)
             return met
 
-        def time(widths: Widths) -> float:
-            measured = bench.latency(sliced(widths)).median_ms
-            say(widths, measured_ms=measured)
+        def time(widths: Widths) -> Latency:
+            measured = bench.latency(sliced(widths))
+            say(widths, measured_ms=measured.median_ms)
             return measured
 
         if not bench.learns:
-            return meet_target(predictor, loss, target_ms, time)
+            return meet_target(predictor, loss, target_ms, time, pause=bench.pause)
         learner = Learner(self.table, lambda widths: bench.node_us(sliced(widths)), predictor)
 
         def learn(widths: Widths, measured_ms: float) -> Predictor:
@@ -129,4 +130,4 @@ class Target:
             predictor = learner(there, measured_ms)
             return predictor
 
-        return meet_target(predictor, loss, target_ms, time, learn)
+        return meet_target(predictor, loss, target_ms, time, learn, bench.pause)
