@@ -82,7 +82,7 @@ class Stairs:
 
     Attributes:
         shape: their steps and regimes.
-        weights: non-negative, one a feature.
+        weights: non-negative, one per feature.
         error: typical relative error on the points it was fitted to.
     """
 
