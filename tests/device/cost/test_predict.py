@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from decig.device.cost.designs import first_designs
 from decig.device.cost.predict import Predictor
-from decig.device.cost.sweep import first_designs
 from decig.errors import BadInputError
 from tests.device.tables import GROUPS, latency, make_table, true_nodes
 
@@ -31,21 +31,21 @@ def test_many_plans_are_the_single_ones(predictor):
     assert predictor.predict_many(rows) == pytest.approx(singly)
 
 
-def test_parts_add_up(predictor):
+def test_terms_add_up(predictor):
     designs = first_designs(GROUPS, 10, seed=4)
     rows = np.array([[widths[name] for name in predictor.groups] for widths in designs])
-    parts = list(predictor.parts())
-    assert {part.groups for part in parts} == {(), (0,), (0, 1), (1, 2), (0, 2)}
-    us = sum(part.us(rows[:, list(part.groups)]) for part in parts)
+    terms = list(predictor.terms())
+    assert {term.groups for term in terms} == {(), (0,), (0, 1), (1, 2), (0, 2)}
+    us = sum(term.us(rows[:, list(term.groups)]) for term in terms)
     assert us == pytest.approx(predictor.predict_many(rows))
 
 
 def test_what_lies_between_the_nodes():
     table = make_table(beyond=1.0, drift=1.0)
-    longer = [
-        replace(point, latency=latency(point.latency.median + 500.0)) for point in table.sweep
-    ]
-    predictor = Predictor(replace(table, sweep=longer, latency_us=longer[0].latency))
+    longer = tuple(
+        replace(point, latency_us=latency(point.latency_us.median + 500.0)) for point in table.sweep
+    )
+    predictor = Predictor(replace(table, sweep=longer, latency_us=longer[0].latency_us))
     narrow = dict.fromkeys(GROUPS, 4)
     truth = 500.0 + sum(true_nodes(narrow).values())
     assert predictor.predict_ms(narrow) * 1000 == pytest.approx(truth, rel=0.05)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import LatencyTerm
 from decig.device.plan import planner
-from decig.device.plan.elimination import Elimination, Part
+from decig.device.plan.elimination import Elimination
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.errors import TargetMissedError
 from tests.device.tables import GROUPS, make_table
@@ -90,8 +91,8 @@ class Uneven:
     def predict_many(self, widths):
         return np.vectorize({4: 900.0, 8: 500.0, 16: 1000.0}.get)(widths[:, 0])
 
-    def parts(self):
-        yield Part((0,), self.predict_many)
+    def terms(self):
+        yield LatencyTerm((0,), self.predict_many)
 
 
 def test_the_narrowest_is_not_always_the_fastest():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from decig.deploy.check import Verdict
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.source import PixelFlags
 
 _COSTLIEST = 15
@@ -68,7 +68,7 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     grid: Path | None,
     roofline: bool,

@@ -11,7 +11,7 @@ from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
 
 if TYPE_CHECKING:
     from decig.deploy.export import Exported
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.source import Source
 
 PRECISIONS = ("fp32", "fp16", "int8", "auto")
@@ -46,7 +46,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 def export(
     source: "Source",
     output: Path,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     min_ssim: float | None,
     min_psnr: float | None,

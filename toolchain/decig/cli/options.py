@@ -164,16 +164,13 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
 
 
 def device_options(function: Function) -> Function:
-    """Where models run; the command gets `device`, a `decig.device.run.session.DeviceOptions`."""
+    """Where models run; the command gets `device`, a `decig.device.run.device.Device`."""
 
     @wraps(function)
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
-        from decig.device.run.providers import require_options, resolve
-        from decig.device.run.session import DeviceOptions
+        from decig.device.run.device import Device
 
-        resolve(ep)  # a provider that is not installed is refused before anything is read
-        require_options(ep, dict(ep_options))
-        return function(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
+        return function(device=Device.of(ep, dict(ep_options), threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(
