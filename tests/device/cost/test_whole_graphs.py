@@ -10,6 +10,8 @@ from decig.device.cost.whole_graphs import KindInPlans, WholeGraphCorrection
 from decig.errors import BadInputError
 from tests.device.tables import GROUPS, latency, make_table, true_nodes
 
+pytestmark = pytest.mark.numeric
+
 # What layers take inside a graph for each microsecond they take alone.
 INSIDE = {"stem": 0.9, "norm": 0.4, "mid": 0.75, "skip": 1.2, "head": 0.8}
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from decig.device.cost.terms import LatencyTerm
 from decig.device.plan import elimination
-from decig.device.plan.elimination import Elimination
+from decig.device.plan.elimination import Elimination, first_least
+
+pytestmark = pytest.mark.numeric
 
 WIDTHS = [np.array(row) for row in ([4, 9], [4, 8, 16], [1, 2, 3], [5], [4, 7, 8])]
 SCOPES = {
@@ -56,6 +58,34 @@ def test_nothing_is_less_than_the_least(shape, seed, price):
     assert least == pytest.approx(value(level))
     every = itertools.product(*(range(len(row)) for row in WIDTHS))
     assert least == pytest.approx(min(map(value, every)))
+
+
+def test_of_equals_the_first_is_the_least():
+    rounded = np.array([[3.0, 1.0 + 4e-16, 1.0], [-2.0, -2.0 - 4e-16, 0.0]])
+    assert first_least(rounded).tolist() == [1, 0]
+    assert first_least(rounded.T, 0).tolist() == [1, 0]
+    assert first_least(np.array([np.inf, 2.0, 1.0])) == 2
+    assert first_least(np.array([0.0, 0.0])) == 0
+
+
+@given(st.integers(0, 999), st.floats(1e-3, 0.1))
+@settings(max_examples=30, deadline=None)
+def test_alike_groups_are_chosen_alike_however_times_are_rounded(seed, price):
+    """Two groups between the same trunk: whichever is narrowed, it is so on every processor."""
+    rng = np.random.default_rng(seed)
+    losses = [np.array([1.0, 0.0])] * 3
+    widths = [np.array([4, 8])] * 3
+
+    def levels(rounding):
+        def us(plans):
+            exact = 10.0 * plans.prod(axis=1) ** 0.5
+            return exact * (1 + rounding * rng.uniform(-1, 1, len(plans)))
+
+        return Elimination(
+            [LatencyTerm((0, 1), us), LatencyTerm((0, 2), us)], widths, losses
+        ).least(price)[0]
+
+    assert levels(1e-13).tolist() == levels(0.0).tolist()
 
 
 def test_closely_tied_groups_are_not_affordable(monkeypatch):
