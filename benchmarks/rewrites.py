@@ -20,9 +20,11 @@ import onnx
 from onnxruntime import InferenceSession
 from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
+from decig.cli.options import FOLDER
 from decig.device.measure.rewriting import choose_rewrites
 from decig.device.run.session import DeviceOptions, open_session
 from decig.device.run.timing import Latency
+from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import Model, input_info
 from decig.graph.plan import plan_from_widths, uniform_widths
@@ -54,7 +56,8 @@ _HEADER = """
 @click.argument("models", nargs=-1)
 @click.option("--seconds", default=5.0, show_default=True, help="Time for one row.")
 @click.option("--layers/--no-layers", "alone", default=True, help="Layers on their own too.")
-def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
+@click.option("--results", type=FOLDER, default=RESULTS)
+def main(models: tuple[str, ...], seconds: float, alone: bool, results: Path) -> None:
     """Print the tables and write them to results/rewrites.md.
 
     MODEL is what decig takes. [default: facades-resunet and those of models/ that the goals
@@ -70,8 +73,8 @@ def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
     for text in models or [*map(str, SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
         verdicts += report.generator(Path(text).stem, resolve(text).model)
     report.line("\n".join(["", *verdicts]))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "rewrites.md").write_text("\n".join(report.lines).lstrip() + "\n")
+    results.mkdir(parents=True, exist_ok=True)
+    write_bytes(results / "rewrites.md", ("\n".join(report.lines).lstrip() + "\n").encode())
 
 
 class _Report:

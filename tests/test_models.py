@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
@@ -17,13 +18,10 @@ from decig.graph.channels import analyse
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.source import Source
-
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module, write_back  # noqa: E402
-from decig.train.original import train  # noqa: E402
-from decig.train.pytorch.generator import build_generator  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
+from decig.train.module import build_module, write_back
+from decig.train.original import train
+from decig.train.pytorch.generator import build_generator
+from decig.train.pytorch.load import load_pytorch
 
 FOLDERS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.train

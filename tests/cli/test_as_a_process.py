@@ -58,7 +58,7 @@ def test_everything_but_training_works_without_torch(tmp_path):
     model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
     table, small, out = (tmp_path / name for name in ("t.json", "small.onnx", "out.onnx"))
     for command in (
-        ("profile", model, "-o", table),
+        ("profile", model, "-o", table, "--quick"),
         ("inspect", model, "--profile", table),
         ("slice", model, "-o", small, "--keep", "0.75", "--repair", photos, "--verify", *PIXELS),
         ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),

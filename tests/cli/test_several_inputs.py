@@ -88,8 +88,8 @@ def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert same["ssim"] < 0.999
 
 
+@pytest.mark.train
 def test_repair_and_compress(model: Path, tmp_path: Path):
-    pytest.importorskip("torch")
     photos, table = write_photos(tmp_path / "photos", 4, 24, 24), tmp_path / "table.json"
     repaired, plain = tmp_path / "repaired.onnx", tmp_path / "plain.onnx"
     keep = ("slice", model, "--keep", 0.75, "--verify", *PIXELS)
@@ -178,8 +178,8 @@ def test_repair_of_what_comes_from_a_folder_needs_it(tmp_path: Path, flags: tupl
     assert not out.exists()
 
 
+@pytest.mark.train
 def test_a_model_that_paints_from_a_code(tmp_path: Path):
-    pytest.importorskip("torch")
     model, table, run = write_painter(tmp_path / "code.onnx"), tmp_path / "t.json", tmp_path / "run"
     half = tmp_path / "half.onnx"
     assert call("slice", model, "--keep", 0.5, "-o", half, *DRAWN, "--repair")["removed"]

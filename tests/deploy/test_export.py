@@ -43,8 +43,8 @@ def run(tmp_path):
     return folder
 
 
+@pytest.mark.train
 def test_a_run_is_compared_with_its_trained_module(run, tmp_path):
-    pytest.importorskip("torch")
     exported = export(resolve(str(run)), tmp_path / "out.onnx", DeviceOptions())
     assert exported.torch_difference is not None
     assert exported.torch_difference <= 1e-4

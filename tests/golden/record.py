@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "condense": {"settings": {"condense": 0.5}},
     "features": {"settings": {"features": 0.1}},
-    "fold-norms": {"settings": {"fold": 0.5}, "fold_norms": True},
+    "fold-norms": {"settings": {"fold": 0.5, "fold_tolerance": 0.008}, "fold_norms": True},
     "targets": {"targets": True},
 }
 """Ways to compress, by what is asked beside a target."""
@@ -50,7 +50,7 @@ def recordings() -> dict[str, Recording]:
     """What is recorded from this repository alone, by name."""
     found: dict[str, Recording] = {
         f"train/{precision}": partial(
-            runs.train, size=64, stages=runs.SMALL_CROPS, precision=precision
+            runs.train, size=64, stages=runs.SMALL_CROPS, precision=precision, rate=2e-5
         )
         for precision in ("fp32", "bf16")
     }

@@ -155,16 +155,15 @@ arguments = { width = 6 }
 
 
 @pytest.fixture
-def torch(tmp_path, monkeypatch):
-    """PyTorch, and net.py in the working directory."""
+def net(tmp_path, monkeypatch):
+    """Put net.py into the working directory."""
     (tmp_path / "net.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
-    return pytest.importorskip("torch")
 
 
 @pytest.mark.train
 @pytest.mark.parametrize("text", ["net.py:Net", "./net.py:Net", "net:Net"])
-def test_python_classes(torch, text):
+def test_python_classes(net, text):
     source = resolve(text, FLAGS, SHAPES)
     assert source.require_pixels().input_range == (0.0, 255.0)
     assert [tensor.dims[0] for tensor in source.model.proto.graph.initializer][:2] == [4, 4]
@@ -173,7 +172,7 @@ def test_python_classes(torch, text):
 
 
 @pytest.mark.train
-def test_a_recipe_names_code_arguments_and_weights(torch, tmp_path):
+def test_a_recipe_names_code_arguments_and_weights(net, tmp_path):
     (tmp_path / "recipe.toml").write_text(CODE_RECIPE)
     untrained = resolve(str(tmp_path))
     assert untrained.require_pixels().input_range == (-1.0, 1.0)
@@ -184,7 +183,7 @@ def test_a_recipe_names_code_arguments_and_weights(torch, tmp_path):
 
 
 @pytest.mark.train
-def test_weights_on_the_command_line_win(torch, tmp_path):
+def test_weights_on_the_command_line_win(net, tmp_path):
     """Over a recipe's file, even: they are for its code."""
     recipe = RECIPE + '[source]\npython = "net.py:Net"\n'
     (tmp_path / "recipe.toml").write_text(recipe)

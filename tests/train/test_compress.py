@@ -8,21 +8,19 @@ import onnx
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.cost.table import CostTable  # noqa: E402
-from decig.device.plan.target import Target  # noqa: E402
-from decig.errors import BadInputError, TargetMissedError  # noqa: E402
-from decig.graph.model import Model, load_model, shapes  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.train.compress import compress, preview  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.request import Request  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
-from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small_request import quiet, work_table  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.errors import BadInputError, TargetMissedError
+from decig.graph.model import Model, load_model, shapes
+from decig.graph.plan import Plan
+from decig.train.compress import compress, preview
+from decig.train.loop import Budget
+from decig.train.request import Request
+from decig.train.settings import Settings
+from tests.device.bench import FakeBench
+from tests.train.small_request import quiet, work_table
+from tests.train.tiny import tiny_generator
 
 STEPS = 12
 

@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.train.distilling import rate_share, stage_budget
 from decig.train.loop import Budget
 from decig.train.run import RunFolder

@@ -9,23 +9,21 @@ import onnx
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.cost.table import CostTable  # noqa: E402
-from decig.device.plan.target import Target  # noqa: E402
-from decig.errors import DecigError  # noqa: E402
-from decig.graph.model import load_model  # noqa: E402
-from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
-from decig.progress import Progress  # noqa: E402
-from decig.train.compress import compress  # noqa: E402
-from decig.train.fold_norms import with_joined_norms  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.request import Request  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
-from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small_request import quiet, work_table  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.errors import DecigError
+from decig.graph.model import load_model
+from decig.graph.norm_folding import all_norms, foldable_norms
+from decig.progress import Progress
+from decig.train.compress import compress
+from decig.train.fold_norms import with_joined_norms
+from decig.train.loop import Budget
+from decig.train.request import Request
+from decig.train.settings import Settings
+from tests.device.bench import FakeBench
+from tests.train.small_request import quiet, work_table
+from tests.train.tiny import tiny_generator
 
 
 @pytest.fixture(scope="module")

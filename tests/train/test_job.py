@@ -7,24 +7,22 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-torch = pytest.importorskip("torch")
-
-from decig.data.crops import fit  # noqa: E402
-from decig.data.inputs import Pictures  # noqa: E402
-from decig.device.cost.predict import Predictor  # noqa: E402
-from decig.device.plan.learn import Learner  # noqa: E402
-from decig.device.plan.target import Target  # noqa: E402
-from decig.device.run.session import run_over  # noqa: E402
-from decig.errors import BadInputError, TargetMissedError  # noqa: E402
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.model import normalise  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.job import Job  # noqa: E402
-from decig.train.request import Request  # noqa: E402
-from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small_request import node_us, quiet, small_request, total_ms  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.crops import fit
+from decig.data.inputs import Pictures
+from decig.device.cost.predict import Predictor
+from decig.device.plan.learn import Learner
+from decig.device.plan.target import Target
+from decig.device.run.session import run_over
+from decig.errors import BadInputError, TargetMissedError
+from decig.graph.channels import analyse
+from decig.graph.model import normalise
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.job import Job
+from decig.train.request import Request
+from tests.device.bench import FakeBench
+from tests.train.small_request import node_us, quiet, small_request, total_ms
+from tests.train.tiny import tiny_generator
 
 
 def with_input(name: str, *shape: int) -> onnx.ModelProto:

@@ -4,18 +4,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from accelerate import Accelerator
 
-torch = pytest.importorskip("torch")
-
-from accelerate import Accelerator  # noqa: E402
-
-from decig.data.feeds import Inputs  # noqa: E402
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.errors import DecigError  # noqa: E402
-from decig.graph.model import ValueInfo  # noqa: E402
-from decig.train.loop import Budget, Loop  # noqa: E402
-from decig.train.pool import Crops, Example, TeacherPool  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
+from decig.data.feeds import Inputs
+from decig.data.pixels import PixelFormat
+from decig.errors import DecigError
+from decig.graph.model import ValueInfo
+from decig.train.loop import Budget, Loop
+from decig.train.pool import Crops, Example, TeacherPool
+from decig.train.settings import Settings
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
 

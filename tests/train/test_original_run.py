@@ -4,15 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pairs import Pair  # noqa: E402
-from decig.errors import BadInputError, DecigError  # noqa: E402
-from decig.graph.model import load_model  # noqa: E402
-from decig.repair.activations import run_graph  # noqa: E402
-from decig.source.recipe import Recipe, Stage, load_recipe  # noqa: E402
-from decig.train.original_run import OriginalRun  # noqa: E402
+from decig.data.pairs import Pair
+from decig.errors import BadInputError, DecigError
+from decig.graph.model import load_model
+from decig.repair.activations import run_graph
+from decig.source.recipe import Recipe, Stage, load_recipe
+from decig.train.original_run import OriginalRun
 
 RECIPE = """
 [model]

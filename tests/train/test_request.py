@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.data.labels import Labels
 from decig.device.plan.target import Target
 from decig.train.loop import Budget

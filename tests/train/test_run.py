@@ -3,8 +3,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.errors import BadInputError
 from decig.graph.model import initializers
 from decig.train.run import SCHEMA_VERSION, RunFolder

@@ -7,8 +7,6 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.device.plan.target import Target
 from decig.graph.model import initializers, load_model, shapes
 from decig.graph.plan import Plan

@@ -1,11 +1,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import DecigError  # noqa: E402
-from decig.train.state import reading_state, write_state  # noqa: E402
+from decig.errors import DecigError
+from decig.train.state import reading_state, write_state
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 
 from decig.device.run import providers
@@ -33,7 +35,12 @@ def installed(monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
 
     def say(*packages):
-        monkeypatch.setattr(providers, "_is_installed", lambda package: package in packages)
+        def version(package):
+            if package not in packages:
+                raise PackageNotFoundError(package)
+            return "1.0"
+
+        monkeypatch.setattr("importlib.metadata.version", version)
 
     return say
 

@@ -2,18 +2,17 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.losses.extras import FeatureLoss, TargetLoss, features_by_kept_index  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from decig.train.pool import Batch  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.graph.channels import analyse
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.losses.extras import FeatureLoss, TargetLoss, features_by_kept_index
+from decig.train.module import build_module
+from decig.train.pool import Batch
+from decig.train.settings import Settings
+from tests.train.tiny import tiny_generator
 
 CPU = torch.device("cpu")
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))

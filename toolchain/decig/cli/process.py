@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from decig.device.run.threads import set_up_threads
 from decig.errors import DecigError
 
 INTERRUPTED = 130
@@ -47,6 +48,7 @@ class Program(click.Group):
         """Run one command and exit; arguments as for `click.Command.main`."""
         arguments = list(sys.argv[1:] if args is None else args)
         state: dict[str, bool] = {}
+        set_up_threads()
         _start_logging()
         _accept_any_text()
         try:

@@ -21,29 +21,12 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from decig.data.feeds import Feeds
 from decig.errors import BadInputError, first_line
 from decig.graph.model import infer_shapes, opset
+from decig.graph.operators import Int8, every
 
-_IN_FLOAT32 = (
-    "BatchNormalization",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "LpNormalization",
-    "MeanVarianceNormalization",
-    "RMSNormalization",
-    "GlobalAveragePool",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSumExp",
-    "ReduceMean",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceSumSquare",
-    "Softmax",
-    "LogSoftmax",
+_IN_FLOAT32 = [entry.name for entry in every() if entry.in_float32]
+_LAYERS, _BETWEEN = (
+    [entry.name for entry in every() if entry.int8 is part] for part in (Int8.LAYER, Int8.BETWEEN)
 )
-_LAYERS = ("Conv", "Gemm", "MatMul")
-_BETWEEN = ("Concat", "MaxPool", "Resize")
-"""Operators that only move or compare numbers, which they can do in eight bits between layers."""
 _QUANTISED = [*_LAYERS, *_BETWEEN]
 INT8_OPSET = 13
 """First operator set in which DequantizeLinear has a scale per channel."""

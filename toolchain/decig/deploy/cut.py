@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import math
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -24,6 +23,7 @@ from decig.graph.model import (
     load_model,
     save_model,
 )
+from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
@@ -39,11 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CORES = os.cpu_count() or 1
-
 _NAMED = 3
 """Groups that a notice names before it counts the rest."""
-_QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -247,7 +244,6 @@ class Cutter:
                 self.channels,
                 plan,
                 self._feeds,
-                threads=_CORES,
                 progress=lambda share: self._progress("repair", share, {}),
             )
             sliced = narrow(repaired, sliced)
@@ -276,7 +272,7 @@ class Cutter:
 
     def _obstacle(self) -> str:
         """Why no group can be cut, by the commonest reason that is not the picture itself."""
-        if any(node.op_type.startswith(_QUANTISED) for node in self.model.proto.graph.node):
+        if any(find(node).kind is Kind.QUANTISED for node in self.model.proto.graph.node):
             return "its weights are quantised; slice the float model, then quantise the result"
         reasons = Counter(group.reason for group in self.channels.groups)
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
@@ -302,7 +298,7 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds, threads=_CORES)
+        return Importance(self._wide, self.channels, self._feeds)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:

@@ -6,10 +6,11 @@ from onnx import helper, numpy_helper
 
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
+from decig.graph.operators import Kind, names
 from decig.graph.sequences import unroll_sequences
 
-# Sequences and optionals are no tensors; noise is new in every run.
-_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
+_LARGEST = 2**30  # bytes of a constant that is worth folding; a larger one stays computed
+_NOT_FOLDED = frozenset(names(Kind.RANDOM, Kind.SEQUENCE))
 
 
 def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
@@ -58,7 +59,8 @@ def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.fold_constants(
         fold_shapes=True,
         flatten_subgraphs=False,
-        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
+        size_threshold=_LARGEST,
+        should_exclude_node=lambda node: node.op in _NOT_FOLDED,
     ).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.

@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.device.run.session import DeviceOptions, open_session, run_over
+from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
 from decig.graph.model import input_info
@@ -25,7 +26,6 @@ class Stream:
         proto: onnx.ModelProto,
         inputs: Sequence[Feeds],
         *,
-        threads: int = 1,
         pinned: Iterable[str] = (),
     ) -> None:
         """Start before the first node.
@@ -33,14 +33,13 @@ class Stream:
         Args:
             proto: graph in normal form.
             inputs: what it takes, by input name; one entry a run.
-            threads: for ONNX Runtime.
             pinned: values to keep until `unpin`.
 
         Raises:
             BadInputError: there is nothing to run on, or it does not fit the graph's inputs.
         """
         self.proto = proto
-        self._options = DeviceOptions(threads=threads)
+        self._options = DeviceOptions(threads=worker_threads())
         self._pinned = set(pinned)
         self._place = {node.name: index for index, node in enumerate(proto.graph.node)}
         self._next = 0
@@ -101,10 +100,10 @@ class Stream:
         self._live = {name: value for name, value in self._live.items() if self._needed(name)}
 
 
-def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds], *, threads: int = 1) -> np.ndarray:
+def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    return run_over(proto, inputs, threads=threads)[0]
+    return run_over(proto, inputs)[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:

@@ -14,20 +14,8 @@ import onnx
 from decig.graph.channels import ChannelMap, layer_name
 from decig.graph.flow import Binding, attributes
 from decig.graph.model import shapes
+from decig.graph.operators import Kind, find
 
-_NAMES = {
-    "Add": "bias",
-    "BatchNormalization": "BatchNorm",
-    "Div": "scale",
-    "Gemm": "linear",
-    "GroupNormalization": "GroupNorm",
-    "InstanceNormalization": "InstanceNorm",
-    "LayerNormalization": "LayerNorm",
-    "MatMul": "linear",
-    "Mul": "scale",
-    "RMSNormalization": "RMSNorm",
-    "Sub": "bias",
-}
 _LONGEST = 30
 """Characters of a name in a table."""
 _SEPARATORS = "/.:"
@@ -99,14 +87,15 @@ def _names(uses: list[Binding]) -> list[str]:
 
 def layer_of(node: onnx.NodeProto, known: dict[str, Size]) -> str:
     """Name a layer as people do: Conv 3x3 /2, depthwise Conv 3x3, linear, InstanceNorm."""
-    name = _NAMES.get(node.op_type, node.op_type)
+    entry = find(node)
+    name = entry.title or node.op_type
     weight = known.get(node.input[1], ()) if len(node.input) > 1 else ()
-    if node.op_type not in ("Conv", "ConvTranspose", "FusedConv") or len(weight) < 3:
+    if entry.kind is not Kind.CONVOLUTION or len(weight) < 3:
         return name
     options = attributes(node)
     name += f" {by(weight[2:])}"
     if max(options.get("strides", [1])) > 1:
-        name += f" {'x' if node.op_type == 'ConvTranspose' else '/'}{max(options['strides'])}"
+        name += f" {'x' if entry.transposed else '/'}{max(options['strides'])}"
     group = options.get("group", 1)
     if group > 1:
         inputs = known.get(node.input[0], (0, 0))[1]

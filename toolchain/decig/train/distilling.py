@@ -5,6 +5,7 @@ import onnx
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
+from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
 from decig.train.job import Job
 from decig.train.loop import Budget, Loop
@@ -70,8 +71,8 @@ def rate_share(ssim: float) -> float:
 
 def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
     """Outputs of the convolutions whose channels are prunable: what can be told by kept index."""
-    ops = ("Conv", "ConvTranspose")
-    values = [node.output[0] for node in start.graph.node if node.op_type in ops]
+    convolutions = (node for node in start.graph.node if find(node).kind is Kind.CONVOLUTION)
+    values = [node.output[0] for node in convolutions]
     found = (job.channels.ids_of(value) for value in values)
     return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
 

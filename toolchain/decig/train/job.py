@@ -25,6 +25,7 @@ from decig.train.evaluate import HeldOut
 from decig.train.hinge import find_hinge
 from decig.train.loop import Budget, Loop
 from decig.train.module import build_module, takes_batches
+from decig.train.parity import require_parity
 from decig.train.pool import Crops, Example, TeacherPool
 from decig.train.precision import make_accelerator
 from decig.train.request import Request
@@ -43,7 +44,9 @@ class Job:
         """Read the images and seed what is random.
 
         Raises:
-            BadInputError: the images do not fit or are too few, or the table is of another graph.
+            BadInputError: the images do not fit or are too few, the table is of another graph, or
+                the model cannot be trained.
+            DecigError: the trainable module does not compute what the model does.
         """
         self.request, self.progress, self.settings = request, progress, request.settings
         self.channels = analyse(request.model.proto)
@@ -57,6 +60,14 @@ class Job:
         self.training, self.validation = examples[:-kept], examples[-kept:]
         if not self.training:
             raise BadInputError(f"{request.images}: one image is not enough; give at least two")
+        self._require_trainable()
+
+    def _require_trainable(self) -> None:
+        """Build the teacher as a module and compare it with ONNX Runtime on a training image."""
+        proto = self.request.model.proto
+        picture = output_image(proto).name
+        teacher = build_module(proto, [picture], self.crop())
+        require_parity(teacher, proto, self.feeds(self.training[:1])[0], [picture])
 
     def _examples(self) -> list[Example]:
         """Inputs, each with its real target if there is one, in a seeded order.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from decig.data.pixels import PixelFormat
 from decig.errors import DecigError
 from decig.train.losses.output import OutputLoss, picture_of
+from decig.train.memory import put_channels_last
 from decig.train.nets.averaging import follow
 from decig.train.pool import Batch, TeacherPool
 from decig.train.settings import Settings
@@ -110,8 +111,7 @@ class Loop(Generic[M]):
         self.loss = OutputLoss(
             self.settings.chroma, self.settings.gradient, self.settings.structure
         )
-        # Convolutions run faster with the channels last, on CPUs and GPUs alike.
-        self.student = self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        put_channels_last(self.student)
         self.mean = copy.deepcopy(self.student).requires_grad_(False).to(self.accelerator.device)
         optimiser = torch.optim.Adam(
             self.student.parameters(), self.settings.learning_rate, betas=_ADAM_BETAS

@@ -65,8 +65,8 @@ def build_module(
         values[source.name] = tracer.placeholder(source)
     version = opset(proto)
     for node in _needed(graph, wanted):
-        view = OpNode(node, version, tracer, values)
-        values.update(zip(node.output, translate(view), strict=False))
+        made = translate(OpNode(node, version, tracer, values))
+        values.update(zip(node.output, made, strict=False))
     returned = [_as_node(tracer, name, values[name]) for name in wanted]
     return _finish(tracer, sources, returned)
 
@@ -179,12 +179,17 @@ def _check(
 
 
 def _needed(graph: onnx.GraphProto, wanted: list[str]) -> list[onnx.NodeProto]:
-    """Nodes that the wanted values depend on, in the graph's order."""
+    """Copies of the nodes that the wanted values depend on, in the graph's order.
+
+    Outputs that nothing reads have the name "" in them, as optional outputs have in ONNX.
+    """
     live, needed = set(wanted), []
     for node in reversed(graph.node):
         if live.intersection(node.output):
             live.update(node.input)
-            needed.append(node)
+            twin = onnx.NodeProto.FromString(node.SerializeToString())
+            twin.output[:] = [name if name in live else "" for name in node.output]
+            needed.append(twin)
     return needed[::-1]
 
 

@@ -178,7 +178,8 @@ class TeacherPool:
         feeds = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         if image is None:
             return tuple(feeds.values()), None
-        feeds[image.name] = feeds[image.name].to(memory_format=torch.channels_last)
+        if self._pixels.layout == "nchw":
+            feeds[image.name] = feeds[image.name].to(memory_format=torch.channels_last)
         return tuple(feeds.values()), feeds[image.name]
 
     def _assemble(self, cut: _Cut, teacher: Tensor) -> Batch:

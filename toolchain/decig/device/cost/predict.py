@@ -20,6 +20,8 @@ _NO_CHANNELS = Port({}, 1)
 _FINE = 128
 _AT_ONCE = 4_000  # points of a surface; each is compared with all that were measured
 _WORTH = 0.999
+_RIDGE = 1e-4  # pull of the constant towards zero, as a share of that of all points together
+_ROUNDING = 1e-6  # channels by which a product of shares may miss a whole number
 # Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
 # planning with.
 _CONTEXTS = (1.0, 0.5, 0.25, 0.125, 0.0)
@@ -183,7 +185,7 @@ class _Kind:
     def _own_us(
         self, sides: list[tuple[np.ndarray, float]], factor: float, widths: np.ndarray
     ) -> np.ndarray:
-        x, y = (np.rint(widths @ reach + fixed).astype(int) for reach, fixed in sides)
+        x, y = (_whole(widths @ reach + fixed) for reach, fixed in sides)
         return factor * self.at(x, y)
 
     def error(self, share: np.ndarray) -> np.ndarray:
@@ -205,7 +207,16 @@ class _Kind:
         return result
 
     def _channels(self, share: np.ndarray) -> Iterator[np.ndarray]:
-        return (np.rint(share @ reach + fixed).astype(int) for reach, fixed in self._sides)
+        return (_whole(share @ reach + fixed) for reach, fixed in self._sides)
+
+
+def _whole(channels: np.ndarray) -> np.ndarray:
+    """Whole numbers of channels, as `Port.width` counts them: half a channel is none.
+
+    A product of floats may come out just below the whole number that it stands for.
+    """
+    result: np.ndarray = np.floor(channels + _ROUNDING).astype(int)
+    return result
 
 
 def _fit_kinds(table: CostTable) -> list[_Kind]:
@@ -236,7 +247,13 @@ def _latencies(table: CostTable) -> np.ndarray:
 
 
 def _fit_total(nodes: np.ndarray, latency: np.ndarray) -> tuple[float, float]:
-    """Slope and constant from the sum of a point's nodes to its latency, by relative error."""
-    rows = np.stack([nodes, np.ones(len(nodes))], axis=1) / latency[:, None]
-    (slope, between), _ = nnls(rows, np.ones(len(nodes)))
-    return float(slope), float(between)
+    """Slope and constant from the sum of a point's nodes to its latency, by relative error.
+
+    The constant is held towards zero, so slightly that it shows only where the points do not tell
+    the two apart, as a single one does: all of the time is then the nodes'.
+    """
+    least = latency.min()
+    rows = np.stack([nodes / latency, least / latency], axis=1)
+    ridge = [0.0, _RIDGE * len(rows) ** 0.5]
+    (slope, between), _ = nnls(np.vstack([rows, ridge]), np.append(np.ones(len(rows)), 0.0))
+    return float(slope), float(between * least)

@@ -27,29 +27,10 @@ from decig.device.run.runs import observe, prepare_run
 from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import DecigError
 from decig.graph.model import opset
+from decig.graph.operators import find
 
 log = logging.getLogger(__name__)
 
-# What providers fuse into the node in front, or pass on without a kernel worth the name.
-_FOLLOWERS = (
-    "BatchNormalization",
-    "Clip",
-    "DepthToSpace",
-    "Elu",
-    "HardSigmoid",
-    "HardSwish",
-    "LeakyRelu",
-    "PRelu",
-    "Relu",
-    "Reshape",
-    "Sigmoid",
-    "Slice",
-    "Softplus",
-    "Squeeze",
-    "Tanh",
-    "Transpose",
-    "Unsqueeze",
-)
 _SHAPES_ONLY = 16  # numbers of an integer constant that are worth telling apart
 _WARM_UP, _FEWEST, _RUNS, _MOST_US = 2, 4, 12, 60_000.0
 
@@ -145,7 +126,7 @@ def split(proto: onnx.ModelProto, owner: Mapping[str, str]) -> list[Layer]:
         if last in returned or len(following) != 1 or following[0].input[0] != last:
             return []
         nodes = owned[owner.get(following[0].name, following[0].name)]
-        alone = nodes[0] is following[0] and all(node.op_type in _FOLLOWERS for node in nodes)
+        alone = nodes[0] is following[0] and all(find(node).follows for node in nodes)
         return nodes if alone else []
 
     taken: set[str] = set()

@@ -19,6 +19,8 @@ import numpy as np
 
 _MOST = 4_000_000
 """Entries of the largest table, and of all tables of nodes, that are worth their time."""
+ROUNDING = 1e-9
+"""Share of a cost that sums in another order may differ by: costs so close are equal."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,17 @@ class Part:
 
     groups: tuple[int, ...]
     us: Callable[[np.ndarray], np.ndarray]
+
+
+def first_least(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Index of the least along an axis; of those that differ by rounding alone, the first.
+
+    Layers that are alike cost the same, but for the order of a sum and the processor's way to
+    multiply: `argmin` would choose another one on another machine.
+    """
+    least = values.min(axis, keepdims=True)
+    found: np.ndarray = (values <= least + ROUNDING * np.abs(least)).argmax(axis)
+    return found
 
 
 class Elimination:
@@ -72,7 +85,7 @@ class Elimination:
             tables = [table for table in tables if group not in table[0]]
             total = sum((self._spread(*table, around) for table in mine), np.zeros(()))
             axis, rest = around.index(group), tuple(g for g in around if g != group)
-            choices.append((group, rest, total.argmin(axis)))
+            choices.append((group, rest, first_least(total, axis)))
             tables.append((rest, total.min(axis)))
         level = np.zeros(len(self._widths), int)
         for group, rest, choice in reversed(choices):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from decig.device.cost.predict import Predictor
-from decig.device.plan.elimination import Elimination
+from decig.device.plan.elimination import ROUNDING, Elimination, first_least
 from decig.errors import TargetMissedError
 
 _AT_ONCE = 1_000  # exchanges whose cost is looked up together
@@ -41,7 +41,7 @@ def plan_widths(
         TargetMissedError: no widths are that fast; says how fast the model can be.
     """
     steps = _Steps(predictor, loss)
-    target = target_ms * 1000.0
+    target = target_ms * 1000.0 * (1 + ROUNDING)  # a plan that takes just that long meets it
     level = steps.descend(target)
     if steps.cost(level)[0] > target:
         level = steps.fastest()
@@ -52,7 +52,7 @@ def plan_widths(
         )
     starts = [level, *steps.settled(target)]
     ends = np.array([steps.exchange(start, target) for start in starts])
-    return steps.named(ends[np.argmin(steps.loss(ends))])
+    return steps.named(ends[first_least(steps.loss(ends))])
 
 
 def fastest_widths(predictor: Predictor, groups: Iterable[str]) -> dict[str, int]:
@@ -110,7 +110,7 @@ class _Steps:
         while True:
             moves = level + self._single_steps(level, 1, self._top.max())
             costs = self.cost(np.concatenate([level[None], moves]))
-            best = int(np.argmin(costs))
+            best = int(first_least(costs))
             if best == 0:
                 return level
             level = moves[best - 1]
@@ -125,12 +125,12 @@ class _Steps:
         while cost > target:
             moves = level + self._single_steps(level, -1, self._top.max())
             costs = self.cost(moves)
-            saved = np.maximum(cost - costs, 0.0)
+            saved = np.where(cost - costs > ROUNDING * cost, cost - costs, 0.0)
             if not saved.any():
                 break
             lost = self.loss(moves) - self.loss(level)
             price = np.divide(lost, saved, out=np.full(len(moves), np.inf), where=saved > 0)
-            best = int(np.argmin(price))
+            best = int(first_least(price))
             level, cost = moves[best], costs[best]
         return level
 
@@ -165,7 +165,7 @@ class _Steps:
             for group, top in enumerate(self._top):
                 moves = np.tile(level, (top + 1, 1))
                 moves[:, group] = np.arange(top + 1)
-                level = moves[int(np.argmin(self.loss(moves) + price * self.cost(moves)))]
+                level = moves[first_least(self.loss(moves) + price * self.cost(moves))]
             if (level == before).all():
                 break
         return level

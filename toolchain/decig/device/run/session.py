@@ -16,6 +16,7 @@ import onnx
 import onnxruntime as ort
 
 from decig.device.run import cuda, providers
+from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError, DecigError, ort_reason
 from decig.graph.storage import is_large, save_model
 
@@ -198,8 +199,6 @@ def run_over(
     proto: onnx.ModelProto,
     inputs: Sequence[Mapping[str, np.ndarray]],
     wanted: Sequence[str] | None = None,
-    *,
-    threads: int = 1,
 ) -> list[np.ndarray]:
     """Run a graph on a list of inputs, on the CPU.
 
@@ -207,7 +206,6 @@ def run_over(
         proto: the graph.
         inputs: what it takes, by input name, for every run; at least one.
         wanted: names of outputs; all if not said.
-        threads: for ONNX Runtime.
 
     Returns:
         One array an output, those of all runs joined along the first axis.
@@ -215,7 +213,7 @@ def run_over(
     Raises:
         BadInputError: as `open_session` and `run_session`.
     """
-    session = open_session(proto, DeviceOptions(threads=threads))
+    session = open_session(proto, DeviceOptions(threads=worker_threads()))
     runs = [run_session(session, feeds, wanted) for feeds in inputs]
     return [np.concatenate([np.atleast_2d(a) for a in p]) for p in zip(*runs, strict=True)]
 
