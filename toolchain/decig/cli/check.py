@@ -40,11 +40,20 @@ _COSTLIEST = 15
     help="Greatest latency of CANDIDATE.",
 )
 @click.option(
-    "--min-speedup", type=POSITIVE, help="How many times faster than the reference, at least."
+    "--min-speedup",
+    type=POSITIVE,
+    metavar="4",
+    help="How many times faster than the reference, at least.",
 )
-@click.option("--min-ssim", type=Number(-1, 1), help="Least SSIM to the reference's pictures.")
 @click.option(
-    "--min-psnr", "min_psnr_db", type=POSITIVE, help="Least PSNR to those pictures, in dB."
+    "--min-ssim", type=Number(-1, 1), metavar="0.9", help="Least SSIM to the reference's pictures."
+)
+@click.option(
+    "--min-psnr",
+    "min_psnr_db",
+    type=POSITIVE,
+    metavar="25",
+    help="Least PSNR to those pictures, in dB.",
 )
 @click.option(
     "--grid",

@@ -20,7 +20,6 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 
 @click.command(cls=Command)
 @output_option("The model to deploy.")
-@source_options(pixels=True)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -35,11 +34,17 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 @click.option(
     "--min-ssim",
     type=Number(-1, 1),
+    metavar="0.98",
     help="Least SSIM of pictures in fewer bits to those of fp32; 0.98 by default.",
 )
-@click.option("--min-psnr", type=POSITIVE, help="Least PSNR of the same in dB; 32 by default.")
+@click.option(
+    "--min-psnr", type=POSITIVE, metavar="32", help="Least PSNR of the same in dB; 32 by default."
+)
 @click.option("--pixel-io", is_flag=True, help="The file takes and gives uint8 NHWC images in RGB.")
-@click.option("--opset", type=click.IntRange(min=1), help="Version of the ONNX operator set.")
+@click.option(
+    "--opset", type=click.IntRange(min=1), metavar="N", help="Version of the ONNX operator set."
+)
+@source_options(pixels=True)
 @device_options
 @json_option
 @debug_option
