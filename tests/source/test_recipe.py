@@ -54,8 +54,11 @@ def test_training_table(tmp_path):
     assert recipe.source is not None
     assert recipe.train is not None
     assert recipe.source.arguments == {"width": 4}
-    assert recipe.train.learning_rate == 1e-3
-    assert [stage.steps for stage in recipe.train.stages] == [3]
+    assert recipe.train == {
+        "learning_rate": 1e-3,
+        "stages": [{"crop": 32, "batch": 2, "steps": 3}],
+        "data": {"layout": "side-by-side"},
+    }
     assert recipe.pixels.labels == Labels(palette=((0, 0, 255),))
 
 
@@ -77,11 +80,7 @@ def test_training_table(tmp_path):
         ("input_range = [-1, 1]", "input_range = [-1, inf]", r"pixels.input_range\[1\] is inf"),
         ("[pixels]", "[pixels]\nrange = 1", "unknown key pixels.range; known: input_range"),
         ("[pixels]", "[extra]\n[pixels]", "unknown key extra"),
-        ("steps = 3", "steps = 0", r"train.stages\[0\]: crop starts at 32"),
-        ("steps = 3", "epochs = 3", r"unknown key train.stages\[0\].epochs"),
-        ('"side-by-side"', '"unpaired"', "train.data.layout is 'unpaired'; use one of side-by"),
         ("[[0, 0, 255]]", "[[0, 0]]", "no colour of bytes"),
-        ("learning_rate = 1e-3", "learning_rate = true", "train.learning_rate is True"),
         ("[train.data]", "[train.data", "not valid TOML"),
     ],
 )

@@ -16,9 +16,6 @@ from decig.errors import BadInputError
 ONLY_INPUT = "input"
 """Name of the input in recipes and exported files of models that have one."""
 
-# The discriminator's five convolutions leave nothing of smaller crops.
-_SMALLEST_CROP = 32
-
 
 @dataclass(frozen=True)
 class Source:
@@ -37,60 +34,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Data:
-    """Where pairs lie.
-
-    Attributes:
-        folder: the data folder, relative to the recipe; empty if the command line gives it.
-        layout: "side-by-side" (both halves in one image, in train/ and val/) or "folders"
-            (train/input, train/target, val/input, val/target; files match by stem).
-        input: the half that is the input, for "side-by-side".
-    """
-
-    folder: str = ""
-    layout: str = "folders"
-    input: str = "left"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training: `steps` updates on `batch` random crops of crop x crop pixels."""
-
-    crop: int
-    batch: int
-    steps: int
-
-
-@dataclass(frozen=True)
-class Training:
-    """How `decig train` trains the generator (Isola et al., CVPR 2017, section 3.3).
-
-    Attributes:
-        stages: run one after the other.
-        data: where the pairs are.
-        seed: of the initial weights and of every crop.
-        learning_rate: of Adam for both nets; falls linearly to zero in the second half.
-        l1: weight of the mean absolute difference to the target.
-        adversarial: weight of the PatchGAN term; 0 trains without a discriminator.
-        discriminator_width: channels of the discriminator's first layer.
-        zoom: crops are enlarged by a random factor up to this.
-        ema: decay a step of the running mean of the weights, which is what is exported.
-        precision: "fp32" or "bf16" (autocast).
-    """
-
-    stages: list[Stage]
-    data: Data = field(default_factory=Data)
-    seed: int = 0
-    learning_rate: float = 2e-4
-    l1: float = 100.0
-    adversarial: float = 1.0
-    discriminator_width: int = 64
-    zoom: float = 1.1
-    ema: float = 0.999
-    precision: str = "fp32"
-
-
-@dataclass(frozen=True)
 class Recipe:
     """One generator: `folder` holds its recipe.toml, to which its paths are relative.
 
@@ -100,7 +43,8 @@ class Recipe:
         pixels: what the model wants.
         onnx: the model as a file; None if it comes from `source`.
         source: the model as PyTorch code.
-        train: how `decig train` trains it.
+        train: the table [train] as it is written; the task that it names reads it
+            (`decig.train.tasks`).
         feeds: how inputs beside the image are fed.
     """
 
@@ -109,7 +53,7 @@ class Recipe:
     pixels: PixelFormat
     onnx: Path | None = None
     source: Source | None = None
-    train: Training | None = None
+    train: dict[str, Any] | None = None
     feeds: Declared = field(default_factory=dict)
 
     @property
@@ -142,7 +86,7 @@ class _File:
     model: _Model
     pixels: PixelFormat
     source: Source | None = None
-    train: Training | None = None
+    train: dict[str, Any] | None = None
     feeds: dict[str, Any] = field(default_factory=dict)
 
 
@@ -181,22 +125,6 @@ def load_recipe(path: Path) -> Recipe:
 
 def _check(tables: _File) -> None:
     """Refuse values of the right type that mean nothing."""
-    choices = []
-    if tables.train is not None:
-        data = tables.train.data
-        choices = [
-            ("train.precision", tables.train.precision, ("fp32", "bf16")),
-            ("train.data.layout", data.layout, ("side-by-side", "folders")),
-            ("train.data.input", data.input, ("left", "right")),
-        ]
-        for number, stage in enumerate(tables.train.stages):
-            if min(stage.batch, stage.steps) < 1 or stage.crop < _SMALLEST_CROP:
-                raise BadInputError(
-                    f"train.stages[{number}]: crop starts at {_SMALLEST_CROP}, batch and steps at 1"
-                )
-    for key, value, allowed in choices:
-        if value not in allowed:
-            raise BadInputError(f"{key} is {value!r}; use one of {', '.join(allowed)}")
     _check_model(tables.model, tables.source)
 
 

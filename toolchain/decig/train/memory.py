@@ -1,0 +1,17 @@
+"""The order in which the numbers of a tensor lie in memory."""
+
+import torch
+from torch import nn
+
+
+def put_channels_last(module: nn.Module) -> None:
+    """Store the module's tensors of four axes with their channels last, in place.
+
+    Convolutions of pictures run faster so, on CPUs and GPUs alike. The values, the shapes and
+    the parameters themselves stay what they are. Tensors with another number of axes (the
+    weights of a convolution in three dimensions, a window mask of five axes) stay as they lie:
+    PyTorch's `channels_last` exists for four axes only, and `nn.Module.to` fails on five.
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
