@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 
+from decig.device.plan.bench import DeployedBench
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
 from tests.device.bench import FakeBench
@@ -40,7 +42,8 @@ def _latency_by_work(monkeypatch):
 
     def by_work(table, model):
         whole = count(model.proto).macs
-        return FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
+        by_macs = FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
+        return replace(by_macs, roof=DeployedBench(table, model).roofline)
 
     monkeypatch.setattr("decig.device.plan.target.DeployedBench", by_work)
 

@@ -11,6 +11,7 @@ class FakeBench:
 
     ms: Callable[[Any], float]
     nodes: Callable[[Any], Mapping[str, float]] | None = None
+    roof: Callable[[Any], dict[str, Any] | None] = lambda proto: None
 
     @property
     def learns(self) -> bool:
@@ -24,4 +25,4 @@ class FakeBench:
         return self.nodes(proto)
 
     def roofline(self, proto: Any) -> dict[str, Any] | None:
-        return None
+        return self.roof(proto)

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 import onnx
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, given, note, seed, settings
 from onnx import numpy_helper
 
 from decig.graph.channels import ChannelMap, analyse
@@ -22,6 +22,7 @@ from tests.graph.blocks import BLOCKS
 from tests.graph.random_graphs import RandomGraph, random_graphs
 from tests.graph.tiny import keep, run, tiny, worst_difference
 
+SEED = 2
 TOLERANCE = 1e-4  # of the output range
 CUT = [
     "Add",
@@ -119,7 +120,6 @@ def run_property(tally: Tally, examples: int, *, seeded: bool, block: str | None
 
     @settings(
         max_examples=examples,
-        derandomize=seeded,
         database=None,
         deadline=None,
         print_blob=True,
@@ -129,7 +129,8 @@ def run_property(tally: Tally, examples: int, *, seeded: bool, block: str | None
     def holds(graph: RandomGraph) -> None:
         tally.check(graph)
 
-    holds()
+    # A seed of our own: derandomize= would draw other graphs once a file moves.
+    (seed(SEED)(holds) if seeded else holds)()
 
 
 BODY = "[c1] a = Conv(x, w1)\n b = Sigmoid(a)\n [c2] y = Conv(b, w2)"

@@ -16,8 +16,9 @@ from tests.device.graphs import Builder, style_net
 
 
 @pytest.fixture
-def timed(monkeypatch):
-    """Times made up: 10 us for each node of a model and 2 for the call."""
+def timed(monkeypatch, tmp_path):
+    """Times made up: 10 us for each node of a model and 2 for the call; kept from other tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     seen = []
 
     def pretend(model, options):
