@@ -166,12 +166,12 @@ def test_the_recipe_trains(name, tmp_path):
     """On its own layout and palette, a few steps of its first stage."""
     recipe, wanted = _recipe(name), SMALL[name]
     write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
-    stage = replace(recipe.train.stages[0], crop=64, steps=2)
+    stage = recipe.train["stages"][0] | {"crop": 64, "steps": 2}
     short = replace(
         recipe,
         source=replace(recipe.source, arguments=wanted.arguments),
         input_shapes=wanted.shapes,
-        train=replace(recipe.train, stages=[stage], discriminator_width=4),
+        train=recipe.train | {"stages": [stage], "discriminator_width": 4},
     )
     model = load_model(train(short, tmp_path / "run", data=tmp_path / "data"))
     assert [value.name for value in model.proto.graph.input] == ["input"]

@@ -10,14 +10,13 @@ import torch
 from decig.data.pixels import PixelFormat
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.train.job import Job
-from decig.train.loop import Budget
-from decig.train.module import build_module, write_back
-from decig.train.run import RunFolder
+from decig.train.distilling import mean_of, state_file, student_engine, student_task
+from decig.train.module import write_back
+from decig.train.schedule import Budget
 from tests.graph.tiny import worst_difference
 from tests.train.layout_table import LAYOUTS, NOT_RUN, RANKS, REFUSED, ROWS, TRAINS, outcome
 from tests.train.onnx_cases import assert_close, parsed, run_ort
-from tests.train.small_request import quiet, small_request
+from tests.train.small import small
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "operators.md"
 
@@ -100,18 +99,20 @@ def channels_last_generator(size: int = 48, width: int = 16) -> onnx.ModelProto:
 
 def test_a_graph_with_channels_last_is_cut_and_trained(tmp_path: Path) -> None:
     pixels = PixelFormat((-1.0, 1.0), (-1.0, 1.0), "nhwc")
-    job = Job(small_request(tmp_path, channels_last_generator(), pixels=pixels), quiet)
-    proto, channels = job.request.model.proto, job.channels
+    job = small(tmp_path, channels_last_generator(), pixels=pixels).job()
+    proto, channels = job.teacher.model.proto, job.teacher.channels
     keep = {group.name: list(range(group.channels // 2)) for group in channels.prunable}
     assert sum(map(len, keep.values())) == 8
     plan = Plan("", keep)
     assert worst_difference(proto, channels, plan) < 1e-5
-    student = build_module(slice_graph(proto, channels, plan), input_size=job.crop())
-    before = {name: value.clone() for name, value in student.named_parameters()}
-    run = RunFolder.open(tmp_path / "run", {}, resume=False)
-    trained = job.loop(student, Budget(steps=3), run, "state.pt").run()
-    assert all(not value.equal(before[name]) for name, value in trained.named_parameters())
     sliced = slice_graph(proto, channels, plan)
+    task = student_task(job, sliced, rate=1.0, with_extras=False)
+    student = task.nets["student"]
+    before = {name: value.clone() for name, value in student.named_parameters()}
+    engine = student_engine(job, task, Budget(steps=3), state_file(job, "state.pt"), lambda _: None)
+    engine.run()
+    trained = mean_of(engine)
+    assert all(not value.equal(before[name]) for name, value in trained.named_parameters())
     x = np.random.default_rng(1).uniform(-1, 1, (1, 48, 48, 3)).astype(np.float32)
     with torch.no_grad():
         found = trained.eval()(torch.from_numpy(x))[0].numpy()

@@ -9,12 +9,11 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from decig.graph.model import normalise
-from decig.train.job import Job
-from decig.train.loop import Budget
+from decig.train.distilling import student_task
+from decig.train.engine import Engine
 from decig.train.memory import put_channels_last
-from decig.train.module import build_module
-from decig.train.run import RunFolder
-from tests.train.small_request import quiet, small_request
+from decig.train.schedule import Budget
+from tests.train.small import small
 from tests.train.tiny import tiny_generator
 
 
@@ -56,11 +55,11 @@ def window_masked(size: int = 48) -> onnx.ModelProto:
 
 
 def test_a_graph_with_a_mask_of_five_axes_trains(tmp_path: Path) -> None:
-    job = Job(small_request(tmp_path, window_masked(), settings={"crop": 0}), quiet)
-    student = build_module(job.request.model.proto)
-    before = {name: value.clone() for name, value in student.named_parameters()}
-    run = RunFolder.open(tmp_path / "run", {}, resume=False)
-    trained = job.loop(student, Budget(steps=2), run, "state.pt").run()
-    assert trained.state_dict()["mask"].shape == (1, 2, 1, 48, 48)
-    moved = [name for name, value in trained.named_parameters() if not value.equal(before[name])]
+    job = small(tmp_path, window_masked(), settings={"crop": 0}).job()
+    task = student_task(job, job.teacher.model.proto, rate=1.0, with_extras=False)
+    before = {name: value.clone() for name, value in task.student.named_parameters()}
+    Engine(task, Budget(steps=2), job.processes).run()
+    assert task.student.state_dict()["mask"].shape == (1, 2, 1, 48, 48)
+    trained = task.student.named_parameters()
+    moved = [name for name, value in trained if not value.equal(before[name])]
     assert {"c1_weight", "c4_weight"} <= set(moved)

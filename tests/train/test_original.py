@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from PIL import Image
@@ -9,9 +10,8 @@ from PIL import Image
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
-from decig.train import original
-from decig.train.original_run import OriginalRun
-from tests.runtime import open_plain
+from decig.train import engine, original
+from decig.train.tasks.paired import Batch, Paired
 
 RECIPE = """
 [model]
@@ -70,25 +70,31 @@ def _recipe(folder: Path, text: str) -> Recipe:
 
 def _weights(run: Path) -> dict[str, "torch.Tensor"]:
     state = torch.load(run / "state.pt", weights_only=True)
-    return state["mean"] | {f"d.{name}": value for name, value in state["discriminator"].items()}
+    judge = state["groups"]["discriminator"]["nets"]["discriminator"]
+    return state["means"]["generator"] | {f"d.{name}": value for name, value in judge.items()}
 
 
 def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
     """Save after every step and end the run before the given one."""
-    batch = OriginalRun.batch
+    batch = Paired.batch
 
-    def dying(run, *arguments):
-        if run.step == step:
+    def dying(task, number):
+        if number == step:
             raise error
-        return batch(run, *arguments)
+        return batch(task, number)
 
-    monkeypatch.setattr(original, "_SAVE_EVERY", 1)
-    monkeypatch.setattr(OriginalRun, "batch", dying)
+    _save_always(monkeypatch)
+    monkeypatch.setattr(Paired, "batch", dying)
+
+
+def _save_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(engine, "_SAVING_SHARE", 1e9)
 
 
 def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
     path = original.train(recipe, tmp_path / "run", data=data)
-    session = open_plain(path)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (output,) = session.run(None, {"input": np.zeros((1, 3, 64, 64), np.float32)})
     assert output.shape == (1, 3, 64, 64)
     with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:
@@ -118,25 +124,26 @@ def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
     exported = initializers(onnx.load(path))
     for name in ("1.running_mean", "1.running_var"):
         assert (exported[name] != name.endswith("var")).all()  # not as they began
-        assert np.array_equal(exported[name], state["generator"][name].numpy())
+        trained = state["groups"]["generator"]["nets"]["generator"]
+        assert np.array_equal(exported[name], trained[name].numpy())
 
 
 def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
-    _kill_at(monkeypatch, 2, KeyboardInterrupt())
+    _kill_at(monkeypatch, 2, KeyboardInterrupt())  # as the engine raises it, after saving
     with pytest.raises(DecigError, match=r"stopped at step 2; .*--resume"):
         original.train(recipe, tmp_path / "run", data=data)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
 
 
 def test_nan_stops_the_run_and_keeps_the_last_good_state(recipe, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(original, "_SAVE_EVERY", 1)
-    batch = OriginalRun.batch
+    _save_always(monkeypatch)
+    batch = Paired.batch
 
-    def poisoned(run, *arguments):
-        source, target = batch(run, *arguments)
-        return source, target * (float("nan") if run.step == 2 else 1)
+    def poisoned(task, number):
+        made = batch(task, number)
+        return Batch(made.source, made.real * (float("nan") if number == 2 else 1))
 
-    monkeypatch.setattr(OriginalRun, "batch", poisoned)
+    monkeypatch.setattr(Paired, "batch", poisoned)
     with pytest.raises(DecigError, match=r"became nan at step 2; the last good state"):
         original.train(recipe, tmp_path / "run", data=data)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
@@ -147,12 +154,19 @@ def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
     text = RECIPE.replace("[train]", "[train]\nlearning_rate = 0.02\nadversarial = 0")
     recipe = _recipe(tmp_path, text.replace("steps = 2 }]", "steps = 40 }]"))
     losses = []
-    update = OriginalRun.update
+    batch, terms = Paired.batch, Paired.losses
 
-    def watched(run, batch):
-        losses.append(update(run, (batch[0], torch.full_like(batch[1], 0.5)))["l1"])
+    def constant(task, number):
+        made = batch(task, number)
+        return Batch(made.source, torch.full_like(made.real, 0.5))
 
-    monkeypatch.setattr(OriginalRun, "update", watched)
+    def watched(task, *arguments):
+        found = terms(task, *arguments)
+        losses.append(found["l1"].item())
+        return found
+
+    monkeypatch.setattr(Paired, "batch", constant)
+    monkeypatch.setattr(Paired, "losses", watched)
     original.train(recipe, tmp_path / "run", data=data)
     assert losses[-1] < 0.3 * losses[0]
 
@@ -191,8 +205,38 @@ def test_folders_that_do_not_serve(recipe, data, tmp_path):
         original.train(recipe, tmp_path / "run", data=tmp_path / "absent")
     with pytest.raises(BadInputError, match="no run to resume"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
     (tmp_path / "run/state.pt").write_bytes(b"half a file")
     with pytest.raises(BadInputError, match="go on with --resume"):
         original.train(recipe, tmp_path / "run", data=data)
-    with pytest.raises(BadInputError, match="not the state of a run"):
+    with pytest.raises(BadInputError, match="not the state of this run"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
+
+
+def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
+    original.train(recipe, tmp_path / "run", data=data, sample_every_s=0.0)
+    sheets = sorted(path.name for path in (tmp_path / "run/samples").iterdir())
+    assert sheets == [f"step-00000{step}.png" for step in (1, 2, 3, 4)]
+
+
+def test_progress_is_logged(recipe, data, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(original, "_LOG_EVERY", 2)
+    with caplog.at_level("INFO", "decig"):
+        original.train(recipe, tmp_path / "run", data=data)
+    lines = [record.getMessage() for record in caplog.records if "step" in record.getMessage()]
+    assert [line.split(":")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"]
+    assert "generator/l1 " in lines[0] and "0 min left" in lines[1]
+
+
+def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
+    with pytest.raises(BadInputError, match=r"no task is called 'pared'; known: .*paired"):
+        text = RECIPE.replace("[train]", '[train]\ntask = "pared"')
+        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(recipe, data, tmp_path):
+    (tmp_path / "run").write_bytes(b"a file")
+    with pytest.raises(BadInputError, match="run: cannot write there: "):
+        original.train(recipe, tmp_path / "run", data=data)

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from decig.errors import BadInputError, DecigError
-from decig.train.job import Job
 from decig.train.module import build_module
 from decig.train.ops import registry
 from decig.train.ops.node import OpNode
 from decig.train.parity import require_parity
 from tests.train.onnx_cases import parsed
-from tests.train.small_request import quiet, small_request
+from tests.train.small import small
 from tests.train.tiny import tiny_generator
 
 RNG = np.random.default_rng(0)
@@ -127,10 +126,10 @@ def test_a_mask_of_infinities_is_fine() -> None:
 @pytest.mark.usefixtures("wrong_selu")
 def test_a_run_does_not_start_with_a_module_that_differs(tmp_path: Path) -> None:
     proto = tiny_generator(size=48, width=16)
-    Job(small_request(tmp_path, proto), quiet)
+    small(tmp_path / "right", proto).job()
     for node in proto.graph.node:
         node.op_type = "Selu" if node.op_type == "Relu" else node.op_type
     with pytest.raises(
         DecigError, match=r"cannot be trained: .* is that of node n1\.relu \(Selu\)"
     ):
-        Job(small_request(tmp_path, proto), quiet)
+        small(tmp_path / "wrong", proto).job()

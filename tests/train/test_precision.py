@@ -39,3 +39,35 @@ def test_gpus_do_from_their_eighth_generation_on(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: generation)
     assert precision.has_native_bf16() is native
+
+
+@pytest.mark.parametrize(
+    ("asked", "native", "bf16"),
+    [("auto", True, True), ("auto", False, False), ("bf16", False, True), ("fp32", True, False)],
+)
+def test_auto_is_bf16_where_it_is_native_by_name(
+    asked: str, native: bool, bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_native_bf16", lambda: native)
+    assert precision.Precision.named(asked, "cpu") == precision.Precision("cpu", bf16)
+
+
+def test_nets_compute_in_it_and_give_float32() -> None:
+    net, x = torch.nn.Linear(64, 3), torch.rand(5, 64)
+    seen = []
+    net.register_forward_hook(lambda _, __, output: seen.append(output.dtype))
+    (exact,) = precision.Precision("cpu").run(net, x)
+    (rough,) = precision.Precision("cpu", bf16=True).run(net, x)
+    assert seen == [torch.float32, torch.bfloat16]
+    assert exact.dtype == rough.dtype == torch.float32
+    assert 0 < (exact - rough).abs().max() < 0.05
+    assert torch.equal(rough, rough.bfloat16().float())
+
+
+def test_several_outputs_stay_several() -> None:
+    class Twice(torch.nn.Module):
+        def forward(self, x: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+            return x, 2 * x
+
+    first, second = precision.Precision("cpu").run(Twice(), torch.ones(2))
+    assert torch.equal(second, 2 * first)

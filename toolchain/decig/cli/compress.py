@@ -15,7 +15,6 @@ from decig.cli.values import (
     run_folder,
     time_budget,
 )
-from decig.errors import BadInputError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -70,58 +69,37 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
-        from decig.train.compress import compress as run
-        from decig.train.compress import preview
-        from decig.train.loop import Budget
-        from decig.train.request import Request
-        from decig.train.settings import Settings
+        from decig.train import pipeline
+        from decig.train.config import Config
+        from decig.train.examples import Folders
+        from decig.train.planner import Goal
+        from decig.train.schedule import Budget
+        from decig.train.teacher import Teacher
 
-    settings = Settings.load(asked["config"])
+    config = Config.read(asked["config"])
     source.require_feeds()
     source.require_picture()
     if asked["data"] is None and source.needs_folder:
         raise click.UsageError("Give --data DIR: MODEL is fed images, or files.")
-    if not dry_run:
-        _require_run(asked["output_dir"], resume=asked["resume"])
-    device = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
-        target_ms = device.as_it_is_ms / asked["target_speedup"]
-    request = Request(
-        model=source.model,
-        pixels=source.require_pixels(),
-        device=device,
-        images=_absolute(asked["data"]),
-        targets=_absolute(asked["targets"]),
-        output_dir=asked["output_dir"],
-        target_ms=target_ms,
-        budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
-        settings=settings,
-        feeds=source.feeds,
-        fold_norms=asked["fold_norms"],
-        resume=asked["resume"],
+        target_ms = target.as_it_is_ms / asked["target_speedup"]
+    budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
+    what = (
+        Teacher(source.model, source.require_pixels(), source.feeds),
+        Folders(_absolute(asked["data"]), _absolute(asked["targets"])),
+        Goal(target, target_ms, budget, fold_norms=asked["fold_norms"]),
+        config,
     )
     if dry_run:
-        figures = preview(request)
-    else:
-        with ProgressBar() as bar:
-            figures = run(request, bar.update)
-    show(figures, as_json, print_figures)
-
-
-def _require_run(folder: Path, *, resume: bool) -> None:
-    """Check that a folder is free for a run, or holds the one that shall go on.
-
-    Raises:
-        BadInputError: a run is there and `resume` is false, or none is there and it is true.
-    """
-    from decig.source.resolve import RUN_FILE
-
-    there = (folder / RUN_FILE).is_file()
-    if there and not resume:
-        raise BadInputError(f"{folder}: holds a run already; use --resume or another folder")
-    if resume and not there:
-        raise BadInputError(f"{folder}: holds no run that could go on: leave --resume out")
+        show(pipeline.preview(*what), as_json, print_figures)
+        return
+    with ProgressBar() as bar:
+        folder, resume = asked["output_dir"], asked["resume"]
+        figures = pipeline.compress(*what, folder, resume=resume, progress=bar.update)
+    if figures is not None:  # of several processes, the main one alone speaks
+        show(figures, as_json, print_figures)
 
 
 def _absolute(folder: Path | None) -> Path | None:

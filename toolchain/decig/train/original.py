@@ -1,25 +1,25 @@
-"""Training an original generator from pairs: L1 and PatchGAN, as in pix2pix.
+"""`decig train`: an original generator, trained from data as its recipe describes."""
 
-Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
-with crops that grow from stage to stage and a running mean of the weights as the result.
-"""
-
+import copy
 import logging
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from decig.data.labels import Labels
-from decig.data.pairs import Pair, by_stem, side_by_side
+from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError
-from decig.source.recipe import Data, Recipe, Stage, Training
-from decig.train.original_run import OriginalRun
+from decig.source.recipe import Recipe
+from decig.train import tasks
+from decig.train.engine import Engine, News
+from decig.train.processes import Processes
+from decig.train.pytorch.exporter import export_onnx
+from decig.train.schedule import Budget
 
 _log = logging.getLogger(__name__)
 
 _LOG_EVERY = 100
-_SAVE_EVERY = 250
-_SAMPLES = 4
+"""Steps between two log lines."""
+_STATE = "state.pt"
 
 
 def train(
@@ -29,107 +29,99 @@ def train(
     data: Path | None = None,
     resume: bool = False,
     sample_every_s: float = 600.0,
-) -> Path:
-    """Train the recipe's generator on pairs and export it.
+) -> Path | None:
+    """Train the recipe's generator and export it.
 
-    Processes started by `accelerate launch` each take their own crops and average gradients, so
-    N processes train on N times the batch.
-
-    The run folder receives `state.pt` (all that is needed to go on), `samples/*.png` (input,
-    output, real, of held-out examples) and `generator.onnx`, renewed with every sample sheet
-    and at the end. Every choice derives from the seed and the step number, so a run that was
-    killed and resumed ends with the weights of one that was not.
+    The run folder receives `state.pt` (all that is needed to go on), `samples/*.png` (pictures of
+    held-out examples) and the ONNX files of the task, renewed with every sheet of samples and at
+    the end. Every choice follows from the seed and the step number, so a run that was killed and
+    resumed ends with the weights of one that was not.
 
     Args:
         recipe: with its tables [source] and [train].
         output_dir: the run folder; made if missing.
-        data: folder of pairs laid out as `recipe.train.data` says; else its own `folder`.
+        data: folder of the data; None takes the recipe's own.
         resume: go on from `state.pt` of the run folder.
-        sample_every_s: seconds between sample sheets.
+        sample_every_s: seconds between two sheets of samples.
 
     Returns:
-        The path of the exported ONNX file.
+        The path of the exported ONNX file, of the first one where the task exports several; None
+        in all processes but the main one.
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
             already and `resume` is false, or none is there and it is true.
-        DecigError: the loss is no number, or the run was interrupted; the last saved state is
-            kept.
+        DecigError: a loss is no number, the run was interrupted, or a file cannot be written; the
+            last saved state is kept.
     """
-    training = _trainable(recipe)
-    folder = data or _data_folder(recipe, training)
-    examples = load_split(folder, "train", training.data, recipe.pixels.labels)
-    held_out = load_split(folder, "val", training.data, recipe.pixels.labels)[:_SAMPLES]
-    (output_dir / "samples").mkdir(parents=True, exist_ok=True)
-    run = OriginalRun.start(recipe, training, output_dir, resume)
-    sampled = logged = time.monotonic()
-    try:
-        for stage in _remaining(training.stages, run.step):
-            losses = run.update(run.batch(examples, stage))
-            if run.step % _SAVE_EVERY == 0:
-                run.save()
-            if run.step % _LOG_EVERY == 0:
-                now = time.monotonic()
-                _report(run, losses, (now - logged) / _LOG_EVERY)
-                logged = now
-            if time.monotonic() - sampled >= sample_every_s:
-                run.show(held_out)
-                sampled = time.monotonic()
-    except KeyboardInterrupt as interrupt:
-        raise DecigError(
-            f"{output_dir}: stopped at step {run.step}; go on from the last saved one with --resume"
-        ) from interrupt
-    run.save()
-    path = run.show(held_out)
-    run.accelerator.wait_for_everyone()
-    return path
-
-
-def _trainable(recipe: Recipe) -> Training:
     if recipe.train is None:
         raise BadInputError(f"{recipe.folder}/recipe.toml: has no [train] table")
-    if recipe.pixels.layout != "nchw":
-        raise BadInputError(f"{recipe.folder}/recipe.toml: training needs pixels.layout nchw")
-    return recipe.train
+    processes = Processes()
+    module = tasks.find(str(recipe.train.get("task", "paired")))
+    task = module.open_task(recipe, data, processes)
+    state = output_dir / _STATE
+    processes.on_main(lambda: _prepare(output_dir, state, resume=resume))
+    engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
+    engine.resume()
+    shown = _Shown(engine, task, recipe, output_dir, sample_every_s)
+    engine.report = shown.report
+    try:
+        engine.run()
+    except KeyboardInterrupt as interrupt:
+        raise DecigError(
+            f"{output_dir}: stopped at step {engine.step}; go on with --resume"
+        ) from interrupt
+    written = processes.on_main(shown.write)
+    return written if processes.main else None
 
 
-def _data_folder(recipe: Recipe, training: Training) -> Path:
-    if not training.data.folder:
-        raise BadInputError(
-            f"{recipe.folder}/recipe.toml: names no data; give --data or folder in [train.data]"
-        )
-    return recipe.folder / training.data.folder
+def _prepare(folder: Path, state: Path, *, resume: bool) -> None:
+    """Open the run folder; BadInputError if it does not hold what `resume` expects."""
+    if resume and not state.is_file():
+        raise BadInputError(f"{state}: no run to resume there")
+    if state.exists() and not resume:
+        raise BadInputError(f"{folder}: holds a run already; go on with --resume")
+    try:
+        (folder / "samples").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"{folder}: cannot write there: {error.strerror}") from error
 
 
-def load_split(data: Path, split: str, layout: Data, labels: Labels | None) -> list[Pair]:
-    """Read the pairs of `data`/`split` as the recipe's [train.data] says.
+@dataclass
+class _Shown:
+    """Tells how training goes: log lines, and now and then samples and the exported files."""
 
-    `labels` says what inputs mean, where they are label maps.
+    engine: Engine
+    task: tasks.Original
+    recipe: Recipe
+    folder: Path
+    every_s: float
+    _logged: float = field(default_factory=time.monotonic)
+    _sampled: float = field(default_factory=time.monotonic)
 
-    Raises:
-        BadInputError: folders or images are missing or do not match.
-    """
-    if layout.layout == "side-by-side":
-        return side_by_side(data / split, layout.input, labels)
-    return list(by_stem(data / split / "input", data / split / "target", labels))
+    def report(self, news: News) -> None:
+        """Take note of a step."""
+        now = time.monotonic()
+        if news.step % _LOG_EVERY == 0:
+            self._log(news, (now - self._logged) / _LOG_EVERY)
+            self._logged = now
+        if now - self._sampled >= self.every_s:
+            self.write()
+            self._sampled = time.monotonic()
 
+    def _log(self, news: News, pace_s: float) -> None:
+        left_min = (self.task.steps - news.step) * pace_s / 60
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in news.losses.items())
+        line = "step %d of %d: %s, %.3f s per step, %.0f min left"
+        _log.info(line, news.step, self.task.steps, losses, pace_s, left_min)
 
-def _remaining(stages: list[Stage], done: int) -> Iterator[Stage]:
-    """Yield the stage of every step from step `done` on."""
-    for stage in stages:
-        yield from [stage] * max(0, stage.steps - done)
-        done = max(0, done - stage.steps)
-
-
-def _report(run: OriginalRun, losses: dict[str, float], pace: float) -> None:
-    """Log losses, speed and the time left."""
-    left = (run.last_step - run.step) * pace / 60
-    figures = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-    _log.info(
-        "step %d of %d: %s, %.3f s a step, %.0f min left",
-        run.step,
-        run.last_step,
-        figures,
-        pace,
-        left,
-    )
+    def write(self) -> Path:
+        """Write a sheet of samples and the task's ONNX files; returns the first of those."""
+        means = self.engine.means
+        sheet = self.folder / "samples" / f"step-{self.engine.step:06d}.png"
+        write_sheet(self.task.show(means), sheet)
+        paths = []
+        for name, net in self.task.exports(means).items():
+            paths.append(self.folder / name)
+            export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
+        return paths[0]

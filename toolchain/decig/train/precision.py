@@ -1,22 +1,49 @@
-"""Where training runs, and in which precision: bfloat16 where the processor computes in it."""
+"""The precision that nets compute in: float32, or bfloat16 where the processor is fast at it."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+
+AUTO = "auto"
+BF16 = "bf16"
+Name = Literal["auto", "bf16", "fp32"]
+"""What settings may ask for; see `Precision.named`."""
 
 
-def make_accelerator(precision: str = "auto") -> Accelerator:
-    """Return the accelerator of this process (several under `accelerate launch`).
+@dataclass(frozen=True)
+class Precision:
+    """How nets compute on one kind of device.
 
-    Args:
-        precision: "fp32", "bf16" (products in bfloat16, weights and sums in float32), or "auto":
-            bf16 where it is native. Emulated it would be slower than fp32.
+    Attributes:
+        device: kind of device, such as "cpu" or "cuda".
+        bf16: whether products are computed in bfloat16; weights and sums stay in float32.
     """
-    if precision == "auto":
-        precision = "bf16" if has_native_bf16() else "fp32"
-    # Accelerate keeps the precision of a process's first Accelerator and refuses another.
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
+
+    device: str
+    bf16: bool = False
+
+    @classmethod
+    def named(cls, name: str, device: str) -> "Precision":
+        """Return the precision of a name: "fp32", "bf16", or "auto".
+
+        "auto" is bf16 where the device multiplies bfloat16 in hardware, else fp32: bfloat16 that
+        is emulated would be slower than float32.
+        """
+        return cls(device, name == BF16 or (name == AUTO and has_native_bf16()))
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Let PyTorch choose the type of every operation inside by this precision."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
+
+    def run(self, net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run a net in this precision; returns its outputs in float32, always as a tuple."""
+        with self.autocast():
+            outputs = net(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return tuple(output.float() for output in outputs)
 
 
 def has_native_bf16() -> bool:

@@ -1,23 +1,40 @@
-"""The running mean of a net's weights while they are trained; it is what is kept of them."""
+"""The running mean of a net's weights while the net is trained; the mean is what is kept."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 
-@torch.no_grad()
-def follow(mean: nn.Module, trained: nn.Module, *, decay: float, step: int) -> None:
-    """Move mean weights after the trained ones, faster while there is little history.
+@dataclass(frozen=True)
+class Averaging:
+    """How the running mean of a net's weights follows them (exponential moving average).
 
-    Running statistics are means already, and counters no weights: both are copied.
+    After `n` steps the mean keeps the share min(decay, (1 + n) / (10 + n)) of itself: it follows
+    faster while there is little history.
 
-    Args:
-        mean: changed in place.
-        trained: a net of the same shape.
-        decay: share of the mean that stays, once there is history.
-        step: steps that were taken before.
+    Attributes:
+        decay: share of the mean that stays at each step, once there is history.
+        head_start: steps that count as taken before the first one.
     """
-    means: list[Tensor] = list(mean.parameters())
-    values: list[Tensor] = list(trained.parameters())
-    torch._foreach_lerp_(means, values, 1 - min(decay, (1 + step) / (10 + step)))
-    for kept, value in zip(mean.buffers(), trained.buffers(), strict=True):
-        kept.copy_(value)
+
+    decay: float
+    head_start: int = 0
+
+    @torch.no_grad()
+    def follow(self, mean: nn.Module, trained: nn.Module, step: int) -> None:
+        """Move mean weights towards the trained ones.
+
+        Running statistics are means already, and counters are no weights: both are copied.
+
+        Args:
+            mean: changed in place.
+            trained: a net of the same shape.
+            step: steps that were taken before this one.
+        """
+        means: list[Tensor] = list(mean.parameters())
+        values: list[Tensor] = list(trained.parameters())
+        history = step + self.head_start
+        torch._foreach_lerp_(means, values, 1 - min(self.decay, (1 + history) / (10 + history)))
+        for kept, value in zip(mean.buffers(), trained.buffers(), strict=True):
+            kept.copy_(value)

@@ -1,0 +1,268 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from decig.data.pairs import Pair
+from decig.errors import BadInputError, DecigError
+from decig.source.recipe import Recipe, load_recipe
+from decig.train.engine import Engine, News
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from decig.train.tasks import find
+from decig.train.tasks.paired import Paired, Settings, load_split, open_task
+
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 32, 32]
+[pixels]
+input_range = [-1, 1]
+output_range = [0, 1]
+[source]
+python = "net.py:Net"
+[train]
+discriminator_width = 4
+stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]
+[train.data]
+layout = "side-by-side"
+input = "right"
+"""
+NET = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 3, 1)
+        )
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "net.py").write_text(NET)
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for name in range(3):
+            noise = rng.integers(0, 256, (48, 96, 3), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "data" / split / f"{name}.png")
+    return tmp_path
+
+
+def recipe(folder: Path, *changes: tuple[str, str]) -> Recipe:
+    text = RECIPE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "recipe.toml").write_text(text)
+    return load_recipe(folder)
+
+
+def task(folder: Path, *changes: tuple[str, str], rank: int = 0) -> Paired:
+    processes = Processes()
+    processes.rank = rank
+    return open_task(recipe(folder, *changes), folder / "data", processes)
+
+
+def engine(running: Paired, **options: Any) -> Engine:
+    return Engine(running, Budget(steps=running.steps), Processes(), seed=running.seed, **options)
+
+
+def test_it_is_found_by_its_name() -> None:
+    assert find("paired").open_task is open_task
+
+
+def test_crops_follow_seed_step_and_rank_and_are_in_the_models_ranges(folder: Path) -> None:
+    made = task(folder)
+    batch = made.batch(0)
+    assert batch.source.shape == batch.real.shape == (2, 3, 32, 32)
+    assert -1 <= batch.source.min() < -0.9 and 0.9 < batch.source.max() <= 1
+    assert 0 <= batch.real.min() < 0.1 and 0.9 < batch.real.max() <= 1
+    assert torch.equal(made.batch(0).source, batch.source)
+    assert torch.equal(task(folder).batch(0).source, batch.source)
+    others = [
+        made.batch(1),
+        task(folder, rank=1).batch(0),
+        task(folder, ("[train]", "[train]\nseed = 1")).batch(0),
+    ]
+    for other in others:
+        assert not torch.equal(other.source, batch.source)
+
+
+def test_stages_follow_each_other(folder: Path) -> None:
+    made = task(folder)
+    assert made.steps == 10
+    shapes = [tuple(made.batch(step).source.shape) for step in range(10)]
+    assert shapes == [(2, 3, 32, 32)] * 6 + [(1, 3, 48, 48)] * 4
+
+
+def test_an_update_trains_both_nets(folder: Path) -> None:
+    made, told = task(folder), []
+    running = engine(made, report=told.append)
+    running.budget = Budget(steps=1)
+    before = {name: copy.deepcopy(net.state_dict()) for name, net in made.nets.items()}
+    running.run()
+    assert list(made.groups) == ["discriminator", "generator"]
+    assert told[0].losses.keys() == {
+        "discriminator",
+        "discriminator/adversarial",
+        "generator",
+        "generator/l1",
+        "generator/adversarial",
+    }
+    for name, net in made.nets.items():
+        assert any(not torch.equal(v, before[name][key]) for key, v in net.state_dict().items())
+    mean, trained = running.means["generator"], made.generator
+    assert not torch.equal(mean[0].weight, before["generator"]["0.weight"])
+    assert torch.equal(mean[1].running_mean, trained[1].running_mean)
+    assert running.means.keys() == {"generator"}
+
+
+def test_without_an_adversary_only_the_generator_learns(folder: Path) -> None:
+    made, told = task(folder, ("[train]", "[train]\nadversarial = 0")), []
+    judge = copy.deepcopy(made.discriminator.state_dict())
+    engine(made, report=told.append).run()
+    losses = told[0].losses
+    assert losses.keys() == {"generator", "generator/l1"}
+    assert losses["generator"] == losses["generator/l1"]
+    for name, value in made.discriminator.state_dict().items():
+        assert torch.equal(value, judge[name])
+    # The generator begins with the same weights, with a discriminator or without.
+    assert torch.equal(task(folder).batch(0).source, made.batch(0).source)
+    both = [task(folder, ("[train]", f"[train]\nadversarial = {weight}")) for weight in (0, 1)]
+    assert torch.equal(both[0].generator[0].weight, both[1].generator[0].weight)
+
+
+def test_training_brings_the_output_nearer(folder: Path) -> None:
+    made = task(folder, ("[train]", "[train]\nlearning_rate = 1e-3\nadversarial = 0"))
+    batch, losses = made.batch(0), []
+    made.batch = lambda _: batch
+    running = engine(made, report=lambda news: losses.append(news.losses["generator"]))
+    running.budget = Budget(steps=12)
+    running.seed = 0
+    made.generator[2].p = 0.0
+    running.run()
+    assert np.diff(losses).max() < 0
+
+
+def test_the_weights_of_the_losses_are_those_of_the_recipe(folder: Path) -> None:
+    made = task(folder, ("[train]", "[train]\nl1 = 10\nadversarial = 0.5"))
+    batch = made.batch(0)
+    painted = made.forward(batch).detach()
+    found = {n: loss.detach() for n, loss in made.losses("generator", batch, painted).items()}
+    assert float(found["l1"]) == pytest.approx(float(10 * (painted - batch.real).abs().mean()))
+    judged = made.discriminator(batch.source, painted).detach()
+    wanted = 0.5 * torch.nn.functional.softplus(-judged).mean()
+    assert float(found["adversarial"]) == pytest.approx(float(wanted), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_names_the_net_and_takes_no_step(folder: Path) -> None:
+    made = task(folder)
+    with torch.no_grad():
+        next(made.discriminator.parameters()).fill_(float("nan"))
+    before = made.generator[0].weight.clone()
+    with pytest.raises(DecigError, match=r"the discriminator's loss became nan at step 0"):
+        engine(made).run()
+    assert torch.equal(made.generator[0].weight, before)
+
+
+def test_dropout_follows_seed_and_step(folder: Path) -> None:
+    ends = []
+    for draws in (0, 7):
+        made = task(folder)
+
+        def draw(_: News, count: int = draws) -> None:
+            torch.rand(count)  # whatever else is drawn in between
+
+        engine(made, report=draw).run()
+        ends.append(made.generator[0].weight)
+    assert torch.equal(*ends)
+
+
+def test_what_is_shown_is_painted_by_the_nets_that_are_given(folder: Path) -> None:
+    made = task(folder)
+    net = copy.deepcopy(made.generator).eval()
+    columns = made.show({"generator": net})
+    assert list(columns) == ["input", "output", "real"]
+    for images in columns.values():
+        assert [image.shape for image in images] == [(32, 32, 3)] * 3
+    source = torch.from_numpy(columns["input"][0].transpose(2, 0, 1)[None].astype(np.float32))
+    with torch.no_grad():
+        wanted = net(source / 127.5 - 1)[0].numpy().transpose(1, 2, 0)
+    found = columns["output"][0] / 255
+    np.testing.assert_allclose(found, wanted.clip(0, 1), atol=0.003)
+    assert made.exports({"generator": net}) == {"generator.onnx": net}
+
+
+def test_pairs_lie_in_two_folders_or_side_by_side(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    halves = rng.integers(0, 256, (2, 8, 8, 3), np.uint8)
+    for name, image in zip(("input", "target"), halves, strict=True):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        Image.fromarray(image).save(tmp_path / "val" / name / "a.png")
+    (tmp_path / "train").mkdir()
+    Image.fromarray(np.concatenate(halves[::-1], axis=1)).save(tmp_path / "train" / "a.png")
+    stages = ({"crop": 32, "batch": 1, "steps": 1},)
+    apart = load_split(tmp_path, "val", Settings(stages).data, None)
+    data = {"layout": "side-by-side", "input": "right"}
+    joined = load_split(tmp_path, "train", _settings(stages=stages, data=data).data, None)
+    assert isinstance(apart[0], Pair) and len(apart) == len(joined) == 1
+    for pair in (apart[0], joined[0]):
+        assert np.array_equal(pair.input, halves[0]) and np.array_equal(pair.target, halves[1])
+
+
+def _settings(**table: Any) -> Settings:
+    from decig.schema import convert
+
+    return convert({**table, "stages": list(table["stages"])}, Settings, "test")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[train]", "[train]\nunknown = 1", r"unknown key unknown; known: .*learning_rate"),
+        ("steps = 6", "steps = 0", r"stages\[0\]\.steps: expected `int` >= 1, not 0"),
+        ("crop = 48", "crop = 31", r"stages\[1\]\.crop: expected `int` >= 32, not 31"),
+        ("steps = 6", "epochs = 6", r"unknown key stages\[0\]\.epochs"),
+        ('"side-by-side"', '"unpaired"', r"data\.layout: expected one of .*side-by-side"),
+        ('"right"', '"top"', r"data\.input: expected one of left, right"),
+        ("[train]", "[train]\nlearning_rate = true", "learning_rate: expected `float`"),
+        ("[train]", "[train]\nlearning_rate = -1e-3", "learning_rate: expected `float` > 0"),
+        ("[train]", "[train]\nlearning_rate = 2", "learning_rate: expected `float` <= 1"),
+        ("[train]", "[train]\nseed = -1", "seed: expected `int` >= 0, not -1"),
+        ("[train]", "[train]\nzoom = 0.5", "zoom: expected `float` >= 1"),
+        ("[train]", "[train]\nema = 1.5", "ema: expected `float` <= 1"),
+        ("[train]", "[train]\nl1 = -1", "l1: expected `float` >= 0"),
+        ("[train]", '[train]\nprecision = "fp16"', "precision: expected one of bf16, fp32"),
+        ("discriminator_width = 4", "discriminator_width = 0", "discriminator_width: expected"),
+        ("[pixels]", '[pixels]\nlayout = "nhwc"', "training needs pixels.layout nchw"),
+        ("[1, 3, 32, 32]", "[1, 4, 32, 32]", "Net cannot take an input"),
+        ('[source]\npython = "net.py:Net"', "", r"has no \[source\] table to train from"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(folder: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message) as raised:
+        task(folder, (old, new))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_without_stages_is_refused(folder: Path) -> None:
+    stages = "stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
+    for new, message in (("", "stages is missing"), ("stages = []", "stages: expected")):
+        with pytest.raises(BadInputError, match=message) as raised:
+            task(folder, (stages, new))
+        assert str(raised.value).startswith(f"{folder}/recipe.toml: [train]: ")
+
+
+def test_the_folder_of_the_data_may_be_given_or_named(folder: Path) -> None:
+    with pytest.raises(BadInputError, match=r"give --data or folder in \[train\.data\]"):
+        open_task(recipe(folder), None, Processes())
+    named = recipe(folder, ("[train.data]", '[train.data]\nfolder = "data"'))
+    assert open_task(named, None, Processes()).batch(0).source.shape == (2, 3, 32, 32)
+    with pytest.raises(BadInputError, match="absent/train: no such folder"):
+        open_task(named, folder / "absent", Processes())
