@@ -66,7 +66,7 @@ CHECK = "check {f}/m.onnx --reference {f}/other.onnx"
 
 CASES = [
     (f"{PROFILE} --ep abacus", "execution provider 'abacus' is not known"),
-    (f"{PROFILE} --ep-option x=1", "--ep-option x: the execution provider 'cpu' has no options"),
+    (f"{PROFILE} --ep-option x=1", "option 'x': the execution provider 'cpu' has no options"),
     (f"{PROFILE} --input-shape y:1,3,12,12", "--input-shape y: no such input"),
     ("profile {f}/none.onnx -o {f}/out", "none.onnx: cannot read this model"),
     (f"{INSPECT} --profile {{f}}/damaged.json", "damaged.json: this cost table is not valid JSON"),
