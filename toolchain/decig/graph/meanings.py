@@ -76,7 +76,8 @@ _HONOURED = {
         antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside
         extrapolation_value keep_aspect_ratio_policy mode nearest_mode
         """,
-    "Scatter ScatterElements": "axis reduction",
+    "Scatter": "axis",
+    "ScatterElements": "axis reduction",
     "ScatterND": "reduction",
     "Selu": "alpha gamma",
     "Shape": "end start",
