@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
-from decig.graph.operators import Kind, names
+from decig.graph.operators import Kind, find, names
 from decig.graph.sequences import unroll_sequences
 
 _LARGEST = 2**30
@@ -49,7 +49,7 @@ def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
     while len(proto.graph.node) < before:
         before = len(proto.graph.node)
         proto = _fold_once(proto)
-        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
+        if not any(find(node).kind is Kind.SIZE for node in proto.graph.node):
             break
     return proto
 
