@@ -127,11 +127,6 @@ def refusal(proto: onnx.ModelProto) -> str:
     ("body", "constants", "message"),
     [
         (
-            "[n] y, m, v = BatchNormalization<training_mode=1>(x, s, s, s, s)",
-            {"s": (3,)},
-            "BatchNormalization n cannot be trained with training_mode = 1: it takes",
-        ),
-        (
             "[n] y = ReduceL1<noop_with_empty_axes=1>(x)",
             {},
             "ReduceL1 n cannot be trained with noop_with_empty_axes = 1: it has no axes",

@@ -132,13 +132,13 @@ def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     return ids
 
 
-# To these a channel of zeros adds nothing.
 _SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare")
+"""Reductions to which a channel of zeros adds nothing."""
 
 
 @rule(*names(Kind.REDUCTION))
 def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Reduce some axes; channels on the others pass, most reductions over channels are inexact."""
+    """Reduce some axes; channels on others pass, most reductions over channels are not exact."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
