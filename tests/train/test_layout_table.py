@@ -10,7 +10,8 @@ import torch
 from decig.data.pixels import PixelFormat
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.train.distilling import mean_of, state_file, student_engine, student_task
+from decig.train.distilling import mean_of, student_task
+from decig.train.engine import Engine
 from decig.train.module import write_back
 from decig.train.schedule import Budget
 from tests.graph.tiny import worst_difference
@@ -107,9 +108,8 @@ def test_a_graph_with_channels_last_is_cut_and_trained(tmp_path: Path) -> None:
     assert worst_difference(proto, channels, plan) < 1e-5
     sliced = slice_graph(proto, channels, plan)
     task = student_task(job, sliced, rate=1.0, with_extras=False)
-    student = task.nets["student"]
-    before = {name: value.clone() for name, value in student.named_parameters()}
-    engine = student_engine(job, task, Budget(steps=3), state_file(job, "state.pt"), lambda _: None)
+    before = {name: value.clone() for name, value in task.student.named_parameters()}
+    engine = Engine(task, Budget(steps=3), job.processes)
     engine.run()
     trained = mean_of(engine)
     assert all(not value.equal(before[name]) for name, value in trained.named_parameters())

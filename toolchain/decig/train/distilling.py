@@ -198,8 +198,7 @@ def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
 def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
     """Outputs of the student's convolutions whose channels can be told apart by their identity."""
     convolutions = (node for node in start.graph.node if find(node).kind is Kind.CONVOLUTION)
-    names = [node.output[0] for node in convolutions]
-    return feature_values(job.teacher.channels, names)
+    return feature_values(job.teacher.channels, [node.output[0] for node in convolutions])
 
 
 def _feature_loss(job: Job, values: list[str], size: tuple[int, int] | None) -> FeatureLoss:
