@@ -109,6 +109,7 @@ def prepare(
             of the model cannot be trained.
         DecigError: the trainable module does not compute what the model does.
     """
+    goal.target.table.require_same_model(teacher.model, teacher.channels)
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
