@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 import onnx
 import torch
 from jobs import BENCHMARKS
@@ -26,14 +27,15 @@ from decig.graph.model import load_model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.train.condense import Condenser
-from decig.train.loop import Budget, Loop
-from decig.train.losses.output import picture_of
+from decig.train.condense import Condenser, Steered
+from decig.train.config import Config
+from decig.train.engine import Engine
+from decig.train.losses.output import OutputLoss, picture_of
 from decig.train.module import build_module, parameter_names
-from decig.train.settings import Settings
+from decig.train.precision import Precision
+from decig.train.schedule import Budget, constant
 
 _SHARED = BENCHMARKS.parents[1] / "shared"
-_STEER_EVERY = 10
 LIMITS = {"stage I": 1.10, "stage II": 1.02}
 
 Step = Callable[[], None]
@@ -41,60 +43,57 @@ Step = Callable[[], None]
 
 @dataclasses.dataclass(frozen=True)
 class Bench:
-    """Makes the loops whose steps are compared."""
+    """Makes the engines whose steps are compared."""
 
     model: Path
     data: Path
     pixels: PixelFormat
-    settings: Settings
+    config: Config
 
-    def loop(self, proto: onnx.ModelProto) -> Loop:
-        """Set decig's loop up to train the graph `proto`."""
-        student = build_module(proto, input_size=(self.settings.crop,) * 2)
+    def engine(self, proto: onnx.ModelProto) -> Engine:
+        """Set decig's engine up to train the graph `proto`."""
+        student = build_module(proto, input_size=(self.config.distil.crop,) * 2)
         budget = Budget(steps=0)
-        return distillation(student, self.model, self.data, self.pixels, self.settings, budget)
+        return distillation(student, self.model, self.data, self.pixels, self.config, budget)
 
-    def stage_one(self, proto: onnx.ModelProto) -> Loop:
+    def stage_one(self, proto: onnx.ModelProto) -> Engine:
         """Add the proximal step, and now and then the count of live channels, as stage I does."""
-        loop = self.loop(proto)
-        channels = analyse(proto)
+        engine, channels = self.engine(proto), analyse(proto)
+        student = engine.task.student
         costs = {group.name: 1.0 for group in channels.prunable}
-        condenser = Condenser(loop.student, parameter_names(loop.student), channels, costs)
+        condenser = Condenser(student, parameter_names(student), channels, costs)
+        engine.parts = (Steered(condenser, constant, lambda widths: 1.0, 1.0, 1.0),)
+        return engine
 
-        def report(loop: Loop, share: float, loss: float) -> None:
-            if loop.step % _STEER_EVERY == 0:
-                condenser.live()
+    def plain_step(self, engine: Engine) -> Step:
+        """One step of plain distillation with an engine's student, crops, loss and precision."""
+        task, train, settings = engine.task, self.config.train, self.config.distil
+        optimiser = torch.optim.Adam(task.student.parameters(), train.learning_rate)
+        precision = Precision.named(train.precision, engine.processes.device.type)
+        compared = OutputLoss(settings.chroma, settings.gradient, settings.structure)
+        student = task.student.train()
+        done = 0
 
-        loop.after_step, loop.report = condenser.step, report
-        return loop
+        def step() -> None:
+            nonlocal done
+            batch = task.batch(done)
+            picture = picture_of(precision.run(student, batch.source)[0], self.pixels)
+            loss = compared(picture, batch.teacher)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            done += 1
+
+        return step
 
 
-def stage_step(loop: Loop) -> Step:
-    """One step of decig's loop, whatever the stage has put into it."""
+def stage_step(engine: Engine) -> Step:
+    """One step of decig's engine, whatever the stage has put into it."""
 
     def step() -> None:
         # The share of the budget only sets the learning rate.
-        loop.budget = Budget(steps=loop.step + 1)
-        loop.run()
-
-    return step
-
-
-def plain_step(loop: Loop) -> Step:
-    """One step of plain distillation with the student, crops, loss and precision of `loop`."""
-    optimiser = torch.optim.Adam(loop.student.parameters(), loop.settings.learning_rate)
-    student = loop.trained.train()
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        batch = loop.pool.batch(done)
-        picture = picture_of(student(batch.source)[0], loop.pixels)
-        loss = loop.loss(picture, batch.teacher)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        done += 1
+        engine.budget = Budget(steps=engine.step + 1)
+        engine.run()
 
     return step
 
@@ -134,7 +133,9 @@ def main(
     """Print and write the table."""
     torch.set_num_threads(1)
     pixels = PixelFormat(input_range, output_range)
-    bench = Bench(model, data, pixels, Settings(refresh=1, pool=1))
+    config = Config.read(None)
+    every_step = msgspec.structs.replace(config.distil, refresh=1, pool=1)
+    bench = Bench(model, data, pixels, dataclasses.replace(config, distil=every_step))
     full = load_model(model)
     channels = analyse(full.proto)
     scores = magnitude_scores(full.proto, channels)
@@ -142,8 +143,8 @@ def main(
     plan = plan_from_widths(channels, widths, scores, full.sha256)
     slim = slice_graph(full.proto, channels, plan)
     pairs = {
-        "stage I": (bench.loop(full.proto), bench.stage_one(full.proto)),
-        "stage II": (bench.loop(slim), bench.loop(slim)),
+        "stage I": (bench.engine(full.proto), bench.stage_one(full.proto)),
+        "stage II": (bench.engine(slim), bench.engine(slim)),
     }
     lines = [
         f"# Cost of a training step: {model.stem}, one thread, {rounds} rounds",
@@ -152,7 +153,7 @@ def main(
         "|" + " --- |" * 6,
     ]
     for name, (plain, stage) in pairs.items():
-        lines.append(_line(name, *compare(plain_step(plain), stage_step(stage), rounds)))
+        lines.append(_line(name, *compare(bench.plain_step(plain), stage_step(stage), rounds)))
     results.mkdir(parents=True, exist_ok=True)
     text = "\n".join([*lines, ""])
     write_bytes(results / "stage_cost.md", text.encode())

@@ -1,4 +1,4 @@
-"""Train one peer with decig's own loop, pool, loss and settings, and write it as ONNX.
+"""Train one peer with decig's own engine, task, teacher pool and settings; write it as ONNX.
 
 python -m peers.training uniform|torch-pruning --trunk 33 --seconds 720 ... --output-dir DIR
 """
@@ -17,11 +17,14 @@ from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.files import atomic_path, write_json
 from decig.graph.model import input_info, load_model
-from decig.train.loop import Budget, Loop
+from decig.train.config import Config
+from decig.train.engine import Engine, News
 from decig.train.module import build_module
 from decig.train.pool import Crops, Example, TeacherPool
-from decig.train.precision import make_accelerator
-from decig.train.settings import Settings
+from decig.train.precision import Precision
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from decig.train.tasks.distil import STUDENT, Distil, Learning
 from peers.students import PEERS, UNIFORM, pruned, uniform
 from peers.style_net import load_teacher
 
@@ -53,10 +56,10 @@ def main(
 ) -> None:
     """Train a peer for a time and leave student.onnx and report.json."""
     torch.set_num_threads(1)
-    settings = Settings.load(config)
-    torch.manual_seed(settings.seed)
+    settings = Config.read(config)
+    torch.manual_seed(settings.train.seed)
     student = uniform(trunk) if kind == UNIFORM else pruned(load_teacher(model), trunk)
-    loop = distillation(
+    engine = distillation(
         student,
         model,
         data,
@@ -64,12 +67,12 @@ def main(
         settings,
         Budget(seconds=seconds),
     )
-    loop.report = _Lines()
-    trained = loop.run()
+    engine.report = _Lines()
+    engine.run()
     output_dir.mkdir(parents=True, exist_ok=True)
     shape = input_info(load_model(model).proto)[0].shape
-    write_onnx(trained, shape, output_dir / "student.onnx")
-    report = {"steps": loop.step, "training_seconds": round(loop.elapsed_s, 1), "trunk": trunk}
+    write_onnx(engine.means[STUDENT], shape, output_dir / "student.onnx")
+    report = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1), "trunk": trunk}
     write_json(output_dir / "report.json", report)
 
 
@@ -78,27 +81,32 @@ def distillation(
     model: Path,
     data: Path,
     pixels: PixelFormat,
-    settings: Settings,
+    config: Config,
     budget: Budget,
-) -> Loop:
-    """Set up the loop in which decig trains its own students, for any module."""
+) -> Engine:
+    """Set up the engine and the task by which decig trains its own students, for any module."""
+    settings, train = config.distil, config.train
     proto = load_model(model).proto
     size = input_info(proto)[0].shape[2:]
     height, width = (min(settings.crop or max(size), side) for side in size)
     teacher = build_module(proto, input_size=(height, width)).eval()
-    accelerator = make_accelerator(settings.precision)
+    processes = Processes()
+    precision = Precision.named(train.precision, processes.device.type)
     pool = TeacherPool(
         [Example(path.stem, (picture,)) for path, picture in ImageFolder(data)],
-        accelerator.prepare_model(teacher, evaluation_mode=True),
+        teacher.to(processes.device),
         pixels,
         Inputs.of(proto, pixels, {}),
         Crops(height, width, settings.batch, settings.zoom),
         refresh=settings.refresh,
         capacity=settings.pool,
-        seed=settings.seed,
-        device=accelerator.device,
+        seed=train.seed,
+        device=processes.device,
+        precision=precision,
     )
-    return Loop(student, pool, pixels, settings, budget, accelerator)
+    learning = Learning(train.learning_rate, train.warmup, train.ema)
+    task = Distil(student, pool, pixels, settings, learning, precision)
+    return Engine(task, budget, processes, seed=train.seed)
 
 
 def write_onnx(module: nn.Module, shape: list[int], path: Path) -> None:
@@ -123,10 +131,11 @@ class _Lines:
     def __init__(self) -> None:
         self._next = 0.0
 
-    def __call__(self, loop: Loop, share: float, loss: float) -> None:
-        if loop.elapsed_s >= self._next:
-            self._next = loop.elapsed_s + _LINE_EVERY_S
-            print(f"{share:6.1%}  step {loop.step}  loss {loss:.4f}", flush=True)
+    def __call__(self, news: News) -> None:
+        if news.elapsed_s >= self._next:
+            self._next = news.elapsed_s + _LINE_EVERY_S
+            loss = news.losses[STUDENT]
+            print(f"{news.progress:6.1%}  step {news.step}  loss {loss:.4f}", flush=True)
 
 
 if __name__ == "__main__":

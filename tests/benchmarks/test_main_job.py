@@ -24,8 +24,8 @@ from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
 from decig.device.run.timing import Latency  # noqa: E402
 from decig.errors import DecigError  # noqa: E402
 from decig.quality.parity import max_abs_diff  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
+from decig.train.config import Config  # noqa: E402
+from decig.train.schedule import Budget  # noqa: E402
 
 PIXELS = PixelFormat((0, 255), (0, 255))
 
@@ -76,15 +76,17 @@ def test_screened_graphs_are_the_nets_that_are_trained(tmp_path: Path) -> None:
 def test_peers_train_in_decigs_loop(shared_suite: Path, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (80, 90, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "noise.png")
-    settings = Settings(crop=64, batch=1, precision="fp32")
+    (tmp_path / "quick.toml").write_text('[distil]\ncrop = 64\n[train]\nprecision = "fp32"\n')
+    config = Config.read(tmp_path / "quick.toml")
     student = uniform(8)
     before = [p.detach().clone() for p in student.parameters()]
-    loop = distillation(
-        student, shared_suite / "udnie.onnx", tmp_path, PIXELS, settings, Budget(steps=2)
+    engine = distillation(
+        student, shared_suite / "udnie.onnx", tmp_path, PIXELS, config, Budget(steps=2)
     )
-    trained = loop.run()
-    assert loop.step == 2
-    assert any((p != q).any() for p, q in zip(before, trained.parameters(), strict=True))
+    engine.run()
+    assert engine.step == 2
+    trained = engine.means["student"].parameters()
+    assert any((p != q).any() for p, q in zip(before, trained, strict=True))
 
 
 def test_peers_learn_from_one_picture_a_step() -> None:

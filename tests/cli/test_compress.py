@@ -22,7 +22,7 @@ from tests.samples import (
 pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
-CONFIG = "crop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"
+CONFIG = "[distil]\ncrop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
 
 def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):
     run, out, config = tmp_path / "run", tmp_path / "out.onnx", tmp_path / "any.toml"
-    config.write_text(CONFIG + "fold_tolerance = 1\n")
+    config.write_text(CONFIG + "[decig]\nfold_tolerance = 1\n")
     asked = ("--fold-norms", "--steps", 4, "--config", config, "--json")
     result = compress(place, run, *asked)
     assert result.exit_code == 0, result.stderr

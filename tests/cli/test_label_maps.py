@@ -71,7 +71,7 @@ def test_compress(place: Path, tmp_path: Path):
     pytest.importorskip("torch")
     model, table, run = place / "model.onnx", tmp_path / "table.json", tmp_path / "run"
     assert decig("profile", model, "-o", table).exit_code == 0
-    (tmp_path / "quick.toml").write_text("crop = 16\nbatch = 2\npool = 2\nheld_out = 1\n")
+    (tmp_path / "quick.toml").write_text("[distil]\ncrop = 16\nbatch = 2\npool = 2\nheld_out = 1\n")
     given = ("--profile", table, "--data", place / "colours", "--output-dir", run, "--steps", 3)
     config = ("--config", tmp_path / "quick.toml")
     assert call("compress", model, *given, *RANGES, *COLOURS, *config)["steps"] == 3

@@ -99,7 +99,9 @@ def test_repair_and_compress(model: Path, tmp_path: Path):
     assert call(*asked, repaired)["ssim"] > call(*asked, plain)["ssim"]
     assert decig("profile", model, "-o", table).exit_code == 0
     settings, run = tmp_path / "quick.toml", tmp_path / "run"
-    settings.write_text("crop = 11\nbatch = 2\npool = 2\nheld_out = 1\nadversarial = 0.0\n")
+    settings.write_text(
+        "[distil]\ncrop = 11\nbatch = 2\npool = 2\nheld_out = 1\nadversarial = 0.0\n"
+    )
     given = ("--profile", table, "--data", photos, "--targets", photos, *PIXELS, "--steps", 3)
     found = call("compress", model, *given, *FED, "--output-dir", run, "--config", settings)
     assert found["steps"] == 3
@@ -190,7 +192,7 @@ def test_a_model_that_paints_from_a_code(tmp_path: Path):
     assert grid.is_file()
     assert decig("profile", model, "-o", table).exit_code == 0
     settings = tmp_path / "quick.toml"
-    settings.write_text("batch = 2\nrepair_crops = 4\nheld_out = 2\n")
+    settings.write_text("[distil]\nbatch = 2\nrepair_crops = 4\nheld_out = 2\n")
     given = ("--profile", table, "--output-dir", run, "--config", settings, "--steps", 2)
     found = call("compress", model, *given, *DRAWN, "--fold-norms")
     assert found["steps"] + found["folding_steps"] == 2

@@ -176,8 +176,19 @@ def _settings(crop: int, changes: dict[str, float]) -> dict[str, Any]:
     return settings | changes
 
 
+_TABLES = {
+    "train": ("precision",),
+    "decig": ("condense", "condense_from", "fold", "fold_tolerance", "weighting"),
+}
+"""Settings that stand in another table than [distil]."""
+
+
 def _settings_file(place: Place, settings: dict[str, Any]) -> Path:
     """Write settings as `--config` reads them; where its tables change, change this alone."""
+    tables: dict[str, list[str]] = {"distil": [], **{name: [] for name in _TABLES}}
+    for key, value in settings.items():
+        table = next((name for name, keys in _TABLES.items() if key in keys), "distil")
+        tables[table].append(f"{key} = {json.dumps(value)}\n")
     path = place.folder / "settings.toml"
-    path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items()))
+    path.write_text("".join(f"[{name}]\n{''.join(lines)}" for name, lines in tables.items()))
     return path

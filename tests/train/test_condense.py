@@ -3,11 +3,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from decig.errors import BadInputError  # noqa: E402
 from decig.graph.channels import analyse  # noqa: E402
 from decig.graph.plan import Plan  # noqa: E402
 from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.condense import WEIGHTINGS, Condenser  # noqa: E402
+from decig.train.condense import WEIGHTINGS, Condenser, Steered  # noqa: E402
 from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
 from tests.train.tiny import tiny_generator  # noqa: E402
 
@@ -62,7 +61,7 @@ def test_repeated_steps_leave_few_live_channels_and_keep_every_consumers_norm() 
             assert parameter.norm().item() == pytest.approx(norms[name], rel=1e-4)
 
 
-def test_the_dearer_group_condenses_first() -> None:
+def test_the_group_that_takes_longer_condenses_first() -> None:
     made = condenser(run_time={"c1": 10.0, "c2": 1.0})
     made.rate = 0.01
     for _ in range(60):
@@ -98,6 +97,34 @@ def test_steering_raises_the_rate_while_too_slow() -> None:
     assert made.rate < rate
 
 
-def test_an_unknown_weighting_is_named() -> None:
-    with pytest.raises(BadInputError, match="cubic"):
-        condenser("cubic")
+def steered(**changes: object) -> Steered:
+    options = {"begin_ms": 8.0, "end_ms": 2.0, "predict_ms": lambda widths: 5.0}
+    return Steered(condenser(), lambda progress: 1 - progress, **(options | changes))
+
+
+def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
+    asked: list[tuple[float, float]] = []
+    part = steered()
+    part._condenser.steer = lambda predicted, wanted: asked.append((predicted, wanted))
+    for step in range(30):
+        part.after_update(step, step / 30)
+    assert part.looked_at == 30 and part.predicted_ms == 5.0
+    wanted = [8 * 0.25 ** (step / 30) for step in (9, 19, 29)]  # the same share each time
+    assert asked == [(5.0, pytest.approx(ms)) for ms in wanted]
+
+
+def test_proximal_steps_follow_the_learning_rate() -> None:
+    shares: list[float] = []
+    part = steered()
+    part._condenser.step = shares.append
+    for step in range(4):
+        part.after_update(step, step / 4)
+    assert shares == [1.0, 0.75, 0.5, 0.25]
+
+
+def test_steering_goes_on_where_it_stood() -> None:
+    one, other = steered(), steered()
+    for step in range(10):
+        one.after_update(step, 0.9)
+    other.load_state_dict(one.state_dict())
+    assert other._condenser.rate == one._condenser.rate != condenser().rate

@@ -97,10 +97,10 @@ def test_gradients_of_several_batches_make_one_update() -> None:
 
 def test_parts_take_their_turn_after_the_updates() -> None:
     class Part:
-        seen: list[tuple[float, bool]] = []  # noqa: RUF012
+        seen: list[tuple[int, float, bool]] = []  # noqa: RUF012
 
-        def after_update(self, progress: float) -> None:
-            self.seen.append((progress, torch.equal(weights(running.task.student), begun)))
+        def after_update(self, step: int, progress: float) -> None:
+            self.seen.append((step, progress, torch.equal(weights(running.task.student), begun)))
 
         def state_dict(self) -> dict[str, Any]:
             return {}
@@ -111,7 +111,7 @@ def test_parts_take_their_turn_after_the_updates() -> None:
     running = engine(2, parts=[Part()])
     begun = weights(running.task.student).clone()
     running.run()
-    assert Part.seen == [(0.0, False), (0.5, False)]
+    assert Part.seen == [(0, 0.0, False), (1, 0.5, False)]
 
 
 def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path: Path, saving_always: None) -> None:

@@ -1,4 +1,3 @@
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,14 @@ from decig.errors import DecigError  # noqa: E402
 from decig.graph.model import load_model  # noqa: E402
 from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
 from decig.progress import Progress  # noqa: E402
-from decig.train.compress import compress  # noqa: E402
+from decig.train.config import Config  # noqa: E402
+from decig.train.examples import Folders  # noqa: E402
 from decig.train.fold_norms import with_joined_norms  # noqa: E402
-from decig.train.loop import Budget  # noqa: E402
-from decig.train.request import Request  # noqa: E402
-from decig.train.settings import Settings  # noqa: E402
+from decig.train.planner import Goal  # noqa: E402
+from decig.train.schedule import Budget  # noqa: E402
+from decig.train.teacher import Teacher  # noqa: E402
 from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small_request import quiet, work_table  # noqa: E402
+from tests.train.small import Asked, with_settings, work_table  # noqa: E402
 from tests.train.tiny import tiny_generator  # noqa: E402
 
 
@@ -42,27 +42,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def request_for(place: Path, tmp_path: Path) -> Callable[..., Request]:
+def asked(place: Path, tmp_path: Path) -> Callable[..., Asked]:
     table = CostTable.load(place / "table.json")
+    settings = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "fold": 0.5}
 
-    def make(**changes: Any) -> Request:
-        settings = Settings(crop=32, batch=2, held_out=2, repair_crops=4, fold=0.5)
-        settings = dataclasses.replace(settings, **changes.pop("settings", {}))
-        return dataclasses.replace(
-            Request(
-                model=load_model(place / "tiny.onnx"),
-                pixels=PixelFormat((0.0, 1.0), (0.0, 1.0)),
-                device=Target(table),
-                images=place / "photos",
-                targets=None,
-                output_dir=tmp_path / "run",
-                target_ms=None,
-                budget=Budget(steps=18),
-                settings=settings,
-                fold_norms=True,
-            ),
-            **changes,
-        )
+    def make(**changes: Any) -> Asked:
+        return Asked(
+            Teacher(load_model(place / "tiny.onnx"), PixelFormat((0.0, 1.0), (0.0, 1.0))),
+            Folders(place / "photos"),
+            Goal(Target(table), None, Budget(steps=18), fold_norms=True),
+            with_settings(Config.read(None), **settings),
+            tmp_path / "run",
+        ).but(**changes)
 
     return make
 
@@ -77,52 +68,52 @@ def killer(share: float) -> Progress:
     return kill
 
 
-def student(request: Request) -> onnx.ModelProto:
-    return load_model(request.output_dir / "student.onnx").proto
+def student(made: Asked) -> onnx.ModelProto:
+    return load_model(made.output_dir / "student.onnx").proto
 
 
 def weights(proto: onnx.ModelProto) -> dict[str, bytes]:
     return {tensor.name: tensor.raw_data for tensor in proto.graph.initializer}
 
 
-def test_norms_fold_where_the_tolerance_lets_them(request_for: Callable[..., Request]) -> None:
-    request = request_for(settings={"fold_tolerance": 1.0})
+def test_norms_fold_where_the_tolerance_lets_them(asked: Callable[..., Asked]) -> None:
+    made = asked(settings={"fold_tolerance": 1.0})
     bench = FakeBench(lambda proto: len(proto.graph.node))
-    request = dataclasses.replace(request, device=Target(request.device.table, bench))
-    figures = compress(request, quiet)
-    assert all_norms(student(request)) == []
+    made = made.but(target=Target(made.goal.target.table, bench))
+    figures = made.compress()
+    assert all_norms(student(made)) == []
     assert figures["norms_folded"].keys() == {"n1", "n2", "n3"}
     assert figures["norms_put_back"] == {}
     assert figures["latency_ms"]["with_norms"] - figures["latency_ms"]["folded"] == 3
     assert figures["steps"] == 9 and figures["folding_steps"] == 9
     assert figures["ssim"] == list(figures["norms_folded"].values())[-1]
-    assert json.loads((request.output_dir / "report.json").read_text()) == figures
-    assert not (request.output_dir / "state").exists()
+    assert json.loads((made.output_dir / "report.json").read_text()) == figures
+    assert not (made.output_dir / "state").exists()
 
 
-def test_norms_come_back_where_the_pictures_need_them(request_for: Callable[..., Request]) -> None:
-    request = request_for(settings={"fold_tolerance": -1.0})
-    figures = compress(request, quiet)
-    distilled = load_model(request.output_dir / "distilled.onnx").proto
-    assert weights(student(request)) == weights(distilled)
-    assert foldable_norms(student(request)) == ["n1", "n2", "n3"]
+def test_norms_come_back_where_the_pictures_need_them(asked: Callable[..., Asked]) -> None:
+    made = asked(settings={"fold_tolerance": -1.0})
+    figures = made.compress()
+    distilled = load_model(made.output_dir / "distilled.onnx").proto
+    assert weights(student(made)) == weights(distilled)
+    assert foldable_norms(student(made)) == ["n1", "n2", "n3"]
     assert figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
     assert figures["norms_folded"] == {}
     assert figures["ssim"] == figures["ssim_before_folding"]
 
 
-def test_every_norm_is_judged_by_itself(request_for: Callable[..., Request]) -> None:
+def test_every_norm_is_judged_by_itself(asked: Callable[..., Asked]) -> None:
     """The first to go changes least; a tolerance between the rounds' losses parts them."""
-    whole = request_for(settings={"fold_tolerance": 1.0})
-    found = compress(whole, quiet)
+    whole = asked(settings={"fold_tolerance": 1.0})
+    found = whole.compress()
     ssim = [found["ssim_before_folding"], *found["norms_folded"].values()]
     lost = [max(ssim[: k + 1]) - ssim[k] for k in range(1, 4)]
     assert max(lost) > min(lost)
     tolerance = (max(lost) + min(lost)) / 2
-    some = request_for(
+    some = asked(
         settings={"fold_tolerance": tolerance}, output_dir=whole.output_dir.with_name("some")
     )
-    figures = compress(some, quiet)
+    figures = some.compress()
     assert len(figures["norms_folded"]) + len(figures["norms_put_back"]) == 3
     assert figures["norms_folded"] and figures["norms_put_back"]
     assert set(all_norms(student(some))) == figures["norms_put_back"].keys()
@@ -131,30 +122,30 @@ def test_every_norm_is_judged_by_itself(request_for: Callable[..., Request]) -> 
 
 
 def test_photos_smaller_than_the_model_are_enlarged(
-    request_for: Callable[..., Request], tmp_path: Path
+    asked: Callable[..., Asked], tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
     for index in range(3):
         Image.fromarray(rng.integers(0, 256, (40, 44, 3), np.uint8)).save(tmp_path / f"{index}.png")
-    request = request_for(images=tmp_path, budget=Budget(steps=6))
-    figures = compress(request, quiet)
+    made = asked(images=tmp_path, budget=Budget(steps=6))
+    figures = made.compress()
     assert figures["norms_folded"].keys() | figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
 
 
 def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
-    request_for: Callable[..., Request], place: Path, tmp_path: Path
+    asked: Callable[..., Asked], place: Path, tmp_path: Path
 ) -> None:
     targets = {"targets": place / "photos", "settings": {"features": 0.1}}
-    whole = request_for(**targets, budget=Budget(steps=12))
-    figures = compress(whole, quiet)
-    broken = dataclasses.replace(whole, output_dir=tmp_path / "broken")
+    whole = asked(**targets, budget=Budget(steps=12))
+    figures = whole.compress()
+    broken = whole.but(output_dir=tmp_path / "broken")
     # Within a round, whose first step is on disk, and before the next one has left anything.
     for share in (1 / 3, 0.4):
         with pytest.raises(RuntimeError, match="killed"):
-            compress(broken, killer(share))
+            broken.compress(killer(share))
         assert not (broken.output_dir / "student.onnx").exists()
-        broken = dataclasses.replace(broken, resume=True)
-    again = compress(broken, quiet)
+        broken = broken.but(resume=True)
+    again = broken.compress()
     assert weights(student(broken)) == weights(student(whole))
     timed = ("training_seconds", "folding_seconds")
     assert {k: v for k, v in again.items() if k not in timed} == {
@@ -162,13 +153,13 @@ def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
     }
 
 
-def test_a_damaged_state_is_named(request_for: Callable[..., Request]) -> None:
-    request = request_for()
+def test_a_damaged_state_is_named(asked: Callable[..., Asked]) -> None:
+    made = asked()
     with pytest.raises(RuntimeError, match="killed"):
-        compress(request, killer(0.5))
-    (request.output_dir / "state" / "fold.pt").write_bytes(b"no state")
+        made.compress(killer(0.5))
+    (made.output_dir / "state" / "fold.pt").write_bytes(b"no state")
     with pytest.raises(DecigError, match=r"fold\.pt: not the state of this run"):
-        compress(dataclasses.replace(request, resume=True), quiet)
+        made.but(resume=True).compress()
 
 
 def test_norms_that_are_spelled_out_are_seen(shared_suite: Path) -> None:

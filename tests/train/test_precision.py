@@ -6,17 +6,6 @@ from decig.train import precision  # noqa: E402
 
 
 @pytest.mark.parametrize(
-    ("asked", "native", "found"),
-    [("auto", True, "bf16"), ("auto", False, "no"), ("bf16", False, "bf16"), ("fp32", True, "no")],
-)
-def test_auto_is_bf16_where_it_is_native(
-    asked: str, native: bool, found: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(precision, "has_native_bf16", lambda: native)
-    assert precision.make_accelerator(asked).mixed_precision == found
-
-
-@pytest.mark.parametrize(
     ("known", "native"),
     [
         ({}, False),
@@ -46,7 +35,7 @@ def test_gpus_do_from_their_eighth_generation_on(
     ("asked", "native", "bf16"),
     [("auto", True, True), ("auto", False, False), ("bf16", False, True), ("fp32", True, False)],
 )
-def test_auto_is_bf16_where_it_is_native_by_name(
+def test_auto_is_bf16_where_it_is_native(
     asked: str, native: bool, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "has_native_bf16", lambda: native)

@@ -1,13 +1,19 @@
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 
+from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.model import initializers
 from decig.train.run import SCHEMA_VERSION, RunFolder
+from decig.train.schedule import Budget
+from tests.device.bench import FakeBench
+from tests.train.small import small
 from tests.train.tiny import tiny_generator
 
 REQUEST = {"model": {"sha256": "ab"}, "target_ms": 3.5}
@@ -35,12 +41,52 @@ def test_only_the_same_request_goes_on(tmp_path: Path) -> None:
         RunFolder.open(tmp_path, REQUEST | {"feeds": {}}, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("target_ms", 1.0),
+        ("budget", Budget(seconds=3.0)),
+        ("images", None),
+        ("targets", Path("elsewhere")),
+        ("feeds", {"code": 0.5}),
+        ("fold_norms", True),
+    ],
+)
+def test_a_run_is_not_resumed_for_another_request(field: str, value: Any, tmp_path: Path) -> None:
+    asked, folder = small(tmp_path), tmp_path / "run"
+    RunFolder.open(folder, asked.record(), resume=False)
+    RunFolder.open(folder, asked.record(), resume=True)
+    with pytest.raises(BadInputError, match=f"the run there has another {field}"):
+        RunFolder.open(folder, asked.but(**{field: value}).record(), resume=True)
+
+
+def test_what_does_not_change_the_student_is_not_recorded(tmp_path: Path) -> None:
+    asked = small(tmp_path)
+    busy = Target(asked.goal.target.table, FakeBench(lambda _: 1.0), ("busy",))
+    assert asked.but(resume=True, target=busy).record() == asked.record()
+    assert asked.but(settings={"crop": 8}).record() != asked.record()
+
+
+def test_a_folder_that_cannot_hold_a_run_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(BadInputError, match=r"cannot write there: \S+file is no folder"):
+            RunFolder.check(place, REQUEST, resume=False)
+    RunFolder.check(tmp_path / "a" / "b", REQUEST, resume=False)
+    assert not (tmp_path / "a").exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(BadInputError, match=r"cannot write there: .* is read-only"):
+        RunFolder.check(tmp_path / "a" / "b", REQUEST, resume=False)
+
+
 def test_graphs_are_steps_that_are_done(tmp_path: Path) -> None:
     run = RunFolder.open(tmp_path, REQUEST, resume=False)
     assert not run.done("start.onnx")
     proto = tiny_generator()
     run.save_graph("start.onnx", proto)
-    assert run.done("start.onnx")
+    assert run.done("start.onnx") and not run.done("start.onnx", "plan.json")
     found, wanted = initializers(run.load_graph("start.onnx").proto), initializers(proto)
     assert found.keys() == wanted.keys()
     assert all((array == wanted[name]).all() for name, array in found.items())

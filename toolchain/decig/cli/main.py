@@ -158,7 +158,8 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
         from decig.train.original import train as run
-    click.echo(run(loaded, output_dir, data=data, resume=resume))
+    if (written := run(loaded, output_dir, data=data, resume=resume)) is not None:
+        click.echo(written)
 
 
 @main.command()
@@ -191,36 +192,33 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
-        from decig.train.compress import compress as run
-        from decig.train.compress import preview
-        from decig.train.loop import Budget
-        from decig.train.request import Request
-        from decig.train.settings import Settings
+        from decig.train import pipeline
+        from decig.train.config import Config
+        from decig.train.examples import Folders
+        from decig.train.planner import Goal
+        from decig.train.schedule import Budget
+        from decig.train.teacher import Teacher
 
-    device = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    config = Config.read(asked["config"])
+    target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
-        target_ms = device.as_it_is_ms / asked["target_speedup"]
-    request = Request(
-        model=source.model,
-        pixels=source.require_pixels(),
-        device=device,
-        images=asked["data"],
-        targets=asked["targets"],
-        output_dir=asked["output_dir"],
-        target_ms=target_ms,
-        budget=Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"]),
-        settings=Settings.load(asked["config"]),
-        feeds=source.feeds,
-        fold_norms=asked["fold_norms"],
-        resume=asked["resume"],
+        target_ms = target.as_it_is_ms / asked["target_speedup"]
+    budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
+    what = (
+        Teacher(source.model, source.require_pixels(), source.feeds),
+        Folders(asked["data"], asked["targets"]),
+        Goal(target, target_ms, budget, fold_norms=asked["fold_norms"]),
+        config,
     )
     if dry_run:
-        figures = preview(request)
-    else:
-        with ProgressBar() as bar:
-            figures = run(request, bar.update)
-    _show(figures, as_json, print_figures)
+        _show(pipeline.preview(*what), as_json, print_figures)
+        return
+    with ProgressBar() as bar:
+        folder, resume = asked["output_dir"], asked["resume"]
+        figures = pipeline.compress(*what, folder, resume=resume, progress=bar.update)
+    if figures is not None:  # the main process alone speaks
+        _show(figures, as_json, print_figures)
 
 
 @main.command()

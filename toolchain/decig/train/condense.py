@@ -1,32 +1,33 @@
-"""Stage I: a penalty weighted by the device that condenses a generator into few channels.
+"""Stage I of DECIG: a penalty, weighted by the device, condenses a generator into few channels.
 
 Shah and Bharaj, "Towards Device Efficient Conditional Image Generation" (BMVC 2022), section 3:
 
     L_penal = sum_i I(i) L_i,       L_i = sum_j f(j) |W_ij|
 
-i: channel group; I(i): its run time on the device; j: its channels sorted by magnitude, largest
-first; W_ij: here all weights by which *consumers read* channel j, as a channel that nobody reads
-can be sliced away without changing a pixel. Three traps and their answers:
+where i is a channel group, I(i) its run time on the device, j its channels sorted by magnitude,
+largest first, and W_ij here all weights by which *consumers read* channel j: a channel that
+nobody reads can be sliced away without changing a pixel. Three traps and their answers:
 
-* Adam's scaling undoes an L1 gradient, so the penalty is a decoupled proximal step after the
-  optimiser's, the soft threshold of the channel's norm:
+* Adam's scaling undoes the gradient of an L1 term. The penalty is therefore a proximal step after
+  the optimiser's: the soft threshold of the channel's norm,
   v_j <- v_j max(0, 1 - rate I(i) f(j) / |v_j|_2).
 * A consumer followed by a normalisation can shrink all its weights without changing the picture,
-  and the penalty would do nothing. Every consumer's weights are therefore rescaled to the norm
-  they had before the step: only the share of each channel in it changes.
-* The strength is steered (`Condenser.steer`) until the latency predicted for the live channels
-  falls to the target on schedule.
+  and the penalty would do nothing. Every consumer's weights are therefore scaled back to the norm
+  that they had before the step: only the share of each channel changes.
+* How strong the penalty must be is not known. `Steered` raises and lowers the rate so that the
+  latency predicted for the live channels falls to the target on schedule.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap
+from decig.train.schedule import Schedule
 
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "uniform": torch.ones_like,
@@ -35,12 +36,22 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """f(j) as a function of the rank j/(n-1) in 0..1; each has mean 1, so that they compare."""
 
-_DEAD = 1e-3  # share of the largest channel's magnitude below which a channel is dead
+_DEAD = 1e-3
+"""Share of the largest channel's magnitude below which a channel is dead."""
+_STEER_EVERY = 10
+"""Steps between two looks at the latency that has been reached."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One consumer's weights, seen from one group: `place[k]` is the channel that row k reads."""
+    """One consumer's weights, seen from one channel group.
+
+    Attributes:
+        weight: of the consumer.
+        axis: of the weight, along which it reads channels.
+        rows: indices along the axis that read channels of the group.
+        place: for each of the rows, which of the group's channels it reads.
+    """
 
     weight: nn.Parameter
     axis: int
@@ -49,7 +60,7 @@ class _Part:
 
 
 class Condenser:
-    """Applies the proximal step to a module's parameters and tells which channels live."""
+    """Takes the proximal step on a module's parameters and says which channels live."""
 
     def __init__(
         self,
@@ -67,12 +78,7 @@ class Condenser:
             channels: the graph's channel groups.
             run_time: I(i), run time on the device by group, any unit.
             weighting: f, one of `WEIGHTINGS`.
-
-        Raises:
-            BadInputError: an unknown weighting.
         """
-        if weighting not in WEIGHTINGS:
-            raise BadInputError(f"--weighting {weighting}: choose from {', '.join(WEIGHTINGS)}")
         self._weighting = WEIGHTINGS[weighting]
         by_initializer = {names.get(name, name): p for name, p in module.named_parameters()}
         self._parts = {
@@ -89,7 +95,7 @@ class Condenser:
 
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
-        """Take one proximal step, `share` scales its rate (the schedule's learning rate)."""
+        """Take one proximal step at a share of the rate."""
         before = [weight.norm() for weight in self._consumers]
         for name, parts in self._parts.items():
             magnitude = self._magnitude(parts)
@@ -112,22 +118,14 @@ class Condenser:
         return {name: self._magnitude(p).cpu().numpy() for name, p in self._parts.items()}
 
     def live(self) -> dict[str, int]:
-        """Channels of each group that are not dead; groups without readers keep all."""
+        """Count the channels of each group that are not dead; groups without readers keep all."""
         widths = dict(self._full)
         for name, magnitude in self.magnitudes().items():
             widths[name] = max(1, int((magnitude > _DEAD * magnitude.max()).sum()))
         return widths
 
-    def state_dict(self) -> dict[str, float]:
-        """Where the steering stands."""
-        return {"rate": self.rate}
-
-    def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Go on steering from there."""
-        self.rate = state["rate"]
-
     def steer(self, predicted: float, wanted: float) -> None:
-        """Raise the rate while the predicted latency is above the schedule's, else lower it."""
+        """Raise the rate while the predicted latency is above the wanted one, else lower it."""
         self.rate *= 1.25 if predicted > wanted else 0.8
 
     def _magnitude(self, parts: list[_Part]) -> Tensor:
@@ -136,6 +134,54 @@ class Condenser:
             squares = _by_row(part.weight, part.axis).square().sum(1)
             total.index_add_(0, part.place, squares[part.rows])
         return total.sqrt()
+
+
+class Steered:
+    """Stage I as a part of training (`decig.train.engine.Part`): condenses on schedule.
+
+    Attributes:
+        predicted_ms: latency predicted for the live channels when it was last looked at.
+        looked_at: number of the step after which that was, counted from 1; 0 before the first.
+    """
+
+    def __init__(
+        self,
+        condenser: Condenser,
+        schedule: Schedule,
+        predict_ms: Callable[[Mapping[str, int]], float],
+        begin_ms: float,
+        end_ms: float,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            condenser: takes the steps.
+            schedule: of the learning rate, which the rate of the penalty follows.
+            predict_ms: latency on the device by the widths of the groups.
+            begin_ms: latency at the beginning.
+            end_ms: latency wanted at the end.
+        """
+        self._condenser, self._schedule, self._predict = condenser, schedule, predict_ms
+        self._begin_ms, self._end_ms = begin_ms, end_ms
+        self.predicted_ms, self.looked_at = begin_ms, 0
+
+    def after_update(self, step: int, progress: float) -> None:
+        """Take a proximal step, and now and then steer its rate."""
+        self._condenser.step(self._schedule(progress))
+        if (step + 1) % _STEER_EVERY == 0:
+            self.predicted_ms = self._predict(self._condenser.live())
+            self.looked_at = step + 1
+            # Geometric: every step of the schedule takes the same share of what is left.
+            wanted = self._begin_ms * (self._end_ms / self._begin_ms) ** progress
+            self._condenser.steer(self.predicted_ms, wanted)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rate, where steering has brought it."""
+        return {"rate": self._condenser.rate}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on steering from a saved rate."""
+        self._condenser.rate = state["rate"]
 
 
 def _parts(channels: ChannelMap, group: str, weights: Mapping[str, nn.Parameter]) -> list[_Part]:

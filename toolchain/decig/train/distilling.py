@@ -1,62 +1,156 @@
-"""How a sliced graph is trained to paint what the teacher paints."""
+"""The step that distils: a sliced graph is trained to paint what its teacher paints."""
 
-import numpy as np
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 import onnx
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
+from decig.graph.channels import analyse
 from decig.graph.plan import Plan
+from decig.train.engine import Engine, News, Part
 from decig.train.job import Job
-from decig.train.loop import Budget, Loop
-from decig.train.losses.extras import FeatureLoss, TargetLoss, features_by_kept_index
-from decig.train.module import build_module
-from decig.train.pool import TeacherPool
-from decig.train.run import RunFolder
+from decig.train.judge import Looks
+from decig.train.losses.features import FeatureLoss, feature_values, features_by_kept_index
+from decig.train.module import build_module, takes_batches, write_back
+from decig.train.pool import Crops, TeacherPool
+from decig.train.schedule import Budget
+from decig.train.tasks.distil import STUDENT, Distil, Learning
+
+_log = logging.getLogger(__name__)
 
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
+_COLOURS = 3
+"""Channels of a real picture."""
 
 
-def stage_budget(job: Job, run: RunFolder) -> Budget:
-    """What of the budget stage II has, after stage I if there was one."""
-    condensed = job.settings.condense if run.done("condensed.onnx") else 0.0
-    return job.request.budget.part(1 - condensed)
+def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_file: str) -> None:
+    """Train a graph with all losses that the settings ask for, and save what is better.
+
+    Args:
+        job: of the compression; its run folder holds the plan by which the teacher was cut.
+        start: the student as it begins.
+        budget: how long.
+        state: name of the file, in the run's folder of states, from which a stopped run goes on.
+        graph_file: name of the result in the run folder. `student.onnx` gets the open axes of
+            the teacher's file.
+
+    Raises:
+        DecigError: a loss became no number, or a file cannot be written; the state is kept.
+    """
+    before = job.processes.on_main(lambda: job.judge.ssim(start))
+    figures = {"predicted_ms": job.planner.predict_ms(analyse(start).widths)}
+    looks = Looks()
+
+    def report(news: News) -> None:
+        if looks.due(news.progress):
+            figures["ssim"] = job.judge.ssim(write_back(mean_of(engine), start))
+        job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
+
+    engine = student_engine(
+        job,
+        student_task(job, start, rate=rate_share(before), with_extras=True),
+        budget,
+        state_file(job, state),
+        report,
+    )
+    engine.resume()
+    engine.run()
+
+    def finish() -> None:
+        result = write_back(mean_of(engine), start)
+        after = job.judge.ssim(result)
+        if after < before and not job.examples.paired:
+            _log.warning("training made nothing better in this budget: the repaired graph is kept")
+            result, after = start, before
+        quality = {"ssim": after, "ssim_before_distilling": before}
+        job.run.add_figures(quality | _figures(job, engine))
+        save_student(job, result, graph_file)
+
+    job.processes.on_main(finish)
 
 
-def distillation(
+def student_task(
     job: Job,
-    run: RunFolder,
     start: onnx.ModelProto,
-    budget: Budget,
-    state: str,
     *,
     rate: float,
+    with_extras: bool,
     whole: bool = False,
     pool: TeacherPool | None = None,
     first: int = 0,
-) -> Loop[GraphModule]:
-    """Set up the training of a student with all losses that the settings ask for.
+) -> Distil:
+    """Set a student's task up by the settings of the compression.
 
     Args:
-        job: with the teacher.
-        run: holds the plan by which the teacher was sliced.
-        start: the student as it stands; what the loop gives is written back into it.
-        budget: how long.
-        state: name of the loop's state file.
+        job: of the compression.
+        start: the student as it begins.
         rate: share of the learning rate; see `rate_share`.
+        with_extras: add the losses beside the output's that the settings ask for: against the
+            teacher's features, which needs `plan.json`, and against real targets.
         whole: train on crops as large as the model's input.
         pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
     """
-    values = _feature_values(job, start) if job.settings.features else []
-    picture = output_image(start).name
-    size = job.crop(whole=whole)
-    student = build_module(start, outputs=[picture, *values], input_size=size)
-    pool = pool or job.pool(seed=job.settings.seed, whole=whole)
-    loop = job.loop(student, budget, run, state, rate=rate, pool=pool)
-    loop.first = first
-    _add_losses(job, run, loop, values, size)
-    return loop
+    train, settings, size = job.config.train, job.config.distil, job.examples.crop(whole=whole)
+    values = _feature_values(job, start) if with_extras and settings.features else []
+    paired = with_extras and job.examples.paired
+    return Distil(
+        build_module(start, [output_image(start).name, *values], size),
+        pool or teacher_pool(job, seed=train.seed, whole=whole),
+        job.teacher.pixels,
+        settings,
+        Learning(rate * train.learning_rate, train.warmup, train.ema, train.seed),
+        job.precision,
+        features=_feature_loss(job, values, size) if values else None,
+        judged_channels=job.examples.input_channels + _COLOURS if paired else None,
+        first=first,
+    )
+
+
+def student_engine(
+    job: Job,
+    task: Distil,
+    budget: Budget,
+    state: Path,
+    report: Callable[[News], None],
+    parts: Sequence[Part] = (),
+) -> Engine:
+    """Set the training of a student up; see `Engine` for the arguments."""
+    train = job.config.train
+    return Engine(
+        task,
+        budget,
+        job.processes,
+        seed=train.seed,
+        accumulate=train.accumulate,
+        parts=parts,
+        state_file=state,
+        report=report,
+    )
+
+
+def mean_of(engine: Engine) -> GraphModule:
+    """The running mean of a student's weights, which is what is kept of its training."""
+    mean = engine.means[STUDENT]
+    assert isinstance(mean, GraphModule)
+    return mean
+
+
+def state_file(job: Job, name: str) -> Path:
+    """Path of a file from which a stopped run goes on."""
+    return job.run.file("state") / name
+
+
+def save_student(job: Job, proto: onnx.ModelProto, graph_file: str) -> None:
+    """Save a result; the student itself with the open axes of the teacher's file."""
+    final = graph_file == "student.onnx"
+    job.run.save_graph(graph_file, job.teacher.model.reopen(proto) if final else proto)
 
 
 def rate_share(ssim: float) -> float:
@@ -68,31 +162,60 @@ def rate_share(ssim: float) -> float:
     return min(1.0, max(1 - ssim, _NEAREST) / _FAR)
 
 
+def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
+    """Make a pool of crops that the teacher paints.
+
+    Args:
+        job: of the compression.
+        seed: of every random choice.
+        whole: cut crops as large as the model's input, and as few per step as cost the same.
+    """
+    settings, examples, processes = job.config.distil, job.examples, job.processes
+    cut = examples.crop(whole=whole)
+    size = cut or examples.size
+    teacher = job.teacher.module(cut).to(processes.device)
+    pixels = settings.crop**2 or math.prod(size)
+    batch = settings.batch * pixels // math.prod(size)
+    if batch > 1 and not takes_batches(teacher):
+        _log.warning("the model is made for one image at a time: batch = 1")
+        batch = 1
+    return TeacherPool(
+        examples.training,
+        teacher,
+        job.teacher.pixels,
+        examples.inputs,
+        Crops(*size, max(1, batch), settings.zoom),
+        refresh=settings.refresh,
+        capacity=settings.pool,
+        seed=seed,
+        device=processes.device,
+        precision=job.precision,
+        rank=processes.rank,
+    )
+
+
 def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
-    """Outputs of the convolutions whose channels are prunable: what can be told by kept index."""
+    """Outputs of the student's convolutions whose channels can be told apart by their identity."""
     ops = ("Conv", "ConvTranspose")
-    values = [node.output[0] for node in start.graph.node if node.op_type in ops]
-    found = (job.channels.ids_of(value) for value in values)
-    return [v for v, ids in zip(values, found, strict=True) if ids is not None and ids.size > 1]
+    names = [node.output[0] for node in start.graph.node if node.op_type in ops]
+    return feature_values(job.teacher.channels, names)
 
 
-def _add_losses(
-    job: Job,
-    run: RunFolder,
-    loop: Loop[GraphModule],
-    values: list[str],
-    size: tuple[int, int] | None,
-) -> None:
-    device = job.accelerator.device
-    if values:
-        teacher = build_module(job.request.model.proto, outputs=values, input_size=size)
-        kept: list[np.ndarray | None] = features_by_kept_index(
-            job.channels, Plan.load(run.file("plan.json")), values
-        )
-        frozen = job.accelerator.prepare_model(teacher.eval(), evaluation_mode=True)
-        loop.extra.append(FeatureLoss(frozen, kept, job.settings.features, device))
-    if job.request.targets is not None:
-        channels = job.input_channels + 3
-        targets = TargetLoss(channels, job.request.pixels, job.settings, device)
-        loop.extra.append(targets)
-        loop.stateful.append(targets)
+def _feature_loss(job: Job, values: list[str], size: tuple[int, int] | None) -> FeatureLoss:
+    device = job.processes.device
+    plan = Plan.load(job.run.file("plan.json"))
+    kept = features_by_kept_index(job.teacher.channels, plan, values)
+    teacher = job.teacher.module(size, values).to(device)
+    return FeatureLoss(teacher, kept, job.config.distil.features, job.precision, device)
+
+
+def _figures(job: Job, engine: Engine) -> dict[str, Any]:
+    kept = Plan.load(job.run.file("plan.json")).keep
+    widths = {name: len(channels) for name, channels in kept.items()}
+    return {
+        "held_out_images": len(job.examples.held_out),
+        "predicted_latency_ms": job.planner.predict_ms(widths),
+        "widths": widths,
+        "steps": engine.step,
+        "training_seconds": round(engine.elapsed_s, 1),
+    }

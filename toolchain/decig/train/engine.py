@@ -22,7 +22,10 @@ import torch
 from torch import nn
 
 from decig.errors import DecigError
+from decig.schema import AtLeastOne, Share, WrittenByHand
+from decig.train.precision import Name as PrecisionName
 from decig.train.processes import Processes
+from decig.train.ranges import LearningRate, Seed
 from decig.train.schedule import Budget
 from decig.train.state import read_state, reading_state, write_state
 from decig.train.tasks import Task
@@ -31,6 +34,28 @@ _SAVE_EVERY_S = 30.0
 """Seconds between two saved states, at least."""
 _SAVING_SHARE = 0.05
 """Share of the time that saving may take: large states are saved less often."""
+
+
+class Settings(WrittenByHand, frozen=True):
+    """The table [train] of a file of settings: how students of any method are trained.
+
+    Attributes:
+        seed: of every random choice.
+        learning_rate: of Adam, after the warm-up and before it falls; a student that is near its
+            teacher when it begins takes a share of it.
+        warmup: share of a stretch of training in which the learning rate rises.
+        precision: "fp32", "bf16" (products in bfloat16), or "auto": bf16 where that is native.
+        ema: share of the running mean of the weights that stays at each step; the mean is what
+            is kept.
+        accumulate: batches whose gradients are averaged for one update.
+    """
+
+    seed: Seed = 0
+    learning_rate: LearningRate = 2e-3
+    warmup: Share = 0.03
+    precision: PrecisionName = "auto"
+    ema: Share = 0.999
+    accumulate: AtLeastOne = 1
 
 
 @dataclass(frozen=True)
@@ -53,8 +78,13 @@ class News:
 class Part(Protocol):
     """What takes part in training beside the task, and must be there again after a resume."""
 
-    def after_update(self, progress: float) -> None:
-        """Do its share of a step, after all groups were updated."""
+    def after_update(self, step: int, progress: float) -> None:
+        """Do its share of a step, after all groups were updated.
+
+        Args:
+            step: number of the step, from 0 on.
+            progress: of the budget before the step, from 0 to 1.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -137,7 +167,7 @@ class Engine:
                     break
                 losses = self._update(progress)
                 for part in self.parts:
-                    part.after_update(progress)
+                    part.after_update(self.step, progress)
                 for name, averaging in self.task.averages.items():
                     averaging.follow(self.means[name], self.task.nets[name], self.step)
                 self.step += 1

@@ -1,92 +1,112 @@
-"""Stage II, last part (`--fold-norms`): InstanceNorms that become part of the layer before them.
+"""The step that folds norms: InstanceNorms become part of the layer before them.
 
 A norm that takes its statistics from every image anew costs two passes over it, and keeps the
 activation behind it from being fused. Replaced by the factor and the shift of each channel that
 come closest to it on training images, it vanishes in its convolution (`decig.graph.norm_folding`).
 
-Folding follows distilling: plan, slice and repair reckon with the statistics of every image, and
-what a norm does to the picture can be told of a trained student only. In each round
+Folding follows distilling: plan, cut and repair assume the statistics of every image, and what a
+norm does to the picture can be told from a trained student only. In each round
 
 1. the norm is replaced whose time costs the student's pictures least (`norm_ranking`),
 2. the student is trained on with its share of the budget, as in distilling but on crops as large
-   as the model's input: the statistics of a small crop are others, and would be learnt,
+   as the model's input: a small crop has other statistics, and these would be learnt,
 3. the norm stays folded if the SSIM to the teacher on held-out images is not lower than the best
    so far by more than the tolerance; otherwise the student of before the round is put back.
 
-So every norm is tried once, and whatever style hangs on the statistics of the single image keeps
-them.
+So every norm is tried once, and a style that depends on the statistics of the single image keeps
+its norms.
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from torch.fx import GraphModule
 
 from decig.graph import rewrite
 from decig.graph.norm_folding import all_norms, foldable_norms
-from decig.train.distilling import distillation, rate_share, stage_budget
+from decig.train.distilling import (
+    mean_of,
+    rate_share,
+    save_student,
+    state_file,
+    student_engine,
+    student_task,
+    teacher_pool,
+)
+from decig.train.engine import Engine, News
 from decig.train.job import Job
-from decig.train.loop import Budget, Loop
 from decig.train.module import write_back
 from decig.train.norm_ranking import fold_least
 from decig.train.pool import TeacherPool
 from decig.train.run import RunFolder
-from decig.train.state import reading_state, write_state
+from decig.train.schedule import Budget
+from decig.train.state import read_state, reading_state, write_state
+from decig.train.tasks.distil import DISCRIMINATOR, STUDENT
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _STATE = "fold.pt"
 
 
-@dataclass
-class _State:
+@dataclass(frozen=True)
+class _Standing:
     """Where folding stands between two rounds.
 
     Attributes:
         graph: the student.
         best: highest SSIM to the teacher so far.
-        ssim: after its round, by norm, in the order of the rounds.
+        ssim: SSIM after its round, by norm, in the order of the rounds.
         folded: norms that stayed folded.
         steps: of training, in all rounds.
-        seconds: likewise.
-        stateful: of the losses; see `decig.train.loop.Stateful`.
+        seconds: of training, in all rounds.
+        adversary: weights and optimiser of the discriminator, where there is one.
     """
 
     graph: onnx.ModelProto
     best: float
     ssim: dict[str, float] = field(default_factory=dict)
-    folded: list[str] = field(default_factory=list)
+    folded: tuple[str, ...] = ()
     steps: int = 0
     seconds: float = 0.0
-    stateful: list[dict[str, Any]] = field(default_factory=list)
+    adversary: dict[str, Any] | None = None
 
-    def settle(self, norm: str, ssim: float, student: onnx.ModelProto, tolerance: float) -> None:
-        """Let a norm stay folded if the student without it is good enough."""
-        self.ssim[norm] = ssim
-        if ssim >= self.best - tolerance:
-            self.graph, self.best = student, max(self.best, ssim)
-            self.folded.append(norm)
+    def after(
+        self, norm: str, ssim: float, student: onnx.ModelProto, tolerance: float, engine: Engine
+    ) -> "_Standing":
+        """Return the standing after a round; the norm stays folded if the student is good enough.
 
-    def count(self, loop: Loop[GraphModule]) -> None:
-        """Add what a round's training took, and keep what it changed beside the student."""
-        self.steps += loop.step
-        self.seconds += loop.elapsed_s
-        self.stateful = [part.state_dict() for part in loop.stateful]
+        Args:
+            norm: that was folded in the round.
+            ssim: of the student without it.
+            student: that one.
+            tolerance: SSIM below the best so far that is good enough.
+            engine: that trained it.
+        """
+        found = replace(
+            self,
+            ssim={**self.ssim, norm: ssim},
+            steps=self.steps + engine.step,
+            seconds=self.seconds + engine.elapsed_s,
+            adversary=_adversary(engine),
+        )
+        if ssim < self.best - tolerance:
+            return found
+        best = max(self.best, ssim)
+        return replace(found, graph=student, best=best, folded=(*self.folded, norm))
 
     @classmethod
-    def load(cls, run: RunFolder) -> "_State | None":
+    def load(cls, run: RunFolder) -> "_Standing | None":
         """Read what the last round left; None before the first."""
         file = run.file("state") / _STATE
         if not file.exists():
             return None
+        saved = read_state(file)
         with reading_state(file):
-            saved = torch.load(file, weights_only=True)
             graph = onnx.ModelProto.FromString(saved.pop("graph").numpy().tobytes())
-            return cls(graph, **saved)
+            return cls(graph, **saved | {"folded": tuple(saved["folded"])})
 
     def save(self, run: RunFolder) -> None:
         """Write it atomically: a round has happened as a whole or not at all."""
@@ -101,92 +121,108 @@ def with_joined_norms(proto: onnx.ModelProto) -> onnx.ModelProto:
     return rewrite.apply(proto, ["join_instancenorm"])[0]
 
 
-def folding_share(job: Job, start: onnx.ModelProto) -> float:
-    """Share of stage II's budget that folding gets: none where there is nothing to fold."""
-    return job.settings.fold if foldable_norms(start) else 0.0
+def fold_norms(job: Job, budget: Budget, tolerance: float) -> None:
+    """Fold what can be folded of the distilled student, and save the student.
 
-
-def fold_norms(job: Job, run: RunFolder) -> None:
-    """Fold what can be folded of the distilled student; saves the student.
+    Args:
+        job: of the compression; its run folder holds `distilled.onnx`.
+        budget: of all rounds together.
+        tolerance: SSIM to the teacher that all folding together may cost.
 
     Raises:
         DecigError: training failed, or the saved state is damaged.
     """
-    start = run.load_graph("distilled.onnx").proto
+    start = job.run.load_graph("distilled.onnx").proto
     norms = foldable_norms(start)
     if not norms:
-        log.warning("--fold-norms: no InstanceNorm stands behind a convolution of its own")
-    state = _State.load(run) or _begin(job, run, start)
-    budget = stage_budget(job, run).part(folding_share(job, start) / max(1, len(norms)))
-    pool = job.pool(seed=job.settings.seed + 1, whole=True)  # other crops than distilling had
-    while len(state.ssim) < len(norms):
-        _play(job, run, state, budget, pool, len(norms))
-    run.add_figures(_figures(job, start, state))
-    run.save_graph("student.onnx", job.request.model.reopen(state.graph))
+        _log.warning("norms to fold: no InstanceNorm stands behind a convolution of its own")
+    standing = job.processes.on_main(lambda: _Standing.load(job.run) or _begin(job, start))
+    pool = teacher_pool(job, seed=job.config.train.seed + 1, whole=True)  # not distilling's crops
+    part = budget.part(1 / max(1, len(norms)))
+    while len(standing.ssim) < len(norms):
+        standing = _play(job, standing, part, pool, len(norms), tolerance)
+
+    def finish() -> None:
+        job.run.add_figures(_figures(job, start, standing))
+        save_student(job, standing.graph, "student.onnx")
+
+    job.processes.on_main(finish)
 
 
-def _begin(job: Job, run: RunFolder, start: onnx.ModelProto) -> _State:
-    """Start with the distilled student, and with the losses as distilling left them."""
-    distilled, stateful = run.file("state") / "stage2.pt", []
-    if distilled.exists():
-        with reading_state(distilled):
-            stateful = torch.load(distilled, weights_only=True)["stateful"]
-    return _State(start, job.held_out.ssim_of_graph(start), stateful=stateful)
+def _begin(job: Job, start: onnx.ModelProto) -> _Standing:
+    """Start with the distilled student, and with the discriminator as distilling left it."""
+    file, adversary = state_file(job, "stage2.pt"), None
+    if file.exists():
+        adversary = read_state(file)["groups"].get(DISCRIMINATOR)
+    return _Standing(start, job.judge.ssim(start), adversary=adversary)
+
+
+def _adversary(engine: Engine) -> dict[str, Any] | None:
+    return engine.group_state(DISCRIMINATOR) if DISCRIMINATOR in engine.task.groups else None
 
 
 def _play(
-    job: Job, run: RunFolder, state: _State, budget: Budget, pool: TeacherPool, rounds: int
-) -> None:
-    """Play one round and save what came of it."""
-    left = [name for name in foldable_norms(state.graph) if name not in state.ssim]
-    name, candidate = fold_least(state.graph, left, job.repair_inputs)
-    before = job.held_out.ssim_of_graph(candidate)
-    played = len(state.ssim)
-    file = f"fold-{played}.pt"
-    loop = distillation(
-        job,
-        run,
-        candidate,
-        budget,
-        file,
-        # What folding took away is the way to go, not what distilling could not reach.
-        rate=rate_share(1 - max(0.0, state.best - before)),
-        whole=True,
-        pool=pool,
-        first=state.steps,
+    job: Job,
+    standing: _Standing,
+    budget: Budget,
+    pool: TeacherPool,
+    rounds: int,
+    tolerance: float,
+) -> _Standing:
+    """Play one round, and save what came of it."""
+
+    def choose() -> tuple[str, onnx.ModelProto, float]:
+        left = [name for name in foldable_norms(standing.graph) if name not in standing.ssim]
+        name, folded = fold_least(standing.graph, left, job.examples.for_repair)
+        return name, folded, job.judge.ssim(folded)
+
+    norm, candidate, before = job.processes.on_main(choose)
+    played = len(standing.ssim)
+    # What folding took away is the way to go, not what distilling could not reach.
+    rate = rate_share(1 - max(0.0, standing.best - before))
+
+    def report(news: News) -> None:
+        folded = float(len(standing.folded))
+        figures = {"loss": news.losses[STUDENT], "ssim": standing.best, "folded": folded}
+        job.progress("fold norms", (played + news.progress) / rounds, figures)
+
+    file = state_file(job, f"fold-{played}.pt")
+    task = student_task(
+        job, candidate, rate=rate, with_extras=True, whole=True, pool=pool, first=standing.steps
     )
-    for part, saved in zip(loop.stateful, state.stateful, strict=False):
-        part.load_state_dict(saved)
+    engine = student_engine(job, task, budget, file, report)
+    if standing.adversary is not None:
+        engine.load_group(DISCRIMINATOR, standing.adversary)
+    engine.resume()
+    engine.run()
 
-    def report(_: Loop[GraphModule], share: float, loss: float) -> None:
-        figures = {"loss": loss, "ssim": state.best, "folded": float(len(state.folded))}
-        job.progress("fold norms", (played + share) / rounds, figures)
+    def settle() -> _Standing:
+        trained = write_back(mean_of(engine), candidate)
+        after = job.judge.ssim(trained)
+        if after < before and not job.examples.paired:  # as in distilling
+            trained, after = candidate, before
+        found = standing.after(norm, after, trained, tolerance, engine)
+        found.save(job.run)
+        file.unlink(missing_ok=True)
+        return found
 
-    loop.report = report
-    loop.resume()
-    trained = write_back(loop.run(), candidate)
-    after = job.held_out.ssim_of_graph(trained)
-    if after < before and job.request.targets is None:  # as in distilling
-        trained, after = candidate, before
-    state.settle(name, after, trained, job.settings.fold_tolerance)
-    state.count(loop)
-    state.save(run)
-    (run.file("state") / file).unlink(missing_ok=True)
+    return job.processes.on_main(settle)
 
 
-def _figures(job: Job, start: onnx.ModelProto, state: _State) -> dict[str, Any]:
-    """What report.json says of it; SSIM is that after the round of a norm."""
+def _figures(job: Job, start: onnx.ModelProto, standing: _Standing) -> dict[str, Any]:
+    """What report.json says of it; an SSIM is that after the round of its norm."""
     foldable = foldable_norms(start)
+    ssim = standing.ssim
     figures: dict[str, Any] = {
-        "ssim_before_folding": job.held_out.ssim_of_graph(start),
-        "ssim": job.held_out.ssim_of_graph(state.graph),
-        "norms_folded": {name: state.ssim[name] for name in state.folded},
-        "norms_put_back": {n: ssim for n, ssim in state.ssim.items() if n not in state.folded},
+        "ssim_before_folding": job.judge.ssim(start),
+        "ssim": job.judge.ssim(standing.graph),
+        "norms_folded": {name: ssim[name] for name in standing.folded},
+        "norms_put_back": {n: value for n, value in ssim.items() if n not in standing.folded},
         "norms_without_convolution": [n for n in all_norms(start) if n not in foldable],
-        "folding_steps": state.steps,
-        "folding_seconds": round(state.seconds, 1),
+        "folding_steps": standing.steps,
+        "folding_seconds": round(standing.seconds, 1),
     }
-    if (bench := job.request.device.bench) is not None:
-        graphs = {"with_norms": start, "folded": state.graph}
+    if (bench := job.goal.target.bench) is not None:
+        graphs = {"with_norms": start, "folded": standing.graph}
         figures["latency_ms"] = {n: bench.latency_ms(graph) for n, graph in graphs.items()}
     return figures

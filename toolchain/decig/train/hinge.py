@@ -12,12 +12,12 @@ def find_hinge(magnitudes: np.ndarray, sensitivity: float = 0.1) -> int | None:
     """Return how many channels lie before the bend of a group.
 
     Args:
-        magnitudes: one a channel, any order, not negative.
+        magnitudes: one per channel, in any order, not negative.
         sensitivity: how far below the chord the curve must dip, as a share of its height.
 
     Returns:
-        The number of live channels, at least 1; None where the curve has no bend: all channels
-        matter alike, or fall off in a straight line.
+        The number of live channels, at least 1; None where the curve has no bend, because all
+        channels matter equally or fall off in a straight line.
     """
     curve = np.sort(np.asarray(magnitudes, float))[::-1]
     span = curve[0] - curve[-1] if len(curve) else 0.0

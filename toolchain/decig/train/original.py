@@ -29,7 +29,7 @@ def train(
     data: Path | None = None,
     resume: bool = False,
     sample_every_s: float = 600.0,
-) -> Path:
+) -> Path | None:
     """Train the recipe's generator and export it.
 
     The run folder receives `state.pt` (all that is needed to go on), `samples/*.png` (pictures of
@@ -45,7 +45,8 @@ def train(
         sample_every_s: seconds between two sheets of samples.
 
     Returns:
-        The path of the exported ONNX file; of the first one where the task exports several.
+        The path of the exported ONNX file, of the first one where the task exports several; None
+        in all processes but the main one.
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
@@ -70,7 +71,8 @@ def train(
         raise DecigError(
             f"{output_dir}: stopped at step {engine.step}; go on with --resume"
         ) from interrupt
-    return processes.on_main(shown.write)
+    written = processes.on_main(shown.write)
+    return written if processes.main else None
 
 
 def _prepare(folder: Path, state: Path, *, resume: bool) -> None:

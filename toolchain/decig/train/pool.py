@@ -1,8 +1,9 @@
 """Training pairs: crops of the user's images and what the teacher makes of them.
 
-The teacher is dear beside a slim student, so it runs at every `refresh`-th step only and its
-recent pairs are replayed in between. Every choice follows from the seed and the step number:
-a resumed run sees the batches that an uninterrupted one would have seen.
+The teacher takes long compared with a slim student, so it runs at every `refresh`-th step only,
+and its recent pictures are used again in between. Every choice follows from the seed, the number
+of the batch and the rank of the process: a resumed run sees the batches that an unbroken one
+would have seen, and processes that train together see different ones.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ from decig.data.feeds import Feeds, Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.train.losses.output import picture_of
+from decig.train.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Crops:
 
     Attributes:
         height: of a crop, in pixels.
-        width: likewise.
-        batch: crops a step.
-        zoom: windows are up to this much larger than the crop, and shrunk to it.
+        width: of a crop, in pixels.
+        batch: crops per step and process.
+        zoom: crops are cut from windows up to this many times larger, and shrunk.
     """
 
     height: int
@@ -71,7 +73,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class _Cut:
-    """A batch's inputs as they are kept: bytes, N,H,W,3, and what goes in beside them."""
+    """A batch's inputs as they are stored: bytes N,H,W,3, and what goes in beside them."""
 
     crops: list[np.ndarray]
     others: Feeds
@@ -97,19 +99,24 @@ class TeacherPool:
         capacity: int,
         seed: int,
         device: torch.device,
+        precision: Precision | None = None,
+        rank: int = 0,
     ) -> None:
         """Set the pool up; no crop is made yet.
 
         Args:
             examples: what to cut from.
-            teacher: takes and gives tensors in the model's pixel format; of a tuple, the first.
+            teacher: takes and gives tensors in the model's pixel format; where it gives a tuple,
+                the picture is the first of it.
             pixels: that format.
             inputs: the model's inputs.
             crops: how to cut.
             refresh: the teacher makes one new batch at every `refresh`-th step.
-            capacity: batches kept for replay.
+            capacity: batches that are kept to be used again.
             seed: of every random choice.
-            device: where batches are wanted.
+            device: where batches are wanted, and where the teacher is.
+            precision: that the teacher computes in; float32 if None.
+            rank: of this process among those that train together.
 
         Raises:
             BadInputError: an image is smaller than a crop.
@@ -127,7 +134,9 @@ class TeacherPool:
             pixels,
             inputs,
         )
-        self._crops, self._refresh, self._seed, self._device = crops, refresh, seed, device
+        self._crops, self._refresh, self._device = crops, refresh, device
+        self._seed, self._rank = seed, rank
+        self._precision = precision or Precision(device.type)
         self._stored: deque[tuple[_Cut, Tensor]] = deque(maxlen=capacity)
         self._made = 0
 
@@ -141,7 +150,7 @@ class TeacherPool:
         self._made = newest + 1
         if step % self._refresh == 0:
             return self._assemble(*self._stored[-1])
-        rng = np.random.default_rng([self._seed, 1, step])
+        rng = np.random.default_rng([self._seed, 1, step, self._rank])
         picks = rng.integers(len(self._stored) * self._crops.batch, size=self._crops.batch)
         places = [divmod(int(pick), self._crops.batch) for pick in picks]
         cut = _join([self._stored[batch][0].pick(place) for batch, place in places])
@@ -149,13 +158,12 @@ class TeacherPool:
 
     def _make(self, number: int) -> tuple[_Cut, Tensor]:
         """Cut new crops and let the teacher paint them; stored small: bytes and half floats."""
-        rng = np.random.default_rng([self._seed, 0, number])
+        rng = np.random.default_rng([self._seed, 0, number, self._rank])
         picks = rng.integers(len(self._examples), size=self._crops.batch)
         cut = _join([self._cut(self._examples[index], rng) for index in picks])
         with torch.no_grad():
-            outputs = self._teacher(*self._feed(cut)[0])
-            first = outputs[0] if isinstance(outputs, tuple) else outputs
-        return cut, picture_of(first, self._pixels).to(torch.float16)
+            picture, *_ = self._precision.run(self._teacher, *self._feed(cut)[0])
+        return cut, picture_of(picture, self._pixels).to(torch.float16)
 
     def _cut(self, example: Example, rng: np.random.Generator) -> _Cut:
         height, width = self._crops.height, self._crops.width
@@ -178,7 +186,8 @@ class TeacherPool:
         feeds = {name: torch.from_numpy(array).to(self._device) for name, array in arrays.items()}
         if image is None:
             return tuple(feeds.values()), None
-        feeds[image.name] = feeds[image.name].to(memory_format=torch.channels_last)
+        if self._pixels.layout == "nchw":
+            feeds[image.name] = feeds[image.name].to(memory_format=torch.channels_last)
         return tuple(feeds.values()), feeds[image.name]
 
     def _assemble(self, cut: _Cut, teacher: Tensor) -> Batch:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
 AUTO = "auto"
@@ -46,20 +44,6 @@ class Precision:
             outputs = net(*inputs)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         return tuple(output.float() for output in outputs)
-
-
-def make_accelerator(precision: str = "auto") -> Accelerator:
-    """Return the accelerator of this process (several under `accelerate launch`).
-
-    Args:
-        precision: "fp32", "bf16" (products in bfloat16, weights and sums in float32), or "auto":
-            bf16 where it is native. Emulated it would be slower than fp32.
-    """
-    if precision == "auto":
-        precision = "bf16" if has_native_bf16() else "fp32"
-    # Accelerate keeps the precision of a process's first Accelerator and refuses another.
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no")
 
 
 def has_native_bf16() -> bool:

@@ -6,6 +6,7 @@ clock, opens the run folder, plans, judges and saves; the others take over what 
 """
 
 import atexit
+import logging
 import os
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -43,6 +44,8 @@ class Processes:
         self.device: torch.device = state.device
         if self.count > 1:
             atexit.register(_part)
+            if not self.main:  # what is to be said, the main process says
+                logging.getLogger("decig").setLevel(logging.ERROR)
 
     @property
     def main(self) -> bool:

@@ -1,1 +1,1 @@
-"""Losses of training, one file per kind."""
+"""Losses of training: one small file per kind, with its equation and its source."""

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from decig.data.pixels import PixelFormat
 
-_SIGMA, _WINDOW = 1.5, 11  # Wang et al., "Image Quality Assessment" (2004), section III.B
+_SIGMA, WINDOW = 1.5, 11
+"""Of the SSIM, in pixels: Wang et al., "Image Quality Assessment" (2004), section III.B."""
 _C1, _C2 = 0.01**2, 0.03**2
 
 
@@ -96,6 +97,6 @@ def _unit(tensor: Tensor, bounds: tuple[float, float], layout: str) -> Tensor:
 
 
 def _gaussian(dtype: torch.dtype, device: torch.device) -> Tensor:
-    offsets = torch.arange(_WINDOW, dtype=dtype, device=device) - _WINDOW // 2
+    offsets = torch.arange(WINDOW, dtype=dtype, device=device) - WINDOW // 2
     kernel = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     return kernel / kernel.sum()

@@ -38,8 +38,3 @@ class Averaging:
         torch._foreach_lerp_(means, values, 1 - min(self.decay, (1 + history) / (10 + history)))
         for kept, value in zip(mean.buffers(), trained.buffers(), strict=True):
             kept.copy_(value)
-
-
-def follow(mean: nn.Module, trained: nn.Module, *, decay: float, step: int) -> None:
-    """Move mean weights after the trained ones."""
-    Averaging(decay).follow(mean, trained, step)

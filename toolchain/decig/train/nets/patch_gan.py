@@ -1,7 +1,7 @@
 """PatchGAN: a discriminator that judges overlapping patches instead of the whole picture.
 
 P. Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
-section 3.2.2 and appendix 6.1.2, with InstanceNorm in place of BatchNorm, as batches are small.
+section 3.2.2 and appendix 6.1.2, with InstanceNorm instead of BatchNorm, as batches are small.
 """
 
 import torch
@@ -13,7 +13,12 @@ class PatchDiscriminator(nn.Module):
 
     `width` is the number of channels of the first layer (64 in the paper). `channels` counts
     the channels of everything that is judged: 6 for an input and an output in RGB.
+
+    Attributes:
+        SMALLEST: least side of the images, in pixels; of smaller ones nothing is left to judge.
     """
+
+    SMALLEST = 24
 
     def __init__(self, channels: int = 6, width: int = 64) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from decig.errors import BadInputError
 from decig.graph.model import initializers, replace_initializers
 from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
-from decig.train.evaluate import HeldOut
+from decig.train.judge import Judge, Looks
 from tests.train.tiny import tiny_generator
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
@@ -31,9 +31,9 @@ def damaged(share: float):
 
 
 def test_the_teacher_is_like_itself_and_others_the_less_the_more_they_differ() -> None:
-    held_out = HeldOut(tiny_generator(), inputs(), PIXELS)
-    assert held_out.ssim_of_graph(tiny_generator()) == pytest.approx(1)
-    figures = [held_out.ssim_of_graph(damaged(share)) for share in (0.1, 0.5, 2.0)]
+    judge = Judge(tiny_generator(), inputs(), PIXELS)
+    assert judge.ssim(tiny_generator()) == pytest.approx(1)
+    figures = [judge.ssim(damaged(share)) for share in (0.1, 0.5, 2.0)]
     assert 1 > figures[0] > figures[1] > figures[2]
 
 
@@ -42,13 +42,13 @@ def test_the_figure_is_the_mean_over_the_images() -> None:
     pictures = [PIXELS.to_unit(run_graph(proto, inputs())) for proto in (tiny_generator(), other)]
     each = [float(np.mean(ssim(a[None], b[None]))) for a, b in zip(*pictures, strict=True)]
     assert max(each) - min(each) > 1e-4
-    found = HeldOut(tiny_generator(), inputs(), PIXELS).ssim_of_graph(other)
+    found = Judge(tiny_generator(), inputs(), PIXELS).ssim(other)
     assert found == pytest.approx(np.mean(each), abs=1e-6)
 
 
 def test_looks_are_few_and_each_is_due_once() -> None:
-    held_out = HeldOut(tiny_generator(), inputs(), PIXELS)
-    due = [share for share in np.linspace(0, 1, 1001) if held_out.due(float(share))]
+    looks = Looks()
+    due = [share for share in np.linspace(0, 1, 1001) if looks.due(float(share))]
     assert due[0] == 0
     assert len(due) == 20
     assert np.diff(due).min() > 0.049
@@ -56,10 +56,10 @@ def test_looks_are_few_and_each_is_due_once() -> None:
 
 def test_what_does_not_fit_the_graph_is_one_line() -> None:
     with pytest.raises(BadInputError, match="cannot run the model on input 1x3x16x16"):
-        HeldOut(tiny_generator(), inputs(16), PIXELS)
+        Judge(tiny_generator(), inputs(16), PIXELS)
 
 
 def test_the_picture_is_found_among_several_outputs(tmp_path: Path) -> None:
     proto = tiny_generator()
     proto.graph.output.insert(0, next(v for v in proto.graph.value_info if v.name == "n2"))
-    assert HeldOut(proto, inputs(), PIXELS).ssim_of_graph(tiny_generator()) == pytest.approx(1)
+    assert Judge(proto, inputs(), PIXELS).ssim(tiny_generator()) == pytest.approx(1)

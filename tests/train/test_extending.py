@@ -1,0 +1,84 @@
+"""A task and a method of somebody else run by their names; no file of decig knows them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from decig.graph.model import shapes  # noqa: E402
+from decig.source.recipe import load_recipe  # noqa: E402
+from decig.train import methods, original, tasks  # noqa: E402
+from decig.train.config import Config  # noqa: E402
+from tests.samples import write_photos  # noqa: E402
+from tests.train.small import small, with_settings  # noqa: E402
+
+EXTENDING = Path(__file__).parent / "extending"
+GREYING, THINNING = "tests.train.extending.greying", "tests.train.extending.thinning"
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 30, 40]
+[pixels]
+input_range = [0, 1]
+output_range = [0, 1]
+[source]
+python = "net.py:Net"
+[train]
+task = "{task}"
+steps = 300
+"""
+NET = "from torch import nn\ndef Net():\n    return nn.Conv2d(3, 3, 1)\n"
+
+
+@pytest.fixture
+def in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both files as if they lay in decig's own folders."""
+    for package, file in ((tasks, "greying.py"), (methods, "thinning.py")):
+        folder = tmp_path / package.__name__.rpartition(".")[2]
+        folder.mkdir()
+        shutil.copy(EXTENDING / file, folder)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+
+
+def train(folder: Path, task: str) -> Path:
+    (folder / "net.py").write_text(NET)
+    (folder / "recipe.toml").write_text(RECIPE.format(task=task))
+    photos = write_photos(folder / "photos")
+    written = original.train(load_recipe(folder), folder / "run", data=photos)
+    assert written is not None
+    return written
+
+
+def test_a_task_is_one_file(tmp_path: Path) -> None:
+    session = ort.InferenceSession(train(tmp_path, GREYING), providers=["CPUExecutionProvider"])
+    photo = np.random.default_rng(0).random((1, 3, 30, 40), np.float32)
+    (grey,) = session.run(None, {"input": photo})
+    assert np.abs(grey - photo.mean(1, keepdims=True)).mean() < 0.05
+    with Image.open(tmp_path / "run/samples/step-000300.png") as sheet:
+        assert sheet.width > 2 * 40
+
+
+def test_a_method_is_one_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("[distil]\ncrop = 32\nheld_out = 2\n[thinning]\nkeep = 0.25\n")
+    asked = small(tmp_path).but(config=Config.read(file, THINNING))
+    figures = asked.compress()
+    assert figures["widths"] == {"c1": 4, "c2": 4} and figures["steps"] == 4
+    student = onnx.load(asked.output_dir / "student.onnx")
+    assert shapes(student)["c1.weight"] == (4, 3, 3, 3)
+    assert asked.record()["settings"]["thinning"] == {"keep": 0.25}
+
+
+def test_a_file_in_decigs_folder_is_known_by_its_short_name(
+    tmp_path: Path, in_the_folder: None
+) -> None:
+    assert "thinning" in methods.names()
+    asked = small(tmp_path).but(config=with_settings(Config.read(None, "thinning"), crop=32))
+    assert asked.compress()["widths"] == {"c1": 8, "c2": 8}
+    assert train(tmp_path, "greying").name == "generator.onnx"

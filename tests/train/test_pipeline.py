@@ -1,0 +1,280 @@
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from decig.data.pixels import PixelFormat  # noqa: E402
+from decig.device.cost.table import CostTable  # noqa: E402
+from decig.device.plan.target import Target  # noqa: E402
+from decig.errors import BadInputError, DecigError, TargetMissedError  # noqa: E402
+from decig.graph.model import Model, load_model, shapes  # noqa: E402
+from decig.graph.plan import Plan  # noqa: E402
+from decig.train import methods  # noqa: E402
+from decig.train.config import Config  # noqa: E402
+from decig.train.examples import Folders  # noqa: E402
+from decig.train.planner import Goal  # noqa: E402
+from decig.train.schedule import Budget  # noqa: E402
+from decig.train.teacher import Teacher  # noqa: E402
+from tests.device.bench import FakeBench  # noqa: E402
+from tests.train.small import Asked, with_settings, work_table  # noqa: E402
+from tests.train.tiny import tiny_generator  # noqa: E402
+
+STEPS = 12
+Make = Callable[..., Asked]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    onnx.save(tiny_generator(size=64, width=32), path)
+    return load_model(path)
+
+
+@pytest.fixture(scope="module")
+def table(model: Model) -> CostTable:
+    return work_table(model)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for index in range(10):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 10, 3), np.uint8))
+        coarse.resize((80, 72), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture
+def asked(model: Model, table: CostTable, photos: Path, tmp_path: Path) -> Make:
+    rewritten = replace(table, model=table.model | {"rewrites": ["wide_head"]})
+    settings = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "condense": 0.5}
+
+    def make(**changes: Any) -> Asked:
+        return Asked(
+            Teacher(model, PixelFormat((0.0, 1.0), (0.0, 1.0))),
+            Folders(photos),
+            Goal(Target(rewritten), table.latency_us.median_ms / 2, Budget(steps=STEPS)),
+            with_settings(Config.read(None), **settings),
+            tmp_path / "run",
+        ).but(**changes)
+
+    return make
+
+
+def weights(path: Path) -> dict[str, bytes]:
+    return {t.name: t.raw_data for t in onnx.load(path).graph.initializer}
+
+
+def test_leaves_a_slim_student_a_plan_in_the_teachers_channels_and_figures(
+    asked: Make, model: Model
+) -> None:
+    made = asked()
+    figures = made.compress()
+    run = made.output_dir
+    student = load_model(run / "student.onnx").proto
+    plan = Plan.load(run / "plan.json")
+    assert plan.model_sha256 == model.sha256
+    before, after = shapes(model.proto), shapes(student)
+    for group, kept in plan.keep.items():
+        assert after[f"{group}.weight"][0] == len(kept) <= before[f"{group}.weight"][0]
+    assert sum(map(len, plan.keep.values())) < 64
+    assert figures["predicted_latency_ms"] <= made.goal.target_ms
+    assert -1 <= figures["ssim_before_distilling"] <= figures["ssim"] <= 1
+    report = json.loads((run / "report.json").read_text())
+    assert report["widths"] == figures["widths"]
+    assert report["rewrites"] == ["wide_head"]
+    assert not (run / "state").exists()
+
+
+def test_training_that_makes_nothing_better_leaves_the_repaired_graph(
+    asked: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = asked(settings={"learning_rate": 0.5, "condense": 0.0})
+    figures = made.compress()
+    run = made.output_dir
+    assert figures["ssim"] == figures["ssim_before_distilling"]
+    assert weights(run / "student.onnx") == weights(run / "start.onnx")
+    assert "the repaired graph is kept" in caplog.text
+
+
+@pytest.mark.parametrize("stage", ["condense", "distil"])
+def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(
+    asked: Make, stage: str, tmp_path: Path
+) -> None:
+    def kill(step: str, share: float, _: Any) -> None:
+        if step == stage and share >= 0.4:
+            raise RuntimeError("killed")
+
+    whole = asked(budget=Budget(steps=50))
+    whole.compress()
+    broken = whole.but(output_dir=tmp_path / "broken")
+    with pytest.raises(RuntimeError, match="killed"):
+        broken.compress(kill)
+    assert not (broken.output_dir / "student.onnx").exists()
+    broken.but(resume=True).compress()
+    name = "student.onnx"
+    assert weights(broken.output_dir / name) == weights(whole.output_dir / name)
+
+
+def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
+    made = asked(targets=photos, settings={"features": 0.1, "condense": 0.0})
+    made.compress()
+    assert not (made.output_dir / "condensed.onnx").exists()
+    assert (made.output_dir / "student.onnx").exists()
+
+
+def test_without_a_target_the_hinge_decides(asked: Make) -> None:
+    made = asked(target_ms=None, settings={"condense": 0.0}, budget=Budget(steps=2))
+    figures = made.compress()
+    assert all(1 <= width <= 32 for width in figures["widths"].values())
+
+
+def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) -> None:
+    seen: list[int] = []
+
+    def slow(proto: onnx.ModelProto) -> float:
+        seen.append(sum(shapes(proto)[f"{name}.weight"][0] for name in ("c1", "c2")))
+        return 2.5 * made.goal.target_ms if len(seen) == 1 else made.goal.target_ms
+
+    made = asked(settings={"condense": 0.0}, budget=Budget(steps=1))
+    made = made.but(target=Target(made.goal.target.table, FakeBench(slow)))
+    made.compress()
+    assert len(seen) == 2 and seen[1] < seen[0]
+
+
+def test_an_unreachable_target_says_the_fastest_and_writes_nothing(asked: Make) -> None:
+    made = asked(target_ms=1e-6)
+    with pytest.raises(TargetMissedError, match="out of reach"):
+        made.compress()
+    assert not made.output_dir.exists()
+
+
+def test_a_preview_writes_nothing(asked: Make) -> None:
+    made = asked()
+    found = made.preview()
+    assert found["predicted_latency_ms"] <= made.goal.target_ms
+    assert found["widths"].keys() == found["channels"].keys() == {"c1", "c2"}
+    assert not made.output_dir.exists()
+
+
+def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
+    asked: Make, table: CostTable, tmp_path: Path, photos: Path
+) -> None:
+    other = replace(table, model=table.model | {"sha256": "0" * 64})
+    with pytest.raises(BadInputError):
+        asked(target=Target(other)).compress()
+    short = asked(budget=Budget(steps=1), settings={"condense": 0.0})
+    short.compress()
+    with pytest.raises(BadInputError, match="holds a run already"):
+        short.compress()
+    with pytest.raises(BadInputError, match="another"):
+        short.but(target_ms=1.0, resume=True).compress()
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    (photos / "0.png").rename(lone / "0.png")
+    with pytest.raises(BadInputError, match="at least two"):
+        asked(images=lone, output_dir=tmp_path / "other").compress()
+    (lone / "0.png").rename(photos / "0.png")
+
+
+def test_bad_input_is_found_before_channels_are_scored(asked: Make, tmp_path: Path) -> None:
+    told: list[str] = []
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "run.json").write_text("{}")
+    cases = [
+        ({"output_dir": taken}, "holds a run already"),
+        ({"settings": {"crop": 8}}, r"crops of 8x8 .* distil\.structure, which needs 11: raise"),
+    ]
+    for changes, message in cases:
+        with pytest.raises(BadInputError, match=message):
+            asked(**changes).compress(lambda step, *_: told.append(step))
+    assert told == []
+    settings = {"crop": 8, "structure": 0.0, "condense": 0.0}
+    asked(settings=settings, budget=Budget(steps=1)).compress()
+
+
+def test_a_graph_that_cannot_be_trained_is_refused_first(
+    asked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise BadInputError("node n: operator Odd cannot be trained")
+
+    told: list[str] = []
+    monkeypatch.setattr("decig.train.teacher.build_module", refuse)
+    with pytest.raises(BadInputError, match="node n"):
+        asked().compress(lambda step, *_: told.append(step))
+    assert told == []
+
+
+def test_ctrl_c_says_how_to_go_on(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = asked(settings={"condense": 0.0})
+
+    def press(step: str, share: float, _: Any) -> None:
+        if step == "distil" and share >= 0.4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(DecigError, match=r"run: stopped; go on with --resume") as raised:
+        made.compress(press)
+    assert isinstance(raised.value.__cause__, KeyboardInterrupt)
+    assert made.but(resume=True).compress()["steps"] == STEPS
+
+
+def test_only_steps_whose_files_are_missing_run(
+    asked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, Budget]] = []
+    made = asked()
+
+    def steps(job: Any) -> list[methods.Step]:
+        def leave(name: str, budget: Budget) -> None:
+            done.append((name, budget))
+            job.run.file(name).write_bytes(b"")
+
+        names = ("a", "b", "student.onnx")
+        return [
+            methods.Step(name, (name,), partial(leave, name), share)
+            for name, share in zip(names, (0.25, 0.75, 0.0), strict=True)
+        ]
+
+    method = SimpleNamespace(steps=steps, Settings=None)
+    monkeypatch.setattr(methods, "find", lambda _: method)
+    made.compress()
+    parts = [Budget(steps=3), Budget(steps=9), Budget(steps=0)]
+    assert done == list(zip(("a", "b", "student.onnx"), parts, strict=True))
+    done.clear()
+    (made.output_dir / "b").unlink()
+    made.but(resume=True).compress()
+    assert [name for name, _ in done] == ["b"]
+
+
+def test_shares_that_are_not_the_whole_budget_are_a_mistake_of_the_method(
+    asked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, step = asked(), methods.Step("a", ("a",), lambda _: None, 0.5)
+    monkeypatch.setattr(methods, "find", lambda _: SimpleNamespace(steps=lambda _: [step]))
+    with pytest.raises(ValueError, match=r"take 0\.5 of the budget"):
+        made.compress()
+    assert not made.output_dir.exists()
+
+
+def test_warnings_and_the_roofline_reach_the_report(asked: Make) -> None:
+    made = asked(settings={"condense": 0.0}, budget=Budget(steps=1))
+    bench = FakeBench(lambda _: made.goal.target_ms)
+    made = made.but(target=Target(made.goal.target.table, bench, ("the machine was busy",)))
+    assert made.preview()["warnings"] == ["the machine was busy"]
+    figures = made.compress()
+    assert figures["warnings"] == ["the machine was busy"]
+    assert "roofline" not in figures  # the device's limits are not known

@@ -1,0 +1,126 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from decig.device.cost.predict import Predictor
+from decig.device.plan.learn import Learner
+from decig.device.plan.target import Target
+from decig.errors import BadInputError, TargetMissedError
+from decig.graph.channels import analyse
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.schedule import Budget
+from tests.device.bench import FakeBench
+from tests.train.small import Asked, node_us, small, total_ms
+
+
+def measured(asked: Asked, *rules: Any) -> Asked:
+    """The same where the device is here and takes what the rules say."""
+    return asked.but(target=Target(asked.goal.target.table, FakeBench(*rules)))
+
+
+def test_the_plan_keeps_the_best_channels_that_the_latency_allows(tmp_path: Path) -> None:
+    job = small(tmp_path).job()
+    planner, teacher = job.planner, job.teacher
+    widths = {name: len(kept) for name, kept in planner.plan.keep.items()}
+    assert planner.predict_ms(widths) <= job.goal.target_ms
+    assert sum(widths.values()) < 32
+    for name, kept in planner.plan.keep.items():
+        assert kept == sorted(planner.importance.order[name][: len(kept)].tolist())
+    sliced = slice_graph(teacher.model.proto, teacher.channels, planner.plan)
+    assert total_ms(sliced) == pytest.approx(planner.predict_ms(widths), rel=0.1)
+
+
+def test_a_plan_is_measured_where_the_device_is_here(tmp_path: Path) -> None:
+    told: list[tuple[str, dict[str, float]]] = []
+    asked = measured(small(tmp_path), total_ms)
+    job = asked.job(lambda step, _, figures: told.append((step, figures)))
+    sliced = slice_graph(job.teacher.model.proto, job.teacher.channels, job.planner.plan)
+    assert total_ms(sliced) <= job.goal.target_ms
+    found = [figures["measured_ms"] for step, figures in told if step == "plan"]
+    assert min(found) == pytest.approx(total_ms(sliced))
+
+
+def test_without_a_latency_the_hinge_decides(tmp_path: Path) -> None:
+    job = small(tmp_path, target_ms=None).job()
+    planner, teacher = job.planner, job.teacher
+    again = planner.plan_for(teacher.model.proto, teacher.channels, planner.importance, None)
+    assert planner.plan == again
+    assert all(1 <= len(kept) <= 16 for kept in again.keep.values())
+
+
+def test_an_unreachable_latency_is_missed(tmp_path: Path) -> None:
+    with pytest.raises(TargetMissedError, match="out of reach"):
+        _ = small(tmp_path, target_ms=1e-6).job().planner.plan
+
+
+def _condensed(asked: Asked) -> tuple[Any, ...]:
+    """Planner, a graph with 12 channels in every group, its groups and their scores."""
+    job = asked.job()
+    keep = {name: list(range(12)) for name in job.teacher.channels.widths}
+    graph = slice_graph(job.teacher.model.proto, job.teacher.channels, Plan("", keep))
+    channels = analyse(graph)
+    return job.planner, graph, channels, job.planner.score(graph, channels)
+
+
+def test_a_condensed_graph_is_planned_in_its_own_channels(tmp_path: Path) -> None:
+    asked = small(tmp_path)
+    planner, *condensed = _condensed(asked)
+    plan = planner.plan_for(*condensed, asked.goal.target_ms)
+    assert all(max(kept) < 12 for kept in plan.keep.values())
+    widths = {name: len(kept) for name, kept in plan.keep.items()}
+    assert planner.predict_ms(widths) <= asked.goal.target_ms
+
+
+def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[tuple[dict[str, int], float]] = []
+
+    class Noted(Learner):
+        def __call__(self, widths: dict[str, int], measured_ms: float) -> Predictor:
+            learnt.append((widths, measured_ms))
+            return super().__call__(widths, measured_ms)
+
+    monkeypatch.setattr("decig.device.plan.target.Learner", Noted)
+    asked = measured(small(tmp_path), total_ms, node_us)
+    planner, *condensed = _condensed(asked)
+    planner.plan_for(*condensed, asked.goal.target.predictor.baseline_ms)
+    assert learnt[0] == ({"c1": 12, "c2": 12}, pytest.approx(total_ms(condensed[0])))
+
+
+def test_a_groups_run_time_is_that_of_the_nodes_it_runs_through(tmp_path: Path) -> None:
+    job = small(tmp_path).job()
+    spent = {node.name: node.latency_us for node in job.goal.target.table.nodes}
+    found = job.planner.run_time()
+    assert found["c2"] == pytest.approx(sum(spent[n] for n in ("c2", "n2", "c3")))
+    assert found.keys() == {"c1", "c2"}
+
+
+def test_another_graphs_table_is_refused(tmp_path: Path) -> None:
+    asked = small(tmp_path)
+    taken = asked.goal.target.table
+    table = replace(taken, model=taken.model | {"sha256": "0" * 64})
+    with pytest.raises(BadInputError, match="made for another model"):
+        asked.but(target=Target(table)).job()
+
+
+def test_channels_that_a_graph_lacks_lose_nothing(tmp_path: Path) -> None:
+    planner = small(tmp_path).job().planner
+    curve = planner._extend("c1", np.array([3.0, 1.0, 0.0]))
+    assert curve.tolist() == [3.0, 1.0, *[0.0] * 15]
+
+
+def test_goals_are_recorded(tmp_path: Path) -> None:
+    goal = small(tmp_path, fold_norms=True, budget=Budget(seconds=3.0)).goal
+    assert goal.record() == {
+        "device": goal.target.table.device,
+        "target_ms": goal.target_ms,
+        "fold_norms": True,
+        "budget": {"seconds": 3.0, "steps": None},
+    }

@@ -1,0 +1,157 @@
+"""The user's images: those that students are trained on, and those held out to judge them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from decig.data.crops import bound, fit
+from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
+from decig.data.images import ImageFolder, name_in
+from decig.data.pairs import by_stem
+from decig.errors import BadInputError
+from decig.train.pool import Example
+from decig.train.tasks.distil import Settings
+from decig.train.teacher import Teacher
+
+_DRAWS = 64
+"""Pictures of a model that takes no image."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a compression finds its images.
+
+    Attributes:
+        images: what the model is fed; None where it takes no image.
+        targets: real pictures for them, by the same names, or None.
+    """
+
+    images: Path | None
+    targets: Path | None = None
+
+    def record(self) -> dict[str, str | None]:
+        """Return what the file of a run says of them."""
+        return {
+            name: None if path is None else str(path)
+            for name, path in (("images", self.images), ("targets", self.targets))
+        }
+
+
+class Examples:
+    """Images in a seeded order, read once.
+
+    Images are stored no larger than crops can make use of, so that a folder of photos straight
+    from a camera fits into memory, and crops show things as large as the model will see them.
+
+    Attributes:
+        training: what crops are cut from.
+        held_out: what students are judged by; training never sees these.
+        inputs: the teacher's inputs, and where each gets its values from.
+        paired: whether every image has a real target.
+    """
+
+    def __init__(
+        self, teacher: Teacher, folders: Folders, settings: Settings, *, seed: int, whole: bool
+    ) -> None:
+        """Read the images.
+
+        Args:
+            teacher: what they are for.
+            folders: where they are.
+            settings: sizes of the crops, and how many images are held out.
+            seed: of the order.
+            whole: whether crops as large as the model's input will be asked for.
+
+        Raises:
+            BadInputError: the images do not fit the model, or are too few.
+        """
+        self._teacher, self._settings, self._seed = teacher, settings, seed
+        proto = teacher.model.proto
+        self.inputs = Inputs.of(proto, teacher.pixels, teacher.feeds, folders.images)
+        self.paired = folders.targets is not None
+        found = self._read(folders, whole=whole)
+        kept = max(1, min(settings.held_out, len(found) // 5))
+        order = np.random.default_rng(seed).permutation(len(found))
+        shuffled = [found[index] for index in order]
+        self.training, self.held_out = shuffled[:-kept], shuffled[-kept:]
+        if not self.training:
+            raise BadInputError(f"{folders.images}: one image is not enough; give at least two")
+
+    def _read(self, folders: Folders, *, whole: bool) -> list[Example]:
+        if self.inputs.image is None:
+            if self.paired:
+                raise BadInputError("--targets needs a model that takes images")
+            return [Example(name) for name in drawn_names(self.inputs, _DRAWS)]
+        self._teacher.pixels.require_input(self.input_channels)
+        self._require_croppable()
+        filters = [self._teacher.pixels.resample, "smooth"]
+        smallest = max(self.crop(whole=whole) or self.size)
+        largest = round(self._settings.zoom * max(self.size))
+        return [
+            Example(name, bound(images, smallest, largest, filters=filters[: len(images)]))
+            for name, images in self._images(folders)
+        ]
+
+    def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+        """Yield each input, with its real target if there is one, by its name."""
+        images, labels = folders.images, self._teacher.pixels.labels
+        if images is None:
+            raise BadInputError("give a folder of images to feed the model: --data")
+        if folders.targets is None:
+            folder = ImageFolder(images, labels)
+            return ((name_in(images, path), (pixels,)) for path, pixels in folder)
+        pairs = by_stem(images, folders.targets, labels)
+        return ((pair.name, (pair.input, pair.target)) for pair in pairs)
+
+    def _require_croppable(self) -> None:
+        """Refuse maps that come from files: they would have to be cut as the image is."""
+        for info in self.inputs.others:
+            if self.inputs.declared[info.name] == FILES and self.inputs.along_image(info):
+                raise BadInputError(
+                    f"input {info.name} is a map as large as the image: compress crops the image "
+                    "alone, so it cannot come from files"
+                )
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the model's input; of its picture where it takes no image."""
+        shape = (self.inputs.image or output_image(self._teacher.model.proto)).shape
+        return self._teacher.pixels.size_of(shape)
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the model's image input; 0 where it takes no image."""
+        image = self.inputs.image
+        return 0 if image is None else self._teacher.pixels.channels_of(image.shape)
+
+    def crop(self, *, whole: bool = False) -> tuple[int, int] | None:
+        """Height and width of the training crops; None where there is no image to crop.
+
+        Args:
+            whole: make them as large as the model's input.
+        """
+        if self.inputs.image is None:
+            return None
+        side = (0 if whole else self._settings.crop) or max(self.size)
+        return min(side, self.size[0]), min(side, self.size[1])
+
+    def feeds(self, examples: Sequence[Example]) -> list[Feeds]:
+        """Fit images to the model's input, and add what goes in beside them."""
+        pixels = self._teacher.pixels
+
+        def fitted(example: Example) -> np.ndarray | None:
+            if not example.images:
+                return None
+            return fit(example.images[0], *self.size, resample=pixels.resample)
+
+        return [
+            self.inputs.feed(fitted(each), pixels, each.name, seed=self._seed) for each in examples
+        ]
+
+    @cached_property
+    def for_repair(self) -> list[Feeds]:
+        """Training images on which channels are scored and weights repaired."""
+        return self.feeds(self.training[: self._settings.repair_crops])

@@ -1,0 +1,65 @@
+"""The step that cuts: plan, slice and repair a graph."""
+
+from dataclasses import dataclass
+
+import onnx
+
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.plan import Plan
+from decig.repair.repair import repair
+from decig.repair.scores import Importance
+from decig.train.job import Job
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A graph to cut.
+
+    Attributes:
+        proto: the graph.
+        channels: its channel groups.
+        scores: how much its channels matter.
+        plan: which of the teacher's channels it has; None where it is the teacher.
+    """
+
+    proto: onnx.ModelProto
+    channels: ChannelMap
+    scores: Importance
+    plan: Plan | None = None
+
+    @classmethod
+    def teacher(cls, job: Job) -> "Origin":
+        """The teacher itself."""
+        return cls(job.teacher.model.proto, job.teacher.channels, job.planner.importance)
+
+    @classmethod
+    def of_run(cls, job: Job, graph: str, plan: str) -> "Origin":
+        """A graph of the run folder that was cut from the teacher by a plan, and trained since."""
+        proto = job.run.load_graph(graph).proto
+        channels = analyse(proto)
+        scores = job.planner.score(proto, channels)
+        return cls(proto, channels, scores, Plan.load(job.run.file(plan)))
+
+
+def slice_and_repair(
+    job: Job, origin: Origin, target_ms: float | None, plan_file: str, graph_file: str
+) -> None:
+    """Plan for a latency, cut, repair the weights that are left, and save plan and graph.
+
+    Args:
+        job: of the compression.
+        origin: what to cut.
+        target_ms: latency on the device; None lets the hinges decide.
+        plan_file: name in the run folder; the plan counts the teacher's channels.
+        graph_file: name in the run folder.
+
+    Raises:
+        TargetMissedError: no plan is that fast; the message names the fastest.
+    """
+    if origin.plan is None and target_ms == job.goal.target_ms:
+        plan = job.planner.plan
+    else:
+        plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)
+    repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
+    plan.after(origin.plan).save(job.run.file(plan_file))
+    job.run.save_graph(graph_file, repaired)
