@@ -1,6 +1,6 @@
 """The blocks that random graphs are grown from: what generators and their exporters do."""
 
-from graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles
+from graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles, writes
 from graph.blocks.builder import BLOCKS, Builder, Map
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "operators",
     "sizes",
     "styles",
+    "writes",
 ]

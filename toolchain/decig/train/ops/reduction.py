@@ -43,7 +43,7 @@ def reduce(node: OpNode) -> fx.Node:
 
 @op("ReduceProd")
 def reduce_prod(node: OpNode) -> fx.Node:
-    """Y = product of X over axes; torch takes one axis a call."""
+    """Y = product of X over axes; PyTorch's function takes one axis per call."""
     x = node.tensor(0)
     rank = node.rank(x)
     keep = bool(node.attr("keepdims", 1))
