@@ -34,8 +34,8 @@ def reduce(node: OpNode) -> fx.Node:
     x = node.tensor(0)
     axes = node.setting("axes", 1)
     if not axes and node.attr("noop_with_empty_axes", 0):
-        each = _EACH.get(node.op_type)
-        return x if each is None else node.emit(each, x)
+        function = _EACH.get(node.op_type)
+        return x if function is None else node.emit(function, x)
     where = tuple(axes or range(node.rank(x)))
     keep = bool(node.attr("keepdims", 1))
     if keep and len(where) > 1:
