@@ -117,7 +117,7 @@ def test_channels_that_a_graph_lacks_lose_nothing(tmp_path: Path) -> None:
 def test_goals_are_recorded(tmp_path: Path) -> None:
     goal = small(tmp_path, fold_norms=True, budget=Budget(seconds=3.0)).goal
     assert goal.record() == {
-        "device": goal.target.table.device,
+        "device": goal.target.table.device.to_dict(),
         "target_ms": goal.target_ms,
         "fold_norms": True,
         "budget": {"seconds": 3.0, "steps": None},
