@@ -20,7 +20,7 @@ import onnx
 from onnxruntime import InferenceSession
 from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.device.measure.rewriting import choose_rewrites
 from decig.device.run.session import DeviceOptions, open_session
 from decig.device.run.timing import Latency

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.device.run.cores import available_cores
 from decig.device.run.fingerprint import cpu_model
 from decig.device.run.threads import set_up_threads
