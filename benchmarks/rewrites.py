@@ -22,7 +22,7 @@ from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
 from decig.cli.values import FOLDER
 from decig.device.measure.rewriting import choose_rewrites
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.files import write_bytes
 from decig.graph.channels import analyse
@@ -98,7 +98,7 @@ class _Report:
             graph = narrowed(model, share)
             case = f"{name}, width {share:g}"
             self.rows(case, graph, [CANONICAL, *alone, HEADS, UPSAMPLING, ENLARGING])
-            kept = (*CANONICAL, *choose_rewrites(graph, DeviceOptions()).kept)
+            kept = (*CANONICAL, *choose_rewrites(graph, Device.of()).kept)
             ratio = self.row("those that pay", case, (graph, apply(graph, kept)[0]))
             if (goal := GOALS.get((name, share))) is not None:
                 word = "reached" if ratio >= goal else "MISSED"
@@ -117,7 +117,7 @@ class _Report:
 
     def row(self, name: str, case: str, graphs: Sequence[onnx.ModelProto]) -> float:
         """Time a graph before and after its rewrite; returns how many times faster it is."""
-        sessions = [open_session(graph, DeviceOptions()) for graph in graphs]
+        sessions = [Device.of().open(graph) for graph in graphs]
         random = np.random.default_rng(1)
         feeds = {v.name: random.random(v.shape).astype(np.float32) for v in input_info(graphs[0])}
         expected, actual = (session.run(None, feeds)[0] for session in sessions)

@@ -63,10 +63,10 @@ def _flush_denormals() -> None:
 
     ONNX Runtime sets that by the first session of a process, so the first test would decide.
     """
-    from decig.device.run.session import DeviceOptions, open_session
+    from decig.device.run.device import Device
     from tests.samples import generator
 
-    open_session(generator(), DeviceOptions())
+    Device.of().open(generator())
 
 
 _flush_denormals()
@@ -84,6 +84,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests away from the user's cache folder, and its times away from tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_pauses() -> Iterator[None]:
+    """Measure again at once where decig would first wait for other programs to end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("decig.device.plan.bench.PAUSE_SECONDS", 0.0)
         yield
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from decig.data.feeds import Inputs
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.graph.channels import analyse
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
@@ -155,7 +155,7 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
     save_model(write_back(module, sliced), tmp_path / "trained.onnx")
     trained = load_model(tmp_path / "trained.onnx").proto
     feeds = {name.name: x.numpy() for name, x in zip(trained.graph.input, inputs, strict=True)}
-    found = open_session(trained, DeviceOptions()).run(None, feeds)[0]
+    found = Device.of().open(trained).run(None, feeds)[0]
     with torch.no_grad():
         expected = module(*inputs)[0].numpy()
     assert np.abs(found - expected).max() <= TOLERANCE * np.ptp(expected)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.schema import Count, Positive, Share, WrittenByHand, convert, read_json, read_toml
 from tests.samples import generator
@@ -95,7 +95,7 @@ def test_json_and_a_missing_file(tmp_path):
 
 def test_0_is_not_positive_where_subnormal_numbers_are_read_as_zero():
     """As ONNX Runtime sets the thread that opens one of decig's sessions."""
-    open_session(generator(), DeviceOptions())
+    Device.of().open(generator())
     for rate in (0, 0.0, -1e-3):
         with pytest.raises(BadInputError, match="rate: expected `float` > 0, not"):
             convert({"rate": rate}, Stage, "file")

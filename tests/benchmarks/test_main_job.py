@@ -17,7 +17,7 @@ from PIL import Image
 from verdicts import faster_at_equal_ssim, verdicts
 
 from decig.data.pixels import PixelFormat
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import DecigError
 from decig.quality.parity import max_abs_diff
@@ -28,7 +28,7 @@ PIXELS = PixelFormat((0, 255), (0, 255))
 
 
 def run(model: object, image: np.ndarray) -> np.ndarray:
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
     return session.run(None, {session.get_inputs()[0].name: image})[0]
 
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from decig.device.measure import rewriting
+from decig.device.run.timing import Timing
 from decig.graph.model import initializers, load_model
 from tests.graph.tiny import parse
 from tests.samples import PIXELS, decig, write_generator, write_photos
@@ -67,7 +68,7 @@ def call(*arguments: object) -> dict:
 
 
 def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.05))
     groups = call("inspect", model)["groups"]
     assert sorted(group["channels"] for group in groups if group["prunable"]) == [8, 16]
     half = tmp_path / "half.onnx"
@@ -141,7 +142,7 @@ def write_painter(path: Path) -> Path:
 
 
 def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.05))
     model, out = write_painter(tmp_path / "code.onnx"), tmp_path / "out.onnx"
     asked = ("export", model, "-o", out, "--precision", "auto", "--min-psnr", 20)
     found = call(*asked, *DRAWN)["precision"]

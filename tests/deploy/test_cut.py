@@ -4,7 +4,7 @@ import pytest
 from decig.deploy.cut import Cutter
 from decig.device.cost.profile import EFFORTS, profile_model
 from decig.device.plan.target import Target
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
 from decig.graph.cost import count
 from decig.graph.model import initializers, replace_initializers
@@ -41,7 +41,7 @@ def test_a_latency_needs_a_table(source):
 @pytest.fixture
 def target(source):
     """The model on a device whose latency is told by multiply-accumulates."""
-    table = profile_model(source.model, DeviceOptions(), effort=EFFORTS["quick"])
+    table = profile_model(source.model, Device.of(), effort=EFFORTS["quick"])
     whole = count(source.model.proto).macs
     bench = FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
     return Target(table, bench)

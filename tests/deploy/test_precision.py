@@ -7,7 +7,7 @@ import pytest
 
 from decig.deploy import precision as module
 from decig.deploy.precision import Tolerance, choose_precision, require_precision
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.source.resolve import resolve
@@ -31,7 +31,7 @@ def choose(tmp_path, monkeypatch):
             "time_graphs",
             lambda graphs, _: {n: Latency(times[n], 0, times[n], 9) for n in graphs},
         )
-        return choose_precision(asked, graph, graph, source, folder, DeviceOptions(), tolerance)
+        return choose_precision(asked, graph, graph, source, folder, Device.of(), tolerance)
 
     return run
 

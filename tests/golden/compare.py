@@ -6,7 +6,7 @@ differences on. There losses, SSIM and latencies must agree within the tolerance
 structures still exactly, and weights are not compared. With other libraries structures are not
 compared either, as exporters name things differently.
 
-The tolerances are from three to fifteen times what was seen on one processor between its own
+The tolerances are from two to ten times what was seen on one processor between its own
 kernels (AVX-512) and those for AVX2 and SSE4 (OPENBLAS_CORETYPE, ATEN_CPU_CAPABILITY,
 ONEDNN_MAX_CPU_ISA).
 """

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph import storage
 from decig.graph.model import initializers, load_model, normalise
@@ -56,7 +57,7 @@ def test_a_large_model_is_a_pair_that_onnx_runtime_opens(tmp_path: Path, proto: 
     feeds = {"x": np.ones((1, 3, 8, 8), np.float32)}
     wanted = run(proto, feeds)[0]
     for model in (path, load_model(path).proto):
-        session = open_session(model, DeviceOptions())
+        session = Device.of().open(model)
         np.testing.assert_allclose(run_session(session, feeds)[0], wanted, rtol=1e-5)
 
 

@@ -49,7 +49,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def request_for(model: Model, table: CostTable, photos: Path, tmp_path: Path) -> Any:
-    rewritten = table.model | {"rewrites": ["wide_head"]}
+    rewritten = dataclasses.replace(table.model, rewrites=("wide_head",))
 
     def make(**changes: Any) -> Request:
         settings = Settings(crop=32, batch=2, held_out=2, repair_crops=4, condense=0.5)
@@ -170,7 +170,7 @@ def test_a_preview_writes_nothing(request_for: Any) -> None:
 def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
     request_for: Any, table: CostTable, tmp_path: Path, photos: Path
 ) -> None:
-    other = dataclasses.replace(table, model=table.model | {"sha256": "0" * 64})
+    other = dataclasses.replace(table, model=dataclasses.replace(table.model, sha256="0" * 64))
     with pytest.raises(BadInputError):
         compress(request_for(device=Target(other)), quiet)
     short = request_for(budget=Budget(steps=1), settings={"condense": 0.0})

@@ -12,7 +12,7 @@ from decig.data.inputs import Pictures
 from decig.device.cost.predict import Predictor
 from decig.device.plan.learn import Learner
 from decig.device.plan.target import Target
-from decig.device.run.session import run_over
+from decig.device.run.device import Device
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
 from decig.graph.model import normalise
@@ -134,7 +134,9 @@ def test_the_pool_holds_what_the_teacher_paints(folder: Path, whole: bool) -> No
     side, count = (48, 1) if whole else (24, 5)  # as few whole ones as cost the same
     assert batch.inputs[0].shape == (count, 3, side, side)
     if whole:
-        wanted = run_over(made.request.model.proto, [{"input": batch.inputs[0].numpy()}])[0]
+        wanted = Device.of().run_over(
+            made.request.model.proto, [{"input": batch.inputs[0].numpy()}]
+        )[0]
         np.testing.assert_allclose(batch.teacher.numpy(), wanted, atol=2e-3)
 
 
@@ -226,7 +228,8 @@ def test_what_cannot_be_trained_on_is_refused(folder: Path) -> None:
         job(_made(folder / "lone"), photos=1)
     request = small_request(folder)
     taken = request.device.table
-    table = dataclasses.replace(taken, model=taken.model | {"sha256": "0" * 64})
+    other = dataclasses.replace(taken.model, sha256="0" * 64)
+    table = dataclasses.replace(taken, model=other)
     with pytest.raises(BadInputError, match="made for another model"):
         Job(dataclasses.replace(request, device=Target(table)), quiet)
     with pytest.raises(BadInputError, match="give a folder of images"):

@@ -138,7 +138,8 @@ def test_the_student_has_the_axes_of_the_file(tmp_path: Path) -> None:
     model = load_model(path, {"input": [1, 3, 48, 48]})
     request = small_request(tmp_path)
     taken = request.device.table
-    table = dataclasses.replace(taken, model=taken.model | {"sha256": model.sha256})
+    same = dataclasses.replace(taken.model, sha256=model.sha256)
+    table = dataclasses.replace(taken, model=same)
     request = dataclasses.replace(request, model=model, device=Target(table))
     run = RunFolder.open(request.output_dir, request.record(), resume=False)
     job = Job(request, quiet)

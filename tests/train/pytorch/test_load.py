@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Source
 from decig.train import pytorch
@@ -53,7 +53,7 @@ def test_the_graph_computes_what_the_trained_module_does(folder):
     model = load_pytorch(Source("net.py:Net", {"width": 6}, "w.pth"), folder, SHAPES, "net")
     assert str(model.path) == "net"
     x = np.random.default_rng(0).normal(size=SHAPES["input"]).astype(np.float32)
-    found = open_session(model.proto, DeviceOptions()).run(None, {"input": x})[0]
+    found = Device.of().open(model.proto).run(None, {"input": x})[0]
     with torch.no_grad():
         assert np.allclose(found, net(torch.from_numpy(x)).numpy(), atol=1e-5)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from decig.deploy.check import Verdict
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.source import PixelFlags
 
 _COSTLIEST = 15
@@ -40,11 +40,20 @@ _COSTLIEST = 15
     help="Greatest latency of CANDIDATE.",
 )
 @click.option(
-    "--min-speedup", type=POSITIVE, help="How many times faster than the reference, at least."
+    "--min-speedup",
+    type=POSITIVE,
+    metavar="4",
+    help="How many times faster than the reference, at least.",
 )
-@click.option("--min-ssim", type=Number(-1, 1), help="Least SSIM to the reference's pictures.")
 @click.option(
-    "--min-psnr", "min_psnr_db", type=POSITIVE, help="Least PSNR to those pictures, in dB."
+    "--min-ssim", type=Number(-1, 1), metavar="0.9", help="Least SSIM to the reference's pictures."
+)
+@click.option(
+    "--min-psnr",
+    "min_psnr_db",
+    type=POSITIVE,
+    metavar="25",
+    help="Least PSNR to those pictures, in dB.",
 )
 @click.option(
     "--grid",
@@ -68,7 +77,7 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     grid: Path | None,
     roofline: bool,

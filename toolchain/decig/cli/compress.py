@@ -26,7 +26,6 @@ BUDGET_S = 1200.0
 
 
 @click.command(cls=Command)
-@source_options(pixels=True)
 @click.option(
     "--profile", type=EXISTING_FILE, required=True, help="Cost table of MODEL on the device."
 )
@@ -39,14 +38,22 @@ BUDGET_S = 1200.0
 )
 @click.option("--target-latency", type=latency, metavar="20ms", help="Latency on the device.")
 @click.option(
-    "--target-speedup", type=Number(1, min_open=True), help="How many times faster than MODEL."
+    "--target-speedup",
+    type=Number(1, min_open=True),
+    metavar="4",
+    help="How many times faster than MODEL.",
 )
-@click.option("--budget", type=time_budget, metavar="20m", help="Time to train.")
-@click.option("--steps", type=click.IntRange(min=1), help="Steps to train.")
+@click.option("--budget", type=time_budget, metavar="20m", help="How long to train.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="How many steps to train.")
 @click.option("--config", type=EXISTING_FILE, help="Settings of the training, TOML.")
-@click.option("--fold-norms", is_flag=True, help="Make InstanceNorms part of convolutions.")
+@click.option(
+    "--fold-norms",
+    is_flag=True,
+    help="Make InstanceNorms part of convolutions where pictures allow it.",
+)
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--dry-run", is_flag=True, help="Show the plan; train nothing and write nothing.")
+@source_options(pixels=True)
 @force_option
 @json_option
 @debug_option

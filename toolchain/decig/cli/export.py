@@ -11,7 +11,7 @@ from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
 
 if TYPE_CHECKING:
     from decig.deploy.export import Exported
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.source import Source
 
 PRECISIONS = ("fp32", "fp16", "int8", "auto")
@@ -20,7 +20,6 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 
 @click.command(cls=Command)
 @output_option("The model to deploy.")
-@source_options(pixels=True)
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -35,18 +34,24 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 @click.option(
     "--min-ssim",
     type=Number(-1, 1),
+    metavar="0.98",
     help="Least SSIM of pictures in fewer bits to those of fp32; 0.98 by default.",
 )
-@click.option("--min-psnr", type=POSITIVE, help="Least PSNR of the same in dB; 32 by default.")
+@click.option(
+    "--min-psnr", type=POSITIVE, metavar="32", help="Least PSNR of the same in dB; 32 by default."
+)
 @click.option("--pixel-io", is_flag=True, help="The file takes and gives uint8 NHWC images in RGB.")
-@click.option("--opset", type=click.IntRange(min=1), help="Version of the ONNX operator set.")
+@click.option(
+    "--opset", type=click.IntRange(min=1), metavar="N", help="Version of the ONNX operator set."
+)
+@source_options(pixels=True)
 @device_options
 @json_option
 @debug_option
 def export(
     source: "Source",
     output: Path,
-    device: "DeviceOptions",
+    device: "Device",
     as_json: bool,
     min_ssim: float | None,
     min_psnr: float | None,

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@source_options(pixels=False)
 @click.option(
     "--profile", type=EXISTING_FILE, help="Cost table: adds each group's share of the latency."
 )
 @click.option(
     "--plan", type=EXISTING_FILE, help="Plan: adds how many channels of each group it keeps."
 )
+@source_options(pixels=False)
 @json_option
 @debug_option
 def inspect(source: "Source", profile: Path | None, plan: Path | None, as_json: bool) -> None:

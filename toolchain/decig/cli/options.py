@@ -45,8 +45,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
         sized = click.option(
             "--fixed-size",
             is_flag=True,
-            help="Make the dynamic axes of MODEL static: the file takes one size, and more "
-            "rewrites are exact.",
+            help="Make dynamic axes of MODEL static: it takes one size, and more rewrites apply.",
         )(described)
         return click.argument("model")(sized)
 
@@ -68,7 +67,7 @@ def input_shape_option(function: Function) -> Function:
 def weights_option(function: Function) -> Function:
     """--weights; the command gets `weights`, a path or None."""
     return click.option(
-        "--weights", type=FILE, help="Trained weights, where the model is PyTorch code."
+        "--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."
     )(function)
 
 
@@ -107,30 +106,32 @@ def pixel_options(function: Function) -> Function:
             "--input-range",
             type=value_range,
             metavar="LOW,HIGH",
-            help="Values of black and white in the image that the model takes.",
+            help="Values of black and white in the image that MODEL takes.",
         ),
         click.option(
             "--output-range",
             type=value_range,
             metavar="LOW,HIGH",
-            help="Values of black and white in the picture that the model makes.",
+            help="Values of black and white in the picture that MODEL makes.",
         ),
         click.option(
-            "--layout", type=click.Choice(["nchw", "nhwc"]), help="Order of the axes of both."
+            "--layout", type=click.Choice(["nchw", "nhwc"]), help="Axes of that image and picture."
         ),
         click.option(
-            "--channel-order", type=click.Choice(["rgb", "bgr"]), help="Order of their colours."
+            "--channel-order",
+            type=click.Choice(["rgb", "bgr"]),
+            help="Colours of that image and picture.",
         ),
         click.option(
             "--one-hot",
             metavar="N|COLOURS",
-            help="The model takes label maps with one channel per label. Their files hold N ids, "
-            "or labels in the colours RRGGBB,RRGGBB,...",
+            help="MODEL takes label maps with one channel per label. Their files hold N ids, or "
+            "labels in the colours RRGGBB,RRGGBB,...",
         ),
         click.option(
             "--palette",
             metavar="COLOURS",
-            help="The model takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
+            help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
         ),
         click.option(
             "--feed",
@@ -138,7 +139,7 @@ def pixel_options(function: Function) -> Function:
             type=setting,
             metavar="INPUT=HOW",
             multiple=True,
-            help="What feeds an input beside the image: normal, uniform, zeros, a number, or "
+            help="What feeds an input other than the image: normal, uniform, zeros, a number, or "
             "files (NAME.npy or NAME.npz for NAME.png).",
         ),
     )
@@ -164,21 +165,23 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
 
 
 def device_options(function: Function) -> Function:
-    """Where models run; the command gets `device`, a `decig.device.run.session.DeviceOptions`."""
+    """Where models run; the command gets `device`, a `decig.device.run.device.Device`."""
 
     @wraps(function)
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
-        from decig.device.run.providers import require_options, resolve
-        from decig.device.run.session import DeviceOptions
+        from decig.device.run.device import Device
 
-        resolve(ep)  # a provider that is not installed is refused before anything is read
-        require_options(ep, dict(ep_options))
-        return function(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
+        return function(device=Device.of(ep, dict(ep_options), threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(
         run,
-        click.option("--ep", default="cpu", help="Execution provider: cpu (default), cuda, ..."),
+        click.option(
+            "--ep",
+            default="cpu",
+            metavar="NAME",
+            help="Execution provider: cpu (default), cuda, ...",
+        ),
         click.option(
             "--ep-option",
             "ep_options",
@@ -191,6 +194,7 @@ def device_options(function: Function) -> Function:
             "--threads",
             default=1,
             type=positive,
+            metavar="N",
             help="Threads that one run of a model uses; 1 by default.",
         ),
     )

@@ -12,7 +12,7 @@ from decig.cli.process import Command, debug_option
 
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
-    from decig.device.run.session import DeviceOptions
+    from decig.device.run.device import Device
     from decig.source.source import Source
 
 _COSTLIEST = 15
@@ -33,14 +33,14 @@ _COSTLIEST = 15
     help="Measure until predictions are hardly in doubt.",
 )
 @debug_option
-def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str | None) -> None:
+def profile(source: "Source", output: Path, device: "Device", effort: str | None) -> None:
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: the time of every node at many
     widths, with the exact rewrites that export would make.
     """
     from decig.cli.progress import ProgressBar
-    from decig.device.cost.deployed import as_it_is_ms, profile_as_deployed
+    from decig.device.cost.deployed import profile_as_deployed
     from decig.device.cost.profile import EFFORTS
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
@@ -50,26 +50,24 @@ def profile(source: "Source", output: Path, device: "DeviceOptions", effort: str
         count = partial(bar.count, "profile")
         table = profile_as_deployed(source.model, device, count, EFFORTS[effort or "standard"])
     table.save(output)
-    _print_profile(table, as_it_is_ms(table), layer_names(analyse(source.model.proto)))
+    _print_profile(table, layer_names(analyse(source.model.proto)))
 
 
-def _print_profile(table: "CostTable", as_it_is_ms: float, layers: Mapping[str, str]) -> None:
+def _print_profile(table: "CostTable", layers: Mapping[str, str]) -> None:
     """Show the latency and the nodes that cost the most.
 
     Args:
         table: the cost table.
-        as_it_is_ms: latency of the model without rewrites.
         layers: names that `decig inspect` has for nodes with weights.
     """
     from decig.cli import roofs
     from decig.cli.tables import columns, console, percent
-    from decig.device.measure.roofline import roofline_of
     from decig.report.anatomy import short_names
 
     screen = console()
     nodes = sorted(table.nodes, key=lambda node: -node.latency_us)
     names = short_names(layers.get(node.name, node.name) for node in nodes)
-    roofline = roofline_of(table)
+    roofline = table.roofline
     parts = {} if roofline is None else {part.name: part for part in roofline.nodes}
     shown = columns("node", "op", right=("ms", "share", *(roofs.COLUMNS if parts else ())))
     for node in nodes[:_COSTLIEST]:
@@ -83,7 +81,7 @@ def _print_profile(table: "CostTable", as_it_is_ms: float, layers: Mapping[str, 
     screen.print(
         f"\nlatency {found.median_ms:.3f} ms (median of {found.runs} runs, "
         f"MAD {found.mad / 1e3:.3f} ms, p90 {found.p90 / 1e3:.3f} ms), "
-        f"{as_it_is_ms:.3f} ms without rewrites"
+        f"{table.as_it_is_ms:.3f} ms without rewrites"
     )
     if roofline is not None:
         screen.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from decig.device.measure.roofline import Part, Roofline
+    from decig.device.measure.roofline import Roofline, RooflineEntry
 
 COLUMNS = ("GFLOP/s", "GB/s", "of limit", "bound")
 """Titles of the columns that `cells` fills."""
 
 
-def cells(part: "Part | None") -> list[str]:
+def cells(part: "RooflineEntry | None") -> list[str]:
     """Format the figures of a part of the graph, one per column of `COLUMNS`.
 
     They are the GFLOP/s and GB/s that it reaches, the least time that the device allows it as a

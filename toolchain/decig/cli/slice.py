@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("slice", cls=Command, required_one=("keep", "plan", "target_latency"))
 @output_option("The smaller model.")
-@source_options(pixels=True)
 @click.option(
-    "--keep", type=Number(0, 1, min_open=True), help="Keep this share of every group's channels."
+    "--keep",
+    type=Number(0, 1, min_open=True),
+    metavar="0.5",
+    help="Keep this share of every group's channels.",
 )
 @click.option("--plan", type=EXISTING_FILE, help="Keep the channels that this plan lists, JSON.")
 @click.option(
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--verify", is_flag=True, help="Compare with MODEL, the removed channels read as zero."
 )
+@source_options(pixels=True)
 @force_option
 @json_option
 @debug_option

@@ -16,8 +16,8 @@ from decig.data.sheet import write_sheet
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
-from decig.device.run.runs import prepare_run
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
@@ -131,7 +131,7 @@ def check(
     candidate: Source,
     reference: Source,
     folder: Path | None,
-    device: DeviceOptions,
+    device: Device,
     tolerances: Tolerances,
     grid: Path | None = None,
     *,
@@ -190,9 +190,7 @@ def check(
     )
 
 
-def _roofline(
-    reference: Source, candidate: Source, device: DeviceOptions
-) -> dict[str, Roofline] | None:
+def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
     limits = measure_limits(device)
     if limits is None:
         return None
@@ -203,12 +201,12 @@ def _roofline(
 class _Side:
     """One of the two models, ready to run."""
 
-    def __init__(self, source: Source, pictures: Pictures, device: DeviceOptions) -> None:
+    def __init__(self, source: Source, pictures: Pictures, device: Device) -> None:
         self.source, self.pictures = source, pictures
-        self._session = open_session(source.model.proto, device)
+        self._session = device.open(source.model.proto)
         self._painting = self._session
         if device.unbound != device:
-            self._painting = open_session(source.model.proto, device.unbound)
+            self._painting = device.unbound.open(source.model.proto)
         self._device = device
         self._shown = picture_output(source.model.proto)
 
@@ -217,7 +215,7 @@ class _Side:
         if from_bytes:
             return partial(painter(self.source, self._run), noise_pixels(self.source))
         feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
-        return prepare_run(self._session, feeds, self._device)
+        return self._device.prepare(self._session, feeds)
 
     def show(self, pixels: np.ndarray) -> np.ndarray:
         """Turn an input into an image to look at."""

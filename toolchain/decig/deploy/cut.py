@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -195,7 +196,7 @@ class Cutter:
         if self.target is None:
             raise BadInputError("a latency is only known with --profile TABLE.json")
 
-        def sliced(widths: dict[str, int]) -> onnx.ModelProto:
+        def sliced(widths: Mapping[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
 
         tell = partial(self._progress, "plan", 1.0)
@@ -278,7 +279,7 @@ class Cutter:
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
         return next(iter([*inner, *reasons]), "it has no weights that make channels")
 
-    def best(self, widths: dict[str, int]) -> Plan:
+    def best(self, widths: Mapping[str, int]) -> Plan:
         """Plan that keeps the best-scored channels at these widths."""
         scores = self._magnitudes
         if self.pictures:

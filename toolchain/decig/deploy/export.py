@@ -32,10 +32,7 @@ from decig.deploy.verify import (
     torch_runner,
 )
 from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.providers import resolve as resolve_provider
-from decig.device.run.runs import QuietRun
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import require_writable
 from decig.graph import rewrite
@@ -131,9 +128,7 @@ class Wanted:
     pixel_io: bool = False
 
 
-def export(
-    source: Source, output: Path, device: DeviceOptions, wanted: Wanted | None = None
-) -> Exported:
+def export(source: Source, output: Path, device: Device, wanted: Wanted | None = None) -> Exported:
     """Write the model that should run on the device.
 
     Args:
@@ -180,7 +175,11 @@ def export(
         _time_from_bytes(job, choice, final) if wanted.pixel_io else None,
     )
     plan = None if job.plan is None else job.plan.to_dict()
-    figures = {"device": fingerprint(device), "plan": plan, "figures": exported.to_dict()}
+    figures = {
+        "device": device.fingerprint().to_dict(),
+        "plan": plan,
+        "figures": exported.to_dict(),
+    }
     stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
@@ -210,7 +209,7 @@ class _Job:
 
     source: Source
     taken: Source
-    device: DeviceOptions
+    device: Device
     wanted: Wanted
     calibration: Path | None
     images: Path | None
@@ -218,10 +217,9 @@ class _Job:
     plan: Plan | None
 
 
-def _prepare(source: Source, output: Path, device: DeviceOptions, wanted: Wanted) -> _Job:
+def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _Job:
     """Read and check everything before anything is measured; errors as `export`."""
     require_writable(output)
-    resolve_provider(device.provider)
     if wanted.pixel_io:
         device.require_unbound()
     images = _images(source)
@@ -288,7 +286,7 @@ def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[
     inside = painter(taken, runner(final, device, "all"))
     image = noise_pixels(taken)
     calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
-    return measure_interleaved({name: QuietRun(call, device) for name, call in calls.items()})
+    return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})
 
 
 def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:

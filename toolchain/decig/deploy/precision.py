@@ -23,8 +23,7 @@ from decig.data.feeds import Feeds, picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
 from decig.device.measure.rewriting import faster, time_graphs
-from decig.device.run.providers import find
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
@@ -152,7 +151,7 @@ def choose_precision(
     plain: onnx.ModelProto,
     source: Source,
     calibration: Path | None,
-    device: DeviceOptions,
+    device: Device,
     tolerance: Tolerance,
 ) -> Precision:
     """Try the precisions that were asked for and take the fastest that is good enough.
@@ -223,13 +222,13 @@ class _Judge:
         source: Source,
         folder: Path | None,
         reference: onnx.ModelProto,
-        device: DeviceOptions,
+        device: Device,
         tolerance: Tolerance,
     ) -> None:
         self._pictures = source.pictures(folder, limit=IMAGES)
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
-        self.symmetric = find(device.provider).symmetric_int8
+        self.symmetric = device.provider.symmetric_int8
         self._shown = picture_output(source.model.proto)
         self._wanted = list(self._paint(reference, self.feeds()))
 

@@ -14,7 +14,8 @@ from onnx.reference import ReferenceEvaluator
 from decig.data.feeds import Feeds
 from decig.data.inputs import seeded_feeds
 from decig.data.pixels import PixelFormat
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import Model, shapes
 from decig.graph.widen import to_double
@@ -35,17 +36,17 @@ Runner = Callable[[Feeds], list[np.ndarray]]
 
 
 def runner(
-    proto: onnx.ModelProto, device: DeviceOptions | None = None, optimisation: str = "basic"
+    proto: onnx.ModelProto, device: Device | None = None, optimisation: str = "basic"
 ) -> Runner:
     """Return a function that runs a graph.
 
     Args:
         proto: the graph.
         device: where it runs; on the CPU if not given.
-        optimisation: how much ONNX Runtime may rewrite it, as in `open_session`.
+        optimisation: how much ONNX Runtime may rewrite it, as in `Device.open`.
     """
-    where = DeviceOptions() if device is None else device.unbound
-    session = open_session(proto, where, optimisation=optimisation)
+    where = Device.of() if device is None else device.unbound
+    session = where.open(proto, optimisation=optimisation)
     return lambda feeds: run_session(session, feeds)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.graph.inference import inputs_of, kinds
 from decig.graph.model import initializers, shapes
 from decig.graph.operators import Kind, find
@@ -131,7 +132,7 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
         [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
 
     def run(values: np.ndarray) -> np.ndarray:
         given = values.astype(helper.tensor_dtype_to_np_dtype(kind))

@@ -20,7 +20,7 @@ from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
-    from decig.device.measure.roofline import Part, Roofline
+    from decig.device.measure.roofline import Roofline, RooflineEntry
 
 REST = "(in no group)"
 """Name under which the costs of what belongs to no group are listed."""
@@ -57,7 +57,7 @@ class Inspection:
     anatomies: dict[str, Anatomy]
     ports: dict[str, list[int]]
     roofline: "Roofline | None" = None
-    group_parts: dict[str, "Part"] = field(default_factory=dict)
+    group_parts: dict[str, "RooflineEntry"] = field(default_factory=dict)
 
     @property
     def stages(self) -> list[Stage]:
@@ -120,11 +120,9 @@ def inspect_model(
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
     shares = roofline = None
     if table is not None:
-        from decig.device.measure.roofline import roofline_of
-
         table.require_same_model(model, channels)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})
-        roofline = roofline_of(table)
+        roofline = table.roofline
     return Inspection(
         cost.params,
         cost.macs,
@@ -159,10 +157,10 @@ def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, flo
     return charged
 
 
-def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "Part"]:
+def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "RooflineEntry"]:
     """Share the roofline figures of each node among groups, as `_charge` does with its cost."""
     shares = _shares(channels, (part.name for part in roofline.nodes))
-    parts: dict[str, list[Part]] = defaultdict(list)
+    parts: dict[str, list[RooflineEntry]] = defaultdict(list)
     for part in roofline.nodes:
         for name, share in shares[part.name].items():
             parts[name].append(part.scaled(share))

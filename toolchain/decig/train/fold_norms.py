@@ -188,5 +188,5 @@ def _figures(job: Job, start: onnx.ModelProto, state: _State) -> dict[str, Any]:
     }
     if (bench := job.request.device.bench) is not None:
         graphs = {"with_norms": start, "folded": state.graph}
-        figures["latency_ms"] = {n: bench.latency_ms(graph) for n, graph in graphs.items()}
+        figures["latency_ms"] = {n: bench.latency(graph).median_ms for n, graph in graphs.items()}
     return figures

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 
 import numpy as np
@@ -177,7 +177,7 @@ class Job:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
 
-        def plan(widths: dict[str, int]) -> Plan:
+        def plan(widths: Mapping[str, int]) -> Plan:
             # A condensed graph has fewer channels than the table's.
             best = {name: order[: widths[name]] for name, order in scores.order.items()}
             keep = {name: sorted(int(i) for i in indices) for name, indices in best.items()}

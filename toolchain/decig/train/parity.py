@@ -16,7 +16,8 @@ import torch
 from onnx import TensorProto, helper
 from torch import fx
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph.inference import kinds
 from decig.graph.model import infer_shapes, input_info
@@ -184,7 +185,7 @@ def _run_graph(proto: onnx.ModelProto, feeds: Feeds, names: list[str]) -> list[n
     asked.CopyFrom(proto)
     del asked.graph.output[:]
     asked.graph.output.extend(_described(proto, name) for name in names)
-    session = open_session(asked, DeviceOptions(), optimisation="none")
+    session = Device.of().open(asked, optimisation="none")
     used = {value.name for value in session.get_inputs()}
     return run_session(session, {name: feeds[name] for name in feeds if name in used}, names)
 

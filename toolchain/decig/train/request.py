@@ -52,7 +52,7 @@ class Request:
             "model": {"path": str(self.model.path), "sha256": self.model.sha256},
             # As it reads in the file, where tuples are lists.
             "pixels": json.loads(json.dumps(dataclasses.asdict(self.pixels))),
-            "device": self.device.table.device,
+            "device": self.device.table.device.to_dict(),
             "images": None if self.images is None else str(self.images),
             "targets": None if self.targets is None else str(self.targets),
             "feeds": dict(self.feeds),

@@ -5,7 +5,7 @@ the same stair never cost less:
 
     us(x, y) = a + b x' + c y' + d x' y' + e [y off the stair] y,    x' = ceil_S(x), y' = ceil_T(y)
 
-(smooth ones have y^2 in place of the last term: what no longer fits a cache). ONNX Runtime
+(smooth ones have y^2 instead of the last term: what no longer fits a cache). ONNX Runtime
 picks different convolution kernels by the input channels, so stairs may have up to three
 regimes with weights of their own: a plain layout for few inputs, a blocked layout for inputs in
 multiples of four, a matrix product for the others. Which shape a node follows, with which stairs,
@@ -85,7 +85,7 @@ class Stairs:
 
     Attributes:
         shape: their steps and regimes.
-        weights: non-negative, one a feature.
+        weights: non-negative, one per feature.
         error: typical relative error on the points it was fitted to.
     """
 

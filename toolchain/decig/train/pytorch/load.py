@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import DecigError
 from decig.graph.model import Model, load_model
 from decig.quality.parity import max_abs_diff
@@ -58,7 +59,7 @@ def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Mod
         export_onnx(module, shapes, file, name)
         model = replace(load_model(file), path=Path(name))
     expected = run_once(module, list(inputs.values()), name)
-    session = open_session(model.proto, DeviceOptions(), optimisation="basic")
+    session = Device.of().open(model.proto, optimisation="basic")
     found = run_session(session, {key: value.numpy() for key, value in inputs.items()})
     if not all(bool(output.isfinite().all()) for output in expected):
         raise DecigError(
