@@ -193,7 +193,7 @@ def _settings(crop: int, changes: dict[str, float]) -> dict[str, Any]:
 
 
 _TABLES = {
-    "train": ("precision",),
+    "train": ("precision", "learning_rate"),
     "decig": ("condense", "condense_from", "fold", "fold_tolerance", "weighting"),
 }
 """Settings that stand in another table than [distil]."""
