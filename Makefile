@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH_INSTALLED := $(VENV)/.installed-bench
 
+TEST_PROCESSES := 2
+
 DEMO := build/demo
 DEMO_MODEL := models/facades-resunet
 DEMO_LABELS := $(DEMO_MODEL)/labels
@@ -26,8 +28,9 @@ demo: $(INSTALLED)
 	    --grid $(DEMO)/grid.png
 	@echo "Smaller model: $(DEMO)/small.onnx   Pictures: $(DEMO)/grid.png"
 
+# Two files of tests at a time; one file stays in one process.
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

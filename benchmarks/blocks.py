@@ -22,7 +22,7 @@ import torch_pruning
 from generator_blocks import BLOCKS, WIDTH, Block, macs, write_onnx
 from jobs import BENCHMARKS
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.deploy.verify import TOLERANCE, relative_difference, runner
 from decig.files import write_bytes
 from decig.graph.channels import analyse

@@ -33,7 +33,7 @@ class Bound:
             loss[name][row] if name in loss else np.zeros(1)
             for name, row in zip(predictor.groups, widths, strict=True)
         ]
-        elimination = Elimination(predictor.parts(), widths, losses)
+        elimination = Elimination(predictor.terms(), widths, losses)
         most = sum(float(each[0]) for each in losses)
         self._prices = _PRICES * most / (predictor.baseline_ms * 1000.0)
         self._least = np.array([elimination.least(price)[1] for price in self._prices])

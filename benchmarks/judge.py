@@ -13,8 +13,8 @@ from decig.data.crops import fit
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.data.sheet import write_sheet
-from decig.device.run.session import DeviceOptions, open_session
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.device import Device
+from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.graph.cost import count
 from decig.graph.model import input_info, load_model
 from decig.quality import metrics
@@ -106,7 +106,7 @@ class Judge:
 
     def paint(self, file: Path, photos: np.ndarray) -> np.ndarray:
         """Let a model paint photos: float32 N,H,W,3 between 0 and 1."""
-        session = open_session(file, DeviceOptions())
+        session = Device.of().open(file)
         name = session.get_inputs()[0].name
         outputs = [session.run(None, {name: self._input(photo)})[0] for photo in photos]
         return self._pixels.to_unit(np.concatenate(outputs))
@@ -134,12 +134,11 @@ class Judge:
             print(f"warning: load average {load:.1f}: the machine is not quiet, timings suffer")
         calls = {}
         for entry in entries:
-            session = open_session(entry.file, DeviceOptions())
+            session = Device.of().open(entry.file)
             feeds = {session.get_inputs()[0].name: self._input(self.photos[0])}
             calls[entry.name] = lambda session=session, feeds=feeds: session.run(None, feeds)
-        return measure_interleaved(
-            calls, min_runs=30, max_runs=300, max_seconds=max_seconds, firm=0.002
-        )
+        timing = Timing(min_runs=30, max_runs=300, max_seconds=max_seconds, firm=0.002)
+        return measure_interleaved(calls, timing)
 
     def _similarity(self, pictures: np.ndarray) -> dict[str, float]:
         return {

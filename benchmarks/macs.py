@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 import onnx
 
-from decig.device.cost.sweep import FLOOR
 from decig.device.cost.table import CostTable
-from decig.device.plan.elimination import Part
+from decig.device.cost.terms import LatencyTerm
 from decig.graph.cost import count
 from decig.graph.flow import attributes
+from decig.graph.plan import FLOOR
 
 _WIDTHS, _EVERY = 64, 16
 
@@ -46,14 +46,16 @@ class MacsCost:
         self._us = 1.0
         self.calibrate(self.groups, self.baseline_ms)
 
-    def parts(self) -> Iterator[Part]:
+    def terms(self) -> Iterator[LatencyTerm]:
         """Yield `predict_many` as a sum over nodes."""
         for node, macs in enumerate(self._macs):
             sides = [(reach[:, node] / self._full, fixed[node]) for reach, fixed in self._sides]
             at = np.flatnonzero(sides[0][0] + sides[1][0])
             own = [(reach[at], fixed) for reach, fixed in sides]
-            yield Part(tuple(map(int, at)), partial(self._own_us, own, node, macs * self._us))
-        yield Part((), lambda widths: np.full(len(widths), self._constant * self._us))
+            yield LatencyTerm(
+                tuple(map(int, at)), partial(self._own_us, own, node, macs * self._us)
+            )
+        yield LatencyTerm((), lambda widths: np.full(len(widths), self._constant * self._us))
 
     def _own_us(
         self, sides: list[tuple[np.ndarray, float]], node: int, us: float, widths: np.ndarray

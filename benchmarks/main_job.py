@@ -24,10 +24,9 @@ from peers.students import PEERS
 from verdicts import DECIG, verdicts
 
 from decig import __version__
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.files import read_json, write_bytes, write_json
 from decig.graph.model import input_info, load_model
@@ -190,14 +189,14 @@ def publish(job: MainJob, results: Path, max_seconds: float) -> None:
         raise DecigError(f"{job.out}: no finished run to judge")
     rows = judge.rows(entries, max_seconds)
     results.mkdir(parents=True, exist_ok=True)
-    device = fingerprint(DeviceOptions())
+    device = Device.of().fingerprint()
     facts = {
         "decig": __version__,
         "date": datetime.date.today().isoformat(),
         "teacher": job.model.stem,
         "minutes": job.minutes,
         "images": len(judge.photos),
-        "device": {key: device[key] for key in ("cpu", "cores", "onnxruntime", "threads")},
+        "device": {key: getattr(device, key) for key in ("cpu", "cores", "onnxruntime", "threads")},
         "settings": "" if job.config is None else job.config.read_text(),
     }
     text = _page(job, facts, rows)

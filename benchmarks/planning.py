@@ -27,17 +27,20 @@ from bound import Bound
 from macs import MacsCost
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.cli.options import FOLDER, device_options, pixel_options
+from decig.cli.options import device_options, pixel_options
+from decig.cli.values import FOLDER
 from decig.deploy.cut import Cutter
-from decig.device.cost.sweep import FLOOR
+from decig.device.cost.table import Widths
 from decig.device.measure.rewriting import time_graphs
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
+from decig.graph.plan import FLOOR
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import PixelFlags, Source, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags, Source
 
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""
@@ -49,8 +52,6 @@ _TRIALS, _CLOSE, _OVER = 10, 0.98, 1.01
 """Of cutting until the same latency: measurements, and what counts as the same."""
 _HALVINGS, _NEAR = 16, 0.01
 """Of the search for equal importance: steps, and what may be lost more, as a share of it."""
-
-Widths = dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -137,19 +138,19 @@ HEADER = (
 class Bench:
     """Plans of one model, planned and measured."""
 
-    def __init__(self, name: str, source: Source, options: DeviceOptions, cutter: Cutter) -> None:
+    def __init__(self, name: str, source: Source, device: Device, cutter: Cutter) -> None:
         assert cutter.target is not None
         importance = "magnitude" if cutter.pictures is None else "picture"
-        where = (described(options), options.threads)
+        where = (described(device), device.threads)
         self.about = (machine(cutter.target.table), name, *where, importance)
-        self.options, self.cutter, self.target = options, cutter, cutter.target
+        self.device, self.cutter, self.target = device, cutter, cutter.target
         self.table = self.target.table
         self.predictor, self.loss = self.target.predictor, cutter.loss
         self.most = sum(float(loss[min(FLOOR, len(loss) - 1)]) for loss in self.loss.values())
         self.bound = Bound(self.predictor, self.loss)
         self.macs = MacsCost(source.model.proto, self.table)
         assert self.target.bench is not None
-        self.measure = self.target.bench.latency_ms
+        self.measure = self.target.bench.latency
         self.rules = self.target.rewrites
         self.whole = source.model.proto
 
@@ -157,7 +158,7 @@ class Bench:
         """Plan both ways for a target and time the results in turns."""
         target = self.target.as_it_is_ms / speedup
         try:
-            ours = self._widths(self.cutter.reach(target))
+            ours = self._widths(self.cutter.reach(target).plan)
         except TargetMissedError:
             (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
             return Row(*self.about, speedup, target, fastest, reached=False)
@@ -227,13 +228,13 @@ class Bench:
         return plan
 
     def _time(self, widths: Widths) -> float:
-        return self.measure(self._sliced(widths))
+        return self.measure(self._sliced(widths)).median_ms
 
     def _judge(self, *plans: Widths) -> list[float]:
         """Milliseconds of plans that run in turns with the whole model."""
         graphs = {"whole": self.whole} | {str(i): self._sliced(p) for i, p in enumerate(plans)}
         deployed = {name: rewrite.apply(proto, self.rules)[0] for name, proto in graphs.items()}
-        times = time_graphs(deployed, self.options)
+        times = time_graphs(deployed, self.device)
         ms = self.table.latency_us.median_ms / times["whole"].median
         return [ms * times[str(index)].median for index in range(len(plans))]
 
@@ -273,7 +274,7 @@ def _word(holds: bool | None) -> str:
 def main(
     models: tuple[str, ...],
     targets: str,
-    device: DeviceOptions,
+    device: Device,
     tables: Path,
     images: Path | None,
     flags: PixelFlags,

@@ -18,14 +18,15 @@ import numpy as np
 import onnx
 from tables import cost_table, described, machine, merged, write_by_machine
 
-from decig.cli.options import FOLDER, device_options
-from decig.device.cost.deployed import rewrites_of
+from decig.cli.options import device_options
+from decig.cli.values import FOLDER
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable
 from decig.device.measure.pace import latency_at_pace
 from decig.device.measure.rewriting import timed_run
-from decig.device.run.runs import QuietRun
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
+from decig.device.run.runs import UndisturbedRun
+from decig.device.run.timing import Timing
 from decig.graph import rewrite
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model
@@ -37,8 +38,10 @@ from decig.source.resolve import resolve
 MEDIAN, WORST = 0.05, 0.12
 """Goals for the errors."""
 NARROWEST = 1 / 8
-SECONDS, PATIENCE = 4.0, 60.0
-"""Of timing a plan, and while the machine is at another pace than when the table was taken."""
+TIMING = Timing(max_runs=1_000_000, max_seconds=4.0)
+"""How long a plan is timed."""
+PATIENCE = 60.0
+"""How long the pace at which the table was taken is waited for, in seconds."""
 HEADER = (
     "| model | device | widths | latency, ms | plans, ms | median error | worst error | bias "
     "| within 5 % and 12 % |\n|---|---|---|---:|---|---:|---:|---:|---|"
@@ -51,9 +54,7 @@ HEADER = (
 @device_options
 @click.option("--seed", default=1234, show_default=True)
 @click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
-def main(
-    models: tuple[str, ...], plans: int, device: DeviceOptions, seed: int, tables: Path
-) -> None:
+def main(models: tuple[str, ...], plans: int, device: Device, seed: int, tables: Path) -> None:
     """Print the table and add it to results/prediction.md."""
     rows = []
     click.echo(HEADER)
@@ -76,10 +77,10 @@ def main(
 class _Bench:
     """Measures plans of one model next to the whole of it."""
 
-    def __init__(self, model: Model, options: DeviceOptions, table: CostTable) -> None:
-        self.model, self.options, self.table = model, options, table
+    def __init__(self, model: Model, device: Device, table: CostTable) -> None:
+        self.model, self.device, self.table = model, device, table
         self.predictor = Predictor(table)
-        self.rules = rewrites_of(table)
+        self.rules = table.rewrites
         self.channels: ChannelMap = analyse(model.proto)
         self.scores = magnitude_scores(model.proto, self.channels)
         self.whole = self._call(model.proto)
@@ -99,11 +100,12 @@ class _Bench:
     def _measure(self, widths: dict[str, int]) -> float:
         plan = plan_from_widths(self.channels, widths, self.scores, self.model.sha256)
         slim = self._call(slice_graph(self.model.proto, self.channels, plan))
-        limits = {"max_seconds": SECONDS, "patience_seconds": PATIENCE}
-        return latency_at_pace(slim, self.whole, self.table.latency_us.median, **limits).median_ms
+        whole_us = self.table.latency_us.median
+        found = latency_at_pace(slim, self.whole, whole_us, TIMING, patience_seconds=PATIENCE)
+        return found.median_ms
 
-    def _call(self, proto: onnx.ModelProto) -> QuietRun:
-        return timed_run(rewrite.apply(proto, self.rules)[0], self.options)
+    def _call(self, proto: onnx.ModelProto) -> UndisturbedRun:
+        return timed_run(rewrite.apply(proto, self.rules)[0], self.device)
 
 
 def _random_widths(

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.feeds import Feeds
 from decig.data.inputs import Pictures
 from decig.data.pixels import PixelFormat
 from decig.deploy.cut import REPAIR_IMAGES
 from decig.device.run.fingerprint import cpu_model
+from decig.device.run.threads import worker_threads
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
@@ -34,14 +35,14 @@ SHARED = HERE.parents[1] / "shared"
 @click.option("--keep", multiple=True, type=float, default=(0.9, 0.75, 0.5))
 @click.option("--input-range", type=value_range, default="0,255")
 @click.option("--output-range", type=value_range, default="0,255")
-@click.option("--threads", type=click.IntRange(min=1), default=2)
+@click.option("--results", type=FOLDER, default=HERE / "results")
 def main(
     model: Path,
     data: Path,
     keep: tuple[float, ...],
     input_range: tuple[float, float],
     output_range: tuple[float, float],
-    threads: int,
+    results: Path,
 ) -> None:
     """Print and write the table of results/repair.md."""
     loaded = load_model(model)
@@ -51,14 +52,14 @@ def main(
         return [picture.feeds for picture in Pictures(data / split, loaded.proto, pixels)][:count]
 
     training, photos = read("train", REPAIR_IMAGES), read("val")
-    wanted = pixels.to_unit(run_graph(loaded.proto, photos, threads=threads))
+    wanted = pixels.to_unit(run_graph(loaded.proto, photos))
     started = time.perf_counter()
     channels = analyse(loaded.proto)
-    scores = Importance(loaded.proto, channels, training, threads=threads)
+    scores = Importance(loaded.proto, channels, training)
     scoring_s = time.perf_counter() - started
     lines = [
-        f"`python benchmarks/repair.py`: {model.name}, {len(photos)} photos, {threads} threads, "
-        f"{cpu_model()}; the teacher's colour is {colour(wanted):.4f}.",
+        f"`python benchmarks/repair.py`: {model.name}, {len(photos)} photos, "
+        f"{worker_threads()} threads, {cpu_model()}; the teacher's colour is {colour(wanted):.4f}.",
         "",
         "| keep | repaired | SSIM | PSNR dB | colour | seconds |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -70,16 +71,16 @@ def main(
         for repaired in (False, True):
             started = time.perf_counter()
             if repaired:
-                proto = repair(loaded.proto, channels, plan, training, threads=threads)
+                proto = repair(loaded.proto, channels, plan, training)
             else:
                 proto = slice_graph(loaded.proto, channels, plan)
             seconds = scoring_s + time.perf_counter() - started
-            found = pixels.to_unit(run_graph(proto, photos, threads=threads))
+            found = pixels.to_unit(run_graph(proto, photos))
             figures = f"{ssim(found, wanted):.3f} | {psnr(found, wanted):.1f} | {colour(found):.4f}"
             lines.append(f"| {share} | {'yes' if repaired else 'no'} | {figures} | {seconds:.0f} |")
             click.echo(lines[-1])
-    (HERE / "results").mkdir(exist_ok=True)
-    write_bytes(HERE / "results" / "repair.md", ("\n".join(lines) + "\n").encode())
+    results.mkdir(parents=True, exist_ok=True)
+    write_bytes(results / "repair.md", ("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -20,9 +20,11 @@ import onnx
 from onnxruntime import InferenceSession
 from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
 
+from decig.cli.values import FOLDER
 from decig.device.measure.rewriting import choose_rewrites
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
+from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import Model, input_info
 from decig.graph.plan import plan_from_widths, uniform_widths
@@ -54,7 +56,8 @@ _HEADER = """
 @click.argument("models", nargs=-1)
 @click.option("--seconds", default=5.0, show_default=True, help="Time for one row.")
 @click.option("--layers/--no-layers", "alone", default=True, help="Layers on their own too.")
-def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
+@click.option("--results", type=FOLDER, default=RESULTS)
+def main(models: tuple[str, ...], seconds: float, alone: bool, results: Path) -> None:
     """Print the tables and write them to results/rewrites.md.
 
     MODEL is what decig takes. [default: facades-resunet and those of models/ that the goals
@@ -70,8 +73,8 @@ def main(models: tuple[str, ...], seconds: float, alone: bool) -> None:
     for text in models or [*map(str, SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
         verdicts += report.generator(Path(text).stem, resolve(text).model)
     report.line("\n".join(["", *verdicts]))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "rewrites.md").write_text("\n".join(report.lines).lstrip() + "\n")
+    results.mkdir(parents=True, exist_ok=True)
+    write_bytes(results / "rewrites.md", ("\n".join(report.lines).lstrip() + "\n").encode())
 
 
 class _Report:
@@ -95,7 +98,7 @@ class _Report:
             graph = narrowed(model, share)
             case = f"{name}, width {share:g}"
             self.rows(case, graph, [CANONICAL, *alone, HEADS, UPSAMPLING, ENLARGING])
-            kept = (*CANONICAL, *choose_rewrites(graph, DeviceOptions()).kept)
+            kept = (*CANONICAL, *choose_rewrites(graph, Device.of()).kept)
             ratio = self.row("those that pay", case, (graph, apply(graph, kept)[0]))
             if (goal := GOALS.get((name, share))) is not None:
                 word = "reached" if ratio >= goal else "MISSED"
@@ -114,7 +117,7 @@ class _Report:
 
     def row(self, name: str, case: str, graphs: Sequence[onnx.ModelProto]) -> float:
         """Time a graph before and after its rewrite; returns how many times faster it is."""
-        sessions = [open_session(graph, DeviceOptions()) for graph in graphs]
+        sessions = [Device.of().open(graph) for graph in graphs]
         random = np.random.default_rng(1)
         feeds = {v.name: random.random(v.shape).astype(np.float32) for v in input_info(graphs[0])}
         expected, actual = (session.run(None, feeds)[0] for session in sessions)

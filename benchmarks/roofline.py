@@ -16,12 +16,11 @@ import click
 import onnx
 from rewrites import SHIPPED, narrowed
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.device.measure.limits import Limits, measure_limits
 from decig.device.measure.rewriting import choose_rewrites
-from decig.device.measure.roofline import Part, Roofline, measure_roofline
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.session import DeviceOptions
+from decig.device.measure.roofline import Roofline, RooflineEntry, measure_roofline
+from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.files import write_bytes
 from decig.graph.model import Model
@@ -35,7 +34,7 @@ _COLUMNS = _FIGURES.count("|") + 1
 
 
 def variants(
-    model: Model, device: DeviceOptions
+    model: Model, device: Device
 ) -> Iterator[tuple[str, onnx.ModelProto, onnx.ModelProto]]:
     """Name, the graph whose work counts, and the one that runs."""
     yield "as it is", model.proto, model.proto
@@ -44,7 +43,7 @@ def variants(
     yield "a quarter of its widths, rewritten", quarter, choose_rewrites(quarter, device).proto
 
 
-def figures(part: Part, whole: Part, limits: Limits) -> str:
+def figures(part: RooflineEntry, whole: RooflineEntry, limits: Limits) -> str:
     """Cells of one row."""
     return " | ".join(
         (
@@ -83,7 +82,7 @@ def node_table(found: Roofline) -> list[str]:
 @click.option("--results", type=FOLDER, default=_HERE / "results")
 def main(models: tuple[str, ...], threads: int, ep: str, results: Path) -> None:
     """Print the tables and write them to roofline.md."""
-    device = DeviceOptions(ep, threads=threads)
+    device = Device.of(ep, threads=threads)
     limits = measure_limits(device)
     if limits is None:
         raise DecigError(f"{ep}: its limits cannot be measured")
@@ -96,12 +95,12 @@ def main(models: tuple[str, ...], threads: int, ep: str, results: Path) -> None:
             summary.append(f"| {name} | {variant} | {row} |")
             click.echo(summary[-1], err=True)
             tables += ["", f"## {name}, {variant}", "", *node_table(found)]
-    here = fingerprint(device)
+    here = device.fingerprint()
     lines = [
         "# Distance from the limits of the device",
         "",
-        f"{here['accelerator'] or here['cpu']}, {here['cores']} cores, ONNX Runtime "
-        f"{here['onnxruntime']}, {here['provider']}, {threads} thread(s). Measured limits: "
+        f"{here.computes}, {here.cores} cores, ONNX Runtime "
+        f"{here.onnxruntime}, {here.provider}, {threads} thread(s). Measured limits: "
         f"{limits.gflops:.1f} GFLOP/s, {limits.gbytes_per_s:.1f} GB/s.",
         "",
         f"| model | variant | {_FIGURES} |",

@@ -25,7 +25,7 @@ from jobs import BENCHMARKS
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from decig.cli.options import FOLDER
+from decig.cli.values import FOLDER
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model

@@ -18,9 +18,9 @@ import torch
 from jobs import BENCHMARKS
 from peers.training import distillation
 
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.files import write_bytes
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
@@ -100,9 +100,8 @@ def stage_step(engine: Engine) -> Step:
 
 def compare(plain: Step, stage: Step, rounds: int) -> tuple[Latency, Latency]:
     """Time both steps in turns."""
-    found = measure_interleaved(
-        {"plain": plain, "stage": stage}, min_runs=rounds, max_runs=rounds, warm_up=3
-    )
+    timing = Timing(min_runs=rounds, max_runs=rounds, warm_up=3)
+    found = measure_interleaved({"plain": plain, "stage": stage}, timing)
     return found["plain"], found["stage"]
 
 

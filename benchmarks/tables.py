@@ -8,39 +8,39 @@ from typing import Any
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.files import write_json
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def cost_table(name: str, source: Source, options: DeviceOptions, folder: Path) -> CostTable:
+def cost_table(name: str, source: Source, device: Device, folder: Path) -> CostTable:
     """Load a table from FOLDER, or take it as `decig profile` does and keep it there.
 
     The file is NAME-PROVIDER-THREADS.json; options of the provider stand behind its name.
     """
-    where = re.sub(r"[^\w.=]+", "-", described(options))
-    path = folder / f"{name}-{where}-{options.threads}.json"
+    where = re.sub(r"[^\w.=]+", "-", described(device))
+    path = folder / f"{name}-{where}-{device.threads}.json"
     if path.exists():
         table = CostTable.load(path)
         Target.of(table, source.model, force=False)
         return table
-    table = profile_as_deployed(source.model, options, lambda done, total: None)
+    table = profile_as_deployed(source.model, device, lambda done, total: None)
     folder.mkdir(parents=True, exist_ok=True)
     table.save(path)
     return table
 
 
-def described(options: DeviceOptions) -> str:
+def described(device: Device) -> str:
     """Provider, and its options where some were given."""
-    given = (f"{key}={value}" for key, value in sorted(options.provider_options.items()))
-    return " ".join([options.provider, *given])
+    given = (f"{key}={value}" for key, value in sorted(device.given.items()))
+    return " ".join([device.provider.short, *given])
 
 
 def machine(table: CostTable) -> str:
-    """What computed: the processor, or what does in its place."""
-    return str(table.device["accelerator"] or table.device["cpu"])
+    """Name of what computed: the processor, or the accelerator instead of it."""
+    return table.device.computes
 
 
 def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from decig.device.cost.deployed import profile_as_deployed
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.source.resolve import resolve
 
 HERE = Path(__file__).parent
@@ -25,14 +25,14 @@ MODEL = HERE.parent / "models" / "facades-resunet"
 @click.option("--threads", default=1, show_default=True)
 def main(name: str, ep: str, threads: int) -> None:
     """Write NAME-EP-THREADS.json beside this file."""
-    options = DeviceOptions(ep, threads=threads)
+    device = Device.of(ep, threads=threads)
     model = resolve(str(MODEL)).model
-    table = profile_as_deployed(model, options, lambda done, total: None)
+    table = profile_as_deployed(model, device, lambda done, total: None)
     if table.doubts:
         raise click.ClickException(f"{'; '.join(table.doubts)}; not written")
     file = HERE / f"{name}-{ep}-{threads}.json"
-    public = {"machine": name, "system": platform.system()}
-    replace(table, device=table.device | public).save(file)
+    public = replace(table.device, machine=name, system=platform.system())
+    replace(table, device=public).save(file)
     click.echo(f"{file}: {table.latency_us.median_ms:.2f} ms")
 
 

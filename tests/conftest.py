@@ -1,11 +1,75 @@
-"""Fixtures that every test may use."""
+"""How every test runs: threads, numbers and random examples alike; and fixtures for all.
 
+The lines between imports and fixtures run before the first test module is imported.
+"""
+
+import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from decig.device.run.threads import set_up_threads
+
+# One thread each for ONNX Runtime, PyTorch and numpy unless the caller says otherwise: tests use
+# small graphs, and two threads wait for each other where another program holds a core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+set_up_threads()
+
+# Examples are the same in every run, and a slow machine is no failure.
+hypothesis.settings.register_profile(
+    "decig", derandomize=True, deadline=None, database=None, print_blob=True
+)
+hypothesis.settings.load_profile("decig")
+
+NEEDED = {
+    "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
+    "benchmarks/test_scale.py": ("torch",),
+    "test_models.py": ("torch",),
+    "train": ("torch",),
+}
+"""Files and folders whose imports need more than decig itself, and what they need. Single tests
+that need PyTorch carry the marker `train`."""
+
+
+def _missing(packages: tuple[str, ...]) -> list[str]:
+    return [name for name in packages if importlib.util.find_spec(name) is None]
+
+
+collect_ignore = [path for path, packages in NEEDED.items() if _missing(packages)]
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out, and why."""
+    return [
+        f"left out: tests/{path}, which needs {', '.join(_missing(NEEDED[path]))}"
+        for path in collect_ignore
+    ]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip single tests that need PyTorch where it is not installed."""
+    if item.get_closest_marker("train") and _missing(("torch",)):
+        pytest.skip("needs PyTorch: pip install 'decig[train]'")
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def _flush_denormals() -> None:
+    """Let this thread count denormals as zero, as it does in every process of decig's commands.
+
+    ONNX Runtime sets that by the first session of a process, so the first test would decide.
+    """
+    from decig.device.run.device import Device
+    from tests.samples import generator
+
+    Device.of().open(generator())
+
+
+_flush_denormals()
 
 
 def _shared(name: str) -> Path:
@@ -20,6 +84,14 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep tests away from the user's cache folder, and its times away from tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_pauses() -> Iterator[None]:
+    """Measure again at once where decig would first wait for other programs to end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("decig.device.plan.bench.PAUSE_SECONDS", 0.0)
         yield
 
 

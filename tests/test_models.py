@@ -6,24 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx import TensorProto, helper
 from PIL import Image
 
 from decig.data.feeds import Inputs
 from decig.deploy.cut import Cutter
 from decig.deploy.verify import TOLERANCE
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.graph.channels import analyse
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
-from decig.source.resolve import Source
-
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module, write_back  # noqa: E402
-from decig.train.original import train  # noqa: E402
-from decig.train.pytorch.generator import build_generator  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
+from decig.source.source import Source
+from decig.train.module import build_module, write_back
+from decig.train.original import train
+from decig.train.pytorch.generator import build_generator
+from decig.train.pytorch.load import load_pytorch
 
 FOLDERS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.train
@@ -77,7 +75,7 @@ def small(request) -> tuple[Source, Small]:
 
 
 def _source(recipe: Recipe, model: Model) -> Source:
-    return Source(model, dict(vars(recipe.pixels)), model.sha256, feeds=recipe.feeds)
+    return Source(model, recipe.pixels.fields(), model.sha256, feeds=recipe.feeds)
 
 
 def test_every_folder_is_tested():
@@ -157,7 +155,7 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
     save_model(write_back(module, sliced), tmp_path / "trained.onnx")
     trained = load_model(tmp_path / "trained.onnx").proto
     feeds = {name.name: x.numpy() for name, x in zip(trained.graph.input, inputs, strict=True)}
-    found = open_session(trained, DeviceOptions()).run(None, feeds)[0]
+    found = Device.of().open(trained).run(None, feeds)[0]
     with torch.no_grad():
         expected = module(*inputs)[0].numpy()
     assert np.abs(found - expected).max() <= TOLERANCE * np.ptp(expected)

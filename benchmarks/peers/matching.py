@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.session import DeviceOptions, open_session
-from decig.device.run.timing import measure_interleaved
+from decig.device.run.timing import Timing, measure_interleaved
 from peers.style_net import TRUNK, StyleNet
 from peers.training import write_onnx
 
@@ -66,7 +66,7 @@ class PeerLatency:
         reference = session_call(self.graph(_SCREEN_REFERENCE))
         for trunk in range(NARROWEST, TRUNK + 1, _SCREEN_STRIDE):
             calls = {"peer": session_call(self.graph(trunk)), "reference": reference}
-            found = measure_interleaved(calls, min_runs=runs, max_runs=runs, warm_up=1)
+            found = measure_interleaved(calls, Timing(min_runs=runs, max_runs=runs, warm_up=1))
             self._screened[trunk] = found["peer"].median / found["reference"].median
 
     def match(self, result: Path, max_seconds: float = 60.0) -> Match:
@@ -102,15 +102,13 @@ class PeerLatency:
         calls = {trunk: session_call(self.graph(trunk)) for trunk in trunks}
         found = measure_interleaved(
             {"own": session_call(result), **{str(t): call for t, call in calls.items()}},
-            min_runs=20,
-            max_seconds=max_seconds,
-            firm=0.003,
+            Timing(min_runs=20, max_seconds=max_seconds, firm=0.003),
         )
         return {trunk: found[str(trunk)].median / found["own"].median for trunk in trunks}
 
 
 def session_call(model: onnx.ModelProto | Path) -> Callable[[], object]:
     """One run of a model on the CPU with one thread."""
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
     feeds: Mapping[str, np.ndarray] = random_feeds(session)
     return lambda: session.run(None, dict(feeds))

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.quality.parity import max_abs_diff
 from decig.train.ops.normalisation import instance_norm
@@ -119,7 +119,7 @@ def load_teacher(path: Path) -> StyleNet:
         raise DecigError(f"{path}: not the style net of the peers: no initializer {missing[0]}")
     net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in own})
     image = np.random.default_rng(0).uniform(0, 255, (1, 3, 256, 256)).astype(np.float32)
-    session = open_session(path, DeviceOptions())
+    session = Device.of().open(path)
     expected = session.run(None, {session.get_inputs()[0].name: image})[0]
     with torch.no_grad():
         difference = max_abs_diff(expected, net(torch.from_numpy(image)).numpy(), (0, 255))

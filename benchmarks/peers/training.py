@@ -11,7 +11,7 @@ import click
 import torch
 from torch import nn
 
-from decig.cli.options import FILE, FOLDER, value_range
+from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat

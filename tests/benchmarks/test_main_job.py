@@ -5,33 +5,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from jobs import Job, run_all
+from judge import Entry, Row, table
+from main_job import Target
+from peers.matching import PeerLatency
+from peers.students import pruned, uniform
+from peers.style_net import StyleNet, load_teacher, widths
+from peers.training import distillation, write_onnx
 from PIL import Image
+from verdicts import faster_at_equal_ssim, verdicts
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("torch_pruning")
-
-from jobs import Job, run_all  # noqa: E402
-from judge import Entry, Row, table  # noqa: E402
-from main_job import Target  # noqa: E402
-from peers.matching import PeerLatency  # noqa: E402
-from peers.students import pruned, uniform  # noqa: E402
-from peers.style_net import StyleNet, load_teacher, widths  # noqa: E402
-from peers.training import distillation, write_onnx  # noqa: E402
-from verdicts import faster_at_equal_ssim, verdicts  # noqa: E402
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
-from decig.device.run.timing import Latency  # noqa: E402
-from decig.errors import DecigError  # noqa: E402
-from decig.quality.parity import max_abs_diff  # noqa: E402
-from decig.train.config import Config  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.device.run.device import Device
+from decig.device.run.timing import Latency
+from decig.errors import DecigError
+from decig.quality.parity import max_abs_diff
+from decig.train.config import Config
+from decig.train.schedule import Budget
 
 PIXELS = PixelFormat((0, 255), (0, 255))
 
 
 def run(model: object, image: np.ndarray) -> np.ndarray:
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
     return session.run(None, {session.get_inputs()[0].name: image})[0]
 
 

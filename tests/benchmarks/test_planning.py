@@ -13,10 +13,11 @@ from decig.device.cost.profile import EFFORTS, profile_model
 from decig.device.plan.bench import DeployedBench
 from decig.device.plan.planner import plan_widths
 from decig.device.plan.target import Target
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.graph.slicing import slice_graph
 from decig.source.resolve import resolve
+from tests.device.bench import FakeBench
 from tests.samples import write_generator
 
 _ROUNDING = 1 + 1e-9
@@ -30,7 +31,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def table(source):
-    return profile_model(source.model, DeviceOptions(), effort=EFFORTS["quick"])
+    return profile_model(source.model, Device.of(), effort=EFFORTS["quick"])
 
 
 @pytest.mark.parametrize("widths", [{"conv1": 16, "conv2": 16}, {"conv1": 5, "conv2": 11}])
@@ -54,7 +55,7 @@ def test_any_width_may_be_planned_by_macs(source, table):
 def test_macs_are_a_sum_over_nodes(source, table):
     cost = MacsCost(source.model.proto, table)
     widths = np.array([[16, 16], [5, 11], [4, 16]])
-    us = sum(part.us(widths[:, list(part.groups)]) for part in cost.parts())
+    us = sum(part.us(widths[:, list(part.groups)]) for part in cost.terms())
     assert us == pytest.approx(cost.predict_many(widths))
 
 
@@ -104,7 +105,7 @@ def test_verdicts():
 
 def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(source, table):
     bench = Bench(
-        "m", source, DeviceOptions(), Cutter(source, Target.of(table, source.model, force=False))
+        "m", source, Device.of(), Cutter(source, Target.of(table, source.model, force=False))
     )
     assert bench.kept({"conv1": 16, "conv2": 16}) == pytest.approx(1)
     assert bench.kept({"conv1": 4, "conv2": 4}) == pytest.approx(0)
@@ -112,13 +113,14 @@ def test_importance_kept_is_all_of_the_whole_model_and_none_of_the_narrowest(sou
     assert 0.4 <= equal <= 0.5
     whole, fastest = bench.macs.groups, {"conv1": 4, "conv2": 4}
     ms = {True: 10.0, False: 1.0}
-    bench.measure = lambda proto: ms[count(proto).macs > 0.5 * count(source.model.proto).macs]
+    work = count(source.model.proto).macs
+    bench.measure = FakeBench(lambda proto: ms[count(proto).macs > 0.5 * work]).latency
     assert bench.cut_until(10.0) == whole
     found = bench.cut_until(2.0)  # nothing lies between 1 and 10
     assert fastest != found != whole
     assert bench.macs.predict_ms(found) <= 0.5 * bench.macs.baseline_ms
     assert bench.cut_until(0.5) is None
-    bench.measure = DeployedBench(table, source.model).latency_ms
+    bench.measure = DeployedBench(table, source.model).latency
     row = bench.row(1.01)
     assert row.target_ms == pytest.approx(table.latency_us.median_ms / 1.01)
     assert row.measured_ms > 0

@@ -1,16 +1,13 @@
 """The pieces of the scale benchmark, small."""
 
 import onnx
-import pytest
+import torch
+from scale import Level, chain, growth, steps
 
-torch = pytest.importorskip("torch")
-
-from scale import Level, chain, growth, steps  # noqa: E402
-
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.model import normalise  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from tests.graph.tiny import worst_difference  # noqa: E402
+from decig.graph.channels import analyse
+from decig.graph.model import normalise
+from decig.graph.plan import Plan
+from tests.graph.tiny import worst_difference
 
 
 def test_a_chain_has_the_nodes_and_channels_asked_for():

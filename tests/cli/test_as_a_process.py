@@ -48,11 +48,17 @@ def test_version():
     assert result.stdout.strip() == f"decig, version {__version__}"
 
 
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "decig", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == f"decig, version {__version__}"
+
+
 def test_everything_but_training_works_without_torch(tmp_path):
     model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
     table, small, out = (tmp_path / name for name in ("t.json", "small.onnx", "out.onnx"))
     for command in (
-        ("profile", model, "-o", table),
+        ("profile", model, "-o", table, "--quick"),
         ("inspect", model, "--profile", table),
         ("slice", model, "-o", small, "--keep", "0.75", "--repair", photos, "--verify", *PIXELS),
         ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),
@@ -65,9 +71,7 @@ def test_everything_but_training_works_without_torch(tmp_path):
 def test_training_without_torch_says_what_to_install(tmp_path):
     model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
     folders = ("--data", photos, "--output-dir", tmp_path / "run")
-    result = python(
-        WITHOUT_TORCH, "compress", model, "--profile", tmp_path / "t.json", *folders, *PIXELS
-    )
+    result = python(WITHOUT_TORCH, "compress", model, "--profile", model, *folders, *PIXELS)
     assert result.returncode == 2
     assert result.stderr.startswith("decig: error: decig compress needs ")
     assert "pip install 'decig[train]'" in result.stderr

@@ -35,7 +35,7 @@ def test_json_has_the_keys_that_others_rely_on(models, tmp_path):
     assert found["colour"].keys() == {"reference", "candidate"}
     assert found["edges"] > 0
     assert found["images"] == 3
-    assert found["passed"]
+    assert found["passed"] is None  # nothing was asked for
     assert found["failures"] == []
     assert "roofline" not in found
 
@@ -64,6 +64,7 @@ def test_the_reference_itself_is_perfect(models, tmp_path):
     assert found["ssim"] == pytest.approx(1)
     assert found["psnr_db"] == pytest.approx(100)
     assert found["edges"] == 0
+    assert found["passed"] is True
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_missed_tolerance_is_exit_code_3(models, tmp_path, arguments, failure)
     result = check(models, write_photos(tmp_path / "photos"), "--json", *arguments)
     assert result.exit_code == 3
     found = json.loads(result.stdout)
-    assert not found["passed"]
+    assert found["passed"] is False
     assert [failure in line and arguments[0] in line for line in found["failures"]] == [True]
     assert result.stderr.startswith(f"decig: error: {models[0]}: {failure}")
 

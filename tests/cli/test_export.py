@@ -3,6 +3,8 @@ import json
 import onnx
 import pytest
 
+from decig.cli.export import PRECISIONS
+from decig.deploy import precision
 from decig.source.resolve import resolve
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_dynamic_generator, write_generator
@@ -54,10 +56,14 @@ def test_dynamic_axes_stay_dynamic_unless_told_otherwise(tmp_path):
         assert [d.dim_param or d.dim_value for d in found] == dims
 
 
+def test_the_precisions_are_those_that_there_are():
+    assert PRECISIONS == precision.PRECISIONS
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--precision", "int4"), "--precision int4: not one of fp32, fp16, int8, auto"),
+        (("--precision", "int4"), "'int4' is not one of 'fp32', 'fp16', 'int8', 'auto'"),
         (("--precision", "int8"), "--precision int8 needs --calibration DIR"),
         (("--opset", "2"), "opset 2: the graph cannot be converted"),
         (("--ep", "cuda"), "pip install 'onnxruntime-gpu"),

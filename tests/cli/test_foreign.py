@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from decig.device.measure import rewriting
+from decig.device.run.timing import Timing
 from tests.graph.damage import damaged
 from tests.graph.tiny import parse
 from tests.samples import PIXELS, decig, generator, write_generator, write_photos
@@ -144,7 +145,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.01)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.01))
 
 
 def answer(folder: Path, content: bytes, command: str) -> str:

@@ -67,8 +67,8 @@ def test_slice_repair_and_check(place: Path, tmp_path: Path, kind: str, flags: t
     assert np.asarray(Image.open(grid))[:, :28].std() > 20
 
 
+@pytest.mark.train
 def test_compress(place: Path, tmp_path: Path):
-    pytest.importorskip("torch")
     model, table, run = place / "model.onnx", tmp_path / "table.json", tmp_path / "run"
     assert decig("profile", model, "-o", table).exit_code == 0
     (tmp_path / "quick.toml").write_text("[distil]\ncrop = 16\nbatch = 2\npool = 2\nheld_out = 1\n")

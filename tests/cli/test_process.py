@@ -1,23 +1,29 @@
 import errno
+import json
 import logging
+import os
+import subprocess
+import sys
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from decig.cli.process import Commands, debug_option
+from decig.cli.options import json_option
+from decig.cli.process import Command, Program, debug_option, one_of, show
 from decig.errors import BadInputError, DecigError, TargetMissedError
 
 
 def run(error, *flags, before=()):
-    @click.group(cls=Commands)
+    @click.group(cls=Program)
     @debug_option
     def group():
         pass
 
     @group.command()
+    @json_option
     @debug_option
-    def work():
+    def work(as_json):
         logging.getLogger("decig.work").debug("at work")
         logging.getLogger("decig.work").warning("careful")
         if error is not None:
@@ -43,6 +49,11 @@ def stopped():
         (MemoryError(), 1, "decig: error: out of memory"),
         (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
         (
+            PermissionError(errno.EACCES, "not yours", "/tmp/x"),
+            1,
+            "decig: error: /tmp/x: not yours",
+        ),
+        (
             ValueError("odd\nthing"),
             1,
             "decig: internal error: ValueError: odd (run again with --debug)",
@@ -56,6 +67,27 @@ def test_every_failure_is_one_line_and_an_exit_code(error, code, line):
         result.stderr.strip().splitlines() == ["warning: careful", "", line]
     )
     assert result.stdout == ""
+    told = json.loads(run(error, "--json").stdout)
+    message = line.removeprefix("decig: ").removeprefix("error: ")
+    assert told == {"error": message, "exit_code": code}
+
+
+def test_a_result_is_the_only_object():
+    """What fails after the result was printed adds nothing to stdout."""
+
+    @click.group(cls=Program)
+    def group():
+        pass
+
+    @group.command()
+    @json_option
+    def work(as_json):
+        show({"ssim": float("nan")}, as_json, print)
+        raise TargetMissedError("too slow")
+
+    result = CliRunner().invoke(group, ["work", "--json"])
+    assert (result.exit_code, result.stdout) == (3, '{"ssim": null}\n')
+    assert result.stderr == "decig: error: too slow\n"
 
 
 def test_success_is_0():
@@ -75,3 +107,56 @@ def test_debug_shows_the_traceback_and_keeps_the_exit_code(flags):
     assert result.exit_code == 2
     assert "Traceback" in result.stderr
     assert "at work" in result.stderr
+
+
+def test_options_that_exclude_each_other():
+    assert one_of({"keep": 0.5, "plan": None}, "keep", "plan") == "keep"
+    assert one_of({"keep": None, "plan": None}, "keep", "plan") is None
+    with pytest.raises(click.UsageError, match="--keep and --target-latency exclude"):
+        one_of({"keep": 0.5, "target_latency": 2.0}, "keep", "target_latency")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--a", "1"), 0, ""),
+        ((), 2, "Missing one of --a and --b."),
+        (("--a", "1", "--b", "2"), 2, "--a and --b exclude each other."),
+        (("--a", "1", "--a", "2"), 2, "--a is given 2 times; it takes one value."),
+        (("--a", "1", "--many", "2", "--many", "3"), 0, ""),
+    ],
+)
+def test_one_of_several_options_is_required(arguments, code, said):
+    @click.group(cls=Program)
+    def group():
+        pass
+
+    @group.command(cls=Command, required_one=("a", "b"))
+    @click.option("--a")
+    @click.option("--b")
+    @click.option("--many", multiple=True)
+    def work(**asked):
+        pass
+
+    result = CliRunner().invoke(group, ["work", *arguments])
+    assert result.exit_code == code
+    assert said in result.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    """As head does; and no encoding of a terminal lacks a name's letters."""
+    program = (
+        "from decig.cli.process import Program; import click\n"
+        "@click.group(cls=Program)\ndef group(): pass\n"
+        "@group.command()\n"
+        "def many():\n for n in range(99999): print(n)\n"
+        "@group.command()\ndef odd(): print('Stra\\u00dfe')\n"
+        "group()"
+    )
+    command = f'{sys.executable} -c "$PROGRAM" many | head -1; echo ${{PIPESTATUS[0]}}'
+    call = {"capture_output": True, "text": True, "timeout": 60, "check": True}
+    environment = {**os.environ, "PROGRAM": program, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(["bash", "-c", command], env=environment, **call)
+    assert (result.stdout, result.stderr) == ("0\n1\n", "")
+    result = subprocess.run([sys.executable, "-c", program, "odd"], env=environment, **call)
+    assert (result.stdout, result.stderr) == ("Stra\\xdfe\n", "")

@@ -1,8 +1,9 @@
 import json
 
+import onnx
 import pytest
 
-from tests.samples import decig, write_generator
+from tests.samples import decig, generator, write_generator
 
 
 def test_a_table_and_its_summary(tmp_path):
@@ -16,6 +17,23 @@ def test_a_table_and_its_summary(tmp_path):
     assert "conv1" in result.stdout
     assert "latency" in result.stdout
     assert "profile: 100 %" not in result.stdout
+
+
+def test_layers_have_the_names_that_inspect_has(tmp_path):
+    proto = generator()
+    for node in proto.graph.node:
+        node.name = f"/body/{node.name}/{node.op_type}"
+    onnx.save(proto, tmp_path / "m.onnx")
+    shown = [
+        decig(*command, tmp_path / "m.onnx").stdout
+        for command in (("inspect",), ("profile", "-o", tmp_path / "t.json"))
+    ]
+    for table in shown:
+        names = {line.split()[0] for line in table.splitlines() if line.strip()}
+        assert {"conv1", "conv2", "head"} <= names
+    # The file goes by the names of nodes.
+    nodes = json.loads((tmp_path / "t.json").read_text())["nodes"]
+    assert "/body/conv1/Conv" in {node["name"] for node in nodes}
 
 
 def test_a_provider_that_is_not_installed(tmp_path):

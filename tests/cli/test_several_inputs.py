@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from decig.device.measure import rewriting
+from decig.device.run.timing import Timing
 from decig.graph.model import initializers, load_model
 from tests.graph.tiny import parse
 from tests.samples import PIXELS, decig, write_generator, write_photos
@@ -67,7 +68,7 @@ def call(*arguments: object) -> dict:
 
 
 def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.05))
     groups = call("inspect", model)["groups"]
     assert sorted(group["channels"] for group in groups if group["prunable"]) == [8, 16]
     half = tmp_path / "half.onnx"
@@ -88,8 +89,8 @@ def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert same["ssim"] < 0.999
 
 
+@pytest.mark.train
 def test_repair_and_compress(model: Path, tmp_path: Path):
-    pytest.importorskip("torch")
     photos, table = write_photos(tmp_path / "photos", 4, 24, 24), tmp_path / "table.json"
     repaired, plain = tmp_path / "repaired.onnx", tmp_path / "plain.onnx"
     keep = ("slice", model, "--keep", 0.75, "--verify", *PIXELS)
@@ -143,7 +144,7 @@ def write_painter(path: Path) -> Path:
 
 
 def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.05)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.05))
     model, out = write_painter(tmp_path / "code.onnx"), tmp_path / "out.onnx"
     asked = ("export", model, "-o", out, "--precision", "auto", "--min-psnr", 20)
     found = call(*asked, *DRAWN)["precision"]
@@ -180,8 +181,8 @@ def test_repair_of_what_comes_from_a_folder_needs_it(tmp_path: Path, flags: tupl
     assert not out.exists()
 
 
+@pytest.mark.train
 def test_a_model_that_paints_from_a_code(tmp_path: Path):
-    pytest.importorskip("torch")
     model, table, run = write_painter(tmp_path / "code.onnx"), tmp_path / "t.json", tmp_path / "run"
     half = tmp_path / "half.onnx"
     assert call("slice", model, "--keep", 0.5, "-o", half, *DRAWN, "--repair")["removed"]

@@ -6,7 +6,6 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
@@ -15,6 +14,7 @@ from decig.device.cost.table import CostTable
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 from decig.source.stamp import read_stamp
+from tests.runtime import open_plain
 from tests.samples import (
     PIXELS,
     decig,
@@ -68,7 +68,7 @@ def test_dynamic_axes_stay_dynamic_and_are_verified_at_two_sizes(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["max_abs_diff"] <= 1e-4
     assert "compared at image 2x3x48x48 too" in result.stderr
-    session = ort.InferenceSession(out)
+    session = open_plain(out)
     for size in ((1, 3, 24, 24), (3, 3, 17, 40)):
         assert session.run(None, {"image": np.ones(size, np.float32)})[0].shape == size
     # The file says at which size it was looked at.
@@ -99,7 +99,7 @@ def test_a_plan_of_another_model_is_refused(model, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Give --keep, --plan or --target-latency."),
+        ((), "Missing one of --keep, --plan and --target-latency."),
         (("--keep", 0.5, "--target-latency", "1ms"), "--keep and --target-latency exclude"),
         (("--target-latency", "1ms"), "--target-latency needs --profile"),
         (("--target-latency", "20"), "needs a unit"),

@@ -2,7 +2,6 @@ import pytest
 
 from tests.samples import decig
 
-pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 

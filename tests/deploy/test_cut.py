@@ -2,11 +2,17 @@ import numpy as np
 import pytest
 
 from decig.deploy.cut import Cutter
+from decig.device.cost.profile import EFFORTS, profile_model
+from decig.device.plan.target import Target
+from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
+from decig.graph.cost import count
 from decig.graph.model import initializers, replace_initializers
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
+from tests.device.bench import FakeBench
 from tests.samples import write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
@@ -20,7 +26,7 @@ def source(tmp_path):
 def test_a_share_keeps_the_best_channels(source):
     cutter = Cutter(source)
     plan = cutter.keep(0.5)
-    assert {name: len(kept) for name, kept in plan.keep.items()} == {"conv1": 4, "conv2": 4}
+    assert {name: len(kept) for name, kept in plan.plan.keep.items()} == {"conv1": 4, "conv2": 4}
     cut = cutter.cut(plan, verify=True)
     assert cut.max_abs_diff <= 1e-4
     assert cut.removed == {"conv1": 4, "conv2": 4}
@@ -30,6 +36,33 @@ def test_a_share_keeps_the_best_channels(source):
 def test_a_latency_needs_a_table(source):
     with pytest.raises(BadInputError, match="--profile"):
         Cutter(source).reach(1.0)
+
+
+@pytest.fixture
+def target(source):
+    """The model on a device whose latency is told by multiply-accumulates."""
+    table = profile_model(source.model, Device.of(), effort=EFFORTS["quick"])
+    whole = count(source.model.proto).macs
+    bench = FakeBench(lambda proto: table.latency_us.median_ms * count(proto).macs / whole)
+    return Target(table, bench)
+
+
+def test_figures_belong_to_their_plan_in_any_order(source, target, tmp_path):
+    """Another plan made meanwhile changes nothing of one that is cut later."""
+    cutter = Cutter(source, target)
+    half, floor = cutter.keep(0.5), cutter.keep(0.1)
+    reached = cutter.reach(0.9 * target.table.latency_us.median_ms)
+    Plan(source.model.sha256, {"conv1": [0, 1]}).save(tmp_path / "plan.json")
+    loaded = cutter.load(tmp_path / "plan.json")
+    cuts = [(p, cutter.cut(p, verify=False)) for p in (loaded, reached, floor, half)]
+    for proposal, cut in cuts:
+        widths = cutter.channels.widths | {n: len(k) for n, k in proposal.plan.keep.items()}
+        assert cut.plan == proposal.plan
+        assert cut.predicted_ms == pytest.approx(target.predictor.predict_ms(widths))
+        assert cut.measured_ms == proposal.measured_ms
+    assert [p for p, cut in cuts if cut.measured_ms is not None] == [reached]
+    assert reached.measured_ms == pytest.approx(target.bench.latency_ms(cuts[1][1].proto))
+    assert [p for p, cut in cuts if "no share" in " ".join(cut.notices)] == [floor]
 
 
 def test_a_plan_is_checked(source, tmp_path):

@@ -10,11 +10,12 @@ from decig.deploy.check import Tolerances, check
 from decig.deploy.export import Wanted, export
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io, wrap
 from decig.deploy.verify import grey_levels, runner
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.model import input_info, normalise, output_info
 from decig.graph.rewrite import CANONICAL, apply
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.graph.tiny import tiny
 from tests.samples import generator, write_dynamic_generator, write_generator, write_photos
@@ -123,18 +124,18 @@ def test_half_precision_and_other_inputs(tmp_path):
     onnx.save(proto, tmp_path / "m.onnx")
     flags = replace(UNIT, feeds={"style": "normal"})
     source, out = resolve(str(tmp_path / "m.onnx"), flags), tmp_path / "out.onnx"
-    assert export(source, out, DeviceOptions(), Wanted(pixel_io=True)).difference <= 1 / 255
+    assert export(source, out, Device.of(), Wanted(pixel_io=True)).difference <= 1 / 255
     taken = {info.name: info.dtype for info in input_info(resolve(str(out)).model.proto)}
     assert taken == {"image": np.uint8, "style": np.float16}
     folder = write_photos(tmp_path / "photos")
-    verdict = check(resolve(str(out)), source, folder, DeviceOptions(), Tolerances(min_psnr_db=45))
+    verdict = check(resolve(str(out)), source, folder, Device.of(), Tolerances(min_psnr_db=45))
     assert verdict.failures == []
 
 
 def test_dynamic_axes_are_closed_with_a_warning(tmp_path, caplog):
     model = write_dynamic_generator(tmp_path / "m.onnx")
     source = resolve(str(model), UNIT, {"image": [1, 3, 24, 24]})
-    export(source, tmp_path / "out.onnx", DeviceOptions(), Wanted(pixel_io=True))
+    export(source, tmp_path / "out.onnx", Device.of(), Wanted(pixel_io=True))
     assert "takes images of one size" in caplog.text
     assert input_info(resolve(str(tmp_path / "out.onnx")).model.proto)[0].shape == [1, 24, 24, 3]
 
@@ -154,7 +155,7 @@ def test_what_it_refuses(tmp_path):
 def test_an_exported_file_is_checked_from_bytes_to_bytes(tmp_path):
     source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
     out = tmp_path / "out.onnx"
-    exported = export(source, out, DeviceOptions(), Wanted(pixel_io=True))
+    exported = export(source, out, Device.of(), Wanted(pixel_io=True))
     assert exported.difference <= 1 / 255
     assert exported.to_dict()["bytes_to_bytes_ms"].keys() == {"outside", "inside"}
     stamped = read_stamp(onnx.load(out))
@@ -165,7 +166,7 @@ def test_an_exported_file_is_checked_from_bytes_to_bytes(tmp_path):
     assert candidate.require_pixels() == BYTES
     folder = write_photos(tmp_path / "photos")
     unsaid = resolve(str(tmp_path / "m.onnx"))
-    verdict = check(candidate, unsaid, folder, DeviceOptions(), Tolerances(min_ssim=0.99))
+    verdict = check(candidate, unsaid, folder, Device.of(), Tolerances(min_ssim=0.99))
     assert verdict.failures == []
     assert verdict.to_dict()["latency_from_bytes"] is True
 
@@ -175,10 +176,10 @@ def test_sizes_of_a_file_with_pixels_must_agree_too(tmp_path):
     large = resolve(str(write_generator(tmp_path / "b.onnx", size=28)), UNIT)
     folder = write_photos(tmp_path / "photos")
     with pytest.raises(BadInputError, match=r"takes 1x24x24x3, but .*b\.onnx takes 1x3x28x28"):
-        check(with_pixel_io(small), large, folder, DeviceOptions(), Tolerances())
+        check(with_pixel_io(small), large, folder, Device.of(), Tolerances())
 
 
 def test_a_file_with_pixels_inside_stays_one_when_it_is_exported_again(tmp_path):
     source = with_pixel_io(resolve(str(write_generator(tmp_path / "m.onnx")), UNIT))
-    assert export(source, tmp_path / "again.onnx", DeviceOptions()).from_bytes is None
+    assert export(source, tmp_path / "again.onnx", Device.of()).from_bytes is None
     assert resolve(str(tmp_path / "again.onnx")).pixel_io

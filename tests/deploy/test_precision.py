@@ -7,10 +7,11 @@ import pytest
 
 from decig.deploy import precision as module
 from decig.deploy.precision import Tolerance, choose_precision, require_precision
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.source.resolve import PixelFlags, resolve
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_generator, write_photos
 
@@ -30,7 +31,7 @@ def choose(tmp_path, monkeypatch):
             "time_graphs",
             lambda graphs, _: {n: Latency(times[n], 0, times[n], 9) for n in graphs},
         )
-        return choose_precision(asked, graph, graph, source, folder, DeviceOptions(), tolerance)
+        return choose_precision(asked, graph, graph, source, folder, Device.of(), tolerance)
 
     return run
 
@@ -156,4 +157,4 @@ def test_images_that_are_missing(tmp_path):
     arguments = ["--precision", "int8", "--calibration", tmp_path / "none"]
     result = decig("export", model, "-o", tmp_path / "out.onnx", *arguments, *PIXELS)
     assert result.exit_code == 2
-    assert "none: no such folder" in result.stderr
+    assert "none' does not exist" in result.stderr

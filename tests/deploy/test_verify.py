@@ -79,8 +79,8 @@ def test_what_is_no_number_is_refused():
         require_same(float("inf"), "this")
 
 
+@pytest.mark.train
 def test_the_trained_module_agrees():
-    pytest.importorskip("torch")
     proto = normalise(generator())
     feeds = seeded_feeds(proto, None)
     require_same(relative_difference(torch_runner(proto), runner(proto), feeds), "module")

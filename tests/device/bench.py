@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from decig.device.run.timing import Latency
+
 
 @dataclass(frozen=True)
 class FakeBench:
@@ -17,8 +19,12 @@ class FakeBench:
     def learns(self) -> bool:
         return self.nodes is not None
 
-    def latency_ms(self, proto: Any) -> float:
-        return self.ms(proto)
+    def latency(self, proto: Any) -> Latency:
+        us = 1000 * self.ms(proto)
+        return Latency(us, 0.0, us, 20)
+
+    def pause(self) -> None:
+        """Wait for nothing: the rule does not change."""
 
     def node_us(self, proto: Any) -> Mapping[str, float]:
         assert self.nodes is not None

@@ -6,7 +6,7 @@ import pytest
 
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.table import CostTable, Noise
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.graph.model import Model, load_model
 from tests.samples import write_generator
 
@@ -21,8 +21,6 @@ def profiled_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def profiled_table(profiled_model: Model) -> CostTable:
     """Its cost table, taken here, as from a quiet machine."""
     steps: list[int] = []
-    table = profile_as_deployed(
-        profiled_model, DeviceOptions(), lambda done, total: steps.append(done)
-    )
+    table = profile_as_deployed(profiled_model, Device.of(), lambda done, total: steps.append(done))
     assert steps == sorted(steps)
     return replace(table, noise=Noise(1.0, 0.0))

@@ -2,10 +2,9 @@
 
 import math
 
-from decig.device.cost.sweep import SweepPoint, first_designs
-from decig.device.cost.table import CostTable, NodeCost, Noise
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.session import DeviceOptions
+from decig.device.cost.designs import first_designs
+from decig.device.cost.table import CostTable, NodeCost, Noise, ProfiledModel, SweepPoint
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.graph.channels import Port
 
@@ -53,20 +52,19 @@ def make_table(*, sweep: bool = True, beyond: float = 1.02, drift: float = 1.1) 
             op="Conv",
             latency_us=beyond * drift * us,
             share=us / total,
-            absorbed_by=None,
             signature=name,
             ports=NODES[name],
         )
         for name, us in full.items()
     ]
-    nodes.append(NodeCost("relu", "Relu", 0.0, 0.0, "stem", "Relu", NODES["norm"]))
+    nodes.append(NodeCost("relu", "Relu", 0.0, 0.0, "Relu", "stem", NODES["norm"]))
     return CostTable(
-        device=fingerprint(DeviceOptions()),
-        model={"sha256": "ab" * 32, "path": "m.onnx", "inputs": {"x": [1, 3, 64, 64]}},
+        device=Device.of().fingerprint(),
+        model=ProfiledModel("ab" * 32, "m.onnx", {"x": (1, 3, 64, 64)}),
         latency_us=latency(beyond * drift * total),
         kernel_sum_over_latency=1 / beyond,
         noise=Noise(1.0, 0.01),
         groups=dict(GROUPS),
-        nodes=nodes,
-        sweep=points,
+        nodes=tuple(nodes),
+        sweep=tuple(points),
     )

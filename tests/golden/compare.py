@@ -5,6 +5,10 @@ Elsewhere sums are taken in another order, so that the last bits differ, and tra
 differences on. There losses, SSIM and latencies must agree within the tolerances below, plans and
 structures still exactly, and weights are not compared. With other libraries structures are not
 compared either, as exporters name things differently.
+
+The tolerances are from two to ten times what was seen on one processor between its own
+kernels (AVX-512) and those for AVX2 and SSE4 (OPENBLAS_CORETYPE, ATEN_CPU_CAPABILITY,
+ONEDNN_MAX_CPU_ISA).
 """
 
 import json
@@ -12,14 +16,19 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-LOSS, BF16_LOSS = 0.02, 0.1
-"""Relative tolerance of every loss of a run, and of one whose products are in bfloat16."""
+EARLY, EARLY_BF16 = 1e-3, 1e-2
+"""Relative tolerance of the first losses, in float32 and with products in bfloat16."""
 
-SSIM = 0.01
+_EARLY_STEPS = 5
+
+LOSS = 0.05
+"""Tolerance of all losses, as a share of the mean of their curve."""
+
+SSIM = 0.005
 """Absolute tolerance."""
 
-LATENCY = 1e-3
-"""Relative tolerance of predicted milliseconds."""
+LATENCY = 1e-4
+"""Relative tolerance of predicted milliseconds; some are rounded."""
 
 
 def differences(golden: dict[str, Any], found: dict[str, Any]) -> list[str]:
@@ -69,22 +78,27 @@ def _close(
     name: str, path: tuple[str, ...], wanted: Any, got: Any, *, same_libraries: bool
 ) -> bool:
     """Whether a value agrees with that of another machine as well as it must."""
-    kind = path[-1]
+    kind = path[0] if path[0] == "losses" else path[-1]
     if kind == "weights":
         return True
     if kind == "structure":
         return wanted == got or not same_libraries
     if kind == "losses":
-        tolerance = BF16_LOSS if name.endswith("bf16") else LOSS
-        return len(wanted) == len(got) and all(
-            math.isclose(one, other, rel_tol=tolerance)
-            for one, other in zip(wanted, got, strict=True)
-        )
+        return _close_curves(wanted, got, EARLY_BF16 if name.endswith("bf16") else EARLY)
     if kind == "ssim":
-        return math.isclose(wanted, got, abs_tol=SSIM)
+        return math.isclose(wanted, got, rel_tol=0, abs_tol=SSIM)
     if kind == "predicted_latency_ms":
         return math.isclose(wanted, got, rel_tol=LATENCY)
     return bool(wanted == got)
+
+
+def _close_curves(wanted: list[float], got: list[float], early: float) -> bool:
+    if len(wanted) != len(got):
+        return False
+    apart = [abs(one - other) for one, other in zip(wanted, got, strict=True)]
+    most = LOSS * sum(map(abs, wanted)) / len(wanted)
+    first = zip(apart[:_EARLY_STEPS], wanted, strict=False)
+    return max(apart) <= most and all(each <= early * abs(one) for each, one in first)
 
 
 def _line(name: str, path: tuple[str, ...], wanted: Any, got: Any) -> str:

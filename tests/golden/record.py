@@ -38,7 +38,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "condense": {"settings": {"condense": 0.5}},
     "features": {"settings": {"features": 0.1}},
-    "fold-norms": {"settings": {"fold": 0.5}, "fold_norms": True},
+    "fold-norms": {"settings": {"fold": 0.5, "fold_tolerance": 0.008}, "fold_norms": True},
     "targets": {"targets": True},
 }
 """Ways to compress, by what is asked beside a target."""
@@ -50,7 +50,7 @@ def recordings() -> dict[str, Recording]:
     """What is recorded from this repository alone, by name."""
     found: dict[str, Recording] = {
         f"train/{precision}": partial(
-            runs.train, size=64, stages=runs.SMALL_CROPS, precision=precision
+            runs.train, size=64, stages=runs.SMALL_CROPS, precision=precision, rate=2e-5
         )
         for precision in ("fp32", "bf16")
     }
@@ -91,16 +91,17 @@ def of_udnie(file: Path, table: Path) -> dict[str, Recording]:
     }
 
 
-def record(wanted: dict[str, Recording]) -> dict[str, Any]:
-    """Run the recordings in turn, each in a folder of its own."""
-    found: dict[str, Any] = {}
+def record(wanted: dict[str, Recording], out: Path) -> dict[str, Any]:
+    """Run the recordings in turn, each in a folder of its own; writes `out` after each."""
+    found: dict[str, Any] = {"identity": identity.identity(), "recordings": {}}
     for name, recording in wanted.items():
         before = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = recording(Place(Path(folder)))
+            found["recordings"][name] = recording(Place(Path(folder)))
         spent = time.process_time() - before
         print(f"{name}: {spent:.1f} s of the processor", file=sys.stderr, flush=True)
-    return {"identity": identity.identity(), "recordings": found}
+        out.write_text(compare.text_of(found))
+    return found
 
 
 def with_one_thread() -> None:
@@ -128,19 +129,15 @@ def main() -> None:
     if asked.udnie:
         every |= of_udnie(*asked.udnie)
     if asked.only:
-        names = {
-            name
-            for name in every
-            if any(name == part or name.startswith(f"{part}/") for part in asked.only)
-        }
-        every = {name: recording for name, recording in every.items() if name in names}
-    if not every:
-        parser.error("no recording of that name")
+        below = {part: {n for n in every if f"{n}/".startswith(f"{part}/")} for part in asked.only}
+        if unknown := [part for part, names in below.items() if not names]:
+            parser.error(f"no recording is called {unknown[0]}; there are {', '.join(every)}")
+        wanted = set().union(*below.values())
+        every = {name: recording for name, recording in every.items() if name in wanted}
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache  # what the user has timed before must not count
-        found = record(every)
-    asked.out.write_text(compare.text_of(found))
+        found = record(every, asked.out)
     if asked.against:
         golden = json.loads(asked.against.read_text())
         differences = compare.differences(golden, found)

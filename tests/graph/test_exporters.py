@@ -15,7 +15,7 @@ SIZES = ([1, 3, 16, 24], [2, 3, 19, 22])
 @pytest.fixture(scope="module")
 def net() -> Any:
     """Pad to a multiple of 4, U-Net with attention to channels, pixel shuffle, crop."""
-    torch = pytest.importorskip("torch")
+    import torch
     from torch import nn
     from torch.nn import functional as f
 
@@ -48,6 +48,7 @@ def net() -> Any:
     return Net().eval()
 
 
+@pytest.mark.train
 @pytest.mark.parametrize(
     ("dynamo", "opset"),
     [pytest.param(True, 20, marks=pytest.mark.slow), (False, 11), (False, 17)],

@@ -198,7 +198,8 @@ def test_a_size_that_the_weights_refuse(tmp_path: Path):
     path = tmp_path / "dynamic.onnx"
     proto = parse("y = Add(x, k)", inputs="float[N,C,8,8] x", k=(3, 1, 1))
     path.write_bytes(proto.SerializeToString())
-    assert "not a valid ONNX graph" in one_line(path, input_shapes={"x": [1, 4, 8, 8]})
+    refusal = one_line(path, input_shapes={"x": [1, 4, 8, 8]})
+    assert "does not fit together with --input-shape x:1,4,8,8: Add" in refusal
 
 
 # --- no usable model --------------------------------------------------------------------------

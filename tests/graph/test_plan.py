@@ -39,14 +39,14 @@ def test_a_written_plan_may_be_unsorted(tmp_path: Path):
     ("text", "message"),
     [
         ("", "not valid JSON"),
-        ("[]", "not a JSON object"),
-        ("{}", "no schema_version 1"),
-        ('{"schema_version": 2}', "no schema_version 1"),
-        ('{"schema_version": 1}', "'keep' must map"),
-        ('{"schema_version": 1, "keep": [1]}', "'keep' must map"),
-        ('{"schema_version": 1, "keep": {"c1": 3}}', "'keep' must map"),
-        ('{"schema_version": 1, "keep": {"c1": [0.5]}}', "'keep' must map"),
-        ('{"schema_version": 1, "keep": {"c1": [true]}}', "'keep' must map"),
+        ("[]", "expected `object`, not []"),
+        ("{}", "schema_version is missing"),
+        ('{"schema_version": 2}', "schema_version: expected one of 1, not 2"),
+        ('{"schema_version": 1}', "keep is missing"),
+        ('{"schema_version": 1, "keep": [1]}', "keep: expected `object`, not [1]"),
+        ('{"schema_version": 1, "keep": {"c1": 3}}', "keep.c1: expected `array`, not 3"),
+        ('{"schema_version": 1, "keep": {"c1": [0.5]}}', "keep.c1[0]: expected `int`, not 0.5"),
+        ('{"schema_version": 1, "keep": {"c1": [true]}}', "keep.c1[0]: expected `int`, not True"),
     ],
 )
 def test_a_bad_file_is_told_in_one_line(tmp_path: Path, text: str, message: str):

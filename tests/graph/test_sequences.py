@@ -74,3 +74,19 @@ def test_what_is_read_at_a_computed_place_is_left_alone():
     assert "SequenceAt" in kinds(proto)
     assert not unroll_sequences(proto)
     assert analyse(proto).prunable == []
+
+
+def test_a_sequence_whose_length_is_asked_for_is_split_once():
+    body = """
+        s = SplitToSequence<axis=1>(x, sizes)
+        first = SequenceAt(s, place)
+        n = SequenceLength(s)
+        m = Cast<to=1>(n)
+        y = Add(first, m)
+    """
+    raw = parse(body, sizes=[1, 2], place=np.int64(0))
+    proto = normalise(raw)
+    onnx.checker.check_model(proto)
+    found = [node.op_type for node in proto.graph.node]
+    assert (found.count("Split"), found.count("SplitToSequence")) == (1, 1)
+    assert np.array_equal(run(proto)[0], run(raw)[0])

@@ -1,5 +1,7 @@
 """Files with and without external data, and what a failure leaves behind."""
 
+import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph import storage
 from decig.graph.model import initializers, load_model, normalise
@@ -54,7 +57,7 @@ def test_a_large_model_is_a_pair_that_onnx_runtime_opens(tmp_path: Path, proto: 
     feeds = {"x": np.ones((1, 3, 8, 8), np.float32)}
     wanted = run(proto, feeds)[0]
     for model in (path, load_model(path).proto):
-        session = open_session(model, DeviceOptions())
+        session = Device.of().open(model)
         np.testing.assert_allclose(run_session(session, feeds)[0], wanted, rtol=1e-5)
 
 
@@ -101,6 +104,29 @@ def test_a_failure_leaves_the_pair_that_was_there(
             save_model(proto, path)
     assert names(tmp_path) == before
     assert load_model(path).sha256 == sha256
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_model_is_written_and_read_through_a_link(tmp_path: Path, proto: onnx.ModelProto):
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "link.onnx"
+    link.symlink_to(tmp_path / "far" / "model.onnx")
+    save_model(proto, link)
+    assert link.is_symlink()
+    assert names(tmp_path) == ["far", "link.onnx"]
+    for path in (link, tmp_path / "far" / "model.onnx"):
+        found = initializers(load_model(path).proto)
+        assert np.array_equal(found["w1"], initializers(proto)["w1"])
+
+
+@pytest.mark.usefixtures("small_limit")
+def test_a_large_model_does_not_go_through_a_pipe(tmp_path: Path, proto: onnx.ModelProto):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(BadInputError, match="pipe: not written: the weights need a second file"):
+        save_model(proto, pipe)
+    assert names(tmp_path) == ["pipe"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_weights_outside_count_in_the_digest(tmp_path: Path, proto: onnx.ModelProto):

@@ -9,7 +9,7 @@ import pytest
 from decig.deploy.cut import Cutter
 from decig.errors import BadInputError
 from decig.graph.model import load_model
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 FOLDER = os.environ.get("DECIG_ZOO")
 FILES = sorted(Path(FOLDER).rglob("*.onnx")) if FOLDER else []

@@ -2,7 +2,6 @@
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import numpy_helper
 
 from decig.graph.channels import ChannelMap
@@ -10,6 +9,7 @@ from decig.graph.model import input_info, normalise
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
+from tests.runtime import open_plain
 
 
 def parse(
@@ -43,12 +43,7 @@ def tiny(body: str, **more: object) -> onnx.ModelProto:
 
 def run(proto: onnx.ModelProto, feeds: dict[str, np.ndarray] | None = None) -> list[np.ndarray]:
     """Outputs of a graph in ONNX Runtime, for random inputs unless given."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    content = proto.SerializeToString()
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    outputs: list[np.ndarray] = session.run(None, feeds or random_feeds(proto))
+    outputs: list[np.ndarray] = open_plain(proto).run(None, feeds or random_feeds(proto))
     return outputs
 
 

@@ -1,7 +1,7 @@
 """A small generator for the tests of the repair."""
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from decig.graph.model import normalise
 
@@ -9,7 +9,8 @@ INPUTS = [
     {"x": image[None]}
     for image in np.random.default_rng(1).normal(size=(6, 3, 20, 20)).astype(np.float32)
 ]
-NORMS = ["InstanceNormalization", "BatchNormalization"]
+NORMS = ["InstanceNormalization", "BatchNormalization", "training mode"]
+"""The norms of `generator`; the last is a BatchNormalization that uses its input's statistics."""
 
 
 def generator(
@@ -27,13 +28,20 @@ def generator(
 
     def affine(name: str) -> list[str]:
         names = [constant(f"{name}.scale", 12, mean=1.0), constant(f"{name}.shift", 12)]
-        if norm == "BatchNormalization":
+        if norm != "InstanceNormalization":
             names += [constant(f"{name}.mean", 12), constant(f"{name}.var", 12, mean=1.0)]
         return names
 
+    def normalised(source: str, name: str) -> NodeProto:
+        inputs = [source, *affine(name)]
+        if norm != "training mode":
+            return helper.make_node(norm, inputs, [name])
+        outputs = [name, f"{name}.new_mean", f"{name}.new_var"]
+        return helper.make_node("BatchNormalization", inputs, outputs, training_mode=1)
+
     nodes = [
         helper.make_node("Conv", ["x", constant("a.weight", 12, 3, 3, 3)], ["a"], pads=[1] * 4),
-        helper.make_node(norm, ["a", *affine("n")], ["n"]),
+        normalised("a", "n"),
         helper.make_node("Relu", ["n"], ["r"]),
     ]
     trunk = "r"
@@ -41,7 +49,7 @@ def generator(
         weight = constant("b.weight", 12, 12, 3, 3)
         nodes += [
             helper.make_node("Conv", ["r", weight], ["b"], pads=[1] * 4),
-            helper.make_node(norm, ["b", *affine("m")], ["m"]),
+            normalised("b", "m"),
             helper.make_node("Add", ["r", "m"], ["s"]),
         ]
         trunk = "s"

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import helper, numpy_helper
 
@@ -92,8 +93,17 @@ def test_importance_orders_channels_and_prices_groups() -> None:
     assert found.loss[group][11] < 1e-2 * found.loss[group][6]
 
 
-def test_real_pictures_come_back(shared_suite: Path, shared_data: Path) -> None:
-    model = load_model(shared_suite / "udnie.onnx")
+@pytest.mark.parametrize(
+    ("name", "seen", "judged"),
+    [
+        ("fns_candy_nc16.onnx", 3, 2),
+        pytest.param("udnie.onnx", 6, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_real_pictures_come_back(
+    shared_suite: Path, shared_data: Path, name: str, seen: int, judged: int
+) -> None:
+    model = load_model(shared_suite / name)
     pixels = PixelFormat((0.0, 255.0), (0.0, 255.0))
 
     def read(split: str, count: int) -> list[Feeds]:
@@ -106,10 +116,10 @@ def test_real_pictures_come_back(shared_suite: Path, shared_data: Path) -> None:
     widths = uniform_widths(channels, 0.75)
     scores = magnitude_scores(model.proto, channels)
     plan = plan_from_widths(channels, widths, scores, model.sha256)
-    photos = read("val", 4)
+    photos = read("val", judged)
     wanted = pixels.to_unit(run_graph(model.proto, photos))
     sliced = slice_graph(model.proto, channels, plan)
-    repaired = repair(model.proto, channels, plan, read("train", 6))
+    repaired = repair(model.proto, channels, plan, read("train", seen))
     before = ssim(pixels.to_unit(run_graph(sliced, photos)), wanted)
     after = ssim(pixels.to_unit(run_graph(repaired, photos)), wanted)
     assert after > before + 0.15
@@ -140,3 +150,20 @@ def test_halves_are_scored_and_repaired(norm: str) -> None:
         )
     )
     assert np.square(kept - wanted).mean() < 0.7 * np.square(lost - wanted).mean()
+
+
+def test_a_batch_norm_in_training_mode_is_repaired_like_an_instance_norm() -> None:
+    proto = generator("training mode", residual=True)
+    twin = onnx.ModelProto()
+    twin.CopyFrom(proto)
+    for node in twin.graph.node:
+        if node.op_type == "BatchNormalization":
+            node.op_type = "InstanceNormalization"
+            del node.input[3:], node.output[1:], node.attribute[:]
+    channels = analyse(proto)
+    keep = {group.name: list(range(0, group.channels, 2)) for group in channels.prunable}
+    pictures = [
+        run_graph(repair(graph, analyse(graph), Plan("", keep), INPUTS), INPUTS)
+        for graph in (proto, infer_shapes(twin))
+    ]
+    np.testing.assert_allclose(*pictures, atol=1e-4)

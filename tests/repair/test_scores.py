@@ -5,7 +5,7 @@ from decig.graph.channels import Group, analyse
 from decig.graph.flow import Read
 from decig.graph.model import initializers, replace_initializers
 from decig.repair.readers import Reader
-from decig.repair.scores import Importance, _drop, _eliminate
+from decig.repair.scores import Importance, drop, eliminate
 from tests.repair.small import INPUTS, NORMS, generator
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def unexplained(view: Reader, kept: list[int]) -> float:
 
 def test_what_is_lost_is_what_least_squares_cannot_give_back() -> None:
     views = [reader(GROUP.classes), reader(GROUP.classes, seed=2)]
-    order, lost = _eliminate(GROUP, views)
+    order, lost = eliminate(GROUP, views)
     assert sorted(order.tolist()) == list(range(6))
     assert lost[6] == 0
     for kept in range(1, 6):
@@ -40,7 +40,7 @@ def test_what_is_lost_is_what_least_squares_cannot_give_back() -> None:
 
 def test_the_cheapest_channel_goes_first() -> None:
     view = reader(GROUP.classes)
-    order, lost = _eliminate(GROUP, [view])
+    order, lost = eliminate(GROUP, [view])
     prices = [unexplained(view, [c for c in range(6) if c != gone]) for gone in range(6)]
     assert order[-1] == np.argmin(prices)
     assert lost[5] == pytest.approx(min(prices), rel=1e-6)
@@ -50,17 +50,17 @@ def test_channels_of_other_groups_take_over_but_do_not_go() -> None:
     labels = np.array([10, 11, 12, 90, 91, 92])
     group = Group("g", np.arange(10, 13), True, "", True, [])
     view = reader(labels)
-    order, lost = _eliminate(group, [view])
+    order, lost = eliminate(group, [view])
     assert sorted(order.tolist()) == [0, 1, 2]
     assert lost[0] == pytest.approx(unexplained(view, [3, 4, 5]), rel=1e-6)
 
 
 def test_a_channel_that_is_read_twice_goes_twice() -> None:
     view = reader(np.array([10, 11, 12, 10, 11, 12]))
-    left = _drop(view, 11)
+    left = drop(view, 11)
     assert left.labels.tolist() == [10, 12, 10, 12]
     group = Group("g", np.arange(10, 13), True, "", True, [])
-    order, lost = _eliminate(group, [view])
+    order, lost = eliminate(group, [view])
     prices = view.price().reshape(2, 3).sum(0)
     assert order[-1] == np.argmin(prices) and lost[2] == pytest.approx(prices.min())
 

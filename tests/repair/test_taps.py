@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from decig.device.run.session import DeviceOptions, open_session
+from decig.device.run.device import Device
 from decig.repair.solve import as_matrix, from_matrix
 from decig.repair.taps import columns, geometry
 
@@ -30,7 +30,7 @@ def one_layer(op: str, weight: np.ndarray, source: tuple[int, ...], **options: A
 def check(op: str, weight: np.ndarray, source: tuple[int, ...], **options: Any) -> None:
     node, model = one_layer(op, weight, source, **options)
     x = RNG.normal(size=source).astype(np.float32)
-    expected = open_session(model, DeviceOptions()).run(None, {"x": x})[0]
+    expected = Device.of().open(model).run(None, {"x": x})[0]
     layout = geometry(node, source, weight.shape, expected.shape)
     read = columns(x[0], layout.taps(np.arange(layout.positions)))
     made = read.reshape(layout.positions, -1) @ as_matrix(node, weight)

@@ -5,7 +5,7 @@ import pytest
 
 from decig.device.cost.profile import Effort, profile_model
 from decig.device.measure.limits import Limits
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.graph.plan import Plan
@@ -31,7 +31,7 @@ def test_each_node_is_charged_to_the_channels_it_makes(model):
 
 
 def test_groups_share_the_nodes_of_the_roofline(model):
-    table = profile_model(model, DeviceOptions(), effort=Effort(2, 0, 0.0, 2, 0.0))
+    table = profile_model(model, Device.of(), effort=Effort(2, 0, 0.0, 2, 0.0))
     table = replace(table, limits=Limits(100.0, 20.0))
     found = inspect_model(model, table)
     whole, groups = found.roofline.whole, found.group_parts

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,23 +68,27 @@ def test_training_table(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[1, 3, 64, 64]", "[1, 3, 0, 64]", "the shape of the input input must be positive"),
+        ("[1, 3, 64, 64]", "[1, 3, 0, 64]", r"model.input_shape\[2\]: expected `int` >= 1, not 0"),
         ("input_shape = [1, 3, 64, 64]", "", "give one of model.input_shape and model.input_sh"),
         (
             "input_shape = [1, 3, 64, 64]",
             "input_shapes = { a = [1, true] }",
-            r"input_shapes.a\[1\]",
+            r"model.input_shapes.a\[1\]: expected `int`, not True",
         ),
+        ("input_shape = [1, 3, 64, 64]", "input_shapes = { a = [] }", "model.input_shapes.a: exp"),
         ('python = "g.py:G"', 'python = "g.py:G"\nweights = "w.pth"', "give one of model.onnx and"),
-        ('onnx = "g.onnx"', "onnx = 3", "model.onnx is 3; str wanted"),
-        ("[1, 3, 64, 64]", "[3, 64, 64]", "model.input_shape must be four"),
-        ("[1, 3, 64, 64]", '[1, 3, "x", 64]', r"model.input_shape\[2\] is 'x'; int wanted"),
-        ("input_range = [-1, 1]", "input_range = [1]", "input_range"),
-        ("input_range = [-1, 1]", "input_range = [-1, inf]", r"pixels.input_range\[1\] is inf"),
+        ('onnx = "g.onnx"', "onnx = 3", "model.onnx: expected `str`, not 3"),
+        ("[1, 3, 64, 64]", "[3, 64, 64]", "model.input_shape: expected `array` of length >= 4"),
+        ("[1, 3, 64, 64]", '[1, 3, "x", 64]', r"model.input_shape\[2\]: .* not 'x'"),
+        ("input_range = [-1, 1]", "input_range = [1]", "pixels.input_range: .* length 2"),
+        ("input_range = [-1, 1]", "input_range = [1, -1]", "input_range .* low before high"),
+        ("input_range = [-1, 1]", "input_range = [-1, inf]", r"pixels.input_range\[1\]: not a fin"),
         ("[pixels]", "[pixels]\nrange = 1", "unknown key pixels.range; known: input_range"),
         ("[pixels]", "[extra]\n[pixels]", "unknown key extra"),
         ("[[0, 0, 255]]", "[[0, 0]]", "no colour of bytes"),
         ("[train.data]", "[train.data", "not valid TOML"),
+        ("[train]", "[feeds]\ncode = 'air'\n[train]", "input code cannot be fed 'air'"),
+        ("[train]", "[feeds]\ncode = []\n[train]", r"feeds.code: expected .* not \[\]"),
     ],
 )
 def test_errors_name_file_and_key(tmp_path, old, new, message):
@@ -91,6 +98,20 @@ def test_errors_name_file_and_key(tmp_path, old, new, message):
         load_recipe(file)
     assert str(raised.value).startswith(f"{file}: ")
     assert "\n" not in str(raised.value)
+
+
+def test_any_editor_and_any_locale_will_do(tmp_path):
+    """A byte order mark, letters beyond ASCII, and a Python that expects ASCII files."""
+    text = "\ufeff" + TRAINED.replace("g.py:G", "Stra\u00dfe/\u6a21.py:G")
+    (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+    program = (
+        "import sys; from decig.source.recipe import load_recipe; from pathlib import Path;"
+        "print(ascii(load_recipe(Path(sys.argv[1])).source.python))"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == ascii("Stra\u00dfe/\u6a21.py:G"), result.stderr
 
 
 def test_a_model_comes_from_a_file_or_from_code(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from decig import __version__
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
-from decig.source.stamp import pixels_entry, pixels_from, read_stamp, stamp
+from decig.source.stamp import Known, pixels_entry, read_known, read_stamp, stamp
 from tests.samples import generator
 
 
@@ -30,27 +30,49 @@ def test_pixels_come_back():
     pixels = PixelFormat((0, 255), (-1, 1), "nhwc", "bgr")
     proto = generator()
     stamp(proto, {"pixels": pixels_entry(pixels)})
-    assert pixels_from(read_stamp(proto)["pixels"]) == pixels
-    assert pixels_from(pixels_entry(None)) is None
+    known = read_known(proto, "m.onnx")
+    assert known == Known(pixels=pixels)
+    assert known.format["layout"] == "nhwc"
+    assert pixels_entry(None) is None
+
+
+def test_feeds_and_pixels_inside_come_back():
+    proto = generator()
+    stamp(proto, {"feeds": {"code": "normal", "age": 0.5}, "pixel_io": True, "plan": {"a": [1]}})
+    known = read_known(proto, "m.onnx")
+    assert known.declared == {"code": "normal", "age": 0.5}
+    assert known.pixel_io
+    assert known.format == {}
+
+
+def test_nothing_is_known_of_a_file_of_another_program():
+    assert read_known(generator(), "m.onnx") == Known()
+
+
+RANGES = '"input_range": [0, 1], "output_range": [0, 1]'
 
 
 @pytest.mark.parametrize(
-    "entry",
+    ("key", "entry", "message"),
     [
-        {},
-        {"input_range": 1},
-        {"input_range": [0, 1], "output_range": [0, 1], "gamma": 2},
-        {"input_range": [0, 1], "output_range": [0, 1], "labels": [12]},
-        [1],
+        ("pixels", "{}", "pixels.input_range is missing"),
+        ("pixels", '{"input_range": 1}', "pixels.input_range: expected `array`, not 1"),
+        ("pixels", f'{{{RANGES}, "gamma": 2}}', "unknown key pixels.gamma; known: input_range"),
+        ("pixels", f'{{{RANGES}, "labels": [12]}}', "pixels.labels: expected"),
+        ("pixels", f'{{{RANGES}, "layout": "hwcn"}}', "layout 'hwcn' is neither nchw nor nhwc"),
+        ("pixels", "[1]", "pixels: expected"),
+        ("pixels", '{"input_range": [0, NaN]}', "pixels.input_range[1]: not a finite number"),
+        ("pixel_io", '"yes"', "pixel_io: expected `bool`, not 'yes'"),
+        ("feeds", '["code"]', "feeds: expected `object`, not ['code']"),
+        ("feeds", '{"code": []}', "feeds.code: expected"),
+        ("pixels", "{", "metadata decig.pixels is not valid JSON"),
+        ("plan", "{", "metadata decig.plan is not valid JSON"),
     ],
 )
-def test_a_bad_pixel_format_is_refused(entry):
-    with pytest.raises(BadInputError, match="pixel format"):
-        pixels_from(entry)
-
-
-def test_a_stamp_that_is_no_json_is_refused():
+def test_a_damaged_stamp_is_refused(key, entry, message):
     proto = generator()
-    onnx.helper.set_model_props(proto, {"decig.plan": "{"})
-    with pytest.raises(BadInputError, match=r"metadata decig\.plan"):
-        read_stamp(proto)
+    onnx.helper.set_model_props(proto, {f"decig.{key}": entry})
+    with pytest.raises(BadInputError) as caught:
+        read_known(proto, "m.onnx")
+    assert str(caught.value).startswith(f"m.onnx: {message}")
+    assert "\n" not in str(caught.value)

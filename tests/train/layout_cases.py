@@ -55,6 +55,63 @@ LAYOUT = [
 ]
 
 
+def _grid(*places):
+    return np.stack(np.meshgrid(*places, indexing="ij"), axis=-1).astype(np.int64)
+
+
+PLACES = [
+    case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[4], [0], [-1]])}),
+    case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[1], [2], [3]])}),
+    case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[0], [2], [4]])}),
+    case("ScatterND", x(1, 4, 5), x(1, 2, 3), at={1: _grid([0], [1, 3], [1, 2, 3])}),
+    case("ScatterND", x(1, 4, 5), x(1, 2, 3), at={1: _grid([0], [1, 3], [1, 3, 4])}),
+    case("ScatterND", x(4, 4), x(2, 2), at={1: ints([[[0, 1], [2, 3]], [[1, 0], [-1, -2]]])}),
+    case("ScatterND", x(4, 3), ints([[2], [0]]), x(2, 3)),
+    *[
+        case("ScatterND", x(4, 3), x(3, 3), at={1: ints([[2], [0], [2]])}, reduction=how)
+        for how in ("add", "mul", "max", "min")
+    ],
+    case("ScatterElements", x(4, 3), x(2, 3), at={1: ints([[0, 3, 1], [2, -2, 0]])}),
+    case("ScatterElements", x(4, 3), x(2, 2), at={1: ints([[0, 2], [1, -3]])}, axis=1),
+    case("Scatter", x(4, 3), x(1, 3), at={1: ints([[0, 3, 1]])}, opset=9),
+    *[
+        case(
+            "ScatterElements", x(4, 3), x(2, 3), at={1: ints([[0, 3, 1], [0, 1, 0]])}, reduction=how
+        )
+        for how in ("add", "mul", "max", "min")
+    ],
+    case("GatherElements", x(4, 3), at={1: ints([[0, 2], [1, -3]])}, axis=1),
+    case("GatherElements", x(4, 3), ints([[0, 3, -1]])),
+    case("GatherND", x(4, 3, 2), at={1: ints([[0, 2], [3, -1]])}),
+    case("GatherND", x(4, 3, 2), at={1: ints([[1], [-2]])}),
+    case("GatherND", x(2, 3, 2), at={1: ints([[[1], [0]], [[2], [-1]]])}, batch_dims=1),
+]
+SPECTRUM = [
+    *[
+        case("DFT", x(2, 8, 7, last), at={1: np.int64(n), 2: np.int64(axis)}, opset=20, **kind)
+        for last in (1, 2)
+        for n in (5, 8, 11)
+        for axis in (1, -2)
+        for kind in ({}, {"inverse": 1})
+    ],
+    case("DFT", x(2, 8, 7, 1), at={2: np.int64(2)}, opset=20, onesided=1),
+    case("DFT", x(2, 8, 7, 1), opset=20, onesided=1),
+    case("DFT", x(2, 8, 7, 1), at={1: np.int64(9)}, opset=17, onesided=1, axis=2),
+    case("DFT", x(2, 8, 7, 2), opset=17),
+    *[
+        case(
+            "DFT",
+            x(2, 5, 7, 2),
+            at={1: np.int64(n), 2: np.int64(1)},
+            opset=20,
+            inverse=1,
+            onesided=1,
+        )
+        for n in (8, 9)
+    ],
+]
+
+
 def resized(*target, mode, opset=18, slot=2, **attributes):
     value = np.asarray(target, np.float32 if slot < 3 else np.int64)
     at = {slot: value} if opset > 10 else {1: value}
@@ -115,6 +172,37 @@ RESIZE = [
         nearest_mode="floor",
     ),
     case("Resize", x(2, 3, 4, 6), at={2: np.float32([2, 2])}, axes=[2, 3], mode="nearest"),
+    *[
+        resized(
+            1,
+            1,
+            *scales,
+            mode=mode,
+            coordinate_transformation_mode=coordinates,
+            **kernel,
+        )
+        for scales in ((2, 1.5), (0.5, 0.4))
+        for mode, kernel in (
+            ("cubic", {"cubic_coeff_a": -0.5}),
+            ("cubic", {"exclude_outside": 1}),
+            ("cubic", {"antialias": 1}),
+            ("cubic", {"antialias": 1, "exclude_outside": 1}),
+            ("linear", {"antialias": 1}),
+        )
+        for coordinates in ("half_pixel", "asymmetric", "align_corners")
+    ],
+    *[
+        case(
+            "Resize",
+            x(2, 4, 6, 3),
+            at={3: ints([8, 9])},
+            axes=[1, 2],
+            mode="linear",
+            opset=19,
+            keep_aspect_ratio_policy=policy,
+        )
+        for policy in ("not_larger", "not_smaller")
+    ],
 ]
 
 CONSTANT = [
@@ -149,6 +237,20 @@ FUSED = [
     ),
     case("FusedMatMul", x(2, 3, 5), at={1: x(4, 5)}, transB=1, alpha=0.5, **MICROSOFT),
     case("FusedMatMul", x(2, 5, 3), x(2, 5, 4), transA=1, **MICROSOFT),
+    *[
+        case(
+            "FusedMatMul",
+            x(4, 2, 3, 5) if columns else x(5, 2, 3, 4),
+            at={1: x(*((2, 3, 6, 4) if transposed else (2, 3, 4, 6)))},
+            transBatchA=1,
+            transA=columns,
+            transB=transposed,
+            **MICROSOFT,
+        )
+        for columns in (0, 1)
+        for transposed in (0, 1)
+    ],
+    case("FusedMatMul", x(2, 5, 4), at={1: x(4, 2, 6)}, transBatchB=1, **MICROSOFT),
     case("FastGelu", x(2, 3, 4), at={1: x(4)}, **MICROSOFT),
     case("FastGelu", x(2, 3, 4), **MICROSOFT),
     case("QuickGelu", x(2, 3, 4), alpha=1.5, **MICROSOFT),

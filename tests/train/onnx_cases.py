@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 from onnx import helper, numpy_helper
@@ -12,6 +11,7 @@ from onnx import helper, numpy_helper
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes, normalise
 from decig.train.module import build_module
+from tests.runtime import open_plain
 
 
 def one_node(
@@ -57,13 +57,7 @@ def typed(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def run_ort(proto: onnx.ModelProto, *inputs: np.ndarray) -> list[np.ndarray]:
     """Outputs of ONNX Runtime, without its optimisations."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_plain(proto, optimise=False)
     names = [value.name for value in session.get_inputs()]
     return session.run(None, dict(zip(names, inputs, strict=True)))
 

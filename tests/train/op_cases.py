@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests.train.layout_cases import CONSTANT, FUSED, LAYOUT, RESIZE
-from tests.train.op_case import IMAGE, case, ints, x
+from tests.train.layout_cases import CONSTANT, FUSED, LAYOUT, PLACES, RESIZE, SPECTRUM
+from tests.train.op_case import IMAGE, apart, case, ints, x
 
 UNARY = (
     [
@@ -60,7 +60,11 @@ UNARY = (
         case("Shrink", x(*IMAGE), lambd=0.6, bias=0.2),
         case("Shrink", x(*IMAGE)),
         case("IsNaN", x(4, 3)),
-        case("IsInf", np.float32([1, np.inf, -np.inf])),
+        *[
+            case("IsInf", np.float32([1, np.inf, -np.inf]), detect_negative=a, detect_positive=b)
+            for a in (0, 1)
+            for b in (0, 1)
+        ],
         case("Not", x(4, 3) > 0),
         case("Dropout", x(*IMAGE), opset=7, ratio=0.5),
         case("Cast", x(*IMAGE), to=7),
@@ -161,7 +165,14 @@ CONV = [
     case("MatMul", x(2, 3, 5), at={1: x(5, 4)}),
     case("MatMul", x(2, 3, 5), x(2, 5, 4)),
     case("Einsum", x(2, 3, 5), x(2, 5, 4), equation="bij,bjk->bik"),
+    case("Einsum", x(2, 3, 5), at={1: x(5, 4)}, equation="...i,ij->...j"),
+    case("Einsum", x(2, 6, 4, 3), at={0: x(1, 5, 6)}, equation="b q c, b c h w -> b q h w"),
+    case("Einsum", x(2, 3, 5), equation="bij->bji"),
+    case("Einsum", x(2, 3, 5), equation="bij->i"),
+    case("Einsum", x(3, 2), x(3, 4), equation="ij,ik"),
+    case("Einsum", x(2, 3), x(3, 4), x(4, 5), equation="ij,jk,kl->il"),
 ]
+STATISTICS = {1: x(6), 2: x(6), 3: x(6), 4: np.abs(x(6)) + 0.5}
 NORM = [
     *[
         case(
@@ -173,7 +184,27 @@ NORM = [
         )
         for opset in (7, 9, 14, 15)
     ],
+    *[
+        case("BatchNormalization", x(*shape), at=STATISTICS, opset=opset, outputs=outputs, **mode)
+        for shape in (IMAGE, (1, 6, 9, 8), (5, 6), (2, 6, 7), (1, 6, 3, 4, 5))
+        for opset, outputs, mode in (
+            (7, 5, {"momentum": 0.7}),
+            (9, 5, {}),
+            (14, 3, {"training_mode": 1}),
+            (15, 3, {"training_mode": 1, "momentum": 0.6, "epsilon": 0.1}),
+        )
+    ],
+    case(
+        "BatchNormalization",
+        *(x(1, 6, 9, 8), x(6), x(6)),
+        at={3: x(6), 4: x(6) ** 2},
+        opset=15,
+        outputs=3,
+        training_mode=1,
+    ),
     case("InstanceNormalization", x(*IMAGE), at={1: x(6), 2: x(6)}, opset=7),
+    case("InstanceNormalization", x(1, 6, 9, 8), x(6), x(6)),
+    case("InstanceNormalization", x(2, 6, 1, 1), at={1: x(6), 2: x(6)}, epsilon=1e-2),
     case("InstanceNormalization", x(2, 6, 9), at={1: x(6), 2: x(6)}, epsilon=1e-2),
     case("GroupNormalization", x(*IMAGE), at={1: x(3), 2: x(3)}, num_groups=3),
     case("GroupNormalization", x(*IMAGE), at={1: x(6), 2: x(6)}, num_groups=3, opset=21),
@@ -199,7 +230,12 @@ REDUCE = [
     case("ReduceSum", x(*IMAGE), at={1: ints([1])}, opset=13),
     case("ArgMax", x(*IMAGE), axis=1),
     case("ArgMin", x(*IMAGE), axis=-1, keepdims=0),
+    case("ArgMax", np.round(x(*IMAGE)), axis=2, select_last_index=1),
+    case("ArgMin", np.round(x(*IMAGE)), axis=-1, select_last_index=1, keepdims=0),
     case("CumSum", x(*IMAGE), at={1: ints(2)}),
+    case("CumSum", x(*IMAGE), at={1: ints(-1)}, exclusive=1),
+    case("CumSum", x(*IMAGE), at={1: ints(1)}, reverse=1),
+    case("CumSum", x(*IMAGE), at={1: ints(0)}, reverse=1, exclusive=1),
     case("Softmax", x(*IMAGE), opset=11),
     case("Softmax", x(*IMAGE), axis=1),
     case("Softmax", x(2, 5), opset=9),
@@ -213,6 +249,7 @@ REDUCE = [
     case("LpPool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 0, 0, 1], p=1),
     case("Hardmax", x(*IMAGE), axis=1),
     case("Hardmax", x(2, 5), opset=11),
+    case("Hardmax", x(*IMAGE), opset=11, axis=2),
     case("TopK", x(*IMAGE), at={1: ints([3])}, axis=1, outputs=2),
     case("TopK", x(2, 9), at={1: ints([2])}, largest=0, outputs=2),
     case("MaxPool", x(*IMAGE), kernel_shape=[2, 2], strides=[2, 2]),
@@ -225,6 +262,66 @@ REDUCE = [
     case("AveragePool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 0, 0, 1]),
     case("AveragePool", x(*IMAGE), kernel_shape=[3, 3], pads=[1, 0, 0, 1], count_include_pad=1),
     case("AveragePool", x(*IMAGE), kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_LOWER"),
+    *[
+        case(kind, apart(*shape), opset=19, **more, **{k: v * rank for k, v in window.items()})
+        for shape in ((2, 3, 9), IMAGE, (2, 2, 5, 6, 7))
+        for rank in (len(shape) - 2,)
+        for window in (
+            {"kernel_shape": [2], "dilations": [2], "strides": [2]},
+            {"kernel_shape": [3], "strides": [2], "pads": [1, 1]},
+        )
+        for kind, more in (
+            ("MaxPool", {}),
+            ("MaxPool", {"ceil_mode": 1}),
+            ("AveragePool", {"ceil_mode": 1}),
+            ("AveragePool", {"ceil_mode": 1, "count_include_pad": 1}),
+            ("LpPool", {"ceil_mode": 1}),
+        )
+    ],
+    *[
+        case(kind, apart(*IMAGE), kernel_shape=[2, 3], opset=19, **window, **more)
+        for window in (
+            {"strides": [2, 2], "pads": [0, 0, 1, 1], "ceil_mode": 1},
+            {"dilations": [2, 2], "pads": [1, 2, 0, 1]},
+            {"dilations": [2, 1], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+            {"dilations": [1, 2], "strides": [2, 1], "auto_pad": "SAME_LOWER"},
+        )
+        for kind, more in (
+            ("MaxPool", {}),
+            ("AveragePool", {}),
+            ("AveragePool", {"count_include_pad": 1}),
+            ("LpPool", {"p": 3}),
+        )
+    ],
+    case("MaxPool", apart(*IMAGE), kernel_shape=[3, 3], pads=[1] * 4, outputs=2),
+    case("MaxPool", apart(2, 3, 9), kernel_shape=[3], pads=[1, 0], strides=[2], outputs=2),
+    case(
+        "MaxPool",
+        apart(2, 2, 4, 5, 6),
+        kernel_shape=[2, 3, 2],
+        pads=[1, 0, 0, 0, 1, 1],
+        ceil_mode=1,
+        outputs=2,
+    ),
+    case(
+        "MaxUnpool",
+        x(1, 2, 2, 2),
+        at={1: ints([[[[0, 3], [9, 15]], [[18, 20], [31, 25]]]])},
+        kernel_shape=[2, 2],
+        strides=[2, 2],
+    ),
 ]
 
-ALL = [*UNARY, *BINARY, *CONV, *NORM, *REDUCE, *LAYOUT, *RESIZE, *CONSTANT, *FUSED]
+ALL = [
+    *UNARY,
+    *BINARY,
+    *CONV,
+    *NORM,
+    *REDUCE,
+    *LAYOUT,
+    *RESIZE,
+    *PLACES,
+    *SPECTRUM,
+    *CONSTANT,
+    *FUSED,
+]

@@ -8,11 +8,10 @@ import msgspec
 import onnx
 
 from decig.data.pixels import PixelFormat
-from decig.device.cost.sweep import SweepPoint, first_designs
-from decig.device.cost.table import CostTable, NodeCost, Noise
+from decig.device.cost.designs import first_designs
+from decig.device.cost.table import CostTable, NodeCost, Noise, ProfiledModel, SweepPoint
 from decig.device.plan.target import Target
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.graph.channels import Port, analyse
 from decig.graph.cost import count
@@ -67,22 +66,22 @@ def work_table(model: Model) -> CostTable:
         for node, (incoming, outgoing) in channels.ports.items()
     }
     nodes = [
-        NodeCost(n.name, n.op_type, us, us / whole, None, n.name, ports.get(n.name))
+        NodeCost(n.name, n.op_type, us, us / whole, n.name, ports=ports.get(n.name))
         for n, us in zip(model.proto.graph.node, full.values(), strict=True)
     ]
     return CostTable(
-        device=fingerprint(DeviceOptions()),
-        model={
-            "sha256": model.sha256,
-            "path": model.path.name,
-            "inputs": {info.name: info.shape for info in input_info(model.proto)},
-        },
+        device=Device.of().fingerprint(),
+        model=ProfiledModel(
+            model.sha256,
+            model.path.name,
+            {info.name: tuple(info.shape) for info in input_info(model.proto)},
+        ),
         latency_us=_exactly(whole),
         kernel_sum_over_latency=1.0,
         noise=Noise(1.0, 0.0),
         groups=groups,
-        nodes=nodes,
-        sweep=points,
+        nodes=tuple(nodes),
+        sweep=tuple(points),
     )
 
 

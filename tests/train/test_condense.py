@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.condense import WEIGHTINGS, Condenser, Steered  # noqa: E402
-from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.graph.channels import analyse
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.condense import WEIGHTINGS, Condenser, Steered
+from decig.train.module import build_module, parameter_names, write_back
+from tests.train.tiny import tiny_generator
 
 PROTO = tiny_generator()
 CHANNELS = analyse(PROTO)

@@ -3,8 +3,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.errors import BadInputError
 from decig.train import engine
 from decig.train.condense import WEIGHTINGS

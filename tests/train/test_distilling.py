@@ -7,26 +7,24 @@ import numpy as np
 import onnx
 import pytest
 
-torch = pytest.importorskip("torch")
-
-from decig.device.plan.target import Target  # noqa: E402
-from decig.device.run.session import run_over  # noqa: E402
-from decig.graph.model import load_model  # noqa: E402
-from decig.train.distilling import (  # noqa: E402
+from decig.device.plan.target import Target
+from decig.device.run.device import Device
+from decig.graph.model import load_model
+from decig.train.distilling import (
     distil,
     rate_share,
     save_student,
     student_task,
     teacher_pool,
 )
-from decig.train.job import Job  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from decig.train.slicing import Origin, slice_and_repair  # noqa: E402
-from tests.samples import write_photos  # noqa: E402
-from tests.train.graphs import code_generator  # noqa: E402
-from tests.train.methods.test_decig import Told, same, widths  # noqa: E402
-from tests.train.small import small  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.train.job import Job
+from decig.train.schedule import Budget
+from decig.train.slicing import Origin, slice_and_repair
+from tests.samples import write_photos
+from tests.train.graphs import code_generator
+from tests.train.methods.test_decig import Told, same, widths
+from tests.train.small import small
+from tests.train.tiny import tiny_generator
 
 
 def begin(folder: Path, told: Told | None = None, **changes: Any) -> tuple[Job, onnx.ModelProto]:
@@ -96,7 +94,7 @@ def test_the_pool_holds_what_the_teacher_paints(tmp_path: Path, whole: bool) -> 
     assert batch.inputs[0].shape == (count, 3, side, side)
     if whole:
         proto = job.teacher.model.proto
-        wanted = run_over(proto, [{"input": batch.inputs[0].numpy()}])[0]
+        wanted = Device.of().run_over(proto, [{"input": batch.inputs[0].numpy()}])[0]
         np.testing.assert_allclose(batch.teacher.numpy(), wanted, atol=2e-3)
 
 
@@ -117,7 +115,7 @@ def test_the_student_has_the_axes_of_the_file(tmp_path: Path) -> None:
     model = load_model(path, {"input": [1, 3, 48, 48]})
     asked = small(tmp_path)
     taken = asked.goal.target.table
-    table = replace(taken, model=taken.model | {"sha256": model.sha256})
+    table = replace(taken, model=replace(taken.model, sha256=model.sha256))
     job = asked.but(model=model, target=Target(table)).job()
     save_student(job, model.proto, "student.onnx")
     save_student(job, model.proto, "distilled.onnx")

@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import DecigError  # noqa: E402
-from decig.train import engine as engine_module  # noqa: E402
-from decig.train.engine import Engine, News  # noqa: E402
-from decig.train.processes import Processes  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from tests.train.simple_task import SimpleTask, kill_at, weights  # noqa: E402
+from decig.errors import DecigError
+from decig.train import engine as engine_module
+from decig.train.engine import Engine, News
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from tests.train.simple_task import SimpleTask, kill_at, weights
 
 
 def engine(steps: int, state: Path | None = None, **options: Any) -> Engine:

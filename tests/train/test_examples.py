@@ -5,17 +5,15 @@ import numpy as np
 import onnx
 import pytest
 
-torch = pytest.importorskip("torch")
-
-from decig.data.crops import fit  # noqa: E402
-from decig.data.inputs import Pictures  # noqa: E402
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import normalise  # noqa: E402
-from decig.train.examples import Examples, Folders  # noqa: E402
-from tests.samples import write_photos  # noqa: E402
-from tests.train.graphs import code_generator, with_input  # noqa: E402
-from tests.train.small import small  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.crops import fit
+from decig.data.inputs import Pictures
+from decig.errors import BadInputError
+from decig.graph.model import normalise
+from decig.train.examples import Examples, Folders
+from tests.samples import write_photos
+from tests.train.graphs import code_generator, with_input
+from tests.train.small import small
+from tests.train.tiny import tiny_generator
 
 
 def examples(

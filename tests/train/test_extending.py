@@ -5,18 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from decig.graph.model import shapes  # noqa: E402
-from decig.source.recipe import load_recipe  # noqa: E402
-from decig.train import methods, original, tasks  # noqa: E402
-from decig.train.config import Config  # noqa: E402
-from tests.samples import write_photos  # noqa: E402
-from tests.train.small import small, with_settings  # noqa: E402
+from decig.graph.model import shapes
+from decig.source.recipe import load_recipe
+from decig.train import methods, original, tasks
+from decig.train.config import Config
+from tests.runtime import open_plain
+from tests.samples import write_photos
+from tests.train.small import small, with_settings
 
 EXTENDING = Path(__file__).parent / "extending"
 GREYING, THINNING = "tests.train.extending.greying", "tests.train.extending.thinning"
@@ -56,7 +54,7 @@ def train(folder: Path, task: str) -> Path:
 
 
 def test_a_task_is_one_file(tmp_path: Path) -> None:
-    session = ort.InferenceSession(train(tmp_path, GREYING), providers=["CPUExecutionProvider"])
+    session = open_plain(train(tmp_path, GREYING))
     photo = np.random.default_rng(0).random((1, 3, 30, 40), np.float32)
     (grey,) = session.run(None, {"input": photo})
     assert np.abs(grey - photo.mean(1, keepdims=True)).mean() < 0.05

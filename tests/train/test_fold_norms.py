@@ -8,24 +8,22 @@ import onnx
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.cost.table import CostTable  # noqa: E402
-from decig.device.plan.target import Target  # noqa: E402
-from decig.errors import DecigError  # noqa: E402
-from decig.graph.model import load_model  # noqa: E402
-from decig.graph.norm_folding import all_norms, foldable_norms  # noqa: E402
-from decig.progress import Progress  # noqa: E402
-from decig.train.config import Config  # noqa: E402
-from decig.train.examples import Folders  # noqa: E402
-from decig.train.fold_norms import with_joined_norms  # noqa: E402
-from decig.train.planner import Goal  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from decig.train.teacher import Teacher  # noqa: E402
-from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small import Asked, with_settings, work_table  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.errors import DecigError
+from decig.graph.model import load_model
+from decig.graph.norm_folding import all_norms, foldable_norms
+from decig.progress import Progress
+from decig.train.config import Config
+from decig.train.examples import Folders
+from decig.train.fold_norms import with_joined_norms
+from decig.train.planner import Goal
+from decig.train.schedule import Budget
+from decig.train.teacher import Teacher
+from tests.device.bench import FakeBench
+from tests.train.small import Asked, with_settings, work_table
+from tests.train.tiny import tiny_generator
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,18 @@ The blocks are those of the benchmark, so that its table and these tests speak o
 import numpy as np
 import onnx
 import pytest
+import torch
+from generator_blocks import BLOCKS, Block, macs, write_onnx
 
-torch = pytest.importorskip("torch")
-
-from generator_blocks import BLOCKS, Block, macs, write_onnx  # noqa: E402
-
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.cost import count  # noqa: E402
-from decig.graph.model import Model, initializers, load_model, save_model  # noqa: E402
-from decig.graph.plan import plan_from_widths, uniform_widths  # noqa: E402
-from decig.graph.scoring import magnitude_scores  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
-from tests.graph.tiny import worst_difference  # noqa: E402
-from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
+from decig.graph.channels import analyse
+from decig.graph.cost import count
+from decig.graph.model import Model, initializers, load_model, save_model
+from decig.graph.plan import plan_from_widths, uniform_widths
+from decig.graph.scoring import magnitude_scores
+from decig.graph.slicing import slice_graph
+from decig.train.module import build_module, parameter_names, write_back
+from tests.graph.tiny import worst_difference
+from tests.train.onnx_cases import assert_close, run_ort
 
 SHARED_STATISTICS = {"residual, GroupNorm", "multi-head attention", "AdaLIN"}
 # Used twice in the net and thus two parameters of the module, which learn apart.

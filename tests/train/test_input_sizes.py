@@ -3,13 +3,12 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import input_info, normalise  # noqa: E402
-from decig.train.module import build_module, takes_batches  # noqa: E402
-from tests.train.onnx_cases import assert_close, assert_parity, parsed, run_ort  # noqa: E402
+from decig.errors import BadInputError
+from decig.graph.model import input_info, normalise
+from decig.train.module import build_module, takes_batches
+from tests.train.onnx_cases import assert_close, assert_parity, parsed, run_ort
 
 RNG = np.random.default_rng(0)
 

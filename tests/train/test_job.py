@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.train.methods.decig import Settings
 from decig.train.precision import Precision
 from decig.train.tasks import distil

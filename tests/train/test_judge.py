@@ -4,8 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import initializers, replace_initializers

@@ -4,20 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from onnx import helper, numpy_helper  # noqa: E402
-from torch import nn  # noqa: E402
-
-from decig.graph.model import normalise  # noqa: E402
-from decig.train.distilling import student_task  # noqa: E402
-from decig.train.engine import Engine  # noqa: E402
-from decig.train.memory import put_channels_last  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from tests.train.small import small  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.graph.model import normalise
+from decig.train.distilling import student_task
+from decig.train.engine import Engine
+from decig.train.memory import put_channels_last
+from decig.train.schedule import Budget
+from tests.train.small import small
+from tests.train.tiny import tiny_generator
 
 
 def test_only_tensors_of_four_axes_are_reordered() -> None:

@@ -5,15 +5,13 @@ import copy
 import numpy as np
 import onnx
 import pytest
+import torch
+import torch.nn.functional as F
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import initializers  # noqa: E402
-from decig.train.module import build_module, parameter_names, write_back  # noqa: E402
-from tests.train.onnx_cases import assert_close, parsed, run_ort  # noqa: E402
+from decig.errors import BadInputError
+from decig.graph.model import initializers
+from decig.train.module import build_module, parameter_names, write_back
+from tests.train.onnx_cases import assert_close, parsed, run_ort
 
 RNG = np.random.default_rng(0)
 

@@ -1,17 +1,14 @@
 """Random generators as modules: parity with ONNX Runtime, sample by sample of a batch."""
 
 import numpy as np
-import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
 
-torch = pytest.importorskip("torch")
-
-from hypothesis import HealthCheck, assume, given, settings  # noqa: E402
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import input_info, normalise  # noqa: E402
-from decig.train.module import build_module  # noqa: E402
-from tests.graph.random_graphs import random_graphs  # noqa: E402
-from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
+from decig.errors import BadInputError
+from decig.graph.model import input_info, normalise
+from decig.train.module import build_module
+from tests.graph.random_graphs import random_graphs
+from tests.train.onnx_cases import assert_close, run_ort
 
 
 @settings(

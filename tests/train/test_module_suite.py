@@ -6,13 +6,12 @@ import itertools
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.images import ImageFolder  # noqa: E402
-from decig.graph.model import initializers, input_info, load_model, replace_initializers  # noqa: E402
-from decig.train.module import build_module, write_back  # noqa: E402
-from tests.train.onnx_cases import assert_close, run_ort  # noqa: E402
+from decig.data.images import ImageFolder
+from decig.graph.model import initializers, input_info, load_model, replace_initializers
+from decig.train.module import build_module, write_back
+from tests.train.onnx_cases import assert_close, run_ort
 
 SUITE = [
     "udnie.onnx",

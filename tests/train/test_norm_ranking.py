@@ -2,8 +2,6 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.data.feeds import Feeds
 from decig.graph.model import initializers, input_info, replace_initializers
 from decig.graph.norm_folding import fold_norm, foldable_norms

@@ -2,18 +2,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
+import torch
 from PIL import Image
 
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
-
-torch = pytest.importorskip("torch")
-
-from decig.train import engine, original  # noqa: E402
-from decig.train.tasks.paired import Batch, Paired  # noqa: E402
+from decig.train import engine, original
+from decig.train.tasks.paired import Batch, Paired
+from tests.runtime import open_plain
 
 RECIPE = """
 [model]
@@ -96,7 +94,7 @@ def _save_always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
     path = original.train(recipe, tmp_path / "run", data=data)
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = open_plain(path)
     (output,) = session.run(None, {"input": np.zeros((1, 3, 64, 64), np.float32)})
     assert output.shape == (1, 3, 64, 64)
     with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:

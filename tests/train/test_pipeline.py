@@ -12,23 +12,21 @@ import onnx
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.cost.table import CostTable  # noqa: E402
-from decig.device.plan.target import Target  # noqa: E402
-from decig.errors import BadInputError, DecigError, TargetMissedError  # noqa: E402
-from decig.graph.model import Model, load_model, shapes  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.train import methods  # noqa: E402
-from decig.train.config import Config  # noqa: E402
-from decig.train.examples import Folders  # noqa: E402
-from decig.train.planner import Goal  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from decig.train.teacher import Teacher  # noqa: E402
-from tests.device.bench import FakeBench  # noqa: E402
-from tests.train.small import Asked, with_settings, work_table  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.errors import BadInputError, DecigError, TargetMissedError
+from decig.graph.model import Model, load_model, shapes
+from decig.graph.plan import Plan
+from decig.train import methods
+from decig.train.config import Config
+from decig.train.examples import Folders
+from decig.train.planner import Goal
+from decig.train.schedule import Budget
+from decig.train.teacher import Teacher
+from tests.device.bench import FakeBench
+from tests.train.small import Asked, with_settings, work_table
+from tests.train.tiny import tiny_generator
 
 STEPS = 12
 Make = Callable[..., Asked]
@@ -58,7 +56,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def asked(model: Model, table: CostTable, photos: Path, tmp_path: Path) -> Make:
-    rewritten = replace(table, model=table.model | {"rewrites": ["wide_head"]})
+    rewritten = replace(table, model=replace(table.model, rewrites=("wide_head",)))
     settings = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "condense": 0.5}
 
     def make(**changes: Any) -> Asked:
@@ -172,7 +170,7 @@ def test_a_preview_writes_nothing(asked: Make) -> None:
 def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
     asked: Make, table: CostTable, tmp_path: Path, photos: Path
 ) -> None:
-    other = replace(table, model=table.model | {"sha256": "0" * 64})
+    other = replace(table, model=replace(table.model, sha256="0" * 64))
     with pytest.raises(BadInputError):
         asked(target=Target(other)).compress()
     short = asked(budget=Budget(steps=1), settings={"condense": 0.0})

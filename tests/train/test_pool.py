@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.feeds import Inputs  # noqa: E402
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import ValueInfo  # noqa: E402
-from decig.train.pool import Crops, Example, TeacherPool  # noqa: E402
+from decig.data.feeds import Inputs
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo
+from decig.train.pool import Crops, Example, TeacherPool
 
 PIXELS = PixelFormat((0.0, 255.0), (0.0, 255.0))
 INPUTS = Inputs(ValueInfo("x", [1, 3, 40, 50], np.dtype(np.float32)), order=("x",))

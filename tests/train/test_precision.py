@@ -1,8 +1,7 @@
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train import precision  # noqa: E402
+from decig.train import precision
 
 
 @pytest.mark.parametrize(

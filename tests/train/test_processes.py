@@ -3,15 +3,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.engine import Engine  # noqa: E402
-from decig.train.processes import Processes  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from tests.train.launch import together  # noqa: E402
-from tests.train.simple_task import SimpleTask, weights  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.engine import Engine
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from tests.train.launch import together
+from tests.train.simple_task import SimpleTask, weights
 
 STEPS = 6
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.model import initializers

@@ -3,8 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.errors import TargetMissedError
 from decig.graph.model import initializers, save_model
 from decig.graph.plan import Plan

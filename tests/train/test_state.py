@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError, DecigError  # noqa: E402
-from decig.train.state import read_state, reading_state, write_state  # noqa: E402
+from decig.errors import BadInputError, DecigError
+from decig.train.state import read_state, reading_state, write_state
 
 
 def test_a_state_comes_back(tmp_path: Path) -> None:

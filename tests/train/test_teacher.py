@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.labels import Labels  # noqa: E402
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.device.run.session import run_over  # noqa: E402
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.teacher import Teacher  # noqa: E402
-from tests.train.small import small  # noqa: E402
+from decig.data.labels import Labels
+from decig.data.pixels import PixelFormat
+from decig.device.run.device import Device
+from decig.errors import BadInputError
+from decig.train.teacher import Teacher
+from tests.train.small import small
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def test_it_runs_as_a_module_at_any_size(teacher: Teacher) -> None:
     x = np.random.default_rng(0).random((1, 3, 48, 48), np.float32)
     shown = copy.deepcopy(teacher.model.proto)
     shown.graph.output.insert(0, next(v for v in shown.graph.value_info if v.name == "c2"))
-    wanted = run_over(shown, [{"input": x}], ["c2", teacher.picture])
+    wanted = Device.of().run_over(shown, [{"input": x}], ["c2", teacher.picture])
     module = teacher.module((48, 48), ["c2", teacher.picture])
     assert not module.training
     with torch.no_grad():

@@ -15,21 +15,20 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.source.recipe import load_recipe  # noqa: E402
-from decig.train import original  # noqa: E402
-from decig.train.distilling import student_task  # noqa: E402
-from decig.train.engine import Engine, News  # noqa: E402
-from decig.train.pool import Batch, TeacherPool  # noqa: E402
-from decig.train.processes import Processes  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from decig.train.tasks import paired  # noqa: E402
-from decig.train.tasks.distil import Distil  # noqa: E402
-from tests.samples import PIXELS, write_photos  # noqa: E402
-from tests.train.launch import launched, together  # noqa: E402
-from tests.train.small import small, work_table  # noqa: E402
+from decig.source.recipe import load_recipe
+from decig.train import original
+from decig.train.distilling import student_task
+from decig.train.engine import Engine, News
+from decig.train.pool import Batch, TeacherPool
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from decig.train.tasks import paired
+from decig.train.tasks.distil import Distil
+from tests.samples import PIXELS, write_photos
+from tests.train.launch import launched, together
+from tests.train.small import small, work_table
 
 STEPS = 5
 NET = """
@@ -182,7 +181,7 @@ def compress_in_two(
     """Run `decig compress` on a small model, in two processes; also returns the run folder."""
     asked = small(folder)
     table = work_table(asked.teacher.model)
-    table = replace(table, device=table.device | {"cpu": "another"})  # nothing is measured
+    table = replace(table, device=replace(table.device, cpu="another"))  # nothing is measured
     table.save(folder / "table.json")
     (folder / "settings.toml").write_text(settings)
     given = ("--profile", folder / "table.json", "--force", "--data", asked.folders.images)

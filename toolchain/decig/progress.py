@@ -1,6 +1,6 @@
-"""How long-running steps say where they are; `decig.report.progress` shows it."""
+"""How steps that take long report their progress; `decig.cli.progress` shows it."""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float, dict[str, float]], None]
-"""Told a step's name, its progress from 0 to 1 and its latest figures."""
+"""Called with the name of a step, its progress from 0 to 1, and its latest figures by name."""

@@ -1,15 +1,19 @@
 """Reading files into typed records: one way for recipes, settings, plans, tables and run folders.
 
-A record is a `msgspec.Struct` (or a dataclass) whose fields have types, defaults and, as
-`Annotated[float, AT_LEAST_0]`, ranges. Reading checks all of them, and whatever does not fit ends
-in one line that names the file and the key:
+A record is a dataclass or a `msgspec.Struct` whose fields have types, defaults and ranges, such as
+`Positive`. Reading checks all of them, and whatever does not fit ends in one line that names the
+file and the key:
 
     settings.toml: distil.crop: expected `int` >= 32, not 3
+
+Keys that a dataclass or a `WrittenByHand` does not have are errors; other structs ignore them, so
+that a file may hold more than its reader needs.
 """
 
 import json
 import math
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,8 +24,10 @@ from decig.errors import BadInputError
 
 T = TypeVar("T")
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-"""A finite number above 0."""
+_LEAST = sys.float_info.min
+Positive = Annotated[float, msgspec.Meta(ge=_LEAST)]
+"""A finite number above 0. `Meta(gt=0)` would accept 0 once ONNX Runtime has run in this process:
+msgspec takes it for "from the least denormal number on", and denormals then count as 0."""
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 """A finite number from 0 on."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -30,10 +36,13 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 """An integer from 0 on."""
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 """An integer from 1 on."""
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A seed that every generator of random numbers takes."""
 
 _MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _MISSING = re.compile(r"Object missing required field `(.*)`")
+_ANY = "..."
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
@@ -73,12 +82,18 @@ def convert(value: Any, kind: type[T], where: str) -> T:
     Raises:
         BadInputError: a key is unknown or missing, or a value of another type or out of range.
     """
-    if (found := _not_finite(value)) is not None:
-        raise BadInputError(f"{where}: {found}: not a finite number")
     try:
+        if (found := _not_finite(value)) is not None:
+            raise BadInputError(f"{found}: not a finite number")
+        if (unknown := _unknown(value, msgspec.inspect.type_info(kind))) is not None:
+            raise BadInputError(unknown)
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadInputError(f"{where}: {_explain(str(error), value, kind)}") from error
+    except BadInputError as error:  # from here, or from what a record itself checks
+        raise BadInputError(f"{where}: {error}") from error
+    except RecursionError as error:
+        raise BadInputError(f"{where}: nested too deeply") from error
 
 
 def _parsed(file: Path, what: str, parse: Any, form: str) -> Any:
@@ -103,21 +118,45 @@ def _not_finite(value: Any, key: str = "") -> str | None:
     return next((found for name, part in parts if (found := _not_finite(part, name))), None)
 
 
+def _unknown(value: Any, info: Any, key: str = "") -> str | None:
+    """Name the first key that a dataclass in the record does not have; None where all are known.
+
+    (What msgspec does for structs that forbid such keys.)
+    """
+    info = _without_none(info)
+    prefix = f"{key}." if key else ""
+    if isinstance(value, dict) and isinstance(info, msgspec.inspect.DataclassType):
+        known = [field.encode_name for field in info.fields]
+        strange = next((name for name in value if name not in known), None)
+        if strange is not None:
+            return f"unknown key {prefix}{strange}; known: {', '.join(known)}"
+    if isinstance(value, dict):
+        inner = ((f"{prefix}{name}", name, part) for name, part in value.items())
+    elif isinstance(value, list):
+        inner = ((f"{key}[{index}]", index, part) for index, part in enumerate(value))
+    else:
+        return None
+    found = (_unknown(part, _type_at(info, [step]), name) for name, step, part in inner)
+    return next(filter(None, found), None)
+
+
 def _explain(message: str, value: Any, kind: Any) -> str:
     """Say what msgspec found wrong, with the key in front and the wrong value behind."""
     match = _MESSAGE.fullmatch(message)
     assert match is not None, "the pattern matches any text"
-    what, key = match["what"], match["key"] or ""
+    what, steps = match["what"], _named(_steps(match["key"] or ""), value, kind)
+    key = _text(steps)
     prefix = f"{key}." if key else ""
-    info = _type_at(msgspec.inspect.type_info(kind), _steps(key))
+    info = _type_at(msgspec.inspect.type_info(kind), steps)
     if unknown := _UNKNOWN.fullmatch(what):
         known = ", ".join(field.encode_name for field in getattr(info, "fields", ()))
         return f"unknown key {prefix}{unknown[1]}" + (f"; known: {known}" if known else "")
     if missing := _MISSING.fullmatch(what):
         return f"{prefix}{missing[1]} is missing"
-    shown = repr(_value_at(value, _steps(key)))
+    shown = repr(_value_at(value, steps))
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
-    reason = what.rpartition(", got ")[0] or what
+    reason = (what.rpartition(", got ")[0] or what).replace(" | null`", "`")
+    reason = reason.replace(f">= {_LEAST}", "> 0")
     reason = reason[:1].lower() + reason[1:]
     if isinstance(info, msgspec.inspect.LiteralType):
         reason = f"expected one of {', '.join(map(str, info.values))}"
@@ -125,9 +164,49 @@ def _explain(message: str, value: Any, kind: Any) -> str:
 
 
 def _steps(key: str) -> list[str | int]:
-    """Split "stages[0].crop" into its steps; "..." and "[...]" stand for any key and index."""
-    found = re.findall(r"\[(\d+|\.\.\.)\]|(\.\.\.|[^.\[\]]+)", key)
+    """Split "stages[0].crop" into its steps; `_ANY` stands for "[...]", any key of a dictionary."""
+    found = re.findall(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)", key)
     return [int(index) if index.isdigit() else index or name for index, name in found]
+
+
+def _text(steps: list[str | int]) -> str:
+    """Write steps as "stages[0].crop"."""
+    parts = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(parts).removeprefix(".")
+
+
+def _named(steps: list[str | int], value: Any, kind: Any) -> list[str | int]:
+    """Put the key of the wrong value where msgspec only says that it is in a dictionary.
+
+    The value is read with each entry of that dictionary alone, until that fails in the same place.
+    """
+    found = list(steps)
+    for at in (index for index, step in enumerate(steps) if step == _ANY):
+        for name, entry in _value_at(value, found[:at]).items():
+            alone = _replaced(value, found[:at], {name: entry})
+            if _wrong_at(alone, kind) == steps:
+                value, found[at] = alone, name
+                break
+    return found
+
+
+def _wrong_at(value: Any, kind: Any) -> list[str | int] | None:
+    """Steps to what msgspec finds wrong; None where it finds nothing."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        match = _MESSAGE.fullmatch(str(error))
+        return _steps(match["key"] or "") if match else None
+    return None
+
+
+def _replaced(value: Any, steps: list[str | int], new: Any) -> Any:
+    """Return a value with another one at a place of it."""
+    if not steps:
+        return new
+    changed = value.copy()
+    changed[steps[0]] = _replaced(value[steps[0]], steps[1:], new)
+    return changed
 
 
 def _value_at(value: Any, steps: list[str | int]) -> Any:

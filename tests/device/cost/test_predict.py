@@ -3,10 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from decig.device.cost.designs import first_designs
 from decig.device.cost.predict import Predictor
-from decig.device.cost.sweep import first_designs
+from decig.device.cost.table import NodeCost
 from decig.errors import BadInputError
+from decig.graph.channels import Port
 from tests.device.tables import GROUPS, latency, make_table, true_nodes
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +35,50 @@ def test_many_plans_are_the_single_ones(predictor):
     assert predictor.predict_many(rows) == pytest.approx(singly)
 
 
-def test_parts_add_up(predictor):
+def test_terms_add_up(predictor):
     designs = first_designs(GROUPS, 10, seed=4)
     rows = np.array([[widths[name] for name in predictor.groups] for widths in designs])
-    parts = list(predictor.parts())
-    assert {part.groups for part in parts} == {(), (0,), (0, 1), (1, 2), (0, 2)}
-    us = sum(part.us(rows[:, list(part.groups)]) for part in parts)
+    terms = list(predictor.terms())
+    assert {term.groups for term in terms} == {(), (0,), (0, 1), (1, 2), (0, 2)}
+    us = sum(term.us(rows[:, list(term.groups)]) for term in terms)
     assert us == pytest.approx(predictor.predict_many(rows))
 
 
 def test_what_lies_between_the_nodes():
     table = make_table(beyond=1.0, drift=1.0)
-    longer = [
-        replace(point, latency=latency(point.latency.median + 500.0)) for point in table.sweep
-    ]
-    predictor = Predictor(replace(table, sweep=longer, latency_us=longer[0].latency))
+    longer = tuple(
+        replace(point, latency_us=latency(point.latency_us.median + 500.0)) for point in table.sweep
+    )
+    predictor = Predictor(replace(table, sweep=longer, latency_us=longer[0].latency_us))
     narrow = dict.fromkeys(GROUPS, 4)
     truth = 500.0 + sum(true_nodes(narrow).values())
     assert predictor.predict_ms(narrow) * 1000 == pytest.approx(truth, rel=0.05)
+
+
+def test_a_single_design_leaves_nothing_between_the_nodes():
+    """Nodes and what lies between them cannot be told apart: rounding must not share out."""
+    table = make_table(beyond=1.5)
+    predictor = Predictor(replace(table, sweep=table.sweep[:1]))
+    between = sum(part.us(np.zeros((1, 0)))[0] for part in predictor.parts() if not part.groups)
+    assert between < 1e-3 * predictor.baseline_ms * 1000
+
+
+def test_half_a_channel_is_none():
+    """A node that reads half of a group, as behind a Slice, has whole channels as in its table."""
+    table = make_table()
+    full, port = {**GROUPS, "h": 96}, Port({"h": 48}, 0)
+    half = NodeCost("half", "Conv", 1.0, 0.0, None, "half", (port, port))
+    points = [
+        replace(
+            point, widths={**point.widths, "h": kept}, nodes={**point.nodes, "half": 9.0 * kept}
+        )
+        for point, kept in zip(table.sweep, np.linspace(96, 2, 26).astype(int), strict=True)
+    ]
+    predictor = Predictor(replace(table, groups=full, nodes=[*table.nodes, half], sweep=points))
+    even, odd = (
+        [predictor.predict_ms({"h": width}) for width in range(start, 96, 2)] for start in (2, 3)
+    )
+    assert odd == pytest.approx(even)
 
 
 def test_doubt_is_least_where_it_was_measured(predictor):

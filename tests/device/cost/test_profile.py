@@ -4,16 +4,15 @@ from pathlib import Path
 import onnx
 import pytest
 
-from decig.device.cost import sweep
 from decig.device.cost.predict import Predictor
 from decig.device.cost.profile import EFFORTS, Effort, profile_model
 from decig.device.cost.table import CostTable
-from decig.device.measure import nodes as measure
 from decig.device.plan.planner import plan_widths
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.graph.channels import analyse
 from decig.graph.cost import count
 from decig.graph.model import Model, load_model, normalise
+from tests.device.devices import OPAQUE
 from tests.device.graphs import style_net
 from tests.graph.tiny import parse
 
@@ -30,7 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def table(model):
-    return profile_model(model, DeviceOptions(), effort=EFFORTS["quick"])
+    return profile_model(model, Device.of(), effort=EFFORTS["quick"])
 
 
 def test_every_node_and_the_whole(model, table):
@@ -43,8 +42,8 @@ def test_every_node_and_the_whole(model, table):
     assert sum(node.macs for node in table.nodes) == count(model.proto).macs
     assert all(node.bytes > 0 for node in table.nodes if node.latency_us)
     assert not any(node.macs or node.bytes for node in table.nodes if node.absorbed_by)
-    assert table.model["path"] == "small.onnx"
-    assert table.model["inputs"] == {"x": [1, 3, 24, 24]}
+    assert table.model.path == "small.onnx"
+    assert table.model.inputs == {"x": (1, 3, 24, 24)}
     table.require_same_graph(model.sha256)
 
 
@@ -75,7 +74,7 @@ def test_more_designs_where_there_is_doubt(model):
     steps = []
     table = profile_model(
         model,
-        DeviceOptions(),
+        Device.of(),
         effort=Effort(first=8, further=3, firm=0.0, first_alone=8, firm_alone=0.0),
         progress=lambda done, total: steps.append((done, total)),
     )
@@ -85,11 +84,9 @@ def test_more_designs_where_there_is_doubt(model):
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
 
 
-def test_where_only_wholes_can_be_timed(model, monkeypatch, tmp_path):
-    for module in (measure, sweep):
-        monkeypatch.setattr(module, "find", lambda name: type("P", (), {"opaque": True}))
+def test_where_only_whole_graphs_can_be_timed(model, tmp_path):
     effort = Effort(first=16, further=3, firm=0.0, first_alone=6, firm_alone=0.0)
-    table = profile_model(model, DeviceOptions(), effort=effort)
+    table = profile_model(model, OPAQUE, effort=effort)
     assert table.timed_alone
     assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
     assert [bool(point.nodes) for point in table.sweep] == [True] * 6 + [False] * (
@@ -116,7 +113,7 @@ def test_prepare_sees_every_graph(model):
     steps = []
     table = profile_model(
         model,
-        DeviceOptions(),
+        Device.of(),
         effort=Effort(first=3, further=0, firm=0.0, first_alone=3, firm_alone=0.0),
         prepare=prepare,
         progress=lambda done, total: steps.append((done, total)),
@@ -131,11 +128,11 @@ def test_a_model_without_groups_has_no_sweep():
     steps = []
     table = profile_model(
         as_model(parse("[only] y = Conv(x, w)", w=(3, 3, 3, 3))),
-        DeviceOptions(),
+        Device.of(),
         effort=EFFORTS["quick"],
         progress=lambda done, total: steps.append((done, total)),
     )
-    assert (table.groups, table.sweep) == ({}, [])
+    assert (table.groups, table.sweep) == ({}, ())
     assert [node.name for node in table.nodes] == ["only"]
     assert steps == [(1, 1)]
 
@@ -144,7 +141,7 @@ def test_a_model_without_groups_has_no_sweep():
 @pytest.mark.parametrize("name", ["udnie", "sed_unet", "espcn_x3"])
 def test_real_graphs(shared_suite, name):
     model = load_model(shared_suite / f"{name}.onnx")
-    table = profile_model(model, DeviceOptions(), effort=EFFORTS["standard"])
+    table = profile_model(model, Device.of(), effort=EFFORTS["standard"])
     assert sum(node.latency_us for node in table.nodes) == pytest.approx(table.latency_us.median)
     predictor = Predictor(table)
     assert predictor.predict_ms({}) == pytest.approx(predictor.baseline_ms, rel=0.2)

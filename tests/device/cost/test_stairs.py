@@ -1,7 +1,11 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decig.device.cost.stairs import SMOOTH, Shape, fit_stairs
+
+pytestmark = pytest.mark.numeric
 
 
 def draws(count=80, seed=0):
@@ -58,3 +62,44 @@ def test_a_regime_without_points_is_not_free():
 def test_constant_nodes():
     found = fit_stairs(np.full(6, 3.0), np.full(6, 3.0), np.full(6, 70.0))
     assert found(np.array([3.0]), np.array([3.0])) == pytest.approx(70.0, rel=0.01)
+
+
+@given(st.integers(0, 999), st.sampled_from([6, 8, 12, 30]))
+@settings(max_examples=60, deadline=None)
+def test_of_shapes_that_fit_exactly_the_simplest_is_taken(seed, count):
+    x, y, rng = draws(count, seed)
+    a, b, c, d = rng.uniform([0, 0, 0, 0.05], [100, 5, 5, 1]) * (rng.random(4) < 0.7)
+    found = fit_stairs(x, y, 1.0 + a + b * x + c * y + d * x * y)
+    assert found.shape == SMOOTH
+
+
+@given(st.integers(0, 999), st.sampled_from(["one width", "as many inputs as outputs", "any"]))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_the_points_does_not_matter(seed, kind):
+    """Sums in another order are rounded otherwise; where nothing was measured it shows most."""
+    x, y, rng = draws(12, seed)
+    if kind != "any":
+        x = np.full(12, 3.0) if kind == "one width" else y
+    us = 60 + 0.5 * x * ceil(y, 16)
+    order = rng.permutation(12)
+    one, other = fit_stairs(x, y, us), fit_stairs(x[order], y[order], us[order])
+    anywhere = rng.integers(1, 200, (2, 50)).astype(float)
+    assert other.shape == one.shape
+    assert other(*anywhere) == pytest.approx(one(*anywhere), rel=1e-6)
+
+
+def test_features_that_no_point_tells_apart_count_once():
+    x = np.array([8.0, 16.0, 20.0, 33.0, 40.0, 48.0, 57.0, 64.0])
+    us = (50 + 2 * x) * np.array([1.03, 0.98, 1.01, 0.97, 1.02, 1.0, 0.99, 1.01])
+    same, fixed = fit_stairs(x, x, us), fit_stairs(x, np.full(8, 3.0), us)
+    assert same.error == pytest.approx(fixed.error, rel=0.3)
+    assert same.weights[1] == pytest.approx(same.weights[2])
+
+
+def test_channels_off_the_multiples_of_four_are_never_free():
+    x = np.tile([4.0, 8.0, 12.0, 20.0, 36.0, 52.0, 64.0, 68.0], 6)
+    y = np.repeat([4.0, 12.0, 20.0, 36.0, 52.0, 68.0], 8)
+    us = np.where(x < 16, 20 + 0.2 * x * ceil(y, 16), 200 + 0.3 * ceil(x, 16) * ceil(y, 16))
+    found = fit_stairs(x, y, us)
+    beside = found(np.array([37.0]), np.array([37.0]))
+    assert beside > 0.3 * found(np.array([36.0]), np.array([36.0]))

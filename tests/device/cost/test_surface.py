@@ -3,6 +3,8 @@ import pytest
 
 from decig.device.cost.surface import Surface
 
+pytestmark = pytest.mark.numeric
+
 
 def draws(count, seed=0):
     rng = np.random.default_rng(seed)

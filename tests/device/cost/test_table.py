@@ -1,10 +1,11 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from decig.device.cost.table import CostTable, Noise
+from decig.device.cost.table import CostTable, Noise, ProfiledModel
 from decig.device.measure.limits import Limits
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
@@ -24,7 +25,7 @@ def test_round_trip(tmp_path):
 
 def test_limits_and_work_are_additions(tmp_path):
     table, path = make_table(), tmp_path / "t.json"
-    nodes = [replace(node, macs=7000, bytes=300) for node in table.nodes]
+    nodes = tuple(replace(node, macs=7000, bytes=300) for node in table.nodes)
     replace(table, limits=Limits(100.0, 20.0), nodes=nodes).save(path)
     loaded = CostTable.load(path)
     assert loaded.limits == Limits(100.0, 20.0)
@@ -77,21 +78,53 @@ def test_keys_that_other_programs_rely_on(tmp_path):
     ("spoil", "message"),
     [
         (lambda v: v.update(schema_version=99), "'schema_version' is not 1"),
-        (lambda v: v.pop("device"), "device: not an object"),
-        (lambda v: v["model"].pop("sha256"), "model.sha256: not a text"),
-        (lambda v: v["model"].update(inputs=3), "model.inputs: not an object"),
-        (lambda v: v["latency_us"].update(mad=-1), "latency_us.mad: not a number"),
-        (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a number"),
-        (lambda v: v["sweep"][1]["latency_us"].update(runs=0), r"sweep\[1\].latency_us.runs: not"),
-        (lambda v: v.update(noise=1), "noise: not an object"),
-        (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness: not a number"),
-        (lambda v: v.update(nodes={}), "nodes: not a list of objects"),
-        (lambda v: v["nodes"][1].update(latency_us="x"), r"nodes\[1\].latency_us: not a number"),
-        (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: not a number"),
-        (lambda v: v.update(limits={"gflops": 1}), "limits.gbytes_per_s: not a number"),
-        (lambda v: v.update(timed_alone=1), "timed_alone: not true or false"),
-        (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: not an incoming"),
-        (lambda v: v["sweep"][2]["widths"].update(a=None), r"sweep\[2\].widths.a: not a number"),
+        (lambda v: v.pop("device"), "device is missing"),
+        (lambda v: v.update(device=3), "device: expected `object`, not 3"),
+        (lambda v: v["device"].pop("threads"), "device.threads is missing"),
+        (lambda v: v["device"].update(threads="two"), "device.threads: expected `int`, not 'two'"),
+        (lambda v: v["device"].update(provider=5), "device.provider: expected `str`, not 5"),
+        (
+            lambda v: v["device"].update(provider_options=[]),
+            r"device.provider_options: expected `object`, not \[\]",
+        ),
+        (lambda v: v["model"].pop("sha256"), "model.sha256 is missing"),
+        (lambda v: v["model"].update(inputs=3), "model.inputs: expected `object`, not 3"),
+        (
+            lambda v: v["model"].update(rewrites=3),
+            "model.rewrites: expected `array`, not 3",
+        ),
+        (
+            lambda v: v["model"].update(as_it_is_latency_us={"median": 1}),
+            "model.as_it_is_latency_us.mad is missing",
+        ),
+        (
+            lambda v: v["latency_us"].update(mad=-1),
+            "latency_us.mad: expected `float` >= 0.0, not -1",
+        ),
+        (lambda v: v["latency_us"].update(p90=math.inf), "latency_us.p90: not a finite number"),
+        (
+            lambda v: v["sweep"][1]["latency_us"].update(runs=0),
+            r"sweep\[1\].latency_us.runs: expected `int` >= 1, not 0",
+        ),
+        (lambda v: v.update(noise=1), "noise: expected `object`, not 1"),
+        (lambda v: v["noise"].pop("unsteadiness"), "noise.unsteadiness is missing"),
+        (lambda v: v.update(nodes={}), "nodes: expected `array`, not {}"),
+        (
+            lambda v: v["nodes"][1].update(latency_us="x"),
+            r"nodes\[1\].latency_us: expected `float`, not 'x'",
+        ),
+        (lambda v: v["nodes"][0].update(macs=-1), r"nodes\[0\].macs: expected `int` >= 0, not -1"),
+        (lambda v: v.update(limits={"gflops": 1}), "limits.gbytes_per_s is missing"),
+        (lambda v: v.update(timed_alone=1), "timed_alone: expected `bool`, not 1"),
+        (lambda v: v["nodes"][0]["ports"].pop(), r"nodes\[0\].ports: expected `array` of length 2"),
+        (
+            lambda v: v["nodes"][0]["ports"][0].update(fixed=-1),
+            r"nodes\[0\]: ports: fewer than 0 channels",
+        ),
+        (
+            lambda v: v["sweep"][2]["widths"].update(a=None),
+            r"sweep\[2\].widths.a: expected `int`, not None",
+        ),
     ],
 )
 def test_spoiled_files_name_file_and_key(tmp_path, spoil, message):
@@ -99,7 +132,7 @@ def test_spoiled_files_name_file_and_key(tmp_path, spoil, message):
     value = make_table().to_dict()
     spoil(value)
     path.write_text(json.dumps(value))
-    with pytest.raises(BadInputError, match=rf"t\.json: .*{message}|t\.json: {message}"):
+    with pytest.raises(BadInputError, match=rf"t\.json: {message}"):
         CostTable.load(path)
 
 
@@ -122,13 +155,13 @@ def test_another_size_of_a_dynamic_model_is_refused(tmp_path):
     path = write_dynamic_generator(tmp_path / "model.onnx")
     small, large = (load_model(path, {"image": [1, 3, n, n]}) for n in (24, 48))
     channels = analyse(small.proto)
-    known = {"sha256": small.sha256, "path": "model.onnx", "inputs": {"image": [1, 3, 24, 24]}}
+    known = ProfiledModel(small.sha256, "model.onnx", {"image": (1, 3, 24, 24)})
     table = replace(make_table(), model=known, groups={"conv1": 8, "conv2": 8})
     table.require_same_model(small, channels)
     with pytest.raises(BadInputError, match=r"another size of image: .*image:1,3,24,24, or"):
         table.require_same_model(large, channels)
     with pytest.raises(BadInputError, match="another model"):
-        replace(table, model=known | {"sha256": "ab" * 32}).require_same_model(small, channels)
+        replace(table, model=replace(known, sha256="ab" * 32)).require_same_model(small, channels)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +174,21 @@ def test_another_size_of_a_dynamic_model_is_refused(tmp_path):
 )
 def test_other_groups_of_the_same_model_are_refused(tmp_path, groups, message):
     model = load_model(write_generator(tmp_path / "model.onnx"))
-    table = replace(make_table(), model={"sha256": model.sha256}, groups=groups)
+    table = replace(make_table(), model=ProfiledModel(model.sha256), groups=groups)
     with pytest.raises(BadInputError, match=rf"{message}\); profile .*model\.onnx again"):
         table.require_same_model(model, analyse(model.proto))
+
+
+@pytest.mark.parametrize("name", ["epyc-cpu-1", "epyc-openvino-1"])
+def test_files_are_written_as_they_were_read(tmp_path, name):
+    path = Path(__file__).resolve().parents[3] / "profiles" / f"{name}.json"
+    CostTable.load(path).save(tmp_path / "t.json")
+    assert (tmp_path / "t.json").read_bytes() == path.read_bytes()
+
+
+def test_a_table_cannot_be_changed():
+    table = make_table()
+    with pytest.raises(AttributeError):
+        table.groups = {}
+    assert isinstance(table.sweep, tuple)
+    assert isinstance(table.nodes, tuple)

@@ -6,13 +6,20 @@ import pytest
 from onnx import helper
 
 from decig.device.measure import alone as isolated
-from decig.device.measure import nodes as measure
 from decig.device.measure.alone import signature, split, time_layers
 from decig.device.measure.nodes import measure_nodes
-from decig.device.run.session import DeviceOptions
-from decig.device.run.timing import time_once
+from decig.device.run.device import Device
+from decig.device.run.timing import Timing, time_once
 from decig.graph.model import normalise
+from tests.device.devices import OPAQUE
 from tests.device.graphs import Builder, style_net
+
+TIMING = Timing(min_runs=3, max_runs=3)
+
+
+@pytest.fixture(autouse=True)
+def _no_layer_is_known(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -21,9 +28,9 @@ def timed(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     seen = []
 
-    def pretend(model, options):
+    def pretend(model, device):
         seen.append(model)
-        return 2.0 + 10.0 * len(model.graph.node)
+        return 2.0 + 10.0 * len(model.graph.node), 0.0
 
     monkeypatch.setattr(isolated, "_time", pretend)
     return seen
@@ -74,14 +81,14 @@ def test_a_follower_joins_what_replaces_a_node():
 
 def test_every_signature_is_timed_once(timed):
     proto = normalise(style_net())
-    found = time_layers(proto, {}, DeviceOptions())
+    found = time_layers(proto, {}, Device.of())
     count = len(timed)
     assert len({signature(model) for model in timed}) == count
     assert found.nodes.keys() == {node.name for node in proto.graph.node}
     assert all(us >= 0 for us in found.nodes.values())
-    time_layers(proto, {}, DeviceOptions())
+    time_layers(proto, {}, Device.of())
     assert len(timed) == count
-    time_layers(proto, {}, DeviceOptions(threads=2))
+    time_layers(proto, {}, Device.of(threads=2))
     assert len(timed) == 2 * count
     for model in timed:
         onnx.checker.check_model(model, full_check=True)
@@ -100,18 +107,18 @@ def test_signatures_forget_weights_but_not_shapes():
 def test_a_layer_is_timed_once_for_all_models(monkeypatch):
     timed = []
 
-    def time_one(model, options):
+    def time_one(model, device):
         timed.append(signature(model))
-        return 100.0 * len(timed)
+        return 100.0 * len(timed), 0.0
 
     monkeypatch.setattr(isolated, "_time", time_one)
     proto = normalise(style_net())
-    first = time_layers(proto, {}, DeviceOptions(threads=7))
+    first = time_layers(proto, {}, Device.of(threads=7))
     assert len(timed) == len(set(timed)) > 3
     count = len(timed)
-    assert time_layers(proto, {}, DeviceOptions(threads=7)) == first
+    assert time_layers(proto, {}, Device.of(threads=7)) == first
     assert len(timed) == count
-    time_layers(normalise(style_net(8)), {}, DeviceOptions(threads=7))
+    time_layers(normalise(style_net(8)), {}, Device.of(threads=7))
     assert count < len(timed) < 2 * count
 
 
@@ -121,18 +128,13 @@ def test_a_layer_that_cannot_run_alone_takes_no_time():
     proto = normalise(builder.build(4))
     node = next(n for n in proto.graph.node if n.op_type == "Conv")
     node.CopyFrom(helper.make_node("NoSuchOp", list(node.input), list(node.output), name="a"))
-    assert time_layers(proto, {}, DeviceOptions()).nodes == {"a": 0.0}
+    assert time_layers(proto, {}, Device.of()).nodes == {"a": 0.0}
 
 
-@pytest.fixture
-def opaque(monkeypatch):
-    monkeypatch.setattr(measure, "find", lambda name: type("P", (), {"opaque": True}))
-
-
-def test_an_opaque_provider_is_charged_layer_by_layer(opaque):
+def test_an_opaque_provider_is_charged_layer_by_layer():
     proto = normalise(style_net())
     names = [node.name for node in proto.graph.node]
-    found = measure_nodes(proto, names, DeviceOptions(), min_runs=3, max_runs=3)
+    found = measure_nodes(proto, names, OPAQUE, TIMING)
     assert found.alone
     assert found.nodes.keys() == set(names)
     assert sum(found.nodes.values()) == pytest.approx(found.kernel_sum_us)
@@ -142,7 +144,7 @@ def test_an_opaque_provider_is_charged_layer_by_layer(opaque):
     assert np.isfinite(found.kernel_sum_us)
 
 
-def test_a_gpus_own_clock_times_the_whole_too(opaque, monkeypatch):
+def test_a_gpus_own_clock_times_the_whole_too(monkeypatch):
     """Its host waits for it, and takes longer."""
 
     class OnGpu:
@@ -153,18 +155,17 @@ def test_a_gpus_own_clock_times_the_whole_too(opaque, monkeypatch):
             self()
             return 100.0
 
-    monkeypatch.setattr(measure, "prepare_run", lambda *_: OnGpu())
-    monkeypatch.setattr(measure, "observe", lambda run, _: (time_once(run), 1.0))
-    limits = {"alone": False, "min_runs": 3, "max_runs": 3}
-    found = measure_nodes(normalise(style_net()), [], DeviceOptions(), **limits)
+    monkeypatch.setattr(Device, "prepare", lambda *_: OnGpu())
+    monkeypatch.setattr(Device, "observe", lambda _, run: (time_once(run), 1.0))
+    found = measure_nodes(normalise(style_net()), [], OPAQUE, TIMING, alone=False)
     assert found.latency.median == 100.0
     assert found.share == 1.0
 
 
-def test_an_opaque_provider_can_be_timed_as_a_whole(opaque, timed):
+def test_an_opaque_provider_can_be_timed_as_a_whole(timed):
     proto = normalise(style_net())
     names = [node.name for node in proto.graph.node]
-    found = measure_nodes(proto, names, DeviceOptions(), alone=False, min_runs=3, max_runs=3)
+    found = measure_nodes(proto, names, OPAQUE, TIMING, alone=False)
     assert found.latency.median > 0
     assert found.nodes == {}
     assert timed == []

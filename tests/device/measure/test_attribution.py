@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from decig.device.measure.attribution import Attribution, attribute, kernel_times
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.session import DeviceOptions, open_session
 from decig.graph.model import load_model
 from tests.device.graphs import Builder, style_net
 
@@ -17,7 +17,7 @@ def attributed(
     proto: onnx.ModelProto, folder, original=None
 ) -> tuple[Attribution, onnx.ModelProto]:
     """Optimise a graph and attribute it; every optimised node must be charged to some node."""
-    open_session(proto, DeviceOptions(), optimised_path=folder / "o.onnx")
+    Device.of().open(proto, optimised_path=folder / "o.onnx")
     optimised = onnx.load(folder / "o.onnx")
     names = original or [node.name for node in proto.graph.node]
     found = attribute(names, proto, optimised)
@@ -124,7 +124,7 @@ def test_real_graphs(shared_suite, tmp_path, name):
 
 
 def test_kernel_times_of_a_profile(tmp_path):
-    session = open_session(style_net(), DeviceOptions(), profile_prefix=tmp_path / "p")
+    session = Device.of().open(style_net(), profile_prefix=tmp_path / "p")
     feeds = random_feeds(session)
     for _ in range(4):
         session.run(None, feeds)

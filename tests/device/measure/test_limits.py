@@ -4,10 +4,11 @@ import pytest
 
 from decig.device.measure import limits
 from decig.device.measure.limits import Limits, measure_limits
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import BadInputError
 from decig.graph.cost import count
+from decig.schema import convert
 
 
 @pytest.fixture
@@ -17,20 +18,22 @@ def quick(monkeypatch):
     monkeypatch.setattr(limits, "_WIDTHS", (4,))
     monkeypatch.setattr(limits, "_COPY_SHAPE", [1, 4, 16, 16])
     monkeypatch.setattr(limits, "_SECONDS", 0.0)
-    monkeypatch.setattr(limits, "_KNOWN", {})
+    measure_limits.cache_clear()
+    yield
+    measure_limits.cache_clear()
 
 
 def test_both_limits_once_a_device(quick):
-    found = measure_limits(DeviceOptions())
+    found = measure_limits(Device.of())
     assert found.gflops > 0
     assert found.gbytes_per_s > 0
-    assert measure_limits(DeviceOptions()) is found
-    assert measure_limits(DeviceOptions(threads=2)) is not found
+    assert measure_limits(Device.of()) is found
+    assert measure_limits(Device.of(threads=2)) is not found
 
 
 def test_rates_are_work_over_time(quick, monkeypatch):
-    monkeypatch.setattr(limits, "_best", lambda run, options: 2.0)
-    found = measure_limits(DeviceOptions())
+    monkeypatch.setattr(limits, "_best", lambda run, device: 2.0)
+    found = measure_limits(Device.of())
     matmul, conv = 2 * 16**3, 2 * 4 * 4 * 9 * 32 * 32
     assert found.gflops == pytest.approx(max(matmul, conv) / 2.0 / 1e3)
     assert found.gbytes_per_s == pytest.approx(2 * 4 * 1024 / 2.0 / 1e3)
@@ -42,7 +45,7 @@ def test_sizes_grow_until_a_run_is_long(quick, monkeypatch, large_us, sides):
     monkeypatch.setattr(limits, "_matmul", lambda side: built.append(side) or build(side))
     monkeypatch.setattr(limits, "_SIDES", (8, 16, 32))
     monkeypatch.setattr(limits, "_LARGE_US", large_us)
-    measure_limits(DeviceOptions())
+    measure_limits(Device.of())
     assert built == sides
 
 
@@ -56,7 +59,7 @@ def test_the_models_compute_what_is_counted(build):
 
 
 def test_the_copy_is_a_copy():
-    session = open_session(limits._copy_model([1, 2, 8, 8]), DeviceOptions())
+    session = Device.of().open(limits._copy_model([1, 2, 8, 8]))
     feeds = random_feeds(session)
     np.testing.assert_array_equal(session.run(None, feeds)[0], feeds["x"])
     run = limits._in_place(session, feeds)
@@ -66,28 +69,27 @@ def test_the_copy_is_a_copy():
 
 
 def test_a_provider_that_refuses_the_models(quick, monkeypatch, caplog):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise BadInputError("the model: ONNX Runtime refuses it")
 
-    monkeypatch.setattr(limits, "open_session", refuse)
-    assert measure_limits(DeviceOptions()) is None
+    monkeypatch.setattr(Device, "open", refuse)
+    assert measure_limits(Device.of()) is None
     assert "limits of this device are not known: the model: ONNX Runtime refuses" in caplog.text
 
 
 def test_round_trip():
     found = Limits(112.735, 21.25)
-    assert Limits.read({"limits": found.to_dict()}, "") == Limits(112.73, 21.25)
-    assert Limits.read({}, "") is None
+    assert convert(found.to_dict(), Limits, "t.json") == Limits(112.73, 21.25)
 
 
 @pytest.mark.parametrize(
     ("spoilt", "message"),
     [
-        ([], "t.json: limits: not an object"),
-        ({"gflops": 1}, "t.json: limits.gbytes_per_s: not a number"),
-        ({"gflops": 0, "gbytes_per_s": 1}, "t.json: limits: zero"),
+        ([], "t.json: expected `object`, not"),
+        ({"gflops": 1}, "t.json: gbytes_per_s is missing"),
+        ({"gflops": 0, "gbytes_per_s": 1}, "t.json: gflops: expected `float` > 0, not 0"),
     ],
 )
 def test_damaged_limits(spoilt, message):
     with pytest.raises(BadInputError, match=message):
-        Limits.read({"limits": spoilt}, "t.json: ")
+        convert(spoilt, Limits, "t.json")

@@ -1,10 +1,11 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from decig.device.measure import pace
-from decig.device.measure.pace import latency_at_pace
+from decig.device.measure.pace import ROUNDS, latency_at_pace
 
 
 class Timed:
@@ -38,18 +39,22 @@ class Machine:
         return us * (slower if shared else 1.0) * self.rng.normal(1.0, self.noise)
 
 
-def measure(machine: Machine, whole_us: float = 1000.0, **more: float) -> float:
-    return latency_at_pace(machine.slim, machine.whole, whole_us, **more).median
+def measure(
+    machine: Machine, whole_us: float = 1000.0, patience: float = 20.0, **timing: float
+) -> float:
+    long = replace(ROUNDS, **timing)
+    found = latency_at_pace(machine.slim, machine.whole, whole_us, long, patience_seconds=patience)
+    return found.median
 
 
 @pytest.mark.parametrize("spells", [[False], [False, True], [True, False, False]])
 def test_rounds_at_the_tables_pace_count(spells: list[bool]) -> None:
-    found = measure(Machine(spells), min_rounds=48)
+    found = measure(Machine(spells), min_runs=48)
     assert found == pytest.approx(100.0, rel=0.02)
 
 
 def test_a_table_of_the_slow_pace_is_met_at_the_slow_pace() -> None:
-    found = measure(Machine([False, True]), whole_us=1600.0, min_rounds=48)
+    found = measure(Machine([False, True]), whole_us=1600.0, min_runs=48)
     assert found == pytest.approx(200.0, rel=0.02)
 
 
@@ -65,7 +70,7 @@ def test_the_tables_pace_is_waited_for() -> None:
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(10_000))
     monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(seconds)))
-    found = measure(Machine([True]), patience_seconds=30.0)
+    found = measure(Machine([True]), patience=30.0)
     assert found == pytest.approx(125.0, rel=0.02)  # 200 by 1.6
 
 
@@ -73,5 +78,13 @@ def test_an_unsteady_machine_ends_after_its_seconds(monkeypatch: pytest.MonkeyPa
     seconds = iter(range(10_000))
     monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(seconds)))
     machine = Machine([False], noise=0.1)
-    found = latency_at_pace(machine.slim, machine.whole, 1000.0, firm=0.0, max_seconds=40.0)
+    long = replace(ROUNDS, firm=0.0, max_seconds=40.0)
+    found = latency_at_pace(machine.slim, machine.whole, 1000.0, long)
     assert 15 <= found.runs <= 30
+
+
+def test_no_more_rounds_than_asked() -> None:
+    machine = Machine([False], noise=0.1)
+    long = replace(ROUNDS, firm=0.0, max_runs=12)
+    found = latency_at_pace(machine.slim, machine.whole, 1000.0, long)
+    assert found.runs == 6  # half of the rounds count

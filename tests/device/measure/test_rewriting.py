@@ -3,10 +3,11 @@ import pytest
 
 from decig.device.measure import rewriting
 from decig.device.measure.rewriting import choose_rewrites, faster
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import DecigError
 from decig.graph.model import normalise
+from tests.device.devices import FOREIGN
 from tests.graph.tiny import tiny
 from tests.samples import generator
 
@@ -15,12 +16,12 @@ def latency(median: float) -> Latency:
     return Latency(median, median / 1000, median, 10)
 
 
-def choose(monkeypatch, times, **more):
+def choose(monkeypatch, times, device=None, **more):
     """Choose with made-up times: `times` is called with what is timed."""
     monkeypatch.setattr(
         rewriting, "time_graphs", lambda graphs, _: {n: latency(times(n)) for n in graphs}
     )
-    return choose_rewrites(normalise(generator()), DeviceOptions(), **more)
+    return choose_rewrites(normalise(generator()), device or Device.of(), **more)
 
 
 def test_faster_is_beyond_doubt():
@@ -73,12 +74,11 @@ def refusing(monkeypatch, refuses):
         return lambda: None
 
     monkeypatch.setattr(rewriting, "timed_run", timed_run)
-    monkeypatch.setattr(rewriting, "runs_on_cpu", lambda device: False)
 
 
 def test_a_rule_whose_work_the_device_refuses_is_left_out(monkeypatch):
     refusing(monkeypatch, lambda node: node.name.startswith("head/"))
-    choice = choose(monkeypatch, lambda name: 50 if name in ("", "chosen") else 100)
+    choice = choose(monkeypatch, lambda name: 50 if name in ("", "chosen") else 100, FOREIGN)
     assert choice.kept == []
     assert "wide_head" in choice.dropped
 
@@ -107,7 +107,7 @@ def test_rules_that_only_another_one_makes_fit_for_the_device_are_left_out(monke
         "time_graphs",
         lambda graphs, _: {n: latency(50 * len(g.graph.node)) for n, g in graphs.items()},
     )
-    choice = choose_rewrites(proto, DeviceOptions())
+    choice = choose_rewrites(proto, FOREIGN)
     assert "slice_into_transpose" not in choice.kept
     assert "slice_into_transpose" in choice.dropped
 
@@ -119,7 +119,7 @@ def test_rules_for_one_size_are_not_for_any(monkeypatch):
 
 
 def test_times_are_real():
-    choice = choose_rewrites(normalise(generator()), DeviceOptions())
+    choice = choose_rewrites(normalise(generator()), Device.of())
     assert choice.plain.median > 0
 
 
@@ -138,7 +138,7 @@ def test_what_another_rule_hides_is_tried_without_it(monkeypatch, phases_us, kep
     monkeypatch.setattr(
         rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
     )
-    choice = choose_rewrites(proto, DeviceOptions())
+    choice = choose_rewrites(proto, Device.of())
     assert choice.kept == kept
     assert choice.rewritten.median == time(choice.proto)
 
@@ -161,7 +161,7 @@ def test_of_two_rules_that_do_the_same_one_stays(monkeypatch):
     monkeypatch.setattr(
         rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
     )
-    choice = choose_rewrites(proto, DeviceOptions())
+    choice = choose_rewrites(proto, Device.of())
     assert len(choice.kept) == 1
     assert len(choice.dropped) > 1
     assert choice.rewritten.median == 50

@@ -13,9 +13,8 @@ from decig.device.measure.roofline import (
     compare,
     count_work,
     measure_roofline,
-    roofline_of,
 )
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.graph.model import normalise
 from decig.graph.rewrite import CANONICAL, DEVICE, apply
@@ -91,7 +90,7 @@ def test_an_empty_graph():
 def times_of(proto, idle=(), absorbed=()):
     """A microsecond each, but for nodes that were fused or taken out."""
     nodes = {node.name: 1.0 for node in proto.graph.node} | dict.fromkeys(idle, 0.0)
-    return NodeTimes(latency(10.0), 10.0, 1.0, nodes, dict(absorbed), {}, {})
+    return NodeTimes(latency(10.0), 10.0, 1.0, nodes, dict(absorbed), {}, {}, 0.0)
 
 
 def test_work_goes_to_the_node_that_absorbs():
@@ -135,7 +134,7 @@ def test_what_a_rewrite_took_out_is_done_by_a_neighbour():
 def test_times_of_the_nodes_add_up_and_work_is_the_original_graphs(rules):
     proto = normalise(style_net())
     run = apply(proto, rules)[0]
-    found = measure_roofline(proto, run, DeviceOptions(), LIMITS)
+    found = measure_roofline(proto, run, Device.of(), LIMITS)
     assert found.whole.latency_us > 0
     assert sum(part.latency_us for part in found.nodes) == pytest.approx(found.whole.latency_us)
     assert found.whole.work.macs == count(proto).macs
@@ -145,9 +144,9 @@ def test_times_of_the_nodes_add_up_and_work_is_the_original_graphs(rules):
 
 def test_a_cost_table_with_and_without_limits():
     table = make_table()
-    assert roofline_of(table) is None
-    nodes = [dataclasses.replace(node, macs=1000, bytes=200) for node in table.nodes]
-    found = roofline_of(dataclasses.replace(table, limits=LIMITS, nodes=nodes))
+    assert table.roofline is None
+    nodes = tuple(dataclasses.replace(node, macs=1000, bytes=200) for node in table.nodes)
+    found = dataclasses.replace(table, limits=LIMITS, nodes=nodes).roofline
     assert found.whole.latency_us == pytest.approx(table.latency_us.median)
     assert [part.name for part in found.nodes] == ["stem", "norm", "mid", "skip", "head"]
     assert found.limits == LIMITS

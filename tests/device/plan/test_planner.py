@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import LatencyTerm
 from decig.device.plan import planner
-from decig.device.plan.elimination import Elimination, Part
+from decig.device.plan.elimination import Elimination
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.errors import TargetMissedError
 from tests.device.tables import GROUPS, make_table
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,42 @@ def test_a_target_that_is_met_already(predictor):
     assert plan_widths(predictor, losses(0), predictor.baseline_ms * 2) == GROUPS
 
 
+def test_the_latency_of_the_whole_model_is_met_by_the_whole_model(predictor):
+    assert plan_widths(predictor, losses(0), predictor.predict_ms({})) == GROUPS
+
+
+def test_a_plan_meets_its_own_latency(predictor):
+    loss = losses(1)
+    widths = plan_widths(predictor, loss, predictor.baseline_ms / 2)
+    again = plan_widths(predictor, loss, predictor.predict_ms(widths))
+    assert total(loss, again) <= total(loss, widths) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("affordable", [True, False])
+def test_alike_groups_are_planned_alike_however_times_are_rounded(affordable, monkeypatch):
+    monkeypatch.setattr(Elimination, "affordable", affordable)
+    loss = {name: np.linspace(1, 0, 17) for name in Twins.groups}
+    plans = [plan_widths(Twins(seed), loss, target) for seed in range(20) for target in (1.1, 1.6)]
+    assert plans == plans[:2] * 20
+
+
+class Twins:
+    """A device on which two groups cost the same, but for rounding."""
+
+    groups: ClassVar = {"a": 16, "b": 16}
+    candidates: ClassVar = {"a": [4, 8, 12, 16], "b": [4, 8, 12, 16]}
+
+    def __init__(self, seed):
+        self._noise = np.random.default_rng(seed).uniform(-1e-13, 1e-13, (17, 17))
+
+    def predict_many(self, widths):
+        a, b = widths.T
+        return (300.0 + 50.0 * (a + b)) * (1 + self._noise[a, b])
+
+    def terms(self):
+        yield LatencyTerm((0, 1), self.predict_many)
+
+
 def test_groups_without_a_loss_stay_whole(predictor):
     loss = {name: curve for name, curve in losses(0).items() if name != "b"}
     widths = plan_widths(predictor, loss, predictor.baseline_ms / 1.5)
@@ -90,8 +129,8 @@ class Uneven:
     def predict_many(self, widths):
         return np.vectorize({4: 900.0, 8: 500.0, 16: 1000.0}.get)(widths[:, 0])
 
-    def parts(self):
-        yield Part((0,), self.predict_many)
+    def terms(self):
+        yield LatencyTerm((0,), self.predict_many)
 
 
 def test_the_narrowest_is_not_always_the_fastest():

@@ -54,9 +54,9 @@ def test_every_plan_that_is_tried_is_told(table, learns):
     target = device.predictor.baseline_ms / 2
     met = device.plan(FakeBench(device.measure, device.profile if learns else None), target)
     assert met.measured_ms <= 1.01 * target
-    assert [each["measured_ms"] for each in device.told] == [
-        1.2 * device.predictor.predict_ms(widths) for widths in device.measured
-    ]
+    assert [each["measured_ms"] for each in device.told] == pytest.approx(
+        [1.2 * device.predictor.predict_ms(widths) for widths in device.measured]
+    )
     assert device.profiled == (device.measured if learns else [])
 
 
@@ -94,7 +94,7 @@ def test_what_a_narrower_graph_teaches_is_about_its_own_widths(table, monkeypatc
 def test_a_table_of_another_device_is_refused_or_forced(
     profiled_table, profiled_model, caplog, entry, reason
 ):
-    other = replace(profiled_table, device=profiled_table.device | entry)
+    other = replace(profiled_table, device=replace(profiled_table.device, **entry))
     with pytest.raises(BadInputError, match=r"belongs to another device: .*--force") as caught:
         Target.of(other, profiled_model, force=False)
     assert reason in str(caught.value)

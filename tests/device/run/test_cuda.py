@@ -7,10 +7,9 @@ import pytest
 
 from decig.device.measure.nodes import measure_nodes
 from decig.device.run import cuda
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.runs import prepare_run
-from decig.device.run.session import DeviceOptions, open_session
-from decig.device.run.timing import measure_interleaved
+from decig.device.run.timing import Timing, measure_interleaved
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import normalise
 from tests.device.graphs import style_net
@@ -106,7 +105,7 @@ def test_events_around_the_run_in_one_stream(host_memory):
         "cudaEventSynchronize",
         "cudaEventElapsedTime",
     ]
-    found = measure_interleaved({"a": run}, min_runs=3, max_runs=3, warm_up=1)
+    found = measure_interleaved({"a": run}, Timing(min_runs=3, max_runs=3, warm_up=1))
     assert session.runs == 1 + 1 + 3
     assert found["a"].median == pytest.approx(1000.0)
 
@@ -115,7 +114,7 @@ def test_without_a_clock_of_its_own_the_host_times_it(host_memory):
     session = FakeSession()
     run = cuda.BoundRun(session, {"x": np.zeros(1)}, 1)
     assert run.time_us() is None
-    found = measure_interleaved({"a": run}, min_runs=3, max_runs=3, warm_up=0)
+    found = measure_interleaved({"a": run}, Timing(min_runs=3, max_runs=3, warm_up=0))
     assert found["a"].median > 0
     assert session.runs == 3
 
@@ -162,22 +161,22 @@ def test_a_machine_without_a_gpu(monkeypatch):
 
 @needs_cuda
 def test_real_runs_leave_copies_out():
-    options, proto = DeviceOptions("cuda"), normalise(style_net())
-    session = open_session(proto, options)
-    run = prepare_run(session, random_feeds(session), options)
-    assert measure_interleaved({"a": run}, max_runs=20)["a"].median > 0
+    device, proto = Device.of("cuda"), normalise(style_net())
+    session = device.open(proto)
+    run = device.prepare(session, random_feeds(session))
+    assert measure_interleaved({"a": run}, Timing(max_runs=20))["a"].median > 0
     names = [node.name for node in proto.graph.node]
-    found = measure_nodes(proto, names, options)
+    found = measure_nodes(proto, names, device)
     assert sum(found.nodes.values()) > 0
     assert cuda.gpu_name()
 
 
 @needs_cuda
 def test_a_captured_graph_runs_in_the_memory_it_was_captured_with():
-    options = DeviceOptions("cuda", {"enable_cuda_graph": "1"})
-    session = open_session(normalise(style_net()), options)
-    run = prepare_run(session, random_feeds(session), options)
-    assert measure_interleaved({"a": run}, max_runs=20)["a"].median > 0
+    device = Device.of("cuda", {"enable_cuda_graph": "1"})
+    session = device.open(normalise(style_net()))
+    run = device.prepare(session, random_feeds(session))
+    assert measure_interleaved({"a": run}, Timing(max_runs=20))["a"].median > 0
 
 
 @needs_cuda

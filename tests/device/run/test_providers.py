@@ -1,3 +1,5 @@
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 
 from decig.device.run import providers
@@ -6,7 +8,9 @@ from decig.errors import BadInputError
 
 @pytest.mark.parametrize("name", ["cpu", "CPU", "CPUExecutionProvider", "cpuexecutionprovider"])
 def test_any_spelling(name):
-    assert providers.resolve(name) == "CPUExecutionProvider"
+    found = providers.find(name)
+    assert found.full == "CPUExecutionProvider"
+    found.require_installed()
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,7 @@ def test_short_and_full_names(name, full):
 
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(BadInputError, match=r"'abacus' is not known.*cpu, cuda"):
-        providers.resolve("abacus")
+        providers.find("abacus")
 
 
 @pytest.fixture
@@ -33,7 +37,12 @@ def installed(monkeypatch):
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
 
     def say(*packages):
-        monkeypatch.setattr(providers, "_is_installed", lambda package: package in packages)
+        def version(package):
+            if package not in packages:
+                raise PackageNotFoundError(package)
+            return "1.0"
+
+        monkeypatch.setattr("importlib.metadata.version", version)
 
     return say
 
@@ -41,25 +50,25 @@ def installed(monkeypatch):
 def test_missing_provider_prints_the_pip_line(installed):
     installed("onnxruntime")
     with pytest.raises(BadInputError, match="pip uninstall -y onnxruntime && pip install onnxrunt"):
-        providers.resolve("openvino")
+        providers.find("openvino").require_installed()
     with pytest.raises(BadInputError, match="no pip package has it for this machine"):
-        providers.resolve("xnnpack")
+        providers.find("xnnpack").require_installed()
     with pytest.raises(BadInputError, match="no pip package has it for this machine"):
-        providers.resolve("coreml")
+        providers.find("coreml").require_installed()
 
 
 def test_a_package_whose_libraries_are_extras(installed):
     installed("onnxruntime")
     with pytest.raises(BadInputError, match=r"pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
-        providers.resolve("cuda")
-    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in providers.needs("cuda")
-    assert providers.needs("cpu") == ""
+        providers.find("cuda").require_installed()
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in providers.find("cuda").library_hint
+    assert providers.find("cpu").library_hint == ""
 
 
 def test_packages_over_each_other_are_named(installed):
     installed("onnxruntime", "onnxruntime-openvino")
     with pytest.raises(BadInputError) as caught:
-        providers.resolve("openvino")
+        providers.find("openvino").require_installed()
     assert "onnxruntime and onnxruntime-openvino are installed over each other" in str(caught.value)
     assert (
         "pip uninstall -y onnxruntime onnxruntime-openvino && pip install onnxruntime-openvino"
@@ -78,14 +87,22 @@ def test_names_and_packages_are_distinct():
 
 
 def test_options_that_decig_sets_unless_the_user_does():
-    assert providers.options_of("cpu", {}, 2) == {}
-    assert providers.options_of("cuda", {}, 2)["cudnn_conv_algo_search"] == "HEURISTIC"
-    found = providers.options_of("openvino", {"precision": "FP16"}, 2)
+    assert providers.find("cpu").options({}, 2) == {}
+    assert providers.find("cuda").options({}, 2)["cudnn_conv_algo_search"] == "HEURISTIC"
+    found = providers.find("openvino").options({"precision": "FP16"}, 2)
     assert found == {"device_type": "CPU", "num_of_threads": "2", "precision": "FP16"}
-    assert providers.options_of("openvino", {"num_of_threads": "3"}, 2)["num_of_threads"] == "3"
+    assert providers.find("openvino").options({"num_of_threads": "3"}, 2)["num_of_threads"] == "3"
 
 
 def test_options_for_a_provider_that_has_none():
-    with pytest.raises(BadInputError, match="--ep-option arena: the execution provider 'cpu' has"):
-        providers.require_options("cpu", {"arena": "1"})
-    providers.require_options("openvino", {"precision": "FP16"})
+    with pytest.raises(BadInputError, match="option 'arena': the execution provider 'cpu' has no"):
+        providers.find("cpu").require_options({"arena": "1"})
+    providers.find("openvino").require_options({"precision": "FP16"})
+
+
+@pytest.mark.parametrize("number", ["first", "-1", "1.5", ""])
+def test_a_gpu_is_named_by_its_number(number):
+    with pytest.raises(BadInputError, match=rf"option 'device_id' .* '{number}' is not the number"):
+        providers.find("cuda").require_options({"device_id": number})
+    providers.find("cuda").require_options({"device_id": "1"})
+    providers.find("openvino").require_options({"device_id": number})

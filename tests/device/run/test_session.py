@@ -2,14 +2,14 @@ import numpy as np
 import onnx
 import pytest
 
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import BadInputError, DecigError
 from tests.device.graphs import style_net
 
 
 def test_settings_of_a_session():
-    session = open_session(style_net(), DeviceOptions(threads=2))
+    session = Device.of(threads=2).open(style_net())
     settings = session.get_session_options()
     assert session.get_providers() == ["CPUExecutionProvider"]
     assert settings.intra_op_num_threads == 2
@@ -24,14 +24,14 @@ def test_from_path_bytes_and_proto(tmp_path):
     feeds = None
     outputs = []
     for model in (path, str(path), path.read_bytes(), proto):
-        session = open_session(model, DeviceOptions(), optimisation="basic")
+        session = Device.of().open(model, optimisation="basic")
         feeds = feeds or random_feeds(session)
         outputs.append(session.run(None, feeds)[0])
     assert all(np.array_equal(outputs[0], other) for other in outputs)
 
 
 def test_saves_the_optimised_graph(tmp_path):
-    open_session(style_net(), DeviceOptions(), optimised_path=tmp_path / "o.onnx")
+    Device.of().open(style_net(), optimised_path=tmp_path / "o.onnx")
     assert onnx.load(tmp_path / "o.onnx").graph.node
 
 
@@ -40,32 +40,10 @@ def test_refused_models_are_one_line(tmp_path, content, capfd):
     path = tmp_path / "bad.onnx"
     path.write_bytes(content)
     with pytest.raises(BadInputError) as caught:
-        open_session(path, DeviceOptions())
+        Device.of().open(path)
     assert str(caught.value).startswith(f"{path}: ONNX Runtime refuses it: ")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
-
-
-def test_refused_options():
-    with pytest.raises(BadInputError, match="'rocket' is not known"):
-        open_session(style_net(), DeviceOptions("rocket"))
-    with pytest.raises(BadInputError, match="--threads 0"):
-        open_session(style_net(), DeviceOptions(threads=0))
-
-
-def test_a_captured_graph_is_for_bound_runs_only():
-    options = DeviceOptions("cuda", {"enable_cuda_graph": "1", "use_tf32": "0"}, 2)
-    assert options.effective_options["enable_cuda_graph"] == "1"
-    assert options.unbound == DeviceOptions("cuda", {"use_tf32": "0"}, 2)
-    assert options.unbound.unbound == options.unbound
-    options.unbound.require_unbound()
-    with pytest.raises(BadInputError, match=r"--ep-option enable_cuda_graph: .*leave it out"):
-        options.require_unbound()
-
-
-def test_options_that_would_be_ignored():
-    with pytest.raises(BadInputError, match=r"--ep-option fast: .*'cpu' has no options"):
-        open_session(style_net(), DeviceOptions(provider_options={"fast": "1"}))
 
 
 def test_a_provider_that_would_leave_work_to_the_cpu(monkeypatch):
@@ -77,7 +55,7 @@ def test_a_provider_that_would_leave_work_to_the_cpu(monkeypatch):
 
     monkeypatch.setattr("onnxruntime.InferenceSession", refuse)
     with pytest.raises(DecigError, match="did not start, or cannot run all of it"):
-        open_session(style_net(), DeviceOptions())
+        Device.of().open(style_net())
 
 
 def assigned(provider: str, *nodes: tuple[str, str]):
@@ -91,7 +69,7 @@ def assigned(provider: str, *nodes: tuple[str, str]):
     [
         (
             [assigned("CPUExecutionProvider", ("Conv", "a")), assigned("Other", ("Loop", "b"))],
-            r"cannot run Loop b; take another --ep",
+            r"cannot run Loop b; take another execution provider",
         ),
         (
             [
@@ -116,13 +94,12 @@ def test_nodes_that_a_provider_leaves_to_another_are_named(monkeypatch, parts, m
     opened = []
     monkeypatch.setattr("onnxruntime.InferenceSession", Session)
     with pytest.raises(DecigError, match=message):
-        open_session(style_net(), DeviceOptions())
+        Device.of().open(style_net())
 
 
 def test_running_elsewhere_is_an_error(monkeypatch):
-    monkeypatch.setattr("decig.device.run.providers.resolve", lambda name: "CPUExecutionProvider")
     monkeypatch.setattr(
         "onnxruntime.InferenceSession.get_providers", lambda self: ["OtherExecutionProvider"]
     )
     with pytest.raises(DecigError, match="runs on OtherExecutionProvider instead of CPU"):
-        open_session(style_net(), DeviceOptions())
+        Device.of().open(style_net())

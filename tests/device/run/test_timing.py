@@ -2,8 +2,12 @@ import time
 
 import pytest
 
-from decig.device.run.timing import Latency, measure_interleaved, time_and_share
+from decig.device.run.device import Device
+from decig.device.run.feeds import random_feeds
+from decig.device.run.timing import Latency, Timing, measure_interleaved, time_with_processor_share
 from decig.errors import BadInputError
+from decig.schema import convert
+from tests.device.graphs import style_net
 
 
 def test_summary_of_samples():
@@ -15,7 +19,7 @@ def test_summary_of_samples():
 
 def test_json_round_trip():
     found = Latency(1234.5, 10.0, 1300.0, 17)
-    assert Latency.from_dict(found.to_dict(), "t") == found
+    assert convert(found.to_dict(), Latency, "t") == found
 
 
 @pytest.mark.parametrize(
@@ -23,27 +27,35 @@ def test_json_round_trip():
 )
 def test_bad_json_names_the_key(change):
     value = Latency(1.0, 0.1, 1.2, 5).to_dict() | change
-    with pytest.raises(BadInputError, match=rf"t\.json: latency_us\.{next(iter(change))}"):
-        Latency.from_dict(value, "t.json: latency_us")
+    with pytest.raises(BadInputError, match=rf"t\.json: {next(iter(change))}: expected"):
+        convert(value, Latency, "t.json")
+
+
+def test_zero_is_no_latency_though_denormals_count_as_zero():
+    session = Device.of().open(style_net())
+    session.run(None, random_feeds(session))
+    with pytest.raises(BadInputError, match="median: expected `float` > 0, not 0"):
+        convert({"median": 0.0, "mad": 0.0, "p90": 0.0, "runs": 1}, Latency, "t.json")
 
 
 def test_calls_take_turns():
     seen = []
     calls = {"a": lambda: seen.append("a"), "b": lambda: seen.append("b")}
-    found = measure_interleaved(calls, min_runs=3, max_runs=3, warm_up=1)
+    found = measure_interleaved(calls, Timing(min_runs=3, max_runs=3, warm_up=1))
     assert seen == ["a", "b"] * 4
     assert {name: latency.runs for name, latency in found.items()} == {"a": 3, "b": 3}
 
 
 def test_stops_when_firm_or_out_of_time():
-    steady = measure_interleaved({"a": lambda: time.sleep(0.002)}, min_runs=4, firm=0.5)
+    steady = measure_interleaved({"a": lambda: time.sleep(0.002)}, Timing(min_runs=4, firm=0.5))
     assert steady["a"].runs == 4
-    hasty = measure_interleaved({"a": lambda: None}, min_runs=2, max_seconds=0.0, firm=0.0)
+    short = Timing(min_runs=2, max_seconds=0.0, firm=0.0)
+    hasty = measure_interleaved({"a": lambda: None}, short)
     assert hasty["a"].runs == 2
 
 
 def test_processor_share_of_work_and_of_sleep():
-    assert 0.0 < time_and_share(lambda: sum(range(200_000)), 1)[1] <= 1.0
-    asleep_us, share = time_and_share(lambda: time.sleep(0.05), 1)
+    assert 0.0 < time_with_processor_share(lambda: sum(range(200_000)), 1)[1] <= 1.0
+    asleep_us, share = time_with_processor_share(lambda: time.sleep(0.05), 1)
     assert asleep_us >= 50_000
     assert share < 0.5

@@ -1,5 +1,7 @@
 """The long tail: every other operator that the analysis knows, several in a row."""
 
+from functools import cache
+
 from onnx import TensorProto, defs
 
 from tests.graph.blocks.builder import Builder, Map, block
@@ -29,6 +31,7 @@ def some(b: Builder, kinds: list[str], count: int) -> list[str]:
     return (known + known)[first : first + count]
 
 
+@cache
 def _since(kind: str) -> int:
     return min(s.since_version for s in defs.get_all_schemas_with_history() if s.name == kind)
 

@@ -90,6 +90,16 @@ def test_upsample(opset: int, mode: str):
     same(now(old("Upsample", opset, written)), wanted)
 
 
+@pytest.mark.parametrize("opset", [6, 7, 8])
+def test_a_batch_normalization_of_every_position(opset: int):
+    random = np.random.default_rng(1)
+    names = ("scale", "shift", "mean", "variance")
+    arrays = {n: random.uniform(0.5, 2.0, IMAGE.shape[1:]).astype(np.float32) for n in names}
+    settings = {"spatial": 0, "epsilon": 1e-2}
+    wanted = run(old("BatchNormalization", 7, settings, **arrays), {"x": IMAGE})[0]
+    same(now(old("BatchNormalization", opset, settings, **arrays)), wanted)
+
+
 def test_the_first_group_normalization():
     scale, bias = np.array([2.0, 3.0], np.float32), np.array([1.0, -1.0], np.float32)
     proto = old("GroupNormalization", 18, {"num_groups": 2}, scale=scale, bias=bias)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from decig.graph.model import ValueInfo, input_info, normalise
 from decig.graph.rewrite import Applied, apply
+from tests.runtime import open_plain
 
 
 class Net:
@@ -66,13 +66,7 @@ def run(proto: onnx.ModelProto, image: np.ndarray | None = None) -> list[np.ndar
         return (values * 10 if value.dtype.kind in "iu" else values).astype(value.dtype)
 
     feeds = {v.name: draw(v) if image is None else image for v in input_info(proto)}
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    settings.intra_op_num_threads = 1
-    session = ort.InferenceSession(
-        proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
-    )
-    return list(session.run(None, feeds))
+    return list(open_plain(proto).run(None, feeds))
 
 
 def rewritten(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from decig.graph.rewrite.constants import as_affine, bias_of, number, operand, per_channel
+from decig.graph.rewrite.constants import as_affine, number, operand, per_channel
 from decig.graph.rewrite.editor import Editor
 from tests.graph.rewrite.small import Net
 
@@ -101,25 +101,6 @@ def test_the_number_of_a_constant(array: object, wanted: float | None) -> None:
     graph = Editor(net.finish(net.node("Mul", "x", name)))
     assert number(graph, graph.nodes[0].input[1]) == wanted
     assert number(graph, "x") is None
-
-
-def test_bias_of_layers() -> None:
-    net = Net(1, C, 5, 4)
-    weight = [net.weights(4, C, 1, 1) for _ in range(4)]
-    bias = net.constant([1, 2, 3, 4])
-    computed = net.node("ReduceSum", "x", net.constant([0, 2, 3], np.int64), keepdims=0)
-    values = [
-        net.node("Conv", "x", weight[0]),
-        net.node("Conv", "x", weight[1], ""),
-        net.node("Conv", "x", weight[2], bias),
-        net.node("Conv", "x", net.weights(C, C, 1, 1), computed),
-    ]
-    graph = Editor(net.finish(*values))
-    layers = [each for each in graph.nodes if each.op_type == "Conv"]
-    found = [bias_of(graph, layer) for layer in layers]
-    assert found[0].tolist() == found[1].tolist() == [0]
-    assert found[2].tolist() == [1, 2, 3, 4]
-    assert found[3] is None
 
 
 @pytest.mark.parametrize("shape", [(C,), (C, 1), (C, 1, 1, 1)])

@@ -1,5 +1,7 @@
 """Rules together: order, selection, real nets."""
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,30 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from decig.errors import BadInputError
+from decig.graph import rewrite
 from decig.graph.model import load_model
-from decig.graph.rewrite import CANONICAL, DEVICE, RULES, apply
+from decig.graph.rewrite import ANY_SIZE, CANONICAL, DEVICE, NEED_FLOAT32, RULES, Rule, apply
 from tests.graph.rewrite.small import Net, operators, rewritten, run
 
 
 def test_every_rule_is_canonical_or_for_the_device() -> None:
-    assert sorted(CANONICAL + DEVICE) == sorted(RULES)
+    assert tuple(RULES) == CANONICAL + DEVICE
+
+
+def test_every_file_with_a_rule_is_in_the_order() -> None:
+    names = [module.name for module in pkgutil.iter_modules(rewrite.__path__)]
+    modules = [importlib.import_module(f"{rewrite.__name__}.{name}") for name in names]
+    rules = [
+        getattr(module, name)
+        for module, name in zip(modules, names, strict=True)
+        if isinstance(getattr(module, name, None), Rule)
+    ]
+    assert sorted(rule.name for rule in rules) == sorted(RULES)
+
+
+def test_properties_are_those_of_the_rules() -> None:
+    assert set(NEED_FLOAT32) == {"coarse_head", "winograd"}
+    assert set(CANONICAL) - set(ANY_SIZE) == {"drop_neutral", "join_upsample", "pad_into_conv"}
 
 
 def test_an_unknown_rule_is_named() -> None:

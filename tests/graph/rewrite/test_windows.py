@@ -7,10 +7,13 @@ import pytest
 from onnx import helper
 
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch
 from decig.graph.rewrite.windows import (
     blocks,
     conv_pads,
     crop,
+    dense_conv,
+    dense_kernel,
     fills_with_zero,
     is_plain,
     pad_amounts,
@@ -31,6 +34,41 @@ def test_plain_convolutions_have_one_group_and_no_holes(
     attributes: dict[str, Any], plain: bool
 ) -> None:
     assert is_plain(helper.make_node("Conv", ["x", "w"], ["y"], **attributes)) == plain
+
+
+def test_what_a_dense_convolution_has() -> None:
+    net = Net(1, 2, 8, 7)
+    bias = net.weights(4)
+    value = net.node("Conv", "x", net.weights(4, 2, 3, 3), bias, auto_pad="SAME_UPPER")
+    graph = Editor(net.finish(value))
+    found = dense_conv(graph, graph.nodes[0])
+    assert (found.weight.shape, found.pads) == ((4, 2, 3, 3), [1] * 4)
+    assert (found.source, found.target) == ((1, 2, 8, 7), (1, 4, 8, 7))
+    np.testing.assert_array_equal(found.bias, graph.constant(graph.nodes[0].input[2]))
+
+
+@pytest.mark.parametrize(
+    ("shape", "attributes", "reason"),
+    [
+        ((4, 1, 3, 3), {"group": 2}, "it is grouped or dilated"),
+        ((4, 2, 3, 3), {"dilations": [2, 2]}, "it is grouped or dilated"),
+        ((4, 2, 3, 3), {"strides": [2, 1]}, "its stride is not 1"),
+    ],
+)
+def test_what_is_no_dense_convolution(
+    shape: tuple[int, ...], attributes: dict[str, Any], reason: str
+) -> None:
+    net = Net(1, 2, 8, 8)
+    graph = Editor(net.finish(net.node("Conv", "x", net.weights(*shape), **attributes)))
+    with pytest.raises(NoMatch, match=reason):
+        dense_kernel(graph, graph.nodes[0])
+
+
+def test_a_convolution_of_a_row_is_not_two_dimensional() -> None:
+    net = Net(1, 2, 8)
+    graph = Editor(net.finish(net.node("Conv", "x", net.weights(4, 2, 3))))
+    with pytest.raises(NoMatch, match="it has not two spatial axes"):
+        dense_kernel(graph, graph.nodes[0])
 
 
 @pytest.mark.parametrize("size", [(7, 6), (8, 8), (5, 9)])

@@ -5,6 +5,7 @@ import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.model import shapes
+from decig.graph.rules.normalisation import uses_batch_statistics
 from decig.graph.slicing import slice_graph
 from tests.graph.tiny import keep, reasons, run, shape_of, tiny, widths, worst_difference
 
@@ -32,6 +33,80 @@ def test_batch_normalization_is_cut_in_all_four_vectors():
     sliced = slice_graph(proto, channels, plan)
     assert [shape_of(sliced, name) for name in "shmv"] == [[2]] * 4
     assert worst_difference(proto, channels, plan) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("opset", "given", "mode"), [(9, "b, i, j, k, l", ""), (15, "b, i, j", "<training_mode=1>")]
+)
+def test_batch_normalization_in_training_mode_is_cut_like_an_instance_norm(opset, given, mode):
+    body = between(f"{given} = BatchNormalization{mode}(a, s, h, m, v)")
+    proto = tiny(body, opset=opset, s=(6,), h=(6,), m=(6,), v=(6,), **WEIGHTS)
+    assert [uses_batch_statistics(node) for node in proto.graph.node] == [False, True, False]
+    channels = analyse(proto)
+    assert channels.group("c1").exact
+    plan = keep(channels, c1=[0, 4])
+    assert [shape_of(slice_graph(proto, channels, plan), name) for name in "shmv"] == [[2]] * 4
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_running_statistics_that_are_used_follow_the_channels():
+    middle = """
+        n, mean, var = BatchNormalization<training_mode=1>(a, s, h, m, v)
+        r = Reshape(mean, aside)
+        b = Add(n, r)
+    """
+    more = dict.fromkeys("shmv", (6,))
+    proto = tiny(between(middle), aside=[1, 6, 1, 1], **more, **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert worst_difference(proto, channels, keep(channels, c1=[1, 4])) < 1e-5
+
+
+NORMS_BY_STYLE = {
+    "InstanceNormalization": "b = InstanceNormalization(a, s, h)",
+    "GroupNormalization": "b = GroupNormalization<num_groups=6>(a, s, h)",
+    "BatchNormalization": "b, i, j = BatchNormalization<training_mode=1>(a, s, h, m, v)",
+    "BatchNormalization, stored": "b = BatchNormalization(a, s, h, m, v)",
+}
+
+
+@pytest.mark.parametrize("norm", NORMS_BY_STYLE)
+def test_scale_and_shift_that_are_computed_from_a_style_are_cut_too(norm: str):
+    middle = f"""
+        [style] p = Gemm(z, w)
+        first, second = Split<axis=1>(p, sizes)
+        s = Reshape(first, flat)
+        h = Reshape(second, flat)
+        {NORMS_BY_STYLE[norm]}
+    """
+    proto = tiny(
+        between(middle),
+        inputs="float[1,3,8,8] x, float[1,5] z",
+        opset=21,
+        w=(5, 12),
+        sizes=[6, 6],
+        flat=[-1],
+        m=(6,),
+        v=np.arange(1, 7, dtype=np.float32),
+        **WEIGHTS,
+    )
+    channels = analyse(proto)
+    assert all(group.exact for group in channels.prunable)
+    assert sum(widths(channels).values()) == 6, "a channel, its scale and its shift go together"
+    plan = keep(channels, **{name: [0, 3, 5] for name in widths(channels)})
+    sliced = slice_graph(proto, channels, plan)
+    assert (shape_of(sliced, "w"), shape_of(sliced, "w1")) == ([5, 6], [3, 3, 1, 1])
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_a_scale_that_is_no_channels_keeps_all_of_them():
+    proto = tiny(
+        between("[n] b = InstanceNormalization(a, z, h)"),
+        inputs="float[1,3,8,8] x, float[6] z",
+        h=(6,),
+        **WEIGHTS,
+    )
+    assert reasons(analyse(proto))["c1"] == "InstanceNormalization n has computed weights"
 
 
 def test_instance_normalization_is_exact():

@@ -1,12 +1,16 @@
 """Segments of a reshape and the identities that go through them."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from decig.graph.channels import analyse
 from decig.graph.flow import Flow, on_axis
 from decig.graph.rules.reshape import _segments, regroup
-from tests.graph.tiny import keep, tiny, widths, worst_difference
+from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,37 @@ from tests.graph.tiny import keep, tiny, widths, worst_difference
 def test_segments_have_equal_products(before: tuple, after: tuple, segments: list):
     found = [(tuple(source), tuple(target)) for source, target in _segments(before, after)]
     assert found == segments
+
+
+_SHAPES = st.lists(st.integers(0, 12), max_size=5).map(tuple)
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(_SHAPES, _SHAPES)
+def test_segments_of_any_two_shapes_are_found_or_refused(before: tuple, after: tuple):
+    """Shapes that do not become each other have none, whatever their sizes; nothing hangs."""
+    try:
+        found = list(_segments(before, after))
+    except ValueError:
+        assert math.prod(before) != math.prod(after) or 0 in before + after
+        return
+    assert [axis for source, _ in found for axis in source] == list(range(len(before)))
+    assert [axis for _, target in found for axis in target] == list(range(len(after)))
+    for source, target in found:
+        left, right = (
+            math.prod(s[a] for a in axes) for s, axes in ((before, source), (after, target))
+        )
+        assert left == right
+
+
+def test_a_reshape_that_does_not_fit_is_frozen():
+    """A graph that was never checked, as `fit` refuses it."""
+    proto = tiny("[c] a = Conv(x, w)\n [r] y = Reshape(a, s)", w=(4, 3, 1, 1), s=[1, 2, 2, 64])
+    next(v for v in proto.graph.value_info if v.name == "a").type.tensor_type.shape.dim[
+        2
+    ].dim_value = 9
+    reason = "Reshape r: its shapes do not fit together"
+    assert reasons(analyse(proto)) == {"c": reason}
 
 
 def through(ids: np.ndarray, before: tuple, after: tuple) -> tuple[np.ndarray, np.ndarray]:

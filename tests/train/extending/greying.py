@@ -6,16 +6,24 @@ A recipe names it: `task = "tests.train.extending.greying"` in its table [train]
 import torch
 
 from decig.data.images import ImageFolder
+from decig.schema import AtLeastOne, Seed, WrittenByHand
 from decig.train.nets.averaging import Averaging
 from decig.train.pytorch.generator import build_generator
-from decig.train.tasks import Group
+from decig.train.tasks import Group, settings_of
+
+
+class Settings(WrittenByHand, frozen=True):
+    task: str
+    steps: AtLeastOne
+    seed: Seed = 0
 
 
 class Greying:
     def __init__(self, recipe, data, processes):
+        settings = settings_of(recipe, Settings)
         self.photos = [pixels for _, pixels in ImageFolder(data)]
         self.pixels, self.device = recipe.pixels, processes.device
-        self.steps, self.seed = recipe.train["steps"], recipe.train.get("seed", 0)
+        self.steps, self.seed = settings.steps, settings.seed
         torch.manual_seed(self.seed)
         self.nets = {"generator": build_generator(recipe.source, recipe.folder)}
         self.groups = {"generator": Group(("generator",), 0.01, (0.9, 0.999))}

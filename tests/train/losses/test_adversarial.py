@@ -1,10 +1,9 @@
 import math
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.losses.adversarial import discriminator_loss, generator_loss  # noqa: E402
+from decig.train.losses.adversarial import discriminator_loss, generator_loss
 
 
 class _Judge(torch.nn.Module):

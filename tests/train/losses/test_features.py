@@ -1,19 +1,18 @@
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.graph.channels import analyse  # noqa: E402
-from decig.graph.plan import Plan  # noqa: E402
-from decig.graph.slicing import slice_graph  # noqa: E402
-from decig.train.losses.features import (  # noqa: E402
+from decig.graph.channels import analyse
+from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
+from decig.train.losses.features import (
     FeatureLoss,
     feature_values,
     features_by_kept_index,
 )
-from decig.train.module import build_module  # noqa: E402
-from decig.train.precision import Precision  # noqa: E402
-from tests.train.tiny import tiny_generator  # noqa: E402
+from decig.train.module import build_module
+from decig.train.precision import Precision
+from tests.train.tiny import tiny_generator
 
 CPU = torch.device("cpu")
 EXACT = Precision("cpu")

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.quality import metrics  # noqa: E402
-from decig.train.losses.output import (  # noqa: E402
+from decig.data.pixels import PixelFormat
+from decig.quality import metrics
+from decig.train.losses.output import (
     OutputLoss,
     chroma,
     condition_of,

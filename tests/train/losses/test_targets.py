@@ -1,11 +1,10 @@
 import copy
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.losses.targets import target_loss  # noqa: E402
-from decig.train.nets.patch_gan import PatchDiscriminator  # noqa: E402
+from decig.train.losses.targets import target_loss
+from decig.train.nets.patch_gan import PatchDiscriminator
 
 
 def pictures(count: int) -> list["torch.Tensor"]:

@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
 from decig.train.condense import Condenser

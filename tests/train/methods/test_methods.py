@@ -1,7 +1,5 @@
 import pytest
 
-pytest.importorskip("torch")
-
 from decig.errors import BadInputError
 from decig.schema import WrittenByHand
 from decig.train import methods

@@ -1,10 +1,9 @@
 import copy
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.nets.averaging import Averaging  # noqa: E402
+from decig.train.nets.averaging import Averaging
 
 
 def nets() -> tuple["torch.nn.Module", "torch.nn.Module"]:

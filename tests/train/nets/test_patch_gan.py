@@ -1,8 +1,7 @@
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.nets.patch_gan import PatchDiscriminator, initialise  # noqa: E402
+from decig.train.nets.patch_gan import PatchDiscriminator, initialise
 
 
 def test_one_logit_for_each_patch_of_70_pixels():

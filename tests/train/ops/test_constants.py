@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from onnx import helper, numpy_helper
 
-torch = pytest.importorskip("torch")
-
-from onnx import helper, numpy_helper  # noqa: E402
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.ops import Input, Tracer  # noqa: E402
-from decig.train.ops.node import OpNode  # noqa: E402
-from decig.train.ops.registry import translate  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.ops import Input, Tracer
+from decig.train.ops.node import OpNode
+from decig.train.ops.registry import translate
 
 
 def made(op_type: str, *inputs: np.ndarray, opset: int = 18, **attributes: Any) -> np.ndarray:

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.train.module import build_module  # noqa: E402
-from tests.train.onnx_cases import assert_parity, assert_refused, one_node  # noqa: E402
-from tests.train.op_case import x  # noqa: E402
+from decig.train.module import build_module
+from tests.train.onnx_cases import assert_parity, assert_refused, one_node
+from tests.train.op_case import x
 
 
 def test_what_torch_has_no_function_for_is_refused() -> None:

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from onnx import helper
 
-torch = pytest.importorskip("torch")
-
-from onnx import helper  # noqa: E402
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.ops.node import OpNode  # noqa: E402
-from decig.train.ops.tracer import Input, Tracer  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.ops.node import OpNode
+from decig.train.ops.tracer import Input, Tracer
 
 
 def view(*inputs: str, opset: int = 18, bound: tuple[str, ...] = (), **attributes: Any) -> OpNode:

@@ -1,9 +1,6 @@
 """The table of operators."""
 
 import pytest
-
-pytest.importorskip("torch")
-
 from onnx import helper
 
 from decig.errors import BadInputError

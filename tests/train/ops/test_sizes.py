@@ -1,7 +1,4 @@
 import pytest
-
-pytest.importorskip("torch")
-
 from torch import fx
 
 from decig.train.ops.sizes import Size, declared, regroup

@@ -4,12 +4,11 @@ import operator
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.errors import BadInputError  # noqa: E402
-from decig.train.ops.sizes import declared, follows_input  # noqa: E402
-from decig.train.ops.tracer import BATCH, EXTENT, GIVEN, Input, Tracer  # noqa: E402
+from decig.errors import BadInputError
+from decig.train.ops.sizes import declared, follows_input
+from decig.train.ops.tracer import BATCH, EXTENT, GIVEN, Input, Tracer
 
 IMAGE = Input("x", (1, 3, 8, 6), torch.float32, (2, 3))
 

@@ -1,17 +1,15 @@
 """Windows that slide over images."""
 
 import pytest
+import torch
+from onnx import helper
 
-torch = pytest.importorskip("torch")
-
-from onnx import helper  # noqa: E402
-
-from decig.train.module import build_module  # noqa: E402
-from decig.train.ops.node import OpNode  # noqa: E402
-from decig.train.ops.tracer import Tracer  # noqa: E402
-from decig.train.ops.windows import Window, pad_same, same_pads  # noqa: E402
-from tests.train.onnx_cases import assert_parity, one_node, run_ort  # noqa: E402
-from tests.train.op_case import x  # noqa: E402
+from decig.train.module import build_module
+from decig.train.ops.node import OpNode
+from decig.train.ops.tracer import Tracer
+from decig.train.ops.windows import Window, pad_same, same_pads
+from tests.train.onnx_cases import assert_parity, one_node, run_ort
+from tests.train.op_case import x
 
 
 def window(**attributes: object) -> Window:

@@ -2,17 +2,15 @@ import hashlib
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
+import torch
+from torch import nn
+from torch.nn import functional
 
 from decig.errors import BadInputError
-
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from decig.graph.model import load_model  # noqa: E402
-from decig.train.pytorch.exporter import export_onnx  # noqa: E402
+from decig.graph.model import load_model
+from decig.train.pytorch.exporter import export_onnx
+from tests.runtime import open_plain
 
 
 class Two(nn.Module):
@@ -64,7 +62,7 @@ def test_weights_stored_at_every_call_are_constants(tmp_path):
     net = Merged()
     export_onnx(net, {"input": [1, 3, 16, 16]}, tmp_path / "net.onnx")
     x = np.random.default_rng(0).normal(size=(1, 3, 16, 16)).astype(np.float32)
-    found = ort.InferenceSession(tmp_path / "net.onnx").run(None, {"input": x})[0]
+    found = open_plain(tmp_path / "net.onnx").run(None, {"input": x})[0]
     with torch.no_grad():
         assert np.abs(found - net(torch.from_numpy(x)).numpy()).max() < 1e-5
     kinds = [node.op_type for node in load_model(tmp_path / "net.onnx").proto.graph.node]
@@ -74,7 +72,7 @@ def test_weights_stored_at_every_call_are_constants(tmp_path):
 def test_exported_file_computes_what_the_module_does(tmp_path):
     net = _net()
     export_onnx(net, SHAPES, tmp_path / "g.onnx")
-    session = ort.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
+    session = open_plain(tmp_path / "g.onnx")
     assert {i.name: i.shape for i in session.get_inputs()} == SHAPES
     assert [o.name for o in session.get_outputs()] == ["output", "output_1"]
     rng = np.random.default_rng(0)
@@ -102,6 +100,49 @@ def test_the_same_module_gives_the_same_bytes_without_a_path_in_them(tmp_path):
         digests.add(hashlib.sha256(content).hexdigest())
         assert b"test_exporter" not in content
     assert len(digests) == 1
+
+
+class ByBatch(nn.Module):
+    """Batch norms that use the statistics of their input, whatever the module's mode."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, padding=1)
+        self.style = nn.Linear(4, 12)
+        self.norm = nn.BatchNorm2d(6, track_running_stats=False)
+        self.kind = kind
+
+    def forward(self, image, style):
+        x = self.conv(image)
+        if self.kind == "layer":
+            return self.norm(x) * self.style(style)[:, :6, None, None]
+        shift, scale = self.style(style).chunk(2, 1)
+        n, c, height, width = x.shape
+        mean, var = torch.zeros(c), torch.ones(c)
+        if self.kind == "one per batch":
+            return functional.batch_norm(x, mean, var, scale[0], shift[0], training=True)
+        if self.kind == "of vectors":
+            rows = x.permute(0, 2, 3, 1).reshape(-1, c)
+            rows = functional.batch_norm(rows, mean, var, training=True, eps=0.1)
+            return rows.reshape(n, height, width, c) * scale[:, None, None] + x.mean()
+        mean, var = mean.repeat(n), var.repeat(n)
+        x = x.reshape(1, n * c, height, width)
+        x = functional.batch_norm(x, mean, var, scale.reshape(-1), shift.reshape(-1), True)
+        return x.view(n, c, height, width)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("kind", ["layer", "one per batch", "of vectors", "per image"])
+def test_batch_norms_keep_the_statistics_of_their_input(tmp_path, kind, batch):
+    torch.manual_seed(0)
+    net = ByBatch(kind)
+    shapes = {"image": [batch, 3, 8, 8], "style": [batch, 4]}
+    export_onnx(net, shapes, tmp_path / "net.onnx")
+    feeds = {name: torch.randn(shape) for name, shape in shapes.items()}
+    session = open_plain(tmp_path / "net.onnx")
+    found = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
+    with torch.no_grad():
+        assert np.abs(found - net(*feeds.values()).numpy()).max() < 1e-5
 
 
 class Undecided(nn.Module):

@@ -1,15 +1,11 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from decig.errors import BadInputError
 from decig.source.recipe import Source
-
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from decig.train.pytorch.generator import build_generator, check_pictures, noise, run_once  # noqa: E402
+from decig.train.pytorch.generator import build_generator, check_pictures, noise, run_once
 
 CODE = """
 from torch import nn

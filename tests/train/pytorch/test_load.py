@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
+from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Source
-
-torch = pytest.importorskip("torch")
-
-from decig.device.run.session import DeviceOptions, open_session  # noqa: E402
-from decig.train.pytorch.load import load_pytorch  # noqa: E402
+from decig.train import pytorch
+from decig.train.pytorch.load import load_pytorch
 
 CODE = """
 import torch
@@ -53,7 +53,7 @@ def test_the_graph_computes_what_the_trained_module_does(folder):
     model = load_pytorch(Source("net.py:Net", {"width": 6}, "w.pth"), folder, SHAPES, "net")
     assert str(model.path) == "net"
     x = np.random.default_rng(0).normal(size=SHAPES["input"]).astype(np.float32)
-    found = open_session(model.proto, DeviceOptions()).run(None, {"input": x})[0]
+    found = Device.of().open(model.proto).run(None, {"input": x})[0]
     with torch.no_grad():
         assert np.allclose(found, net(torch.from_numpy(x)).numpy(), atol=1e-5)
 
@@ -76,8 +76,26 @@ def test_python_finds_its_way_back(folder):
 
 
 def test_random_numbers_in_forward_are_refused(folder):
-    with pytest.raises(DecigError, match="does forward draw random numbers"):
+    wanted = "another result at every call, as it draws random numbers"
+    with pytest.raises(DecigError, match=wanted):
         load_pytorch(Source("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
+
+
+def test_values_that_are_no_numbers_are_refused(folder):
+    (folder / "net.py").write_text(CODE.replace("torch.randn_like(x)", "(0 * x).log()"))
+    with pytest.raises(DecigError, match="forward returns values that are no numbers"):
+        load_pytorch(Source("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
+
+
+def test_an_exporter_that_writes_another_computation_is_to_blame(folder, monkeypatch):
+    export = pytorch.export_onnx
+
+    def changed(module, *more):
+        export(nn.Sequential(module, nn.Tanh()), *more)
+
+    monkeypatch.setattr(pytorch, "export_onnx", changed)
+    with pytest.raises(DecigError, match="PyTorch's exporter wrote another computation"):
+        load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
 
 
 def test_a_module_that_changes_its_input(folder):

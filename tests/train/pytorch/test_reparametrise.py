@@ -1,13 +1,11 @@
 import copy
 
 import pytest
+import torch
+from torch import nn
+from torch.nn import utils
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-from torch.nn import utils  # noqa: E402
-
-from decig.train.pytorch.reparametrise import plain_name, resolve_module, resolve_state  # noqa: E402
+from decig.train.pytorch.reparametrise import plain_name, resolve_module, resolve_state
 
 OLD_WEIGHT_NORM = pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
 NORMS = {

@@ -2,16 +2,13 @@ import argparse
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
+from torch import nn
 
 from decig.errors import BadInputError
-
-torch = pytest.importorskip("torch")
-
-import safetensors.torch  # noqa: E402
-from torch import nn  # noqa: E402
-
-from decig.train.pytorch.exporter import export_onnx  # noqa: E402
-from decig.train.pytorch.weights import load_weights  # noqa: E402
+from decig.train.pytorch.exporter import export_onnx
+from decig.train.pytorch.weights import load_weights
 
 
 def _net(seed: int, width: int = 4) -> nn.Sequential:

@@ -3,21 +3,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from decig.data.feeds import Inputs  # noqa: E402
-from decig.data.pixels import PixelFormat  # noqa: E402
-from decig.errors import BadInputError  # noqa: E402
-from decig.graph.model import ValueInfo  # noqa: E402
-from decig.train.engine import Engine, News  # noqa: E402
-from decig.train.losses.features import FeatureLoss  # noqa: E402
-from decig.train.pool import Crops, Example, TeacherPool  # noqa: E402
-from decig.train.precision import Precision  # noqa: E402
-from decig.train.processes import Processes  # noqa: E402
-from decig.train.schedule import Budget  # noqa: E402
-from decig.train.tasks.distil import Distil, Learning, Settings  # noqa: E402
-from tests.train.simple_task import weights  # noqa: E402
+from decig.data.feeds import Inputs
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo
+from decig.train.engine import Engine, News
+from decig.train.losses.features import FeatureLoss
+from decig.train.pool import Crops, Example, TeacherPool
+from decig.train.precision import Precision
+from decig.train.processes import Processes
+from decig.train.schedule import Budget
+from decig.train.tasks.distil import Distil, Learning, Settings
+from tests.train.simple_task import weights
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
 CPU = torch.device("cpu")

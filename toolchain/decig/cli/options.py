@@ -1,7 +1,5 @@
-"""Options that several commands share, and the kinds of value they take."""
+"""Options that several commands share; each decorator says what the command gets from it."""
 
-import math
-import re
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -9,109 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from decig.cli.process import one_of
+from decig.cli.values import FILE, input_shape, output_file, setting, value_range
+
 if TYPE_CHECKING:
     from decig.data.labels import Labels
 
-Command = Callable[..., Any]
-
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+Function = Callable[..., Any]
+"""What a command runs."""
 
 
-class Number(click.FloatRange):
-    """A number within bounds; nan, which is within any, is none."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, context: click.Context | None
-    ) -> float:
-        """Read it; click.BadParameter if it is none or out of bounds."""
-        number: float = super().convert(value, param, context)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number.", param, context)
-        return number
-
-
-FILE = FOLDER = click.Path(path_type=Path)
-POSITIVE = Number(min=0, min_open=True)
-BUDGET_S = 1200.0
-"""Training time of compress where nothing is said."""
-
-
-def latency(text: str) -> float:
-    """Read a latency such as 20ms, in milliseconds; click.BadParameter without a unit."""
-    return _quantity(text, _MILLISECONDS, "20ms")
-
-
-def time_budget(text: str) -> float:
-    """Read a time such as 20m, in seconds; click.BadParameter without a unit."""
-    return _quantity(text, _SECONDS, "20m")
-
-
-def _quantity(text: str, units: dict[str, float], example: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)", text.strip())
-    if match is None or not float(match[1]):
-        raise click.BadParameter(f"{text!r} is not a positive time; write it like {example}")
-    if match[2] not in units:
-        known = ", ".join(units)
-        raise click.BadParameter(f"{text!r} needs a unit ({known}); write it like {example}")
-    return float(match[1]) * units[match[2]]
-
-
-def value_range(text: str) -> tuple[float, float]:
-    """Read two numbers, low before high, such as 0,255."""
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1") from error
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1")
-    if not low < high:
-        raise click.BadParameter(f"{text!r}: the lower number comes first")
-    return low, high
-
-
-def input_shape(text: str) -> tuple[str, list[int]]:
-    """Read NAME:1,3,256,256; the name may hold colons."""
-    name, _, shape = text.rpartition(":")
-    if not name or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", shape):
-        raise click.BadParameter(f"{text!r}; write it like NAME:1,3,256,256")
-    return name, [int(size) for size in shape.split(",")]
-
-
-def setting(text: str) -> tuple[str, str]:
-    """Read KEY=VALUE."""
-    key, separator, value = text.partition("=")
-    if not key or not separator:
-        raise click.BadParameter(f"{text!r}; write it like KEY=VALUE")
-    return key, value
-
-
-def one_of(asked: dict[str, Any], *names: str) -> str | None:
-    """Return which of these options was given; click.UsageError for more than one."""
-    given = [name for name in names if asked[name] is not None]
-    if len(given) > 1:
-        flags = " and ".join("--" + name.replace("_", "-") for name in given)
-        raise click.UsageError(f"{flags} exclude each other.")
-    return given[0] if given else None
-
-
-def output_file(text: str) -> Path:
-    """Read the path of a file to write: a missing folder should not cost the user minutes first."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise click.BadParameter(f"{text!r}: its folder is not there, or it is a folder itself")
-    return path
-
-
-def source_options(*, pixels: bool) -> Callable[[Command], Command]:
-    """MODEL and what it leaves open; the command gets `source`, a `decig.source.resolve.Source`.
+def source_options(*, pixels: bool) -> Callable[[Function], Function]:
+    """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
     Args:
-        pixels: whether the command has a use for MODEL's pixel format.
+        pixels: whether the command has a use for the pixel format of MODEL.
     """
 
-    def decorate(command: Command) -> Command:
-        @wraps(command)
+    def decorate(function: Function) -> Function:
+        @wraps(function)
         def run(
             model: str,
             input_shapes: list[tuple[str, list[int]]],
@@ -119,24 +33,26 @@ def source_options(*, pixels: bool) -> Callable[[Command], Command]:
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
-            from decig.source.resolve import PixelFlags, resolve
+            from decig.source.resolve import resolve
+            from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags()
             source = resolve(model, flags, dict(input_shapes), weights)
-            return command(source=source.fixed() if fixed_size else source, **rest)
+            source.require_known_feeds()
+            return function(source=source.fixed() if fixed_size else source, **rest)
 
         described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
         sized = click.option(
             "--fixed-size",
             is_flag=True,
-            help="Close MODEL's dynamic axes: faster rewrites, a file for one size.",
+            help="Make dynamic axes of MODEL static: it takes one size, and more rewrites apply.",
         )(described)
         return click.argument("model")(sized)
 
     return decorate
 
 
-def input_shape_option(command: Command) -> Command:
+def input_shape_option(function: Function) -> Function:
     """--input-shape; the command gets `input_shapes`, pairs of name and sizes."""
     return click.option(
         "--input-shape",
@@ -144,21 +60,24 @@ def input_shape_option(command: Command) -> Command:
         type=input_shape,
         metavar="NAME:1,3,256,256",
         multiple=True,
-        help="Shape of an input whose axes are dynamic, or of PyTorch code.",
-    )(command)
+        help="Shape of an input with dynamic axes, or of an input of PyTorch code.",
+    )(function)
 
 
-def weights_option(command: Command) -> Command:
+def weights_option(function: Function) -> Function:
     """--weights; the command gets `weights`, a path or None."""
     return click.option(
-        "--weights", type=FILE, help="Trained weights, where the model is PyTorch code."
-    )(command)
+        "--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."
+    )(function)
 
 
-def pixel_options(command: Command) -> Command:
-    """What pixels the model wants, where no file says it; the command gets `flags`."""
+def pixel_options(function: Function) -> Function:
+    """What pixels the model takes and gives; the command gets `flags`, a `PixelFlags`.
 
-    @wraps(command)
+    Files that decig wrote and recipes say it themselves.
+    """
+
+    @wraps(function)
     def run(
         input_range: tuple[float, float] | None,
         output_range: tuple[float, float] | None,
@@ -169,7 +88,7 @@ def pixel_options(command: Command) -> Command:
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
-        from decig.source.resolve import PixelFlags
+        from decig.source.source import PixelFlags
 
         flags = PixelFlags(
             input_range,
@@ -179,7 +98,7 @@ def pixel_options(command: Command) -> Command:
             _labels(one_hot, palette),
             _feeds(feeds),
         )
-        return command(flags=flags, **rest)
+        return function(flags=flags, **rest)
 
     return _apply(
         run,
@@ -187,22 +106,32 @@ def pixel_options(command: Command) -> Command:
             "--input-range",
             type=value_range,
             metavar="LOW,HIGH",
-            help="Values of black and white in its input.",
+            help="Values of black and white in the image that MODEL takes.",
         ),
         click.option(
-            "--output-range", type=value_range, metavar="LOW,HIGH", help="The same in its output."
+            "--output-range",
+            type=value_range,
+            metavar="LOW,HIGH",
+            help="Values of black and white in the picture that MODEL makes.",
         ),
-        click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Axes of its tensors."),
-        click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Its colours."),
+        click.option(
+            "--layout", type=click.Choice(["nchw", "nhwc"]), help="Axes of that image and picture."
+        ),
+        click.option(
+            "--channel-order",
+            type=click.Choice(["rgb", "bgr"]),
+            help="Colours of that image and picture.",
+        ),
         click.option(
             "--one-hot",
             metavar="N|COLOURS",
-            help="It takes label maps, a channel a label: N ids, or colours RRGGBB,RRGGBB,...",
+            help="MODEL takes label maps with one channel per label. Their files hold N ids, or "
+            "labels in the colours RRGGBB,RRGGBB,...",
         ),
         click.option(
             "--palette",
             metavar="COLOURS",
-            help="It takes label maps as pictures in these colours, RRGGBB,RRGGBB,...",
+            help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
         ),
         click.option(
             "--feed",
@@ -210,8 +139,8 @@ def pixel_options(command: Command) -> Command:
             type=setting,
             metavar="INPUT=HOW",
             multiple=True,
-            help="What goes in beside the image: normal, uniform, zeros, a number, or files "
-            "(NAME.npy or NAME.npz for NAME.png).",
+            help="What feeds an input other than the image: normal, uniform, zeros, a number, or "
+            "files (NAME.npy or NAME.npz for NAME.png).",
         ),
     )
 
@@ -235,34 +164,43 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
     return {name: declare(name, way) for name, way in said}
 
 
-def device_options(command: Command) -> Command:
-    """Where models run; the command gets `device`, a `decig.device.run.session.DeviceOptions`."""
+def device_options(function: Function) -> Function:
+    """Where models run; the command gets `device`, a `decig.device.run.device.Device`."""
 
-    @wraps(command)
+    @wraps(function)
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
-        from decig.device.run.providers import resolve
-        from decig.device.run.session import DeviceOptions
+        from decig.device.run.device import Device
 
-        resolve(ep)  # a provider that is not there should not cost the user minutes first
-        return command(device=DeviceOptions(ep, dict(ep_options), threads), **rest)
+        return function(device=Device.of(ep, dict(ep_options), threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(
         run,
-        click.option("--ep", default="cpu", help="Execution provider: cpu (default), cuda, ..."),
+        click.option(
+            "--ep",
+            default="cpu",
+            metavar="NAME",
+            help="Execution provider: cpu (default), cuda, ...",
+        ),
         click.option(
             "--ep-option",
             "ep_options",
             type=setting,
             metavar="KEY=VALUE",
             multiple=True,
-            help="Its options.",
+            help="An option of the execution provider.",
         ),
-        click.option("--threads", default=1, type=positive, help="Intra-op threads; 1 by default."),
+        click.option(
+            "--threads",
+            default=1,
+            type=positive,
+            metavar="N",
+            help="Threads that one run of a model uses; 1 by default.",
+        ),
     )
 
 
-def output_option(what: str) -> Callable[[Command], Command]:
+def output_option(what: str) -> Callable[[Function], Function]:
     """-o; `what` describes the file."""
     return click.option(
         "-o", "--output", type=output_file, metavar="FILE", required=True, help=what
@@ -270,12 +208,16 @@ def output_option(what: str) -> Callable[[Command], Command]:
 
 
 force_option = click.option(
-    "--force", is_flag=True, help="Take a cost table of another device; nothing is measured then."
+    "--force",
+    is_flag=True,
+    help="Accept a cost table of another device: latencies are predicted and not measured.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."
+)
 
 
-def _apply(command: Command, *decorators: Callable[[Command], Command]) -> Command:
+def _apply(function: Function, *decorators: Callable[[Function], Function]) -> Function:
     for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+        function = decorate(function)
+    return function

@@ -1,38 +1,143 @@
-"""How `decig` behaves as a process: exit codes, errors of one line, log lines on stderr."""
+"""How `decig` behaves as a process: exit codes, one-line errors, JSON on stdout, logs on stderr."""
 
 import errno
 import logging
+import os
 import sys
 import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
 import click
 
+from decig.device.run.threads import set_up_threads
 from decig.errors import DecigError
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 plus the number of the signal, as shells report it."""
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 failure; 2 wrong usage or bad input; 3 a target or tolerance was "
+    "missed; 130 stopped by Ctrl-C."
+)
 
 _DEBUG = "decig.debug"
+_PRINTED = "decig.printed"
+_JSON = "--json"
 
 
-class Commands(click.Group):
-    """The group of all commands; ends the process with decig's exit codes.
+class Program(click.Group):
+    """The group of all commands; it ends the process with the exit codes of `EXIT_CODES`.
 
-    0 done, 1 failure, 2 usage or bad input, 3 a target or tolerance was missed, 130 interrupted.
+    With --json among the arguments, stdout holds exactly one JSON object, whatever happens: the
+    result of the command or, where there is none, the error.
     """
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> NoReturn:
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Return the commands in the order in which they were added."""
+        return list(self.commands)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Show the help where no command is named."""
+        return super().parse_args(context, args or ["--help"])
+
+    def main(
+        self, args: Sequence[str] | None = None, *_: Any, standalone_mode: bool = True, **extra: Any
+    ) -> NoReturn:
         """Run one command and exit; arguments as for `click.Command.main`."""
+        arguments = list(sys.argv[1:] if args is None else args)
         state: dict[str, bool] = {}
+        set_up_threads()
         _start_logging()
+        _accept_any_text()
         try:
             asked = extra | {"prog_name": "decig", "standalone_mode": False, "obj": state}
-            code = super().main(*args, **asked)
+            code = super().main(arguments, **asked) or 0
+            sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if state.get(_DEBUG):
                 traceback.print_exception(error)
-            code = _report(error)
-        sys.exit(code or 0)
+            code = _report(error, as_json=_JSON in arguments and not state.get(_PRINTED))
+        sys.exit(code)
+
+
+class Command(click.Command):
+    """A command that names everything missing at once and takes no option twice.
+
+    Attributes:
+        required_one: parameters of which exactly one must be given.
+    """
+
+    def __init__(self, *args: Any, required_one: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.required_one = tuple(required_one)
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments.
+
+        Raises:
+            click.UsageError: something required is missing, or an option is given twice.
+        """
+        given = list(args)
+        try:
+            rest = super().parse_args(context, args)
+        except click.MissingParameter:
+            raise self._missing(context, given) from None
+        if self.required_one and all(context.params[name] is None for name in self.required_one):
+            raise self._missing(context, given)
+        _, _, order = self.make_parser(context).parse_args(given)
+        self._refuse_repetition(context, order)
+        one_of(context.params, *self.required_one)
+        return rest
+
+    def _missing(self, context: click.Context, args: list[str]) -> click.UsageError:
+        """Name everything that is required and not there."""
+        given, _, _ = self.make_parser(context).parse_args(args)
+        missing = [
+            param
+            for param in self.get_params(context)
+            if param.required and param.value_is_missing(param.consume_value(context, given)[0])
+        ]
+        missing.sort(key=lambda param: isinstance(param, click.Option))
+        labels = [_label(param) for param in missing]
+        if self.required_one and not any(name in given for name in self.required_one):
+            labels.append(_one_of_flags(self.required_one))
+        text = f"Missing {', '.join(labels)}."
+        if any(isinstance(param, click.Argument) for param in missing):
+            for option in self.params:
+                if _may_stand_alone(option) and (taken := given.get(option.name or "")):
+                    text += (
+                        f" ({option.opts[0]} took {taken} for its value: put {labels[0]} first.)"
+                    )
+        return click.UsageError(text, context)
+
+    def _refuse_repetition(self, context: click.Context, order: list[click.Parameter]) -> None:
+        options = [p for p in order if isinstance(p, click.Option) and not p.multiple]
+        for option, times in Counter(options).items():
+            if times > 1 and not option.is_flag:
+                raise click.UsageError(
+                    f"{_label(option)} is given {times} times; it takes one value.", context
+                )
+        for option in options:
+            others = [o for o in options if o.name == option.name and o is not option]
+            if others:
+                raise click.UsageError(
+                    f"{_label(option)} and {_label(others[0])} exclude each other.", context
+                )
+
+
+def one_of(asked: dict[str, Any], *names: str) -> str | None:
+    """Return which of these options was given; click.UsageError for more than one."""
+    given = [name for name in names if asked[name] is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(map(flag, given))} exclude each other.")
+    return given[0] if given else None
+
+
+def flag(name: str) -> str:
+    """Return the flag of an option, by its name in Python: --target-latency."""
+    return "--" + name.replace("_", "-")
 
 
 def debug_option(command: Any) -> Any:
@@ -50,6 +155,26 @@ def debug_option(command: Any) -> Any:
         callback=remember,
         help="Show tracebacks and debug messages.",
     )(command)
+
+
+def show(result: Any, as_json: bool, print_it: Callable[[Any], None]) -> None:
+    """Print the result of a command.
+
+    Args:
+        result: a dictionary, or an object whose `to_dict` makes one; None where another process
+            has the result.
+        as_json: print it as one JSON object.
+        print_it: prints it for people otherwise.
+    """
+    if result is None:
+        return
+    if not as_json:
+        print_it(result)
+        return
+    from decig.files import json_text
+
+    click.echo(json_text(result if isinstance(result, dict) else result.to_dict()))
+    click.get_current_context().ensure_object(dict)[_PRINTED] = True
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -73,11 +198,31 @@ def _start_logging() -> None:
     logger.setLevel(logging.INFO)
 
 
-def _report(error: BaseException) -> int:
-    """Say in one line what went wrong; returns the exit code."""
+def _accept_any_text() -> None:
+    """Let names that the terminal's encoding lacks be printed with replacements, not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _report(error: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong, in one line on stderr; returns the exit code."""
+    if isinstance(error, BrokenPipeError):
+        _drop_stdout()  # whoever read it, such as head, has seen enough
+        return 1
     code, text = _explain(error)
     click.echo(f"decig: {text}", err=True)
+    if as_json:
+        from decig.files import json_text
+
+        told = text.removeprefix("error: ")
+        click.echo(json_text({"error": told, "exit_code": code}))
     return code
+
+
+def _drop_stdout() -> None:
+    """Write nothing more to stdout, so that Python's own flush at the end cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: BaseException) -> tuple[int, str]:
@@ -87,7 +232,9 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED if stopped else error.exit_code, f"error: {error}"
         case click.UsageError():
             command = error.ctx.command_path if error.ctx else "decig"
-            return 2, f"error: {error.format_message()} See {command} --help"
+            message = error.format_message()
+            stop = "" if message.endswith((".", "?", "!", ")")) else "."
+            return 2, f"error: {message}{stop} See {command} --help"
         case click.ClickException():
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():
@@ -96,7 +243,26 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 1, "error: out of memory"
         case OSError(errno=errno.ENOSPC):
             return 1, f"error: {error.filename or 'output'}: the disk is full"
+        case OSError(strerror=str(reason), filename=str(name)):
+            return 1, f"error: {name}: {reason}"
         case _:
             kind = type(error).__name__
             first = (str(error).splitlines() or [""])[0]
             return 1, f"internal error: {kind}: {first} (run again with --debug)"
+
+
+def _label(param: click.Parameter) -> str:
+    """Name a parameter as people type it: MODEL, -o/--output."""
+    return param.human_readable_name if isinstance(param, click.Argument) else "/".join(param.opts)
+
+
+def _one_of_flags(names: Sequence[str]) -> str:
+    *first, last = map(flag, names)
+    return f"one of {', '.join(first)} and {last}"
+
+
+def _may_stand_alone(param: click.Parameter) -> bool:
+    """Whether this is an option that need not have a value: it may swallow an argument."""
+    return (
+        isinstance(param, click.Option) and not param.is_flag and isinstance(param.flag_value, str)
+    )

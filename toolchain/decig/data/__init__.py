@@ -1,1 +1,1 @@
-"""Image folders to numpy arrays."""
+"""What models are fed: folders of images, label maps and arrays, as numpy arrays."""

@@ -1,4 +1,4 @@
-"""Windows of images: seeded random crops for training, resize and centre-crop for use."""
+"""Windows of images: random crops for training, resized and centred ones for use."""
 
 from collections.abc import Sequence
 
@@ -24,13 +24,14 @@ def random_crop(
     Args:
         images: uint8 H,W,3, all of one size.
         size: side of the square result, in pixels.
-        rng: makes every choice, so equal seeds give equal crops.
+        rng: makes every random choice, so equal seeds give equal crops.
         zoom: the window's content is enlarged by a random factor between 1 and this.
-        shrink: it is shrunk by a random factor between 1 and this, or what the image has room for.
+        shrink: the content is shrunk by a random factor between 1 and this, or by less where the
+            image is too small for such a window.
         filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
 
     Returns:
-        One uint8 size,size,3 array an image.
+        One uint8 array size,size,3 per image.
 
     Raises:
         BadInputError: an image is smaller than the crop.
@@ -57,7 +58,7 @@ def random_crop(
 def bound(
     images: Sequence[np.ndarray], smallest: int, largest: int, *, filters: Sequence[str]
 ) -> tuple[np.ndarray, ...]:
-    """Scale aligned images so that their shorter side has `smallest` to `largest` pixels.
+    """Scale aligned images so that their shorter side is between `smallest` and `largest` pixels.
 
     Args:
         images: uint8 H,W,3, all of one size.
@@ -66,7 +67,7 @@ def bound(
         filters: "nearest" (label maps) or "smooth" for each image.
 
     Returns:
-        The images, untouched if their size is within the bounds.
+        The scaled images; the same ones if their size is within the bounds already.
     """
     height, width = images[0].shape[:2]
     side = min(height, width)
@@ -81,10 +82,16 @@ def bound(
 
 
 def fit(image: np.ndarray, height: int, width: int, *, resample: str = "smooth") -> np.ndarray:
-    """Resize until the image just covers height x width and cut out the centre; uint8 H,W,3.
+    """Resize an image until it just covers height x width, and cut out the centre.
 
-    An image that has the size already comes back unchanged. `resample` is "nearest" for label
-    maps, else "smooth".
+    Args:
+        image: uint8 H,W,3; one that has the size already comes back unchanged.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        resample: "nearest" for label maps, else "smooth".
+
+    Returns:
+        uint8 height,width,3.
     """
     rows, columns = image.shape[:2]
     if (rows, columns) == (height, width):

@@ -1,9 +1,9 @@
-"""What a model takes: the image, and how everything beside it is fed."""
+"""What a model takes: the image, and the inputs beside it with what feeds each of them."""
 
 import math
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,29 +17,48 @@ from decig.graph.model import ValueInfo, input_info, output_info
 
 Feeds = dict[str, np.ndarray]
 Declared = Mapping[str, str | float]
-"""How inputs beside the image are fed, by name: one of `DRAWN`, `FILES`, or a constant."""
+"""What feeds the inputs beside the image, by name: one of `DRAWN`, `FILES`, or a constant."""
 
 NORMAL, UNIFORM, ZEROS = DRAWN = ("normal", "uniform", "zeros")
-"""Seeded, a draw for every picture: standard normal, uniform between -1 and 1; or nothing but 0."""
+"""Drawn anew for every picture, from a seed: standard normal, uniform between -1 and 1; and zeros,
+which need no draw."""
 FILES = "files"
-"""`photo.npy` beside `photo.png`, or the array of the input's name in `photo.npz`.
+"""Read from `photo.npy` for `photo.png`, or from `photo.npz`, where the array has the input's name.
 
-Beside it in whatever sub-folder the photo is."""
+The file lies beside the photo, in whatever sub-folder that is."""
 
 _ARRAYS = (".npy", ".npz")
-# What numpy raises on files that hold no array, or not all of it.
+# What numpy raises on files that hold no array, or only a part of one.
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+
+
+class UnfedInputError(BadInputError):
+    """An input of a model takes no image, and nothing is declared to feed it.
+
+    Attributes:
+        name: of the input.
+    """
+
+    def __init__(self, info: ValueInfo) -> None:
+        super().__init__(
+            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it ({_WAYS})"
+        )
+        self.name = info.name
 
 
 def find_image(
     proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
 ) -> ValueInfo | None:
-    """Return the input that takes an image; None if no input takes a batch of one.
+    """Return the input that takes an image; None if no input is shaped like a batch of one image.
 
-    What is `declared` is fed otherwise. Of the rest, the one with a channel a label, where
-    `pixels` says that label maps are fed so; else one of 3 channels before one of 1 before any
-    other.
+    Of several candidates it is the one with one channel per label, where `pixels` says that label
+    maps are fed one-hot; otherwise the first with 3 channels, then with 1, then with any number.
+
+    Args:
+        proto: the model.
+        pixels: its pixel format, where that is known.
+        declared: inputs that something else feeds, so that they are no candidates.
     """
     inputs = [i for i in input_info(proto) if _is_picture(i) and i.name not in declared]
     labels = None if pixels is None else pixels.labels
@@ -52,10 +71,10 @@ def find_image(
 def image_input(
     proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
 ) -> ValueInfo:
-    """Describe the input that takes the image, as `find_image` does.
+    """Return the input that takes an image, as `find_image` does.
 
     Raises:
-        BadInputError: it takes none.
+        BadInputError: no input takes an image.
     """
     image = find_image(proto, pixels, declared)
     if image is None:
@@ -65,22 +84,32 @@ def image_input(
 
 
 def picture_output(proto: onnx.ModelProto) -> int:
-    """Which of the outputs is the picture, by the same rule; the first if none looks like one."""
+    """Return the place of the output that is the picture; 0 if none is shaped like a picture.
+
+    Of several it is the first with 3 channels, then with 1, then with any number.
+    """
     outputs = output_info(proto)
     pictures = [place for place, info in enumerate(outputs) if _is_picture(info)]
     return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
 
 
 def output_image(proto: onnx.ModelProto) -> ValueInfo:
-    """Describe the output that is the picture."""
+    """Return the output that is the picture, as `picture_output` finds it."""
     return output_info(proto)[picture_output(proto)]
 
 
 def declare(name: str, way: object) -> str | float:
-    """Check one entry of `Declared`, as a recipe or the command line has it.
+    """Check what a recipe or the command line says feeds one input.
+
+    Args:
+        name: of the input.
+        way: what is said.
+
+    Returns:
+        The entry of `Declared`: a number that was written as a text becomes a number.
 
     Raises:
-        BadInputError: it is no way to feed an input.
+        BadInputError: this cannot feed an input.
     """
     if isinstance(way, str) and way in (*DRAWN, FILES):
         return way
@@ -93,16 +122,28 @@ def declare(name: str, way: object) -> str | float:
     return number
 
 
+def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
+    """Check that everything declared is one of a model's inputs.
+
+    Raises:
+        BadInputError: it is none; names the inputs that there are.
+    """
+    if strange := sorted(set(declared) - set(inputs)):
+        raise BadInputError(
+            f"{strange[0]} is declared to be fed, but the model's inputs are {', '.join(inputs)}"
+        )
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a model, and where each gets its values from.
+    """The inputs of a model, and what feeds each of them.
 
     Attributes:
-        image: the input that takes the image; None for a model that paints from a code.
-        others: the inputs beside it.
-        declared: how those are fed.
-        folder: where their files lie.
-        order: names of all inputs, as the graph lists them.
+        image: the input that takes the image; None for a model that takes no image.
+        others: all other inputs.
+        declared: what feeds the others.
+        folder: where the files lie that feed some of them.
+        order: names of all inputs, in the order of the graph.
     """
 
     image: ValueInfo | None
@@ -119,20 +160,20 @@ class Inputs:
         declared: Declared,
         folder: Path | None = None,
     ) -> "Inputs":
-        """Read the inputs off a graph.
+        """Find the inputs of a model.
 
-        Whole numbers that nothing is declared for are 0: an index or a class that every model has.
+        Inputs of whole numbers for which nothing is declared are fed 0: an index or a class that
+        every model has.
 
         Raises:
-            BadInputError: a float input beside the image is not declared, or what is declared is
-                no input.
+            UnfedInputError: a float input beside the image is not declared.
+            BadInputError: what is declared is no input, or an input is no tensor of numbers.
         """
         infos = input_info(proto)
         image = find_image(proto, pixels, declared)
         others = tuple(info for info in infos if image is None or info.name != image.name)
         names = [info.name for info in infos]
-        if strange := sorted(declared.keys() - set(names)):
-            raise BadInputError(f"--feed {strange[0]}: the model's inputs are {', '.join(names)}")
+        require_inputs(declared, names)
         known = {
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
@@ -147,13 +188,14 @@ class Inputs:
     def draw(
         self, rng: np.random.Generator, name: str, size: tuple[int, int] | None = None
     ) -> Feeds:
-        """Make what goes in beside one image.
+        """Make the values of all inputs beside the image.
 
         Args:
-            rng: makes every choice.
-            name: of the image's file (`decig.data.images.name_in`), by which others are found.
-            size: height and width for inputs that are as large as the image, where it is fed in
-                crops.
+            rng: makes every random choice.
+            name: of the image's file (`decig.data.images.name_in`), by which the files are found
+                that feed other inputs.
+            size: height and width of the crop that is fed instead of the image, for inputs that
+                have a value for every pixel; None where the whole image is fed.
 
         Raises:
             BadInputError: a file is missing or has another shape.
@@ -175,13 +217,13 @@ class Inputs:
         return feeds
 
     def feed(self, image: np.ndarray | None, pixels: PixelFormat, name: str, *, seed: int) -> Feeds:
-        """Make all that the model takes for one image, the same every time.
+        """Make the values of all inputs for one image, the same ones every time.
 
         Args:
-            image: RGB uint8 H,W,3 of the model's size; None where it takes no image.
-            pixels: its pixel format.
-            name: of the image's file, as in `draw`; what is drawn beside the image hangs on it.
-            seed: likewise.
+            image: RGB uint8 H,W,3 of the model's size; None where the model takes no image.
+            pixels: the pixel format of the model.
+            name: of the image's file, as in `draw`; seeds the random draws together with `seed`.
+            seed: another one gives other draws.
 
         Raises:
             BadInputError: as in `draw`.
@@ -193,14 +235,14 @@ class Inputs:
         return self.join(tensor, self.draw(rng, name))
 
     def join(self, image: np.ndarray | None, others: Feeds) -> Feeds:
-        """Put an image's tensor and the rest together, in the order of the graph."""
+        """Put the tensor of an image and the other inputs together, in the order of the graph."""
         feeds = dict(others)
         if self.image is not None and image is not None:
             feeds[self.image.name] = image.astype(self.image.dtype, copy=False)
         return {name: feeds[name] for name in self.order}
 
     def _shape(self, info: ValueInfo, size: tuple[int, int] | None) -> list[int]:
-        """Shape of an input when the image is fed at another size."""
+        """Shape of an input where the image is fed at another size than the graph says."""
         axes = self._plane(info)
         if size is None or axes is None:
             return info.shape
@@ -209,11 +251,11 @@ class Inputs:
         return shape
 
     def along_image(self, info: ValueInfo) -> bool:
-        """Whether an input is a map with a value, or several, for every pixel of the image."""
+        """Whether an input has a value, or several, for every pixel of the image."""
         return self._plane(info) is not None
 
     def _plane(self, info: ValueInfo) -> slice | None:
-        """Axes of a map of the image's height and width; None if it is none."""
+        """Axes of height and width of an input that is as large as the image; None of others."""
         if self.image is None or len(info.shape) != 4:
             return None
         for axes in (slice(2, 4), slice(1, 3)):
@@ -248,36 +290,35 @@ class Inputs:
 
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:
-    """Name up to `count` feeds of a model without an image: its files, or numbers.
+    """Name up to `count` inputs of a model that takes no image: by its files, or by numbers.
 
     Raises:
-        BadInputError: it is fed from files, and none are there.
+        BadInputError: the model is fed from files, and there are none.
     """
     if not inputs.reads_files:
         return [str(number) for number in range(count)]
     folder = inputs.folder
     names = [] if folder is None else _arrays_in(folder)
     if not names:
-        raise BadInputError(f"{folder or '--data'}: no .npy or .npz files there to feed the model")
+        if folder is None:
+            raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
+        raise BadInputError(f"{folder}: no .npy or .npz files there to feed the model")
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
 
 def _arrays_in(folder: Path) -> list[str]:
-    """Names of the files of arrays in a folder and its sub-folders."""
+    """Names of the .npy and .npz files in a folder and its sub-folders."""
     files = (path for path in folder.rglob("*") if path.suffix in _ARRAYS)
     return sorted({name_in(folder, path) for path in files if not path.name.startswith(".")})
 
 
 def _default(info: ValueInfo) -> str:
-    """Feed whole numbers with 0; of anything else one must know what it means."""
+    """Feed an input of whole numbers with 0; for any other, somebody has to say what feeds it."""
     if info.dtype == np.object_:
         raise BadInputError(f"input {info.name} is no tensor of numbers: cannot run the model")
     if info.dtype.kind not in "biu":
-        raise BadInputError(
-            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it, as in "
-            f"--feed {info.name}=normal ({_WAYS}) or under [feeds] in a recipe"
-        )
+        raise UnfedInputError(info)
     return ZEROS
 
 

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class UnreadableImageError(BadInputError):
-    """A file that is missing, truncated or no image: its folder may do without it."""
+    """A file is missing, truncated or no image; a folder of others can be used without it."""
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -36,11 +36,11 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_labels(path: Path, labels: Labels) -> np.ndarray:
-    """Read one label map as uint8 H,W,3, as `Labels` describes it.
+    """Read one label map as uint8 H,W,3, in the form that `Labels` describes.
 
     Raises:
         UnreadableImageError: as in `read_image`.
-        BadInputError: the file cannot hold ids, or holds one that is no label.
+        BadInputError: the file cannot hold ids of labels, or holds an id that is no label.
     """
     if labels.palette:
         return labels.clean(read_image(path), path)
@@ -58,7 +58,7 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image upright; whatever Pillow raises meanwhile becomes UnreadableImageError."""
+    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError."""
     try:
         with Image.open(path) as opened:
             form = opened.format
@@ -71,9 +71,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def name_in(folder: Path, file: Path) -> str:
-    """Name of a file by which others that belong to it are found: its path without the suffix.
+    """Return the name by which other files that belong to this one are found.
 
-    Relative to the folder, with "/" on every system: "street/0001" for street/0001.png.
+    It is the path without the suffix, relative to the folder and with "/" on every system:
+    "street/0001" for street/0001.png.
     """
     return file.relative_to(folder).with_suffix("").as_posix()
 
@@ -81,8 +82,13 @@ def name_in(folder: Path, file: Path) -> str:
 class ImageFolder:
     """The images of a folder and its sub-folders, in the order of their paths.
 
-    Iterating gives `(path, pixels)` for every readable image. An unreadable one is named in a
-    warning, left out and kept in `skipped`; it ends the run only if no image is readable.
+    Iterating gives `(path, pixels)` for every readable image. An unreadable file is left out: a
+    warning names it, and `skipped` lists it. That no image is readable is an error.
+
+    Attributes:
+        path: the folder.
+        files: the files in it that may be images.
+        skipped: those of them that turned out to be unreadable.
     """
 
     def __init__(self, path: Path, labels: Labels | None = None) -> None:
@@ -90,7 +96,7 @@ class ImageFolder:
 
         Args:
             path: the folder.
-            labels: what its images mean, where they are label maps.
+            labels: how to read its images, where they are label maps.
 
         Raises:
             BadInputError: the folder is missing, or holds no file with one of `SUFFIXES`.
@@ -108,15 +114,15 @@ class ImageFolder:
         self.skipped: list[Path] = []
 
     def __len__(self) -> int:
-        """Count the files listed, the unreadable ones included until they have been met."""
+        """Return the number of files listed, readable or not."""
         return len(self.files)
 
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         """Yield the path and the RGB uint8 H,W,3 pixels of every readable image.
 
         Raises:
-            BadInputError: no image of the folder is readable, or a label map holds what is no
-                label.
+            BadInputError: no image of the folder is readable, or a label map holds an id that is
+                no label.
         """
         readable = 0
         for file in self.files:

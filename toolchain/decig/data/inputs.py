@@ -1,4 +1,4 @@
-"""What models are fed when they are compared: a folder's images, or seeded noise."""
+"""What models are fed when they are compared: the images of a folder, or seeded noise."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,9 +15,10 @@ from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
 
 _SEED = 2**31
-"""None that people give: codes that `compress` repaired a model on are not drawn to judge it."""
+"""Seed of what is drawn to compare models. Nobody trains with it, so that a model is never judged
+on the draws that it was repaired or trained on."""
 _DRAWS = 16
-"""Pictures of a model that takes no image."""
+"""Number of pictures that a model is compared on if it takes no image."""
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -27,8 +28,8 @@ class Picture:
 
     Attributes:
         name: of the file (`decig.data.images.name_in`); a number where everything is drawn.
-        pixels: RGB uint8 H,W,3 at the model's input size; None where it takes no image.
-        feeds: the model's inputs by name; the image 1,C,H,W or 1,H,W,C.
+        pixels: RGB uint8 H,W,3 at the model's input size; None where the model takes no image.
+        feeds: values of the model's inputs by name; the image is 1,C,H,W or 1,H,W,C.
     """
 
     name: str
@@ -39,9 +40,13 @@ class Picture:
 class Pictures:
     """A folder's images at the size and in the pixel format of a model, read one by one.
 
-    Each image is resized until it covers the model's input, then its centre is cut out. What a
-    model takes beside it is as declared, drawn anew for every image, and the same in every pass.
+    Each image is resized until it covers the model's input, then its centre is cut out. The other
+    inputs are fed as declared: draws differ from image to image, and are the same in every pass.
     A model that takes no image is fed by draws and files alone.
+
+    Attributes:
+        inputs: the inputs of the model, and what feeds them.
+        skipped: image files that turned out to be unreadable.
     """
 
     def __init__(
@@ -56,15 +61,15 @@ class Pictures:
         """List the folder.
 
         Args:
-            folder: of images; of files alone, or None, where the model takes no image.
+            folder: of images; where the model takes no image, of the files that feed it, or None.
             proto: the model to feed.
             pixels: its pixel format.
-            declared: how inputs beside the image are fed.
-            limit: take that many, spread evenly over the folder.
+            declared: what feeds the inputs beside the image.
+            limit: take at most this many, spread evenly over the folder.
 
         Raises:
             BadInputError: the folder is missing or empty, the model does not take such images, or
-                an input is left that nothing feeds.
+                nothing feeds one of its inputs.
         """
         self.inputs = Inputs.of(proto, pixels, declared or {}, folder)
         self.skipped: list[Path] = []
@@ -76,7 +81,7 @@ class Pictures:
             self.names = drawn_names(self.inputs, limit or _DRAWS)
             return
         if folder is None:
-            raise BadInputError(f"input {image.name} takes images: give a folder of them (--data)")
+            raise BadInputError(f"input {image.name} takes images, and no folder of them is given")
         self.folder = ImageFolder(folder, pixels.labels)
         files = self.folder.files
         if limit is not None and limit < len(files):
@@ -86,7 +91,7 @@ class Pictures:
         self.height, self.width = pixels.size_of(image.shape)
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield every readable image; BadInputError if there is none."""
+        """Yield every readable image as the model takes it; BadInputError if there is none."""
         if self.inputs.image is None:
             for name in self.names:
                 yield self.feed(Picture(name, None, {}))
@@ -96,7 +101,7 @@ class Pictures:
             yield self.feed(Picture(name_in(self.folder.path, path), fitted, {}))
 
     def feed(self, picture: Picture) -> Picture:
-        """Turn a picture, perhaps read for another model, into what this one takes."""
+        """Turn a picture, which may have been read for another model, into what this one takes."""
         feeds = self.inputs.feed(picture.pixels, self._pixels, picture.name, seed=_SEED)
         return replace(picture, feeds=feeds)
 
@@ -106,10 +111,15 @@ def seeded_feeds(
     pixels: PixelFormat | None,
     shapes: Mapping[str, list[int]] | None = None,
 ) -> list[Feeds]:
-    """Uniform noise for every input, three times; where the range is not known, in three ranges.
+    """Return uniform noise for every input, three times.
 
-    Integer inputs get zeros, which is an index or a class that every model has; but bytes, which
-    are pixels, get noise too. `shapes` by input name stand for the graph's own.
+    Inputs of whole numbers get zeros, an index or a class that every model has; but bytes, which
+    are pixels, get noise too.
+
+    Args:
+        proto: the model.
+        pixels: its pixel format; where it is not known, the three are in three usual ranges.
+        shapes: shapes of inputs, by name, that replace those of the graph.
 
     Raises:
         BadInputError: an input is no tensor of numbers.
@@ -119,7 +129,7 @@ def seeded_feeds(
 
 
 def other_feeds(proto: onnx.ModelProto, image: str) -> Feeds:
-    """Feed every input but the image: normal noise, the same every time, and zeros as integers.
+    """Return values for every input but the image: the same normal noise every time, whole zeros.
 
     Raises:
         BadInputError: an input is no tensor of numbers.

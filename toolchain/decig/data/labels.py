@@ -1,4 +1,4 @@
-"""Label maps: what the pixels of their files mean, and what a model takes of them."""
+"""Label maps: what the pixels of their files mean, and how a model takes them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from decig.errors import BadInputError
 ONE_HOT, COLOURS = ENCODINGS = ("one-hot", "colours")
 UNKNOWN = ("refuse", "last", "none")
 NO_LABEL = 255
-"""Id of a pixel that no label has; an id that a byte does not hold is read as this one."""
+"""Id of a pixel without a label; an id that does not fit into a byte is read as this one."""
 
 _CLEAR = 28  # Euclidean distance in RGB; JPEG noise inside flat areas stays below it
 _SEVERAL = 6  # of the 25 pixels around; the corner of a label shows 9
@@ -20,17 +20,19 @@ _SEVERAL = 6  # of the 25 pixels around; the corner of a label shows 9
 class Labels:
     """What label maps look like as image files, and how a model takes them.
 
-    Whatever the file, a label map is handled as uint8 H,W,3 like any image: in the exact colours
-    of the palette, or with the id in all three channels. It is resized without blending.
+    Whatever its file looks like, a label map is handled as uint8 H,W,3 like any image: in the
+    exact colours of the palette, or with the id in all three channels. It is resized without
+    blending.
 
     Attributes:
         palette: the colour of each label, in order, where files show labels as colours.
-        ids: number of labels, where the values of a grey file, or the indices of one with a
-            palette of its own, are their numbers from 0.
-        encoding: "one-hot" feeds one channel a label, the upper end of the input range where it
-            is and the lower elsewhere; "colours" feeds the palette's colours as those of a photo.
-        unknown: what becomes of an id that is no label: "refuse" the file, take it as the "last"
-            label (a "don't know"), or let "none" of the channels be set there.
+        ids: number of labels, where files hold the number of each pixel's label, from 0: as the
+            grey value, or as the index into a palette of the file itself.
+        encoding: "one-hot" feeds one channel per label, which has the upper end of the input range
+            at the pixels of that label and the lower end elsewhere; "colours" feeds the colours
+            of the palette as if they were those of a photo.
+        unknown: what an id that is no label means: "refuse" the file, read it as the "last" label
+            (often a "don't know"), or set "none" of the channels at that pixel.
     """
 
     palette: tuple[tuple[int, ...], ...] = ()
@@ -42,7 +44,8 @@ class Labels:
         """Refuse what cannot be meant.
 
         Raises:
-            BadInputError: not one of palette and ids, a colour that is none, an unknown encoding.
+            BadInputError: palette and ids are both given or both missing, a colour is not three
+                bytes, the encoding is unknown.
         """
         if bool(self.palette) == bool(self.ids):
             raise BadInputError("labels: give one of palette and ids")
@@ -71,14 +74,21 @@ class Labels:
 
     @property
     def one_hot(self) -> bool:
-        """Whether the model takes a channel a label."""
+        """Whether the model takes one channel per label."""
         return self.encoding == ONE_HOT
 
     def clean(self, image: np.ndarray, path: Path) -> np.ndarray:
-        """Bring what was read from a file to exact labels: uint8 H,W,3 again.
+        """Turn what was read from a file into exact labels.
+
+        Args:
+            image: uint8 H,W,3, as read.
+            path: the file, for messages.
+
+        Returns:
+            uint8 H,W,3.
 
         Raises:
-            BadInputError: an id that is no label, where those are refused; names the file.
+            BadInputError: the file holds an id that is no label, and those are refused.
         """
         if self.palette:
             return snap(image, np.array(self.palette, np.uint8))
@@ -104,7 +114,7 @@ class Labels:
         return hot
 
     def show(self, image: np.ndarray) -> np.ndarray:
-        """Make a clean label map one to look at: ids are spread over the greys."""
+        """Make a clean label map visible: ids become greys that are far apart."""
         return image if self.palette else image * np.uint8(max(1, NO_LABEL // self.ids))
 
 
@@ -134,11 +144,11 @@ def parse_labels(text: str, encoding: str = ONE_HOT) -> Labels:
 def snap(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Give every pixel the nearest colour of `palette` among those around it.
 
-    A blurred border between two labels passes through the colours of others, so a plain nearest
-    colour would draw thin lines of wrong labels there. A pixel may therefore only take a label
-    that several pixels around it show clearly; where there is none, the nearest colour.
+    A blurred border between two labels passes through the colours of others, so that the nearest
+    colour alone would draw thin lines of wrong labels there. A pixel may therefore only take a
+    label that several pixels around it show clearly; where there is none, it takes the nearest.
 
-    An image that holds exact colours only comes back unchanged.
+    An image that holds nothing but exact colours comes back unchanged.
 
     Args:
         image: H,W,3 uint8.

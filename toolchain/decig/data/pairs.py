@@ -1,4 +1,4 @@
-"""Pairs of an input image and its target, for paired training and for distillation."""
+"""Pairs of an input image and the target picture that belongs to it."""
 
 import logging
 from collections import Counter
@@ -17,9 +17,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pair:
-    """One example: `input` and `target` are RGB uint8 H,W,3 of the same size.
+    """One example to train on.
 
-    The name is that of the input's file (`decig.data.images.name_in`).
+    Attributes:
+        name: of the input's file (`decig.data.images.name_in`).
+        input: RGB uint8 H,W,3.
+        target: RGB uint8 of the same size.
     """
 
     name: str
@@ -35,10 +38,11 @@ def side_by_side(
     Args:
         folder: images twice as wide as one half.
         input_side: "left" or "right", the half that is the generator's input.
-        labels: what inputs mean, where they are label maps in the colours of a palette.
+        labels: how to read the inputs, where they are label maps in the colours of a palette.
 
     Raises:
-        BadInputError: no usable image, an image of odd width (named), or label maps of ids.
+        BadInputError: there is no usable image, an image has an odd width, or the label maps hold
+            ids.
     """
     if labels is not None and labels.ids:
         raise BadInputError(
@@ -59,32 +63,44 @@ def side_by_side(
 def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
-    In sub-folders the whole path counts, or the name alone where only one target has it. One pair
-    is read at a time. A pair with an unreadable half is named in a warning and left out.
-    `labels` says what inputs mean, where they are label maps.
+    In sub-folders the whole path counts, or the name alone where only one target has it. Names are
+    compared before the first image is read; then pairs are read one at a time. A pair of which
+    one file is unreadable is left out, and a warning names it.
+
+    Args:
+        inputs: folder of inputs.
+        targets: folder of targets.
+        labels: how to read the inputs, where they are label maps.
+
+    Yields:
+        Pairs, in the order of the inputs' paths.
 
     Raises:
-        BadInputError: no usable image, an input without target or with several, or a pair of
-            unequal sizes.
+        BadInputError: there is no usable image, an input has no target or several, or the two are
+            of unequal sizes.
     """
     found = ImageFolder(targets).files
     by_name = {name_in(targets, file): file for file in found}
     alike = Counter(file.stem for file in found)
     by_last = {file.stem: file for file in found if alike[file.stem] == 1}
-    for file, pixels in ImageFolder(inputs, labels):
+    folder = ImageFolder(inputs, labels)
+    wanted: dict[Path, Path] = {}
+    for file in folder.files:  # all of them before the first is read
         name = name_in(inputs, file)
-        wanted = by_name.get(name) or by_last.get(file.stem)
-        if wanted is None:
+        target = by_name.get(name) or by_last.get(file.stem)
+        if target is None:
             called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem
             raise BadInputError(f"{file}: no image called {called} in {targets}")
+        wanted[file] = target
+    for file, pixels in folder:
         try:
-            target = read_image(wanted)
+            target_pixels = read_image(wanted[file])
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
-        if target.shape != pixels.shape:
+        if target_pixels.shape != pixels.shape:
             raise BadInputError(
-                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, "
-                f"its target {target.shape[1]}x{target.shape[0]}; make them the same size"
+                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, its target "
+                f"{target_pixels.shape[1]}x{target_pixels.shape[0]}; make them the same size"
             )
-        yield Pair(name, pixels, target)
+        yield Pair(name_in(inputs, file), pixels, target_pixels)

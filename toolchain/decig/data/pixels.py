@@ -1,7 +1,9 @@
-"""What numbers, axes and channel order a model wants its pixels in, and back again."""
+"""The numbers, axes and channel order in which a model takes and gives pixels."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +16,14 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """The convention of one model, for its input and its output.
+    """How one model represents pixels in its input and in its output.
 
     Attributes:
         input_range: the values of black and white in the model's input, such as (0, 255).
-        output_range: likewise in its output.
+        output_range: the values of black and white in the model's output.
         layout: "nchw" or "nhwc".
-        channel_order: "rgb" or "bgr"; plays no part for a model of one channel.
-        labels: what the images fed to the model mean, where they are label maps.
+        channel_order: "rgb" or "bgr"; without meaning for a model of one channel.
+        labels: how the images fed to the model are read, where they are label maps.
     """
 
     input_range: tuple[float, float]
@@ -34,7 +36,7 @@ class PixelFormat:
         """Refuse what cannot be meant.
 
         Raises:
-            BadInputError: a range that is not low < high, an unknown layout or channel order.
+            BadInputError: a range is not low < high, the layout or the channel order is unknown.
         """
         for name in ("input_range", "output_range"):
             bounds = getattr(self, name)
@@ -44,6 +46,10 @@ class PixelFormat:
             raise BadInputError(f"layout {self.layout!r} is neither nchw nor nhwc")
         if self.channel_order not in ("rgb", "bgr"):
             raise BadInputError(f"channel order {self.channel_order!r} is neither rgb nor bgr")
+
+    def fields(self) -> dict[str, Any]:
+        """Return all parts of the format by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
     def channels_of(self, shape: Sequence[int]) -> int:
         """Channels of a batch of images of a shape."""
@@ -56,14 +62,14 @@ class PixelFormat:
 
     @property
     def resample(self) -> str:
-        """How inputs are resized: "nearest" for label maps, as blends are no labels."""
+        """How inputs are resized: "nearest" for label maps, as a blend of labels is no label."""
         return "smooth" if self.labels is None else "nearest"
 
     def require_input(self, channels: int) -> None:
         """Check how many channels the model's image input has.
 
         Raises:
-            BadInputError: neither 1 nor 3, or, for one-hot label maps, not one a label.
+            BadInputError: it has neither 1 nor 3 or, for one-hot label maps, not one per label.
         """
         if self.labels is None or not self.labels.one_hot:
             check_channels(channels, "input")
@@ -73,11 +79,23 @@ class PixelFormat:
                 f"{self.labels.count} labels have {self.labels.count}"
             )
 
+    def require_output(self, shape: Sequence[int]) -> None:
+        """Check that an output of the model is a picture.
+
+        Raises:
+            BadInputError: it is no batch of images of 1 or 3 channels.
+        """
+        if len(shape) != 4:
+            raise BadInputError(
+                f"the model's output has shape {tuple(shape)}, not a batch of images"
+            )
+        check_channels(self.channels_of(shape), "output")
+
     def to_tensor(self, images: np.ndarray, channels: int = 3) -> np.ndarray:
         """Turn RGB uint8 N,H,W,3 into the float32 tensor that the model takes.
 
-        A model of one input channel gets the luma (BT.601) of the image; label maps may be fed
-        one-hot, see `Labels`.
+        A model of one input channel is fed the luma (BT.601) of the image, and label maps as
+        `Labels` says.
 
         Raises:
             BadInputError: as in `require_input`.
@@ -98,17 +116,13 @@ class PixelFormat:
     def to_unit(self, tensor: np.ndarray) -> np.ndarray:
         """Turn a batch of model outputs into RGB float32 N,H,W,3 between 0 and 1, clipped.
 
-        One output channel is grey: it is repeated over R, G and B.
+        A single output channel is grey: it is repeated for R, G and B.
 
         Raises:
             BadInputError: the output is no batch of images of 1 or 3 channels.
         """
-        if tensor.ndim != 4:
-            raise BadInputError(
-                f"the model's output has shape {tensor.shape}, not a batch of images"
-            )
+        self.require_output(tensor.shape)
         pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
-        check_channels(pixels.shape[-1], "output")
         low, high = self.output_range
         unit = np.clip((pixels.astype(np.float32) - low) / np.float32(high - low), 0, 1)
         if unit.shape[-1] == 1:
@@ -124,19 +138,21 @@ class PixelFormat:
 
 
 BYTES = PixelFormat((0.0, 255.0), (0.0, 255.0), "nhwc", "rgb")
-"""What image files hold, and what a model with pixels at both its ends takes and gives."""
+"""The pixels of image files, which a model with pixel I/O takes and gives."""
 
 
 def check_channels(channels: int, side: str) -> None:
-    """Accept models that take or give RGB or grey images.
+    """Check that a model takes, or gives, RGB or grey images.
+
+    Args:
+        channels: how many it has.
+        side: "input" or "output", for the message.
 
     Raises:
-        BadInputError: `channels` is neither 1 nor 3; `side` is "input" or "output".
+        BadInputError: `channels` is neither 1 nor 3.
     """
     if channels not in (1, 3):
-        hint = f" If it takes label maps: --one-hot {channels} or --one-hot RRGGBB,..."
-        hint = hint if side == "input" else ""
         raise BadInputError(
             f"the model's {side} has {channels} channels; images have 1 (luma) or 3 (RGB or BGR). "
-            f"Is the layout right?{hint}"
+            "Is the layout right?"
         )

@@ -1,4 +1,4 @@
-"""Picture grids to look at: one row an example, one column a way of making the picture."""
+"""Grids of pictures to look at: one row per example, one column per model or source."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ def write_sheet(columns: Mapping[str, Sequence[np.ndarray]], path: Path) -> None
     """Write a grid with a title over every column.
 
     Args:
-        columns: title to images, uint8 H,W,3, all of one size and equally many a column.
-        path: the file, written atomically: JPEG where its name says so, else PNG.
+        columns: images by title, uint8 H,W,3, all of one size and equally many per column.
+        path: the file, written atomically: JPEG if its name ends in .jpg or .jpeg, else PNG.
     """
     height, width = next(iter(columns.values()))[0].shape[:2]
     rows = max(len(images) for images in columns.values())

@@ -1,1 +1,1 @@
-"""Export of the final ONNX file, and the check of it against its reference."""
+"""From a model to the file that is deployed: slice, export, verify, check."""

@@ -1,4 +1,4 @@
-"""`decig check`: is a candidate as fast and as good as asked, next to its reference?"""
+"""`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 import math
 from collections.abc import Callable
@@ -11,43 +11,56 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.feeds import Feeds, image_input, output_image, picture_output
-from decig.data.inputs import Picture, seeded_feeds
+from decig.data.inputs import Picture, Pictures, seeded_feeds
 from decig.data.sheet import write_sheet
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
-from decig.device.run.runs import prepare_run
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 GRID_ROWS = 6
+"""Rows of the picture grid: the first images of the folder."""
 
 
 @dataclass(frozen=True)
 class Tolerances:
-    """What the candidate must reach; None asks for nothing."""
+    """What the candidate must reach; None asks for nothing.
+
+    Attributes:
+        max_latency_ms: greatest latency, in milliseconds.
+        min_speedup: how many times faster than the reference, at least.
+        min_ssim: least SSIM to the reference's pictures.
+        min_psnr_db: least PSNR to them, in dB.
+    """
 
     max_latency_ms: float | None = None
     min_speedup: float | None = None
     min_ssim: float | None = None
     min_psnr_db: float | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Tolerances()
+
 
 @dataclass(frozen=True)
 class Likeness:
-    """Figures of the pictures, means over the folder; see `decig.quality.metrics`.
+    """Figures of the pictures, as means over the folder; see `decig.quality.metrics`.
 
     Attributes:
         ssim: of candidate to reference.
         psnr_db: of candidate to reference.
         colour: how colourful the pictures of each model are.
-        edges: difference of the pictures' gradients.
-        images: pictures compared.
+        edges: difference of the gradients of their pictures.
+        images: number of pictures compared.
         skipped: files that could not be read.
     """
 
@@ -64,15 +77,17 @@ class Verdict:
     """Result of a check; dictionaries have the keys reference and candidate.
 
     Attributes:
-        latency: interleaved runs.
-        likeness: of the pictures.
-        macs: multiply-accumulates.
+        latency: of both models, from runs in turns.
+        likeness: of their pictures.
+        macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed.
-        from_bytes: the latency is from an image's bytes to the picture's, pre- and
-            postprocessing included, because a model has them inside.
-        roofline: each model, as its own file has it, next to the limits of the device; None where
-            nobody asked, or those are not known.
+        failures: one line for every tolerance that was missed, and for pictures that hold values
+            that are no numbers.
+        tolerances: what was asked for.
+        from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
+            and postprocessing included, because one of the models has them inside.
+        roofline: the nodes of each model beside the limits of the device; None where they were
+            not asked for, or the limits are not known.
     """
 
     latency: dict[str, Latency]
@@ -80,6 +95,7 @@ class Verdict:
     macs: dict[str, int]
     params: dict[str, int]
     failures: list[str]
+    tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
 
@@ -87,6 +103,11 @@ class Verdict:
     def speedup(self) -> float:
         """How many times faster the candidate is."""
         return _speedup(self.latency)
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether every tolerance was met; None where none was asked for and nothing is wrong."""
+        return not self.failures if self.failures or self.tolerances.asked else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
@@ -96,7 +117,7 @@ class Verdict:
             **asdict(self.likeness),
             "macs": self.macs,
             "params": self.params,
-            "passed": not self.failures,
+            "passed": self.passed,
             "failures": self.failures,
         }
         if self.from_bytes:
@@ -110,7 +131,7 @@ def check(
     candidate: Source,
     reference: Source,
     folder: Path | None,
-    device: DeviceOptions,
+    device: Device,
     tolerances: Tolerances,
     grid: Path | None = None,
     *,
@@ -118,21 +139,21 @@ def check(
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
-    Where only one of them says what pixels it wants, the other is taken to want the same. A model
-    that takes and gives pixels itself is compared from bytes to bytes, the other one with its
-    pre- and postprocessing.
+    Where the pixel format of only one model is known, it is taken to be that of the other, too.
+    If one of them takes and gives bytes, both are compared from bytes to bytes: the other one
+    together with its pre- and postprocessing.
 
     Args:
         candidate: the model to judge.
         reference: the model it should replace.
-        folder: images, fitted to the models' input size; None where they take none.
+        folder: images, which are fitted to the models' input size; None where they take none.
         device: where both run.
         tolerances: what must be reached.
-        grid: a file for a picture grid (`write_sheet`): input, reference, candidate.
-        roofline: measure the nodes of both next to the limits of the device too.
+        grid: file for a grid of pictures: inputs, those of the reference, those of the candidate.
+        roofline: whether to measure the nodes of both, beside the limits of the device.
 
     Raises:
-        BadInputError: the models take or give other shapes, the pixel format is not known, no
+        BadInputError: the models take or give different shapes, the pixel format is not known, no
             image is readable, or the provider is not installed or has an option that does not go
             with pixels in a graph.
     """
@@ -141,7 +162,14 @@ def check(
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
-    ours, theirs = (_Side(source, folder, device) for source in (candidate, reference))
+    listed = []
+    for source in (candidate, reference):
+        listed.append(source.pictures(folder))
+        source.require_picture()
+    ours, theirs = (
+        _Side(source, pictures, device)
+        for source, pictures in zip((candidate, reference), listed, strict=True)
+    )
     likeness = _compare(theirs, ours, grid)
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
@@ -156,14 +184,13 @@ def check(
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
         _failures(tolerances, latency, likeness),
+        tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
     )
 
 
-def _roofline(
-    reference: Source, candidate: Source, device: DeviceOptions
-) -> dict[str, Roofline] | None:
+def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
     limits = measure_limits(device)
     if limits is None:
         return None
@@ -174,25 +201,24 @@ def _roofline(
 class _Side:
     """One of the two models, ready to run."""
 
-    def __init__(self, source: Source, folder: Path | None, device: DeviceOptions) -> None:
-        self.source = source
-        self.pictures = source.pictures(folder)
-        self._session = open_session(source.model.proto, device)
+    def __init__(self, source: Source, pictures: Pictures, device: Device) -> None:
+        self.source, self.pictures = source, pictures
+        self._session = device.open(source.model.proto)
         self._painting = self._session
         if device.unbound != device:
-            self._painting = open_session(source.model.proto, device.unbound)
+            self._painting = device.unbound.open(source.model.proto)
         self._device = device
         self._shown = picture_output(source.model.proto)
 
     def timed(self, from_bytes: bool) -> Callable[[], object]:
-        """Return one run on noise, for timing; `from_bytes` adds what comes before and after."""
+        """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
         if from_bytes:
             return partial(painter(self.source, self._run), noise_pixels(self.source))
         feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
-        return prepare_run(self._session, feeds, self._device)
+        return self._device.prepare(self._session, feeds)
 
     def show(self, pixels: np.ndarray) -> np.ndarray:
-        """Make an input one to look at."""
+        """Turn an input into an image to look at."""
         labels = self.source.require_pixels().labels
         return pixels if labels is None else labels.show(pixels)
 
@@ -200,16 +226,18 @@ class _Side:
         return run_session(self._painting, feeds)
 
     def paint(self, picture: Picture) -> np.ndarray:
-        """Turn an input into the model's picture, float32 1,H,W,3 between 0 and 1."""
+        """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
         output = self._run(self.pictures.feed(picture).feeds)[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
-    """Check that both models take and give tensors of the same shapes; images where one has bytes.
+    """Check that both models take and give tensors of the same shapes.
+
+    Where one of them takes and gives bytes, only batch, height and width must be the same.
 
     Raises:
-        BadInputError: they do not.
+        BadInputError: they are not.
     """
     inside = candidate.pixel_io or reference.pixel_io
     for what, describe, pick in (
@@ -231,7 +259,7 @@ def _taken(source: Source) -> ValueInfo:
 
 
 def _size(source: Source, shape: list[int]) -> list[int]:
-    """Batch, height and width: what a model with pixels inside shares with one without."""
+    """Batch, height and width, which a model with pixels inside shares with one without."""
     pixels = source.require_pixels()
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
@@ -270,7 +298,7 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
 
 
 def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
-    """Describe each tolerance that was missed, and what passes under none."""
+    """Describe each tolerance that was missed, and what never passes."""
     failures = []
     for name, value in likeness.colour.items():
         if math.isnan(value):

@@ -1,6 +1,6 @@
 """Graphs in half precision, in eight bits and in other operator sets.
 
-By the converters that come with ONNX Runtime and ONNX.
+The converters are those that come with ONNX Runtime and ONNX.
 """
 
 import copy
@@ -21,32 +21,15 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 from decig.data.feeds import Feeds
 from decig.errors import BadInputError, first_line
 from decig.graph.model import infer_shapes, opset
+from decig.graph.operators import Int8, every
 
-_IN_FLOAT32 = (
-    "BatchNormalization",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LayerNormalization",
-    "LpNormalization",
-    "MeanVarianceNormalization",
-    "RMSNormalization",
-    "GlobalAveragePool",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceLogSumExp",
-    "ReduceMean",
-    "ReduceProd",
-    "ReduceSum",
-    "ReduceSumSquare",
-    "Softmax",
-    "LogSoftmax",
+_IN_FLOAT32 = [entry.name for entry in every() if entry.in_float32]
+_LAYERS, _BETWEEN = (
+    [entry.name for entry in every() if entry.int8 is part] for part in (Int8.LAYER, Int8.BETWEEN)
 )
-_LAYERS = ("Conv", "Gemm", "MatMul")
-# What only moves or compares numbers between the layers.
-_BETWEEN = ("Concat", "MaxPool", "Resize")
 _QUANTISED = [*_LAYERS, *_BETWEEN]
 INT8_OPSET = 13
-"""Operator set in which DequantizeLinear learnt a scale for each channel."""
+"""First operator set in which DequantizeLinear has a scale per channel."""
 
 
 def to_fp16(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -68,10 +51,10 @@ def to_fp16(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextmanager
 def _one_line_errors(what: str) -> Iterator[None]:
-    """Say in one line what a converter of ONNX Runtime chokes on; it raises anything."""
+    """Say in one line why a converter of ONNX Runtime failed: it raises errors of any type."""
     try:
         yield
-    except BadInputError:
+    except (BadInputError, OSError):  # a full disk is not the graph's fault
         raise
     except Exception as error:
         raise BadInputError(
@@ -89,11 +72,11 @@ def at_opset(proto: onnx.ModelProto, version: int) -> onnx.ModelProto:
 
 
 class Quantiser:
-    """A float32 graph, calibrated once, and its variants in eight bits.
+    """Makes variants in eight bits of a float32 graph that is calibrated once.
 
-    They have QuantizeLinear and DequantizeLinear around their layers. Weights are int8 with a
-    scale for each output channel; activations take the least and the greatest value that they
-    have on the calibration inputs.
+    The variants have QuantizeLinear and DequantizeLinear around their layers. Weights are int8
+    with one scale per output channel; the scale of activations follows from the least and the
+    greatest value that they have on the calibration inputs.
 
     Attributes:
         layers: names of the nodes that have int8 kernels, in order.
@@ -107,10 +90,10 @@ class Quantiser:
         Args:
             proto: a float32 graph; it is lifted to `INT8_OPSET` if it is older.
             feeds: calibration inputs, taken one by one.
-            symmetric: activations are int8 around zero in the place of uint8.
+            symmetric: whether activations are int8 around zero instead of uint8.
 
         Raises:
-            BadInputError: the graph has no layer to quantise, or ONNX Runtime cannot.
+            BadInputError: the graph has no layer to quantise, or ONNX Runtime cannot do it.
         """
         self._proto = proto if opset(proto) >= INT8_OPSET else at_opset(proto, INT8_OPSET)
         self._symmetric = symmetric
@@ -129,7 +112,7 @@ class Quantiser:
             self._ranges = calibrator.compute_data()
 
     def __call__(self, in_float32: Iterable[str] = ()) -> onnx.ModelProto:
-        """Return the graph in eight bits but for these layers; errors as above."""
+        """Return the graph in eight bits, except for these layers; errors as for `__init__`."""
         spared = set(in_float32)
         with _one_line_errors("int8"):
             found = self._quantised(spared)
@@ -157,7 +140,7 @@ class Quantiser:
 
 
 def _left_between(proto: onnx.ModelProto, exclude: set[str]) -> list[str]:
-    """Names of nodes that move numbers, but not from int8 layers to int8 layers alone."""
+    """Names of nodes of `_BETWEEN` that have a neighbour which is not in eight bits."""
     nodes = [node for node in proto.graph.node if node.op_type in _LAYERS + _BETWEEN]
     inside = {node.name for node in nodes if node.name not in exclude}
     makers = {name: node.name for node in proto.graph.node for name in node.output}
@@ -185,7 +168,7 @@ def _left_between(proto: onnx.ModelProto, exclude: set[str]) -> list[str]:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out one input at a time."""
+    """Gives ONNX Runtime's calibration one input at a time."""
 
     def __init__(self, feeds: Iterable[Feeds]) -> None:
         self._feeds = iter(feeds)

@@ -1,11 +1,11 @@
-"""`decig slice`: a smaller graph without training, and what was cut."""
+"""`decig slice`: a smaller graph without training, and the record of what was cut."""
 
 import contextlib
 import logging
 import math
-import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,14 @@ from decig.graph.model import (
     load_model,
     save_model,
 )
+from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
-from decig.source.resolve import Source
+from decig.source.source import Source
 from decig.source.stamp import stamp
 
 if TYPE_CHECKING:
@@ -39,28 +40,44 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CORES = os.cpu_count() or 1
-
 _NAMED = 3
-_QUANTISED = ("ConvInteger", "DequantizeLinear", "DynamicQuantize", "MatMulInteger", "QLinear")
+"""Groups that a notice names before it counts the rest."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What `cut` made.
+class Proposal:
+    """A plan, and what is known of it before anything is cut.
 
     Attributes:
-        proto: the sliced graph, repaired if images were given.
+        plan: the channels to keep.
+        predicted_ms: latency by the cost table, once exported; None without a table.
+        measured_ms: latency on the device, once exported; None where it was not measured.
+        notices: how the plan differs from what whoever asked may expect, one line each.
+    """
+
+    plan: Plan
+    predicted_ms: float | None = None
+    measured_ms: float | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A sliced graph.
+
+    Attributes:
+        proto: the graph, repaired if images were given.
         plan: the kept channels.
-        removed: channels taken from each group that lost any.
+        removed: number of channels removed, for each group that lost any.
         before: cost of the original graph.
         after: cost of the sliced graph.
-        predicted_ms: latency that the cost table gives, None without one.
-        measured_ms: latency on the device, None where it was not asked for or is not at hand.
-        max_abs_diff: difference to the oracle as a share of the output range, None if not asked.
+        predicted_ms: as `Proposal` has it.
+        measured_ms: as `Proposal` has it.
+        max_abs_diff: difference to the oracle as a share of the output range; None if it was not
+            asked for.
         notices: what may surprise whoever asked: nothing to remove, groups at their floor.
     """
 
@@ -91,9 +108,9 @@ class Cut:
         return found
 
     def save(self, path: Path, source: Source) -> None:
-        """Write the graph with its source, plan and pixel format stamped in.
+        """Write the graph, stamped with its source, plan and pixel format.
 
-        Axes that are dynamic in the source are so in the file.
+        Axes that are dynamic in the source are dynamic in the file.
         """
         opened = source.model.reopen(self.proto)
         stamp(opened, source.entries() | {"plan": self.plan.to_dict()})
@@ -101,7 +118,18 @@ class Cut:
 
 
 class Cutter:
-    """Slices one model; what several steps need is worked out once."""
+    """Plans for one model and slices it; what several steps need is computed once.
+
+    A plan comes as a `Proposal` from `keep`, `load` or `reach`, and goes into `cut`.
+
+    Attributes:
+        model: the model to slice.
+        channels: its channel groups.
+        target: the model on the device of its cost table; None without one.
+        pictures: the images by which channels are scored and weights are repaired; None where
+            neither was asked for.
+        pixels: the model's pixel format; None where it is not known.
+    """
 
     def __init__(
         self,
@@ -116,10 +144,10 @@ class Cutter:
 
         Args:
             source: the model to slice.
-            target: the model on the device of its cost table, to predict latency and to plan for
-                one.
-            images: a folder; turns on scores by activation and the closed-form repair.
-            drawn: turns on both for a model that takes no image, by what is drawn to feed it.
+            target: the model on the device of its cost table, which predicts its latency.
+            images: a folder of images; channels are scored by their activations on these, and
+                the weights that are left are repaired in closed form.
+            drawn: score and repair on random draws, for a model that takes no image.
             progress: told the step that runs, how far it is from 0 to 1, and its latest figures.
 
         Raises:
@@ -133,13 +161,11 @@ class Cutter:
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
-        self._notices: list[str] = []
-        self._measured_ms: float | None = None
 
-    def keep(self, ratio: float) -> Plan:
+    def keep(self, ratio: float) -> Proposal:
         """Plan to keep this share of every prunable group, the best-scored channels.
 
-        A group is not cut below `decig.graph.plan.FLOOR` channels.
+        No group is cut below `decig.graph.plan.FLOOR` channels.
         """
         at_floor = [
             group.name
@@ -147,49 +173,59 @@ class Cutter:
             if math.ceil(group.channels * ratio - 1e-9) < floor_of(group)
         ]
         why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
-        self._notices = [f"{_few(at_floor)}: {why}"] if at_floor else []
-        self._measured_ms = None
-        return self.best(uniform_widths(self.channels, ratio))
+        notices = (f"{_few(at_floor)}: {why}",) if at_floor else ()
+        plan = self.best(uniform_widths(self.channels, ratio))
+        return replace(self.propose(plan), notices=notices)
 
-    def load(self, path: Path) -> Plan:
+    def load(self, path: Path) -> Proposal:
         """Read a plan; BadInputError if it is not for this model."""
-        self._notices, self._measured_ms = [], None
         plan = Plan.load(path)
         try:
             plan.require_fits(self.channels, self.model.sha256)
         except BadInputError as error:
             raise BadInputError(f"{path}: {error}") from error
-        return plan
+        return self.propose(plan)
 
-    def reach(self, target_ms: float) -> Plan:
-        """Plan for a latency in milliseconds; TargetMissedError names the fastest there is."""
+    def reach(self, target_ms: float) -> Proposal:
+        """Plan for a latency in milliseconds.
+
+        Raises:
+            BadInputError: there is no cost table.
+            TargetMissedError: no plan is that fast; the message names the fastest there is.
+        """
         if self.target is None:
             raise BadInputError("a latency is only known with --profile TABLE.json")
 
-        def sliced(widths: dict[str, int]) -> onnx.ModelProto:
+        def sliced(widths: Mapping[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
 
         tell = partial(self._progress, "plan", 1.0)
         met = self.target.plan(self.loss, target_ms, sliced, tell=tell)
-        self._notices, self._measured_ms = [], met.measured_ms
-        return self.best(met.widths)
+        return replace(self.propose(self.best(met.widths)), measured_ms=met.measured_ms)
+
+    def propose(self, plan: Plan) -> Proposal:
+        """Add to a plan for this model the latency that its cost table predicts."""
+        if self.target is None:
+            return Proposal(plan)
+        kept = {name: len(indices) for name, indices in plan.keep.items()}
+        return Proposal(plan, self.target.predictor.predict_ms(self.channels.widths | kept))
 
     @property
     def loss(self) -> dict[str, np.ndarray]:
-        """What is lost, by group, if the k best channels are kept, for k = 0 to all."""
+        """By group, what is lost if its k best channels are kept, for k = 0 to all."""
         return self._importance.loss if self.pictures else magnitude_loss(self._magnitudes)
 
-    def cut(self, plan: Plan, *, verify: bool) -> Cut:
+    def cut(self, proposal: Proposal, *, verify: bool) -> Cut:
         """Slice, compare with the oracle if asked, and repair if there are images.
 
         Args:
-            plan: what stays.
-            verify: whether to compare.
+            proposal: the channels to keep, and what is known of them.
+            verify: whether to compare with the oracle.
 
         Raises:
             DecigError: the sliced graph does not compute what the masked original does.
         """
-        proto = self.model.proto
+        proto, plan = self.model.proto, proposal.plan
         sliced = slice_graph(proto, self.channels, plan)
         full = self.channels.widths
         removed = {
@@ -197,7 +233,7 @@ class Cutter:
             for name, kept in plan.keep.items()
             if len(kept) < full[name]
         }
-        notices = [*self._notices, *self._remarks(removed)]
+        notices = [*proposal.notices, *self._remarks(removed)]
         for notice in notices:
             log.warning("%s: %s", self.model.path, notice)
         difference = self._difference(plan, sliced) if verify else None
@@ -209,20 +245,23 @@ class Cutter:
                 self.channels,
                 plan,
                 self._feeds,
-                threads=_CORES,
                 progress=lambda share: self._progress("repair", share, {}),
             )
             sliced = narrow(repaired, sliced)
-        predicted = None
-        if self.target is not None:
-            widths = full | {name: len(kept) for name, kept in plan.keep.items()}
-            predicted = self.target.predictor.predict_ms(widths)
-        before, after = count(proto), count(sliced)
-        measured = self._measured_ms
-        return Cut(sliced, plan, removed, before, after, predicted, measured, difference, notices)
+        return Cut(
+            proto=sliced,
+            plan=plan,
+            removed=removed,
+            before=count(proto),
+            after=count(sliced),
+            predicted_ms=proposal.predicted_ms,
+            measured_ms=proposal.measured_ms,
+            max_abs_diff=difference,
+            notices=notices,
+        )
 
     def _remarks(self, removed: dict[str, int]) -> list[str]:
-        """Say what about a cut may surprise."""
+        """Say in which ways a cut may surprise, one line each."""
         remarks = []
         if not removed:
             why = "" if self.channels.prunable else f": {self._obstacle()}"
@@ -234,13 +273,13 @@ class Cutter:
 
     def _obstacle(self) -> str:
         """Why no group can be cut, by the commonest reason that is not the picture itself."""
-        if any(node.op_type.startswith(_QUANTISED) for node in self.model.proto.graph.node):
+        if any(find(node).kind is Kind.QUANTISED for node in self.model.proto.graph.node):
             return "its weights are quantised; slice the float model, then quantise the result"
         reasons = Counter(group.reason for group in self.channels.groups)
         inner = [r for r, _ in reasons.most_common() if not r.startswith(("graph output", "a sin"))]
         return next(iter([*inner, *reasons]), "it has no weights that make channels")
 
-    def best(self, widths: dict[str, int]) -> Plan:
+    def best(self, widths: Mapping[str, int]) -> Plan:
         """Plan that keeps the best-scored channels at these widths."""
         scores = self._magnitudes
         if self.pictures:
@@ -260,16 +299,16 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds, threads=_CORES)
+        return Importance(self._wide, self.channels, self._feeds)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:
-        """The model in float32, in which it is run, whatever its own type."""
+        """The model in float32, in which it is run here whatever its own type is."""
         return widen(self.model.proto)
 
     @cached_property
     def _feeds(self) -> list[Feeds]:
-        """What the oracle runs on: the images of the repair, else noise."""
+        """What the oracle is compared on: the images of the repair, or noise without them."""
         if self.pictures is None:
             return seeded_feeds(self._wide, self.pixels)
         feeds = (picture.feeds for picture in self.pictures)
@@ -290,9 +329,9 @@ class Cutter:
         return difference
 
     def _masked_elsewhere(self, plan: Plan) -> onnx.ModelProto:
-        """Return the oracle made at the other sizes: no part of it went through `reopen`.
+        """Return the oracle at the other sizes, made without `Model.reopen` where possible.
 
-        Where the file cannot be read at those sizes, the oracle of this size, reopened.
+        Where the file cannot be read at those sizes, it is the oracle of this size, reopened.
         """
         if self.model.axes is not None and self.model.path.suffix == ".onnx":
             with contextlib.suppress(BadInputError):
@@ -302,6 +341,6 @@ class Cutter:
 
 
 def _few(names: list[str]) -> str:
-    """Name a few of the groups."""
+    """Name the first groups, and count the rest."""
     shown = ", ".join(names[:_NAMED])
     return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

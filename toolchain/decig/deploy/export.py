@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import onnx
 
 from decig.data.inputs import seeded_feeds
@@ -30,16 +31,16 @@ from decig.deploy.verify import (
     tolerance_of,
     torch_runner,
 )
-from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites, rule_names
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.runs import QuietRun
-from decig.device.run.session import DeviceOptions
+from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency, measure_interleaved
-from decig.files import read_json
+from decig.files import require_writable
 from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import save_model
-from decig.source.resolve import RUN_FILE, Source
+from decig.graph.plan import Plan
+from decig.schema import read_json
+from decig.source.source import Source
 from decig.source.stamp import stamp
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,13 @@ class Exported:
         choice: the rewrites, with the latency before and after.
         precision: the precision used, and what was tried.
         difference: of the float32 graph to the source without any rewrite.
-        torch_difference: of the float32 graph to the trained module; None without torch or a run.
-        predicted_ms: latency that the run's cost table gave; None without a run.
+        torch_difference: of the float32 graph to the trained module; None where there is no
+            PyTorch or no run.
+        predicted_ms: latency that the run's cost table predicted; None where there is no run.
         params: parameters of the file.
         macs: multiply-accumulates of the file.
-        from_bytes: latency from an image's bytes to the picture's, with pixels outside and inside
-            the graph; None without `--pixel-io`.
+        from_bytes: latency from the bytes of an image to those of the picture, with pre- and
+            postprocessing outside and inside the graph; None where the file takes no bytes.
     """
 
     choice: Choice
@@ -75,7 +77,7 @@ class Exported:
     @property
     def exported_ms(self) -> float:
         """Latency of the file."""
-        # The variants were timed in turns with float32: the ratio carries over.
+        # The variants were timed in turns with float32, so their ratio holds here too.
         return self.choice.rewritten.median_ms / self.precision.speedup
 
     def to_dict(self) -> dict[str, Any]:
@@ -108,14 +110,14 @@ class Exported:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the file should be.
+    """What the file shall be.
 
     Attributes:
         precision: "fp32", "fp16", "int8" or "auto".
-        calibration: images to calibrate and judge with; the run's own if None, draws where the
-            model takes none.
+        calibration: folder of images to calibrate and judge with; None for the images of the run,
+            or for draws where the model takes no image.
         tolerance: least likeness to float32.
-        opset: operator set of the file; the source's if None.
+        opset: operator set of the file; None for that of the source.
         pixel_io: whether the graph takes and gives bytes.
     """
 
@@ -126,45 +128,39 @@ class Wanted:
     pixel_io: bool = False
 
 
-def export(
-    source: Source, output: Path, device: DeviceOptions, wanted: Wanted | None = None
-) -> Exported:
+def export(source: Source, output: Path, device: Device, wanted: Wanted | None = None) -> Exported:
     """Write the model that should run on the device.
 
     Args:
         source: a run of `decig compress`, or any model.
         output: the ONNX file.
-        device: where rewrites and precisions are measured and the file must load.
-        wanted: see `Wanted`.
+        device: where rewrites and precisions are measured, and where the file must run.
+        wanted: what the file shall be.
 
     Raises:
-        BadInputError: an unknown precision or one without images, an operator set that the graph
-            cannot have, an unknown pixel format, a provider that is not installed, or an option of
-            it that does not go with pixels in the graph.
+        BadInputError: the file cannot be written, the precision is unknown or lacks images, the
+            graph cannot have the operator set, the pixel format is not known, the records of the
+            run are damaged, the provider is not installed or has an option that does not go with
+            pixels in the graph. Nothing was measured then.
         DecigError: the file would not compute what the source computes.
     """
-    wanted = wanted or Wanted()
-    if wanted.pixel_io:
-        device.require_unbound()
-    calibration = wanted.calibration or _images(source)
-    require_precision(wanted.precision, source, calibration, wanted.opset)
-    taken = with_pixel_io(source) if wanted.pixel_io else source
-    report = _of_run(source, "report.json")
+    job = _prepare(source, output, device, wanted or Wanted())
+    wanted, taken = job.wanted, job.taken
     choice = choose_rewrites(
         taken.model.proto,
         device,
         any_size=taken.model.axes is not None,
-        known=rule_names(report.get("rewrites", []), "report.json: rewrites"),
+        known=job.report.rewrites,
     )
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
     if wanted.precision != FP32:
         plain = _at_opset(_for_fewer_bits(taken), wanted.opset)
         precision = choose_precision(
-            wanted.precision, rewritten, plain, taken, calibration, device, wanted.tolerance
+            wanted.precision, rewritten, plain, taken, job.calibration, device, wanted.tolerance
         )
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
-    difference = _difference(source, runner(source.model.proto), taken, opened)
+    difference = _difference(job, runner(source.model.proto), opened)
     # Proves that the provider alone can run it.
     runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
@@ -172,51 +168,100 @@ def export(
         choice,
         precision,
         difference,
-        _torch_difference(source, taken, opened),
-        report.get("predicted_latency_ms"),
+        _torch_difference(job, opened),
+        job.report.predicted_latency_ms,
         cost.params,
         cost.macs,
-        _time_from_bytes(source, taken, choice, final, device) if wanted.pixel_io else None,
+        _time_from_bytes(job, choice, final) if wanted.pixel_io else None,
     )
-    plan = _of_run(source, "plan.json") or None
-    figures = {"device": fingerprint(device), "plan": plan, "figures": exported.to_dict()}
+    plan = None if job.plan is None else job.plan.to_dict()
+    figures = {
+        "device": device.fingerprint().to_dict(),
+        "plan": plan,
+        "figures": exported.to_dict(),
+    }
     stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
 
 
+class _Report(msgspec.Struct, frozen=True):
+    """What an export reads of the report.json of a run."""
+
+    rewrites: list[str] = []
+    predicted_latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One export, checked.
+
+    Attributes:
+        source: the model.
+        taken: the same, with pixels at its ends where these are wanted.
+        device: where it shall run.
+        wanted: what the file shall be.
+        calibration: images to calibrate and judge with.
+        images: images to verify on; None where noise must do.
+        report: of the run.
+        plan: of the run; None where the model is no run.
+    """
+
+    source: Source
+    taken: Source
+    device: Device
+    wanted: Wanted
+    calibration: Path | None
+    images: Path | None
+    report: _Report
+    plan: Plan | None
+
+
+def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _Job:
+    """Read and check everything before anything is measured; errors as `export`."""
+    require_writable(output)
+    if wanted.pixel_io:
+        device.require_unbound()
+    images = _images(source)
+    calibration = wanted.calibration or images
+    require_precision(wanted.precision, source, calibration, wanted.opset)
+    taken = with_pixel_io(source) if wanted.pixel_io else source
+    # The graph as it is stands for the one to come: what it uses cannot be converted either.
+    _at_opset(taken.model.proto, wanted.opset)
+    report, plan = _Report(), None
+    if source.run is not None:
+        report = read_json(source.run / "report.json", _Report, "report of a run")
+        plan = Plan.load(source.run / "plan.json")
+    return _Job(source, taken, device, wanted, calibration, images, report, plan)
+
+
+def _images(source: Source) -> Path | None:
+    """Folder of the run's images; None, and a warning, where it is not there any more."""
+    if source.images is None or source.images.is_dir():
+        return source.images
+    log.warning("%s: the images of the run are not there; noise stands in for them", source.images)
+    return None
+
+
 def _for_fewer_bits(source: Source) -> onnx.ModelProto:
-    """Rewrite the graph without rules that need float32."""
+    """Rewrite the graph with the rules that do not need float32."""
     any_size = source.model.axes is not None
     rules = canonical_rules(any_size=any_size) if any_size else tuple(rewrite.RULES)
     kept = [rule for rule in rules if rule not in rewrite.NEED_FLOAT32]
     return rewrite.apply(source.model.proto, kept)[0]
 
 
-def _of_run(source: Source, name: str) -> dict[str, Any]:
-    """Read one of the run's records; empty where MODEL is no run."""
-    return {} if source.run is None else read_json(source.run / name, "record of a run")
-
-
-def _images(source: Source) -> Path | None:
-    """Folder of the run's images, where there is one and it is still there."""
-    folder = _of_run(source, RUN_FILE).get("images")
-    return Path(folder) if folder is not None and Path(folder).is_dir() else None
-
-
-def _difference(
-    source: Source, reference: Runner, taken: Source, candidate: onnx.ModelProto
-) -> float:
+def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> float:
     """Compare the rewritten graph with what it was made from, on a few of the run's images.
 
-    Noise where there are none. With pixels in the graph, pictures are compared in bytes; with
-    dynamic axes, another size is compared too.
+    On noise where there are none. With pixels in the graph, pictures are compared in bytes; with
+    dynamic axes, they are compared at another size too.
 
     Raises:
         DecigError: they differ by more than rounding.
     """
-    folder = _images(source)
-    pictures = [] if folder is None else list(source.pictures(folder, limit=_IMAGES))
+    source, taken = job.source, job.taken
+    pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
@@ -233,27 +278,26 @@ def _difference(
     return difference
 
 
-def _time_from_bytes(
-    source: Source, taken: Source, choice: Choice, final: onnx.ModelProto, device: DeviceOptions
-) -> dict[str, Latency]:
+def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[str, Latency]:
     """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
+    source, taken, device = job.source, job.taken, job.device
     rules = [*choice.canonical, *choice.kept]
     outside = painter(source, runner(rewrite.apply(source.model.proto, rules)[0], device, "all"))
     inside = painter(taken, runner(final, device, "all"))
     image = noise_pixels(taken)
     calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
-    return measure_interleaved({name: QuietRun(call, device) for name, call in calls.items()})
+    return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})
 
 
 def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
     return proto if opset is None else at_opset(proto, opset)
 
 
-def _torch_difference(source: Source, taken: Source, rewritten: onnx.ModelProto) -> float | None:
+def _torch_difference(job: _Job, rewritten: onnx.ModelProto) -> float | None:
     """Compare the graph with the trained module, where there is a run and torch to run it."""
-    if source.run is None:
+    if job.source.run is None:
         return None
     if importlib.util.find_spec("torch") is None:
         log.warning("torch is not installed: the file is not compared with the trained module")
         return None
-    return _difference(source, torch_runner(source.model.proto), taken, rewritten)
+    return _difference(job, torch_runner(job.source.model.proto), rewritten)

@@ -1,14 +1,14 @@
-"""Pixels in, pixels out: a graph that takes and gives the bytes of image files.
+"""Graphs that take and give the bytes of image files, as `decig export --pixel-io` makes them.
 
 Both ends become uint8 N,H,W,3 in RGB, the layout that image libraries read and write. With
-s = (high - low) / 255 of the input's range, and t of the output's:
+s = (high - low) / 255 for the input's range, and t for the output's:
 
     in     transpose, channel order, cast, x = (p + low / s) * s
     out    p = floor(clip(y / t - low / t + 1/2, 0, 255)), cast, channel order, transpose
 
-Bytes are moved before they are cast up and after they are cast down: a quarter of the memory. The
-arithmetic is spelled out plainly here; the rules `scale_into_conv` and `affine_into_layer` fold it
-into the first and the last layer where that is exact.
+Bytes are transposed before they become floats, and after floats have become bytes, which moves a
+quarter of the memory. The arithmetic is written as plain nodes here; the rewrites `scale_into_conv`
+and `affine_into_layer` fold it into the first and the last layer where that is exact.
 """
 
 import logging
@@ -26,7 +26,7 @@ from decig.data.pixels import LUMA, PixelFormat, check_channels
 from decig.errors import BadInputError
 from decig.graph.branches import rename
 from decig.graph.model import ValueInfo, infer_shapes
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 log = logging.getLogger(__name__)
 
@@ -37,30 +37,39 @@ _WHITE = 255
 
 
 def with_pixel_io(source: Source) -> Source:
-    """Return the source as a model of bytes, at its size only; inputs and outputs keep their names.
+    """Return the source as a model that takes and gives bytes, of one size.
+
+    Inputs and outputs keep their names.
 
     Raises:
-        BadInputError: it has pixels at its ends already, its pixel format is not known, or it is
-            no model that turns an image into one.
+        BadInputError: it takes bytes already, its pixel format is not known, or it does not turn
+            an image into a picture.
     """
     if source.pixel_io:
         raise BadInputError(f"{source.model.path} takes and gives pixels already: no --pixel-io")
     if source.model.axes is not None:
         log.warning("--pixel-io: the written file takes images of one size")
     pixels = source.require_pixels()
+    source.require_image()
     fixed = source.fixed()
     if pixels.labels is not None and pixels.labels.one_hot:
         raise BadInputError(f"--pixel-io: {source.model.path} takes one-hot label maps, no pixels")
     model = replace(fixed.model, proto=wrap(fixed.model.proto, pixels, source.feeds))
-    return replace(fixed, model=model, known=dict(vars(pixels)), pixel_io=True)
+    return replace(fixed, model=model, known=pixels.fields(), pixel_io=True)
 
 
 def wrap(
     proto: onnx.ModelProto, pixels: PixelFormat, declared: Collection[str] = ()
 ) -> onnx.ModelProto:
-    """Put pre- and postprocessing at the ends of a graph in normal form; errors as above.
+    """Put pre- and postprocessing at the ends of a graph in normal form.
 
-    `declared` names inputs that take no image.
+    Args:
+        proto: the graph.
+        pixels: its pixel format.
+        declared: names of inputs that take no image.
+
+    Raises:
+        BadInputError: the graph does not turn an image of 1 or 3 channels into another.
     """
     taken, result = image_input(proto, pixels, declared), output_image(proto)
     if len(result.shape) != 4:
@@ -90,11 +99,11 @@ def wrap(
 
 
 def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from RGB uint8 N,H,W,3 at the model's size to its picture, likewise.
+    """Return a function from an image to the model's picture of it, both RGB uint8 N,H,W,3.
 
     Args:
-        source: of the model; pre- and postprocessing happen outside unless it has them inside.
-        run: runs its graph.
+        source: the model; pre- and postprocessing happen outside of it, unless it has them inside.
+        run: runs the graph of the model.
     """
     proto, pixels = source.model.proto, source.require_pixels()
     taken, shown = image_input(proto, pixels, source.feeds), picture_output(proto)
@@ -111,7 +120,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def noise_pixels(source: Source, seed: int = 0) -> np.ndarray:
-    """Random RGB uint8 N,H,W,3 of the model's size."""
+    """Return a random image of the model's size, RGB uint8 N,H,W,3."""
     shape = image_input(source.model.proto, source.pixels, source.feeds).shape
     size = source.require_pixels().size_of(shape)
     rng = np.random.default_rng(seed)
@@ -119,12 +128,14 @@ def noise_pixels(source: Source, seed: int = 0) -> np.ndarray:
 
 
 class _End:
-    """The nodes at one end of the graph, each called "<input or output>/<what>".
+    """The nodes added at one end of the graph, each named "<input or output>/<what>".
 
     Attributes:
         name: of the input or output.
-        tensor: what the model itself takes or gives.
-        kind: element type of that.
+        tensor: name of the value that the model itself takes or gives.
+        kind: element type of that value.
+        nodes: what is added, in order.
+        constants: initializers of those nodes.
     """
 
     def __init__(self, info: ValueInfo, tensor: str) -> None:
@@ -134,19 +145,19 @@ class _End:
         self.constants: list[TensorProto] = []
 
     def step(self, op_type: str, what: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node and return the value it makes."""
+        """Append a node and return the name of its output."""
         name = f"{self.name}/{what}"
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
         return name
 
     def constant(self, what: str, array: Any, kind: type = np.float32) -> str:
-        """Add an initializer."""
+        """Add an initializer and return its name."""
         name = f"{self.name}/{what}"
         self.constants.append(numpy_helper.from_array(np.array(array, kind), name))
         return name
 
     def arithmetic(self, op_type: str, what: str, value: str, factor: float) -> str:
-        """Apply a number, unless it changes nothing."""
+        """Add or multiply by a number, unless that changes nothing."""
         if factor == (0.0 if op_type == "Add" else 1.0):
             return value
         return self.step(op_type, what, value, self.constant(f"{what}_by", factor))
@@ -158,7 +169,7 @@ class _End:
 
 
 def _preprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
-    """Bytes to what the model takes."""
+    """Turn bytes into what the model takes."""
     planar, value = pixels.layout == "nchw", end.name
     low, high = pixels.input_range
     scale = (high - low) / _WHITE
@@ -180,7 +191,7 @@ def _preprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
 
 
 def _postprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
-    """What the model gives to bytes."""
+    """Turn what the model gives into bytes."""
     planar, value = pixels.layout == "nchw", end.tensor
     if end.kind != TensorProto.FLOAT:
         value = end.step("Cast", "widen", value, to=TensorProto.FLOAT)

@@ -1,12 +1,13 @@
-"""`decig export --precision`: which variant in fewer bits is worth having on a device.
+"""`decig export --precision`: which lower precision is worth having on a device.
 
 - fp16: weights and activations in half precision. Normalisations, means and softmax stay in
   float32: sums over a whole picture overflow half precision or lose its small numbers.
-- int8: static QDQ. Layers whose rounding shows most stay in float32 until the pictures are those
-  of the float32 graph within the tolerance; in most generators that is the last layer or two.
+- int8: static quantisation with QuantizeLinear and DequantizeLinear. Layers whose rounding is most
+  visible stay in float32, until the pictures are as good as the tolerance asks; in most generators
+  one or two layers at the end are enough.
 
-Either may be slower than float32: where a device has no kernels for it, ONNX Runtime casts back
-and forth. So a variant is kept only if it is measured faster and good enough.
+Both may be slower than float32: where a device has no kernels for them, ONNX Runtime converts back
+and forth. So a variant is only kept if it measures faster and its pictures are good enough.
 """
 
 import logging
@@ -22,30 +23,35 @@ from decig.data.feeds import Feeds, picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
 from decig.device.measure.rewriting import faster, time_graphs
-from decig.device.run.providers import find
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
-from decig.source.resolve import Source
+from decig.source.source import Source
 
 log = logging.getLogger(__name__)
 
 FP32, FP16, INT8, AUTO = PRECISIONS = ("fp32", "fp16", "int8", "auto")
 IMAGES = 16
-"""Calibration images that are used, spread over the folder: each has tens of thousands of pixels,
-and the search for layers to spare looks at all of them several times. As many draws, else."""
-_WORTH = 1.05  # times faster than float32 that a loss of precision must bring
-_FEW = 2  # images on which the layers are ranked, the first ones of those
-_SECOND_LOOKS = 4  # layers left in float32 that are tried in eight bits once more
+"""Number of calibration images that are used, spread over the folder, or of draws. More would cost
+time, as the search for layers to leave in float32 runs on all of them several times, and each has
+tens of thousands of pixels."""
+_WORTH = 1.05
+"""How many times faster than float32 a variant must be to be worth its loss."""
+_FEW = 2
+"""Number of images on which layers are ranked: the first ones of `IMAGES`."""
+_SECOND_LOOKS = 4
+"""Number of layers left in float32 that are tried in eight bits once more."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Least likeness of a variant's pictures to those of float32, means over the images.
+    """Least likeness of a variant's pictures to those of float32, as means over the images.
 
-    A PSNR of 32 dB is an error of 2.5 % of the range, 6 grey levels of 255.
+    Attributes:
+        min_ssim: least SSIM.
+        min_psnr_db: least PSNR; 32 dB is an error of 2.5 % of the range, 6 grey levels of 255.
     """
 
     min_ssim: float = 0.98
@@ -54,16 +60,16 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Variant:
-    """One precision as tried.
+    """A graph in one precision that was tried.
 
     Attributes:
         name: "fp16" or "int8".
         proto: the graph.
         ssim: of its pictures to those of float32.
-        psnr_db: likewise.
-        latency: None where the pictures were not good enough to time it.
-        dropped: why it is not used; empty for the one that is.
-        in_fp32: layers left in float32 for the sake of the pictures.
+        psnr_db: of its pictures to those of float32.
+        latency: None where the pictures were not good enough, so that it was not timed.
+        dropped: why it is not used; empty for the variant that is used.
+        in_fp32: names of layers left in float32 because their rounding is visible.
     """
 
     name: str
@@ -86,13 +92,14 @@ class Variant:
 
 @dataclass(frozen=True)
 class Precision:
-    """What became of `--precision`.
+    """The precision that was chosen, and what was tried.
 
     Attributes:
         asked: "fp32", "fp16", "int8" or "auto".
         used: precision of `proto`.
         proto: the graph to deploy.
-        fp32: latency of the float32 graph, timed in turns with the variants; None if none was.
+        fp32: latency of the float32 graph, timed in turns with the variants; None if no variant
+            was timed.
         variants: what was tried.
     """
 
@@ -104,7 +111,7 @@ class Precision:
 
     @property
     def speedup(self) -> float:
-        """How many times faster `proto` is than the float32 graph, from one run."""
+        """How many times faster `proto` is than the float32 graph, timed in turns."""
         latency = {variant.name: variant.latency for variant in self.variants}.get(self.used)
         return self.fp32.median / latency.median if self.fp32 and latency else 1.0
 
@@ -119,7 +126,12 @@ class Precision:
 def require_precision(
     asked: str, source: Source, calibration: Path | None, opset: int | None = None
 ) -> None:
-    """Refuse a precision that cannot be tried: BadInputError says what is missing."""
+    """Check that a precision can be tried, before anything is measured.
+
+    Raises:
+        BadInputError: it is not known, there are no images to judge it by or the model does not
+            take them, its pixel format is not known, or the operator set is too old.
+    """
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
     if asked != FP32 and calibration is None and source.needs_folder:
@@ -128,6 +140,9 @@ def require_precision(
         )
     if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
         raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
+    if asked != FP32:
+        source.pictures(calibration, limit=IMAGES)
+        source.require_picture()
 
 
 def choose_precision(
@@ -136,24 +151,24 @@ def choose_precision(
     plain: onnx.ModelProto,
     source: Source,
     calibration: Path | None,
-    device: DeviceOptions,
+    device: Device,
     tolerance: Tolerance,
 ) -> Precision:
     """Try the precisions that were asked for and take the fastest that is good enough.
 
     Args:
-        asked: one of `PRECISIONS`, but for "fp32".
+        asked: one of `PRECISIONS` other than "fp32".
         rewritten: the float32 graph to deploy.
         plain: the same without rewrites that need float32.
         source: of the model; says what its pixels are.
-        calibration: folder of images like those of the deployment; None where the model takes
-            none, and draws must do.
+        calibration: folder of images like those of the deployment; None where the model takes no
+            image and is fed by draws.
         device: where the graph will run.
         tolerance: see `Tolerance`.
 
     Raises:
-        BadInputError: no images, or a graph that cannot be converted; with "auto" a warning
-            says so.
+        BadInputError: there are no images, or the graph cannot be converted. (With "auto", a
+            warning says that it cannot.)
     """
     judge = _Judge(source, calibration, rewritten, device, tolerance)
     tried = []
@@ -178,7 +193,7 @@ def choose_precision(
 
 
 def _fastest(times: dict[str, Latency]) -> str:
-    """Name of the variant that is well faster than float32 beyond doubt; of several the fastest."""
+    """Name of the fastest variant that is worth its loss and faster beyond doubt; or "fp32"."""
     ahead = {
         name: t
         for name, t in times.items()
@@ -196,10 +211,10 @@ def _slower(name: str, used: str, times: dict[str, Latency]) -> str:
 
 
 class _Judge:
-    """The calibration images, or draws, and the float32 graph's pictures of them.
+    """Compares variants with the float32 graph on the calibration images, or on draws.
 
     Attributes:
-        symmetric: whether the device wants eight bits around zero.
+        symmetric: whether the device needs eight-bit values around zero.
     """
 
     def __init__(
@@ -207,18 +222,18 @@ class _Judge:
         source: Source,
         folder: Path | None,
         reference: onnx.ModelProto,
-        device: DeviceOptions,
+        device: Device,
         tolerance: Tolerance,
     ) -> None:
         self._pictures = source.pictures(folder, limit=IMAGES)
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
-        self.symmetric = find(device.provider).symmetric_int8
+        self.symmetric = device.provider.symmetric_int8
         self._shown = picture_output(source.model.proto)
         self._wanted = list(self._paint(reference, self.feeds()))
 
     def feeds(self) -> Iterator[Feeds]:
-        """Yield what the model takes for each image, read anew each time."""
+        """Yield what the model takes for each image; images are read anew at every call."""
         return (picture.feeds for picture in self._pictures)
 
     def _paint(self, proto: onnx.ModelProto, feeds: Iterable[Feeds]) -> Iterator[np.ndarray]:
@@ -226,7 +241,7 @@ class _Judge:
         return (self._to_unit(run(given)[self._shown]) for given in feeds)
 
     def __call__(self, name: str, proto: onnx.ModelProto, *, few: bool = False) -> Variant:
-        """Compare a variant's pictures with those of float32."""
+        """Compare a variant's pictures with those of float32; with `few`, on the first images."""
         wanted = self._wanted[: _FEW if few else None]
         painted = zip(wanted, self._paint(proto, self.feeds()), strict=False)
         figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
@@ -244,12 +259,13 @@ class _Judge:
 
 
 def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
-    """Quantise as much of the work as the tolerance allows.
+    """Quantise as many layers as the tolerance allows.
 
-    The errors of layers add up nearly independently, so layers stay in float32 in the order of the
-    harm that each does alone; how many, bisection finds. That order does not see what a layer
-    costs, so those with the most work are then given back where the pictures hold without them.
-    (Ordered by harm for the work instead, udnie with 6 images took 1.14 times as long.)
+    The errors of layers add up nearly independently. So layers stay in float32 in the order of the
+    harm that each does alone, and bisection finds how many must. That order ignores what a layer
+    costs, so those of them with the most work are then quantised after all where the pictures
+    stay good enough. (In the order of harm per work instead, udnie took 1.14 times as long with 6
+    images.)
     """
     quantiser = Quantiser(plain, judge.feeds(), symmetric=judge.symmetric)
 
@@ -275,7 +291,7 @@ def _most_harmful_first(quantiser: Quantiser, judge: _Judge) -> list[str]:
 def _give_back(
     best: Variant, attempt: Callable[[Sequence[str]], Variant], work: Mapping[str, int]
 ) -> Variant:
-    """Variant without those of its layers in float32, the most work first, that need not be."""
+    """Quantise layers that were left in float32, the most work first, where they need not be."""
     heaviest = sorted(best.in_fp32, key=lambda name: work.get(name, 0), reverse=True)
     for layer in heaviest[:_SECOND_LOOKS]:
         rest = [name for name in best.in_fp32 if name != layer]
@@ -285,7 +301,7 @@ def _give_back(
 
 
 def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:
-    """Variant with the fewest layers in float32, at least one and at most `most`, that holds."""
+    """The good variant with the fewest layers in float32, from one to `most`; None if none is."""
     best, low, high = None, 1, most
     while low <= high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Do two graphs compute the same? Run both on the same inputs and compare."""
+"""Whether two graphs compute the same: both run on the same inputs and are compared."""
 
 import logging
 import math
@@ -14,7 +14,8 @@ from onnx.reference import ReferenceEvaluator
 from decig.data.feeds import Feeds
 from decig.data.inputs import seeded_feeds
 from decig.data.pixels import PixelFormat
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import Model, shapes
 from decig.graph.widen import to_double
@@ -23,30 +24,37 @@ from decig.quality.parity import finite_range, max_abs_diff
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-4
-"""Largest difference, as a share of the output range, that rounding may make."""
+"""Largest difference that rounding may make, as a share of the output range."""
 
-_EXACTLY = 3  # inputs that are run in double precision
+_EXACTLY = 3
+"""Number of inputs on which graphs are compared in double precision, which is slow."""
 
 GREY_LEVELS = 1
-"""Largest difference between two pictures of bytes: rounding at the half turns either way."""
+"""Largest difference between two pictures of bytes: a value halfway may be rounded either way."""
 
 Runner = Callable[[Feeds], list[np.ndarray]]
 
 
 def runner(
-    proto: onnx.ModelProto, device: DeviceOptions | None = None, optimisation: str = "basic"
+    proto: onnx.ModelProto, device: Device | None = None, optimisation: str = "basic"
 ) -> Runner:
-    """Return a function that runs a graph; on the CPU with few rewrites unless told otherwise."""
-    where = DeviceOptions() if device is None else device.unbound
-    session = open_session(proto, where, optimisation=optimisation)
+    """Return a function that runs a graph.
+
+    Args:
+        proto: the graph.
+        device: where it runs; on the CPU if not given.
+        optimisation: how much ONNX Runtime may rewrite it, as in `Device.open`.
+    """
+    where = Device.of() if device is None else device.unbound
+    session = where.open(proto, optimisation=optimisation)
     return lambda feeds: run_session(session, feeds)
 
 
 def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Feeds]) -> float:
-    """Largest difference of any output on any input.
+    """Largest difference of any output on any input, as a share of the output's range.
 
-    Relative to the range that this output of the reference covers over all inputs: a sigmoid that
-    is almost 0 on one of them says nothing about rounding there.
+    The range is that of the reference's output over all inputs: a sigmoid that is almost 0 on one
+    input covers too little there to compare rounding with.
     """
     worst: dict[int, float] = defaultdict(float)
     low: dict[int, float] = defaultdict(lambda: math.inf)
@@ -65,11 +73,12 @@ def relative_difference(reference: Runner, candidate: Runner, feeds: Iterable[Fe
 def graph_difference(
     reference: onnx.ModelProto, candidate: onnx.ModelProto, feeds: Sequence[Feeds]
 ) -> float:
-    """Difference of two graphs on the CPU, as `relative_difference` has it.
+    """Compare two graphs on the CPU, as `relative_difference` does.
 
-    The rounding of float32 alone may be more than `TOLERANCE` of the range of a picture that is
+    Rounding to float32 alone may differ by more than `TOLERANCE` of the range where a picture is
     almost constant: a sigmoid near 0 moves in steps of 1e-7. So where the graphs differ by more,
-    both are run again in double precision, and that decides. A wrong weight shows there as well.
+    both are run again in double precision, and that difference is returned: rounding is gone
+    there, while a wrong weight is not.
     """
     difference = relative_difference(runner(reference), runner(candidate), feeds)
     if difference <= TOLERANCE:
@@ -100,10 +109,17 @@ def exact_runner(proto: onnx.ModelProto) -> Runner:
 def difference_elsewhere(
     model: Model, reference: onnx.ModelProto, candidate: onnx.ModelProto, pixels: PixelFormat | None
 ) -> float:
-    """Compare two graphs of a model with dynamic axes at `OpenAxes.other_sizes`.
+    """Compare two graphs of a model with dynamic axes at other sizes (`OpenAxes.other_sizes`).
 
-    The candidate is reopened, the reference that or made for those sizes. 0 if the model has no
-    dynamic axes, or the reference does not run there, although the file says so.
+    Args:
+        model: the model.
+        reference: a graph that has the dynamic axes again, or was made for those sizes.
+        candidate: a graph that has the dynamic axes again (`Model.reopen`).
+        pixels: the pixel format, where it is known.
+
+    Returns:
+        The difference; 0 if the model has no dynamic axes, or the reference does not run at those
+        sizes although the file claims it.
     """
     if model.axes is None:
         return 0.0
@@ -123,13 +139,13 @@ def difference_elsewhere(
 
 
 def tolerance_of(proto: onnx.ModelProto) -> float:
-    """Largest difference that rounding may make in a graph: float16 has 11 bits."""
+    """Return the largest difference that rounding may make in a graph: float16 has only 11 bits."""
     halves = (tensor.data_type == TensorProto.FLOAT16 for tensor in proto.graph.initializer)
     return 50 * TOLERANCE if any(halves) else TOLERANCE
 
 
 def require_same(difference: float, what: str, tolerance: float = TOLERANCE) -> None:
-    """Raise DecigError if a difference is more than rounding; `what` names what was compared."""
+    """Raise DecigError, naming what was compared, if a difference is more than rounding."""
     if not difference <= tolerance:
         raise DecigError(
             f"{what}: outputs differ by {difference:.1e} of their range (at most {tolerance:.0e})"
@@ -141,7 +157,10 @@ def grey_levels(
     candidate: Callable[[np.ndarray], np.ndarray],
     images: Iterable[np.ndarray],
 ) -> int:
-    """Largest difference between two models' pictures, uint8, of images, RGB uint8 N,H,W,3."""
+    """Largest difference between the pictures that two models paint of images.
+
+    Pictures and images are RGB uint8 N,H,W,3, and so is the difference counted.
+    """
     worst = 0
     for image in images:
         expected, found = (paint(image).astype(np.int16) for paint in (reference, candidate))
@@ -150,23 +169,13 @@ def grey_levels(
 
 
 def require_same_pixels(levels: int, what: str) -> None:
-    """Raise DecigError if pictures differ by more than rounding; `what` says what was compared."""
+    """Raise DecigError, naming what was compared, if pictures differ by more than rounding."""
     if levels > GREY_LEVELS:
         raise DecigError(f"{what}: pictures differ by {levels} grey levels (at most {GREY_LEVELS})")
 
 
 def torch_runner(proto: onnx.ModelProto) -> Runner:
-    """Return a function that runs a graph as the module that training uses; needs torch."""
-    import torch
+    """Return a function that runs a graph as the module that training uses; needs PyTorch."""
+    from decig.train.module import module_runner
 
-    from decig.train.module import build_module
-
-    module = build_module(proto).eval()
-
-    def run(feeds: Feeds) -> list[np.ndarray]:
-        with torch.no_grad():
-            outputs = module(*(torch.from_numpy(array) for array in feeds.values()))
-        parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
-        return [part.numpy() for part in parts]
-
-    return run
+    return module_runner(proto)

@@ -15,6 +15,7 @@ import onnx
 
 from decig.graph.flow import Binding, Cut, Flow, Read
 from decig.graph.ids import FIXED, Ids, varying_axes
+from decig.graph.meanings import unknown
 from decig.graph.rules import carry, find
 
 
@@ -216,6 +217,10 @@ def _outputs(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     rule = find(node)
     if rule is None:
         return flow.block(node, f"operator {node.op_type} of node {node.name} is not known")
+    strange = unknown(node)
+    if strange is not None:
+        why = f"attribute {strange} of {node.op_type} {node.name} is not known"
+        return flow.block(node, why)
     found = flow.findings()
     try:
         for name in node.input:

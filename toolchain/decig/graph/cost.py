@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from decig.graph.flow import attributes
 from decig.graph.model import shapes
+from decig.graph.operators import find
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 """Element types of parameters."""
@@ -57,16 +58,12 @@ def count(proto: onnx.ModelProto) -> Cost:
 
 
 def _macs(node: onnx.NodeProto, known: dict[str, tuple[int, ...]]) -> int:
-    shapes_in = [known.get(name) for name in node.input]
-    shape_out = known.get(node.output[0]) if node.output else None
-    if len(shapes_in) < 2 or shapes_in[0] is None or shapes_in[1] is None or shape_out is None:
+    """Multiply-accumulates of a node; 0 where one of the shapes they depend on is not known."""
+    entry = find(node)
+    if entry.count is None:
         return 0
-    data, weight = shapes_in[0], shapes_in[1]
-    op_type = node.op_type.removeprefix("Fused")  # by ONNX Runtime's optimiser
-    if op_type == "Conv":
-        return math.prod(shape_out) * math.prod(weight[1:])
-    if op_type == "ConvTranspose":
-        return math.prod(data) * math.prod(weight[1:])
-    if op_type in ("Gemm", "MatMul"):
-        return math.prod(shape_out) * data[-2 if attributes(node).get("transA") else -1]
-    return 0
+    operands = node.input if node.op_type == "Einsum" else node.input[:2]  # a third is a bias
+    found = [known[name] for name in (*operands, node.output[0]) if name in known]
+    if len(found) <= len(operands):
+        return 0
+    return entry.count(found[:-1], found[-1], attributes(node))

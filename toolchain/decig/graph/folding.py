@@ -1,4 +1,13 @@
-"""Folding: what does not depend on the inputs' values becomes an initializer."""
+"""Folding: what does not depend on the inputs' values becomes an initializer.
+
+This is the work of onnx-graphsurgeon (`Graph.fold_constants`): it finds the nodes whose inputs are
+all constant, evaluates them in one ONNX Runtime session, replaces shape arithmetic on known shapes
+(Shape, Gather, Unsqueeze, Slice of a shape) by its values, and drops and sorts what is left. Around
+it stand here what it does not do: branches of an If whose condition turns out constant, sequences
+that can be taken apart, constants that it misreads, and repeating until nothing more folds.
+Everywhere else decig works on ONNX's own protobuf messages: they keep names, types and the order of
+nodes as the file has them, and copying them is cheap.
+"""
 
 import numpy as np
 import onnx
@@ -6,10 +15,11 @@ from onnx import helper, numpy_helper
 
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
+from decig.graph.operators import Kind, names
 from decig.graph.sequences import unroll_sequences
 
-# Sequences and optionals are no tensors; noise is new in every run.
-_NOT_FOLDED = ("Bernoulli", "Multinomial", "Optional", "Random", "Sequence", "SplitToSequence")
+_LARGEST = 2**30  # bytes of a constant that is worth folding; a larger one stays computed
+_NOT_FOLDED = frozenset(names(Kind.RANDOM, Kind.SEQUENCE))
 
 
 def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
@@ -58,7 +68,8 @@ def _fold_once(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph.fold_constants(
         fold_shapes=True,
         flatten_subgraphs=False,
-        should_exclude_node=lambda node: node.op.startswith(_NOT_FOLDED),
+        size_threshold=_LARGEST,
+        should_exclude_node=lambda node: node.op in _NOT_FOLDED,
     ).cleanup().toposort()
     folded: onnx.ModelProto = gs.export_onnx(graph, do_type_check=False)
     # graphsurgeon writes its own opset list and IR version: keep those of the source.

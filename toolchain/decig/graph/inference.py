@@ -6,18 +6,8 @@ import onnx
 from onnx import shape_inference
 
 from decig.errors import BadInputError
+from decig.graph.operators import find
 from decig.graph.storage import without_weights
-
-# Operators for which ONNX infers no shape; these give their first input's.
-_AS_INPUT = (
-    "FastGelu",
-    "Gelu",
-    "GroupNormalization",
-    "MeanVarianceNormalization",
-    "QuickGelu",
-)
-# What ONNX Runtime's optimiser fuses has the shape of what it was: that, and its inputs.
-_AS_PLAIN = {"FusedConv": ("Conv", 3), "FusedGemm": ("Gemm", 3), "FusedMatMul": ("MatMul", 2)}
 
 
 def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
@@ -144,14 +134,15 @@ def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
     for node in graph.node:
-        if node.op_type in _AS_INPUT:
+        entry = find(node)
+        if entry.keeps_shape:
             node.op_type = "Identity"
             node.domain = ""
             del node.input[1:], node.attribute[:]
-        elif node.op_type in _AS_PLAIN and not _swaps(node):
-            node.op_type, inputs = _AS_PLAIN[node.op_type]
+        elif entry.plain and not _swaps(node):  # a fused operator has the shape of what it was
+            node.op_type = entry.plain
             node.domain = ""
-            del node.input[inputs:]
+            del node.input[entry.operands :]
     kept = {tensor.name for tensor in graph.initializer}
     for tensor in proto.graph.initializer:
         if tensor.name not in kept:

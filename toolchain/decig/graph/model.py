@@ -7,6 +7,7 @@ BatchNormalization is kept: training needs it, export folds it.
 
 import contextlib
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, shape_inference
 
-from decig.errors import BadInputError
+from decig.errors import BadInputError, first_line
 from decig.graph.axes import OpenAxes, open_axes
+from decig.graph.fit import require_fitting_sizes
 from decig.graph.folding import fold_constants
 from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
 from decig.graph.prepare import prepare
@@ -39,6 +41,8 @@ __all__ = [
 ]
 
 _REASON_LINES = 3
+_MISFIT = re.compile(r"\(op_type:(\w+)(?:, node name: (.*?))?\): \[\w+\] ([^\n]*)")
+"""Operator, node and reason in a message of ONNX's shape inference."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
             axis that no shape was given for.
     """
     path = Path(path)
-    with _one_line_errors(path):
+    with _one_line_errors(path, input_shapes or {}):
         proto, sha256 = read_model(path)
         if not proto.graph.node:
             raise BadInputError("not a usable ONNX file: its graph has no nodes")
@@ -111,6 +115,7 @@ def _normalise(
     twins = _unshare_initializers(proto.graph)
     _require_whole(proto.graph)
     infer_shapes(proto)
+    require_fitting_sizes(proto)
     return proto, open_axes(types, file.graph, proto, twins)
 
 
@@ -146,8 +151,8 @@ def _value_info(value: onnx.ValueInfoProto) -> ValueInfo:
 
 
 @contextlib.contextmanager
-def _one_line_errors(path: Path) -> Iterator[None]:
-    """Turn what the ONNX tools raise into one line that names the file.
+def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator[None]:
+    """Turn what the ONNX tools raise into one line that names the file, or the sizes asked for.
 
     On a damaged file they raise anything: UnicodeDecodeError, KeyError, classes of their own.
     """
@@ -156,10 +161,24 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
+        if input_shapes and isinstance(error, shape_inference.InferenceError):
+            asked = " ".join(f"{n}:{','.join(map(str, s))}" for n, s in input_shapes.items())
+            raise BadInputError(
+                f"{path}: the graph does not fit together with --input-shape {asked}: "
+                f"{_first_misfit(error)}; give another size, or export the model again"
+            ) from error
         # The checker names the node on the second and third line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _first_misfit(error: shape_inference.InferenceError) -> str:
+    """What shape inference says of the first node at which sizes do not fit; the rest follows."""
+    found = _MISFIT.search(str(error))
+    if found is None:
+        return first_line(error)
+    return f"{' '.join(part for part in found.group(1, 2) if part)}: {found.group(3)}"
 
 
 def _require_whole(graph: onnx.GraphProto) -> None:

@@ -16,12 +16,12 @@ import onnx
 from onnx import NodeProto, helper
 
 from decig.graph.model import infer_shapes
-from decig.graph.rewrite.constants import bias_of
+from decig.graph.operators import find
 from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.fold_batchnorm import along_outputs
+from decig.graph.rewrite.rule import bias_of
 
 _NORM = "InstanceNormalization"
-_LAYERS = ("Conv", "ConvTranspose")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,6 @@ def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx
     weight = graph.constant(layer.input[1])
     bias = bias_of(graph, layer)
     assert weight is not None
-    assert bias is not None
     scaled = weight * along_outputs(layer, weight, affine.factor)
     graph.set_constant(layer, 1, scaled.astype(weight.dtype), "w")
     graph.set_constant(layer, 2, (bias * affine.factor + affine.shift).astype(weight.dtype), "b")
@@ -145,7 +144,10 @@ def _layer_of(graph: Editor, norm: NodeProto) -> NodeProto | None:
             return None
         value = crop.input[0]
     layer = graph.maker(value)
-    if layer is None or layer.op_type not in _LAYERS or graph.sole_reader(value) is None:
+    if layer is None or graph.sole_reader(value) is None:
+        return None
+    entry = find(layer)
+    if not (entry.is_layer and entry.absorbs_affine):
         return None
     weights = [graph.constant(name) for name in layer.input[1:]]
     return None if any(weight is None for weight in weights) else layer

@@ -11,6 +11,7 @@ from onnx import helper, numpy_helper
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import pad_rank
 from decig.graph.model import infer_shapes, opset, shapes
+from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
 from decig.graph.statistics import Masked
 
@@ -63,7 +64,7 @@ def masked_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> on
 
 def _axes(node: onnx.NodeProto, graph: onnx.GraphProto) -> list[int] | None:
     """Axes that a reduction is given as a constant."""
-    if not node.op_type.startswith("Reduce") or len(node.input) < 2 or not node.input[1]:
+    if find(node).kind is not Kind.REDUCTION or len(node.input) < 2 or not node.input[1]:
         return None
     given = next(tensor for tensor in graph.initializer if tensor.name == node.input[1])
     return [int(axis) for axis in numpy_helper.to_array(given)]

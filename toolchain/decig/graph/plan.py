@@ -4,17 +4,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from decig.errors import BadInputError
-from decig.files import read_json, write_json
+from decig.files import write_json
 from decig.graph.channels import ChannelMap, Group
+from decig.schema import read_json
 
 SCHEMA_VERSION = 1
 FLOOR = 4
 """No share of the channels leaves a group fewer: below, kernels gain nothing and pictures fall."""
+
+
+class _File(msgspec.Struct, frozen=True):
+    """A plan as it is written; other keys are not read."""
+
+    schema_version: Literal[1]
+    keep: dict[str, list[int]]
+    model_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,13 +58,8 @@ class Plan:
         Raises:
             BadInputError: no readable plan of this schema version.
         """
-        value = read_json(path, "plan")
-        if value.get("schema_version") != SCHEMA_VERSION:
-            raise BadInputError(f"{path}: this plan has no schema_version {SCHEMA_VERSION}")
-        keep = value.get("keep")
-        if not isinstance(keep, dict) or not all(_is_index_list(v) for v in keep.values()):
-            raise BadInputError(f"{path}: 'keep' must map group names to lists of indices")
-        return cls(str(value.get("model_sha256", "")), {k: sorted(set(v)) for k, v in keep.items()})
+        file = read_json(path, _File, "plan")
+        return cls(file.model_sha256, {k: sorted(set(v)) for k, v in file.keep.items()})
 
     def after(self, earlier: "Plan | None") -> "Plan":
         """Return this plan, made for the graph that `earlier` left, in terms of the first graph."""
@@ -118,7 +123,3 @@ def uniform_widths(channels: ChannelMap, ratio: float) -> dict[str, int]:
 def floor_of(group: Group) -> int:
     """Smallest width of a group that leaves `FLOOR` channels, or all it has."""
     return min(group.channels, math.ceil(FLOOR / group.copies))
-
-
-def _is_index_list(value: object) -> bool:
-    return isinstance(value, list) and all(type(index) is int for index in value)

@@ -6,6 +6,7 @@ from onnx import NodeProto, helper, inliner, numpy_helper
 
 from decig.errors import BadInputError
 from decig.graph.axes import FileTypes, analysed_sizes, has_dynamic_axes
+from decig.graph.fit import require_sizes_before_slices
 from decig.graph.inference import all_nodes, infer_shapes, opset, require_operators
 from decig.graph.legacy import modernise
 from decig.graph.order import in_order
@@ -112,6 +113,7 @@ def _fix_inputs(
 
 def _shape_outputs(proto: onnx.ModelProto) -> None:
     """Infer the outputs' shapes: what files claim is often stale, or not there."""
+    require_sizes_before_slices(proto)
     infer_shapes(proto)
     for value in proto.graph.output:
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):

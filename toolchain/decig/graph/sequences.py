@@ -32,22 +32,25 @@ def unroll_sequences(proto: onnx.ModelProto) -> bool:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     parts = {name: _parts(proto, maker, constants) for name, maker in makers.items()}
     adopted = _adopt_names(graph, makers, parts, constants)
+    stand_ins = {
+        index: taken
+        for index, node in enumerate(graph.node)
+        if node.output[0] not in adopted and (taken := _taken(node, parts, constants)) is not None
+    }
+    # Other readers of a sequence (its length, a computed place) keep it beside the Split.
+    read = {node.input[0] for index, node in enumerate(graph.node) if index in stand_ins}
+    read |= {node.input[0] for node in graph.node if node.output[0] in adopted}
     nodes: list[onnx.NodeProto] = []
-    unrolled = False
-    for node in graph.node:
+    for index, node in enumerate(graph.node):
         if node.output[0] in adopted:
-            unrolled = True
             continue
-        elements = parts.get(node.output[0])
-        if node.op_type == "SplitToSequence" and elements:
-            nodes.append(_split(proto, node, elements))
-        taken = _taken(node, parts, constants)
-        unrolled |= taken is not None
-        nodes.append(node if taken is None else taken)
+        if node.op_type == "SplitToSequence" and node.output[0] in read:
+            nodes.append(_split(proto, node, parts[node.output[0]]))
+        nodes.append(stand_ins.get(index, node))
     nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]  # invalidates the messages it held, hence the copies
     graph.node.extend(nodes)
-    return unrolled
+    return bool(read)
 
 
 Part = tuple[str, int]

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from decig.errors import BadInputError
-from decig.files import atomic_path, write_bytes
+from decig.files import atomic_path, destination, write_bytes
 
 _LIMIT = 2**31 - 2**24  # bytes of weights; the rest of a graph has the room above
 _HEAVY = 2**24  # bytes of weights that are not copied for ONNX's checker to look at
@@ -40,23 +40,41 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
         raise BadInputError("not a readable ONNX file (truncated?)") from error
     digest = hashlib.sha256(content)
     external = [t for t in proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
-    onnx.load_external_data_for_model(proto, str(path.parent))
+    onnx.load_external_data_for_model(proto, str(_beside(path, external)))
     for tensor in external:
         digest.update(tensor.raw_data)
     return proto, digest.hexdigest()
 
 
+def _beside(path: Path, external: list[TensorProto]) -> Path:
+    """Folder of a model's external data: that of the path or, where it is a link, of its file."""
+    names = [entry.value for t in external for entry in t.external_data if entry.key == "location"]
+    there = all((path.parent / name).exists() for name in names)
+    return path.parent if there else path.resolve().parent
+
+
 def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
     """Check a graph and write it atomically; the weights into a second file if it is too large.
 
-    That file's name holds a digest, so no file that is there already loses its weights, and
-    nothing is left if writing fails. Errors as in `decig.files.write_bytes`.
+    The second file lies beside the first one, behind any links to it. Its name holds a digest, so
+    no file that is there already loses its weights, and nothing is left if writing fails.
+
+    Raises:
+        BadInputError: as in `decig.files.write_bytes`; a model of two files is to be written into
+            a device or a pipe.
+        DecigError: as in `decig.files.write_bytes`.
     """
-    path = Path(path)
     if not is_large(proto):
         check_model(proto)
-        write_bytes(path, proto.SerializeToString())
+        write_bytes(Path(path), proto.SerializeToString())
         return
+    place = destination(Path(path))
+    if place.stream:
+        raise BadInputError(
+            f"{path}: not written: the weights need a second file beside the model, and this is "
+            "no place for files"
+        )
+    path = place.path
     large = [tensor for tensor in proto.graph.initializer if _size(tensor) > _SMALL]
     weights = _weights_path(large, path)
     before = set(path.parent.glob(f"{glob.escape(path.name)}.????????.data"))

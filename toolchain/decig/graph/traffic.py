@@ -12,12 +12,7 @@ import onnx
 from onnx import helper
 
 from decig.graph.inference import inputs_of, shapes
-
-_VIEWS = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
-_PICKS = ("Gather", "GatherElements", "GatherND", "Slice", "Split")
-"""Operators that read of their first input only what they put out."""
-_NO_DATA = ("Shape", "Size")
-"""Operators that read nothing of their input."""
+from decig.graph.operators import Kind, find
 
 
 def traffic(proto: onnx.ModelProto, hosts: Mapping[str, str] | None = None) -> dict[str, int]:
@@ -37,7 +32,7 @@ def traffic(proto: onnx.ModelProto, hosts: Mapping[str, str] | None = None) -> d
     graph = _Values(proto)
     members: dict[str, list[onnx.NodeProto]] = {node.name: [] for node in proto.graph.node}
     for node in proto.graph.node:
-        if node.op_type not in _VIEWS:
+        if not _is_view(node):
             members[host_of(node.name, hosts)].append(node)
     return {name: graph.moved(nodes) for name, nodes in members.items()}
 
@@ -58,12 +53,12 @@ class _Values:
         self._bytes = _sizes(proto)
         self._seen: dict[str, str] = {}
         for node in proto.graph.node:
-            if node.op_type in _VIEWS:
+            if _is_view(node):
                 self._seen[node.output[0]] = self._root(node.input[0])
         self._returned = {self._root(value.name) for value in proto.graph.output}
         self._readers: dict[str, set[str]] = {}
         for node in proto.graph.node:
-            if node.op_type not in _VIEWS:
+            if not _is_view(node):
                 for value in inputs_of(node):
                     self._readers.setdefault(self._root(value), set()).add(node.name)
 
@@ -84,13 +79,18 @@ class _Values:
 
     def _reads(self, node: onnx.NodeProto) -> dict[str, int]:
         """Bytes that a node reads of each value."""
-        if node.op_type in _NO_DATA:
+        kind = find(node).kind
+        if kind is Kind.SIZE:
             return {}
         reads = {self._root(value): self._bytes.get(value, 0) for value in inputs_of(node)}
-        if node.op_type in _PICKS:
+        if kind is Kind.PICK:
             data, out = self._root(node.input[0]), sum(self._bytes.get(v, 0) for v in node.output)
             reads[data] = min(reads[data], out)
         return reads
+
+
+def _is_view(node: onnx.NodeProto) -> bool:
+    return find(node).kind is Kind.VIEW
 
 
 def _sizes(proto: onnx.ModelProto) -> dict[str, int]:

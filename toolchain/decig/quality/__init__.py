@@ -1,1 +1,1 @@
-"""How close two pictures are: SSIM, PSNR, colour, edges, parity."""
+"""How close two pictures are: structure, error, colour, edges, and parity of tensors."""

@@ -1,7 +1,7 @@
-"""Figures for how alike two batches of pictures are, and for what one batch looks like.
+"""Figures that say how alike two batches of pictures are, or what one batch looks like.
 
-Everywhere a batch is float N,H,W,3 RGB between 0 and 1 and the result is the mean over it, so
-figures of different sizes and numbers of images compare.
+A batch is always float N,H,W,3 RGB between 0 and 1, and the result is the mean over its pictures,
+so that figures for different sizes and numbers of pictures can be compared.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from decig.errors import BadInputError
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity, 1 for equal pictures.
+    """Structural similarity (SSIM): 1 for equal pictures.
 
     Z. Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity"
     (IEEE TIP 2004): Gaussian windows of sigma 1.5, K1 0.01, K2 0.03, the mean over R, G and B.
@@ -38,9 +38,9 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB: the mean of each picture's own; 100 at most.
+    """Peak signal-to-noise ratio in dB: the mean over pictures, each counted as 100 at most.
 
-    The cap keeps the mean finite where pictures are equal: 100 dB is an error of 1e-5.
+    The limit keeps the mean finite where pictures are equal: 100 dB is an error of 1e-5.
 
     Raises:
         BadInputError: the batches differ in shape.
@@ -74,12 +74,12 @@ def edge_difference(a: np.ndarray, b: np.ndarray) -> float:
 def pixel_grid(a: np.ndarray) -> float:
     """Strength of a pattern that alternates from pixel to pixel, such as a checkerboard.
 
-    The mean picture of all blocks of 4x4 pixels shows what repeats on the grid of strided
-    layers (periods 2 and 4) while the content of the pictures averages out. Each picture is
-    high-passed first (minus the mean of its 3x3 neighbourhood), its 4x4 phases are averaged,
-    and the figure is the standard deviation over the phases, mean over R, G, B and pictures.
-    Photos of 256x256 pixels measure about 0.001; a checkerboard of plus and minus 0.01, which the
-    eye sees in flat areas, 0.009.
+    The mean of all blocks of 4x4 pixels shows what repeats on the grid of strided layers (periods
+    2 and 4), while the content of the pictures averages out. From each picture the mean of every
+    pixel's 3x3 neighbourhood is subtracted first. The figure is the standard deviation over the
+    4x4 positions of the mean block; its mean over R, G, B and pictures is returned. Photos of
+    256x256 pixels have about 0.001; a checkerboard of plus and minus 0.01, which the eye sees in
+    flat areas, has 0.009.
 
     Raises:
         BadInputError: pictures are under 12x12 pixels.

@@ -1,10 +1,11 @@
-"""How far two tensors that should be equal differ."""
+"""How much two tensors differ that should be equal."""
 
 import numpy as np
 
 from decig.errors import BadInputError
 
-_NUMBERS = "biufV"  # kinds of arrays; V is bfloat16
+_NUMBERS = "biufV"
+"""Kinds of numpy arrays that hold numbers; V is bfloat16."""
 
 
 def max_abs_diff(
@@ -15,11 +16,12 @@ def max_abs_diff(
     Args:
         a: the reference, any shape.
         b: the candidate, the same shape.
-        output_range: low and high of what the model may put out; where it is not known, the
-            range that `a` covers (1 if `a` is constant).
+        output_range: least and greatest value that the model may put out; where that is not
+            known, the range that `a` covers counts (1 if `a` is constant).
 
     Returns:
-        0 for equal tensors; infinity where one has NaN or an infinity and the other has not.
+        0 for equal tensors; infinity where one of them has NaN or an infinity and the other has
+        something else.
 
     Raises:
         BadInputError: the shapes differ.
@@ -40,7 +42,7 @@ def max_abs_diff(
 
 
 def finite_range(tensor: np.ndarray) -> tuple[float, float]:
-    """Lowest and highest finite value; 0 and 0 where there is none."""
+    """Return the least and the greatest finite value; 0 and 0 where no value is finite."""
     if tensor.dtype.kind not in _NUMBERS:
         return 0.0, 0.0
     wide = tensor.astype(np.float64)

@@ -1,10 +1,10 @@
-"""A feature distance like LPIPS, for benchmarks: what SSIM hides, a trained net notices.
+"""A distance of features like LPIPS, for benchmarks: it sees differences that SSIM misses.
 
 R. Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR
 2018), equation 1 without its learnt channel weights: features are scaled to unit length at
 every position, and their squared distance is averaged over positions and summed over layers.
 The features are those of EfficientNet-Lite0 trained on ImageNet, because its weights come in
-a package (no download at run time); figures therefore do not compare with published LPIPS.
+a package (no download at run time); so its figures cannot be compared with published LPIPS.
 """
 
 from importlib import import_module
@@ -14,12 +14,12 @@ import numpy as np
 
 from decig.errors import DecigError
 
-# The last block at each resolution, 1/2 to 1/32.
 _BLOCKS = (0, 2, 4, 10, 15)
+"""The last block of the network at each resolution, 1/2 to 1/32."""
 
 
 class FeatureDistance:
-    """Distance between batches of float N,H,W,3 RGB pictures between 0 and 1; 0 if equal."""
+    """Distance between two batches of pictures, float N,H,W,3 RGB between 0 and 1; 0 if equal."""
 
     def __init__(self) -> None:
         """Load the network.
@@ -48,7 +48,7 @@ class FeatureDistance:
         return float(np.mean(distances))
 
     def _features(self, picture: np.ndarray) -> list[Any]:
-        """Unit-length features of one H,W,3 picture at `_BLOCKS`: 1,C,h,w tensors."""
+        """Return the features of one picture H,W,3 at `_BLOCKS`: tensors 1,C,h,w of unit length."""
         torch, net = self._torch, self._net
         # The network's own pixel convention: (0..255 - 127) / 128.
         scaled = (picture.astype(np.float32) * 255 - 127) / 128

@@ -7,7 +7,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
-from decig.device.run.session import DeviceOptions, open_session, run_over
+from decig.device.run.device import Device
+from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
 from decig.graph.model import input_info
@@ -25,7 +26,6 @@ class Stream:
         proto: onnx.ModelProto,
         inputs: Sequence[Feeds],
         *,
-        threads: int = 1,
         pinned: Iterable[str] = (),
     ) -> None:
         """Start before the first node.
@@ -33,14 +33,13 @@ class Stream:
         Args:
             proto: graph in normal form.
             inputs: what it takes, by input name; one entry a run.
-            threads: for ONNX Runtime.
             pinned: values to keep until `unpin`.
 
         Raises:
             BadInputError: there is nothing to run on, or it does not fit the graph's inputs.
         """
         self.proto = proto
-        self._options = DeviceOptions(threads=threads)
+        self._device = Device.of(threads=worker_threads())
         self._pinned = set(pinned)
         self._place = {node.name: index for index, node in enumerate(proto.graph.node)}
         self._next = 0
@@ -83,7 +82,7 @@ class Stream:
         needed = {name for part in piece for name in inputs_of(part)}
         feeds = [name for name in self._live if name in needed]
         model = _extract(self.proto, piece, feeds, made)
-        session = open_session(model, self._options)
+        session = self._device.open(model)
         results: dict[str, list[np.ndarray]] = {name: [] for name in made}
         for index in range(self._runs):
             out = session.run(made, {name: self._live[name][index] for name in feeds})
@@ -101,10 +100,10 @@ class Stream:
         self._live = {name: value for name, value in self._live.items() if self._needed(name)}
 
 
-def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds], *, threads: int = 1) -> np.ndarray:
+def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    return run_over(proto, inputs, threads=threads)[0]
+    return Device.of(threads=worker_threads()).run_over(proto, inputs)[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:

@@ -79,7 +79,7 @@ class Reader:
 
 
 def find_readers(
-    proto: onnx.ModelProto, channels: ChannelMap, inputs: Sequence[Feeds], *, threads: int = 1
+    proto: onnx.ModelProto, channels: ChannelMap, inputs: Sequence[Feeds]
 ) -> list[Reader]:
     """Run a graph on real inputs and look at what every consumer of channels reads.
 
@@ -87,14 +87,13 @@ def find_readers(
         proto: graph in normal form.
         channels: its channel groups.
         inputs: what it takes, by input name, for every image.
-        threads: for ONNX Runtime.
 
     Raises:
         BadInputError: there are none, or they do not fit the graph.
     """
     weights = initializers(proto)
     bindings = {b.node: b for b in channels.bindings if b.role == "read"}
-    stream = Stream(proto, inputs, threads=threads)
+    stream = Stream(proto, inputs)
     readers = []
     for read in channels.reads:
         stream.advance(read.node)

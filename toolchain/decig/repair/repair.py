@@ -17,7 +17,9 @@ from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
+from decig.graph.operators import find
 from decig.graph.plan import Plan
+from decig.graph.rules.normalisation import uses_batch_statistics
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
 from decig.repair.match import match
@@ -27,8 +29,6 @@ from decig.repair.solve import as_matrix, from_matrix
 from decig.repair.tail import Tail, tails, way_out
 from decig.repair.taps import geometry
 
-_LAYERS = ("Conv", "ConvTranspose", "Gemm")
-
 
 def repair(
     proto: onnx.ModelProto,
@@ -36,7 +36,6 @@ def repair(
     plan: Plan,
     inputs: Sequence[Feeds],
     *,
-    threads: int = 1,
     progress: Callable[[float], None] = lambda share: None,
 ) -> onnx.ModelProto:
     """Slice a graph and re-solve the weights that stay.
@@ -47,7 +46,6 @@ def repair(
         plan: what stays.
         inputs: what the graph takes, by input name, for every image. The more of them the better,
             up to 32 or so: images differ more than positions do.
-        threads: for ONNX Runtime.
         progress: told the share of layers that are done.
 
     Returns:
@@ -57,7 +55,7 @@ def repair(
     Raises:
         BadInputError: there are none, or they do not fit the graph.
     """
-    job = _Repair(proto, channels, plan, inputs, threads)
+    job = _Repair(proto, channels, plan, inputs)
     layers = job.layers()
     for done, node in enumerate(layers):
         progress(done / len(layers))
@@ -75,7 +73,6 @@ class _Repair:
         channels: ChannelMap,
         plan: Plan,
         inputs: Sequence[Feeds],
-        threads: int,
     ) -> None:
         self.sliced = slice_graph(proto, channels, plan)
         self._proto, self._channels = proto, channels
@@ -87,9 +84,9 @@ class _Repair:
         self._order = [node.name for node in proto.graph.node]
         ends = [(node, self._tails[node.name]) for node in self.layers()]
         wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
-        self._teacher = Stream(proto, inputs, threads=threads, pinned=wanted)
+        self._teacher = Stream(proto, inputs, pinned=wanted)
         skips = {tail.skip for _, tail in ends if tail.skip}
-        self._student = Stream(self.sliced, inputs, threads=threads, pinned=skips)
+        self._student = Stream(self.sliced, inputs, pinned=skips)
         self._rng = np.random.default_rng(0)
 
     def layers(self) -> list[onnx.NodeProto]:
@@ -104,7 +101,8 @@ class _Repair:
 
     def _can_solve(self, node: onnx.NodeProto) -> bool:
         options = attributes(node)
-        plain = node.op_type in _LAYERS and options.get("group", 1) == 1
+        entry = find(node)
+        plain = entry.is_layer and entry.absorbs_affine and options.get("group", 1) == 1
         known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
         bias = node.input[2] if known and len(node.input) > 2 else ""
         return (
@@ -159,7 +157,7 @@ class _Repair:
         norm = tail.norm
         if norm is None:
             return Offset(bias or None, self._weights, outputs)
-        if norm.op_type == "BatchNormalization":
+        if norm.op_type == "BatchNormalization" and not uses_batch_statistics(norm):
             own = self._weights[bias] if bias else 0.0
             return BatchNorm(norm, self._weights, outputs, own)
         return InstanceNorm(norm, self._weights, outputs, sample)

@@ -36,8 +36,6 @@ class Importance:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         inputs: Sequence[Feeds],
-        *,
-        threads: int = 1,
     ) -> None:
         """Order the channels.
 
@@ -45,19 +43,18 @@ class Importance:
             proto: graph in normal form.
             channels: its channel groups.
             inputs: what it takes, by input name, for every image.
-            threads: for ONNX Runtime.
 
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
-        self._proto, self._inputs, self._threads = proto, inputs, threads
+        self._proto, self._inputs = proto, inputs
         self._groups = channels.prunable
-        self._readers = find_readers(proto, channels, inputs, threads=threads)
+        self._readers = find_readers(proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
         self._energy: dict[str, np.ndarray] = {}  # lost if the k best are kept, by k
         for group in self._groups:
             mine = [r for r in self._readers if np.isin(r.labels, group.classes).any()]
-            self.order[group.name], lost = _eliminate(group, mine)
+            self.order[group.name], lost = eliminate(group, mine)
             self._energy[group.name] = lost / max(len(mine), 1)
 
     @cached_property
@@ -80,7 +77,6 @@ class Importance:
             self._readers,
             self._inputs,
             groups=len(self._groups),
-            threads=self._threads,
         )
         loss = {}
         for group in self._groups:
@@ -92,7 +88,7 @@ class Importance:
         return loss
 
 
-def _eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndarray]:
+def eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndarray]:
     """Order of a group's channels, best first, and the energy lost when k of them stay."""
     place = {int(label): index for index, label in enumerate(group.classes)}
     alive = np.ones(group.channels, bool)
@@ -108,11 +104,11 @@ def _eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndar
         alive[worst] = False
         gone.append(worst)
         lost[kept] = lost[kept + 1] + price[worst]
-        readers = [_drop(reader, int(group.classes[worst])) for reader in readers]
+        readers = [drop(reader, int(group.classes[worst])) for reader in readers]
     return np.array(gone[::-1]), lost
 
 
-def _drop(reader: Reader, label: int) -> Reader:
+def drop(reader: Reader, label: int) -> Reader:
     """Take every row of a channel out of a view."""
     while (rows := np.flatnonzero(reader.labels == label)).size and len(reader.labels) > 1:
         reader = reader.without(int(rows[0]))

@@ -12,7 +12,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds, output_image
-from decig.device.run.session import run_over
+from decig.device.run.device import Device
+from decig.device.run.threads import worker_threads
 from decig.graph.cost import count
 from decig.graph.inference import kinds
 from decig.graph.model import shapes
@@ -33,7 +34,6 @@ class Sensitivity:
         inputs: Sequence[Feeds],
         *,
         groups: int,
-        threads: int = 1,
     ) -> None:
         """Paint the true pictures.
 
@@ -42,13 +42,11 @@ class Sensitivity:
             readers: its consumers of channels.
             inputs: what it takes, by input name, for every image.
             groups: how often `error` will be asked; fewer images are looked at if it is often.
-            threads: for ONNX Runtime.
         """
         self._proto, self._readers = proto, readers
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
         images = max(1, min(_IMAGES, affordable))
         self._inputs = inputs[-images:]
-        self._threads = threads
         self._kinds = kinds(proto)
         self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
         self._pictures = self._paint(proto)
@@ -73,7 +71,7 @@ class Sensitivity:
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         """Pictures with their channels last, where that can be told."""
         name = output_image(self._proto).name
-        picture = run_over(proto, self._inputs, [name], threads=self._threads)[0]
+        picture = Device.of(threads=worker_threads()).run_over(proto, self._inputs, [name])[0]
         picture = picture.astype(np.float32, copy=False)
         planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
         return np.moveaxis(picture, 1, -1) if planar else picture

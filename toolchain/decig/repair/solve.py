@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from decig.graph.operators import Kind, find
+
 _FLOOR = 1e-10  # keeps the factorisation defined where inputs are constant
 
 
@@ -107,21 +109,22 @@ class Regression:
 
 def as_matrix(node: onnx.NodeProto, weight: np.ndarray) -> np.ndarray:
     """Weights of a layer as [inputs times taps, outputs], in the order of `taps.columns`."""
-    if node.op_type == "Gemm":
+    if find(node).kind is Kind.PRODUCT:
         transposed = any(a.name == "transB" and a.i for a in node.attribute)
         return weight.T if transposed else weight
-    channels_first = weight if node.op_type == "ConvTranspose" else weight.swapaxes(0, 1)
+    channels_first = weight if find(node).transposed else weight.swapaxes(0, 1)
     moved = np.moveaxis(channels_first, 1, -1)
     return moved.reshape(-1, moved.shape[-1])
 
 
 def from_matrix(node: onnx.NodeProto, matrix: np.ndarray, like: np.ndarray) -> np.ndarray:
     """Inverse of `as_matrix`, for weights of the shape and type of `like`."""
-    if node.op_type == "Gemm":
+    entry = find(node)
+    if entry.kind is Kind.PRODUCT:
         weight = as_matrix(node, matrix)
     else:
-        inputs = like.shape[0 if node.op_type == "ConvTranspose" else 1]
+        inputs = like.shape[0 if entry.transposed else 1]
         kernel = like.shape[2:]
         moved = np.moveaxis(matrix.reshape(inputs, *kernel, matrix.shape[-1]), -1, 1)
-        weight = moved if node.op_type == "ConvTranspose" else moved.swapaxes(0, 1)
+        weight = moved if entry.transposed else moved.swapaxes(0, 1)
     return np.ascontiguousarray(weight.astype(like.dtype))

@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.graph.inference import inputs_of, kinds
 from decig.graph.model import initializers, shapes
+from decig.graph.operators import Kind, find
 
-_NORMS = ("InstanceNormalization", "BatchNormalization")
-_ELEMENTWISE = ("Tanh", "Sigmoid", "HardSigmoid", "Clip", "Relu", "LeakyRelu", "Identity")
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Identity")
 
 Values = Callable[[np.ndarray], np.ndarray]
 
@@ -55,7 +55,7 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
             here = replace(tail, value=step.output[0], last=step.name)
             if step.op_type == "Relu":
                 return replace(tail, rectified=True)
-            if step.op_type in _NORMS and tail.norm is None and tail.skip is None:
+            if _is_affine_norm(step) and tail.norm is None and tail.skip is None:
                 if not all(name in constants for name in step.input[1:]):
                     return tail
                 tail = replace(here, norm=step)
@@ -74,6 +74,12 @@ def tails(proto: onnx.ModelProto) -> dict[str, Tail]:
         return tail
 
     return {node.name: follow(index, node) for index, node in enumerate(proto.graph.node)}
+
+
+def _is_affine_norm(node: onnx.NodeProto) -> bool:
+    """Whether a node is a normalisation whose scale and shift repair can choose anew."""
+    entry = find(node)
+    return entry.kind is Kind.NORM and entry.absorbs_affine
 
 
 def _adds_up(
@@ -105,7 +111,8 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
         step = readers[name][0]
         others = [constants.get(other) for other in step.input if other and other != name]
         scalars = all(other is not None and other.size == 1 for other in others)
-        if step.op_type not in (*_ELEMENTWISE, *_ARITHMETIC) or not scalars:
+        pointwise = find(step).kind is Kind.ACTIVATION or step.op_type in _ARITHMETIC
+        if not pointwise or not scalars:
             return None
         steps.append(step)
         name = step.output[0]
@@ -125,7 +132,7 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
         [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    session = open_session(model, DeviceOptions())
+    session = Device.of().open(model)
 
     def run(values: np.ndarray) -> np.ndarray:
         given = values.astype(helper.tensor_dtype_to_np_dtype(kind))

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from decig.graph.flow import attributes
+from decig.graph.operators import Kind, find
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ def geometry(
     node: onnx.NodeProto, source: tuple[int, ...], weight: tuple[int, ...], target: tuple[int, ...]
 ) -> Geometry:
     """Read the layout of a node from its attributes and the full shapes around it."""
-    rank = len(weight) - 2 if node.op_type != "Gemm" else 0
+    entry = find(node)
+    rank = len(weight) - 2 if entry.kind is Kind.CONVOLUTION else 0
     options = attributes(node)
     kernel = weight[len(weight) - rank :] if rank else ()
     strides = tuple(options.get("strides", [1] * rank))
     dilations = tuple(options.get("dilations", [1] * rank))
-    transposed = node.op_type == "ConvTranspose"
+    transposed = entry.transposed
     spatial = (source[2:], target[2:]) if rank else ((), ())
     begin = options.get("pads", [0] * 2 * rank)[:rank]
     auto = options.get("auto_pad", b"NOTSET").decode()

@@ -1,1 +1,1 @@
-"""What people read: tables in the terminal, progress on stderr."""
+"""What is known of a model, put together for JSON and for people."""

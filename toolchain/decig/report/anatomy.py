@@ -1,7 +1,7 @@
 """What a channel group is to a person: its layers, its place in the network, short names.
 
-A graph's nodes are in no order that a person thinks in, and foreign names are long. So groups are
-gathered into stages, runs of groups at one picture size, and each says which layers make it.
+The nodes of a graph have long names and an order that helps no reader. So groups that follow each
+other at one picture size are gathered into stages, and each group says which layers make it.
 """
 
 from collections import Counter
@@ -14,35 +14,25 @@ import onnx
 from decig.graph.channels import ChannelMap, layer_name
 from decig.graph.flow import Binding, attributes
 from decig.graph.model import shapes
+from decig.graph.operators import Kind, find
 
-_NAMES = {
-    "Add": "bias",
-    "BatchNormalization": "BatchNorm",
-    "Div": "scale",
-    "Gemm": "linear",
-    "GroupNormalization": "GroupNorm",
-    "InstanceNormalization": "InstanceNorm",
-    "LayerNormalization": "LayerNorm",
-    "MatMul": "linear",
-    "Mul": "scale",
-    "RMSNormalization": "RMSNorm",
-    "Sub": "bias",
-}
-_LONGEST = 30  # characters of a name in the table
+_LONGEST = 30
+"""Characters of a name in a table."""
 _SEPARATORS = "/.:"
+"""Characters at which the names of exporters are made of parts."""
 
 Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One group.
+    """The layers of one channel group.
 
     Attributes:
-        layers: what makes and scales its channels, in graph order, with how often.
-        made_by: layers that make its channels.
-        read_by: layers that read them.
-        size: height and width where they are made; () where they are no picture.
+        layers: number of layers of each kind that make or scale its channels, in graph order.
+        made_by: names of the layers that make its channels.
+        read_by: names of the layers that read its channels.
+        size: height and width of the tensor in which they are made; () where that is no picture.
     """
 
     layers: dict[str, int]
@@ -53,14 +43,19 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Stage:
-    """Groups that follow each other at one picture size."""
+    """Groups that follow each other at one picture size.
+
+    Attributes:
+        size: that height and width; () where there is no picture.
+        groups: their names, in graph order.
+    """
 
     size: Size
     groups: list[str]
 
 
 def anatomies(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, Anatomy]:
-    """Describe every group, by name."""
+    """Describe the layers of every group, by the name of the group."""
     nodes = {node.name: node for node in proto.graph.node}
     known = shapes(proto)
     owners = {int(label): group.name for group in channels.groups for label in group.classes}
@@ -79,7 +74,7 @@ def _anatomy(
     made = [u for u in uses if u.role == "write"] or [u for u in uses if u.role != "read"]
     around = dict.fromkeys(use.node for use in uses if use.role != "read")
     layers = Counter(layer_of(nodes[name], known) for name in around)
-    # The picture is where a kernel made it, else (a linear layer's code) there is none.
+    # A tensor of 4 axes is a picture; what linear layers make, such as a code, is none.
     found = [known.get(nodes[use.node].output[0], ()) for use in made]
     sizes = [shape[2:] for shape in found if len(shape) == 4]
     read = [use for use in uses if use.role == "read"]
@@ -92,14 +87,15 @@ def _names(uses: list[Binding]) -> list[str]:
 
 def layer_of(node: onnx.NodeProto, known: dict[str, Size]) -> str:
     """Name a layer as people do: Conv 3x3 /2, depthwise Conv 3x3, linear, InstanceNorm."""
-    name = _NAMES.get(node.op_type, node.op_type)
+    entry = find(node)
+    name = entry.title or node.op_type
     weight = known.get(node.input[1], ()) if len(node.input) > 1 else ()
-    if node.op_type not in ("Conv", "ConvTranspose", "FusedConv") or len(weight) < 3:
+    if entry.kind is not Kind.CONVOLUTION or len(weight) < 3:
         return name
     options = attributes(node)
     name += f" {by(weight[2:])}"
     if max(options.get("strides", [1])) > 1:
-        name += f" {'x' if node.op_type == 'ConvTranspose' else '/'}{max(options['strides'])}"
+        name += f" {'x' if entry.transposed else '/'}{max(options['strides'])}"
     group = options.get("group", 1)
     if group > 1:
         inputs = known.get(node.input[0], (0, 0))[1]
@@ -107,8 +103,20 @@ def layer_of(node: onnx.NodeProto, known: dict[str, Size]) -> str:
     return name
 
 
+def layer_names(channels: ChannelMap) -> dict[str, str]:
+    """Names that people know layers by, by the names of their nodes, where those differ."""
+    names: dict[str, str] = {}
+    for binding in channels.bindings:
+        if (name := layer_name(binding)) != binding.node:
+            names.setdefault(binding.node, name)
+    return names
+
+
 def stages(groups: Sequence[str], found: dict[str, Anatomy]) -> list[Stage]:
-    """Gather groups, in graph order, into stages; what is no picture stays where it stands."""
+    """Gather groups, in graph order, into stages.
+
+    A group whose channels are no picture belongs to the stage in which it stands.
+    """
     gathered: list[Stage] = []
     for group in groups:
         size = found[group].size
@@ -123,7 +131,7 @@ def stages(groups: Sequence[str], found: dict[str, Anatomy]) -> list[Stage]:
 
 
 def _alike(size: Size, other: Size) -> bool:
-    """Whether two sizes differ by a border at most: a crop or a padding between them."""
+    """Whether two sizes differ by no more than a border that is cropped or padded."""
     return len(size) == len(other) and all(
         abs(a - b) <= max(2, max(a, b) // 32) and 2 * min(a, b) > max(a, b)
         for a, b in zip(size, other, strict=True)
@@ -131,7 +139,7 @@ def _alike(size: Size, other: Size) -> bool:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Names without the path that all share, and without the middle where they are long.
+    """Shorten names for a table: without the path that all share, and long ones without a middle.
 
     No two become the same.
     """

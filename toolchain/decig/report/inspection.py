@@ -1,7 +1,7 @@
 """`decig inspect`: the channel groups of a model and what each of them costs.
 
-A node's cost is charged to the groups of the channels that it puts out, so that the costs of all
-groups and of what belongs to none add up to the model's.
+The cost of a node is charged to the groups whose channels it puts out, so that the costs of all
+groups, and of what belongs to no group, add up to those of the model.
 """
 
 import math
@@ -20,9 +20,10 @@ from decig.report.anatomy import Anatomy, Stage, anatomies, stages
 
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
-    from decig.device.measure.roofline import Part, Roofline
+    from decig.device.measure.roofline import Roofline, RooflineEntry
 
 REST = "(in no group)"
+"""Name under which the costs of what belongs to no group are listed."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,20 @@ class Inspection:
     """What `decig inspect` shows.
 
     Attributes:
-        params: of the whole model.
-        macs: of one run.
-        groups: in graph order.
-        group_params: parameters of the nodes that make a group's channels; `REST` for the rest.
-        group_macs: likewise.
-        group_latency: likewise, as a share of the whole; None without a cost table.
+        params: parameters of the whole model.
+        macs: multiply-accumulates of one run.
+        groups: the channel groups, in graph order.
+        group_params: parameters of the nodes that make the channels of each group; those of all
+            other nodes under `REST`.
+        group_macs: multiply-accumulates of the same nodes.
+        group_latency: their share of the latency; None without a cost table.
         kept: channels that a plan keeps of each group; None without a plan.
-        anatomies: layers and place of each group.
+        anatomies: layers and picture size of each group.
         ports: shapes of the graph's inputs and outputs, by name.
-        roofline: the nodes of the cost table next to the device's limits; None without those.
-        group_parts: likewise the nodes that make a group's channels, together.
+        roofline: the nodes of the cost table beside the limits of the device; None where the
+            table has no limits.
+        group_parts: the nodes that make the channels of each group, together, beside those
+            limits.
     """
 
     params: int
@@ -53,11 +57,11 @@ class Inspection:
     anatomies: dict[str, Anatomy]
     ports: dict[str, list[int]]
     roofline: "Roofline | None" = None
-    group_parts: dict[str, "Part"] = field(default_factory=dict)
+    group_parts: dict[str, "RooflineEntry"] = field(default_factory=dict)
 
     @property
     def stages(self) -> list[Stage]:
-        """Groups at one picture size, in graph order."""
+        """The groups, gathered by the size of their pictures."""
         return stages([group.name for group in self.groups], self.anatomies)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,8 +106,8 @@ def inspect_model(
 
     Args:
         model: the graph.
-        table: its cost table, for shares of the latency.
-        plan: a plan for it.
+        table: cost table of the model, for shares of the latency.
+        plan: a plan for the model, for what it keeps.
 
     Raises:
         BadInputError: the table or the plan is of another model.
@@ -116,11 +120,9 @@ def inspect_model(
         kept = channels.widths | {name: len(indices) for name, indices in plan.keep.items()}
     shares = roofline = None
     if table is not None:
-        from decig.device.measure.roofline import roofline_of
-
         table.require_same_model(model, channels)
         shares = _charge(channels, {node.name: node.share for node in table.nodes})
-        roofline = roofline_of(table)
+        roofline = table.roofline
     return Inspection(
         cost.params,
         cost.macs,
@@ -137,7 +139,7 @@ def inspect_model(
 
 
 def _params_by_node(proto: onnx.ModelProto) -> dict[str, int]:
-    """Parameters by node; in normal form no two nodes share an initializer."""
+    """Parameters of each node; in normal form no two nodes share an initializer."""
     sizes = {
         tensor.name: math.prod(tensor.dims)
         for tensor in proto.graph.initializer
@@ -155,10 +157,10 @@ def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, flo
     return charged
 
 
-def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "Part"]:
-    """Share the nodes of a roofline in the same way."""
+def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "RooflineEntry"]:
+    """Share the roofline figures of each node among groups, as `_charge` does with its cost."""
     shares = _shares(channels, (part.name for part in roofline.nodes))
-    parts: dict[str, list[Part]] = defaultdict(list)
+    parts: dict[str, list[RooflineEntry]] = defaultdict(list)
     for part in roofline.nodes:
         for name, share in shares[part.name].items():
             parts[name].append(part.scaled(share))
@@ -166,9 +168,10 @@ def _group_parts(channels: ChannelMap, roofline: "Roofline") -> dict[str, "Part"
 
 
 def _shares(channels: ChannelMap, nodes: Iterable[str]) -> dict[str, dict[str, float]]:
-    """How much of each node belongs to which group.
+    """Share of each node that belongs to each group.
 
-    A node that computes weights puts out none: it belongs to the channels they will make.
+    A node that computes weights puts out no channels: it belongs to the group whose channels these
+    weights make.
     """
     owners = _makers(channels)
     found = {}
@@ -182,7 +185,7 @@ def _shares(channels: ChannelMap, nodes: Iterable[str]) -> dict[str, dict[str, f
 
 
 def _makers(channels: ChannelMap) -> dict[str, str]:
-    """Group whose channels a node's weights make, by node name."""
+    """Name of the group whose channels the weights of a node make, by the name of the node."""
     labels = {int(label): group.name for group in channels.groups for label in group.classes}
     made = {
         b.node: channels.classes_of(b.ids).max() for b in channels.bindings if b.role == "write"

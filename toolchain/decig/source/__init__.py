@@ -1,1 +1,1 @@
-"""What the MODEL argument of a command means: recipes, PyTorch code, run folders, stamped files."""
+"""What the MODEL argument of a command stands for: files, recipes, runs, PyTorch code."""

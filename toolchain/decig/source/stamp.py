@@ -8,22 +8,27 @@ import dataclasses
 import json
 from typing import Any
 
+import msgspec
 import onnx
 
 from decig import __version__
-from decig.data.labels import Labels
+from decig.data.feeds import Declared, declare
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.files import json_text
+from decig.schema import convert
 
 _PREFIX = "decig."
 
 
 def stamp(proto: onnx.ModelProto, entries: dict[str, Any]) -> None:
-    """Write the decig version and `entries` (JSON values by short key) into `proto` itself.
+    """Write the version of decig and other entries into the metadata of a model.
 
-    Entries of other programs stay; decig's own of the same key are replaced. Entries that are
-    None are left out.
+    Entries of other programs stay; those of decig with the same key are replaced.
+
+    Args:
+        proto: the model, which is changed.
+        entries: JSON values by short key; those that are None are left out.
     """
     written = {"version": __version__} | entries
     props = {prop.key: prop.value for prop in proto.metadata_props}
@@ -36,7 +41,11 @@ def stamp(proto: onnx.ModelProto, entries: dict[str, Any]) -> None:
 
 
 def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
-    """Return what `stamp` wrote, by short key; empty for a file that decig did not make."""
+    """Return what `stamp` wrote, by short key; nothing for a file that decig did not make.
+
+    Raises:
+        BadInputError: an entry is not valid JSON.
+    """
     found = {}
     for prop in proto.metadata_props:
         if prop.key.startswith(_PREFIX):
@@ -48,25 +57,49 @@ def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
 
 
 def pixels_entry(pixels: PixelFormat | None) -> dict[str, Any] | None:
-    """Return the JSON object for the key `pixels`."""
+    """Return a pixel format as the JSON object of a stamp; None where it is not known."""
     if pixels is None:
         return None
     return {key: value for key, value in dataclasses.asdict(pixels).items() if value is not None}
 
 
-def pixels_from(entry: dict[str, Any] | None) -> PixelFormat | None:
-    """Read what `pixels_entry` made.
+class Known(msgspec.Struct, frozen=True):
+    """What a stamped file, or a run, says of how its model is fed; other entries are not read.
+
+    Attributes:
+        pixels: the pixel format; None where nothing says it.
+        pixel_io: whether the graph itself turns bytes into that format and back.
+        feeds: how inputs beside the image are fed.
+    """
+
+    pixels: PixelFormat | None = None
+    pixel_io: bool = False
+    feeds: dict[str, str | float] = {}
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """The fields of the pixel format, by name."""
+        return {} if self.pixels is None else self.pixels.fields()
+
+    @property
+    def declared(self) -> Declared:
+        """The feeds, checked; BadInputError where one is no way to feed an input."""
+        return {name: declare(name, way) for name, way in self.feeds.items()}
+
+
+def read_known(proto: onnx.ModelProto, where: str) -> Known:
+    """Read from a stamp how a model is fed.
+
+    Args:
+        proto: the model; nothing is known of one that has no stamp.
+        where: what errors begin with, such as the name of its file.
 
     Raises:
-        BadInputError: an unknown or missing key, or a value that means nothing.
+        BadInputError: the stamp is damaged.
     """
-    if entry is None:
-        return None
     try:
-        ranges = {key: tuple(entry[key]) for key in ("input_range", "output_range")}
-        labels = entry.get("labels")
-        if labels is not None:
-            labels = Labels(**(labels | {"palette": tuple(map(tuple, labels.get("palette", [])))}))
-        return PixelFormat(**(entry | ranges | {"labels": labels}))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise BadInputError(f"not a pixel format: {entry}") from error
+        entries = read_stamp(proto)
+    except BadInputError as error:
+        raise BadInputError(f"{where}: {error}") from error
+    fields = {key: entries[key] for key in Known.__struct_fields__ if key in entries}
+    return convert(fields, Known, where)

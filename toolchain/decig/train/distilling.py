@@ -11,6 +11,7 @@ from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
 from decig.graph.channels import analyse
+from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
 from decig.train.engine import Engine, News, Part
 from decig.train.job import Job
@@ -196,9 +197,8 @@ def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
 
 def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
     """Outputs of the student's convolutions whose channels can be told apart by their identity."""
-    ops = ("Conv", "ConvTranspose")
-    names = [node.output[0] for node in start.graph.node if node.op_type in ops]
-    return feature_values(job.teacher.channels, names)
+    convolutions = (node for node in start.graph.node if find(node).kind is Kind.CONVOLUTION)
+    return feature_values(job.teacher.channels, [node.output[0] for node in convolutions])
 
 
 def _feature_loss(job: Job, values: list[str], size: tuple[int, int] | None) -> FeatureLoss:

@@ -22,10 +22,10 @@ import torch
 from torch import nn
 
 from decig.errors import DecigError
-from decig.schema import AtLeastOne, Share, WrittenByHand
+from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
 from decig.train.precision import Name as PrecisionName
 from decig.train.processes import Processes
-from decig.train.ranges import LearningRate, Seed
+from decig.train.ranges import Decay, LearningRate
 from decig.train.schedule import Budget
 from decig.train.state import read_state, reading_state, write_state
 from decig.train.tasks import Task
@@ -54,7 +54,7 @@ class Settings(WrittenByHand, frozen=True):
     learning_rate: LearningRate = 2e-3
     warmup: Share = 0.03
     precision: PrecisionName = "auto"
-    ema: Share = 0.999
+    ema: Decay = 0.999
     accumulate: AtLeastOne = 1
 
 

@@ -224,5 +224,5 @@ def _figures(job: Job, start: onnx.ModelProto, standing: _Standing) -> dict[str,
     }
     if (bench := job.goal.target.bench) is not None:
         graphs = {"with_norms": start, "folded": standing.graph}
-        figures["latency_ms"] = {n: bench.latency_ms(graph) for n, graph in graphs.items()}
+        figures["latency_ms"] = {n: bench.latency(graph).median_ms for n, graph in graphs.items()}
     return figures

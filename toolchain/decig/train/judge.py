@@ -7,7 +7,7 @@ import onnx
 
 from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
-from decig.device.run.session import run_over
+from decig.device.run.device import Device
 from decig.quality.metrics import ssim
 
 
@@ -30,7 +30,8 @@ class Judge:
         return float(np.mean(ssim(self._paint(proto), self._expected)))
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
-        return self._pixels.to_unit(run_over(proto, self._inputs, [output_image(proto).name])[0])
+        wanted = [output_image(proto).name]
+        return self._pixels.to_unit(Device.of().run_over(proto, self._inputs, wanted)[0])
 
 
 class Looks:

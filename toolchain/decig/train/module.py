@@ -7,10 +7,11 @@ picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 
+import numpy as np
 import onnx
 import torch
 from onnx import helper
@@ -18,6 +19,7 @@ from torch import Tensor, fx
 
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
+from decig.graph.meanings import require_trainable
 from decig.graph.model import initializers, opset, replace_initializers
 from decig.train.ops import BATCH, EXTENT, Input, OpNode, Tracer, Value, translate
 
@@ -59,11 +61,14 @@ def build_module(
     declared = {source.extent for source in sources if source.spatial}
     bound = {binding.initializer for binding in analyse(proto).bindings}
     tracer = Tracer(None if declared == {input_size} else input_size, bound)
-    values: dict[str, Value] = dict(initializers(proto))
+    constants = initializers(proto)
+    needed = _needed(graph, wanted)
+    require_trainable(needed, constants)
+    values: dict[str, Value] = dict(constants)
     for source in sources:
         values[source.name] = tracer.placeholder(source)
     version = opset(proto)
-    for node in _needed(graph, wanted):
+    for node in needed:
         view = OpNode(node, version, tracer, values)
         values.update(zip(node.output, translate(view), strict=False))
     returned = [_as_node(tracer, name, values[name]) for name in wanted]
@@ -100,6 +105,19 @@ def write_back(module: fx.GraphModule, proto: onnx.ModelProto) -> onnx.ModelProt
         new[name] = tensor.detach().cpu().numpy().astype(old[name].dtype)
     replace_initializers(result, new)
     return result
+
+
+def module_runner(proto: onnx.ModelProto) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+    """Return a function that runs a graph as its trainable module, from and to numpy arrays."""
+    module = build_module(proto).eval()
+
+    def run(feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        with torch.no_grad():
+            outputs = module(*(torch.from_numpy(array) for array in feeds.values()))
+        parts = outputs if isinstance(outputs, tuple | list) else (outputs,)
+        return [part.numpy() for part in parts]
+
+    return run
 
 
 def require_size(x: Tensor, sizes: Sequence[tuple[int, int, str]]) -> Tensor:
@@ -165,12 +183,17 @@ def _check(
 
 
 def _needed(graph: onnx.GraphProto, wanted: list[str]) -> list[onnx.NodeProto]:
-    """Nodes that the wanted values depend on, in the graph's order."""
+    """Copies of the nodes that the wanted values depend on, in the graph's order.
+
+    Outputs that nothing reads have the name "" in them, as optional outputs have in ONNX.
+    """
     live, needed = set(wanted), []
     for node in reversed(graph.node):
         if live.intersection(node.output):
             live.update(node.input)
-            needed.append(node)
+            twin = onnx.NodeProto.FromString(node.SerializeToString())
+            twin.output[:] = [name if name in live else "" for name in node.output]
+            needed.append(twin)
     return needed[::-1]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds, output_image
-from decig.device.run.session import run_over
+from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.graph.model import shapes
 from decig.graph.norm_folding import Statistics, fold_norm, with_statistics
@@ -37,13 +37,13 @@ def fold_least(
     affordable = int(_MACS / (max(count(proto).macs, 1) * len(norms)))
     shown = inputs[: max(1, min(_PICTURES, affordable))]
     picture = [output_image(proto).name]
-    before = run_over(proto, shown, picture)[0]
+    before = Device.of().run_over(proto, shown, picture)[0]
     sizes = shapes(proto)
     elements = {n.name: math.prod(sizes[n.output[0]]) for n in proto.graph.node if n.name in norms}
     best: tuple[float, str, onnx.ModelProto] | None = None
     for name in norms:
         folded = fold_norm(proto, name, statistics[name])
-        after = run_over(folded, shown, picture)[0]
+        after = Device.of().run_over(folded, shown, picture)[0]
         change = float(np.square(after - before).mean()) / elements[name]
         if best is None or change < best[0]:
             best = (change, name, folded)
@@ -56,7 +56,7 @@ def measure_statistics(
 ) -> dict[str, Statistics]:
     """Measure what each of some norms sees on real inputs."""
     measured, outputs = with_statistics(proto, norms)
-    values = run_over(measured, inputs, [name for pair in outputs for name in pair])
+    values = Device.of().run_over(measured, inputs, [name for pair in outputs for name in pair])
     flat = [value.reshape(*value.shape[:2]).astype(np.float64) for value in values]
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return {norm: Statistics(*pair) for norm, pair in zip(norms, pairs, strict=True)}

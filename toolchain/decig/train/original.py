@@ -54,10 +54,8 @@ def train(
         DecigError: a loss is no number, the run was interrupted, or a file cannot be written; the
             last saved state is kept.
     """
-    if recipe.train is None:
-        raise BadInputError(f"{recipe.folder}/recipe.toml: has no [train] table")
     processes = Processes()
-    module = tasks.find(str(recipe.train.get("task", "paired")))
+    module = tasks.find(str((recipe.train or {}).get("task", "paired")))
     task = module.open_task(recipe, data, processes)
     state = output_dir / _STATE
     processes.on_main(lambda: _prepare(output_dir, state, resume=resume))

@@ -15,6 +15,7 @@ from decig.train import methods
 from decig.train.config import Config
 from decig.train.examples import Examples, Folders
 from decig.train.job import Job
+from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
 from decig.train.run import RunFolder
@@ -106,12 +107,14 @@ def prepare(
     Raises:
         BadInputError: the table is of another graph, images do not fit or are too few, or a node
             of the model cannot be trained.
+        DecigError: the trainable module does not compute what the model does.
     """
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
     config.distil.require_crop(crop or examples.size, paired=examples.paired)
-    teacher.module(crop)
+    picture, example = teacher.picture, examples.feeds(examples.training[:1])[0]
+    require_parity(teacher.module(crop), teacher.model.proto, example, [picture])
     planner = Planner(teacher, goal, examples, progress)
     return Job(teacher, examples, goal, planner, config, run, processes, progress)
 

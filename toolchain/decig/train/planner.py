@@ -39,7 +39,7 @@ class Goal:
     def record(self) -> Mapping[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
         return {
-            "device": self.target.table.device,
+            "device": self.target.table.device.to_dict(),
             "target_ms": self.target_ms,
             "fold_norms": self.fold_norms,
             "budget": {"seconds": self.budget.seconds, "steps": self.budget.steps},

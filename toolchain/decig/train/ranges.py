@@ -4,8 +4,8 @@ from typing import Annotated
 
 import msgspec
 
-Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""What everything random follows from; PyTorch and numpy both take these."""
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+"""Share of a running mean that stays at each step; at 1 it would never move."""
 LearningRate = Annotated[float, msgspec.Meta(gt=0, le=1)]
 """Of Adam; already at 1 every weight would move by about 1 in every step."""
 Zoom = Annotated[float, msgspec.Meta(ge=1)]

@@ -1,6 +1,6 @@
-"""`decig profile`: the cost table of a model as `decig export` would deploy it.
+"""The cost table of a model as it would be deployed, with the exact rewrites that pay.
 
-Exact rewrites change what a width costs: as phases, a wide head to RGB takes a third of its time.
+Rewrites change what a width costs: written as phases, a wide head to RGB takes a third of its time.
 A plan made from the graph as it is would cut in the wrong place, so the sweep sees the rewrites.
 """
 
@@ -15,11 +15,10 @@ from decig.device.measure.rewriting import (
     canonical_rules,
     choose_rewrites,
     matching,
-    rule_names,
     time_graphs,
 )
-from decig.device.run.session import DeviceOptions
-from decig.device.run.timing import Latency
+from decig.device.run.device import Device
+from decig.device.run.timing import Timing
 from decig.graph import rewrite
 from decig.graph.channels import analyse
 from decig.graph.model import Model
@@ -27,23 +26,27 @@ from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 
-AS_IT_IS = "as_it_is_latency_us"
-REWRITES = "rewrites"
-_RATIO_SECONDS = 3.0
+_RATIO = Timing(max_seconds=3.0)
+"""How long the model is timed in turns with and without rewrites."""
 _SHARES = (1 / 2, 1 / 8)
-"""Of the widths, at which rewrites are tried."""
+"""Shares of the widths at which rewrites are tried."""
 
 
 def profile_as_deployed(
     model: Model,
-    device: DeviceOptions,
+    device: Device,
     progress: Callable[[int, int], None],
     effort: Effort = EFFORTS["standard"],
 ) -> CostTable:
     """Profile a model with the rewrites that pay on the device.
 
-    The table's `model` also holds the names of the rewrites, and the latency of the model without
-    them.
+    The table also says which rewrites these are, and how long the model takes without them.
+
+    Args:
+        model: the model, in normal form.
+        device: the device.
+        progress: told how many measurements are done, and how many there are.
+        effort: how much is measured.
 
     Raises:
         BadInputError, DecigError: as `profile_model`.
@@ -55,19 +58,19 @@ def profile_as_deployed(
 
     table = profile_model(model, device, effort=effort, prepare=prepare, progress=progress)
     graphs = {"as it is": model.proto, "deployed": prepare(model.proto)}
-    times = time_graphs(graphs, device, max_seconds=_RATIO_SECONDS)
+    times = time_graphs(graphs, device, _RATIO)
     # The ratio of one run carries over to the table; milliseconds of two runs do not compare.
     slower = times["as it is"].median / times["deployed"].median
     as_it_is = replace(times["as it is"], median=table.latency_us.median * slower)
-    entries = {REWRITES: rules, AS_IT_IS: as_it_is.to_dict()}
-    return replace(table, model=table.model | entries)
+    entry = replace(table.model, rewrites=tuple(rules), as_it_is_latency_us=as_it_is)
+    return replace(table, model=entry)
 
 
-def _rules_that_pay(model: Model, device: DeviceOptions) -> list[str]:
-    """Choose rewrites at half the widths, nearer to what plans will keep than the whole model is.
+def _rules_that_pay(model: Model, device: Device) -> list[str]:
+    """Choose rewrites at half the widths, which is nearer to what plans keep than the whole model.
 
-    Some find work only where less is kept, as at a stem of few channels: those that did not match
-    at half the widths are tried at an eighth.
+    Some rewrites find work only where less is kept, such as at a stem of few channels: those that
+    do not match at half the widths are tried at an eighth.
     """
     any_size = model.axes is not None
     half, narrow = (_sliced(model, share) for share in _SHARES)
@@ -79,27 +82,6 @@ def _rules_that_pay(model: Model, device: DeviceOptions) -> list[str]:
     if further:
         pays |= further.intersection(choose_rewrites(narrow, device, rules=rules).kept)
     return [*canonical, *(rule for rule in rewrite.DEVICE if rule in pays)]
-
-
-def rewrites_of(table: CostTable) -> list[str]:
-    """Names of the exact rewrites that a table's graph was measured with.
-
-    Raises:
-        BadInputError: the table's list is damaged.
-    """
-    return rule_names(table.model.get(REWRITES, []), f"cost table: model.{REWRITES}")
-
-
-def as_it_is_ms(table: CostTable) -> float:
-    """Latency of the model without any rewrite: what a speedup is counted from.
-
-    Raises:
-        BadInputError: the table's figure is damaged.
-    """
-    found = table.model.get(AS_IT_IS)
-    if found is None:
-        return table.latency_us.median_ms
-    return Latency.from_dict(found, f"cost table: model.{AS_IT_IS}").median_ms
 
 
 def _sliced(model: Model, share: float) -> onnx.ModelProto:

@@ -1,7 +1,7 @@
 """Predicted latency of a model at widths that were never measured."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from operator import attrgetter
 
@@ -9,42 +9,52 @@ import numpy as np
 from scipy.optimize import nnls
 
 from decig.device.cost.surface import Surface
-from decig.device.cost.sweep import FLOOR
-from decig.device.cost.table import CostTable, NodeCost
-from decig.device.cost.wholes import InPlans, Wholes
-from decig.device.plan.elimination import Part
+from decig.device.cost.table import CostTable, NodeCost, Widths
+from decig.device.cost.terms import LatencyTerm
+from decig.device.cost.whole_graphs import KindInPlans, WholeGraphCorrection
 from decig.errors import BadInputError
 from decig.graph.channels import Port
+from decig.graph.plan import FLOOR
 
 _NO_CHANNELS = Port({}, 1)
+"""Port of a node without channels: its cost depends on no group."""
 _FINE = 128
-_AT_ONCE = 4_000  # points of a surface; each is compared with all that were measured
+"""How many widths of a group are looked at, at most about twice as many."""
+_AT_ONCE = 4_000
+"""Points of a surface that are worked out together; each is compared with all measured ones."""
 _WORTH = 0.999
-# Shares of the other groups, down to the floor, at one of which a width must pay off to be worth
-# planning with.
+"""A width is worth planning with if it takes less than this share of any wider one's time."""
+_RIDGE = 1e-4
+"""Pull of the constant towards zero, as a share of that of all points together."""
+_ROUNDING = 1e-6
+"""Channels by which a product of shares may miss a whole number."""
 _CONTEXTS = (1.0, 0.5, 0.25, 0.125, 0.0)
+"""Shares of the other groups, down to the floor; a width must be worth planning with at one."""
 
 
 class Predictor:
     """Latency over the widths of a model's channel groups, from the sweep of its cost table.
 
-    Nodes with one signature share a cost surface (`decig.device.cost.surface`), fitted to what all
-    of them cost at all swept widths. The latency of the model is
+    Nodes with one signature share a cost surface (`decig.device.cost.surface`), fitted to the costs
+    of all of them at all swept widths. The latency of the model is
 
-        us = a sum of its nodes + b,        a, b >= 0
+        us = a * (sum of its nodes) + b,        a, b >= 0
 
-    with a and b fitted to the swept latencies (b: what lies between the nodes), and the whole
-    scaled so that the model at full width takes what was measured. Where nodes were timed alone,
-    the latencies also correct the surfaces (`decig.device.cost.wholes`).
+    with a and b fitted to the swept latencies (b is spent between the nodes), and all of it scaled
+    so that the model at full width takes what was measured. Where nodes were timed alone, the
+    latencies also correct the surfaces (`decig.device.cost.whole_graphs`).
 
     Attributes:
         groups: channels of every group; the order of the columns of `predict_many`.
         baseline_ms: measured latency of the whole model.
-        scale: by what the sweep's latencies are multiplied, so that the whole takes that long.
+        scale: factor of the sweep's latencies with which the whole model takes that long.
     """
 
     def __init__(self, table: CostTable) -> None:
         """Fit the surfaces.
+
+        Args:
+            table: a table with a sweep.
 
         Raises:
             BadInputError: the table has no sweep.
@@ -56,12 +66,12 @@ class Predictor:
         self._full = np.array(list(table.groups.values()), float)
         self._kinds = _fit_kinds(table)
         self.scale = 1.0
-        self._wholes = self._fit_wholes(table) if table.timed_alone else None
+        self._whole_graphs = self._fit_whole_graphs(table) if table.timed_alone else None
         if not table.timed_alone:
             self._slope, self._between = _fit_total(_summed_nodes(table), _latencies(table))
         self.scale = table.latency_us.median / float(self.predict_many(self._full[None])[0])
 
-    def predict_ms(self, widths: Mapping[str, int]) -> float:
+    def predict_ms(self, widths: Widths) -> float:
         """Predicted milliseconds; groups that `widths` leaves out keep all their channels."""
         row = [widths.get(name, full) for name, full in self.groups.items()]
         return float(self.predict_many(np.array([row]))[0]) / 1000.0
@@ -73,59 +83,65 @@ class Predictor:
             widths: [plans, groups], in the order of `groups`.
 
         Returns:
-            [plans].
+            Microseconds, [plans].
         """
         kernels = self._kernels(widths / self._full)
         result: np.ndarray = (self._slope * kernels + self._between) * self.scale
         return result
 
-    def parts(self) -> Iterator[Part]:
-        """Yield `predict_many` as a sum over nodes, which hang on few groups each."""
+    def terms(self) -> Iterator[LatencyTerm]:
+        """Yield `predict_many` as a sum over nodes, each of which depends on few groups."""
         factor = self._slope * self.scale
         for kind in self._kinds:
-            yield from kind.parts(self._full, factor)
-        yield Part((), lambda widths: np.full(len(widths), self._between * self.scale))
+            yield from kind.terms(self._full, factor)
+        yield LatencyTerm((), lambda widths: np.full(len(widths), self._between * self.scale))
 
     def doubt(self, widths: np.ndarray) -> np.ndarray:
-        """Standard deviation of predictions as a share of them, [plans], of plans [plans, groups].
+        """Standard deviation of predictions, as a share of them.
 
         Nodes of one signature err together, those of different signatures independently. Where
-        nodes were timed alone, it is what whole latencies leave open.
+        nodes were timed alone, it is the doubt that the latencies of whole graphs leave.
+
+        Args:
+            widths: [plans, groups], in the order of `groups`.
+
+        Returns:
+            Shares, [plans].
         """
         share = widths / self._full
-        if self._wholes is not None:
-            return self._wholes.doubt(self._in_plans(share))
+        if self._whole_graphs is not None:
+            return self._whole_graphs.doubt(self._in_plans(share))
         variance = sum((kind.error(share) ** 2 for kind in self._kinds), np.zeros(len(share)))
         result: np.ndarray = (
             np.sqrt(variance) * self._slope * self.scale / self.predict_many(widths)
         )
         return result
 
-    def _fit_wholes(self, table: CostTable) -> Wholes:
+    def _fit_whole_graphs(self, table: CostTable) -> WholeGraphCorrection:
         """Fit slope, constant and whatever else the swept latencies say; correct the surfaces."""
         rows = [[p.widths.get(name, n) for name, n in self.groups.items()] for p in table.sweep]
         share, latency = np.array(rows) / self._full, _latencies(table)
         self._slope, self._between = _fit_total(self._kernels(share), latency)
-        errors = latency * [point.latency.uncertainty for point in table.sweep]
-        wholes = Wholes(self._in_plans(share), self._between, latency, errors)
+        errors = latency * [point.latency_us.uncertainty for point in table.sweep]
+        correction = WholeGraphCorrection(self._in_plans(share), self._between, latency, errors)
         for index, kind in enumerate(self._kinds):
-            kind.correct(partial(wholes.factor, index))
-        return wholes
+            kind.correct(partial(correction.factor, index))
+        return correction
 
     def _kernels(self, share: np.ndarray) -> np.ndarray:
         """Sum of the nodes, [plans], for kept shares [plans, groups]."""
         return sum((kind.spent(share).sum(axis=1) for kind in self._kinds), np.zeros(len(share)))
 
-    def _in_plans(self, share: np.ndarray) -> list[InPlans]:
-        """What each kind takes of the latency before it is scaled to the whole model's."""
+    def _in_plans(self, share: np.ndarray) -> list[KindInPlans]:
+        """The nodes of each kind in plans; their times are not scaled to the whole model's yet."""
         return [kind.in_plans(share, self._slope) for kind in self._kinds]
 
     @cached_property
     def candidates(self) -> dict[str, list[int]]:
-        """Widths of each group worth planning with, ascending; the last is the whole group.
+        """Widths of each group worth planning with, ascending; the last one is the whole group.
 
-        Of wide groups every second or fourth width is looked at. Left out is what a wider group
-        would not cost more than: the inside of a stair.
+        Of wide groups only every second or fourth width is looked at. A width is left out where a
+        wider group would not cost more: inside a stair.
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
 
@@ -158,32 +174,32 @@ class _Kind:
         self.correct(lambda x, y: np.ones(x.shape))
 
     def correct(self, factor: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
-        """Multiply the surface by what `factor` gives for input and output channels."""
+        """Multiply the surface by `factor`, a function of input and output channels."""
         self._correction = factor
-        # What was worked out once; planning asks for the same few widths over and over.
+        # Costs that were worked out once: planning asks for the same few widths again and again.
         self._known = np.full(self._most, np.nan, np.float32)
 
-    def in_plans(self, share: np.ndarray, slope: float) -> InPlans:
-        """Channels of the nodes in plans, and `slope` times their microseconds."""
+    def in_plans(self, share: np.ndarray, slope: float) -> KindInPlans:
+        """The nodes in plans [plans, groups] of kept shares; their microseconds times `slope`."""
         x, y = self._channels(share)
-        return InPlans(x, y, slope * self.at(x, y))
+        return KindInPlans(x, y, slope * self.at(x, y))
 
     def spent(self, share: np.ndarray) -> np.ndarray:
         """Microseconds, [plans, nodes], for kept shares [plans, groups]."""
         return self.at(*self._channels(share))
 
-    def parts(self, full: np.ndarray, factor: float) -> Iterator[Part]:
+    def terms(self, full: np.ndarray, factor: float) -> Iterator[LatencyTerm]:
         """Yield the nodes, their time multiplied; `full` has the channels of every group."""
         sides = [(reach / full[:, None], fixed) for reach, fixed in self._sides]
         for node in range(len(sides[0][1])):
             at = np.flatnonzero(sides[0][0][:, node] + sides[1][0][:, node])
             own = [(reach[at, node], fixed[node]) for reach, fixed in sides]
-            yield Part(tuple(map(int, at)), partial(self._own_us, own, factor))
+            yield LatencyTerm(tuple(map(int, at)), partial(self._own_us, own, factor))
 
     def _own_us(
         self, sides: list[tuple[np.ndarray, float]], factor: float, widths: np.ndarray
     ) -> np.ndarray:
-        x, y = (np.rint(widths @ reach + fixed).astype(int) for reach, fixed in sides)
+        x, y = (_whole(widths @ reach + fixed) for reach, fixed in sides)
         return factor * self.at(x, y)
 
     def error(self, share: np.ndarray) -> np.ndarray:
@@ -205,7 +221,16 @@ class _Kind:
         return result
 
     def _channels(self, share: np.ndarray) -> Iterator[np.ndarray]:
-        return (np.rint(share @ reach + fixed).astype(int) for reach, fixed in self._sides)
+        return (_whole(share @ reach + fixed) for reach, fixed in self._sides)
+
+
+def _whole(channels: np.ndarray) -> np.ndarray:
+    """Whole numbers of channels, as `Port.width` counts them: half a channel is none.
+
+    A product of floats may come out just below the whole number that it stands for.
+    """
+    result: np.ndarray = np.floor(channels + _ROUNDING).astype(int)
+    return result
 
 
 def _fit_kinds(table: CostTable) -> list[_Kind]:
@@ -232,11 +257,17 @@ def _summed_nodes(table: CostTable) -> np.ndarray:
 
 
 def _latencies(table: CostTable) -> np.ndarray:
-    return np.array([point.latency.median for point in table.sweep])
+    return np.array([point.latency_us.median for point in table.sweep])
 
 
 def _fit_total(nodes: np.ndarray, latency: np.ndarray) -> tuple[float, float]:
-    """Slope and constant from the sum of a point's nodes to its latency, by relative error."""
-    rows = np.stack([nodes, np.ones(len(nodes))], axis=1) / latency[:, None]
-    (slope, between), _ = nnls(rows, np.ones(len(nodes)))
-    return float(slope), float(between)
+    """Slope and constant from the sum of a point's nodes to its latency, by relative error.
+
+    The constant is held towards zero, so slightly that it shows only where the points do not tell
+    the two apart, as a single one does: all of the time is then the nodes'.
+    """
+    least = latency.min()
+    rows = np.stack([nodes / latency, least / latency], axis=1)
+    ridge = [0.0, _RIDGE * len(rows) ** 0.5]
+    (slope, between), _ = nnls(np.vstack([rows, ridge]), np.append(np.ones(len(rows)), 0.0))
+    return float(slope), float(between * least)

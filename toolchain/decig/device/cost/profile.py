@@ -3,19 +3,19 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx
 
+from decig.device.cost.designs import first_designs, next_designs
 from decig.device.cost.predict import Predictor
-from decig.device.cost.sweep import Sweep, Widths, first_designs, next_designs
-from decig.device.cost.table import CostTable, NodeCost, Noise
+from decig.device.cost.sweep import Slicer, Sweep
+from decig.device.cost.table import CostTable, NodeCost, Noise, ProfiledModel, SweepPoint, Widths
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.nodes import NodeTimes, measure_nodes
 from decig.device.measure.roofline import count_work
-from decig.device.run.fingerprint import fingerprint
-from decig.device.run.session import DeviceOptions
+from decig.device.run.device import Device
+from decig.device.run.timing import Timing
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, Port, analyse
 from decig.graph.flow import attributes
@@ -27,12 +27,18 @@ from decig.graph.slicing import slice_graph
 log = logging.getLogger(__name__)
 
 _KERNEL_ATTRIBUTES = ("strides", "dilations", "mode", "blocksize")
-_BATCH, _BATCH_ALONE = 4, 7  # designs between two fits
-_ODD = 1.04  # times its prediction that a design may take before it is measured again
-_WHOLE: dict[str, Any] = {"min_runs": 7, "max_seconds": 6.0}
+"""Attributes by which ONNX Runtime chooses a kernel or its work."""
+_BATCH, _BATCH_ALONE = 4, 7
+"""Designs between two fits; the second one where only whole graphs are timed."""
+_ODD = 1.04
+"""How many times its prediction a design may take before it is measured again."""
+_WHOLE = Timing(min_runs=7, max_seconds=6.0)
+"""How long the whole model is timed."""
 
 Prepare = Callable[[onnx.ModelProto], onnx.ModelProto]
+"""Makes the graph that runs of a graph, such as by rewrites."""
 Progress = Callable[[int, int], None]
+"""Told how many measurements are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +47,13 @@ class Effort:
 
     Attributes:
         first: designs of widths before anything is known.
-        further: most designs for each group after that, where prediction is in most doubt.
-        firm: median doubt about plans at which no further design is taken.
-        first_alone: designs first measured where a provider hides its kernels; their nodes are
-            timed one by one, those of further designs are not.
-        firm_alone: `firm` there: such designs are slow to compile, and less is learnt from each.
+        further: most designs for each group after that, where the prediction is in most doubt.
+        firm: median doubt about plans, as a share of their latency, at which no further design is
+            measured.
+        first_alone: designs at first where a provider hides its kernels; only their nodes are timed
+            one by one, not those of further designs.
+        firm_alone: as `firm`, but where a provider hides its kernels: such designs are slow to
+            compile, and each of them tells less.
     """
 
     first: int
@@ -68,7 +76,7 @@ def _as_it_is(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 def profile_model(
     model: Model,
-    options: DeviceOptions,
+    device: Device,
     *,
     effort: Effort,
     prepare: Prepare = _as_it_is,
@@ -78,96 +86,98 @@ def profile_model(
 
     Args:
         model: the model, in normal form.
-        options: the device.
-        effort: of the width sweep, which prediction and planning need; there is none where no
-            group can be cut.
-        prepare: rewrites that the graph gets before it runs; every measurement sees its result.
-            What it puts in place of a node is named "<node>" or "<node>/<suffix>".
-        progress: called with (done, total) measurements.
+        device: the device.
+        effort: how much of the width sweep is measured, which prediction and planning need; there
+            is none where no group can be cut.
+        prepare: rewrites that a graph gets before it runs; every measurement sees the result. Nodes
+            that replace a node are named "<node>" or "<node>/<suffix>".
+        progress: told how many measurements are done.
 
     Raises:
-        BadInputError: the provider is missing, ONNX Runtime refuses the graph, or the graph has
-            nothing to run.
+        BadInputError: ONNX Runtime refuses the graph, or the graph has nothing to run.
         DecigError: the graph would run elsewhere.
     """
     channels = analyse(model.proto)
     groups = {group.name: group.channels for group in channels.prunable}
     names = [node.name for node in model.proto.graph.node]
-    if groups:
-        sweep = Sweep(_slicer(model, channels, prepare), groups, names, options)
-        whole, times = sweep.measure_whole(groups, **_WHOLE)
-        points = [whole]
+    sweep = Sweep(_slicer(model, channels, prepare), groups, names, device) if groups else None
+    points: tuple[SweepPoint, ...] = ()
+    if sweep is None:
+        times = measure_nodes(prepare(model.proto), names, device, _WHOLE, unprofiled=True)
     else:
-        run = prepare(model.proto)
-        times, points = measure_nodes(run, names, options, unprofiled=True, **_WHOLE), []
+        whole, times = sweep.measure_whole(groups, _WHOLE)
+        points = (whole,)
     if not times.kernel_sum_us:
         raise BadInputError(f"{model.path}: there is nothing in it to run, so nothing to measure")
     table = CostTable(
-        device=fingerprint(options),
-        model={
-            "sha256": model.sha256,
-            "path": model.path.name,
-            "inputs": {value.name: value.shape for value in input_info(model.proto)},
-        },
+        device=device.fingerprint(),
+        model=_profiled(model),
         latency_us=times.latency,
         kernel_sum_over_latency=times.kernel_sum_us / times.latency.median,
         noise=Noise(times.share, 0.0),
         groups=groups,
         nodes=_node_costs(model.proto, channels, times),
         sweep=points,
-        limits=measure_limits(options),
+        limits=measure_limits(device),
         timed_alone=times.alone,
     )
-    if points:
-        _take_sweep(table, sweep, effort, progress)
-        table = replace(table, noise=Noise(times.share, sweep.unsteadiness))
-    else:
+    if sweep is None:
         progress(1, 1)
+    else:
+        table = _swept(table, sweep, effort, progress)
+        table = replace(table, noise=Noise(times.share, sweep.unsteadiness))
     for doubt in table.doubts:
         log.warning("%s; profile on an idle machine", doubt)
     return table
 
 
-def _take_sweep(table: CostTable, sweep: Sweep, effort: Effort, progress: Progress) -> None:
-    """Append points to the table's sweep, the first ones blindly, then those in most doubt."""
+def _profiled(model: Model) -> ProfiledModel:
+    inputs = {value.name: tuple(value.shape) for value in input_info(model.proto)}
+    return ProfiledModel(model.sha256, model.path.name, inputs)
+
+
+def _swept(table: CostTable, sweep: Sweep, effort: Effort, progress: Progress) -> CostTable:
+    """Add points to a table's sweep: the first ones blindly, then those in most doubt."""
     first, firm, batch = effort.first, effort.firm, _BATCH
     if table.timed_alone:
         first, firm, batch = effort.first_alone, effort.firm_alone, _BATCH_ALONE
     points, total = table.sweep, first + effort.further * len(table.groups)
     for widths in first_designs(table.groups, first)[1:]:
         progress(len(points), total)
-        points.append(sweep.measure(widths))
+        points = (*points, sweep.measure(widths))
     generator = np.random.default_rng(0)
     while len(points) < total:
-        designs, doubt = next_designs(Predictor(table), batch, generator)
+        predictor = Predictor(replace(table, sweep=points))
+        designs, doubt = next_designs(predictor, batch, generator)
         log.debug("doubt after %d designs: %.1f %%", len(points), 100 * doubt)
         if doubt < firm:
             break
         if table.timed_alone:  # no nodes tie it to the others, and all plans are compared with it
             designs = [dict(table.groups), *designs]
         for widths in designs[: total - len(points)]:
-            points.append(sweep.measure(widths, alone=False))
+            points = (*points, sweep.measure(widths, alone=False))
             progress(len(points), total)
-    _measure_odd_ones_again(table, sweep)
+    table = _odd_ones_again(replace(table, sweep=points), sweep)
     progress(total, total)
+    return table
 
 
-def _measure_odd_ones_again(table: CostTable, sweep: Sweep) -> None:
-    """Give designs that took longer than all others would have it a second chance.
+def _odd_ones_again(table: CostTable, sweep: Sweep) -> CostTable:
+    """Measure designs again that took longer than all others would have it.
 
-    What else the machine does can only add time.
+    The quicker time counts: whatever else the machine does can only add time.
     """
     predictor = Predictor(table)
-    for index, point in enumerate(table.sweep):
-        if point.latency.median_ms > _ODD * predictor.predict_ms(point.widths):
+    points = list(table.sweep)
+    for index, point in enumerate(points):
+        if point.latency_us.median_ms > _ODD * predictor.predict_ms(point.widths):
             again = sweep.measure(point.widths, alone=bool(point.nodes))
-            table.sweep[index] = min(point, again, key=lambda each: each.latency.median)
+            points[index] = min(point, again, key=lambda each: each.latency_us.median)
+    return replace(table, sweep=tuple(points))
 
 
-def _slicer(
-    model: Model, channels: ChannelMap, prepare: Prepare
-) -> Callable[[Widths], onnx.ModelProto]:
-    """Slices at any widths: which channels go does not change the cost, only how many."""
+def _slicer(model: Model, channels: ChannelMap, prepare: Prepare) -> Slicer:
+    """Make what slices at any widths: how many channels go changes the cost, not which ones."""
     scores = magnitude_scores(model.proto, channels)
 
     def run_graph(widths: Widths) -> onnx.ModelProto:
@@ -177,7 +187,10 @@ def _slicer(
     return run_graph
 
 
-def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) -> list[NodeCost]:
+def _node_costs(
+    proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes
+) -> tuple[NodeCost, ...]:
+    """Share the latency out between the nodes, in proportion to their times."""
     kernel_sum = sum(times.nodes.values())
     known = shapes(proto)
     works = count_work(proto, times)
@@ -197,7 +210,7 @@ def _node_costs(proto: onnx.ModelProto, channels: ChannelMap, times: NodeTimes) 
                 bytes=works[node.name].bytes,
             )
         )
-    return costs
+    return tuple(costs)
 
 
 def _ports(channels: ChannelMap, node: str) -> tuple[Port, Port] | None:
@@ -216,7 +229,7 @@ def _ports(channels: ChannelMap, node: str) -> tuple[Port, Port] | None:
 
 
 def _signature(node: onnx.NodeProto, known: Mapping[str, tuple[int, ...]], kernels: str) -> str:
-    """What decides a node's cost besides its channels: operator, attributes, sizes, kernels."""
+    """All that decides a node's cost besides its channels: operator, attributes, sizes, kernels."""
     given = attributes(node)
     parts = [f"{key}={_text(given[key])}" for key in _KERNEL_ATTRIBUTES if key in given]
     grouped = ["grouped"] if given.get("group", 1) != 1 else []

@@ -5,7 +5,7 @@ the same stair never cost less:
 
     us(x, y) = a + b x' + c y' + d x' y' + e [y off the stair] y,    x' = ceil_S(x), y' = ceil_T(y)
 
-(smooth ones have y^2 in place of the last term: what no longer fits a cache). ONNX Runtime
+(smooth ones have y^2 instead of the last term: what no longer fits a cache). ONNX Runtime
 picks different convolution kernels by the input channels, so stairs may have up to three
 regimes with weights of their own: a plain layout for few inputs, a blocked layout for inputs in
 multiples of four, a matrix product for the others. Which shape a node follows, with which stairs,
@@ -21,6 +21,9 @@ _ALIGN = 4
 _NOISE_US = 20.0
 _PRIOR_POINTS = 1.0
 _BETTER = 0.95
+_RIDGE = 1e-4  # pull of every weight towards zero, as a share of that of all points together
+_INDISTINCT = 0.005  # relative error below which no shape is thought better than another
+_NEGLIGIBLE = 1e-4  # share of the time below which a feature no longer counts as one in use
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Stairs:
 
     Attributes:
         shape: their steps and regimes.
-        weights: non-negative, one a feature.
+        weights: non-negative, one per feature.
         error: typical relative error on the points it was fitted to.
     """
 
@@ -100,7 +103,9 @@ def fit_stairs(x: np.ndarray, y: np.ndarray, us: np.ndarray) -> Stairs:
     """Fit the best shape to measured points, by relative error.
 
     A more complicated shape must be clearly better: shapes are compared by the final prediction
-    error (Akaike 1970), which charges for every weight in use.
+    error (Akaike 1970), which charges for every weight in use. Shapes that fit better than anything
+    can be measured fit equally well: by how little they miss would be decided by rounding, which
+    differs from one processor to the next, and the simplest of them is taken.
 
     Args:
         x: input channels of each point.
@@ -122,7 +127,9 @@ def _fit(
     """Non-negative least squares of relative errors.
 
     In each regime `prior`, taken on a grid, counts as much as one measured point: it decides
-    where there are few.
+    where there are few. Features that no point tells apart (channels that never change, or as many
+    inputs as outputs) share their part equally: the weights are those of least squares with a ridge
+    so slight that it decides nothing else. Without it, rounding would choose among them.
     """
     importance = 1.0 / (us + _NOISE_US)
     rows, target, count = shape.features(x, y), us, len(us)
@@ -135,13 +142,30 @@ def _fit(
         importance = np.concatenate([importance, weight])
         rows = np.concatenate([rows, shape.features(px, py)])
         target = np.concatenate([us, assumed])
-    scale = np.maximum(np.abs(rows).max(axis=0), 1e-9)
-    weights, _ = nnls(rows / scale * importance[:, None], target * importance)
-    weights = weights / scale
-    residual = ((rows @ weights - target) * importance)[:count]
-    used = min(int((weights > 0).sum()), count - 1)
-    final = np.mean(residual**2) * (count + used) / (count - used)
-    return Stairs(shape, weights, float(np.sqrt(final)))
+    rows = rows * importance[:, None]
+    scale = np.maximum(np.linalg.norm(rows, axis=0), 1e-9)
+    rows = rows / scale
+    ridge = np.concatenate([rows, _RIDGE * np.eye(len(scale))])
+    weights, _ = nnls(ridge, np.concatenate([target * importance, np.zeros(len(scale))]))
+    residual = (rows @ weights - target * importance)[:count]
+    used = min(_count_features(rows[:count] * weights), count - 1)
+    final = (np.mean(residual**2) + _INDISTINCT**2) * (count + used) / (count - used)
+    return Stairs(shape, weights / scale, float(np.sqrt(final)))
+
+
+def _count_features(contributions: np.ndarray) -> float:
+    """Count the features in use as effective degrees of freedom.
+
+    Features that are multiples of each other on all points count as one, and those that contribute
+    next to nothing as next to none. There is no threshold at which rounding could decide (Hastie,
+    Tibshirani and Friedman, The Elements of Statistical Learning, 2009, equation 3.50).
+
+    Args:
+        contributions: what each feature adds to each point, as a share of the point's time,
+            [points, features].
+    """
+    squares = np.linalg.svd(contributions, compute_uv=False) ** 2 / len(contributions)
+    return float(np.sum(squares / (squares + _NEGLIGIBLE**2)))
 
 
 def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +174,10 @@ def _corners(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for values in (x, y):
         low, high = values.min(), values.max()
         line = np.linspace(low, high, 5).round()
-        lines.append(np.unique(np.clip(np.concatenate([line, _ceil(line, _ALIGN)]), low, high)))
+        beside = line - (line % _ALIGN == 0).all()
+        lines.append(
+            np.unique(np.clip(np.concatenate([line, _ceil(line, _ALIGN), beside]), low, high))
+        )
     wide, tall = np.meshgrid(*lines, indexing="ij")
     return wide.ravel(), tall.ravel()
 

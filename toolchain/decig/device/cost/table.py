@@ -1,23 +1,59 @@
 """Cost tables: what a model costs on a device, as a JSON file that travels between machines."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from decig.device.cost.sweep import SweepPoint
 from decig.device.measure.limits import Limits
-from decig.device.run.timing import Latency, non_negative
+from decig.device.measure.roofline import Roofline, Work
+from decig.device.run.fingerprint import Fingerprint
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.files import read_json, write_json
+from decig.files import write_json
 from decig.graph.channels import ChannelMap, Port
 from decig.graph.model import Model, input_info
+from decig.schema import Count, NotNegative, convert, read_json
 
 SCHEMA_VERSION = 1
 
-_LEAST_SHARE, _MOST_UNSTEADY = 0.9, 0.1
+Widths = Mapping[str, int]
+"""Channels that are kept of each group, by the group's name."""
 
-_T = TypeVar("_T")
+_LEAST_SHARE, _MOST_UNSTEADY = 0.9, 0.1
+"""Least share of the processor, and most unsteadiness, at which a table is trusted."""
+
+
+@dataclass(frozen=True)
+class ProfiledModel:
+    """The model of a cost table.
+
+    Attributes:
+        sha256: digest of the graph.
+        path: name of its file; None in a table that does not say.
+        inputs: shape of each input by name; None in a table of an older decig.
+        rewrites: names of the exact rewrites with which the graph was measured; None where it was
+            measured as it is.
+        as_it_is_latency_us: latency of the model without rewrites; None where there were none.
+    """
+
+    sha256: str
+    path: str | None = None
+    inputs: Mapping[str, tuple[int, ...]] | None = None
+    rewrites: tuple[str, ...] | None = None
+    as_it_is_latency_us: Latency | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file format."""
+        as_it_is = self.as_it_is_latency_us
+        value = {
+            "sha256": self.sha256,
+            "path": self.path,
+            "inputs": self.inputs,
+            "rewrites": self.rewrites,
+            "as_it_is_latency_us": None if as_it_is is None else as_it_is.to_dict(),
+        }
+        return {key: each for key, each in value.items() if each is not None}
 
 
 @dataclass(frozen=True)
@@ -25,26 +61,33 @@ class NodeCost:
     """One node of the original graph.
 
     Attributes:
-        name: node name.
-        op: operator.
-        latency_us: its part of the model's latency; 0 where it was fused away or folded.
-        share: the same as a share of the whole.
-        absorbed_by: the node that does its work too, where it was fused away.
+        name: name of the node.
+        op: its operator.
+        latency_us: microseconds of the model's latency that the node takes; 0 where it was fused
+            into another one or folded.
+        share: the same as a share of the model's latency.
         signature: nodes with the same signature cost the same at the same widths.
-        ports: incoming and outgoing channels, None where it has none.
-        macs: multiply-accumulates, with those of the nodes that it has absorbed.
-        bytes: what it and those must at least move (`decig.graph.traffic`).
+        absorbed_by: the node that does its work too, where it was fused into that one.
+        ports: incoming and outgoing channels; None where the node has none.
+        macs: multiply-accumulates of the node and of those that it has absorbed.
+        bytes: bytes that it and those must at least move (`decig.graph.traffic`).
     """
 
     name: str
     op: str
-    latency_us: float
-    share: float
-    absorbed_by: str | None
+    latency_us: NotNegative
+    share: NotNegative
     signature: str
-    ports: tuple[Port, Port] | None
-    macs: int = 0
-    bytes: int = 0
+    absorbed_by: str | None = None
+    ports: tuple[Port, Port] | None = None
+    macs: Count = 0
+    bytes: Count = 0
+
+    def __post_init__(self) -> None:
+        """Check the ports, which come from files too; ValueError for a negative width."""
+        for port in self.ports or ():
+            if min(port.fixed, *port.groups.values(), 0) < 0:
+                raise ValueError("ports: fewer than 0 channels")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the file format."""
@@ -65,17 +108,40 @@ class NodeCost:
 
 
 @dataclass(frozen=True)
+class SweepPoint:
+    """The model as measured at one design of widths.
+
+    Attributes:
+        widths: channels kept of each group.
+        latency_us: whole runs, without the time that other programs took.
+        nodes: microseconds of each original node; empty where only the whole graph was timed.
+    """
+
+    widths: Widths
+    latency_us: Latency
+    nodes: Mapping[str, NotNegative]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file format."""
+        return {
+            "widths": self.widths,
+            "latency_us": self.latency_us.to_dict(),
+            "nodes": {name: round(us, 1) for name, us in self.nodes.items()},
+        }
+
+
+@dataclass(frozen=True)
 class Noise:
     """How far a table's figures can be trusted.
 
     Attributes:
-        processor_share: of their wall time, what the runs had of the processor; well below 1 on
-            a machine that was busy with other things.
+        processor_share: share of their time on the clock for which the runs had the processor;
+            well below 1 on a machine that was busy with other programs.
         unsteadiness: by how much the machine's pace wandered during the sweep, as a share of it.
     """
 
-    processor_share: float
-    unsteadiness: float
+    processor_share: NotNegative
+    unsteadiness: NotNegative
 
     @property
     def trusted(self) -> bool:
@@ -102,45 +168,66 @@ class Noise:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CostTable:
     """What one model costs on one device.
 
     Attributes:
-        device: fingerprint of the device (`decig.device.run.fingerprint`).
-        model: `sha256` of the file, its `path` (file name) and `inputs` (name to shape).
-        latency_us: the whole model, unprofiled.
-        kernel_sum_over_latency: profiled kernel times over that latency, before calibration.
+        device: the device.
+        model: the model.
+        latency_us: latency of the whole model, without the profiler.
+        kernel_sum_over_latency: profiled times of all kernels over that latency, before the nodes
+            were calibrated to add up to it.
         noise: what else the machine did meanwhile; None in a table of an older decig, which did
             not look.
-        groups: channels of every prunable group.
+        groups: channels of every group that can be cut, by name.
         nodes: cost of every node, calibrated so that they add up to the latency.
-        sweep: the model at other widths; empty where none was taken.
+        sweep: the model at other widths; empty where none were measured.
         limits: what the device can do at most; None where it could not be measured.
-        timed_alone: whether nodes were timed one by one, as the provider hides its kernels. Those
-            of the sweep then stand as they were timed, where they were: some designs have none.
+        timed_alone: whether nodes were timed one by one, because the provider hides its kernels.
+            The sweep's nodes are then as they were timed, not calibrated, and some designs have
+            none.
     """
 
-    device: dict[str, Any]
-    model: dict[str, Any]
+    device: Fingerprint
+    model: ProfiledModel
     latency_us: Latency
-    kernel_sum_over_latency: float
-    noise: Noise | None
-    groups: dict[str, int]
-    nodes: list[NodeCost]
-    sweep: list[SweepPoint]
+    kernel_sum_over_latency: NotNegative
+    noise: Noise | None = None
+    groups: Mapping[str, Count]
+    nodes: tuple[NodeCost, ...]
+    sweep: tuple[SweepPoint, ...]
     limits: Limits | None = None
     timed_alone: bool = False
 
     @property
-    def doubts(self) -> list[str]:
+    def doubts(self) -> tuple[str, ...]:
         """Why its figures may be off, one line each; empty where nothing is known against them."""
         if self.noise is None:
-            return [
+            return (
                 "the cost table is of an older decig, which did not note how busy the machine was; "
-                "profile again if latencies are not as predicted"
-            ]
-        return [] if self.noise.trusted else [str(self.noise)]
+                "profile again if latencies are not as predicted",
+            )
+        return () if self.noise.trusted else (str(self.noise),)
+
+    @property
+    def rewrites(self) -> tuple[str, ...]:
+        """Names of the exact rewrites with which the graph was measured."""
+        return self.model.rewrites or ()
+
+    @property
+    def as_it_is_ms(self) -> float:
+        """Milliseconds of the model without any rewrite: what a speed-up is counted from."""
+        return (self.model.as_it_is_latency_us or self.latency_us).median_ms
+
+    @property
+    def roofline(self) -> Roofline | None:
+        """The model under the roof of the device; None for a table without limits."""
+        if self.limits is None:
+            return None
+        works = {node.name: Work(node.macs, node.bytes) for node in self.nodes}
+        nodes = [(node.name, node.op, node.latency_us) for node in self.nodes]
+        return Roofline.of(self.limits, nodes, works)
 
     def save(self, path: Path) -> None:
         """Write the table as JSON, atomically."""
@@ -150,8 +237,8 @@ class CostTable:
         """Return the JSON object of the file format."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "device": self.device,
-            "model": self.model,
+            "device": self.device.to_dict(),
+            "model": self.model.to_dict(),
             "latency_us": self.latency_us.to_dict(),
             "kernel_sum_over_latency": round(self.kernel_sum_over_latency, 4),
             **({} if self.noise is None else {"noise": self.noise.to_dict()}),
@@ -159,7 +246,7 @@ class CostTable:
             **({} if self.limits is None else {"limits": self.limits.to_dict()}),
             **({"timed_alone": True} if self.timed_alone else {}),
             "nodes": [node.to_dict() for node in self.nodes],
-            "sweep": [_point_to_dict(point) for point in self.sweep],
+            "sweep": [point.to_dict() for point in self.sweep],
         }
 
     @classmethod
@@ -167,30 +254,14 @@ class CostTable:
         """Read a table.
 
         Raises:
-            BadInputError: no readable table of this schema version; names the file and key.
+            BadInputError: no readable table of this schema version; names the file and the key.
         """
-        value = read_json(path, "cost table")
+        value = read_json(path, dict[str, Any], "cost table")
         if value.get("schema_version") != SCHEMA_VERSION:
             raise BadInputError(
                 f"{path}: 'schema_version' is not {SCHEMA_VERSION}; profile the model again"
             )
-        root = _Reader(value, f"{path}: ")
-        model = root.child("model")
-        model.text("sha256")
-        if "inputs" in model.value:
-            model.mapping("inputs")
-        return cls(
-            device=root.mapping("device"),
-            model=model.value,
-            latency_us=Latency.from_dict(root.mapping("latency_us"), f"{path}: latency_us"),
-            kernel_sum_over_latency=root.number("kernel_sum_over_latency"),
-            noise=_read_noise(root.child("noise")) if "noise" in value else None,
-            groups=root.counts("groups"),
-            nodes=root.rows("nodes", _read_node),
-            sweep=root.rows("sweep", _read_point),
-            limits=Limits.read(value, f"{path}: "),
-            timed_alone=root.flag("timed_alone"),
-        )
+        return convert(value, cls, str(path))
 
     def require_same_graph(self, sha256: str) -> None:
         """Check that the table was taken of the model with this digest.
@@ -198,10 +269,10 @@ class CostTable:
         Raises:
             BadInputError: it was taken of another one.
         """
-        if self.model["sha256"] != sha256:
+        if self.model.sha256 != sha256:
             raise BadInputError(
-                f"the cost table was made for another model ({self.model.get('path', 'unnamed')}, "
-                f"sha256 {self.model['sha256'][:12]}, not {sha256[:12]}); profile this one"
+                f"the cost table was made for another model ({self.model.path or 'unnamed'}, "
+                f"sha256 {self.model.sha256[:12]}, not {sha256[:12]}); profile this one"
             )
 
     def require_same_model(self, model: Model, channels: ChannelMap) -> None:
@@ -216,10 +287,10 @@ class CostTable:
                 other groups.
         """
         self.require_same_graph(model.sha256)
-        taken = self.model.get("inputs", {})
+        taken = self.model.inputs or {}
         for value in input_info(model.proto):
-            then = taken.get(value.name, value.shape)
-            if then != value.shape:
+            then = taken.get(value.name)
+            if then is not None and then != tuple(value.shape):
                 shown = ",".join(map(str, then))
                 raise BadInputError(
                     f"the cost table was taken at another size of {value.name}: "
@@ -232,90 +303,3 @@ class CostTable:
                 f"the cost table is of another version of decig, which saw other channel groups "
                 f"({other[0]}: {there} channels there, {now} here); profile {model.path} again"
             )
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """A JSON object and where it stands, for messages that name file and key."""
-
-    value: dict[str, Any]
-    where: str
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        found = self.value.get(key)
-        if not isinstance(found, dict):
-            raise BadInputError(f"{self.where}{key}: not an object")
-        return found
-
-    def child(self, key: str) -> "_Reader":
-        return _Reader(self.mapping(key), f"{self.where}{key}.")
-
-    def text(self, key: str) -> str:
-        found = self.value.get(key)
-        if not isinstance(found, str):
-            raise BadInputError(f"{self.where}{key}: not a text")
-        return found
-
-    def number(self, key: str) -> float:
-        return non_negative(self.value.get(key), f"{self.where}{key}")
-
-    def flag(self, key: str) -> bool:
-        found = self.value.get(key, False)
-        if not isinstance(found, bool):
-            raise BadInputError(f"{self.where}{key}: not true or false")
-        return found
-
-    def counts(self, key: str) -> dict[str, int]:
-        found = self.mapping(key)
-        return {k: int(non_negative(v, f"{self.where}{key}.{k}")) for k, v in found.items()}
-
-    def numbers(self, key: str) -> dict[str, float]:
-        found = self.mapping(key)
-        return {k: non_negative(v, f"{self.where}{key}.{k}") for k, v in found.items()}
-
-    def rows(self, key: str, read: Callable[["_Reader"], _T]) -> list[_T]:
-        found = self.value.get(key)
-        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-            raise BadInputError(f"{self.where}{key}: not a list of objects")
-        return [read(_Reader(row, f"{self.where}{key}[{i}].")) for i, row in enumerate(found)]
-
-
-def _read_noise(noise: _Reader) -> Noise:
-    return Noise(noise.number("processor_share"), noise.number("unsteadiness"))
-
-
-def _read_node(row: _Reader) -> NodeCost:
-    ports = None
-    if "ports" in row.value:
-        read = row.rows("ports", lambda p: Port(p.counts("groups"), int(p.number("fixed"))))
-        if len(read) != 2:
-            raise BadInputError(f"{row.where}ports: not an incoming and an outgoing one")
-        ports = (read[0], read[1])
-    return NodeCost(
-        name=row.text("name"),
-        op=row.text("op"),
-        latency_us=row.number("latency_us"),
-        share=row.number("share"),
-        absorbed_by=row.text("absorbed_by") if "absorbed_by" in row.value else None,
-        signature=row.text("signature"),
-        ports=ports,
-        macs=int(row.number("macs")) if "macs" in row.value else 0,
-        bytes=int(row.number("bytes")) if "bytes" in row.value else 0,
-    )
-
-
-def _read_point(row: _Reader) -> SweepPoint:
-    latency = Latency.from_dict(row.mapping("latency_us"), f"{row.where}latency_us")
-    return SweepPoint(
-        row.counts("widths"),
-        latency,
-        row.numbers("nodes"),
-    )
-
-
-def _point_to_dict(point: SweepPoint) -> dict[str, Any]:
-    return {
-        "widths": point.widths,
-        "latency_us": point.latency.to_dict(),
-        "nodes": {name: round(us, 1) for name, us in point.nodes.items()},
-    }

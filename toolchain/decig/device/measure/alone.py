@@ -1,15 +1,15 @@
 """Layers timed one by one, for providers that run a whole graph as one opaque node.
 
 A layer is a node together with the element-wise nodes and moves of data that follow it alone:
-providers fuse those, so their time belongs to the layer. What a rewrite put in place of a node
-stays together too: its parts one by one took twice as long. Each layer becomes a model of its own;
-what an empty model takes (calling the provider, taking inputs over) is subtracted. Layers with the
-same operators, attributes and shapes are one signature and are timed once, whatever model they are
-from (`decig.device.measure.layer_cache`).
+providers fuse those, so their time belongs to the layer. The nodes that a rewrite puts instead of
+one node stay together too: timed one by one, they took twice as long. Each layer becomes a model of
+its own; what an empty model takes (to call the provider, to hand over inputs) is subtracted. Layers
+with the same operators, attributes and shapes have the same signature and are timed once, whatever
+model they are from (`decig.device.measure.layer_cache`).
 
 Alone, a layer finds its inputs in another layout and in other caches than inside the graph, so the
-times are right in proportion only, and that roughly: what whole graphs take corrects them
-(`decig.device.cost.wholes`).
+times are right only in proportion, and only roughly. The times of whole graphs correct them
+(`decig.device.cost.whole_graphs`).
 """
 
 import hashlib
@@ -22,36 +22,20 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from decig.device.measure.layer_cache import LayerCache
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.runs import observe, prepare_run
-from decig.device.run.session import DeviceOptions, open_session
 from decig.errors import DecigError
 from decig.graph.model import opset
+from decig.graph.operators import find
 
 log = logging.getLogger(__name__)
 
-# What providers fuse into the node in front, or pass on without a kernel worth the name.
-_FOLLOWERS = (
-    "BatchNormalization",
-    "Clip",
-    "DepthToSpace",
-    "Elu",
-    "HardSigmoid",
-    "HardSwish",
-    "LeakyRelu",
-    "PRelu",
-    "Relu",
-    "Reshape",
-    "Sigmoid",
-    "Slice",
-    "Softplus",
-    "Squeeze",
-    "Tanh",
-    "Transpose",
-    "Unsqueeze",
-)
-_SHAPES_ONLY = 16  # numbers of an integer constant that are worth telling apart
-_WARM_UP, _FEWEST, _RUNS, _MOST_US = 2, 4, 12, 60_000.0
+_TOLD_APART = 16
+"""An integer constant of up to so many numbers is part of a signature with its values."""
+_WARM_UP, _FEWEST, _MOST = 2, 4, 12
+"""Runs of a layer: before timing, and the fewest and the most that are timed."""
+_MOST_US = 60_000.0
+"""Microseconds of timed runs, beyond the fewest, after which a layer is timed no further."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +43,8 @@ class Layer:
     """Nodes that belong together, in the order of the graph.
 
     Attributes:
-        nodes: the first one is charged.
-        results: values that others read, or that the graph puts out.
+        nodes: the nodes; all of their time is charged to the first one.
+        results: values that nodes outside of the layer read, or that are outputs of the graph.
     """
 
     nodes: tuple[NodeProto, ...]
@@ -68,7 +52,7 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """Name of the node that is charged."""
+        """Name of the node that all time is charged to."""
         return self.nodes[0].name
 
 
@@ -77,9 +61,9 @@ class LayerTimes:
     """What layers take alone.
 
     Attributes:
-        nodes: microseconds of every node; 0 for one that belongs to another's layer.
-        absorbed: such a node to the node of that layer that is charged.
-        kernels: node that is charged to the operators of its layer.
+        nodes: microseconds of every node by name; 0 for all but the first of each layer.
+        absorbed: every other node of a layer to the layer's first node.
+        kernels: the first node of each layer to the operators of the layer, such as "Conv+Relu".
     """
 
     nodes: dict[str, float]
@@ -87,23 +71,21 @@ class LayerTimes:
     kernels: dict[str, str]
 
 
-def time_layers(
-    proto: onnx.ModelProto, owner: Mapping[str, str], options: DeviceOptions
-) -> LayerTimes:
+def time_layers(proto: onnx.ModelProto, owner: Mapping[str, str], device: Device) -> LayerTimes:
     """Time every layer of a graph in normal form on its own.
 
     Args:
         proto: the graph.
-        owner: node of the graph to the original node in whose place it stands, where that is not
-            itself; all nodes of one stay together.
-        options: the device.
+        owner: node of the graph to the original node that it was made from, where that is another
+            one; all nodes made from one original node stay together.
+        device: the device.
 
     Raises:
-        BadInputError, DecigError: as `open_session`, for the model that does nothing.
+        BadInputError, DecigError: as `Device.open`, for the model that computes nothing.
     """
     values = _Values(proto)
-    cache = LayerCache(options)
-    empty = _timed(_empty_model(proto), options, cache)
+    cache = LayerCache(device)
+    empty = _time_once_per_signature(_empty_model(proto), device, cache)
     layers = split(proto, owner)
     times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
     for layer in layers:
@@ -111,7 +93,7 @@ def time_layers(
         if model is None:
             continue
         try:
-            times[layer.name] = max(0.0, _timed(model, options, cache) - empty)
+            times[layer.name] = max(0.0, _time_once_per_signature(model, device, cache) - empty)
         except DecigError as error:  # providers refuse some operators outside a larger graph
             log.debug("%s cannot be timed on its own: %s", layer.name, error)
     cache.save()
@@ -140,12 +122,12 @@ def split(proto: onnx.ModelProto, owner: Mapping[str, str]) -> list[Layer]:
         ]
 
     def followers(last: str) -> list[NodeProto]:
-        """What belongs to the only reader of a value, if all of it follows that value alone."""
+        """Nodes that follow a value alone: those of its only reader, else none."""
         following = readers.get(last, [])
         if last in returned or len(following) != 1 or following[0].input[0] != last:
             return []
         nodes = owned[owner.get(following[0].name, following[0].name)]
-        alone = nodes[0] is following[0] and all(node.op_type in _FOLLOWERS for node in nodes)
+        alone = nodes[0] is following[0] and all(find(node).follows for node in nodes)
         return nodes if alone else []
 
     taken: set[str] = set()
@@ -175,8 +157,8 @@ class _Values:
 def layer_model(layer: Layer, values: _Values) -> onnx.ModelProto | None:
     """Make a layer a model of its own; its values are numbered, so equal layers are equal models.
 
-    None for a layer that reads no value or gives none, or one whose shape is not known: it takes no
-    time or cannot be timed alone.
+    None for a layer that takes no time or cannot be timed alone: one without inputs or results, or
+    with a value of unknown shape.
     """
     rename: dict[str, str] = {"": ""}
     inputs: dict[str, str] = {}
@@ -227,35 +209,38 @@ def _empty_model(proto: onnx.ModelProto) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def _timed(model: onnx.ModelProto, options: DeviceOptions, cache: LayerCache) -> float:
-    """Microseconds of a model; known ones are not timed again."""
+def _time_once_per_signature(model: onnx.ModelProto, device: Device, cache: LayerCache) -> float:
+    """Microseconds of a layer's model; a model whose time is known is not timed again."""
     key = signature(model)
     known = cache.get(key)
-    if known is None:
-        known = _time(model, options)
-        cache.put(key, known)
-    return known
+    return cache.put(key, *_time(model, device)) if known is None else known
 
 
-def _time(model: onnx.ModelProto, options: DeviceOptions) -> float:
-    """The lower quartile of a few runs: what else the machine does only adds time."""
-    session = open_session(model, options)
-    run = prepare_run(session, random_feeds(session), options)
+def _time(model: onnx.ModelProto, device: Device) -> tuple[float, float]:
+    """Time a few runs of a model.
+
+    Returns:
+        The lower quartile in microseconds, because whatever else the machine does only adds time,
+        and how far the median is above it.
+    """
+    session = device.open(model)
+    run = device.prepare(session, random_feeds(session))
     for _ in range(_WARM_UP):
         run()
     samples: list[float] = []
-    while len(samples) < _FEWEST or (len(samples) < _RUNS and sum(samples) < _MOST_US):
-        us, share = observe(run, options)
+    while len(samples) < _FEWEST or (len(samples) < _MOST and sum(samples) < _MOST_US):
+        us, share = device.observe(run)
         samples.append(us * share)
-    return float(np.quantile(samples, 0.25))
+    quartile, median = np.quantile(samples, [0.25, 0.5])
+    return float(quartile), float(median - quartile)
 
 
 def signature(model: onnx.ModelProto) -> str:
-    """Digest of all that decides a layer's time: everything but the values of its weights."""
+    """Digest of whatever decides a layer's time: all of it but the values of its weights."""
     bare = onnx.ModelProto.FromString(model.SerializeToString())
     for tensor in bare.graph.initializer:
         dims, kind = list(tensor.dims), tensor.data_type
-        if kind == TensorProto.FLOAT or np.prod(dims, dtype=int) > _SHAPES_ONLY:
+        if kind == TensorProto.FLOAT or np.prod(dims, dtype=int) > _TOLD_APART:
             name = tensor.name
             tensor.Clear()
             tensor.name, tensor.data_type = name, kind

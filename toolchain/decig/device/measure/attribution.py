@@ -1,16 +1,17 @@
-"""Kernel times of the graph that ONNX Runtime runs, charged to the nodes of the graph we know.
+"""Kernel times of the graph that ONNX Runtime runs, charged to the nodes of the original graph.
 
-At full optimisation ONNX Runtime renames, fuses and inserts nodes. What it does, as seen in 1.31:
+At full optimisation ONNX Runtime renames, fuses and inserts nodes. Observed in version 1.31:
 
-- A fused Conv keeps the Conv's node name and takes over the output of the last node it swallowed
-  (BatchNormalization, activation, residual Add).
-- A Conv or pool in the blocked layout (NCHWc) is called `<value>_nchwc`, after the value it had
-  as output when the layout was chosen: that of the activation, where one was fused before. Its
-  own output is a new name; the known value reappears only behind a ReorderOutput.
+- A fused Conv keeps the node name of the Conv and takes over the output of the last node that was
+  fused into it (BatchNormalization, activation, residual Add).
+- A Conv or pool in the blocked layout (NCHWc) is called `<value>_nchwc`, after the value that was
+  its output when the layout was chosen: the output of the activation, where one was fused before.
+  Its own output has a new name; the known value reappears only behind a ReorderOutput.
 - ReorderInput and ReorderOutput translate between layouts. They exist because a blocked node
-  needs them: an input's is charged to the node that reads it, an output's to the node that wrote.
+  needs them: a ReorderInput is charged to the node that reads its result, a ReorderOutput to the
+  node whose result it reads.
 - Pads and transposes vanish into their neighbours; patterns (Gelu, LayerNormalization) become
-  one node that keeps the last value's name.
+  one node whose output keeps the name of the last value.
 """
 
 import json
@@ -29,11 +30,11 @@ _TIME_SUFFIX = "_kernel_time"
 
 @dataclass(frozen=True)
 class Attribution:
-    """Who pays for whom.
+    """Which original node is charged for which node that runs.
 
     Attributes:
         owner: node of the optimised graph to the original node that is charged for it.
-        absorbed: original node that vanished to the original node that took its work over.
+        absorbed: original node that vanished to the original node that took over its work.
     """
 
     owner: dict[str, str]
@@ -56,7 +57,7 @@ def kernel_times(profile: Path, skip_runs: int = 1) -> tuple[dict[str, np.ndarra
         skip_runs: warm-up runs at the start to leave out.
 
     Returns:
-        Microseconds of each kernel by node name, one entry a run; microseconds of each whole run.
+        Microseconds of each kernel by node name, [runs], and of the whole runs, [runs].
     """
     kernels: dict[str, list[float]] = {}
     whole: list[float] = []
@@ -76,10 +77,11 @@ def attribute(
     """Charge every node of `optimised` to an original node.
 
     Args:
-        original: node names that may be charged.
+        original: names of the nodes that may be charged.
         run: the graph given to ONNX Runtime, every node named. A node that is not original
-            belongs to the one its name starts with ("<original>/<suffix>"), else to a neighbour.
-        optimised: what ONNX Runtime made of it (`optimised_path` of `open_session`).
+            belongs to the original one with which its name starts ("<original>/<suffix>"), else to
+            a neighbour.
+        optimised: the graph as ONNX Runtime runs it (`optimised_path` of `Device.open`).
     """
     graph = _Graph(run)
     owner, absorbed = _match(graph, optimised)
@@ -93,7 +95,7 @@ def attribute(
 
 
 class _Graph:
-    """Who makes and who reads a value, and which values are constants."""
+    """Which node makes each value, and which nodes read it."""
 
     def __init__(self, proto: onnx.ModelProto) -> None:
         self.nodes = {node.name: node for node in proto.graph.node}
@@ -181,7 +183,7 @@ def _absorb_vanished(graph: _Graph, paying: set[str], absorbed: dict[str, str]) 
 
 
 def _original_names(graph: _Graph, original: set[str]) -> dict[str, str]:
-    """Original node that stands for each node of `graph`."""
+    """Find the original node to which each node of `graph` belongs."""
     names = {}
     for name in graph.nodes:
         stem = name
@@ -200,7 +202,7 @@ def _spread(
     names: list[str],
     neighbours: Callable[[str], list[str]],
 ) -> None:
-    """Label each unlabelled node of `names` like the latest of its labelled neighbours."""
+    """Give each unlabelled node of `names` the label of the latest of its labelled neighbours."""
     for name in names:
         labelled = [other for other in neighbours(name) if other in labels]
         if name not in labels and labelled:

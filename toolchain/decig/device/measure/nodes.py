@@ -1,10 +1,9 @@
 """One graph on one device: how long it takes, and how long each of its original nodes takes."""
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -12,14 +11,11 @@ import onnx
 from decig.device.measure.alone import time_layers
 from decig.device.measure.attribution import Attribution, attribute, kernel_times
 from decig.device.measure.quiet import quiet_times
+from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
-from decig.device.run.providers import find
-from decig.device.run.runs import QuietRun, observe, prepare_run
-from decig.device.run.session import DeviceOptions, open_session
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.timing import Call, Latency, Timing, measure_interleaved
 
-_WARM_UP = 2
-_BESIDE = "beside"
+_COMPANION = "companion"
 
 
 @dataclass(frozen=True)
@@ -27,16 +23,20 @@ class NodeTimes:
     """Time of a graph and of its nodes.
 
     Attributes:
-        latency: whole runs, freed of what other programs took.
-        kernel_sum_us: median over profiled runs of all kernels together, as the clock saw it.
-        share: of their wall time, what the profiled runs had of the processor; 1 if undisturbed.
-        nodes: microseconds of each original node (its kernels added up), freed of what other
-            programs took; 0 for one that was fused away or folded.
-        absorbed: original node that was fused away to the original node that does its work.
-        kernels: original node to the operators that ran for it, such as Conv+ReorderInput.
-        beside_us: median of the call that ran beside it; 0 without one.
-        alone: whether nodes, if timed at all, were so one by one: only their proportions hold,
-            roughly.
+        latency: of whole runs, without the time that other programs took.
+        kernel_sum_us: microseconds of all kernels together by the clock, the median of the
+            profiled runs.
+        share: share of their time on the clock for which the profiled runs had the processor; 1
+            where nothing disturbed them.
+        nodes: microseconds of each original node (all of its kernels), without the time that other
+            programs took; 0 for a node that was fused into another one or folded.
+        absorbed: original node that was fused into another one to the original node that does its
+            work.
+        kernels: original node to the operators that ran for it, such as "Conv+ReorderInput".
+        companion_us: median microseconds of the call that ran in turns with the graph; 0 without
+            one.
+        alone: whether nodes were timed one by one, or not at all: only the proportions of their
+            times hold, roughly.
     """
 
     latency: Latency
@@ -45,19 +45,19 @@ class NodeTimes:
     nodes: dict[str, float]
     absorbed: dict[str, str]
     kernels: dict[str, str]
-    beside_us: float
+    companion_us: float
     alone: bool = False
 
 
 def measure_nodes(
     run: onnx.ModelProto,
     original: Iterable[str],
-    options: DeviceOptions,
+    device: Device,
+    timing: Timing | None = None,
     *,
     unprofiled: bool = False,
     alone: bool = True,
-    beside: QuietRun | None = None,
-    **limits: Any,
+    companion: Call | None = None,
 ) -> NodeTimes:
     """Profile a graph at full optimisation and charge its kernels to the original nodes.
 
@@ -66,36 +66,34 @@ def measure_nodes(
     Args:
         run: the graph to run: the original one, sliced, rewritten or both.
         original: names of the original nodes; see `decig.device.measure.attribution.attribute`.
-        options: the device.
-        unprofiled: take the latency from a second session without the profiler, run in turns
-            with the first; else from the profile.
-        alone: where the provider hides its kernels, time the nodes at all.
-        beside: call to run in turns with them, to see the machine's pace.
-        limits: of the timing; see `decig.device.run.timing.measure_interleaved`.
+        device: the device.
+        timing: how long; the defaults of `Timing` where None.
+        unprofiled: take the latency from a second session without the profiler, which runs in
+            turns with the first; else from the profile.
+        alone: where the provider hides its kernels, whether to time the layers one by one.
+        companion: a call to run in turns with the graph, which shows the machine's pace.
 
     Raises:
-        BadInputError, DecigError: as `open_session`.
+        BadInputError, DecigError: as for `Device.open`.
     """
-    original = list(original)
-    if find(options.provider).opaque:
-        as_whole = _measure_whole(run, options, beside, limits)
-        return _add_layers(as_whole, run, original, options) if alone else as_whole
+    original, timing = list(original), timing or Timing()
+    beside = {} if companion is None else {_COMPANION: companion}
+    if device.opaque:
+        as_whole = _measure_whole(run, device, timing, beside)
+        return _add_layers(as_whole, run, original, device) if alone else as_whole
     with tempfile.TemporaryDirectory(prefix="decig-") as name:
         folder = Path(name)
-        session = open_session(
-            run,
-            options,
-            profile_prefix=folder / "profile",
-            optimised_path=folder / "optimised.onnx",
+        session = device.open(
+            run, profile_prefix=folder / "profile", optimised_path=folder / "optimised.onnx"
         )
         feeds = random_feeds(session)
-        profiled = _Noted(prepare_run(session, feeds, options), options)
-        calls: dict[str, Callable[[], object]] = {"profiled": profiled}
+        profiled = _ObservedRun(device.prepare(session, feeds), device)
+        calls: dict[str, Call] = {"profiled": profiled}
         if unprofiled:
-            plain = prepare_run(open_session(run, options), feeds, options)
-            calls["plain"] = QuietRun(plain, options)
-        timed = measure_interleaved(_with(calls, beside), warm_up=_WARM_UP, **limits)
-        times, whole = kernel_times(Path(session.end_profiling()), skip_runs=_WARM_UP)
+            calls["plain"] = device.undisturbed(device.prepare(device.open(run), feeds))
+        timed = measure_interleaved(calls | beside, timing)
+        profile = Path(session.end_profiling())
+        times, whole = kernel_times(profile, skip_runs=timing.warm_up)
         optimised = onnx.load(folder / "optimised.onnx", load_external_data=False)
     attribution = attribute(original, run, optimised)
     times = {kernel: us for kernel, us in times.items() if kernel in attribution.owner}
@@ -108,32 +106,29 @@ def measure_nodes(
         {name: charged.get(name, 0.0) for name in original},
         attribution.absorbed,
         _operators(original, attribution, optimised),
-        _beside_us(timed),
+        _companion_us(timed),
     )
 
 
 def _measure_whole(
-    run: onnx.ModelProto,
-    options: DeviceOptions,
-    beside: QuietRun | None,
-    limits: dict[str, Any],
+    run: onnx.ModelProto, device: Device, timing: Timing, beside: dict[str, Call]
 ) -> NodeTimes:
     """Time a graph whose nodes cannot be seen."""
-    session = open_session(run, options)
-    call = _Noted(prepare_run(session, random_feeds(session), options), options)
-    timed = measure_interleaved(_with({"whole": call}, beside), warm_up=_WARM_UP, **limits)
+    session = device.open(run)
+    call = _ObservedRun(device.prepare(session, random_feeds(session)), device)
+    timed = measure_interleaved({"whole": call} | beside, timing)
     whole, share = timed["whole"], float(np.median(call.shares))
     latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
-    return NodeTimes(latency, 0.0, share, {}, {}, {}, _beside_us(timed), alone=True)
+    return NodeTimes(latency, 0.0, share, {}, {}, {}, _companion_us(timed), alone=True)
 
 
 def _add_layers(
-    whole: NodeTimes, run: onnx.ModelProto, original: list[str], options: DeviceOptions
+    whole: NodeTimes, run: onnx.ModelProto, original: list[str], device: Device
 ) -> NodeTimes:
-    """Add what the layers take one by one."""
+    """Add the times of the layers, measured one by one, to the time of the whole graph."""
     attribution = attribute(original, run, run)
     owner = attribution.owner
-    layers = time_layers(run, owner, options)
+    layers = time_layers(run, owner, device)
     charged = attribution.charge(layers.nodes)
     return replace(
         whole,
@@ -149,25 +144,19 @@ def _add_layers(
     )
 
 
-def _with(
-    calls: dict[str, Callable[[], object]], beside: QuietRun | None
-) -> dict[str, Callable[[], object]]:
-    return calls if beside is None else calls | {_BESIDE: beside}
+def _companion_us(timed: dict[str, Latency]) -> float:
+    return timed[_COMPANION].median if _COMPANION in timed else 0.0
 
 
-def _beside_us(timed: dict[str, Latency]) -> float:
-    return timed[_BESIDE].median if _BESIDE in timed else 0.0
-
-
-class _Noted:
-    """Timed runs, with the share of the processor that each had; on a GPU by its own clock.
+class _ObservedRun:
+    """A run that notes for which share of each timed run it had the processor.
 
     Attributes:
-        shares: of the timed runs in order.
+        shares: shares of the timed runs, in order.
     """
 
-    def __init__(self, run: Callable[[], object], options: DeviceOptions) -> None:
-        self._run, self._options = run, options
+    def __init__(self, run: Call, device: Device) -> None:
+        self._run, self._device = run, device
         self.shares: list[float] = []
 
     def __call__(self) -> object:
@@ -176,7 +165,7 @@ class _Noted:
 
     def time_us(self) -> float:
         """Run once, note the share, and return the microseconds of the clock."""
-        us, share = observe(self._run, self._options)
+        us, share = self._device.observe(self._run)
         self.shares.append(share)
         return us
 
@@ -184,12 +173,9 @@ class _Noted:
 def _operators(
     original: list[str], attribution: Attribution, optimised: onnx.ModelProto
 ) -> dict[str, str]:
+    """Operators that ran for each original node, in the order of the alphabet."""
     used: dict[str, set[str]] = {name: set() for name in original}
     for node in optimised.graph.node:
         if node.name in attribution.owner:
             used[attribution.owner[node.name]].add(node.op_type)
-    return {name: _joined(operators) for name, operators in used.items()}
-
-
-def _joined(operators: Iterable[str]) -> str:
-    return "+".join(sorted(operators))
+    return {name: "+".join(sorted(operators)) for name, operators in used.items()}

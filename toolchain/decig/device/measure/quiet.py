@@ -1,12 +1,13 @@
 """Kernel times as they are on an idle machine, from profiles taken on a busy one.
 
-Other programs interrupt a run, and the profiler's wall clock keeps counting. How much of a run was
-its own is known (processor time over wall time), but not where it was interrupted. Kernels shorter
-than a scheduler's slice are mostly spared, so the quickest of their runs stands; the long ones
-share what is left of the run's own time, in proportion to their means.
+Other programs interrupt a run, and the profiler's clock keeps counting. It is known for which share
+of a run the run had the processor (processor time over time on the clock), but not where it was
+interrupted. Most runs of kernels that are shorter than a scheduler's time slice are spared, so the
+quickest of their runs counts. The long kernels share the rest of the run's own time in proportion
+to their means.
 
-On one core shared with six other programs, so that the model got a third of it, totals came within
-8 % and nodes within 10 % of those on the idle machine; plain medians were three times too long.
+On one core shared with six other programs, of which the model got a third, totals came within 8 %
+and nodes within 10 % of those on the idle machine; plain medians were three times too long.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 _SLICE_US = 2000.0
+"""Microseconds that a scheduler gives a program before another one may run."""
 
 
 def quiet_times(
@@ -22,9 +24,9 @@ def quiet_times(
     """Estimate each kernel's undisturbed time.
 
     Args:
-        kernels: wall-clock microseconds of each kernel, [runs].
-        whole: the same of whole runs, [runs].
-        share: of each run's wall time, what it really had of the processor, in (0, 1].
+        kernels: microseconds of each kernel by the clock, [runs].
+        whole: microseconds of whole runs by the clock, [runs].
+        share: for which share of its time each run had the processor, in (0, 1], [runs].
 
     Returns:
         Microseconds of each kernel.

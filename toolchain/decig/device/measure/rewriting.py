@@ -9,15 +9,16 @@ from itertools import chain
 import onnx
 
 from decig.data.inputs import seeded_feeds
-from decig.device.run.runs import QuietRun, prepare_run
-from decig.device.run.session import DeviceOptions, open_session, runs_on_cpu
-from decig.device.run.timing import Latency, measure_interleaved
-from decig.errors import BadInputError, DecigError
+from decig.device.run.device import Device
+from decig.device.run.runs import UndisturbedRun
+from decig.device.run.timing import Latency, Timing, measure_interleaved
+from decig.errors import DecigError
 from decig.graph import rewrite
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 4.0  # of timing a comparison, beyond the fewest runs
+COMPARISON = Timing(max_seconds=4.0)
+"""How long graphs are compared where nothing else is asked."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,12 @@ class Choice:
     """The rewrites that pay.
 
     Attributes:
-        proto: the graph with them.
-        canonical: how often each rule was applied that is better on any device.
+        proto: the graph with these rewrites.
+        canonical: name of each rule that is better on any device to how often it was applied.
         kept: device rules that pay.
-        dropped: device rules that matched the graph but made it no faster, or one that the device
-            cannot run.
-        plain: latency of the graph as it was.
+        dropped: device rules that match the graph but make it no faster, or whose result the
+            device cannot run.
+        plain: latency of the graph as it was given.
         rewritten: latency of `proto`, timed in turns with `plain`.
     """
 
@@ -44,7 +45,7 @@ class Choice:
 
 def choose_rewrites(
     proto: onnx.ModelProto,
-    device: DeviceOptions,
+    device: Device,
     *,
     any_size: bool = False,
     rules: Sequence[str] = rewrite.DEVICE,
@@ -52,25 +53,28 @@ def choose_rewrites(
 ) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
-    Rules are dropped one at a time, and what is left is timed again: of two rules for the same
-    node, each looks needless while the other is there. A rule may find work only where another
-    one was dropped, and is tried then. In the end what was chosen is timed in turns with the
-    graph as it is, with the canonical rules, and with the known set. The device rules hold at the
-    size of the graph only, so with `any_size` there are none. A provider that cannot run what a
-    rule makes goes without that rule.
+    Rules are dropped one at a time, and those that are left are timed again: of two rules for the
+    same node, each looks needless while the other one is there. A rule may find work only where
+    another one was dropped, and is tried then. At the end the chosen rules are timed in turns with
+    the graph as it is, with the canonical rules alone, and with the known set. Device rules hold
+    only at the size of the graph, so with `any_size` there are none. A rule whose result the
+    provider cannot run is left out.
 
     Args:
         proto: the graph.
         device: where it is timed.
         any_size: whether the graph must serve any size.
         rules: device rules to try.
-        known: rules that were kept for a graph like this one, by its cost table: a plan was made
-            for them, and a noisy minute must not lose what it was measured with.
+        known: rules that the cost table kept for a graph like this one: a plan was made for them,
+            and a noisy minute must not lose what the plan was measured with.
+
+    Raises:
+        BadInputError, DecigError: as for `Device.open`, for the graph without device rules.
     """
     rules = () if any_size else rules
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
     counts = Counter(step.rule for step in applied)
-    accepted = rules if runs_on_cpu(device) else _accepted(canonical, rules, device)
+    accepted = rules if device.is_cpu else _accepted(canonical, rules, device)
     planned = matching(canonical, [rule for rule in accepted if rule in known])
     sets: dict[str, list[str]] = {"canonical": []}
     for name, kept in (("chosen", _paying(canonical, accepted, device)), ("planned", planned)):
@@ -84,11 +88,11 @@ def choose_rewrites(
     return Choice(graphs[best], counts, sets[best], dropped, times["plain"], times[best])
 
 
-def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
-    """Those of the rules whose work the device runs, each on its own; none if not together too.
+def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: Device) -> list[str]:
+    """Rules whose results the device runs, each rule alone; none if it does not run them together.
 
-    What one rule makes must not need another rule that mends it: at other widths that one may find
-    no work.
+    The result of one rule must not need another rule to mend it: at other widths that other rule
+    may find no work.
 
     Raises:
         DecigError: the device does not run the graph without them either.
@@ -102,8 +106,8 @@ def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOption
     return [] if _refusal(_apply(proto, accepted), device) else accepted
 
 
-def _refusal(proto: onnx.ModelProto, device: DeviceOptions) -> str:
-    """Why a device cannot run a graph; "" if it can."""
+def _refusal(proto: onnx.ModelProto, device: Device) -> str:
+    """The reason why a device cannot run a graph; "" if it can."""
     try:
         timed_run(proto, device)()
     except DecigError as error:
@@ -111,8 +115,8 @@ def _refusal(proto: onnx.ModelProto, device: DeviceOptions) -> str:
     return ""
 
 
-def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions) -> list[str]:
-    """Of the rules that match a graph, those without which it is slower."""
+def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: Device) -> list[str]:
+    """Those of the matching rules without which a graph is slower."""
     left, paying = list(rules), set[str]()
     while doubtful := [rule for rule in matching(proto, left) if rule not in paying]:
         trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
@@ -124,20 +128,13 @@ def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: DeviceOptions)
     return matching(proto, left)
 
 
-def rule_names(value: object, where: str) -> list[str]:
-    """Read a list of rules out of JSON; BadInputError, naming `where`, if it is none."""
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise BadInputError(f"{where}: not a list of names")
-    return value
-
-
 def matching(proto: onnx.ModelProto, rules: Sequence[str]) -> list[str]:
-    """Those of the rules that find work in a graph."""
+    """Those of the rules that find work in a graph, in the order of their first use."""
     return list(dict.fromkeys(step.rule for step in rewrite.apply(proto, rules)[1]))
 
 
 def _fastest(sets: dict[str, list[str]], times: dict[str, Latency]) -> str:
-    """Name of the set of rules to deploy: the shortest, unless a longer one is faster."""
+    """Name of the set of rules to deploy: the shortest set, unless a longer one is faster."""
     best, *others = sorted(sets, key=lambda name: len(sets[name]))
     for name in others:
         if faster(times[name], times[best]):
@@ -146,7 +143,7 @@ def _fastest(sets: dict[str, list[str]], times: dict[str, Latency]) -> str:
 
 
 def canonical_rules(*, any_size: bool) -> tuple[str, ...]:
-    """Rules that are better on any device, for graphs of one size or of any."""
+    """Rules that are better on any device, for graphs of one size or of any size."""
     return rewrite.ANY_SIZE if any_size else rewrite.CANONICAL
 
 
@@ -160,14 +157,20 @@ def _apply(proto: onnx.ModelProto, rules: Sequence[str]) -> onnx.ModelProto:
 
 
 def time_graphs(
-    graphs: dict[str, onnx.ModelProto], device: DeviceOptions, max_seconds: float = _SECONDS
+    graphs: dict[str, onnx.ModelProto], device: Device, timing: Timing | None = None
 ) -> dict[str, Latency]:
-    """Time graphs in turns, on noise, without what other programs took where that is known."""
+    """Time graphs in turns on noise, without the time that other programs took where it is known.
+
+    Args:
+        graphs: the graphs by name.
+        device: the device.
+        timing: how long; `COMPARISON` where None.
+    """
     calls = {name: timed_run(proto, device) for name, proto in graphs.items()}
-    return measure_interleaved(calls, max_seconds=max_seconds)
+    return measure_interleaved(calls, timing or COMPARISON)
 
 
-def timed_run(proto: onnx.ModelProto, device: DeviceOptions) -> QuietRun:
-    """Return a run of a graph on noise, without what other programs take where that is known."""
-    session, feeds = open_session(proto, device), seeded_feeds(proto, None)[0]
-    return QuietRun(prepare_run(session, feeds, device), device)
+def timed_run(proto: onnx.ModelProto, device: Device) -> UndisturbedRun:
+    """Make a run of a graph on noise, without the time that other programs took if it is known."""
+    session, feeds = device.open(proto), seeded_feeds(proto, None)[0]
+    return device.undisturbed(device.prepare(session, feeds))

@@ -1,58 +1,63 @@
 """The plan of least loss at a price of time, exactly.
 
-Loss is a sum over groups, latency one over nodes, and a node's time hangs on the few groups at its
-ports. So the least of loss + price * microseconds over all plans, too many to look at, is found
-one group at a time (nonserial dynamic programming; Bertelè and Brioschi, 1972):
+Loss is a sum over groups, latency a sum over nodes, and a node's time depends on the few groups at
+its ports. So the least of loss + price * microseconds over all plans, too many to try, is found one
+group at a time (nonserial dynamic programming; U. Bertele and F. Brioschi, "Nonserial Dynamic
+Programming", 1972):
 
     f(N) = min over w of [loss_g(w) + price * sum of the nodes at g (w, N)]
 
-takes the place of group g and all nodes at it, with N the widths of the groups that share a node
-with g. In the end no group is left, and the widths are read backwards. The tables stay small where
-groups form chains, as in encoders, decoders and the skips between them, or meet in one trunk.
+replaces group g and all nodes at it, with N the widths of the groups that share a node with g. In
+the end no group is left, and the widths are read backwards. The tables stay small where groups form
+chains, as in encoders, decoders and the skips between them, or meet in one trunk.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
 
+from decig.device.cost.terms import LatencyTerm
+
 _MOST = 4_000_000
-"""Entries of the largest table, and of all tables of nodes, that are worth their time."""
+"""Most entries of the largest table, and of all tables of nodes together: more take too long."""
+ROUNDING = 1e-9
+"""Share of a cost that sums in another order may differ by: costs so close are equal."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """What hangs on some groups only; all parts add up to the latency of a model.
+def first_least(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Index of the least along an axis; of those that differ by rounding alone, the first.
 
-    Attributes:
-        groups: their numbers, ascending.
-        us: microseconds, [plans], of those groups' widths [plans, groups].
+    Layers that are alike cost the same, but for the order of a sum and the processor's way to
+    multiply: `argmin` would choose another one on another machine.
     """
-
-    groups: tuple[int, ...]
-    us: Callable[[np.ndarray], np.ndarray]
+    least = values.min(axis, keepdims=True)
+    found: np.ndarray = (values <= least + ROUNDING * np.abs(least)).argmax(axis)
+    return found
 
 
 class Elimination:
     """Loss and latency of a model over candidate widths, as tables."""
 
     def __init__(
-        self, parts: Iterable[Part], widths: Sequence[np.ndarray], losses: Sequence[np.ndarray]
+        self,
+        terms: Iterable[LatencyTerm],
+        widths: Sequence[np.ndarray],
+        losses: Sequence[np.ndarray],
     ) -> None:
         """Prepare.
 
         Args:
-            parts: of the latency.
-            widths: candidates of each group.
-            losses: what is lost at each of them.
+            terms: terms of the latency.
+            widths: candidate widths of each group, [candidates].
+            losses: what is lost at each of them, [candidates].
         """
-        self._parts, self._widths, self._losses = list(parts), widths, losses
+        self._terms, self._widths, self._losses = list(terms), widths, losses
 
     @cached_property
     def affordable(self) -> bool:
         """Whether the tables are small enough."""
-        scopes = {part.groups for part in self._parts}
+        scopes = {term.groups for term in self._terms}
         tables = [self._size(scope) for scope in scopes]
         return sum(tables) <= _MOST and max(map(self._size, self._cliques), default=0) <= _MOST
 
@@ -72,7 +77,7 @@ class Elimination:
             tables = [table for table in tables if group not in table[0]]
             total = sum((self._spread(*table, around) for table in mine), np.zeros(()))
             axis, rest = around.index(group), tuple(g for g in around if g != group)
-            choices.append((group, rest, total.argmin(axis)))
+            choices.append((group, rest, first_least(total, axis)))
             tables.append((rest, total.min(axis)))
         level = np.zeros(len(self._widths), int)
         for group, rest, choice in reversed(choices):
@@ -81,8 +86,8 @@ class Elimination:
 
     @cached_property
     def _cliques(self) -> list[tuple[int, ...]]:
-        """Each group in the order of elimination, with those that are then at nodes with it."""
-        scopes = {frozenset(part.groups) for part in self._parts}
+        """Each group in the order of elimination, with the groups that then share nodes with it."""
+        scopes = {frozenset(term.groups) for term in self._terms}
         left, order = set(range(len(self._widths))), []
         while left:
             around = {g: {g}.union(*(s for s in scopes if g in s)) for g in left}
@@ -95,14 +100,14 @@ class Elimination:
 
     @cached_property
     def _tables(self) -> dict[tuple[int, ...], np.ndarray]:
-        """Microseconds over the candidates of each set of groups that has parts."""
+        """Microseconds over the candidates of each set of groups that has terms."""
         tables: dict[tuple[int, ...], np.ndarray] = {}
-        for part in self._parts:
-            shape = [len(self._widths[group]) for group in part.groups]
-            grid = np.meshgrid(*(self._widths[group] for group in part.groups), indexing="ij")
+        for term in self._terms:
+            shape = [len(self._widths[group]) for group in term.groups]
+            grid = np.meshgrid(*(self._widths[group] for group in term.groups), indexing="ij")
             plans = np.stack([axis.ravel() for axis in grid], axis=1) if grid else np.zeros((1, 0))
-            us = part.us(plans).reshape(shape)
-            tables[part.groups] = tables.get(part.groups, 0.0) + us
+            us = term.us(plans).reshape(shape)
+            tables[term.groups] = tables.get(term.groups, 0.0) + us
         return tables
 
     def _size(self, groups: Iterable[int]) -> float:
@@ -111,6 +116,6 @@ class Elimination:
     def _spread(
         self, groups: tuple[int, ...], table: np.ndarray, around: tuple[int, ...]
     ) -> np.ndarray:
-        """Give a table one axis for each group of `around`."""
+        """Give a table over `groups` one axis for each group of `around`."""
         shape = [len(self._widths[group]) if group in groups else 1 for group in around]
         return table.reshape(shape)

@@ -5,15 +5,20 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from decig.device.cost.predict import Predictor
-from decig.device.plan.elimination import Elimination
+from decig.device.plan.elimination import ROUNDING, Elimination, first_least
 from decig.errors import TargetMissedError
 
-_AT_ONCE = 1_000  # exchanges whose cost is looked up together
+_AT_ONCE = 1_000
+"""Exchanges whose cost is looked up together."""
 _NEAR = 2
+"""How many candidates up or down an exchange moves a group at most."""
 _MAX_EXCHANGES = 200
 _LEAST_GAIN = 1e-9
-_PRICES = np.log([1e-5, 1e5])  # around the loss of everything per microsecond of the whole
+"""Least loss that an exchange must save; less is rounding."""
+_PRICES = np.log([1e-5, 1e5])
+"""Range of prices of time, as multiples of the loss of everything per microsecond of the whole."""
 _BISECTIONS, _SWEEPS = 16, 12
+"""Steps of the search for a price, and rounds over all groups at one price."""
 
 
 def plan_widths(
@@ -21,18 +26,18 @@ def plan_widths(
 ) -> dict[str, int]:
     """Choose how many channels each group keeps.
 
-    What a group costs hangs on the widths of its neighbours, so this is no plain knapsack. It is
-    gone about in two ways: greedily down from the whole model, of all single steps the one that
-    loses least per microsecond saved; and at a price of time, at which the groups settle where
-    loss and price together are least (Lagrange multipliers; Everett, Operations Research 11,
-    1963). Both then trade: widen a group where there is time left, or widen one and narrow another
-    where that loses less. The better one is taken.
+    The cost of a group depends on the widths of its neighbours, so this is no plain knapsack. Two
+    searches are made: greedily down from the whole model, at each step the one that loses least
+    per microsecond saved; and at a price of time, at which the groups settle where loss and price
+    together are least (Lagrange multipliers; H. Everett, Operations Research 11, 1963). Both
+    results are then improved by exchanges: widen a group where there is time left, or widen one and
+    narrow another where that loses less. The better result is taken.
 
     Args:
-        predictor: of the model on the device.
-        loss: for each group, what is lost if k of its channels are kept, for k = 0 to all;
-            must not grow with k. Groups that are left out keep all their channels.
-        target_ms: predicted latency to stay within.
+        predictor: predicts the model's latency on the device.
+        loss: for each group, the loss if k of its channels are kept, [channels + 1] for k = 0 to
+            all; must not grow with k. Groups that are left out keep all their channels.
+        target_ms: predicted latency to stay within, in milliseconds.
 
     Returns:
         Width of every group of the predictor.
@@ -41,7 +46,7 @@ def plan_widths(
         TargetMissedError: no widths are that fast; says how fast the model can be.
     """
     steps = _Steps(predictor, loss)
-    target = target_ms * 1000.0
+    target = target_ms * 1000.0 * (1 + ROUNDING)  # a plan that takes just that long meets it
     level = steps.descend(target)
     if steps.cost(level)[0] > target:
         level = steps.fastest()
@@ -52,7 +57,7 @@ def plan_widths(
         )
     starts = [level, *steps.settled(target)]
     ends = np.array([steps.exchange(start, target) for start in starts])
-    return steps.named(ends[np.argmin(steps.loss(ends))])
+    return steps.named(ends[first_least(steps.loss(ends))])
 
 
 def fastest_widths(predictor: Predictor, groups: Iterable[str]) -> dict[str, int]:
@@ -62,7 +67,7 @@ def fastest_widths(predictor: Predictor, groups: Iterable[str]) -> dict[str, int
 
 
 class _Steps:
-    """The lattice of candidate widths; a plan is a vector of levels, one a group."""
+    """The lattice of candidate widths; a plan is a vector of levels, one per group."""
 
     def __init__(self, predictor: Predictor, loss: Mapping[str, np.ndarray]) -> None:
         self._predictor = predictor
@@ -80,7 +85,7 @@ class _Steps:
                 self._loss[index, : len(widths)] = np.asarray(loss[name])[widths]
         levels = [slice(top + 1) for top in self._top]
         self._elimination = Elimination(
-            predictor.parts(),
+            predictor.terms(),
             [row[kept] for row, kept in zip(self._width, levels, strict=True)],
             [row[kept] for row, kept in zip(self._loss, levels, strict=True)],
         )
@@ -105,12 +110,12 @@ class _Steps:
         return {n: int(w) for n, w in zip(self._predictor.groups, widths, strict=True)}
 
     def fastest(self) -> np.ndarray:
-        """Go down to the narrowest widths, then wherever a single group makes it faster."""
+        """Start at the narrowest widths, then follow single groups wherever that is faster."""
         level = np.zeros_like(self._top)
         while True:
             moves = level + self._single_steps(level, 1, self._top.max())
             costs = self.cost(np.concatenate([level[None], moves]))
-            best = int(np.argmin(costs))
+            best = int(first_least(costs))
             if best == 0:
                 return level
             level = moves[best - 1]
@@ -125,19 +130,19 @@ class _Steps:
         while cost > target:
             moves = level + self._single_steps(level, -1, self._top.max())
             costs = self.cost(moves)
-            saved = np.maximum(cost - costs, 0.0)
+            saved = np.where(cost - costs > ROUNDING * cost, cost - costs, 0.0)
             if not saved.any():
                 break
             lost = self.loss(moves) - self.loss(level)
             price = np.divide(lost, saved, out=np.full(len(moves), np.inf), where=saved > 0)
-            best = int(np.argmin(price))
+            best = int(first_least(price))
             level, cost = moves[best], costs[best]
         return level
 
     def settled(self, target: float) -> list[np.ndarray]:
         """Levels at the lowest price of time at which the model takes `target` microseconds.
 
-        None where no price is high enough.
+        An empty list where no price is high enough.
         """
         scale = self.loss(np.zeros_like(self._top)) / self.cost(self._top)[0]
         low, high = np.log(max(scale, _LEAST_GAIN)) + _PRICES
@@ -154,8 +159,8 @@ class _Steps:
     def _settle(self, price: float) -> np.ndarray:
         """Find the least loss + price * microseconds.
 
-        Where groups hang together too closely to find it exactly, move one after the other to
-        where it is least.
+        Where groups share nodes with too many others to find it exactly, one group after the
+        other moves to where it is least.
         """
         if self._elimination.affordable:
             return self._elimination.least(price)[0]
@@ -165,7 +170,7 @@ class _Steps:
             for group, top in enumerate(self._top):
                 moves = np.tile(level, (top + 1, 1))
                 moves[:, group] = np.arange(top + 1)
-                level = moves[int(np.argmin(self.loss(moves) + price * self.cost(moves)))]
+                level = moves[first_least(self.loss(moves) + price * self.cost(moves))]
             if (level == before).all():
                 break
         return level
@@ -180,10 +185,10 @@ class _Steps:
         return level
 
     def _best_exchange(self, level: np.ndarray, target: float) -> np.ndarray | None:
-        """Of the exchanges that fit, make the one that gains most; None if none gains.
+        """Make the exchange that fits and gains most; None if none gains.
 
-        A loss is a sum over groups, so it is known of all pairs at once. What pairs cost is looked
-        up from the best one down.
+        A loss is a sum over groups, so it is known for all pairs at once. The cost of pairs is
+        looked up from the best one down.
         """
         wider = self._single_steps(level, 1, _NEAR)
         narrower = np.vstack([np.zeros_like(level), self._single_steps(level, -1, _NEAR)])

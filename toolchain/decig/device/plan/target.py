@@ -1,7 +1,8 @@
 """The target of a compression: a model on the device of its cost table.
 
-`Target` answers whatever planning, slicing and training ask of that device: how long given widths
-take by prediction, how long a sliced graph takes as measured, and which widths meet a latency.
+`Target` answers whatever planning, slicing and training ask about that device: how long given
+widths take by prediction, how long a sliced graph takes as measured, and which widths meet a
+latency.
 """
 
 import logging
@@ -12,18 +13,16 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from decig.device.cost.deployed import as_it_is_ms, rewrites_of
 from decig.device.cost.predict import Predictor
-from decig.device.cost.table import CostTable
+from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench, DeployedBench, elsewhere
 from decig.device.plan.learn import Learner
 from decig.device.plan.tighten import Met, meet_target
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.model import Model
 
 log = logging.getLogger(__name__)
-
-Widths = dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Target:
     """A model on the device of its cost table.
 
     Attributes:
-        table: of the model on the device.
-        bench: measures slimmer versions there; None where this machine is another one, so that
-            predictions must do.
+        table: what the model costs on the device.
+        bench: measures slimmer versions on the device; None where this machine is another one, so
+            that there are only predictions.
         warnings: why the table's figures may be off, one line each, for reports.
     """
 
@@ -46,16 +45,15 @@ class Target:
         """Check that a table holds for this machine, and prepare to measure on it.
 
         Args:
-            table: of some device.
+            table: the cost table of some device.
             model: the model that the table was taken of.
-            force: plan with a table of another device all the same: its milliseconds are
-                predicted, and nothing is measured.
+            force: whether to plan with a table of another device nevertheless: milliseconds are
+                then predicted, and nothing is measured.
 
         Raises:
-            BadInputError: the table belongs to another device and `force` is false, or it is
-                damaged.
+            BadInputError: the table belongs to another device and `force` is false.
         """
-        warnings = table.doubts
+        warnings = list(table.doubts)
         reason = elsewhere(table)
         if reason is not None:
             text = f"the cost table belongs to another device: {reason}"
@@ -77,12 +75,12 @@ class Target:
     @property
     def rewrites(self) -> tuple[str, ...]:
         """Names of the exact rewrites that the table's graph was measured with."""
-        return tuple(rewrites_of(self.table))
+        return self.table.rewrites
 
     @property
     def as_it_is_ms(self) -> float:
         """Latency of the model without any rewrite: what a speed-up is counted from."""
-        return as_it_is_ms(self.table)
+        return self.table.as_it_is_ms
 
     def plan(
         self,
@@ -93,11 +91,11 @@ class Target:
         tell: Callable[[dict[str, float]], None],
         most: Mapping[str, int] | None = None,
     ) -> Met:
-        """Find the widths that meet a latency at the least loss, tried on the device if it is here.
+        """Find the widths that meet a latency at the least loss, and try them if there is a bench.
 
         Args:
-            loss: as in `decig.device.plan.planner.plan_widths`.
-            target_ms: the latency.
+            loss: loss by group, as for `decig.device.plan.planner.plan_widths`.
+            target_ms: the latency in milliseconds.
             sliced: makes the graph of given widths.
             tell: told the milliseconds of every plan, as measured and as predicted by what was
                 known when it was tried.
@@ -117,13 +115,13 @@ class Target:
             say(met.widths)
             return met
 
-        def time(widths: Widths) -> float:
-            measured = bench.latency_ms(sliced(widths))
-            say(widths, measured_ms=measured)
+        def time(widths: Widths) -> Latency:
+            measured = bench.latency(sliced(widths))
+            say(widths, measured_ms=measured.median_ms)
             return measured
 
         if not bench.learns:
-            return meet_target(predictor, loss, target_ms, time)
+            return meet_target(predictor, loss, target_ms, time, pause=bench.pause)
         learner = Learner(self.table, lambda widths: bench.node_us(sliced(widths)), predictor)
 
         def learn(widths: Widths, measured_ms: float) -> Predictor:
@@ -132,4 +130,4 @@ class Target:
             predictor = learner(there, measured_ms)
             return predictor
 
-        return meet_target(predictor, loss, target_ms, time, learn)
+        return meet_target(predictor, loss, target_ms, time, learn, bench.pause)

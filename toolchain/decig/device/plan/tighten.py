@@ -1,29 +1,45 @@
-"""Widths whose measured latency meets a target: plan, measure, aim anew.
+"""Widths whose measured latency meets a target: plan, measure, aim again.
 
 Predictions are a few percent off, more for narrow nets. So a plan that was too slow is made again
-for a shorter time, and one that was faster than asked for a longer one: time that is left is
+for a shorter time, and one that was faster than asked for a longer one: time that is left over is
 importance given away. Where the plan can be profiled too, the prediction learns from it.
+
+Measurements may be off too: whatever else the machine does slows a slim graph and the whole model,
+between whose runs it is timed, by different factors. So a plan that seems to fit, but whose
+measurement and prediction disagree by more than both are in doubt, is measured again some time
+later, before it is accepted and before the prediction learns from it.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.table import Widths
 from decig.device.plan.planner import fastest_widths, plan_widths
+from decig.device.run.timing import Latency
 from decig.errors import TargetMissedError
 
-Widths = dict[str, int]
-
 _TRIALS = 8
+"""Plans that are tried at most, besides the fastest one."""
 _NEAR, _OVER = 0.96, 1.01
 """Measured latencies that end the search, as shares of the target; what is over 1 is noise."""
-_WISH = 0.985  # share of the target that is aimed at
-_INSIDE = 0.1  # least distance of an aim from the trials on either side, as a share of theirs
-_LOWER = 0.96  # of an aim whose plan was too slow and comes again
-_GAIN = 0.005  # less loss, as a share of it, for which another plan is worth measuring
+_WISH = 0.985
+"""Share of the target that is aimed at."""
+_INSIDE = 0.1
+"""Least distance of an aim from the trials on either side of it, as a share of their distance."""
+_LOWER = 0.96
+"""Share of an aim that is aimed at next where the same plan, which was too slow, comes again."""
+_GAIN = 0.005
+"""How much less loss, as a share of it, makes another plan worth measuring."""
+_DEVIATIONS = 2.0
+"""How many standard deviations apart two figures disagree."""
+_REPEATS_WITHIN = 0.01
+"""Standard deviation between two measurements that nothing disturbed, as a share."""
+_MEASUREMENTS = 3
+"""Measurements of one plan of which the median is taken, whatever they say."""
 
 
 @dataclass(frozen=True)
@@ -36,31 +52,65 @@ class Met:
 
 @dataclass(frozen=True)
 class _Trial:
-    """Widths, what they lose, what the plan for them was thought to take, and what it took."""
+    """A plan that was tried.
+
+    Attributes:
+        widths: channels kept of each group.
+        loss: what the plan loses.
+        predicted_ms: predicted latency, by what was known before it was measured.
+        doubt: standard deviation of the prediction, as a share of it.
+        measured: its latency each time that it was measured.
+    """
 
     widths: Widths
     loss: float
     predicted_ms: float
-    measured_ms: float
+    doubt: float
+    measured: tuple[Latency, ...]
+
+    @property
+    def measured_ms(self) -> float:
+        """Measured latency; the median where there are several."""
+        return float(np.median([each.median_ms for each in self.measured]))
+
+    @property
+    def believed(self) -> bool:
+        """Whether the measurement agrees with the prediction, or else with another one.
+
+        If neither is so, it is believed after several measurements.
+        """
+        if len(self.measured) >= _MEASUREMENTS:
+            return True
+        last, errors = self.measured[-1], [each.uncertainty for each in self.measured]
+        if len(self.measured) == 1:
+            return _agree(last.median_ms, self.predicted_ms, errors[0], self.doubt)
+        return _agree(last.median_ms, self.measured[0].median_ms, *errors, _REPEATS_WITHIN)
+
+
+def _agree(one: float, other: float, *doubts: float) -> bool:
+    """Whether two figures differ by no more than doubts about them, given as shares."""
+    return abs(math.log(one / other)) <= _DEVIATIONS * math.hypot(*doubts)
 
 
 def meet_target(
     predictor: Predictor,
     loss: Mapping[str, np.ndarray],
     target_ms: float,
-    measure: Callable[[Widths], float] | None,
+    measure: Callable[[Widths], Latency] | None,
     learn: Callable[[Widths, float], Predictor] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> Met:
     """Plan widths that meet a latency at the least loss.
 
     Args:
-        predictor: of the model on the device.
-        loss: as in `decig.device.plan.planner.plan_widths`.
-        target_ms: the latency.
-        measure: milliseconds of a plan on the device; None where that is not at hand, and the
-            prediction must do.
-        learn: takes in a plan and its milliseconds and gives the predictor that knows of them, as
-            `decig.device.plan.learn.Learner`; None where only the aim is to be corrected.
+        predictor: predicts the model's latency on the device.
+        loss: loss by group, as for `decig.device.plan.planner.plan_widths`.
+        target_ms: the latency in milliseconds.
+        measure: latency of a plan on the device; None where the device is not here, and only the
+            prediction is known.
+        learn: takes a plan and its milliseconds and gives the predictor that knows them, as
+            `decig.device.plan.learn.Learner` does; None where only the aim is to be corrected.
+        pause: waits until whatever disturbed a measurement may have passed.
 
     Returns:
         Of the widths that were measured to take at most 1.01 of the target, those that lose least.
@@ -70,7 +120,7 @@ def meet_target(
     """
     if measure is None:
         return Met(plan_widths(predictor, loss, target_ms), None)
-    search = _Search(predictor, loss, target_ms, measure, learn)
+    search = _Search(predictor, loss, target_ms, measure, learn, pause)
     aim = target_ms
     for _ in range(_TRIALS):
         further = search.step(aim)
@@ -88,11 +138,12 @@ class _Search:
         predictor: Predictor,
         loss: Mapping[str, np.ndarray],
         target_ms: float,
-        measure: Callable[[Widths], float],
+        measure: Callable[[Widths], Latency],
         learn: Callable[[Widths, float], Predictor] | None,
+        pause: Callable[[], None],
     ) -> None:
         self._predictor, self._loss, self._target_ms = predictor, loss, target_ms
-        self._measure, self._learn = measure, learn
+        self._measure, self._learn, self._pause = measure, learn, pause
         self._fastest = fastest_widths(predictor, loss)
         self._trials: list[_Trial] = []
 
@@ -130,12 +181,29 @@ class _Search:
         )
 
     def _try(self, widths: Widths) -> float:
-        predicted, lost = self._predictor.predict_ms(widths), self._lost(widths)
-        self._trials.append(_Trial(widths, lost, predicted, self._measure(widths)))
-        return self._trials[-1].measured_ms
+        """Measure a plan and return its milliseconds.
+
+        As long as it fits and that is not believed, it is measured again after a pause.
+        """
+        row = np.array([[widths[name] for name in self._predictor.groups]])
+        trial = _Trial(
+            widths,
+            self._lost(widths),
+            self._predictor.predict_ms(widths),
+            float(self._predictor.doubt(row)[0]),
+            (self._measure(widths),),
+        )
+        while self._fits(trial) and not trial.believed:
+            self._pause()
+            trial = replace(trial, measured=(*trial.measured, self._measure(widths)))
+        self._trials.append(trial)
+        return trial.measured_ms
+
+    def _fits(self, trial: _Trial) -> bool:
+        return trial.measured_ms <= self._target_ms * _OVER
 
     def _fitting(self) -> list[_Trial]:
-        return [each for each in self._trials if each.measured_ms <= self._target_ms * _OVER]
+        return [each for each in self._trials if self._fits(each)]
 
     def _tried(self, widths: Widths) -> bool:
         return any(trial.widths == widths for trial in self._trials)
@@ -162,8 +230,9 @@ def _next_aim(trials: list[_Trial], target_ms: float) -> float:
 def _learnt_aim(trials: list[_Trial], target_ms: float) -> float:
     """Aim at the target, the lower the more plans were too slow.
 
-    What was tried is predicted as it was measured now, but the next plan has other widths. While
-    nothing fits, it is thought to be as much slower than predicted as the nearest one was.
+    Plans that were tried are predicted as they were measured now, but the next plan has other
+    widths. While nothing fits, it is expected to be as much slower than predicted as the nearest
+    plan was.
     """
     misses = sum(trial.measured_ms > target_ms * _OVER for trial in trials)
     aim = target_ms * _WISH ** (1 + misses)

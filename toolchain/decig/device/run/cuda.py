@@ -1,8 +1,8 @@
 """Runs on an NVIDIA GPU, timed by the GPU: inputs and outputs stay in its memory.
 
-A deployment's pictures mostly come from and go to the GPU, and a copy over the bus would hide what
-the kernels take. Events of the CUDA runtime are recorded before and after a run in the very stream
-that ONNX Runtime computes in, and the time between them is the run's.
+A deployment's pictures mostly come from the GPU and go to it, and a copy over the bus would hide
+how long the kernels take. Events of the CUDA runtime are recorded before and after a run in the
+stream in which ONNX Runtime computes; the time between them is the time of the run.
 """
 
 import contextlib
@@ -27,10 +27,18 @@ _DEVICE = "cuda"
 
 
 class CudaRuntime:
-    """The few functions of the CUDA runtime that timing needs, for one device."""
+    """The few functions of the CUDA runtime that timing needs, for one GPU.
+
+    Attributes:
+        stream: address of the stream in which runs are timed.
+    """
 
     def __init__(self, library: ctypes.CDLL, device_id: int = 0) -> None:
         """Make the stream that every run uses.
+
+        Args:
+            library: the CUDA runtime.
+            device_id: number of the GPU.
 
         Raises:
             DecigError: the driver refuses.
@@ -43,11 +51,11 @@ class CudaRuntime:
         self._start, self._end = self._event(), self._event()
 
     def start(self) -> None:
-        """Note the time of what the stream does next."""
+        """Record the start of a run in the stream."""
         self._call("cudaEventRecord", self._start, ctypes.c_void_p(self.stream))
 
     def stop_us(self) -> float:
-        """Wait for the stream and return the microseconds since `start`."""
+        """Wait for the end of the run and return the microseconds since `start`."""
         self._call("cudaEventRecord", self._end, ctypes.c_void_p(self.stream))
         self._call("cudaEventSynchronize", self._end)
         elapsed = ctypes.c_float()
@@ -73,7 +81,7 @@ class CudaRuntime:
 
 @cache
 def runtime(device_id: int = 0) -> CudaRuntime | None:
-    """The CUDA runtime of this machine; None where there is no library of it."""
+    """The CUDA runtime of this machine for one GPU; None where the library is missing."""
     _preload()
     for name in (*_LIBRARIES, ctypes.util.find_library("cudart")):
         if name:
@@ -85,7 +93,7 @@ def runtime(device_id: int = 0) -> CudaRuntime | None:
 
 
 def _preload() -> None:
-    """Load CUDA and cuDNN where pip packages have them, which the loader does not look through."""
+    """Load CUDA and cuDNN from pip packages, in which the system's loader does not look."""
     if not hasattr(ort, "preload_dlls"):
         return
     said = io.StringIO()
@@ -107,11 +115,11 @@ class BoundRun:
         """Copy the inputs to the GPU once.
 
         Args:
-            session: on a provider of the GPU.
+            session: a session on a provider of the GPU.
             feeds: inputs by name.
-            device_id: of the GPU.
-            clock: made before the session, which computes in its stream; without one `time_us`
-                reads the clock of the host, around a run that waits for the GPU.
+            device_id: number of the GPU.
+            clock: made before the session, which computes in its stream. Without a clock the host
+                must time the run, which waits for the GPU.
         """
         self._session, self._clock = session, clock
         self._binding = session.io_binding()
@@ -122,7 +130,7 @@ class BoundRun:
             self._bind_output(output, device_id)
 
     def _bind_output(self, output: ort.NodeArg, device_id: int) -> None:
-        """Give an output a place in memory: a CUDA graph is captured with its addresses."""
+        """Give an output a fixed place in memory: a CUDA graph is captured with its addresses."""
         kind = dtype_of(output)
         if kind is None or not all(isinstance(size, int) for size in output.shape):
             self._binding.bind_output(output.name, _DEVICE, device_id)
@@ -153,7 +161,7 @@ class BoundRun:
 
 
 def gpu_name(device_id: int = 0) -> str | None:
-    """Name and driver of an NVIDIA GPU, None where there is none."""
+    """Name and driver version of an NVIDIA GPU; None where there is none."""
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
         found = subprocess.run(

@@ -18,16 +18,23 @@ _DTYPES = {
 
 
 def dtype_of(entry: ort.NodeArg) -> np.dtype | None:
-    """Type of the elements of an input or output; None for one that is no tensor of numbers."""
+    """Type of the elements of an input or output; None if it is no tensor of numbers."""
     known = _DTYPES.get(entry.type)
     return None if known is None else np.dtype(known)
 
 
 def random_feeds(session: ort.InferenceSession, seed: int = 0) -> dict[str, np.ndarray]:
-    """Uniform values in [0, 1) for every float input of `session`, zeros for the others.
+    """Make values to time a session with.
+
+    Args:
+        session: an open session with inputs of fixed shapes.
+        seed: the same seed gives the same values.
+
+    Returns:
+        For each input by name: uniform values in [0, 1) if it holds floats, else zeros.
 
     Raises:
-        BadInputError: an input has no static shape, or a type no tensor is made for.
+        BadInputError: an input has no fixed shape, or is of a type that is not known here.
     """
     generator = np.random.default_rng(seed)
     feeds = {}

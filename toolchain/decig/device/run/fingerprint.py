@@ -1,16 +1,14 @@
 """What a measurement belongs to: the machine, ONNX Runtime, and how it was asked to run."""
 
-import os
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
+from decig.schema import AtLeastOne
 
-from decig.device.run import cuda, providers
-from decig.device.run.session import DeviceOptions
-
-SAME_DEVICE_KEYS = (
+_SAME_DEVICE = (
     "cpu",
     "cores",
     "accelerator",
@@ -21,44 +19,69 @@ SAME_DEVICE_KEYS = (
     "denormals",
     "optimisation",
 )
-"""Entries that must agree for a table to hold; host name and system release may differ."""
+"""Entries that must agree for a table to hold; machine name and system release may differ."""
 
 
-def fingerprint(options: DeviceOptions) -> dict[str, Any]:
-    """Describe this machine and how `options` run models on it, as plain JSON values."""
-    return {
-        "machine": platform.node(),
-        "architecture": platform.machine(),
-        "cpu": cpu_model(),
-        "cores": os.cpu_count() or 1,
-        "system": platform.platform(),
-        "onnxruntime": ort.__version__,
-        "provider": providers.resolve(options.provider),
-        "accelerator": _accelerator(options),
-        "provider_options": options.effective_options,
-        "threads": options.threads,
-        "denormals": "zero",
-        "optimisation": "all",
-    }
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """A device as cost tables and exported files describe it.
 
+    Attributes:
+        machine: host name.
+        architecture: of the processor, such as "x86_64".
+        cpu: name of the processor, with its widest vector unit.
+        cores: of the machine.
+        system: name and release of the operating system.
+        onnxruntime: its version.
+        provider: ONNX Runtime's name of the execution provider.
+        accelerator: what computes instead of the processor; None where the processor does.
+        provider_options: all options of the provider, by name.
+        threads: threads within an operator.
+        denormals: what becomes of denormal numbers.
+        optimisation: how much ONNX Runtime optimises.
+    """
 
-def _accelerator(options: DeviceOptions) -> str | None:
-    """What computes in the CPU's place, None where the CPU does."""
-    return None if options.gpu is None else cuda.gpu_name(options.gpu)
+    machine: str
+    architecture: str
+    cpu: str
+    cores: AtLeastOne
+    system: str
+    onnxruntime: str
+    provider: str
+    accelerator: str | None = None
+    provider_options: Mapping[str, str]
+    threads: AtLeastOne
+    denormals: str
+    optimisation: str
 
+    @property
+    def computes(self) -> str:
+        """Name of what computes: the accelerator, or the processor where there is none."""
+        return self.accelerator or self.cpu
 
-def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
-    """First entry that makes two fingerprints different devices, in words; None for the same."""
-    for key in SAME_DEVICE_KEYS:
-        if ours.get(key) != theirs.get(key):
-            return f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
-    return None
+    def identity(self) -> dict[str, Any]:
+        """Entries that make a device the same device, as plain JSON values."""
+        entries = self.to_dict()
+        return {key: entries[key] for key in _SAME_DEVICE}
+
+    def difference(self, there: "Fingerprint") -> str | None:
+        """Say which entry makes `there` another device than this one; None for the same device."""
+        ours, theirs = self.identity(), there.identity()
+        for key, value in ours.items():
+            if value != theirs[key]:
+                return f"{key} is {theirs[key]!r} there and {value!r} here"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object of the file formats."""
+        return asdict(self)
 
 
 def cpu_model() -> str:
-    """The CPU as Linux tells it: name, family and model (virtual machines shorten the name).
+    """The processor as Linux tells it: name, family and model, and its widest vector unit.
 
-    The widest vector unit is part of it, because kernels and their block sizes depend on it.
+    Virtual machines shorten the name, so family and model stand beside it. Kernels and their block
+    sizes depend on the vector unit.
     """
     try:
         text = Path("/proc/cpuinfo").read_text()

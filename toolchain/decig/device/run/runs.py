@@ -1,58 +1,64 @@
-"""Runs of a session for timing: on a GPU by its own clock, on a busy processor by own time."""
+"""Running a session, and timing a run without the time that other programs took."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
 
-from decig.device.run import cuda, providers
-from decig.device.run.session import DeviceOptions, run_session
-from decig.device.run.timing import time_and_share, time_once
+from decig.device.run.timing import Call
+from decig.errors import BadInputError, ort_reason
 
 
-def prepare_run(
-    session: ort.InferenceSession, feeds: Mapping[str, np.ndarray], options: DeviceOptions
-) -> Callable[[], object]:
-    """Return a call that runs a session: on a GPU without copies from and to it.
+def run_session(
+    session: ort.InferenceSession,
+    feeds: Mapping[str, np.ndarray],
+    wanted: Sequence[str] | None = None,
+) -> list[np.ndarray]:
+    """Run a session once.
 
-    See `decig.device.run.timing.time_once`, which asks a GPU for its own time.
+    Args:
+        session: an open session.
+        feeds: inputs by name.
+        wanted: names of outputs; None for all.
+
+    Returns:
+        The outputs in order; the parts of a sequence one after the other.
+
+    Raises:
+        BadInputError: ONNX Runtime opened the model but cannot run it on these inputs.
     """
-    if options.gpu is None:
-        return partial(run_session, session, dict(feeds))
-    return cuda.BoundRun(session, feeds, options.gpu, cuda.runtime(options.gpu))
+    try:
+        outputs = session.run(wanted, dict(feeds))
+    except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+        shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))}" for name, x in feeds.items())
+        reason = ort_reason(error)
+        raise BadInputError(f"ONNX Runtime cannot run the model on {shown}: {reason}") from error
+    parts = (out if isinstance(out, list) else [out] for out in outputs)
+    return [np.asarray(part) for several in parts for part in several]
 
 
-def observe(run: Callable[[], object], options: DeviceOptions) -> tuple[float, float]:
-    """Run once; return the microseconds and for which share of them the run had the processor.
+class UndisturbedRun:
+    """A run whose own time is told apart from that of other programs.
 
-    1 where that cannot be told: on another device than the processor, or on threads that sleep
-    while they wait for each other.
-    """
-    provider = providers.find(options.provider)
-    if provider.short == "cpu":
-        return time_and_share(run, options.threads)
-    on_cpu = provider.on_cpu and options.effective_options.get("device_type", "CPU") == "CPU"
-    if on_cpu and options.threads == 1:
-        return time_and_share(run, 1, own_thread=False)
-    return time_once(run), 1.0
-
-
-class QuietRun:
-    """A run whose own time is told apart from that of other programs, where that can be done.
-
-    Choices between graphs are made with it: a burst of other work during one of them would
-    otherwise decide. On one thread of the processor it is exact; elsewhere the clock's time stands.
+    Choices between graphs are made by such times: a burst of other work during one of the runs
+    would decide otherwise.
     """
 
-    def __init__(self, run: Callable[[], object], options: DeviceOptions) -> None:
-        self._run, self._options = run, options
+    def __init__(self, run: Call, observe: Callable[[Call], tuple[float, float]]) -> None:
+        """Prepare.
+
+        Args:
+            run: what is timed.
+            observe: runs it once; gives the microseconds, and for which share of them the run had
+                the processor.
+        """
+        self._run, self._observe = run, observe
 
     def __call__(self) -> object:
         """Run once."""
         return self._run()
 
     def time_us(self) -> float:
-        """Run once and return the microseconds."""
-        us, share = observe(self._run, self._options)
-        return us * share if self._options.threads == 1 else us
+        """Run once and return the microseconds that the run itself took."""
+        us, share = self._observe(self._run)
+        return us * share

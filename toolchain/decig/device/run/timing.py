@@ -1,44 +1,66 @@
-"""Wall-clock timing that a noisy machine cannot fool easily: interleaved runs, medians, spread.
+"""Timing that a noisy machine cannot fool easily: runs in turns, medians, and their spread.
 
-Candidates take turns, so that a slow minute of the machine slows them all; compare the ratios of
-one call, never the milliseconds of two.
+Candidates take turns, so that a slow minute of the machine slows them all. Compare the ratios of
+one measurement, never the milliseconds of two.
 """
 
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
-from decig.errors import BadInputError
+from decig.schema import AtLeastOne, NotNegative, Positive
 
-# MAD of a normal distribution times this is its standard deviation, and a median's standard
-# error is sqrt(pi / 2) deviations over the root of the count.
-_MAD_TO_ERROR = 1.4826 * 1.2533
-_KEYS = ("median", "mad", "p90", "runs")
+Call = Callable[[], object]
+"""Something to run and time. One with a method `time_us` runs and times itself."""
+
+# The median absolute deviation of a normal distribution times 1.4826 is its standard deviation;
+# the standard error of a median is sqrt(pi / 2) = 1.2533 deviations over the root of the count.
+_DEVIATION_TO_ERROR = 1.4826 * 1.2533
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long calls are timed.
+
+    Timing ends when every median is firm, or the seconds or the runs are used up.
+
+    Attributes:
+        min_runs: fewest timed runs of each call, whatever they take.
+        max_runs: most timed runs of each call.
+        max_seconds: no further round starts after so many seconds, once `min_runs` are done.
+        firm: standard error of a median, as a share of the median, at which it counts as firm.
+        warm_up: rounds before that are not timed: memory, caches and clocks settle.
+    """
+
+    min_runs: int = 10
+    max_runs: int = 200
+    max_seconds: float = 20.0
+    firm: float = 0.01
+    warm_up: int = 2
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one call takes, in microseconds, over `runs` calls.
+    """How long one call takes, in microseconds.
 
     Attributes:
-        median: the middle call.
-        mad: median absolute deviation from it.
-        p90: nine calls in ten were at least as fast.
-        runs: number of calls timed, warm-up left out.
+        median: time of the middle call.
+        mad: median absolute deviation from the median.
+        p90: nine of ten calls were at least as fast.
+        runs: number of timed calls, without those of the warm-up.
     """
 
-    median: float
-    mad: float
-    p90: float
-    runs: int
+    median: Positive
+    mad: NotNegative
+    p90: NotNegative
+    runs: AtLeastOne
 
     @classmethod
     def from_samples(cls, samples_us: np.ndarray | list[float]) -> "Latency":
-        """Summarise single timings, in microseconds."""
+        """Summarise single timings, in microseconds, [runs]."""
         samples = np.asarray(samples_us, np.float64)
         median = float(np.median(samples))
         mad = float(np.median(np.abs(samples - median)))
@@ -52,78 +74,49 @@ class Latency:
     @property
     def uncertainty(self) -> float:
         """Standard error of the median as a share of the median."""
-        return _MAD_TO_ERROR * self.mad / (self.median * self.runs**0.5) if self.median else 0.0
+        if not self.median:
+            return 0.0
+        return _DEVIATION_TO_ERROR * self.mad / (self.median * math.sqrt(self.runs))
 
     def to_dict(self) -> dict[str, float | int]:
-        """Return the JSON object of the file format, tenths of a microsecond kept."""
+        """Return the JSON object of the file formats, rounded to tenths of a microsecond."""
         return {key: round(value, 1) for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any], where: str) -> "Latency":
-        """Read what `to_dict` wrote; `where` names file and key in the message.
-
-        Raises:
-            BadInputError: a figure is missing, no number, or negative, or median or runs are 0.
-        """
-        if not isinstance(value, Mapping):
-            raise BadInputError(f"{where}: not an object")
-        figures = {key: non_negative(value.get(key), f"{where}.{key}") for key in _KEYS}
-        if not figures["median"]:
-            raise BadInputError(f"{where}.median: not above 0")
-        if figures["runs"] < 1:
-            raise BadInputError(f"{where}.runs: not above 0")
-        return cls(figures["median"], figures["mad"], figures["p90"], int(figures["runs"]))
-
-
-def non_negative(value: object, where: str) -> float:
-    """Return `value` as a float; BadInputError, naming `where`, unless it is a number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise BadInputError(f"{where}: not a number of at least 0")
-    return float(value)
 
 
 def measure_interleaved(
-    calls: Mapping[str, Callable[[], object]],
-    *,
-    min_runs: int = 10,
-    max_runs: int = 200,
-    max_seconds: float = 20.0,
-    firm: float = 0.01,
-    warm_up: int = 2,
+    calls: Mapping[str, Call], timing: Timing | None = None
 ) -> dict[str, Latency]:
     """Time several calls in turns.
 
-    Ends when every median is firm (its standard error at most `firm` of it), or the seconds or
-    runs are used up; each call runs at least `min_runs` times whatever that takes.
-
     Args:
-        calls: name to call.
-        min_runs: fewest timed runs of each call.
-        max_runs: most timed runs of each call.
-        max_seconds: no new round starts after that, once `min_runs` are done.
-        firm: share of the median.
-        warm_up: untimed rounds first (memory arenas, caches, clocks).
+        calls: the calls by name.
+        timing: how long; the defaults of `Timing` where None.
+
+    Returns:
+        The latency of each call by name.
     """
-    for _ in range(warm_up):
+    timing = timing or Timing()
+    for _ in range(timing.warm_up):
         for call in calls.values():
             call()
     samples: dict[str, list[float]] = {name: [] for name in calls}
     start = time.perf_counter()
-    for done in range(1, max_runs + 1):
+    for done in range(1, timing.max_runs + 1):
         for name, call in calls.items():
             samples[name].append(time_once(call))
-        if done < min_runs:
+        if done < timing.min_runs:
             continue
         found = [Latency.from_samples(values) for values in samples.values()]
-        if time.perf_counter() - start > max_seconds or all(f.uncertainty <= firm for f in found):
+        firm = all(each.uncertainty <= timing.firm for each in found)
+        if firm or time.perf_counter() - start > timing.max_seconds:
             break
     return {name: Latency.from_samples(values) for name, values in samples.items()}
 
 
-def time_once(call: Callable[[], object]) -> float:
-    """Microseconds that one call takes.
+def time_once(call: Call) -> float:
+    """Microseconds that one call takes, by its own clock if it has a method `time_us`.
 
-    A call that has a method `time_us` runs and times itself (`decig.device.run.cuda.BoundRun`).
+    `decig.device.run.cuda.BoundRun` has one, which is None where the GPU's clock cannot be read.
     """
     timed = getattr(call, "time_us", None)
     found = None if timed is None else timed()
@@ -134,17 +127,18 @@ def time_once(call: Callable[[], object]) -> float:
     return (time.perf_counter_ns() - start) / 1000.0
 
 
-def time_and_share(
-    call: Callable[[], object], threads: int, *, own_thread: bool = True
+def time_with_processor_share(
+    call: Call, threads: int, *, own_thread: bool = True
 ) -> tuple[float, float]:
     """Microseconds that one call takes, and for which share of them it had the processor.
 
-    Their product is the time on an idle machine, but for caches that other programs emptied.
+    Their product is the time on an idle machine, except that other programs also empty caches.
 
     Args:
-        call: work that keeps `threads` threads busy, waiting ones included (ONNX Runtime spins).
-        threads: 1 for work on one thread alone.
-        own_thread: whether that one is the calling thread.
+        call: work that keeps `threads` threads busy; waiting threads count as busy, because those
+            of ONNX Runtime spin.
+        threads: number of threads.
+        own_thread: whether the one thread, where there is one, is the calling thread.
     """
     clock = time.thread_time_ns if threads == 1 and own_thread else time.process_time_ns
     own = clock()

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper, version_converter
 from decig.errors import BadInputError
 from decig.graph.inference import defines, infer_shapes, opset
 from decig.graph.legacy.draft import Draft
-from decig.graph.legacy.rules import CHANGED, WITHDRAWN, Rule
+from decig.graph.legacy.rules import CHANGED, WITHDRAWN, Rule, batch_normalization
 
 OLDEST_OPSET = 7
 """Opset 7 brought the broadcasting of today; ONNX Runtime runs nothing older."""
@@ -35,20 +35,28 @@ def modernise(proto: onnx.ModelProto) -> onnx.ModelProto:
         raise BadInputError(f"opset {opset(proto)}: there is no such operator set")
     if opset(proto) == 1:
         _second_opset(proto)
-    if any(_rule(node, opset(proto)) for node in proto.graph.node):
+    _rewrite(proto)
+    if opset(proto) < OLDEST_OPSET:
+        proto = _lift(proto)
         _rewrite(proto)
-    return _lift(proto) if opset(proto) < OLDEST_OPSET else proto
+    return proto
 
 
 def _rule(node: onnx.NodeProto, version: int) -> Rule | None:
     """Return the rule that a node needs, None where it needs none or there is none."""
     if not defines(node, version):
         return WITHDRAWN.get(node.op_type)
+    if version >= OLDEST_OPSET and node.op_type == "BatchNormalization":
+        by_position = any(a.name == "spatial" and not a.i for a in node.attribute)
+        return batch_normalization if by_position else None
     return CHANGED.get(node.op_type) if version < OLDEST_OPSET else None
 
 
 def _rewrite(proto: onnx.ModelProto) -> None:
+    """Replace every node that needs a rule, in `proto` itself."""
     version = opset(proto)
+    if not any(_rule(node, version) for node in proto.graph.node):
+        return
     known = _types(proto)
     constant = _constants(proto)
     nodes: list[onnx.NodeProto] = []

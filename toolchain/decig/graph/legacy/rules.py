@@ -143,6 +143,18 @@ def prelu(draft: Draft, x: str) -> None:
     draft.add("PRelu", x, slope)
 
 
+def batch_normalization(draft: Draft, x: str) -> None:
+    """Y = (x - mean) / sqrt(variance + epsilon) * scale + shift, each number at its position.
+
+    Until opset 8 `spatial` = 0 gave every position [C, H, W] its own numbers.
+    """
+    scale, shift, mean, variance = draft.node.input[1:5]
+    spread = draft.add("Sqrt", draft.add("Add", variance, draft.given("epsilon", 1e-5)))
+    centred = draft.add("Sub", x, mean)
+    normalised = draft.add("Mul", centred, draft.add("Div", scale, spread))
+    draft.add("Add", normalised, shift)
+
+
 WITHDRAWN: dict[str, Rule] = {
     "ImageScaler": image_scaler,
     "Crop": crop,

@@ -10,25 +10,22 @@ the same time within the noise (1.00 times for U-Net-256 and for single layers).
 
 from onnx import NodeProto
 
+from decig.graph.operators import find
 from decig.graph.rewrite.editor import Editor
-
-_ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "HardSigmoid", "Clip", "Elu")
-_FUSING = ("Conv", "ConvTranspose", "BatchNormalization", "Gemm")
+from decig.graph.rewrite.rule import NoMatch, reader_of, rule
 
 
-def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
+@rule("Concat")
+def activation_before_concat(graph: Editor, node: NodeProto) -> None:
     """Move the activation that alone reads `node`, a Concat, if one input's layer can take it."""
-    if node.op_type != "Concat":
-        return False
-    activation = graph.sole_reader(node.output[0])
-    if activation is None or activation.op_type not in _ACTIVATIONS:
-        return False
+    activation = reader_of(graph, node)
     if activation.input[0] != node.output[0]:
-        return False
+        raise NoMatch(f"the {activation.op_type} behind it takes it for a parameter")
     if any(name and graph.constant(name) is None for name in activation.input[1:]):
-        return False  # bounds that may be computed behind the Concat
-    if not any(_fuses(graph, value) for value in node.input):
-        return False
+        # They may be computed behind the Concat.
+        raise NoMatch(f"the {activation.op_type} behind it has computed parameters")
+    if not any(_fuses(graph, value, activation) for value in node.input):
+        raise NoMatch(f"no layer in front fuses with the {activation.op_type} behind it")
     new, moved = list[NodeProto](), list[str]()
     for index, value in enumerate(node.input):
         if activation.op_type == "Relu" and graph.producer(value, "Relu") is not None:
@@ -44,10 +41,10 @@ def activation_before_concat(graph: Editor, node: NodeProto) -> bool:
     node.input[:] = moved
     node.output[0] = activation.output[0]
     graph.remove(activation)
-    return True
 
 
-def _fuses(graph: Editor, value: str) -> bool:
+def _fuses(graph: Editor, value: str, activation: NodeProto) -> bool:
+    """Whether the layer that makes `value` can compute the activation in its own kernel."""
     maker = graph.maker(value)
     alone = graph.sole_reader(value) is not None
-    return alone and maker is not None and maker.op_type in _FUSING
+    return alone and maker is not None and activation.op_type in find(maker).fuses

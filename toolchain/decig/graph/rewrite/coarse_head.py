@@ -22,9 +22,10 @@ from itertools import product
 import numpy as np
 from onnx import NodeProto, helper
 
-from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+from decig.graph.rewrite.editor import Editor, set_attributes
+from decig.graph.rewrite.rule import NoMatch, rule
 from decig.graph.rewrite.wide_head import phase_work
-from decig.graph.rewrite.windows import blocks, conv_pads, is_plain
+from decig.graph.rewrite.windows import blocks, dense_conv
 
 _TILE = 4
 _TAPS = 3
@@ -36,22 +37,20 @@ _LEAST_GAIN = 1.3
 _LEAST_INPUTS = 4
 
 
-def coarse_head(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv", one_size=True, needs_float32=True)
+def coarse_head(graph: Editor, node: NodeProto) -> None:
     """Rewrite `node`, a dense Conv of stride 1, if its windows have three rows of tiles."""
-    if node.op_type != "Conv" or not is_plain(node) or set(attribute(node, "strides", [1])) != {1}:
-        return False
-    weight, pads = graph.constant(node.input[1]), conv_pads(graph, node)
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
-    source, target = graph.shape(node.input[0]), graph.shape(node.output[0])
-    if weight is None or weight.ndim != 4 or pads is None or source is None or target is None:
-        return False
-    if weight.dtype != np.float32 or (len(node.input) > 2 and bias is None):
-        return False  # `winograd` takes no other type
+    conv = dense_conv(graph, node)
+    weight, bias, pads, source, target = conv.weight, conv.bias, conv.pads, conv.source, conv.target
+    if weight.dtype != np.float32:
+        raise NoMatch(f"its weights are {weight.dtype}; `winograd` takes float32 alone")
     if any(size % _TILE for size in (*source[2:], *target[2:])):
-        return False
+        raise NoMatch(f"its sizes are not whole tiles of {_TILE}")
     spans = [_span(weight.shape[2 + axis], pads[axis]) for axis in (0, 1)]
-    if any(len(span) != _TAPS for span in spans) or not _gains(weight.shape, target):
-        return False
+    if any(len(span) != _TAPS for span in spans):
+        raise NoMatch(f"the outputs of a tile do not read {_TAPS} x {_TAPS} tiles")
+    if not _gains(weight.shape, target):
+        raise NoMatch("it would save too little work")
     tiles = _fold(graph, node, source)
     graph.set_constant(node, 1, _kernel(weight, spans, pads), "w")
     if bias is not None:
@@ -64,7 +63,6 @@ def coarse_head(graph: Editor, node: NodeProto) -> bool:
     name = f"{node.name}/depth_to_space"
     joined = helper.make_node("DepthToSpace", [phases], [output], name=name, blocksize=_TILE)
     graph.insert_after(node, [joined])
-    return True
 
 
 def _span(kernel: int, pad: int) -> range:

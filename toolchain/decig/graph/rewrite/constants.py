@@ -54,9 +54,3 @@ def number(graph: Editor, value: str) -> float | None:
     if array is None or not array.size or (array != array.flat[0]).any():
         return None
     return float(array.flat[0])
-
-
-def bias_of(graph: Editor, layer: NodeProto) -> np.ndarray | None:
-    """Bias of a layer or shift of a norm; [0] if there is none, None if it is computed."""
-    name = layer.input[2] if len(layer.input) > 2 else ""
-    return graph.constant(name) if name else np.zeros(1, np.float32)

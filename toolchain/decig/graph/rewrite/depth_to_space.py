@@ -14,15 +14,13 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import rule, shape_of
 
 
-def depth_to_space(graph: Editor, node: NodeProto) -> bool:
+@rule("DepthToSpace", one_size=True)
+def depth_to_space(graph: Editor, node: NodeProto) -> None:
     """Rewrite `node`, a DepthToSpace."""
-    if node.op_type != "DepthToSpace":
-        return False
-    shape = graph.shape(node.input[0])
-    if shape is None:
-        return False
+    shape = shape_of(graph, node.input[0])
     s, (batch, channels, height, width) = attribute(node, "blocksize", 1), shape
     outputs = channels // (s * s)
     if attribute(node, "mode", b"DCR") == b"DCR":
@@ -55,4 +53,3 @@ def depth_to_space(graph: Editor, node: NodeProto) -> bool:
         ],
     )
     graph.remove(node)
-    return True

@@ -9,18 +9,22 @@ hides its neighbours from other rules.
 from onnx import NodeProto
 
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, rule, shape_of
 from decig.graph.rewrite.windows import pad_amounts
 
 _NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
 
 
-def drop_neutral(graph: Editor, node: NodeProto) -> bool:
+@rule("Identity", "Reshape", "Pad", *_NEUTRAL, canonical=True, one_size=True)
+def drop_neutral(graph: Editor, node: NodeProto) -> None:
     """Take `node` out if its output is its input."""
     source = _passed_on(graph, node)
-    shape = graph.shape(node.output[0])
-    if source is None or shape is None or graph.shape(source) != shape:
-        return False
-    return graph.bypass(node, source)
+    if source is None:
+        raise NoMatch("it changes its input's numbers")
+    if graph.shape(source) != shape_of(graph, node.output[0]):
+        raise NoMatch("it changes its input's shape")
+    if not graph.bypass(node, source):
+        raise NoMatch("its input and its output both have names that the graph must keep")
 
 
 def _passed_on(graph: Editor, node: NodeProto) -> str | None:
@@ -29,8 +33,6 @@ def _passed_on(graph: Editor, node: NodeProto) -> str | None:
         return str(node.input[0])
     if node.op_type == "Pad":
         return None if any(pad_amounts(graph, node) or [1]) else str(node.input[0])
-    if node.op_type not in _NEUTRAL:
-        return None
     left, right = node.input
     for constant, other in ((right, left), (left, right)):
         array = graph.constant(constant)

@@ -11,24 +11,20 @@ normalisation, and would have to be m - beta / a before it.
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import bias_of
+from decig.graph.operators import Kind, every, find
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+from decig.graph.rewrite.rule import NoMatch, bias_of, reader_of, rule, weights_of
 
 
-def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
+@rule(*(e.name for e in every() if e.is_layer and e.absorbs_affine), canonical=True)
+def fold_batchnorm(graph: Editor, node: NodeProto) -> None:
     """Fold the BatchNormalization that alone reads `node`, a Conv, ConvTranspose or Gemm."""
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm"):
-        return False
-    norm = graph.sole_reader(node.output[0])
-    weight = graph.constant(node.input[1])
-    bias = bias_of(graph, node)
-    if norm is None or norm.op_type != "BatchNormalization" or weight is None or bias is None:
-        return False
-    affine = _affine(graph, norm)
-    if affine is None:
-        return False
-    factor, shift = affine
-    if node.op_type == "Gemm":
+    norm = reader_of(graph, node)
+    if norm.op_type != "BatchNormalization":
+        raise NoMatch(f"a {norm.op_type} reads it, no BatchNormalization")
+    weight, bias = weights_of(graph, node), bias_of(graph, node)
+    factor, shift = _affine(graph, norm)
+    if find(node).kind is Kind.PRODUCT:
         bias = bias * attribute(node, "beta", 1.0)
         set_attributes(node, beta=1.0)
     dtype = weight.dtype
@@ -36,14 +32,15 @@ def fold_batchnorm(graph: Editor, node: NodeProto) -> bool:
     graph.set_constant(node, 2, (bias * factor + shift).astype(dtype), "b")
     node.output[0] = norm.output[0]
     graph.remove(norm)
-    return True
 
 
-def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray] | None:
-    """Factor and shift per channel, in float64; None if they are not constants."""
+def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray]:
+    """Factor and shift per channel, in float64."""
     found = [graph.constant(name) for name in norm.input[1:]]
-    if any(array is None for array in found) or attribute(norm, "training_mode", 0):
-        return None
+    if any(array is None for array in found):
+        raise NoMatch("the BatchNormalization behind it has computed parameters")
+    if attribute(norm, "training_mode", 0):
+        raise NoMatch("the BatchNormalization behind it takes the statistics of its input")
     scale, beta, mean, variance = (np.asarray(array, np.float64) for array in found)
     factor = scale / np.sqrt(variance + attribute(norm, "epsilon", 1e-5))
     return factor, beta - mean * factor
@@ -51,10 +48,10 @@ def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray] | N
 
 def along_outputs(node: NodeProto, weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """Shape the factor so that it scales the weights that make each output channel."""
-    if node.op_type == "Gemm":
+    if find(node).kind is Kind.PRODUCT:
         return factor[:, None] if attribute(node, "transB", 0) else factor
     spatial = (1,) * (weight.ndim - 2)
-    if node.op_type == "Conv":
+    if not find(node).transposed:
         return factor.reshape(-1, 1, *spatial)
     # ConvTranspose weights are [inputs, outputs of one group, ...], the groups along the inputs.
     group = attribute(node, "group", 1)

@@ -11,30 +11,31 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.constants import number, operand
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import NoMatch, rule
 
 _TOLERANCE = 1e-6
 
 
-def join_hard_sigmoid(graph: Editor, node: NodeProto) -> bool:
+@rule("Div", "Mul", canonical=True)
+def join_hard_sigmoid(graph: Editor, node: NodeProto) -> None:
     """Join the hard sigmoid that `node` divides or multiplies at its end."""
-    if node.op_type not in ("Div", "Mul"):
-        return False
     limited = operand(graph, node)
     scale = number(graph, node.input[0 if node.input[1] == limited else 1]) if limited else None
     if scale is None or limited is None or (node.op_type == "Div" and node.input[0] != limited):
-        return False
+        raise NoMatch("it does not scale a value by one number")
     factor = 1 / scale if node.op_type == "Div" and scale else scale
     clip = graph.producer(limited, "Clip")
-    bounds = None if clip is None else _bounds(graph, clip)
-    total = None if clip is None else graph.producer(clip.input[0], "Add")
+    if clip is None:
+        raise NoMatch("no Clip is in front")
+    bounds, total = _bounds(graph, clip), graph.producer(clip.input[0], "Add")
     source = None if total is None else operand(graph, total)
     if bounds is None or total is None or source is None:
-        return False
+        raise NoMatch("the Clip in front has computed bounds, or limits no sum with a constant")
     if not graph.is_float(source) or graph.shape(source) != graph.shape(node.output[0]):
-        return False  # a constant widens the value
+        raise NoMatch(f"{source} is no float, or a constant widens it")
     shift = number(graph, total.input[0 if total.input[1] == source else 1])
     if shift is None or not np.allclose((bounds[0], bounds[1] * factor), (0, 1), atol=_TOLERANCE):
-        return False
+        raise NoMatch("the Clip in front, scaled, is not from 0 to 1")
     joined = helper.make_node(
         "HardSigmoid",
         [source],
@@ -46,7 +47,6 @@ def join_hard_sigmoid(graph: Editor, node: NodeProto) -> bool:
     graph.insert_before(node, [joined])
     graph.remove(node)
     graph.drop_dead()
-    return True
 
 
 def _bounds(graph: Editor, clip: NodeProto) -> tuple[float, float] | None:

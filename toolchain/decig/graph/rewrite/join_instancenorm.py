@@ -11,18 +11,20 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.constants import per_channel
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, rule, shape_of
 from decig.graph.rewrite.spelled_norm import spelled_norm
 
 
-def join_instancenorm(graph: Editor, node: NodeProto) -> bool:
+@rule("Div", canonical=True)
+def join_instancenorm(graph: Editor, node: NodeProto) -> None:
     """Join the normalisation whose division is `node`."""
     found = spelled_norm(graph, node)
-    shape = None if found is None else graph.shape(found.source)
-    if found is None or shape is None or len(shape) < 3:
-        return False
+    shape = shape_of(graph, found.source)
+    if len(shape) < 3:
+        raise NoMatch("what it normalises has no spatial axes")
     spatial = {axis for axis, size in enumerate(shape) if axis > 1 and size > 1}
     if not spatial <= found.axes or not found.axes.isdisjoint((0, 1)):
-        return False
+        raise NoMatch("its means are not over all spatial axes and no others")
     scale, last = _per_channel(graph, node, "Mul", shape)
     shift, last = _per_channel(graph, last, "Add", shape)
     epsilon = found.epsilon
@@ -40,7 +42,6 @@ def join_instancenorm(graph: Editor, node: NodeProto) -> bool:
     graph.insert_before(last, [joined])
     graph.remove(last)
     graph.drop_dead()
-    return True
 
 
 def _per_channel(

@@ -11,24 +11,26 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.constants import operand
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, reader_of, rule, shape_of
 from decig.graph.rewrite.spelled_norm import spelled_norm
 
 _FIRST_OPSET = 17
 
 
-def join_layernorm(graph: Editor, node: NodeProto) -> bool:
+@rule("Div", canonical=True)
+def join_layernorm(graph: Editor, node: NodeProto) -> None:
     """Join the normalisation whose division is `node`."""
-    found = spelled_norm(graph, node) if graph.opset >= _FIRST_OPSET else None
-    shape = None if found is None else graph.shape(found.source)
-    if found is None or shape is None:
-        return False
+    if graph.opset < _FIRST_OPSET:
+        raise NoMatch(f"LayerNormalization is there from opset {_FIRST_OPSET} on")
+    found = spelled_norm(graph, node)
+    shape = shape_of(graph, found.source)
     first = min(found.axes, default=0)
     if first == 0 or found.axes != set(range(first, len(shape))):
-        return False
-    last = graph.sole_reader(node.output[0])
-    scale = None if last is None else _affine(graph, last, "Mul", shape[first:])
-    if last is None or scale is None:
-        return False
+        raise NoMatch("its means are not over the last axes")
+    last = reader_of(graph, node)
+    scale = _affine(graph, last, "Mul", shape[first:])
+    if scale is None:
+        raise NoMatch("no scale of the normalised axes follows")
     inputs = [found.source, graph.add_constant(node, "scale", scale)]
     following = graph.sole_reader(last.output[0])
     shift = None if following is None else _affine(graph, following, "Add", shape[first:])
@@ -47,7 +49,6 @@ def join_layernorm(graph: Editor, node: NodeProto) -> bool:
     graph.insert_before(last, [joined])
     graph.remove(last)
     graph.drop_dead()
-    return True
 
 
 def _affine(

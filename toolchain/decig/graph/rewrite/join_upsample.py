@@ -11,26 +11,28 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import NoMatch, rule, shape_of
 
 _RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 _MOVES = (*_RESHAPING, "Concat", "Transpose", "Expand", "Tile")
 _LONGEST = 8  # nodes from the small image to the large one
 
 
-def join_upsample(graph: Editor, node: NodeProto) -> bool:
+@rule("Reshape", canonical=True, one_size=True)
+def join_upsample(graph: Editor, node: NodeProto) -> None:
     """Join the moves that end with `node`, a Reshape to [N, C, s H, s W]."""
-    target = graph.shape(node.output[0])
-    if node.op_type != "Reshape" or target is None or len(target) != 4:
-        return False
+    target = shape_of(graph, node.output[0])
+    if len(target) != 4:
+        raise NoMatch("it makes no picture [N, C, H, W]")
     source = _small_image(graph, node, target)
-    small = None if source is None else graph.shape(source)
-    if source is None or small is None or not graph.is_float(source):
-        return False
+    if not graph.is_float(source):
+        raise NoMatch(f"{source} is no float")
+    small = shape_of(graph, source)
     factor = target[2] // small[2]
     pixels = np.arange(np.prod(small)).reshape(small)
-    moved = _send(graph, node.output[0], source, pixels)
+    moved = _send(graph, node.output[0], source, pixels, _LONGEST + 1)
     if moved is None or not np.array_equal(moved, pixels.repeat(factor, 2).repeat(factor, 3)):
-        return False
+        raise NoMatch(f"the moves in front do not repeat every pixel of {source}")
     scales = graph.add_constant(node, "scales", np.array([1, 1, factor, factor], np.float32))
     inputs, attributes = [source, scales], {"mode": "nearest"}
     if graph.opset > 10:
@@ -43,13 +45,12 @@ def join_upsample(graph: Editor, node: NodeProto) -> bool:
     graph.insert_before(node, [joined])
     graph.remove(node)
     graph.drop_dead()
-    return True
 
 
-def _small_image(graph: Editor, node: NodeProto, target: tuple[int, ...]) -> str | None:
+def _small_image(graph: Editor, node: NodeProto, target: tuple[int, ...]) -> str:
     """Value in front of the moves that end with `node` from which `target` is enlarged."""
     if graph.opset < 9:  # scales of Upsample were attributes
-        return None
+        raise NoMatch("Upsample takes its scales from opset 9 on")
     value: str = node.input[0]
     for _ in range(_LONGEST):
         shape = graph.shape(value)
@@ -57,9 +58,9 @@ def _small_image(graph: Editor, node: NodeProto, target: tuple[int, ...]) -> str
             return value
         maker = graph.maker(value)
         if maker is None or maker.op_type not in _MOVES:
-            return None
+            break
         value = maker.input[0]
-    return None
+    raise NoMatch("the moves in front begin with no picture that is a whole factor smaller")
 
 
 def _enlarged(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -69,16 +70,21 @@ def _enlarged(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return factor > 1 and target[2:] == (shape[2] * factor, shape[3] * factor)
 
 
-def _send(graph: Editor, value: str, source: str, pixels: np.ndarray) -> np.ndarray | None:
-    """What the moves make of `pixels` at `source` on the way to `value`; None if it is no way."""
+def _send(
+    graph: Editor, value: str, source: str, pixels: np.ndarray, most: int
+) -> np.ndarray | None:
+    """What the moves make of `pixels` at `source` on the way to `value`.
+
+    None if `value` comes from elsewhere too, or by more than `most` moves.
+    """
     if value == source:
         return pixels
     maker, shape = graph.maker(value), graph.shape(value)
-    if maker is None or shape is None or maker.op_type not in _MOVES:
+    if maker is None or shape is None or maker.op_type not in _MOVES or not most:
         return None
     count = len(maker.input) if maker.op_type == "Concat" else 1
     names = list(dict.fromkeys(maker.input[:count]))
-    sent = {name: _send(graph, name, source, pixels) for name in names}
+    sent = {name: _send(graph, name, source, pixels, most - 1) for name in names}
     parts = [part for part in sent.values() if part is not None]
     if len(parts) < len(sent):
         return None

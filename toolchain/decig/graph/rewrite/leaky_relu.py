@@ -10,18 +10,20 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.constants import number
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, rule
 
 _TOLERANCE = 1e-6
 
 
-def leaky_relu(graph: Editor, node: NodeProto) -> bool:
+@rule("PRelu", "Max", "Add", canonical=True)
+def leaky_relu(graph: Editor, node: NodeProto) -> None:
     """Respell the rectifier whose last operator is `node`."""
     found = _prelu(graph, node) or _maximum(graph, node) or _absolute(graph, node)
     if found is None:
-        return False
+        raise NoMatch("it ends no leaky rectifier with one slope for all channels")
     source, slope = found
     if not graph.is_float(source) or graph.shape(source) != graph.shape(node.output[0]):
-        return False  # a constant widens the value
+        raise NoMatch(f"{source} is no float, or a constant widens it")
     if slope == 0:
         joined = helper.make_node("Relu", [source], node.output, name=node.name)
     else:
@@ -29,7 +31,6 @@ def leaky_relu(graph: Editor, node: NodeProto) -> bool:
     graph.insert_before(node, [joined])
     graph.remove(node)
     graph.drop_dead()
-    return True
 
 
 def _prelu(graph: Editor, node: NodeProto) -> tuple[str, float] | None:

@@ -11,14 +11,18 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.constants import as_affine, operand, per_channel
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, rule
 
 _STEPS = ("Mul", "Div", "Add", "Sub")
 
 
-def merge_affine(graph: Editor, node: NodeProto) -> bool:
+@rule(*_STEPS, canonical=True)
+def merge_affine(graph: Editor, node: NodeProto) -> None:
     """Merge the chain of steps that begins with `node`."""
-    if _step(graph, node) is None or _continues(graph, node):
-        return False
+    if _step(graph, node) is None:
+        raise NoMatch("it is no factor or shift of float32 per channel")
+    if _continues(graph, node):
+        raise NoMatch("it is merged with what is in front")
     chain = [node]
     while (reader := graph.sole_reader(chain[-1].output[0])) is not None:
         if _step(graph, reader) is None:
@@ -30,10 +34,11 @@ def merge_affine(graph: Editor, node: NodeProto) -> bool:
         factor, shift = factor * a, shift * a + c
     parts = [("Mul", factor)] * bool((factor != 1).any())
     parts += [("Add", shift)] * bool((shift != 0).any())
-    if len(parts) >= len(chain) or not parts:
-        return False
+    if len(parts) >= len(chain):
+        raise NoMatch(f"the {len(chain)} in a row are as few as can be")
+    if not parts:
+        raise NoMatch("together the steps change nothing")
     _replace(graph, chain, parts)
-    return True
 
 
 def _step(graph: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,31 +12,32 @@ enlargement 1.5 times.
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import bias_of
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
 from decig.graph.rewrite.resize_into_transpose import enlarges
+from decig.graph.rewrite.rule import NoMatch, bias_of, reader_of, rule, weights_of
 from decig.graph.rewrite.windows import BLOCK, conv_pads, is_plain
 
 _MOST_OUTPUTS = 4
 
 
-def merge_separable(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv")
+def merge_separable(graph: Editor, node: NodeProto) -> None:
     """Merge `node`, a grouped Conv, and a 1x1 Conv with few outputs that alone reads it."""
     group = attribute(node, "group", 1)
-    if node.op_type != "Conv" or group < 2:
-        return False
-    mixing = graph.sole_reader(node.output[0])
-    if mixing is None or mixing.op_type != "Conv" or mixing.input[0] != node.output[0]:
-        return False
-    kernel, mixture = graph.constant(node.input[1]), graph.constant(mixing.input[1])
-    if kernel is None or mixture is None or kernel.ndim != 4 or not _mixes(graph, mixing, mixture):
-        return False
+    if group < 2:
+        raise NoMatch("it has a single group")
+    mixing = reader_of(graph, node)
+    if mixing.op_type != "Conv" or mixing.input[0] != node.output[0]:
+        raise NoMatch(f"a {mixing.op_type} reads it, no Conv of pictures")
+    kernel, mixture = weights_of(graph, node), weights_of(graph, mixing)
+    if kernel.ndim != 4 or not _mixes(graph, mixing, mixture):
+        raise NoMatch("the Conv behind it does more than mix the channels of each pixel")
     most = BLOCK if enlarges(graph, node.input[0]) else _MOST_OUTPUTS
-    if len(kernel) % BLOCK == 0 or len(mixture) > most:
-        return False
+    if len(kernel) % BLOCK == 0:
+        raise NoMatch(f"its {len(kernel)} channels fill whole blocks")
+    if len(mixture) > most:
+        raise NoMatch(f"the Conv behind it has more than {most} outputs")
     bias, shift = bias_of(graph, node), bias_of(graph, mixing)
-    if bias is None or shift is None:
-        return False
     rows = mixture[:, :, 0, 0].astype(np.float64)
     grouped = kernel.reshape(group, -1, *kernel.shape[1:]).astype(np.float64)
     dense = np.einsum("mgo,goikl->mgikl", rows.reshape(len(rows), group, -1), grouped)
@@ -48,7 +49,6 @@ def merge_separable(graph: Editor, node: NodeProto) -> bool:
     set_attributes(node, group=None)
     node.output[0] = mixing.output[0]
     graph.remove(mixing)
-    return True
 
 
 def _mixes(graph: Editor, node: NodeProto, weight: np.ndarray) -> bool:

@@ -22,6 +22,7 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import NoMatch, rule, shape_of, weights_of
 from decig.graph.rewrite.windows import blocks, crop, is_plain
 
 # Most work, by whole blocks of channels, that still gains over ConvTranspose's own work.
@@ -33,33 +34,35 @@ Taps = dict[int, int]
 Group = tuple[range, range]
 
 
-def phase_transpose(graph: Editor, node: NodeProto) -> bool:
+@rule("ConvTranspose", one_size=True)
+def phase_transpose(graph: Editor, node: NodeProto) -> None:
     """Rewrite `node`, a dense two-dimensional ConvTranspose, where its work stays the same."""
-    if node.op_type != "ConvTranspose" or not is_plain(node):
-        return False
-    weight = graph.constant(node.input[1])
-    source, target = graph.shape(node.input[0]), graph.shape(node.output[0])
-    if weight is None or weight.ndim != 4 or source is None or target is None:
-        return False
+    if not is_plain(node):
+        raise NoMatch("it is grouped or dilated")
+    weight = weights_of(graph, node)
+    source, target = shape_of(graph, node.input[0]), shape_of(graph, node.output[0])
+    if weight.ndim != 4:
+        raise NoMatch("it has not two spatial axes")
     bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
-    if (len(node.input) > 2 and bias is None) or not _explicit_pads(node):
-        return False
+    if len(node.input) > 2 and bias is None:
+        raise NoMatch("its bias is computed")
+    if not _explicit_pads(node):
+        raise NoMatch("its padding follows from the size of its output")
     strides, pads = attribute(node, "strides", [1, 1]), attribute(node, "pads", [0, 0, 0, 0])
     stride = strides[0]
     if strides != [stride, stride] or any(k <= stride for k in weight.shape[2:]) or stride < 2:
-        return False
+        raise NoMatch("its strides are 1 or unequal, or its kernel is no larger than its stride")
     taps = [_taps(weight.shape[2 + axis], stride, pads[axis]) for axis in (0, 1)]
     groups = _cheapest(taps, weight.shape)
     kernels = [_kernel(weight, taps, group) for group in groups]
     padding = [_padding(taps, group, source, target, stride) for group in groups]
     if target[2] % stride or target[3] % stride:
-        return False
+        raise NoMatch(f"its output is not a whole number of {stride} x {stride} squares")
     if sum(k.shape[2] * k.shape[3] * blocks(k.shape[0]) for k in kernels) > _MOST_WASTE * (
         weight.shape[1] * weight.shape[2] * weight.shape[3]
     ):
-        return False
+        raise NoMatch("in whole blocks of channels its phases would be too much work")
     _replace(graph, node, kernels, padding, bias, stride)
-    return True
 
 
 def _explicit_pads(node: NodeProto) -> bool:

@@ -23,34 +23,33 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
-from decig.graph.rewrite.windows import conv_pads, is_plain, pad_amounts
+from decig.graph.rewrite.rule import NoMatch, rule
+from decig.graph.rewrite.windows import dense_kernel, pad_amounts
 
 
-def resize_into_transpose(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv", one_size=True)
+def resize_into_transpose(graph: Editor, node: NodeProto) -> None:
     """Join `node`, a dense two-dimensional Conv of stride 1, and the enlargement in front."""
-    if node.op_type != "Conv" or not is_plain(node) or set(attribute(node, "strides", [1])) != {1}:
-        return False
-    weight, pads = graph.constant(node.input[1]), conv_pads(graph, node)
-    if weight is None or weight.ndim != 4 or pads is None or len(pads) != 4:
-        return False
+    weight, pads = dense_kernel(graph, node)
     value, border = node.input[0], graph.producer(node.input[0], "Pad")
     if border is not None:
         value = border.input[0]
     resize, factor = graph.maker(value), enlarges(graph, value)
-    if resize is None or factor is None or graph.sole_reader(value) is None:
-        return False
+    if resize is None or factor is None:
+        raise NoMatch("no enlargement that repeats pixels is in front")
+    if graph.sole_reader(value) is None:
+        raise NoMatch("the enlarged picture is read elsewhere too")
     amounts = [0] * 4 if border is None else _border(graph, border, factor)
     if amounts is None or (border is not None and any(pads)):
-        return False
+        raise NoMatch("the Pad in front does not repeat pixels of the enlarged picture alone")
     kernel = weight.shape[2:]
     repeated = [math.ceil(amount / factor) for amount in amounts]
     # What the repeated pixels make too many is cut off; negative padding of the Conv, so to speak.
     ours = [p + a - factor * r for p, a, r in zip(pads, amounts, repeated, strict=True)]
     cut = [kernel[i % 2] - 1 - p for i, p in enumerate(ours)]
     if min(cut) < 0:
-        return False
+        raise NoMatch("it pads by more than its kernel reaches")
     _replace(graph, node, resize.input[0], _joined_kernel(weight, factor), factor, cut, repeated)
-    return True
 
 
 def enlarges(graph: Editor, value: str) -> int | None:

@@ -11,44 +11,50 @@ Four steps in front of a 7x7 convolution from 3 to 16 channels at 256x256: 1.05 
 import numpy as np
 from onnx import NodeProto
 
-from decig.graph.rewrite.constants import as_affine, bias_of, operand, per_channel
+from decig.graph.rewrite.constants import as_affine, operand, per_channel
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import (
+    NoMatch,
+    bias_of,
+    require_sole_reader,
+    rule,
+    shape_of,
+    weights_of,
+)
 from decig.graph.rewrite.windows import conv_pads, fills_with_zero, pad_amounts
 
 _REPEATING = (b"reflect", b"edge", b"wrap")
 
 
-def scale_into_conv(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv", canonical=True)
+def scale_into_conv(graph: Editor, node: NodeProto) -> None:
     """Fold the Mul, Div, Add or Sub of a constant in front of `node`, a Conv."""
-    if node.op_type != "Conv":
-        return False
     reader, zeros = node, _pads_zeros(graph, node)
     maker = graph.maker(node.input[0])
-    if maker is not None and maker.op_type == "Pad" and _alone(graph, maker):
-        zeros = zeros or attribute(maker, "mode", b"constant") not in _REPEATING
-        reader, maker = maker, graph.maker(maker.input[0])
-    if maker is None or not _alone(graph, maker):
-        return False
-    shape, weight = graph.shape(maker.output[0]), graph.constant(node.input[1])
-    bias = bias_of(graph, node)
-    constant = None if shape is None or len(shape) < 3 else per_channel(graph, maker, shape)
+    pad = graph.producer(node.input[0], "Pad")
+    if pad is not None and graph.sole_reader(pad.output[0]) is not None:
+        zeros = zeros or attribute(pad, "mode", b"constant") not in _REPEATING
+        reader, maker = pad, graph.maker(pad.input[0])
+    if maker is None:
+        raise NoMatch("it reads an input or a constant of the graph")
+    require_sole_reader(graph, maker)
+    shape = shape_of(graph, maker.output[0])
+    constant = None if len(shape) < 3 else per_channel(graph, maker, shape)
     affine = None if constant is None else as_affine(maker.op_type, constant)
-    if affine is None or shape is None or weight is None or bias is None:
-        return False
+    if affine is None:
+        raise NoMatch(f"the {maker.op_type} in front is no factor or shift per channel")
+    weight, bias = weights_of(graph, node), bias_of(graph, node)
     factor, shift = (np.broadcast_to(part, shape[1]) for part in affine)
-    if (zeros and (shift != 0).any()) or (reader is not node and not _keeps(graph, reader)):
-        return False
+    if zeros and (shift != 0).any():
+        raise NoMatch("zeros are padded behind the shift in front")
+    if reader is not node and not _keeps(graph, reader):
+        raise NoMatch("the Pad in front fills with other numbers, or pads channels")
     source = operand(graph, maker)
-    if source is None or graph.shape(source) != shape:  # the constant widens the value
-        return False
+    if source is None or graph.shape(source) != shape:
+        raise NoMatch(f"the constant of the {maker.op_type} in front widens its value")
     _fold(graph, node, weight, bias, (factor, shift))
     reader.input[0] = source
     graph.remove(maker)
-    return True
-
-
-def _alone(graph: Editor, maker: NodeProto) -> bool:
-    return graph.sole_reader(maker.output[0]) is not None
 
 
 def _pads_zeros(graph: Editor, node: NodeProto) -> bool:

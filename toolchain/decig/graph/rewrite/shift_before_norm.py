@@ -10,21 +10,18 @@ from onnx import NodeProto
 
 from decig.graph.rewrite.constants import operand, per_channel
 from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, require_sole_reader, rule, shape_of
 
 
-def shift_before_norm(graph: Editor, node: NodeProto) -> bool:
+@rule("InstanceNormalization", canonical=True)
+def shift_before_norm(graph: Editor, node: NodeProto) -> None:
     """Drop the constant added in front of `node`, an InstanceNormalization."""
-    if node.op_type != "InstanceNormalization":
-        return False
-    total = graph.maker(node.input[0])
-    shape = graph.shape(node.input[0])
-    if total is None or shape is None or total.op_type not in ("Add", "Sub"):
-        return False
+    total, shape = graph.maker(node.input[0]), shape_of(graph, node.input[0])
+    if total is None or total.op_type not in ("Add", "Sub"):
+        raise NoMatch("no sum is in front")
     source = operand(graph, total)
     if source is None or graph.shape(source) != shape or per_channel(graph, total, shape) is None:
-        return False
-    if graph.sole_reader(total.output[0]) is None:
-        return False
+        raise NoMatch(f"the {total.op_type} in front does not shift whole channels")
+    require_sole_reader(graph, total)
     node.input[0] = source
     graph.remove(total)
-    return True

@@ -12,26 +12,25 @@ import numpy as np
 from onnx import NodeProto
 
 from decig.graph.rewrite.editor import Editor, attribute, set_attributes
+from decig.graph.rewrite.rule import NoMatch, reader_of, rule, shape_of
 
 
-def slice_into_transpose(graph: Editor, node: NodeProto) -> bool:
+@rule("ConvTranspose", one_size=True)
+def slice_into_transpose(graph: Editor, node: NodeProto) -> None:
     """Take the Slice of spatial axes that follows `node`, a ConvTranspose, into its pads."""
-    if node.op_type != "ConvTranspose" or attribute(node, "output_shape", None) is not None:
-        return False
-    if attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
-        return False
-    crop = graph.sole_reader(node.output[0])
-    size = graph.shape(node.output[0])
-    if crop is None or crop.op_type != "Slice" or size is None or crop.input[0] != node.output[0]:
-        return False
+    automatic = attribute(node, "auto_pad", b"NOTSET") != b"NOTSET"
+    if automatic or attribute(node, "output_shape", None) is not None:
+        raise NoMatch("its padding follows from the size of its output")
+    crop, size = reader_of(graph, node), shape_of(graph, node.output[0])
+    if crop.op_type != "Slice" or crop.input[0] != node.output[0]:
+        raise NoMatch("no Slice follows")
     cut = _cut(graph, crop, size)
     if cut is None:
-        return False
+        raise NoMatch("the Slice behind it does more than crop spatial axes by constant bounds")
     pads = attribute(node, "pads", [0] * len(cut))
     set_attributes(node, pads=[int(p) + c for p, c in zip(pads, cut, strict=True)])
     node.output[0] = crop.output[0]
     graph.remove(crop)
-    return True
 
 
 def _cut(graph: Editor, crop: NodeProto, size: tuple[int, ...]) -> list[int] | None:

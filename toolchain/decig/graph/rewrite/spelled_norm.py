@@ -12,6 +12,7 @@ import numpy as np
 from onnx import NodeProto
 
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import NoMatch
 
 _TINY = 1e-6
 
@@ -31,18 +32,26 @@ class SpelledNorm:
     axes: frozenset[int]
 
 
-def spelled_norm(graph: Editor, node: NodeProto) -> SpelledNorm | None:
-    """Read the normalisation whose division is `node`."""
-    difference = graph.producer(node.input[0], "Sub") if node.op_type == "Div" else None
+def spelled_norm(graph: Editor, node: NodeProto) -> SpelledNorm:
+    """Read the normalisation whose division is `node`, a Div.
+
+    Raises:
+        NoMatch: it divides something else, or by something else.
+    """
+    difference = graph.producer(node.input[0], "Sub")
     if difference is None:
-        return None
-    epsilon = _epsilon(graph, node.input[1], difference.output[0])
+        raise NoMatch("it does not divide a difference")
     mean = _mean_of(graph, difference.input[1])
-    if epsilon is None or mean is None or mean[0] != difference.input[0]:
-        return None
+    if mean is None or mean[0] != difference.input[0]:
+        raise NoMatch("the Sub in front does not take a value's own mean from it")
+    epsilon = _epsilon(graph, node.input[1], difference.output[0])
+    if epsilon is None:
+        raise NoMatch("it does not divide by the square root of a variance and an epsilon")
     if not graph.is_float(mean[0]) or graph.shape(mean[0]) != graph.shape(node.output[0]):
-        return None  # an epsilon of more axes widens the value
-    return SpelledNorm(mean[0], epsilon[0], mean[1]) if epsilon[1] == mean[1] else None
+        raise NoMatch(f"{mean[0]} is no float, or an epsilon of more axes widens it")
+    if epsilon[1] != mean[1]:
+        raise NoMatch("its mean and its variance are over different axes")
+    return SpelledNorm(mean[0], epsilon[0], mean[1])
 
 
 def _mean_of(graph: Editor, value: str) -> tuple[str, frozenset[int]] | None:

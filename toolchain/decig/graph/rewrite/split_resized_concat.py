@@ -13,36 +13,37 @@ from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, set_attributes
 from decig.graph.rewrite.resize_into_transpose import enlarges
+from decig.graph.rewrite.rule import NoMatch, require_sole_reader, rule, shape_of, weights_of
 from decig.graph.rewrite.windows import is_plain
 
 
-def split_resized_concat(graph: Editor, node: NodeProto) -> bool:
-    """Split `node`, a dense Conv of a Concat that has one enlarged image among its inputs."""
-    if node.op_type != "Conv" or not is_plain(node):
-        return False
-    joined, weight = graph.producer(node.input[0], "Concat"), graph.constant(node.input[1])
-    if joined is None or weight is None or len(joined.input) < 2:
-        return False
+@rule("Conv")
+def split_resized_concat(graph: Editor, node: NodeProto) -> None:
+    """Split `node`, a dense Conv of a Concat that has one enlarged picture among its inputs."""
+    if not is_plain(node):
+        raise NoMatch("it is grouped or dilated")
+    joined, weight = graph.producer(node.input[0], "Concat"), weights_of(graph, node)
+    if joined is None or len(joined.input) < 2:
+        raise NoMatch("no Concat of several values is in front")
     rank = weight.ndim
     axis = next(entry.i for entry in joined.attribute if entry.name == "axis")
-    if axis not in (1, 1 - rank) or graph.sole_reader(joined.output[0]) is None:
-        return False
-    shapes = [graph.shape(value) for value in joined.input]
+    if axis not in (1, 1 - rank):
+        raise NoMatch("the Concat in front does not join channels")
+    require_sole_reader(graph, joined)
     enlarged = [
         index
         for index, value in enumerate(joined.input)
         if enlarges(graph, value) and graph.sole_reader(value) is not None
     ]
-    if len(enlarged) != 1 or any(shape is None for shape in shapes):
-        return False
-    widths = [shape[1] for shape in shapes if shape is not None]
+    if len(enlarged) != 1:
+        raise NoMatch("the Concat in front does not join one enlarged picture with others")
+    widths = [shape_of(graph, value)[1] for value in joined.input]
     parts = np.split(weight, np.cumsum(widths)[:-1], axis=1)
     (index,) = enlarged
     rest = [i for i in range(len(widths)) if i != index]
     _replace(
         graph, node, joined, index, [parts[index], np.concatenate([parts[i] for i in rest], 1)]
     )
-    return True
 
 
 def _replace(

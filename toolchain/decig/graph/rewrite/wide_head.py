@@ -17,40 +17,33 @@ from itertools import product
 import numpy as np
 from onnx import NodeProto, helper
 
-from decig.graph.rewrite.editor import Editor, attribute, set_attributes
-from decig.graph.rewrite.windows import blocks, conv_pads, is_plain
+from decig.graph.rewrite.editor import Editor, set_attributes
+from decig.graph.rewrite.rule import NoMatch, rule
+from decig.graph.rewrite.windows import blocks, dense_conv
 
 # Least saving, in multiplications by whole blocks, that pays for the DepthToSpace.
 _LEAST_GAIN = 1.3
 
 
-def wide_head(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv", one_size=True)
+def wide_head(graph: Editor, node: NodeProto) -> None:
     """Rewrite `node`, a dense Conv of stride 1, if its outputs fill less than their block."""
-    if node.op_type != "Conv" or not is_plain(node) or set(attribute(node, "strides", [1])) != {1}:
-        return False
-    weight, size = graph.constant(node.input[1]), graph.shape(node.output[0])
-    bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
-    pads = conv_pads(graph, node)
-    if weight is None or weight.ndim != 4 or size is None or pads is None:
-        return False
-    if len(node.input) > 2 and bias is None:
-        return False
-    factor = _best_factor(weight.shape, size)
+    conv = dense_conv(graph, node)
+    factor = _best_factor(conv.weight.shape, conv.target)
     if factor == 1:
-        return False
-    kernels = _phases(weight, factor)
+        raise NoMatch("no stride that divides its output saves enough work")
+    kernels = _phases(conv.weight, factor)
     graph.set_constant(node, 1, kernels, "w")
-    if bias is not None:
-        graph.set_constant(node, 2, np.tile(bias, factor * factor), "b")
+    if conv.bias is not None:
+        graph.set_constant(node, 2, np.tile(conv.bias, factor * factor), "b")
     set_attributes(
-        node, kernel_shape=kernels.shape[2:], strides=[factor] * 2, pads=pads, auto_pad=None
+        node, kernel_shape=kernels.shape[2:], strides=[factor] * 2, pads=conv.pads, auto_pad=None
     )
     output, phases = node.output[0], f"{node.name}/phases"
     node.output[0] = phases
     name = f"{node.name}/depth_to_space"
     joined = helper.make_node("DepthToSpace", [phases], [output], name=name, blocksize=factor)
     graph.insert_after(node, [joined])
-    return True
 
 
 def phase_work(kernel: tuple[int, ...], factor: int) -> float:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto, helper
 
 from decig.graph.rewrite.editor import Editor, attribute
+from decig.graph.rewrite.rule import NoMatch, shape_of, weights_of
 
 # Channels that a CPU convolution computes at a time (ONNX Runtime with AVX-512; 8 with AVX2,
 # where the comparisons made with it come out the same way, less sharply).
@@ -22,6 +24,57 @@ def blocks(channels: int) -> int:
 def is_plain(node: NodeProto) -> bool:
     """Whether a convolution is dense: one group, no dilation."""
     return attribute(node, "group", 1) == 1 and set(attribute(node, "dilations", [1])) == {1}
+
+
+@dataclass(frozen=True)
+class DenseConv:
+    """What the rules read of a dense two-dimensional convolution of stride 1.
+
+    Attributes:
+        weight: [M, C, h, w].
+        bias: [M]; None if there is none.
+        pads: [top, left, bottom, right].
+        source: shape of its input, [N, C, H, W].
+        target: shape of its output.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    pads: list[int]
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+
+def dense_conv(graph: Editor, node: NodeProto) -> DenseConv:
+    """Read a Conv.
+
+    Raises:
+        NoMatch: it is no `DenseConv`, or part of it is computed or not known.
+    """
+    weight, pads = dense_kernel(graph, node)
+    bias = graph.constant(node.input[2]) if len(node.input) > 2 else None
+    if len(node.input) > 2 and bias is None:
+        raise NoMatch("its bias is computed")
+    source, target = shape_of(graph, node.input[0]), shape_of(graph, node.output[0])
+    return DenseConv(weight, bias, pads, source, target)
+
+
+def dense_kernel(graph: Editor, node: NodeProto) -> tuple[np.ndarray, list[int]]:
+    """Weights [M, C, h, w] and padding [top, left, bottom, right] of a dense Conv of stride 1.
+
+    Raises:
+        NoMatch: it is none, or they are computed or not known.
+    """
+    if not is_plain(node):
+        raise NoMatch("it is grouped or dilated")
+    if set(attribute(node, "strides", [1])) != {1}:
+        raise NoMatch("its stride is not 1")
+    weight, pads = weights_of(graph, node), conv_pads(graph, node)
+    if weight.ndim != 4:
+        raise NoMatch("it has not two spatial axes")
+    if pads is None:
+        raise NoMatch("its padding is not known")
+    return weight, pads
 
 
 def conv_pads(graph: Editor, node: NodeProto) -> list[int] | None:

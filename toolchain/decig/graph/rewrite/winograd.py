@@ -26,8 +26,9 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, helper
 
-from decig.graph.rewrite.editor import Editor, attribute
-from decig.graph.rewrite.windows import BLOCK, conv_pads, crop, is_plain
+from decig.graph.rewrite.editor import Editor
+from decig.graph.rewrite.rule import NoMatch, rule, shape_of
+from decig.graph.rewrite.windows import BLOCK, crop, dense_kernel
 
 # B^T and G of F(4, 3), with the points 0, 1, -1, 2, -2 and infinity.
 _INPUT = np.array(
@@ -56,16 +57,16 @@ _LEAST_WIDTH = 16
 _LEAST_HEIGHT = 8
 
 
-def winograd(graph: Editor, node: NodeProto) -> bool:
+@rule("Conv", one_size=True, needs_float32=True)
+def winograd(graph: Editor, node: NodeProto) -> None:
     """Rewrite `node`, a dense Conv of stride 1 with three rows of taps, if it is wide enough."""
-    if node.op_type != "Conv" or not is_plain(node) or set(attribute(node, "strides", [1])) != {1}:
-        return False
-    weight, pads = graph.constant(node.input[1]), conv_pads(graph, node)
-    source, target = graph.shape(node.input[0]), graph.shape(node.output[0])
-    if weight is None or pads is None or source is None or target is None:
-        return False
-    if weight.dtype != np.float32 or weight.ndim != 4 or not _gains(weight.shape, target[2]):
-        return False
+    weight, pads = dense_kernel(graph, node)
+    source, target = shape_of(graph, node.input[0]), shape_of(graph, node.output[0])
+    if weight.dtype != np.float32:
+        raise NoMatch(
+            f"its weights are {weight.dtype}; sums of large and small numbers need float32"
+        )
+    _require_gain(weight.shape, target[2])
     bands = math.ceil(target[2] / _ROWS)
     below = _ROWS * bands + 2 - source[2] - pads[0]
     steps = _Steps(graph, node)
@@ -83,15 +84,19 @@ def winograd(graph: Editor, node: NodeProto) -> bool:
     _interleave(steps, _output_rows(steps, products, weight.shape[0]), target)
     graph.insert_before(node, steps.nodes)
     graph.remove(node)
-    return True
 
 
-def _gains(kernel: tuple[int, ...], height: int) -> bool:
+def _require_gain(kernel: tuple[int, ...], height: int) -> None:
     outputs, inputs, rows = kernel[:3]
-    wide = inputs * outputs >= _LEAST_WIDTH * (inputs + outputs)
+    if rows != _INPUT.shape[0] - _ROWS + 1:
+        raise NoMatch("its kernel has not three rows")
+    if height < _LEAST_HEIGHT:
+        raise NoMatch(f"its output has fewer than {_LEAST_HEIGHT} rows")
     # ONNX Runtime's blocked layout takes a depthwise convolution of whole blocks only.
-    whole = inputs % BLOCK == 0 and outputs % BLOCK == 0
-    return rows == _INPUT.shape[0] - _ROWS + 1 and height >= _LEAST_HEIGHT and wide and whole
+    if inputs % BLOCK or outputs % BLOCK:
+        raise NoMatch(f"its channels, {inputs} to {outputs}, fill no whole blocks of {BLOCK}")
+    if inputs * outputs < _LEAST_WIDTH * (inputs + outputs):
+        raise NoMatch(f"its channels, {inputs} to {outputs}, save less work than is moved")
 
 
 def _output_rows(steps: "_Steps", m: list[str], outputs: int) -> list[str]:

@@ -1,7 +1,26 @@
 """How each operator treats channel identities, by theme; `find` looks a rule up."""
 
-from decig.graph.rules import contraction, elementwise, layout, normalisation
+from decig.graph.rules import (
+    contraction,
+    einsum,
+    elementwise,
+    layout,
+    normalisation,
+    scatter,
+    spectrum,
+)
 from decig.graph.rules.registry import Rule, find
 from decig.graph.rules.spare import carry
 
-__all__ = ["Rule", "carry", "contraction", "elementwise", "find", "layout", "normalisation"]
+__all__ = [
+    "Rule",
+    "carry",
+    "contraction",
+    "einsum",
+    "elementwise",
+    "find",
+    "layout",
+    "normalisation",
+    "scatter",
+    "spectrum",
+]

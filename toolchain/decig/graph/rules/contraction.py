@@ -5,15 +5,17 @@ import onnx
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import Ids, varying_axes
+from decig.graph.operators import Kind, find, names
 from decig.graph.rules.registry import rule
+from decig.graph.rules.rows import by_row
 
 
-@rule("Conv", "ConvTranspose", "FusedConv")
+@rule(*names(Kind.CONVOLUTION))
 def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     """Convolution of [N, C, *spatial]; weights [O, C/g, *k], or [C, O/g, *k] when transposed."""
     weight = flow.shape(node.input[1])
     group = attributes(node).get("group", 1)
-    transposed = node.op_type == "ConvTranspose"
+    transposed = find(node).transposed
     count = flow.shape(node.input[0])[1]
     made = weight[1] * group if transposed else weight[0]
     rank = len(weight)
@@ -21,6 +23,9 @@ def convolution(flow: Flow, node: onnx.NodeProto) -> Ids:
     if flow.is_constant(node.input[0]):  # a learnt first map, as in StyleGAN
         source = on_axis(flow.space.fresh(count), 1, rank)
         flow.bind(node, 0, "write", source)
+    rows = by_row(flow, node, source)
+    if rows is not None:
+        return rows
     incoming = flow.along(source, 1, count, f"{node.op_type} {node.name} reads them as one channel")
     if group == 1:
         flow.read(node, 0, on_axis(incoming, 1, rank))
@@ -52,7 +57,7 @@ def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: 
     inside = flow.space.tie(incoming.reshape(group, -1), (0,), why).ravel()
     outside = flow.space.fresh(made // group)
     outgoing = np.tile(outside, group)
-    if node.op_type == "ConvTranspose":
+    if find(node).transposed:
         flow.weigh(node, "read", 0, np.tile(inside, group))
         flow.weigh(node, "write", 1, outside)
     else:

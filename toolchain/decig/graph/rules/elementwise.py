@@ -4,20 +4,11 @@ import onnx
 
 from decig.graph.flow import Flow, attributes, pad_rank
 from decig.graph.ids import FIXED, Ids
+from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 
-# Clip's bounds and Dropout's ratio are scalars; Cast and CastLike change the type alone.
-UNARY = """
-    Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Dropout Elu Erf Exp
-    FastGelu Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not
-    QuickGelu Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish
-    Tan Tanh ThresholdedRelu
-""".split()  # noqa: SIM905  # a table, not a list of forty quoted words
-NARY = """
-    Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub
-    Sum Where Xor
-""".split()  # noqa: SIM905
-_WINDOW = "AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool".split()  # noqa: SIM905
+UNARY = [*names(Kind.ACTIVATION, Kind.FUNCTION), "Dropout", "Identity"]
+NARY = names(Kind.ARITHMETIC)
 
 
 @rule(*UNARY)
@@ -26,7 +17,7 @@ def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     return [flow.of(node.input[0])] * len(node.output)
 
 
-@rule(*_WINDOW)
+@rule(*names(Kind.POOL))
 def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Pool each channel by itself; what varies inside the window is tied."""
     if len(node.output) > 1 and node.output[1]:
@@ -107,12 +98,12 @@ def _adopt(
         flow.bind(node, slot, "value", bound)
 
 
-@rule("Shape", "Size")
+@rule(*names(Kind.SIZE))
 def shape_of(flow: Flow, node: onnx.NodeProto) -> None:
     """Shapes have no channels; whoever uses one to lay out channels freezes them."""
 
 
-@rule("Constant", "ConstantOfShape", "Range")
+@rule(*names(Kind.CONSTANT))
 def constant(flow: Flow, node: onnx.NodeProto) -> None:
     """Constants that could not be folded have no channels of their own."""
 

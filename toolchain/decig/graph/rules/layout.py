@@ -237,6 +237,8 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
     resized = tuple(axis for axis in range(ids.ndim) if before[axis] != after[axis])
     ids = flow.space.tie(ids, resized, f"{node.op_type} {node.name} blends them")
+    if _crops_channels(flow, node, ids):
+        return flow.block(node, f"{node.op_type} {node.name} crops channels")
     if len(node.input) < 4 or not node.input[3]:
         return ids
     axes = attributes(node).get("axes")
@@ -247,6 +249,19 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
         return flow.block(node, f"Resize {node.name} to a computed size")
     flow.on_cut(lambda cut: mend_sizes(cut, node.input[3], ids, after))
     return ids
+
+
+def _crops_channels(flow: Flow, node: onnx.NodeProto, ids: Ids) -> bool:
+    """Whether a region of interest is less, or may be, than all of an axis of channels."""
+    given = attributes(node)
+    if given.get("coordinate_transformation_mode") != b"tf_crop_and_resize":
+        return False
+    axes = [axis % ids.ndim for axis in given.get("axes", range(ids.ndim))]
+    region = flow.constant(node.input[1])
+    if region is None or region.size != 2 * len(axes):
+        return bool(varying_axes(ids))
+    bounds = zip(axes, region[: len(axes)], region[len(axes) :], strict=True)
+    return any((first, last) != (0, 1) for axis, first, last in bounds if ids.shape[axis] > 1)
 
 
 @rule("Expand")
@@ -278,12 +293,14 @@ def tile(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 
 @rule("DepthToSpace", "SpaceToDepth")
-def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | None:
+def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Pixel (un)shuffle: the r*r channels that make one are one class; C is axis 1."""
     source = flow.of(node.input[0])
     if source is None:
         return None
     options = attributes(node)
+    if node.op_type == "SpaceToDepth" and options.get("mode", b"DCR") != b"DCR":
+        return flow.block(node, f"SpaceToDepth {node.name} is in another order than DCR")
     block = options["blocksize"] ** 2
     count = flow.shape(node.input[0])[1]
     ids = flow.along(source, 1, count, f"{node.op_type} {node.name} moves them as one")

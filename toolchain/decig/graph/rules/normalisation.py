@@ -2,18 +2,34 @@
 
 import onnx
 
-from decig.graph.flow import Cut, Flow, attributes, on_axis
+from decig.graph.flow import Cut, Flow, Role, attributes, on_axis
 from decig.graph.ids import Ids
+from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
+from decig.graph.rules.rows import by_row
 
 
 @rule("BatchNormalization")
 def batch_normalization(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Scale, bias, mean and variance follow the channel axis."""
+    """Scale, shift, mean and variance follow the channel axis; so do the statistics it gives.
+
+    In training mode (see `uses_batch_statistics`) every channel is normalised by its own values,
+    as an instance norm over N * C channels is, and cut like one.
+    """
     ids, channels = _channel_axis(flow, node)
-    for slot, role in ((1, "scale"), (2, "shift"), (3, "statistic"), (4, "statistic")):
-        flow.bind(node, slot, role, channels)  # type: ignore[arg-type]  # a literal each
-    return [ids, *[None] * (len(node.output) - 1)]
+    _affine(flow, node, channels)
+    for slot in (3, 4):
+        _weigh(flow, node, slot, "statistic", channels)
+    return [ids, *[channels] * (len(node.output) - 1)]
+
+
+def uses_batch_statistics(node: onnx.NodeProto) -> bool:
+    """Whether a BatchNormalization normalises by its input's own statistics (training mode).
+
+    Before opset 14 that is the case where it lists further outputs (ONNX Changelog,
+    BatchNormalization-9: "Output case #1: Y, mean, var, saved_mean, saved_var (training mode)").
+    """
+    return bool(attributes(node).get("training_mode")) or len(node.output) > 1
 
 
 @rule("InstanceNormalization")
@@ -27,9 +43,11 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     if source is not None and any(size > 1 for size in source.shape[2:]):
         flow.share(node, source)
         return flow.space.tie(source, (1,), f"groups of {node.name} must stay equal")
+    rows = by_row(flow, node, flow.of_or_fixed(node.input[0]))
+    if rows is not None:
+        return rows
     ids, channels = _channel_axis(flow, node)
-    flow.bind(node, 1, "scale", channels)
-    flow.bind(node, 2, "shift", channels)
+    _affine(flow, node, channels)
     return ids
 
 
@@ -47,13 +65,32 @@ def group_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
         flow.share(node, ids)
         why = f"groups of GroupNormalization {node.name} must stay equal"
         flow.space.tie(channels.reshape(groups, -1), (0,), why)
-    flow.bind(node, 1, "scale", channels)
-    flow.bind(node, 2, "shift", channels)
+    _affine(flow, node, channels)
     return ids
 
 
 def _set_groups(cut: Cut, node: str, channels: Ids) -> None:
     cut.set_attribute(node, "num_groups", int(cut.kept(channels, 0).sum()))
+
+
+def _affine(flow: Flow, node: onnx.NodeProto, channels: Ids) -> None:
+    """Let scale (slot 1) and shift (slot 2), constant or computed, follow the channels."""
+    _weigh(flow, node, 1, "scale", channels)
+    _weigh(flow, node, 2, "shift", channels)
+
+
+def _weigh(flow: Flow, node: onnx.NodeProto, slot: int, role: Role, channels: Ids) -> None:
+    """Bind a vector of one number per channel; one computed per channel (AdaIN) is united with it.
+
+    A computed vector whose elements are no channels of their own keeps all of them.
+    """
+    name = node.input[slot] if len(node.input) > slot else ""
+    made = flow.of(name)
+    if made is None or flow.is_constant(name) or made.size != len(channels) or made.size == 1:
+        flow.bind(node, slot, role, channels)
+    else:
+        why = f"{node.op_type} {node.name} has computed weights"
+        flow.space.unite(channels, made.ravel(), why)
 
 
 @rule("LayerNormalization", "RMSNormalization")
@@ -95,15 +132,11 @@ def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     return ids
 
 
-REDUCTIONS = """
-    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum ReduceSumSquare
-""".split()  # noqa: SIM905  # a table, not a list of ten quoted words
 # To these a channel of zeros adds nothing.
 _SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare")
 
 
-@rule(*REDUCTIONS)
+@rule(*names(Kind.REDUCTION))
 def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Reduce some axes; channels on the others pass, most reductions over channels are inexact."""
     ids = flow.of(node.input[0])

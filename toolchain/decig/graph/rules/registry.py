@@ -6,6 +6,7 @@ import onnx
 
 from decig.graph.flow import Flow
 from decig.graph.ids import Ids
+from decig.graph.operators import in_known_domain
 
 Rule = Callable[[Flow, onnx.NodeProto], "Ids | list[Ids | None] | None"]
 """Takes the pass and a node; returns the identities of its output, or a list for several."""
@@ -26,5 +27,4 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 
 def find(node: onnx.NodeProto) -> Rule | None:
     """Return the rule of a node's operator, None for an operator the analysis does not know."""
-    known = node.domain in ("", "ai.onnx", "com.microsoft")
-    return _RULES.get(node.op_type) if known else None
+    return _RULES.get(node.op_type) if in_known_domain(node) else None

@@ -23,6 +23,9 @@ def regroup(
     Where channels vary in several segments (a pixel shuffle spelled out), only the segment that
     becomes axis 1 keeps them apart: no cut could follow the others. Axes that only get another
     place (an attention's heads) all keep them.
+
+    Raises:
+        ValueError: the shapes do not fit together.
     """
     parts = list(_segments(before, after))
     varied = [part for part in parts if any(ids.shape[axis] > 1 for axis in part[0])]
@@ -52,13 +55,19 @@ def _is_renamed(part: Segment, before: tuple[int, ...], after: tuple[int, ...]) 
 
 
 def _segments(before: tuple[int, ...], after: tuple[int, ...]) -> list[Segment]:
-    """Cut two shapes of equal product into the shortest runs of axes with equal products."""
+    """Cut two shapes of equal product into the shortest runs of axes with equal products.
+
+    Raises:
+        ValueError: a part of one shape, the whole of it at the latest, has no equal in the other.
+    """
     segments: list[Segment] = []
     i = j = 0
     while i < len(before) or j < len(after):
         start_i, start_j = i, j
         i, j = min(i + 1, len(before)), min(j + 1, len(after))
         while (left := math.prod(before[start_i:i])) != (right := math.prod(after[start_j:j])):
+            if i == len(before) and j == len(after):
+                raise ValueError(f"{before} does not become {after}")
             if (left < right and i < len(before)) or j == len(after):
                 i += 1
             else:

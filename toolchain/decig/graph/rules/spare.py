@@ -15,6 +15,7 @@ import onnx
 
 from decig.graph.flow import Binding, Flow, attributes, on_axis
 from decig.graph.ids import Ids, varying_axes
+from decig.graph.operators import Kind, names
 from decig.graph.rules import elementwise, normalisation
 from decig.graph.rules.layout import mend_sizes
 from decig.graph.rules.reshape import regroup
@@ -175,8 +176,8 @@ def _convolution(flow: Flow, node: onnx.NodeProto) -> Spare:
 _MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
     **dict.fromkeys((*elementwise.UNARY, *elementwise.NARY), _elementwise),
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
-    **dict.fromkeys(normalisation.REDUCTIONS, _reduce),
-    **dict.fromkeys(("Conv", "ConvTranspose"), _convolution),
+    **dict.fromkeys(names(Kind.REDUCTION), _reduce),
+    **dict.fromkeys(names(Kind.CONVOLUTION), _convolution),
     "Transpose": _transpose,
     "Expand": _expand,
 }

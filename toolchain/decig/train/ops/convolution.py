@@ -133,5 +133,6 @@ def matmul(node: OpNode) -> fx.Node:
 
 @op("Einsum")
 def einsum(node: OpNode) -> fx.Node:
-    """Sum of products by an equation."""
-    return node.emit(torch.einsum, node.attr("equation"), *node.tensors())
+    """Sum of products by an equation; constant operands are weights."""
+    operands = [node.weight(slot) for slot in range(len(node.proto.input))]
+    return node.emit(torch.einsum, node.attr("equation"), *operands)

@@ -181,10 +181,12 @@ def celu(node: OpNode) -> fx.Node:
 @op("IsInf")
 def is_inf(node: OpNode) -> fx.Node:
     """Y = whether X is infinite, of the signs asked for."""
-    signs = node.attr("detect_negative", 1), node.attr("detect_positive", 1)
-    if 0 in signs:
-        raise node.error("it is supported for both signs together")
-    return node.emit(torch.isinf, node.tensor(0))
+    x, signs = node.tensor(0), (node.attr("detect_negative", 1), node.attr("detect_positive", 1))
+    if all(signs):
+        return node.emit(torch.isinf, x)
+    if not any(signs):
+        return node.emit(torch.zeros_like, x, dtype=torch.bool)
+    return node.emit(torch.isneginf if signs[0] else torch.isposinf, x)
 
 
 @op("Shrink")

@@ -49,17 +49,27 @@ def _activated(node: OpNode, x: fx.Node, parameters: list[Any]) -> fx.Node:
 
 @op("FusedMatMul")
 def fused_matmul(node: OpNode) -> fx.Node:
-    """Y = alpha A' B', where the last two axes of A' and B' may be swapped."""
-    if node.attr("transBatchA", 0) or node.attr("transBatchB", 0):
-        raise node.error("transposed batches are not supported")
-    a, b = node.weight(0), node.weight(1)
-    if node.attr("transA", 0):
-        a = node.step(torch.transpose, a, -1, -2)
-    if node.attr("transB", 0):
-        b = node.step(torch.transpose, b, -1, -2)
+    """Y = alpha A' B', where the axes of A' and B' may be in another order."""
+    a, b = _operand(node, 0, "A"), _operand(node, 1, "B")
     product = node.emit(torch.matmul, a, b)
     alpha = node.attr("alpha", 1.0)
     return product if alpha == 1 else node.step(operator.mul, product, alpha)
+
+
+def _operand(node: OpNode, slot: int, letter: str) -> fx.Node:
+    """Emit the transpositions of an operand: of its matrix, and of the first axis behind it.
+
+    transBatch (com.microsoft.FusedMatMul) takes [rows, batch..., columns] for
+    [batch..., rows, columns]; trans then swaps these two.
+    """
+    value = node.weight(slot)
+    assert value is not None
+    rank = node.rank(value)
+    if node.attr(f"transBatch{letter}", 0):
+        value = node.step(torch.movedim, value, 0, rank - 2)
+    if node.attr(f"trans{letter}", 0):
+        value = node.step(torch.transpose, value, -1, -2)
+    return value
 
 
 @op("FastGelu")

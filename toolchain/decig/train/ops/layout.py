@@ -1,4 +1,4 @@
-"""Operators that move data: reshapes, slices, joins and pads."""
+"""Operators that move data: reshapes, slices and joins."""
 
 import math
 import operator
@@ -235,41 +235,6 @@ def expand(node: OpNode) -> fx.Node:
 def tile(node: OpNode) -> fx.Node:
     """Y = X repeated along its axes."""
     return node.emit(torch.tile, node.tensor(0), tuple(node.constant(1).tolist()))
-
-
-@op("Pad")
-def pad(node: OpNode) -> fx.Node:
-    """Y = X with its borders extended, or cut where an amount is negative."""
-    x = node.tensor(0)
-    rank = node.rank(x)
-    pads = _pads_of_all_axes(node, rank)
-    mode = {"edge": "replicate", "wrap": "circular"}.get(*[node.attr("mode", "constant")] * 2)
-    # Torch lists the last axis first.
-    flat = [amount for axis in reversed(range(rank)) for amount in (pads[axis], pads[rank + axis])]
-    while flat and flat[-2:] == [0, 0]:
-        del flat[-2:]
-    if not flat:
-        return x
-    if mode == "constant":
-        value = node.setting("value", 2) or [0.0]
-        return node.emit(F.pad, x, flat, value=value[0])
-    if len(flat) > 2 * (rank - 2) or rank > 5:
-        raise node.error(f"mode {node.attr('mode')} is supported on spatial axes alone")
-    flat += [0] * (2 * (rank - 2) - len(flat))
-    if min(flat) < 0:
-        x = node.step(F.pad, x, [min(amount, 0) for amount in flat])
-    return node.emit(F.pad, x, [max(amount, 0) for amount in flat], mode=mode)
-
-
-def _pads_of_all_axes(node: OpNode, rank: int) -> list[int]:
-    pads = node.setting("pads", 1) or []
-    if not node.has(3):
-        return pads
-    full = [0] * 2 * rank
-    axes = [axis % rank for axis in node.constant(3).tolist()]
-    for place, axis in enumerate(axes):
-        full[axis], full[rank + axis] = pads[place], pads[len(axes) + place]
-    return full
 
 
 @op("DepthToSpace")

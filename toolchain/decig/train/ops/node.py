@@ -24,11 +24,12 @@ class OpNode:
         self, proto: onnx.NodeProto, opset: int, tracer: Tracer, values: dict[str, Value]
     ) -> None:
         """View `proto`; `values` holds every value known so far and receives used constants."""
-        self.name = proto.name or proto.output[0]
+        self.proto = proto
+        self._label = next(name for name in proto.output if name)
+        self.name = proto.name or self._label
         self.op_type, self.domain, self.opset = proto.op_type, proto.domain, opset
         self.outputs = len(proto.output)
         self.tracer = tracer
-        self._label = proto.output[0]
         self._inputs = list(proto.input)
         self._values = values
         self._attributes = attributes(proto)
@@ -55,6 +56,12 @@ class OpNode:
             return numbers
         value = self.attr(name)
         return value if value is None or isinstance(value, list) else [value]
+
+    # Outputs
+
+    def wants(self, slot: int) -> bool:
+        """Whether anything reads an output."""
+        return slot < self.outputs and self.proto.output[slot] != ""
 
     # Inputs
 

@@ -10,44 +10,6 @@ from decig.train.ops.node import OpNode
 from decig.train.ops.registry import op
 
 
-@op("BatchNormalization")
-def batch_normalization(node: OpNode) -> fx.Node:
-    """Y = (X - mean) / sqrt(var + epsilon) * scale + B.
-
-    The module's training flag chooses between the statistics of the batch and the stored ones.
-    """
-    x, scale, bias = node.tensor(0), node.weight(1), node.weight(2)
-    mean, var = node.tensor(3), node.tensor(4)
-    momentum, epsilon = node.attr("momentum", 0.9), node.attr("epsilon", 1e-5)
-    training = node.tracer.training()
-    return node.emit(batch_norm, x, mean, var, scale, bias, training, momentum, epsilon)
-
-
-def batch_norm(
-    x: Tensor,
-    mean: Tensor,
-    var: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    training: bool,
-    momentum: float,
-    epsilon: float,
-) -> Tensor:
-    """Normalise N,C,... by channel; in training update `mean` and `var` as ONNX defines it.
-
-    running = momentum * running + (1 - momentum) * batch (ONNX operator BatchNormalization), so
-    `momentum` is what stays: torch's own counts the other way round. The batch's variance is the
-    population's, where torch takes n - 1.
-    """
-    if not training:
-        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, epsilon)
-    kept = momentum * var
-    y = F.batch_norm(x, mean, var, weight, bias, True, 1 - momentum, epsilon)
-    # Through .data: autograd has saved `var`, yet the gradient in training does not read it.
-    var.data.sub_((var.data - kept) / (x.numel() // x.shape[1]))
-    return y
-
-
 @op("InstanceNormalization")
 def instance_normalization(node: OpNode) -> fx.Node:
     """Y = (X - mean) / sqrt(var + epsilon) * scale + B, by sample and channel."""
@@ -56,12 +18,38 @@ def instance_normalization(node: OpNode) -> fx.Node:
 
 
 def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
-    """Normalise N,C,... by sample and channel.
+    """Normalise N,C,... by image and channel, then scale and shift.
 
-    torch 2.13 on a CPU computes another gradient for a batch of one when what comes back has its
-    channels last, so that is brought into the usual order first.
+    Args:
+        x: N,C,... with any number of positions, also one.
+        weight: of C, or of N * C, a row per image: a graph declared for one image computes its
+            scale from a style as C numbers, and a training batch brings N styles.
+        bias: as `weight`.
+        epsilon: added to the variance.
+
+    Returns:
+        The same shape as `x`.
     """
+    images, channels = x.shape[:2]
+    own = [value is not None and value.numel() != channels for value in (weight, bias)]
+    apart = any(own) or x[0, 0].numel() == 1
+    y = _normalised(x, None if apart else weight, None if apart else bias, epsilon)
+    if not apart:
+        return y
+    ones = [1] * (x.dim() - 2)
+    if weight is not None:
+        y = y * weight.reshape(images if own[0] else 1, channels, *ones)
+    if bias is not None:
+        y = y + bias.reshape(images if own[1] else 1, channels, *ones)
+    return y
+
+
+def _normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    if x[0, 0].numel() == 1:
+        return x - x  # the mean of a single position is its value; F.instance_norm refuses it
     y = F.instance_norm(x, weight=weight, bias=bias, eps=epsilon)
+    # torch 2.13 on a CPU computes another gradient for a batch of one when what comes back has its
+    # channels last, so that is brought into the usual order first.
     if y.requires_grad:
         y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
     return y

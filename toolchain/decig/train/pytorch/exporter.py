@@ -1,5 +1,6 @@
 """Writing a PyTorch module as ONNX, the same bytes every time."""
 
+import inspect
 import io
 import logging
 import warnings
@@ -12,7 +13,8 @@ import onnx_ir
 import torch
 from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass
 from onnxscript.optimizer import fold_constants, remove_unused_nodes
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from decig.files import atomic_path
@@ -38,7 +40,12 @@ def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the 
     """
     inputs = noise(module.eval(), shapes, name)
     outputs = run_once(module, list(inputs.values()), name)
-    with _quiet(), guarded(f"{name}: PyTorch cannot export this"), _TracedData():
+    with (
+        _quiet(),
+        guarded(f"{name}: PyTorch cannot export this"),
+        _TracedData(),
+        _BatchStatistics(),
+    ):
         program = torch.onnx.export(
             module,
             tuple(inputs.values()),
@@ -96,6 +103,48 @@ class _TracedData(TorchFunctionMode):
             return args[0].detach()
         with torch.no_grad():
             return args[0].copy_(args[1])
+
+
+class _BatchStatistics(TorchFunctionMode):
+    """Write batch norms that normalise by their own input as instance norms.
+
+    `F.batch_norm(..., training=True)` in `forward` (the AdaIN of MUNIT), and a BatchNorm layer
+    without running statistics, use the statistics of the batch whatever mode the module is in.
+    PyTorch's exporter drops that and writes a BatchNormalization of the stored statistics. An
+    instance norm over the same values computes the same.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Take the place of batch norms in training mode."""
+        if func is functional.batch_norm:
+            given = _BATCH_NORM.bind(*args, **(kwargs or {}))
+            given.apply_defaults()
+            if given.arguments["training"]:
+                return _over_batch(
+                    *(given.arguments[name] for name in ("input", "weight", "bias", "eps"))
+                )
+        return func(*args, **(kwargs or {}))
+
+
+_BATCH_NORM = inspect.signature(functional.batch_norm)
+
+
+def _over_batch(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
+    """Normalise N,C,... by channel over all images, as one image 1,C,N*... is normalised."""
+    batch, channels = x.shape[:2]
+    if batch == 1 and x.dim() > 2:
+        return functional.instance_norm(x, weight=weight, bias=bias, eps=epsilon)
+    rows = x.transpose(0, 1)
+    flat = functional.instance_norm(
+        rows.reshape(1, channels, -1), weight=weight, bias=bias, eps=epsilon
+    )
+    return flat.reshape(rows.shape).transpose(0, 1)
 
 
 @contextmanager

@@ -2,12 +2,16 @@
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from decig.device.run.session import DeviceOptions, open_session, run_session
+from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.errors import DecigError
 from decig.graph.model import Model, load_model
 from decig.quality.parity import max_abs_diff
@@ -20,7 +24,7 @@ from decig.train.pytorch.weights import load_weights
 _log = logging.getLogger(__name__)
 
 _SEED = 0
-_TOLERANCE = 1e-3  # of the output range; a module that draws random numbers is far beyond
+_TOLERANCE = 1e-3  # of the output range; another computation is far beyond, rounding far below
 
 
 def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Model:
@@ -37,7 +41,8 @@ def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Mod
 
     Raises:
         BadInputError: the code, the weights or the shapes do not fit together; says where.
-        DecigError: the exported graph does not compute what the module does.
+        DecigError: the module returns values that are no numbers, or the exported graph does not
+            compute what the module does; says why.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
@@ -54,12 +59,35 @@ def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Mod
         export_onnx(module, shapes, file, name)
         model = replace(load_model(file), path=Path(name))
     expected = run_once(module, list(inputs.values()), name)
-    session = open_session(model.proto, DeviceOptions(), optimisation="basic")
+    session = Device.of().open(model.proto, optimisation="basic")
     found = run_session(session, {key: value.numpy() for key, value in inputs.items()})
-    worst = max(max_abs_diff(a.numpy(), b) for a, b in zip(expected, found, strict=True))
+    if not all(bool(output.isfinite().all()) for output in expected):
+        raise DecigError(
+            f"{name}: forward returns values that are no numbers (NaN or infinity) for an input "
+            "between -1 and 1; look at its weights"
+        )
+    worst = _largest_difference(expected, found)
     if not worst <= _TOLERANCE:
+        again = run_once(module, list(inputs.values()), name)
         raise DecigError(
             f"{name}: the exported graph differs from the module by {worst:.1e} of its output "
-            "range: does forward draw random numbers, or return what is not finite?"
+            f"range: {_cause(expected, [tensor.numpy() for tensor in again])}"
         )
     return model
+
+
+def _largest_difference(expected: Sequence[Tensor], found: Sequence[np.ndarray]) -> float:
+    return max(max_abs_diff(a.numpy(), b) for a, b in zip(expected, found, strict=True))
+
+
+def _cause(expected: Sequence[Tensor], again: Sequence[np.ndarray]) -> str:
+    """Say why a graph differs from its module, from two results of the module for one input."""
+    if _largest_difference(expected, again) > 0:
+        return (
+            "forward gives another result at every call, as it draws random numbers or keeps a "
+            "state; draw them outside and pass them as an input"
+        )
+    return (
+        "forward is repeatable, so PyTorch's exporter wrote another computation than it runs; "
+        "export the model to .onnx yourself and give that file"
+    )

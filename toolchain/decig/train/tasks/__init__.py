@@ -8,17 +8,21 @@ this folder can be named in a recipe, and nothing else has to be changed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
+import msgspec
 import numpy as np
 from torch import Tensor, nn
 
 from decig.errors import BadInputError
+from decig.schema import WrittenByHand, convert
 from decig.source.recipe import Recipe
 from decig.train.nets.averaging import Averaging
 from decig.train.plugins import find_module
 from decig.train.processes import Processes
 from decig.train.schedule import Schedule, constant
+
+S = TypeVar("S", bound=WrittenByHand)
 
 
 @dataclass(frozen=True)
@@ -147,3 +151,21 @@ def find(name: str) -> OriginalModule:
     if not hasattr(module, "open_task"):
         raise BadInputError(f"the task {name!r} cannot be trained from a recipe")
     return cast(OriginalModule, module)
+
+
+def settings_of(recipe: Recipe, kind: type[S]) -> S:
+    """Read the table [train] of a recipe into a task's own record.
+
+    Args:
+        recipe: with the table as it was written.
+        kind: the record; its field `task` takes the name of the task.
+
+    Raises:
+        BadInputError: there is no such table, or it does not fit; names the file and the key.
+    """
+    file = recipe.folder / "recipe.toml"
+    if recipe.train is None:
+        raise BadInputError(f"{file}: has no [train] table")
+    tables: Any = msgspec.defstruct("Tables", [("train", kind)])
+    found: S = convert({"train": recipe.train}, tables, str(file)).train
+    return found

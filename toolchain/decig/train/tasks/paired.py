@@ -21,7 +21,7 @@ from decig.data.crops import fit, random_crop
 from decig.data.labels import Labels
 from decig.data.pairs import Pair, by_stem, side_by_side
 from decig.errors import BadInputError
-from decig.schema import AtLeastOne, NotNegative, Share, WrittenByHand, convert
+from decig.schema import AtLeastOne, NotNegative, Seed, WrittenByHand
 from decig.source.recipe import Recipe
 from decig.train.losses.adversarial import discriminator_loss, generator_loss
 from decig.train.nets.averaging import Averaging
@@ -29,9 +29,9 @@ from decig.train.nets.patch_gan import PatchDiscriminator, initialise
 from decig.train.precision import Precision
 from decig.train.processes import Processes
 from decig.train.pytorch.generator import build_generator, check_pictures
-from decig.train.ranges import LearningRate, Seed, Zoom
+from decig.train.ranges import Decay, LearningRate, Zoom
 from decig.train.schedule import hold_then_fall
-from decig.train.tasks import Group
+from decig.train.tasks import Group, settings_of
 
 _BETAS = (0.5, 0.999)
 """Of Adam, for both nets (Isola et al., section 3.3)."""
@@ -97,8 +97,17 @@ class Settings(WrittenByHand, frozen=True):
     adversarial: NotNegative = 1.0
     discriminator_width: AtLeastOne = 64
     zoom: Zoom = 1.1
-    ema: Share = 0.999
+    ema: Decay = 0.999
     precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        """Refuse a training that has nothing to train for.
+
+        Raises:
+            BadInputError: both weights are 0.
+        """
+        if not self.l1 and not self.adversarial:
+            raise BadInputError("train: l1 and adversarial are both 0; nothing would be trained")
 
 
 @dataclass(frozen=True)
@@ -125,10 +134,9 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Paire
     Raises:
         BadInputError: the recipe cannot be trained, or the data does not fit.
     """
-    file = recipe.folder / "recipe.toml"
-    settings = convert(recipe.train, Settings, f"{file}: [train]")
+    settings = settings_of(recipe, Settings)
     if recipe.pixels.layout != "nchw":
-        raise BadInputError(f"{file}: training needs pixels.layout nchw")
+        raise BadInputError(f"{recipe.folder}/recipe.toml: training needs pixels.layout nchw")
     folder = data or _folder(recipe, settings.data)
     training = load_split(folder, "train", settings.data, recipe.pixels.labels)
     held_out = load_split(folder, "val", settings.data, recipe.pixels.labels)

@@ -1,6 +1,6 @@
 import logging
 
-from decig.report.progress import ProgressBar
+from decig.cli.progress import ProgressBar
 
 
 def test_without_a_terminal_it_logs_the_start_of_every_step(caplog):

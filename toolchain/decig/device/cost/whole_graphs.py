@@ -1,8 +1,8 @@
-"""What whole graphs say about their parts, where only wholes can be measured.
+"""What whole graphs say about their layers, where only whole graphs can be measured.
 
 Layers timed alone find their data in other layouts and caches than inside a graph, so their cost
-surfaces T are right but for factors 1 + g, which change from one kind of layer to another and with
-the widths. Of a whole graph only the sum is seen:
+surfaces T are wrong by factors 1 + g, which change from one kind of layer to another and with the
+widths. Of a whole graph only the sum is seen:
 
     us_i = sum over nodes n of T_n(p_ni) (1 + g_n(p_ni)) + b,        p: input and output channels
 
@@ -13,8 +13,8 @@ Processes for Machine Learning, 2006, section 9.4 on linear functionals of a pro
     r_i = us_i / total_i - 1,     w_ni = T_n(p_ni) / total_i,     K_ij = sum w_ni w_mj c(p_ni, p_mj)
     g(p) = sum over i and n of c(p, p_ni) w_ni a_i,               a = (K + N)^-1 r
 
-where c is 0 between different kinds, and within one a constant and the covariance of cost surfaces
-(`decig.device.cost.surface`). Parts stay parts: a plan still costs the sum of its nodes.
+where c is 0 between different kinds, and within one kind a constant plus the covariance of cost
+surfaces (`decig.device.cost.surface`). A plan still costs the sum of its nodes.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ from scipy.linalg import cho_factor, cho_solve
 
 from decig.device.cost.surface import Places
 
-_FACTOR = 0.2  # deviation of a kind's factor
-_AMPLITUDE = 0.3  # of what changes with the widths
-_NOISE = 0.02  # graphs that differ in one channel may be compiled differently
+_FACTOR = 0.2  # standard deviation of a kind's factor
+_AMPLITUDE = 0.3  # standard deviation of how the factor changes with the widths
+_NOISE = 0.02  # standard deviation of a whole: graphs that differ in one channel may be
+# compiled differently
 _LEAST = 0.2  # no layer costs less than this share of its time alone
 
 
 @dataclass(frozen=True)
-class InPlans:
+class KindInPlans:
     """All nodes of one kind in several plans; every array is [plans, nodes].
 
     Attributes:
@@ -45,17 +46,17 @@ class InPlans:
     us: np.ndarray
 
 
-class Wholes:
-    """Factors of the kinds of nodes that whole latencies tell."""
+class WholeGraphCorrection:
+    """Corrects the cost of every kind of node so that whole graphs take what was measured."""
 
     def __init__(
-        self, parts: list[InPlans], between: float, us: np.ndarray, error_us: np.ndarray
+        self, parts: list[KindInPlans], between: float, us: np.ndarray, error_us: np.ndarray
     ) -> None:
         """Fit.
 
         Args:
-            parts: one a kind, of the measured plans.
-            between: microseconds of every plan that belong to no part.
+            parts: the nodes of each kind in the measured plans.
+            between: microseconds of every plan that belong to no node.
             us: measured latencies, [plans].
             error_us: their standard errors, [plans].
         """
@@ -68,13 +69,17 @@ class Wholes:
         self._weights = cho_solve(self._factor, us / total - 1.0)
 
     def factor(self, kind: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """By what a surface is to be multiplied at `x` and `y` channels, [points]."""
+        """Factor for the surface of a kind at `x` input and `y` output channels, [points]."""
         change = self._kinds[kind].to_plans(x, y) @ self._weights
         found: np.ndarray = np.maximum(1.0 + change, _LEAST)
         return found
 
-    def doubt(self, parts: list[InPlans]) -> np.ndarray:
-        """Standard deviation of the latency of plans as a share of it, [plans]; a part a kind."""
+    def doubt(self, parts: list[KindInPlans]) -> np.ndarray:
+        """Standard deviation of the latency of plans as a share of it, [plans].
+
+        Args:
+            parts: the nodes of each kind in the plans.
+        """
         total = self._total(parts)
         prior, near = np.zeros(len(total)), 0.0
         for kind, part in zip(self._kinds, parts, strict=True):
@@ -89,15 +94,15 @@ class Wholes:
         result: np.ndarray = np.sqrt(np.maximum(prior - known, 0.0))
         return result
 
-    def _total(self, parts: list[InPlans]) -> np.ndarray:
+    def _total(self, parts: list[KindInPlans]) -> np.ndarray:
         total: np.ndarray = self._between + np.sum([part.us.sum(axis=1) for part in parts], axis=0)
         return total
 
 
 class _Kind:
-    """Where nodes of one kind were seen, and with what weight in which plan."""
+    """At which widths the nodes of one kind were seen, and with which weight in which plan."""
 
-    def __init__(self, part: InPlans, total: np.ndarray) -> None:
+    def __init__(self, part: KindInPlans, total: np.ndarray) -> None:
         places, back = np.unique(
             np.stack([part.x.ravel(), part.y.ravel()]), axis=1, return_inverse=True
         )
@@ -107,7 +112,7 @@ class _Kind:
         np.add.at(self._weights, (plan, back.ravel()), (part.us / total[:, None]).ravel())
 
     def covariance(self) -> np.ndarray:
-        """Of the measured plans, [plans, plans]."""
+        """Covariance of the measured plans, as far as this kind causes it, [plans, plans]."""
         among = _covariance(self._places, self._places)
         result: np.ndarray = self._weights @ among @ self._weights.T
         return result

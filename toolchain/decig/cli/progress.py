@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar in a terminal, a line now and then in a log file."""
+"""Progress on stderr: a bar in a terminal; elsewhere, such as in a log file, lines at intervals."""
 
 import logging
 import time
@@ -11,10 +11,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 30.0
+"""Seconds between two lines about one step where there is no terminal."""
 
 
 class ProgressBar:
-    """One bar, for the step that runs now."""
+    """A bar for the step that runs now; it disappears when the block ends."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -49,7 +50,7 @@ class ProgressBar:
         self.update(step, done / total)
 
     def update(self, step: str, share: float, figures: dict[str, float] | None = None) -> None:
-        """Show how far a step is, from 0 to 1, and its latest figures."""
+        """Show how far a step is, as a share from 0 to 1, and its latest figures."""
         shown = ", ".join(f"{name} {value:.4g}" for name, value in (figures or {}).items())
         if self._task is None or step != self._step:
             if self._task is not None:

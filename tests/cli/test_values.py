@@ -1,11 +1,12 @@
 import click
 import pytest
 
-from decig.cli.options import (
+from decig.cli.values import (
     POSITIVE,
     input_shape,
     latency,
-    one_of,
+    output_file,
+    run_folder,
     setting,
     time_budget,
     value_range,
@@ -64,8 +65,17 @@ def test_settings_split_at_the_first_equals_sign():
             setting(text)
 
 
-def test_options_that_exclude_each_other():
-    assert one_of({"keep": 0.5, "plan": None}, "keep", "plan") == "keep"
-    assert one_of({"keep": None, "plan": None}, "keep", "plan") is None
-    with pytest.raises(click.UsageError, match="--keep and --target-latency exclude"):
-        one_of({"keep": 0.5, "target_latency": 2.0}, "keep", "target_latency")
+def test_files_and_folders_that_cannot_be_written_are_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert output_file(str(tmp_path / "new.onnx")) == tmp_path / "new.onnx"
+    assert run_folder(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    for read, name, message in (
+        (output_file, ".", "not written: it is a folder"),
+        (output_file, "none/x.onnx", "not written: its folder is not there"),
+        (output_file, "file/x.onnx", "not written: Not a directory"),
+        (run_folder, "file", "file is no folder"),
+        (run_folder, "file/run", "file is no folder"),
+    ):
+        with pytest.raises(click.BadParameter, match=message):
+            read(str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,6 +1,6 @@
+from decig.cli.tables import print_figures
 from decig.device.measure.limits import Limits
 from decig.device.measure.roofline import Roofline, Work, compare
-from decig.report.tables import print_figures
 
 
 def test_figures_are_one_line_each(capsys):

@@ -1,4 +1,4 @@
-"""Roofline figures for the terminal: what nodes reach, next to what the device allows."""
+"""Roofline figures for the terminal: what nodes reach, compared with what the device allows."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from decig.device.measure.roofline import Part, Roofline
+    from decig.device.measure.roofline import Roofline, RooflineEntry
 
 COLUMNS = ("GFLOP/s", "GB/s", "of limit", "bound")
-"""Titles of what `cells` gives."""
+"""Titles of the columns that `cells` fills."""
 
 
-def cells(part: "Part | None") -> list[str]:
-    """Achieved GFLOP/s and GB/s, the least time as a share of the measured, and what sets it.
+def cells(part: "RooflineEntry | None") -> list[str]:
+    """Format the figures of a part of the graph, one per column of `COLUMNS`.
 
-    Dashes for a part that takes no time.
+    They are the GFLOP/s and GB/s that it reaches, the least time that the device allows it as a
+    share of the measured time, and whether compute or memory sets that limit; dashes for a part
+    that takes no time.
     """
     if part is None or not part.latency_us:
         return ["-"] * len(COLUMNS)
@@ -24,7 +26,7 @@ def cells(part: "Part | None") -> list[str]:
 
 
 def node_table(roofline: "Roofline", most: int) -> Table:
-    """The costliest nodes, one a row."""
+    """Return a table of the `most` costliest nodes, one per row."""
     shown = Table("node", "op", "ms", *COLUMNS, box=None)
     for column in shown.columns[2:]:
         column.justify = "right"
@@ -34,7 +36,7 @@ def node_table(roofline: "Roofline", most: int) -> Table:
 
 
 def summary(found: Mapping[str, Any], limits: Mapping[str, float]) -> str:
-    """One line of a graph's JSON object (`Roofline.to_dict`) and the limits' one."""
+    """Summarise the JSON objects of a graph (`Roofline.to_dict`) and of the limits in one line."""
     reached = (
         f"{found[key]:.4g} of {limits[key]:.4g} {unit}"
         for key, unit in (("gflops", "GFLOP/s"), ("gbytes_per_s", "GB/s"))

@@ -1,8 +1,8 @@
 from rich.console import Console
 
+from decig.cli.roofs import COLUMNS, cells, node_table, summary
 from decig.device.measure.limits import Limits
 from decig.device.measure.roofline import Roofline, Work
-from decig.report.roofs import COLUMNS, cells, node_table, summary
 
 LIMITS = Limits(100.0, 20.0)
 WORKS = {"conv": Work(5_000_000, 400_000), "relu": Work(0, 2_000_000)}

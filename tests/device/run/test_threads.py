@@ -1,0 +1,67 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from decig.device.run.cores import available_cores
+from decig.device.run.threads import set_up_threads, worker_threads
+
+
+@pytest.mark.parametrize(
+    ("environment", "threads"),
+    [
+        ({}, available_cores()),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": "many"}, available_cores()),
+        ({"OMP_NUM_THREADS": "0"}, available_cores()),
+        ({"LOCAL_WORLD_SIZE": str(available_cores())}, 1),
+        ({"LOCAL_WORLD_SIZE": str(5 * available_cores())}, 1),
+        ({"LOCAL_WORLD_SIZE": "1"}, available_cores()),
+    ],
+)
+def test_threads_of_work_that_is_not_timed(environment: dict[str, str], threads: int) -> None:
+    assert worker_threads(environment) == threads
+
+
+def test_what_the_user_has_set_stands() -> None:
+    own = {"OMP_NUM_THREADS": "3", "OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_NUM_THREADS": "2"}
+    environment = dict(own)
+    set_up_threads(environment)
+    assert environment == own
+    environment = {"GOMP_SPINCOUNT": "7"}
+    set_up_threads(environment)
+    assert environment["GOMP_SPINCOUNT"] == "7"
+
+
+def test_the_rest_is_set() -> None:
+    environment: dict[str, str] = {}
+    set_up_threads(environment)
+    assert environment == {
+        "OMP_NUM_THREADS": str(available_cores()),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "1000",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+COMMAND = """
+import os, sys
+from decig.cli.main import main
+
+assert "numpy" not in sys.modules, "imported before its threads are set"
+try:
+    main(["--version"])
+finally:
+    print(os.environ["OMP_WAIT_POLICY"], os.environ["OPENBLAS_NUM_THREADS"])
+"""
+
+
+def test_every_command_sets_its_threads_before_numpy_is_there() -> None:
+    libraries = ("OMP_", "GOMP_", "OPENBLAS_")
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(libraries)}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND], env=bare, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.endswith("PASSIVE 1\n"), done.stderr

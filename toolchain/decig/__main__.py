@@ -1,0 +1,5 @@
+"""Makes `python -m decig` the program `decig`."""
+
+from decig.cli.main import main
+
+main()

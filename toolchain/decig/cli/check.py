@@ -1,0 +1,135 @@
+"""`decig check`: is a model as fast and as good as asked, compared with its reference?"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from decig.cli.options import (
+    device_options,
+    input_shape_option,
+    json_option,
+    pixel_options,
+    weights_option,
+)
+from decig.cli.process import Command, debug_option, show
+from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
+from decig.errors import TargetMissedError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from decig.deploy.check import Verdict
+    from decig.device.run.device import Device
+    from decig.source.source import PixelFlags
+
+_COSTLIEST = 15
+"""Nodes that the table of --roofline shows."""
+
+
+@click.command(cls=Command)
+@click.argument("candidate")
+@click.option("--reference", required=True, metavar="MODEL", help="The model it should replace.")
+@click.option("--data", type=EXISTING_FOLDER, help="Folder of images to feed both models.")
+@click.option(
+    "--max-latency",
+    "max_latency_ms",
+    type=latency,
+    metavar="20ms",
+    help="Greatest latency of CANDIDATE.",
+)
+@click.option(
+    "--min-speedup",
+    type=POSITIVE,
+    metavar="4",
+    help="How many times faster than the reference, at least.",
+)
+@click.option(
+    "--min-ssim", type=Number(-1, 1), metavar="0.9", help="Least SSIM to the reference's pictures."
+)
+@click.option(
+    "--min-psnr",
+    "min_psnr_db",
+    type=POSITIVE,
+    metavar="25",
+    help="Least PSNR to those pictures, in dB.",
+)
+@click.option(
+    "--grid",
+    type=output_file,
+    metavar="FILE",
+    help="Write pictures of both models side by side, PNG or JPEG by its name.",
+)
+@click.option(
+    "--roofline", is_flag=True, help="Show the nodes of both beside the limits of the device."
+)
+@weights_option
+@input_shape_option
+@pixel_options
+@device_options
+@json_option
+@debug_option
+def check(
+    candidate: str,
+    reference: str,
+    data: Path | None,
+    flags: "PixelFlags",
+    input_shapes: list[tuple[str, list[int]]],
+    weights: Path | None,
+    device: "Device",
+    as_json: bool,
+    grid: Path | None,
+    roofline: bool,
+    **asked: float | None,
+) -> None:
+    """Compare CANDIDATE with its reference.
+
+    Measures the latency of both in turns and compares their pictures. The exit code is 3 if a
+    tolerance is missed.
+    """
+    from decig.deploy.check import Tolerances
+    from decig.deploy.check import check as compare
+    from decig.source.resolve import resolve
+
+    shapes = dict(input_shapes)
+    ours = resolve(candidate, flags, shapes)
+    theirs = resolve(reference, flags, shapes, weights)
+    if data is None and (ours.needs_folder or theirs.needs_folder):
+        raise click.UsageError("Give --data DIR: the models are fed images, or files.")
+    verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)
+    show(verdict, as_json, _print_verdict)
+    if verdict.failures:
+        raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    """Show a candidate beside its reference."""
+    from decig.cli import roofs
+    from decig.cli.tables import columns, console
+
+    shown = columns("", right=("reference", "candidate", ""))
+    ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
+    span = "latency from bytes to bytes, ms" if verdict.from_bytes else "latency, ms"
+    _add_pair(shown, span, ms, "{:.3f}", f"{verdict.speedup:.2f} times faster")
+    _add_pair(shown, "multiply-accumulates", verdict.macs, "{:,}")
+    _add_pair(shown, "parameters", verdict.params, "{:,}")
+    alike = verdict.likeness
+    _add_pair(shown, "colour (max - min of RGB)", alike.colour, "{:.4f}")
+    screen = console()
+    screen.print(shown)
+    skipped = f", {len(alike.skipped)} unreadable files skipped" if alike.skipped else ""
+    screen.print(
+        f"\nSSIM {alike.ssim:.4f}, PSNR {alike.psnr_db:.2f} dB, edge difference "
+        f"{alike.edges:.4f} on {alike.images} images{skipped}"
+    )
+    for name, roofline in (verdict.roofline or {}).items():
+        screen.print(f"\n{name}")
+        screen.print(roofs.node_table(roofline, _COSTLIEST))
+        screen.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))
+
+
+def _add_pair(
+    table: "Table", title: str, values: Mapping[str, float], form: str, note: str = ""
+) -> None:
+    table.add_row(title, form.format(values["reference"]), form.format(values["candidate"]), note)

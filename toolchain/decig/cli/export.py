@@ -1,0 +1,108 @@
+"""`decig export`: write the file to deploy."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from decig.cli.options import device_options, json_option, output_option, source_options
+from decig.cli.process import Command, debug_option, show
+from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
+
+if TYPE_CHECKING:
+    from decig.deploy.export import Exported
+    from decig.device.run.device import Device
+    from decig.source.source import Source
+
+PRECISIONS = ("fp32", "fp16", "int8", "auto")
+"""Those of `decig.deploy.precision`, which takes too long to import for `decig --help`."""
+
+
+@click.command(cls=Command)
+@output_option("The model to deploy.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    help="fp32 (default), fp16, int8, or auto: the fastest of them that is good enough.",
+)
+@click.option(
+    "--calibration",
+    type=EXISTING_FOLDER,
+    help="Folder of images for fp16, int8 and auto; without it, the images of the run.",
+)
+@click.option(
+    "--min-ssim",
+    type=Number(-1, 1),
+    metavar="0.98",
+    help="Least SSIM of pictures in fewer bits to those of fp32; 0.98 by default.",
+)
+@click.option(
+    "--min-psnr", type=POSITIVE, metavar="32", help="Least PSNR of the same in dB; 32 by default."
+)
+@click.option("--pixel-io", is_flag=True, help="The file takes and gives uint8 NHWC images in RGB.")
+@click.option(
+    "--opset", type=click.IntRange(min=1), metavar="N", help="Version of the ONNX operator set."
+)
+@source_options(pixels=True)
+@device_options
+@json_option
+@debug_option
+def export(
+    source: "Source",
+    output: Path,
+    device: "Device",
+    as_json: bool,
+    min_ssim: float | None,
+    min_psnr: float | None,
+    **wanted: Any,
+) -> None:
+    """Write the file to deploy.
+
+    MODEL is a run folder of compress, or any model. Exact rewrites and lower precisions are used
+    where they measure faster; the file is verified against the original and stamped.
+    """
+    from decig.deploy.export import Wanted
+    from decig.deploy.export import export as write
+    from decig.deploy.precision import Tolerance
+
+    least = Tolerance()
+    tolerance = Tolerance(
+        least.min_ssim if min_ssim is None else min_ssim,
+        least.min_psnr_db if min_psnr is None else min_psnr,
+    )
+    exported = write(source, output, device, Wanted(tolerance=tolerance, **wanted))
+    show(exported, as_json, _print_export)
+
+
+def _print_export(exported: "Exported") -> None:
+    """Show what an export did and found."""
+    from decig.cli.tables import console
+
+    screen = console()
+    choice = exported.choice
+    made = [f"{rule} ({times})" for rule, times in choice.canonical.items()]
+    for what, rules in (
+        ("rewritten", made),
+        ("rewritten for the device", choice.kept),
+        ("rewrites that did not pay", choice.dropped),
+    ):
+        if rules:
+            screen.print(f"{what}: {', '.join(rules)}")
+    screen.print(f"difference to the original graph: {exported.difference:.1e} of the range")
+    if exported.torch_difference is not None:
+        screen.print(f"difference to the trained module: {exported.torch_difference:.1e}")
+    for variant in exported.precision.variants:
+        fate = variant.dropped or "used"
+        likeness = f"SSIM {variant.ssim:.4f}, PSNR {variant.psnr_db:.2f} dB to fp32"
+        screen.print(f"{variant.name}: {fate}; {likeness}")
+    before = f"{choice.plain.median_ms:.3f} ms before"
+    screen.print(f"latency: {exported.exported_ms:.3f} ms, {before}")
+    if exported.from_bytes is not None:
+        spans = {name: latency.median_ms for name, latency in exported.from_bytes.items()}
+        screen.print(
+            f"from bytes to bytes: {spans['inside']:.3f} ms, {spans['outside']:.3f} ms with "
+            "pre- and postprocessing outside"
+        )
+    if exported.predicted_ms is not None:
+        screen.print(f"predicted latency: {exported.predicted_ms:.3f} ms")

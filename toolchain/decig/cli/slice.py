@@ -1,0 +1,97 @@
+"""`decig slice`: cut channels out of a model without training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from decig.cli.options import force_option, json_option, output_option, source_options
+from decig.cli.process import Command, debug_option, show
+from decig.cli.values import EXISTING_FILE, Number, latency
+
+if TYPE_CHECKING:
+    from decig.deploy.cut import Cut
+    from decig.source.source import Source
+
+
+@click.command("slice", cls=Command, required_one=("keep", "plan", "target_latency"))
+@output_option("The smaller model.")
+@click.option(
+    "--keep",
+    type=Number(0, 1, min_open=True),
+    metavar="0.5",
+    help="Keep this share of every group's channels.",
+)
+@click.option("--plan", type=EXISTING_FILE, help="Keep the channels that this plan lists, JSON.")
+@click.option(
+    "--target-latency", type=latency, metavar="20ms", help="Reach this latency; needs --profile."
+)
+@click.option("--profile", type=EXISTING_FILE, help="Cost table: predicts the latency.")
+@click.option(
+    "--repair",
+    is_flag=False,
+    flag_value="",
+    metavar="[DIR]",
+    help="Folder of images by which channels are scored and weights repaired; no folder where "
+    "MODEL takes no image.",
+)
+@click.option(
+    "--verify", is_flag=True, help="Compare with MODEL, the removed channels read as zero."
+)
+@source_options(pixels=True)
+@force_option
+@json_option
+@debug_option
+def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **asked: Any) -> None:
+    """Cut channels out of MODEL without training.
+
+    Keeps a share of every group, follows a plan, or reaches a latency. With images, the weights
+    that are left are repaired.
+    """
+    from decig.cli.progress import ProgressBar
+    from decig.deploy.cut import Cutter
+    from decig.device.cost.table import CostTable
+    from decig.device.plan.target import Target
+
+    if asked["target_latency"] and not asked["profile"]:
+        raise click.UsageError("--target-latency needs --profile TABLE.json.")
+    images = Path(asked["repair"]) if asked["repair"] else None
+    drawn = asked["repair"] == ""
+    if drawn and source.needs_folder:
+        raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
+    target = None
+    if asked["profile"] is not None:
+        target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    with ProgressBar() as bar:
+        cutter = Cutter(source, target, images, drawn=drawn, progress=bar.update)
+        if asked["plan"]:
+            proposal = cutter.load(asked["plan"])
+        elif asked["keep"]:
+            proposal = cutter.keep(asked["keep"])
+        else:
+            proposal = cutter.reach(asked["target_latency"])
+        cut = cutter.cut(proposal, verify=asked["verify"])
+    cut.save(output, source)
+    warned = {"warnings": list(target.warnings)} if target and target.warnings else {}
+    found = cut.to_dict() | warned
+    show(found if as_json else cut, as_json, _print_cut)
+
+
+def _print_cut(cut: "Cut") -> None:
+    """Show what a slice took away."""
+    from decig.cli.tables import console, percent
+
+    screen = console()
+    for what, before, after in (
+        ("parameters", cut.before.params, cut.after.params),
+        ("multiply-accumulates", cut.before.macs, cut.after.macs),
+    ):
+        share = percent(after / before) if before else "-"
+        screen.print(f"{what}: {before:,} -> {after:,} ({share} left)")
+    removed = sum(cut.removed.values())
+    screen.print(f"channels removed: {removed}, from {len(cut.removed)} groups")
+    for how, ms in (("predicted", cut.predicted_ms), ("measured", cut.measured_ms)):
+        if ms is not None:
+            screen.print(f"{how} latency, once exported: {ms:.3f} ms")
+    if cut.max_abs_diff is not None:
+        screen.print(f"difference to the masked original: {cut.max_abs_diff:.1e} of the range")

@@ -1,0 +1,55 @@
+"""What every command needs to print tables for people, on stdout."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from decig.cli import roofs
+
+_WIDE = 140
+"""Columns of text where there is no terminal that has a width."""
+
+
+def console() -> Console:
+    """Return where tables are printed: in full width where stdout is no terminal."""
+    # Names of nodes look like markup and emoji codes to rich; they are neither.
+    made = Console(highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _WIDE
+    return made
+
+
+def columns(*left: str, right: Sequence[str] = ()) -> Table:
+    """Return an empty table with these titles, the latter ones over figures."""
+    shown = Table(*left, *right, box=None)
+    for column in shown.columns[len(left) :]:
+        column.justify = "right"
+    return shown
+
+
+def percent(share: float) -> str:
+    """Write a share of 1: 12.3 %."""
+    return f"{100 * share:.1f} %"
+
+
+def print_figures(figures: Mapping[str, Any]) -> None:
+    """Show figures, one per line."""
+    screen = console()
+    for name, value in figures.items():
+        if name == "schema_version":
+            continue
+        if name == "roofline":
+            for side in ("reference", "candidate"):
+                screen.print(f"{side}: {roofs.summary(value[side], value['limits'])}")
+            continue
+        if isinstance(value, Mapping):
+            shown = ", ".join(f"{key} {_short(part)}" for key, part in value.items())
+        else:
+            shown = _short(value)
+        screen.print(f"{name.replace('_', ' ')}: {shown}", soft_wrap=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,108 @@
+"""The kinds of value that options take, and how each is read from what was typed."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from decig.errors import DecigError
+from decig.files import require_folder, require_writable
+
+FILE = FOLDER = click.Path(path_type=Path)
+"""A path of which nothing is checked."""
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+EXISTING = click.Path(exists=True, path_type=Path)
+
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds: nan, which no comparison refuses, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> float:
+        """Read it; click.BadParameter if it is no number, infinite or out of bounds."""
+        number: float = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number.", param, context)
+        return number
+
+
+POSITIVE = Number(min=0, min_open=True)
+
+
+def latency(text: str) -> float:
+    """Read a latency such as 20ms, in milliseconds; click.BadParameter without a unit."""
+    return _quantity(text, _MILLISECONDS, "20ms")
+
+
+def time_budget(text: str) -> float:
+    """Read a time such as 20m, in seconds; click.BadParameter without a unit."""
+    return _quantity(text, _SECONDS, "20m")
+
+
+def _quantity(text: str, units: dict[str, float], example: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)", text.strip())
+    if match is None or not float(match[1]):
+        raise click.BadParameter(f"{text!r} is not a positive time; write it like {example}")
+    if match[2] not in units:
+        known = ", ".join(units)
+        raise click.BadParameter(f"{text!r} needs a unit ({known}); write it like {example}")
+    return float(match[1]) * units[match[2]]
+
+
+def value_range(text: str) -> tuple[float, float]:
+    """Read two numbers, low before high, such as 0,255."""
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1") from error
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise click.BadParameter(f"{text!r} is not two numbers, as in 0,255 or -1,1")
+    if not low < high:
+        raise click.BadParameter(f"{text!r}: the lower number comes first")
+    return low, high
+
+
+def input_shape(text: str) -> tuple[str, list[int]]:
+    """Read NAME:1,3,256,256; the name may hold colons."""
+    name, _, shape = text.rpartition(":")
+    if not name or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", shape):
+        raise click.BadParameter(f"{text!r}; write it like NAME:1,3,256,256")
+    return name, [int(size) for size in shape.split(",")]
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Read KEY=VALUE."""
+    key, separator, value = text.partition("=")
+    if not key or not separator:
+        raise click.BadParameter(f"{text!r}; write it like KEY=VALUE")
+    return key, value
+
+
+def output_file(text: str) -> Path:
+    """Read the path of a file to write; click.BadParameter where it could not be written.
+
+    It is asked before the work that should end there, not after.
+    """
+    return _checked(text, require_writable)
+
+
+def run_folder(text: str) -> Path:
+    """Read the path of a folder to write into, there already or not; click.BadParameter else."""
+    return _checked(text, require_folder)
+
+
+def _checked(text: str, require: Callable[[Path], None]) -> Path:
+    path = Path(text)
+    try:
+        require(path)
+    except DecigError as error:
+        raise click.BadParameter(str(error)) from error
+    return path
