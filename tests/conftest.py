@@ -3,8 +3,10 @@
 The lines between imports and fixtures run before the first test module is imported.
 """
 
+import functools
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,24 @@ def _no_pauses() -> Iterator[None]:
     """Measure again at once where decig would first wait for other programs to end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("decig.device.plan.bench.PAUSE_SECONDS", 0.0)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _exporter_reads_its_operators_once() -> Iterator[None]:
+    """Keep what PyTorch's exporter knows of operators from one export to the next.
+
+    It parses the source of 500 functions at every export, which is half of what a small one
+    takes, and has no public way to hand them over.
+    """
+    if "torch" not in sys.modules:
+        yield
+        return
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        once = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
+        patch.setattr(ONNXRegistry, "from_torchlib", once)
         yield
 
 

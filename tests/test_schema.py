@@ -107,6 +107,11 @@ def test_a_struct_may_ignore_keys_and_a_nest_has_an_end():
         a: int = 0
 
     assert convert({"a": 1, "b": 2}, Loose, "file") == Loose(a=1)
+    assert convert({"a": 1, "b": 2}, Loose, "file", strict=True) == Loose(a=1)
+    more = {"depth": 1, "height": 2}
+    assert convert(more, Part, "file") == Part(1)
+    with pytest.raises(BadInputError, match="file: unknown key height; known: depth"):
+        convert(more, Part, "file", strict=True)
     nest: object = []
     for _ in range(5000):
         nest = [nest]

@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 from decig.device.measure import rewriting
+from decig.device.run.timing import Timing
 from tests.samples import PIXELS, decig, write_generator, write_photos
 
 COMMANDS = {
@@ -34,7 +35,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(rewriting, "_SECONDS", 0.01)
+    monkeypatch.setattr(rewriting, "COMPARISON", Timing(max_seconds=0.01))
 
 
 def asked(command: str, places: dict[str, Path], out: Path) -> list[str]:

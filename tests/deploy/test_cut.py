@@ -61,7 +61,7 @@ def test_figures_belong_to_their_plan_in_any_order(source, target, tmp_path):
         assert cut.predicted_ms == pytest.approx(target.predictor.predict_ms(widths))
         assert cut.measured_ms == proposal.measured_ms
     assert [p for p, cut in cuts if cut.measured_ms is not None] == [reached]
-    assert reached.measured_ms == pytest.approx(target.bench.latency_ms(cuts[1][1].proto))
+    assert reached.measured_ms == pytest.approx(target.bench.ms(cuts[1][1].proto))
     assert [p for p, cut in cuts if "no share" in " ".join(cut.notices)] == [floor]
 
 

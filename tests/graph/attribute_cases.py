@@ -144,6 +144,10 @@ _TWO = {"two": [2]}
 _INFINITE = "[the_node] i = IsInf{}(z)\nb = Cast<to=1>(i)"
 _SHUFFLE = "[c3] e = Conv(a, w3)\n[the_node] b = DepthToSpace{}(e)"
 _TWELVE = {"w3": (12, 4, 1, 1)}
+_FOURIER = "u = Unsqueeze(a, last)\n[the_node] g = DFT{}(u)\nb = ReduceSum<keepdims=0>(g, last)"
+_LAST = {"last": [4]}
+_SCATTER = "p = Gather<axis=3>(a, some)\nu = Neg(p)\n[the_node] b = {}{{}}(a, places, u)"
+_COLUMNS = {"some": [1, 3], "places": np.full((1, 4, 6, 2), [1, 3])}
 _VECTORS = {"s": (4,), "t": (4,)}
 _STORED = {**_VECTORS, "m": (4,), "v": np.full(4, 2.0, np.float32)}
 _ROI = {"roi": np.float32([0, 0, 0, 0, 1, 1, 0.5, 1]), "sizes": [1, 4, 9, 6]}
@@ -227,6 +231,11 @@ BY_OPERATOR: dict[str, dict[str, Case]] = {
         name: op("CumSum", f"{name}=1", inputs="a, axis", constants={"axis": np.int64(2)})
         for name in ("exclusive", "reverse")
     },
+    "DFT": {
+        "axis": Case(_FOURIER, "axis=2", "axis=3", constants=_LAST),
+        "inverse": Case(_FOURIER, "inverse=1", "", "axis=2", constants=_LAST),
+        "onesided": Case(_FOURIER, "onesided=1", "", "axis=2", constants=_LAST),
+    },
     "DepthToSpace": {
         "blocksize": Case(_SHUFFLE, "blocksize=2", None, made=3, constants=_TWELVE),
         "mode": Case(_SHUFFLE, 'mode="CRD"', "", "blocksize=2", made=3, constants=_TWELVE),
@@ -237,7 +246,6 @@ BY_OPERATOR: dict[str, dict[str, Case]] = {
             'equation="nchw,wv->nchv"',
             'equation="nchw,vw->nchv"',
             "a, k",
-            frozen="operator Einsum",
             constants={"k": (6, 6)},
         )
     },
@@ -393,6 +401,22 @@ BY_OPERATOR: dict[str, dict[str, Case]] = {
         ),
         "mode": _resize('mode="linear"'),
         "nearest_mode": _resize('nearest_mode="ceil"'),
+    },
+    "Scatter": {
+        "axis": Case(_SCATTER.format("Scatter"), "axis=3", "axis=2", opset=10, constants=_COLUMNS)
+    },
+    "ScatterElements": {
+        "axis": Case(_SCATTER.format("ScatterElements"), "axis=3", "axis=2", constants=_COLUMNS),
+        "reduction": Case(
+            _SCATTER.format("ScatterElements"), 'reduction="add"', "", "axis=3", constants=_COLUMNS
+        ),
+    },
+    "ScatterND": {
+        "reduction": Case(
+            "u = Sigmoid(a)\n[the_node] b = ScatterND{}(a, first, u)",
+            'reduction="add"',
+            constants={"first": np.array([[0]])},
+        )
     },
     "Selu": {"alpha": op("Selu", "alpha=0.5"), "gamma": op("Selu", "gamma=0.5")},
     "Shape": {

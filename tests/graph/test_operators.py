@@ -32,8 +32,8 @@ def test_every_channel_rule_is_for_an_operator_of_the_table():
     assert set(rules._RULES) <= set(names())
 
 
+@pytest.mark.train
 def test_every_trained_operator_is_in_the_table():
-    pytest.importorskip("torch")
     from decig.train.ops import registry
 
     assert set(registry._OPERATORS) <= set(names())

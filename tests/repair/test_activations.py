@@ -1,10 +1,15 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from onnx import GraphProto, TensorProto, helper, numpy_helper
 
+from decig.device.run.device import Device
 from decig.errors import BadInputError
+from decig.graph.channels import analyse
 from decig.graph.model import normalise
 from decig.repair.activations import Stream, run_graph
+from decig.repair.scores import Importance
 from tests.repair.small import INPUTS, generator
 
 
@@ -83,3 +88,25 @@ def test_what_a_branch_of_an_if_reads_is_kept_for_it() -> None:
         stream.advance(node.name)
     stream.advance(None)
     assert np.concatenate(stream.value("y")) == pytest.approx(run_graph(proto, INPUTS), abs=1e-5)
+
+
+def test_scores_and_runs_take_the_threads_of_work_that_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    make = Device.of
+
+    def noted(*arguments: Any, threads: int = 1) -> Device:
+        asked.append(threads)
+        return make(*arguments)
+
+    monkeypatch.setattr(Device, "of", noted)
+    monkeypatch.setattr("decig.device.run.threads.available_cores", lambda: 3)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    proto = generator("InstanceNormalization")
+    scores = Importance(proto, analyse(proto), INPUTS)
+    assert asked == [3]
+    assert scores.loss
+    run_graph(proto, INPUTS)
+    assert len(asked) > 2
+    assert set(asked) == {3}

@@ -226,7 +226,13 @@ REDUCE = [
     ],
     *[case(f"Reduce{kind}", np.abs(x(*IMAGE)) + 0.1, at={1: ints([2, 3])}) for kind in REDUCTIONS],
     case("ReduceMean", x(*IMAGE), keepdims=0),
-    case("ReduceMean", x(*IMAGE), noop_with_empty_axes=1),
+    *[
+        case(f"Reduce{kind}", np.abs(x(2, 3, 4)) + 0.1, at=axes, noop_with_empty_axes=empty)
+        for kind in REDUCTIONS
+        for axes in (None, {1: np.zeros(0, np.int64)})
+        for empty in (0, 1)
+        if kind != "Prod" or empty
+    ],
     case("ReduceSum", x(*IMAGE), at={1: ints([1])}, opset=13),
     case("ArgMax", x(*IMAGE), axis=1),
     case("ArgMin", x(*IMAGE), axis=-1, keepdims=0),

@@ -164,6 +164,22 @@ def test_a_batch_that_is_baked_in_is_refused():
         module(torch.zeros(4, 3, 8, 8))
 
 
+@pytest.mark.parametrize("made", [1, 2, 5])
+def test_weights_that_a_style_computes_bind_the_module_to_one_image(made):
+    """A style of two images scales the weights of two channels: it fits, and means nothing."""
+    proto = parsed(
+        "a = Gemm(x1, g) b = Reshape(a, s) c = Mul(k, b) y = Conv(x, c)",
+        (1, 3, 8, 8), (1, 4),
+        g=r(4, 3), s=i(1, 3, 1, 1), k=r(made, 3, 1, 1),
+    )  # fmt: skip
+    inputs = r(1, 3, 8, 8), r(1, 4)
+    assert_parity(proto, *inputs)
+    module = build_module(proto)
+    assert not takes_batches(module)
+    with pytest.raises(BadInputError, match="has the declared input size baked in: axis 0"):
+        module(torch.zeros(2, 3, 8, 8), torch.zeros(2, 4))
+
+
 def test_a_code_of_four_axes_does_not_grow_with_the_picture():
     """The declared size is that of the largest input; a code 1,C,1,1 has none."""
     graph = onnx.parser.parse_graph(

@@ -1,26 +1,26 @@
-"""Random generators as modules: parity with ONNX Runtime, sample by sample of a batch."""
+"""Random generators as modules, whole and cut: parity with ONNX Runtime, image by image."""
 
 import numpy as np
+import onnx
+import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 
 from decig.errors import BadInputError
+from decig.graph.channels import analyse
 from decig.graph.model import input_info, normalise
+from decig.graph.slicing import slice_graph
 from decig.train.module import build_module
-from tests.graph.random_graphs import random_graphs
+from tests.graph.blocks import BLOCKS
+from tests.graph.random_graphs import RandomGraph, random_graphs
 from tests.train.onnx_cases import assert_close, run_ort
 
+UNKNOWN = "unknown_operator"
+"""The block that is made to be refused."""
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(random_graphs())
-def test_random_generators_agree_with_onnx_runtime(graph):
-    assume("unknown_operator" not in graph.blocks)  # made to be refused
-    proto = normalise(graph.proto)
+
+def require_agreement(graph: RandomGraph, proto: onnx.ModelProto) -> None:
+    """Compare a graph's module with ONNX Runtime on two images, and on both as a batch."""
     random = np.random.default_rng(graph.seed)
     first = [random.standard_normal(v.shape, dtype=np.float32) for v in input_info(proto)]
     second = [np.float32(0.5) * array + np.float32(0.1) for array in first]
@@ -39,3 +39,36 @@ def test_random_generators_agree_with_onnx_runtime(graph):
     for index, value in enumerate(found):
         both = np.concatenate([outputs[index] for outputs in expected])
         assert_close(value.numpy(), both, 1e-4)
+
+
+def run_property(examples: int, block: str | None = None) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(random_graphs(block))
+    def holds(graph: RandomGraph) -> None:
+        assume(UNKNOWN not in graph.blocks)
+        proto = normalise(graph.proto)
+        require_agreement(graph, proto)
+        channels = analyse(proto)
+        require_agreement(graph, slice_graph(proto, channels, graph.plan(channels)))
+
+    holds()
+
+
+@pytest.mark.parametrize("block", [name for name in BLOCKS if name != UNKNOWN])
+def test_every_block_agrees_with_onnx_runtime(block: str) -> None:
+    run_property(3, block)
+
+
+def test_random_generators_agree_with_onnx_runtime() -> None:
+    run_property(60)
+
+
+@pytest.mark.slow
+def test_two_thousand_random_generators_agree_with_onnx_runtime() -> None:
+    run_property(2000)

@@ -126,7 +126,8 @@ def test_a_mask_of_infinities_is_fine() -> None:
 @pytest.mark.usefixtures("wrong_selu")
 def test_a_run_does_not_start_with_a_module_that_differs(tmp_path: Path) -> None:
     proto = tiny_generator(size=48, width=16)
-    small(tmp_path, proto).job()
+    (tmp_path / "right").mkdir()
+    small(tmp_path / "right", proto).job()
     for node in proto.graph.node:
         node.op_type = "Selu" if node.op_type == "Relu" else node.op_type
     with pytest.raises(

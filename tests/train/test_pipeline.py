@@ -149,7 +149,8 @@ def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) ->
     made = asked(settings={"condense": 0.0}, budget=Budget(steps=1))
     made = made.but(target=Target(made.goal.target.table, FakeBench(slow)))
     made.compress()
-    assert len(seen) == 2 and seen[1] < seen[0]
+    # The second plan takes longer than predicted, so it is measured again before it is accepted.
+    assert seen[1] < seen[0] and set(seen[1:]) == {seen[1]}
 
 
 def test_an_unreachable_target_says_the_fastest_and_writes_nothing(asked: Make) -> None:

@@ -29,7 +29,7 @@ def test_a_run_begins_with_its_record(tmp_path: Path) -> None:
 
 
 def test_only_the_same_request_goes_on(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"run\.json: cannot read this record of a run"):
+    with pytest.raises(BadInputError, match="holds no run that could go on"):
         RunFolder.open(tmp_path, REQUEST, resume=True)
     RunFolder.open(tmp_path, REQUEST, resume=False)
     assert RunFolder.open(tmp_path, REQUEST, resume=True).path == tmp_path

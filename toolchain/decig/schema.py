@@ -6,8 +6,9 @@ file and the key:
 
     settings.toml: distil.crop: expected `int` >= 32, not 3
 
-Keys that a dataclass or a `WrittenByHand` does not have are errors; other structs ignore them, so
-that a file may hold more than its reader needs.
+A key that the record does not have is an error in TOML, which people write: a typing mistake would
+pass in silence. In JSON, which programs write, it is ignored, so that a file may hold more than its
+reader needs. Structs decide themselves: only those of `WrittenByHand` refuse such keys.
 """
 
 import json
@@ -52,7 +53,7 @@ class WrittenByHand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def read_toml(file: Path, kind: type[T], what: str) -> T:
-    """Read a TOML file into a record.
+    """Read a TOML file into a record; a key that the record does not have is an error.
 
     Args:
         file: its path; a byte order mark at its beginning is skipped.
@@ -63,21 +64,22 @@ def read_toml(file: Path, kind: type[T], what: str) -> T:
         BadInputError: the file is missing, unreadable, no TOML, or does not fit the record; one
             line that names the file and the key.
     """
-    return convert(_parsed(file, what, tomllib.loads, "TOML"), kind, str(file))
+    return convert(_parsed(file, what, tomllib.loads, "TOML"), kind, str(file), strict=True)
 
 
-def read_json(file: Path, kind: type[T], what: str) -> T:
-    """Read a JSON file into a record; arguments and errors as for `read_toml`."""
-    return convert(_parsed(file, what, json.loads, "JSON"), kind, str(file))
+def read_json(file: Path, kind: type[T], what: str, *, strict: bool = False) -> T:
+    """Read a JSON file into a record; arguments and errors as for `read_toml` and `convert`."""
+    return convert(_parsed(file, what, json.loads, "JSON"), kind, str(file), strict=strict)
 
 
-def convert(value: Any, kind: type[T], where: str) -> T:
+def convert(value: Any, kind: type[T], where: str, *, strict: bool = False) -> T:
     """Make a record of what a TOML or JSON parser gave.
 
     Args:
         value: dictionaries, lists, texts and numbers.
         kind: type of the record.
         where: what errors begin with, such as the name of a file.
+        strict: whether a key that a dataclass does not have is an error.
 
     Raises:
         BadInputError: a key is unknown or missing, or a value of another type or out of range.
@@ -85,7 +87,7 @@ def convert(value: Any, kind: type[T], where: str) -> T:
     try:
         if (found := _not_finite(value)) is not None:
             raise BadInputError(f"{found}: not a finite number")
-        if (unknown := _unknown(value, msgspec.inspect.type_info(kind))) is not None:
+        if strict and (unknown := _unknown(value, msgspec.inspect.type_info(kind))) is not None:
             raise BadInputError(unknown)
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

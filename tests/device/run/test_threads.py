@@ -11,17 +11,21 @@ from decig.device.run.threads import set_up_threads, worker_threads
 @pytest.mark.parametrize(
     ("environment", "threads"),
     [
-        ({}, available_cores()),
+        ({}, 6),
         ({"OMP_NUM_THREADS": "3"}, 3),
         ({"OMP_NUM_THREADS": "4,2"}, 4),
-        ({"OMP_NUM_THREADS": "many"}, available_cores()),
-        ({"OMP_NUM_THREADS": "0"}, available_cores()),
-        ({"LOCAL_WORLD_SIZE": str(available_cores())}, 1),
-        ({"LOCAL_WORLD_SIZE": str(5 * available_cores())}, 1),
-        ({"LOCAL_WORLD_SIZE": "1"}, available_cores()),
+        ({"OMP_NUM_THREADS": "32"}, 6),
+        ({"OMP_NUM_THREADS": "many"}, 6),
+        ({"OMP_NUM_THREADS": "0"}, 6),
+        ({"LOCAL_WORLD_SIZE": "1"}, 6),
+        ({"LOCAL_WORLD_SIZE": "2"}, 3),
+        ({"LOCAL_WORLD_SIZE": "7"}, 1),
     ],
 )
-def test_threads_of_work_that_is_not_timed(environment: dict[str, str], threads: int) -> None:
+def test_threads_of_work_that_is_not_timed(
+    environment: dict[str, str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.device.run.threads.available_cores", lambda: 6)
     assert worker_threads(environment) == threads
 
 

@@ -1,6 +1,15 @@
 """The blocks that random graphs are grown from: what generators and their exporters do."""
 
-from tests.graph.blocks import attention, convolutions, joins, norms, operators, sizes, styles
+from tests.graph.blocks import (
+    attention,
+    convolutions,
+    joins,
+    norms,
+    operators,
+    sizes,
+    styles,
+    writes,
+)
 from tests.graph.blocks.builder import BLOCKS, Builder, Map
 
 __all__ = [
@@ -14,4 +23,5 @@ __all__ = [
     "operators",
     "sizes",
     "styles",
+    "writes",
 ]

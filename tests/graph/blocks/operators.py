@@ -51,8 +51,8 @@ def added(b: Builder, x: str, kind: str, value: str) -> str:
 
 @block()
 def functions(b: Builder, x: Map) -> Map:
-    """Functions of one number, sixteen of them."""
-    return applied(b, x, some(b, UNARY, 16))
+    """Functions of one number, two dozen of them."""
+    return applied(b, x, some(b, UNARY, 24))
 
 
 @block(since=24)
@@ -124,8 +124,12 @@ def pools(b: Builder, x: Map) -> Map:
 
 @block(since=11)
 def along_places(b: Builder, x: Map) -> Map:
-    """Operators that compare the elements of an axis."""
-    base, total = middle(b, x.name), x.name
+    """Operators that compare the elements of an axis.
+
+    Of a map that is nowhere constant: there rounding would decide which element is the largest.
+    """
+    rough = b.op("Add", x.name, b.weight(x.height, x.width, size=1.0))
+    base, total = middle(b, rough), x.name
     for kind in some(b, ["CumSum", "TopK", "ArgMax", "ArgMin", "LogSoftmax", "Hardmax"], 3):
         if kind == "CumSum":
             value = b.op(kind, base, b.constant(3))

@@ -76,6 +76,6 @@ def test_head_of_a_real_net(shared_suite: Path, name: str) -> None:
 
 @pytest.mark.parametrize("auto_pad", ["NOTSET", "SAME_UPPER"])
 def test_leaves_one_dimension(auto_pad: str) -> None:
-    net = Net(1, 3, 8)
+    net = Net(1, 3, 16)
     value = net.node("Conv", "x", net.weights(3, 3, 9), auto_pad=auto_pad)
     assert unchanged(net.finish(value), RULE)

@@ -5,9 +5,8 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.rules.einsum import Equation
 from decig.graph.slicing import slice_graph
+from tests.graph.rules.between import WEIGHTS, between
 from tests.graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
-
-from .between import WEIGHTS, between
 
 
 @pytest.mark.parametrize(

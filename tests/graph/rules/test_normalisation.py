@@ -152,6 +152,23 @@ def test_group_normalization_spelled_out_keeps_its_groups_equal():
     assert run(sliced)[0].shape == (1, 3, 8, 8)
 
 
+def test_a_style_that_scales_whole_groups_stays():
+    middle = """
+        [style] p = Gemm(z, w)
+        s = Reshape(p, flat)
+        r = Reshape(a, rows)
+        n = InstanceNormalization(r, s, h)
+        b = Reshape(n, back)
+    """
+    more = {"rows": [1, 2, -1], "h": (2,), "back": [1, 6, 8, 8], "w": (5, 2), "flat": [-1]}
+    inputs = "float[1,3,8,8] x, float[1,5] z"
+    proto = tiny(between(middle), inputs=inputs, **more, **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 3}
+    assert reasons(channels)["style"].startswith("weights of InstanceNormalization")
+    assert run(slice_graph(proto, channels, keep(channels, c1=[1])))[0].shape == (1, 3, 8, 8)
+
+
 def test_group_normalization_of_one_channel_a_group_spelled_out_is_exact():
     middle = "r = Reshape(a, rows)\n n = InstanceNormalization(r, s, h)\n b = Reshape(n, back)"
     proto = tiny(between(middle), rows=[1, 6, -1], s=(6,), h=(6,), back=[1, 6, 8, 8], **WEIGHTS)

@@ -4,9 +4,8 @@ import pytest
 
 from decig.graph.channels import analyse
 from decig.graph.slicing import slice_graph
+from tests.graph.rules.between import WEIGHTS, between
 from tests.graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
-
-from .between import WEIGHTS, between
 
 
 @pytest.mark.parametrize("rows", [[6, 1, 8, 8], [-1, 1, 8, 8]])

@@ -6,9 +6,8 @@ import pytest
 from decig.graph.channels import analyse
 from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
+from tests.graph.rules.between import WEIGHTS
 from tests.graph.tiny import keep, reasons, run, tiny, widths, worst_difference
-
-from .between import WEIGHTS
 
 IN_FRONT = """
     [c1] a = Conv(x, w1)

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from decig.graph.channels import analyse
+from tests.graph.rules.between import WEIGHTS, between
 from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
-
-from .between import WEIGHTS, between
 
 OUTER = """
     u = Unsqueeze(a, last)

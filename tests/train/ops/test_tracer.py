@@ -8,7 +8,7 @@ import torch
 
 from decig.errors import BadInputError
 from decig.train.ops.sizes import declared, follows_input
-from decig.train.ops.tracer import BATCH, EXTENT, GIVEN, Input, Tracer
+from decig.train.ops.tracer import BATCH, BATCH_FACTOR, EXTENT, GIVEN, Input, Tracer
 
 IMAGE = Input("x", (1, 3, 8, 6), torch.float32, (2, 3))
 
@@ -19,7 +19,7 @@ def begin(**settings: object) -> tuple[Tracer, "torch.fx.Node"]:
 
 
 def test_probes_of_an_input() -> None:
-    assert IMAGE.probed(BATCH, ()) == (2, 3, 8, 6)
+    assert IMAGE.probed(BATCH, ()) == (BATCH_FACTOR, 3, 8, 6)
     assert IMAGE.probed(EXTENT, ()) == (1, 3, 16, 18)
     assert IMAGE.probed(GIVEN, (5, 7)) == (1, 3, 5, 7)
     vector = Input("v", (4,), torch.float32, ())

@@ -10,7 +10,7 @@ from torch import nn
 from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Source
-from decig.train import pytorch
+from decig.train.pytorch import load
 from decig.train.pytorch.load import load_pytorch
 
 CODE = """
@@ -88,12 +88,12 @@ def test_values_that_are_no_numbers_are_refused(folder):
 
 
 def test_an_exporter_that_writes_another_computation_is_to_blame(folder, monkeypatch):
-    export = pytorch.export_onnx
+    export = load.export_onnx
 
     def changed(module, *more):
         export(nn.Sequential(module, nn.Tanh()), *more)
 
-    monkeypatch.setattr(pytorch, "export_onnx", changed)
+    monkeypatch.setattr(load, "export_onnx", changed)
     with pytest.raises(DecigError, match="PyTorch's exporter wrote another computation"):
         load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
 

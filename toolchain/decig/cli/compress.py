@@ -15,7 +15,6 @@ from decig.cli.values import (
     run_folder,
     time_budget,
 )
-from decig.errors import BadInputError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -82,8 +81,6 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     source.require_picture()
     if asked["data"] is None and source.needs_folder:
         raise click.UsageError("Give --data DIR: MODEL is fed images, or files.")
-    if not dry_run:
-        _require_run(asked["output_dir"], resume=asked["resume"])
     target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
@@ -101,23 +98,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     with ProgressBar() as bar:
         folder, resume = asked["output_dir"], asked["resume"]
         figures = pipeline.compress(*what, folder, resume=resume, progress=bar.update)
-    if figures is not None:  # of several processes one speaks
+    if figures is not None:  # of several processes, the main one alone speaks
         show(figures, as_json, print_figures)
-
-
-def _require_run(folder: Path, *, resume: bool) -> None:
-    """Check that a folder is free for a run, or holds the one that shall go on.
-
-    Raises:
-        BadInputError: a run is there and `resume` is false, or none is there and it is true.
-    """
-    from decig.source.resolve import RUN_FILE
-
-    there = (folder / RUN_FILE).is_file()
-    if there and not resume:
-        raise BadInputError(f"{folder}: holds a run already; use --resume or another folder")
-    if resume and not there:
-        raise BadInputError(f"{folder}: holds no run that could go on: leave --resume out")
 
 
 def _absolute(folder: Path | None) -> Path | None:

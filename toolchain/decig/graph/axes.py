@@ -20,7 +20,9 @@ from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
 log = logging.getLogger(__name__)
 
 _SMALL = 128
+"""Largest size of an axis, in pixels, that is doubled for a comparison at another size."""
 _SIZES_KEY = "decig.input_shapes"
+"""Entry of a file's metadata: the shapes of its inputs at which decig analysed it, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class FileTypes:
 
     @classmethod
     def of(cls, graph: onnx.GraphProto) -> "FileTypes":
-        """Take copies of a graph's."""
+        """Copy the types of a graph's inputs and outputs."""
         return cls(
             *(
                 {value.name: TypeProto.FromString(value.type.SerializeToString()) for value in some}
@@ -46,12 +48,12 @@ class OpenAxes:
     """What is lost when a graph is made static.
 
     Attributes:
-        types: as the file states them.
+        types: of the inputs and outputs, as the file states them.
         sizes: shapes of the inputs in the static graph.
         computed: constants of the static graph that the file computes from sizes.
         nodes: nodes of the file that compute them, in its order.
         constants: initializers that those nodes read.
-        twins: constants of the static graph that are copies of another, with its name.
+        twins: constants of the static graph that are copies of a shared one, with its name.
         shapes: of the values whose shapes those nodes read, in the static graph.
         opset: version of the default operator set that those nodes are written in.
     """
@@ -66,9 +68,10 @@ class OpenAxes:
     opset: int
 
     def other_sizes(self) -> dict[str, list[int]]:
-        """Return input shapes unlike `sizes`: the batch is twice that, other open axes are halved.
+        """Return other shapes of the inputs, at which graphs can be compared once more.
 
-        Small axes are doubled. Axes that the file calls by one name stay equal.
+        The batch is doubled; other open axes are halved, or doubled where they are small. Axes to
+        which the file gives the same name stay equal.
         """
         named: dict[str, int] = {}
         found = {}
@@ -83,9 +86,10 @@ class OpenAxes:
         return found
 
     def reopen(self, proto: onnx.ModelProto) -> onnx.ModelProto:
-        """Return a graph made from the static one, with the file's dynamic axes.
+        """Give a graph that was made from the static one the file's dynamic axes.
 
-        A graph that has no value any more whose size is asked for stays static, with a warning.
+        It stays static, with a warning, where a size cannot be computed any more, as the value
+        that had it is gone.
         """
         wanted = {}
         for tensor in proto.graph.initializer:
@@ -138,10 +142,10 @@ def has_dynamic_axes(kind: TypeProto) -> bool:
 
 
 def analysed_sizes(proto: onnx.ModelProto) -> dict[str, list[int]]:
-    """Input shapes at which decig looked at a file that `OpenAxes.reopen` made.
+    """Shapes of the inputs at which decig analysed a file that `OpenAxes.reopen` has made.
 
     Raises:
-        BadInputError: the entry is damaged.
+        BadInputError: the entry in the file's metadata is damaged.
     """
     entry = next((p.value for p in proto.metadata_props if p.key == _SIZES_KEY), "{}")
     try:
@@ -199,7 +203,7 @@ class _Arithmetic:
         self._values = {value.name for value in static.input}.union(made)
 
     def behind(self, name: str) -> set[int]:
-        """Places of the nodes that compute a value from sizes; none if no size is read."""
+        """Indices of the nodes that compute a value from sizes; none if they read no size."""
         places: set[int] = set()
         reads_size = False
         open_names = [name]

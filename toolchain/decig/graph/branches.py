@@ -1,4 +1,4 @@
-"""If nodes whose condition is known: the branch that is taken stands in the graph itself.
+"""If nodes whose condition is known, replaced by the branch that they take.
 
 Exporters write an If where the source asks for a size; at a static size the answer is a constant.
 """
@@ -12,9 +12,14 @@ from decig.graph.inference import subgraphs
 
 
 def take_branches(graph: onnx.GraphProto, conditions: Mapping[str, bool]) -> None:
-    """Replace every If of `graph` whose condition is named by the nodes of the branch it takes.
+    """Replace every If whose condition is known by the nodes of the branch that it takes.
 
-    What a branch names gets the name of the If in front, so that two branches do not collide.
+    Nodes and values of a branch get the name of the If as a prefix, so that those of two branches
+    do not collide.
+
+    Args:
+        graph: it is changed.
+        conditions: values of the conditions that are known, by name.
     """
     nodes: list[NodeProto] = []
     for node in graph.node:
@@ -31,6 +36,7 @@ def take_branches(graph: onnx.GraphProto, conditions: Mapping[str, bool]) -> Non
 def _written_out(
     graph: onnx.GraphProto, node: NodeProto, branch: onnx.GraphProto
 ) -> Iterator[NodeProto]:
+    """Yield the nodes of a branch, renamed; its initializers are added to the graph."""
     prefix = f"{node.name or node.output[0]}/"
     own = {name for inner in branch.node for name in inner.output if name}
     own.update(tensor.name for tensor in branch.initializer)

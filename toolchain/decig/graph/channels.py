@@ -24,14 +24,15 @@ class Group:
     """Channels that are made, scaled and read by the same weights.
 
     Attributes:
-        name: after the first weight that makes them.
+        name: of the first weight that makes them.
         classes: class numbers, in channel order; a plan's indices point into it.
         prunable: whether channels may be removed.
         reason: why not, else "".
-        exact: False if the rest depends on the removed ones through shared statistics.
+        exact: False if the kept channels change when others are removed, as they share statistics
+            (a LayerNorm).
         nodes: names of the nodes whose weights are bound to it.
-        copies: channels that go together with each one of `channels` where they are made (the
-            groups of a grouped convolution, the four of a pixel shuffle).
+        copies: how many channels of the tensor in which they are made each one of `channels`
+            stands for (one in every group of a grouped convolution, the four of a pixel shuffle).
     """
 
     name: str
@@ -64,7 +65,14 @@ class Port:
 
 
 class ChannelMap:
-    """Result of the analysis of one graph."""
+    """Result of the analysis of one graph.
+
+    Attributes:
+        bindings: axes of initializers whose indices are channels.
+        reads: inputs of nodes that mix channels: there a removed channel is as good as zero.
+        statistics: nodes that take statistics over several channels.
+        groups: all groups, those that cannot be cut included.
+    """
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
@@ -197,8 +205,9 @@ class ChannelMap:
 def analyse(proto: onnx.ModelProto) -> ChannelMap:
     """Find the channel groups of a graph in normal form (`decig.graph.model`).
 
-    Never raises on an unknown operator or shape: what it does not understand is frozen, with the
-    node and operator as the reason.
+    Args:
+        proto: the graph. Nothing in it makes the analysis fail: what an operator without a rule, an
+            unknown attribute or an unknown shape touches is frozen, with the node as the reason.
     """
     flow = Flow(proto)
     for value in proto.graph.input:
@@ -214,6 +223,7 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
 
 
 def _outputs(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
+    """Apply the rule of a node; where that cannot be done, freeze all that the node touches."""
     rule = find(node)
     if rule is None:
         return flow.block(node, f"operator {node.op_type} of node {node.name} is not known")
@@ -237,18 +247,20 @@ def _outputs(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
 
 
 def _make_rectangular(flow: Flow) -> None:
-    """Tie until every tensor's channels vary along one axis only, so that a cut leaves a box.
+    """Tie identities until the channels of every tensor vary along one axis only.
 
-    Where several axes vary (a channel shuffle's [groups, places]), the last one keeps its channels
-    apart. A tie can do for other tensors as well (the shuffle's transpose) or make new ones
-    necessary: in each round, tensors that share no channels are tied, until none is left.
+    A cut takes whole slices out of a tensor, so it needs that. Where the identity varies along
+    several axes (the [groups, places] of a channel shuffle), only the last of them keeps its
+    channels apart. A tie may settle other tensors too (the transposed one of the shuffle), or make
+    further ties necessary. So each round ties only tensors that share no channels, and rounds go
+    on until no tensor varies along several axes.
     """
     several = [ids for ids in flow.ids.values() if ids is not None and len(varying_axes(ids)) > 1]
     loose = bool(several)
     while loose:
         loose = False
         classes = flow.space.classes()
-        # What is frozen stays anyway, so frozen classes need not be one.
+        # Frozen channels stay in any case, so they need not be told apart.
         classes[np.isin(classes, list(flow.space.frozen(classes)))] = FIXED
         tied = np.zeros(classes.max() + 1, bool)
         for ids in several:
@@ -268,7 +280,7 @@ def _group_name(bindings: list[Binding]) -> str:
 
 
 def layer_name(binding: Binding) -> str:
-    """Name the layer of a weight as a person would: after the weight, else after the node."""
+    """Name the layer of a weight as people do: by the weight, if that has a name of its own."""
     stem = binding.initializer.removesuffix(".weight").removesuffix("_weight")
     readable = stem != binding.initializer and "::" not in stem
     return stem if readable else binding.node

@@ -1,7 +1,7 @@
-"""Putting computed sizes back in the place of constants.
+"""Sizes that a file computes, put back where the static graph has constants.
 
 In a static graph the target of a Reshape is a constant, and a slice mends it when channels go. In
-the graph that is written, it is computed again, from the shapes of values that are slimmer now.
+the graph that is written, it is computed again, from the shapes of values with fewer channels.
 Where that alone does not give what the slice made of the constant (the file multiplies H by a
 written 64), the computed value is fitted: 64 * H becomes 64 * H * 32 / 64.
 """
@@ -30,14 +30,14 @@ def restore(
 ) -> onnx.ModelProto:
     """Return a copy of a static graph in which constants are computed.
 
-    Where that fails with the shapes of slimmer values (a written weight is expanded to them), the
-    channels that are gone count as if they were there.
+    Sizes are computed from the shapes that values have now. Where that fails (a constant is
+    expanded to a shape that lost channels), they are computed as if no channel had been removed.
 
     Args:
         proto: the graph, shapes inferred.
         wanted: constants to replace, each with the name under which `nodes` compute it.
         nodes: what computes them, from shapes of values of `proto`.
-        constants: what `nodes` read besides.
+        constants: initializers that `nodes` read.
         whole: shapes of the values before any cut, by name.
 
     Raises:
@@ -98,7 +98,7 @@ class _Writer:
             self._nodes.append(copy)
 
     def pin(self, value: str, shape: tuple[int, ...], cut: tuple[int, ...]) -> None:
-        """Have every Shape of a value that lost channels say what it said before."""
+        """Let every Shape of a value that lost channels give the sizes that it gave before."""
         for node in [node for node in self._nodes if value in node.input]:
             if node.op_type != "Shape":
                 raise NotComputedError(f"{node.op_type} {node.name} counts channels that are gone")
@@ -112,7 +112,7 @@ class _Writer:
             self._nodes[-1].output[0] = result
 
     def fit(self, name: str, origin: str, found: np.ndarray, wanted: np.ndarray) -> None:
-        """Have `name` read the computed value, fitted to what the static graph has there."""
+        """Let readers of the constant `name` read the computed value, fitted to the constant."""
         source = self._names[origin]
         if _same(found, wanted):
             self._read_as[name] = source
@@ -165,7 +165,7 @@ class _Writer:
 
 
 def _needed(nodes: list[NodeProto], names: set[str]) -> Iterator[NodeProto]:
-    """Nodes that values of these names come from, in order."""
+    """Nodes that compute values of these names, in order."""
     needed = set(names)
     kept = []
     for node in reversed(nodes):
@@ -218,13 +218,13 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _is_multiple(found: np.ndarray, wanted: np.ndarray) -> bool:
-    """Whether whole numbers become others by a factor each; 0 can only stay."""
+    """Whether every whole number becomes the wanted one by a factor; a 0 must stay 0."""
     whole = found.shape == wanted.shape and found.dtype.kind == "i"
     return whole and bool(((found != 0) | (wanted == 0)).all())
 
 
 def _kept_places(name: str, found: np.ndarray, wanted: np.ndarray) -> tuple[int, np.ndarray]:
-    """Axis and indices that take `wanted` out of `found`: a computed constant lost channels."""
+    """Axis and indices at which `wanted` stands in `found`, for a constant that lost channels."""
     if found.ndim == wanted.ndim:
         axes = [a for a in range(found.ndim) if found.shape[a] != wanted.shape[a]]
         if len(axes) == 1:

@@ -21,8 +21,8 @@ class Cost:
     """Parameters and multiply-accumulates.
 
     Attributes:
-        params: elements of all float initializers but scalars, and of quantised weights; their
-            scales are none.
+        params: elements of all float initializers except scalars, and of quantised weights,
+            without their scales.
         macs: multiply-accumulates of one run at the graph's input shape.
         by_node: multiply-accumulates of each node that has any.
     """
@@ -33,11 +33,7 @@ class Cost:
 
 
 def count(proto: onnx.ModelProto) -> Cost:
-    """Count the cost of a graph with inferred shapes.
-
-    A transposed convolution is counted at its input size, where it works; published figures often
-    take its output size, four times too many at stride 2.
-    """
+    """Count the cost of a graph with inferred shapes; `decig.graph.macs` says how."""
     known = shapes(proto)
     by_node = {}
     for node in proto.graph.node:

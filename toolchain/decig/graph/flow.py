@@ -18,6 +18,8 @@ from decig.graph.ids import FIXED, Ids, IdSpace
 from decig.graph.inference import inputs_of, opset, shapes
 
 Role = Literal["write", "read", "scale", "shift", "statistic", "value"]
+"""What weights do with a channel: make it, read it, scale it, shift it, hold its mean or variance;
+"value": they are combined with it in another way."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Binding:
     Attributes:
         initializer: its name.
         node: the node that uses it.
-        role: what the weights do with the channel: make it, read it, scale it, shift it.
+        role: what the weights do with the channel.
         ids: identities, broadcastable to the initializer's shape.
     """
 
@@ -39,7 +41,14 @@ class Binding:
 
 @dataclass(frozen=True)
 class Read:
-    """A node's input at which channels are mixed: what is zero there is as good as removed."""
+    """A node's input at which channels are mixed: a channel of zeros there is as good as removed.
+
+    Attributes:
+        node: its name.
+        value: name of the input.
+        slot: place among the node's inputs.
+        ids: identities of the input, of its rank.
+    """
 
     node: str
     value: str
@@ -48,7 +57,7 @@ class Read:
 
 
 class Cut:
-    """What a slice does to the graph; handed to the menders that rules register."""
+    """What a slice does to the graph; the menders that rules register work on it."""
 
     def __init__(self, proto: onnx.ModelProto, removed: np.ndarray) -> None:
         self._removed = removed
@@ -91,7 +100,22 @@ class Cut:
 
 
 class Flow:
-    """State of the pass: facts of the graph, and what the rules found so far."""
+    """State of the pass: facts of the graph, and what the rules found so far.
+
+    Attributes:
+        proto: the graph.
+        opset: version of its default operator set.
+        shapes: static shapes of its values, by name.
+        space: hands out identities, and knows which are united or frozen.
+        ids: identities of the values that the pass has reached, by name.
+        spare: identities of spare axes (`decig.graph.rules.spare`), by name and axis.
+        bindings: axes of initializers whose indices are channels.
+        spare_bindings: the same of spare axes, which may turn out to be none.
+        reads: inputs at which channels are mixed.
+        statistics: first inputs of nodes that take statistics over several channels.
+        parts: identities of parts that were taken out of tensors.
+        menders: what is to be done to constants and attributes when channels go.
+    """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
         self.proto = proto
@@ -132,7 +156,7 @@ class Flow:
         return self.ids.get(name)
 
     def of_or_fixed(self, name: str) -> Ids:
-        """Identities of a value of static shape; a value without channels stays as it is."""
+        """Identities of a value of static shape; fixed ones for a value without channels."""
         ids = self.of(name)
         return np.full((1,) * len(self.shape(name)), FIXED) if ids is None else ids
 
@@ -145,12 +169,15 @@ class Flow:
         return self.shapes[name]
 
     def along(self, ids: Ids, axis: int, size: int, reason: str) -> Ids:
-        """Identities along one axis, 1-D of length `size`; whatever varies elsewhere is tied."""
+        """1-D identities [size] along one axis; where they vary along others, those are tied."""
         others = tuple(a for a in range(ids.ndim) if a != axis % ids.ndim)
         return np.broadcast_to(self.space.tie(ids, others, reason).ravel(), (size,))
 
     def bind(self, node: onnx.NodeProto, slot: int, role: Role, ids: Ids) -> None:
-        """Bind the initializer at an input slot; a computed or absent input binds nothing."""
+        """Bind the initializer at an input slot; an absent input binds nothing.
+
+        What a computed input meets is frozen.
+        """
         name = node.input[slot] if len(node.input) > slot else ""
         if not name:
             return
@@ -190,7 +217,10 @@ class Flow:
         self.reads.append(Read(node.name, node.input[slot], slot, ids))
 
     def share(self, node: onnx.NodeProto, ids: Ids) -> None:
-        """Note that a node takes statistics over channels of its first input: not exact."""
+        """Note that a node takes statistics over channels of its first input.
+
+        Removing one of them changes what becomes of the others.
+        """
         self.space.mark_inexact(ids)
         self.statistics.append(Read(node.name, node.input[0], 0, ids))
 

@@ -15,18 +15,21 @@ from onnx import helper, numpy_helper
 
 from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
-from decig.graph.operators import Kind, names
+from decig.graph.operators import Kind, find, names
 from decig.graph.sequences import unroll_sequences
 
-_LARGEST = 2**30  # bytes of a constant that is worth folding; a larger one stays computed
+_LARGEST = 2**30
+"""Most bytes of a constant that is folded; a larger one stays computed."""
 _NOT_FOLDED = frozenset(names(Kind.RANDOM, Kind.SEQUENCE))
+"""Operators that give other numbers in every run, or values that are no tensors."""
 
 
 def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     """Fold constant subgraphs, shape arithmetic included, into initializers.
 
-    Returns the graph before and after. Where a condition turns out constant, both have the branch
-    that is taken in the place of the If.
+    Returns:
+        The graph before and after folding. In both, every If whose condition turned out constant
+        is replaced by the branch that it takes.
     """
     while True:
         folded = _fold_all(file)
@@ -46,7 +49,7 @@ def _fold_all(proto: onnx.ModelProto) -> onnx.ModelProto:
     while len(proto.graph.node) < before:
         before = len(proto.graph.node)
         proto = _fold_once(proto)
-        if not any(node.op_type in ("Shape", "Size") for node in proto.graph.node):
+        if not any(find(node).kind is Kind.SIZE for node in proto.graph.node):
             break
     return proto
 
@@ -89,7 +92,7 @@ def _spell_out_constants(proto: onnx.ModelProto) -> None:
     types = _element_types(proto.graph)
     for node in proto.graph.node:
         if node.op_type == "CastLike" and types.get(node.input[1]):
-            # What it casts may be constant though its model is not.
+            # The value may be constant although the one whose type it takes is not.
             node.op_type = "Cast"
             node.attribute.append(helper.make_attribute("to", types[node.input[1]]))
             del node.input[1]

@@ -1,4 +1,4 @@
-"""Identities of channels: who is the same channel as whom, and who must stay.
+"""Identities of channels: which channels are the same one, and which must stay.
 
 Every tensor carries an integer array of identities that broadcasts to the tensor's shape: axes
 along which the identity does not change have size 1. An operator that moves data moves the
@@ -11,6 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 Ids = np.ndarray
+"""Integers, one per channel: equal ones are the same channel."""
 FIXED = 0
 """Identity of what can never be removed: graph inputs, padding, outputs of unknown operators."""
 

@@ -11,11 +11,11 @@ from decig.graph.storage import without_weights
 
 
 def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
-    """Infer the shape of every value anew, in `proto` itself, forgetting what the file claimed.
+    """Infer the shape of every value, in `proto` itself; the shapes that a file claims are dropped.
 
-    Values behind an operator for which nothing can be inferred are left without a shape; so are
-    those, if `lenient`, for which inference fails, as it may on dynamic axes. Only such outputs
-    keep what is claimed of them.
+    Values behind an operator for which ONNX infers nothing are left without a shape. With
+    `lenient`, so are values for which inference fails, as it may where axes are dynamic. Graph
+    outputs without an inferred shape keep the one that is claimed.
 
     Raises:
         onnx.shape_inference.InferenceError: the shapes contradict each other.
@@ -70,12 +70,12 @@ def require_operators(proto: onnx.ModelProto) -> None:
 
 
 def defines(node: onnx.NodeProto, version: int) -> bool:
-    """Whether ONNX defines a node's operator at an opset; other domains are nobody's business."""
+    """Whether ONNX defines a node's operator at an opset; always true in other domains."""
     return node.domain not in ("", "ai.onnx") or _schema(node, version) is not None
 
 
 def inputs_of(node: onnx.NodeProto) -> Iterator[str]:
-    """Names that a node reads, those used inside its subgraphs included."""
+    """Yield the names that a node reads, those that its subgraphs read included."""
     yield from node.input
     for graph in subgraphs(node):
         for inner in graph.node:
@@ -126,7 +126,7 @@ def _swaps(node: onnx.NodeProto) -> bool:
 
 
 def _skeleton(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy all of a graph that shape inference looks at: of weights their shapes, no claims."""
+    """Copy what shape inference looks at: of large weights the shapes alone, no claimed shapes."""
     skeleton = without_weights(proto)
     graph = skeleton.graph
     del graph.value_info[:]

@@ -32,7 +32,7 @@ _WINDOW = "auto_pad dilations kernel_shape pads strides"
 _HONOURED = {
     "ArgMax ArgMin": "axis keepdims select_last_index",
     "AveragePool": f"{_WINDOW} ceil_mode count_include_pad",
-    "BatchNormalization": "epsilon spatial",
+    "BatchNormalization": "epsilon spatial training_mode",
     "Cast": "to",
     "Celu Elu LeakyRelu QuickGelu Swish ThresholdedRelu": "alpha",
     "Clip": "max min",
@@ -76,7 +76,8 @@ _HONOURED = {
         antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside
         extrapolation_value keep_aspect_ratio_policy mode nearest_mode
         """,
-    "Scatter ScatterElements": "axis reduction",
+    "Scatter": "axis",
+    "ScatterElements": "axis reduction",
     "ScatterND": "reduction",
     "Selu": "alpha gamma",
     "Shape": "end start",
@@ -121,22 +122,12 @@ class Refusal:
     why: str
 
 
-def _is_set(_node: onnx.NodeProto, value: Any, _constant: Constants) -> bool:
-    return bool(value)
-
-
 def _reduces_nothing(node: onnx.NodeProto, value: Any, constant: Constants) -> bool:
     given = constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array([])
     return bool(value) and given is not None and not given.size
 
 
 _REFUSED = (
-    Refusal(
-        frozenset(["BatchNormalization"]),
-        "training_mode",
-        _is_set,
-        "it takes the statistics of its input; export the model in inference mode (model.eval())",
-    ),
     Refusal(
         frozenset(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceProd", "ReduceSumSquare"]),
         "noop_with_empty_axes",

@@ -1,8 +1,8 @@
 """Loading an ONNX file into the normal form that everything else works on, and saving one.
 
-Normal form: checked by ONNX, static shapes, constants folded into initializers, no initializer
-shared by two nodes or listed as an input, every node named, every value's shape inferred.
-BatchNormalization is kept: training needs it, export folds it.
+Normal form: checked by ONNX, static shapes that fit together, constants folded into initializers,
+no initializer shared by two nodes or listed as an input, every node named, the shape of every value
+inferred. BatchNormalization is kept: training needs it, export folds it.
 """
 
 import contextlib
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _REASON_LINES = 3
+"""Lines of a message of ONNX's checker that are shown: the second and third name the node."""
 _MISFIT = re.compile(r"\(op_type:(\w+)(?:, node name: (.*?))?\): \[\w+\] ([^\n]*)")
 """Operator, node and reason in a message of ONNX's shape inference."""
 
@@ -70,7 +71,7 @@ class Model:
 class ValueInfo:
     """Name, static shape and element type of a graph input or output.
 
-    What is no tensor of numbers has the type `object`.
+    The type is `object` for a value that is no tensor.
     """
 
     name: str
@@ -135,7 +136,7 @@ def initializers(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
 
 
 def replace_initializers(proto: onnx.ModelProto, arrays: dict[str, np.ndarray]) -> None:
-    """Put new arrays in place of the initializers of the same names, in `proto` itself."""
+    """Replace initializers by the arrays of the same names, in `proto` itself."""
     for index, tensor in enumerate(proto.graph.initializer):
         if tensor.name in arrays:
             array = numpy_helper.from_array(np.asarray(arrays[tensor.name]), tensor.name)
@@ -167,7 +168,6 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
                 f"{path}: the graph does not fit together with --input-shape {asked}: "
                 f"{_first_misfit(error)}; give another size, or export the model again"
             ) from error
-        # The checker names the node on the second and third line.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
@@ -212,7 +212,7 @@ def _unshare_initializers(graph: onnx.GraphProto) -> dict[str, str]:
     """
     twins = {}
     by_name = {tensor.name: tensor for tensor in graph.initializer}
-    # Subgraphs and outputs refer to the name itself, so it is theirs.
+    # Graph outputs and subgraphs name the initializer itself, so they keep it.
     uses = Counter(value.name for value in graph.output)
     for node in graph.node:
         uses.update(set(inputs_of(node)) - set(node.input))

@@ -1,12 +1,12 @@
-"""InstanceNorms replaced by fixed numbers, which the layer in front of them takes in.
+"""InstanceNorms replaced by fixed numbers, which are folded into the layer in front of them.
 
 An InstanceNormalization with scale g and shift b normalises every image by its own mean and
-deviation. With one factor a and one shift c for all images there is nothing left of it:
+deviation. With one factor a and one shift c for all images instead, it can be folded away:
 
     W x + d  ->  InstanceNormalization   becomes   (a W) x + (a d + c)
 
-`Statistics` has the a and c that come closest. This is no rewrite that is exact: see
-`decig.train.fold_norms` for what the picture says to it.
+`Statistics.affine` finds the a and c that come closest. The result is not exact:
+`decig.train.fold_norms` decides by the pictures which norms are folded.
 """
 
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ _NORM = "InstanceNormalization"
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of what one norm reads, by image and channel [images, channels].
+    """Statistics of what one norm reads.
 
     Attributes:
-        mean: over each image.
-        variance: likewise, of the population.
+        mean: of every channel of every image, [images, channels].
+        variance: of the population, [images, channels].
     """
 
     mean: np.ndarray
@@ -53,14 +53,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Affine:
-    """x * factor + shift, by channel."""
+    """x * factor + shift, with one number of each per channel."""
 
     factor: np.ndarray
     shift: np.ndarray
 
 
 def foldable_norms(proto: onnx.ModelProto) -> list[str]:
-    """Names of the norms that a layer in front of them can take in, in the graph's order."""
+    """Names of the norms that can be folded into the layer in front, in the graph's order."""
     graph = Editor(proto)
     return [node.name for node in graph.nodes if _layer_of(graph, node) is not None]
 
@@ -72,6 +72,11 @@ def all_norms(proto: onnx.ModelProto) -> list[str]:
 
 def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx.ModelProto:
     """Replace one of the `foldable_norms` by fixed numbers.
+
+    Args:
+        proto: the graph; it is not changed.
+        name: of the norm.
+        statistics: of what the norm reads.
 
     Returns:
         A new graph, in normal form, without the norm. The layer keeps the names of weights that
@@ -101,10 +106,10 @@ def fold_norm(proto: onnx.ModelProto, name: str, statistics: Statistics) -> onnx
 def with_statistics(
     proto: onnx.ModelProto, names: list[str]
 ) -> tuple[onnx.ModelProto, list[tuple[str, str]]]:
-    """Let a graph also return the statistics that some of its norms see.
+    """Let a graph also return the statistics of what some of its norms read.
 
     Returns:
-        The graph, and for each norm its outputs' names: mean and variance, [N, C, 1, ...].
+        The graph, and for each norm the names of two outputs [N, C, 1, ...]: mean and variance.
     """
     result = onnx.ModelProto()
     result.CopyFrom(proto)
@@ -131,9 +136,9 @@ def with_statistics(
 
 
 def _layer_of(graph: Editor, norm: NodeProto) -> NodeProto | None:
-    """The convolution that can take `norm` in; None if there is none, or `norm` is none.
+    """The convolution into which `norm` can be folded; a crop may stand between them.
 
-    A crop in between does no harm.
+    None if there is no such layer, or if `norm` is no InstanceNormalization by constants.
     """
     constants = [graph.constant(name) for name in norm.input[1:3]]
     if norm.op_type != _NORM or any(constant is None for constant in constants):
@@ -154,7 +159,7 @@ def _layer_of(graph: Editor, norm: NodeProto) -> NodeProto | None:
 
 
 def _rename(graph: Editor, layer: NodeProto, name: str) -> None:
-    """Call what a layer gives by another name: it is another value now."""
+    """Give the output of a layer another name: it is another value now."""
     reader = graph.sole_reader(layer.output[0])
     assert reader is not None
     reader.input[0] = name

@@ -16,7 +16,7 @@ from decig.schema import read_json
 
 SCHEMA_VERSION = 1
 FLOOR = 4
-"""No share of the channels leaves a group fewer: below, kernels gain nothing and pictures fall."""
+"""Fewest channels that a share leaves: with fewer, kernels gain nothing and pictures suffer."""
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Plan:
         return cls(file.model_sha256, {k: sorted(set(v)) for k, v in file.keep.items()})
 
     def after(self, earlier: "Plan | None") -> "Plan":
-        """Return this plan, made for the graph that `earlier` left, in terms of the first graph."""
+        """Return this plan, made for the graph that `earlier` has cut, for the graph before."""
         if earlier is None:
             return self
         both = {
@@ -99,7 +99,14 @@ def plan_from_widths(
     scores: Mapping[str, np.ndarray],
     sha256: str,
 ) -> Plan:
-    """Keep the best-scored `widths[group]` channels of each group."""
+    """Keep the best-scored `widths[group]` channels of each group.
+
+    Args:
+        channels: the groups.
+        widths: channels to keep, by group; a group that is not named keeps all of its channels.
+        scores: one number per channel, by group; the largest stay.
+        sha256: digest of the graph.
+    """
     keep = {}
     for group in channels.prunable:
         width = widths.get(group.name, group.channels)
@@ -112,7 +119,7 @@ def plan_from_widths(
 def uniform_widths(channels: ChannelMap, ratio: float) -> dict[str, int]:
     """Width of every prunable group at the same share of its channels.
 
-    Rounded up, and no less than what leaves `FLOOR` channels; a group that has fewer stays.
+    Rounded up, and at least what leaves `FLOOR` channels; a group with fewer keeps them all.
     """
     return {
         group.name: max(math.ceil(group.channels * ratio - 1e-9), floor_of(group))
@@ -121,5 +128,5 @@ def uniform_widths(channels: ChannelMap, ratio: float) -> dict[str, int]:
 
 
 def floor_of(group: Group) -> int:
-    """Smallest width of a group that leaves `FLOOR` channels, or all it has."""
+    """Smallest width of a group that leaves `FLOOR` channels of its tensor, or its full width."""
     return min(group.channels, math.ceil(FLOOR / group.copies))

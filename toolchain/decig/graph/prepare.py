@@ -1,4 +1,4 @@
-"""From what a file has to a graph of static inputs that ONNX's tools can work on."""
+"""From the graph in a file to one with static inputs that ONNX's tools can work on."""
 
 import numpy as np
 import onnx
@@ -74,7 +74,7 @@ def _write_out_sparse(graph: onnx.GraphProto) -> None:
     for sparse in graph.sparse_initializer:
         values, places = map(numpy_helper.to_array, (sparse.values, sparse.indices))
         dense = np.zeros(tuple(sparse.dims), values.dtype)
-        # Places are flat, or one row of coordinates each.
+        # Indices are flat, or rows of coordinates.
         if places.ndim == 2:
             places = np.ravel_multi_index(tuple(places.T), dense.shape)
         np.put(dense, places, values)
@@ -112,7 +112,7 @@ def _fix_inputs(
 
 
 def _shape_outputs(proto: onnx.ModelProto) -> None:
-    """Infer the outputs' shapes: what files claim is often stale, or not there."""
+    """Infer the shapes of the outputs: those that files claim are often wrong or missing."""
     require_sizes_before_slices(proto)
     infer_shapes(proto)
     for value in proto.graph.output:

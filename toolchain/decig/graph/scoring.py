@@ -18,7 +18,7 @@ def magnitude_scores(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, 
     shrink without changing the picture), else the 2-norm of the weights that make it.
 
     Returns:
-        One array a group, in the group's channel order.
+        An array per group, with one score per channel in the group's order.
     """
     weights = initializers(proto)
     read, scale, made = (
@@ -52,14 +52,14 @@ def channel_norms(
         if binding.role in roles:
             labels = channels.classes_of(binding.ids)
             other = tuple(axis for axis, size in enumerate(labels.shape) if size == 1)
-            with np.errstate(over="ignore"):  # nothing matters more than infinity
+            with np.errstate(over="ignore"):  # an infinite weight outweighs all others
                 squares = np.square(weights[binding.initializer], dtype=np.float32)
             np.add.at(total, labels, squares.sum(axis=other, keepdims=True, dtype=np.float64))
     return {group.name: np.sqrt(total[group.classes]) for group in channels.groups}
 
 
 def _or_ones(norm: np.ndarray) -> np.ndarray:
-    """Where no weight reads the channels they count alike, so that order decides."""
+    """Ones where no weight reads the channels: all count the same, and the first ones are kept."""
     return norm if norm.any() else np.ones_like(norm)
 
 

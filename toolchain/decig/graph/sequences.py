@@ -1,4 +1,4 @@
-"""Sequences of tensors taken apart at once: PyTorch's chunk and split as its exporter writes them.
+"""Sequences of tensors, replaced by tensors: PyTorch's exporter writes chunk and split with them.
 
 SplitToSequence(x), SequenceAt(i)    ->  Split(x)
 SequenceConstruct(a, b), SequenceAt(i)    ->  a or b
@@ -17,13 +17,13 @@ _MAKERS = ("SplitToSequence", "SequenceConstruct")
 
 
 def unroll_sequences(proto: onnx.ModelProto) -> bool:
-    """Replace sequences that are only read at constant places, in `proto` itself.
+    """Replace the nodes that read sequences at constant places, in `proto` itself.
 
     Args:
         proto: a graph with inferred shapes.
 
     Returns:
-        Whether there were any; what is left of them is then without use.
+        Whether there were any. Sequences that nothing else reads are then without use.
     """
     graph = proto.graph
     makers = {node.output[0]: node for node in graph.node if node.op_type in _MAKERS}
@@ -83,7 +83,11 @@ def _adopt_names(
     parts: dict[str, list[Part]],
     constants: dict[str, onnx.TensorProto],
 ) -> set[str]:
-    """Call the parts of a Split as those call them who take them out; returns their names."""
+    """Name the outputs of a Split like those of the SequenceAt nodes that took them.
+
+    Returns:
+        The outputs of these SequenceAt nodes, which are needless now.
+    """
     adopted: set[str] = set()
     for node in graph.node:
         if node.op_type != "SequenceAt" or node.input[1] not in constants:
@@ -121,7 +125,7 @@ def _split(proto: onnx.ModelProto, node: onnx.NodeProto, parts: Sequence[Part]) 
 def _taken(
     node: onnx.NodeProto, parts: dict[str, list[Part]], constants: dict[str, onnx.TensorProto]
 ) -> onnx.NodeProto | None:
-    """Return what stands for a node that reads a sequence; None for any other node."""
+    """Return the node that replaces one that reads a sequence; None for any other node."""
     elements = parts.get(node.input[0]) if node.input else None
     if not elements:
         return None

@@ -1,4 +1,4 @@
-"""Nodes whose statistics go over several channels, spelled out so that they count kept ones alone.
+"""Nodes whose statistics go over several channels, spelled out so that only kept ones count.
 
 The mean over the kept channels is the mean over all of them, the others read as zero, divided by
 the share that is kept. The oracle needs it: a mask in front of a LayerNormalization would count
@@ -13,12 +13,17 @@ from onnx import helper, numpy_helper
 
 from decig.graph.flow import attributes
 
-# What to put in place of a removed channel so that it changes nothing.
 _NEUTRAL = {"ReduceMax": -1e30, "ReduceMin": 1e30, "ReduceProd": 1.0, "ReduceLogSumExp": -1e30}
+"""Number that changes nothing where it stands instead of a removed channel, by operator."""
 
 
 class Masked:
-    """Stands for one node: new nodes and constants, with the node's output name."""
+    """The nodes and constants that replace one node.
+
+    Attributes:
+        nodes: new nodes, in order; the last one has the old node's output.
+        constants: new initializers.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class Masked:
         return self._op("Div", x, self._op("Sqrt", self._op("Add", variance, epsilon)))
 
     def _mean(self, x: str, keep: np.ndarray, axes: list[int], keepdims: int = 1) -> str:
+        """Mean of the kept channels: that of all, the others as zero, over the share kept."""
         masked = self._op("Mul", x, self._constant(keep))
         share = keep.mean(tuple(axes), keepdims=bool(keepdims))
         over = self._constant(np.array(axes, np.int64)) if self._opset >= 18 else ""

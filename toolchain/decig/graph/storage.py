@@ -56,8 +56,9 @@ def _beside(path: Path, external: list[TensorProto]) -> Path:
 def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
     """Check a graph and write it atomically; the weights into a second file if it is too large.
 
-    The second file lies beside the first one, behind any links to it. Its name holds a digest, so
-    no file that is there already loses its weights, and nothing is left if writing fails.
+    The second file lies beside the first one, behind any links to it. Its name holds a digest of
+    the weights, so that another file of the same folder never loses its own; nothing is left if
+    writing fails.
 
     Raises:
         BadInputError: as in `decig.files.write_bytes`; a model of two files is to be written into
@@ -97,7 +98,7 @@ def is_large(proto: onnx.ModelProto) -> bool:
 
 
 def check_model(proto: onnx.ModelProto) -> None:
-    """Have ONNX check a graph; of a heavy one the weights count as inputs."""
+    """Have ONNX check a graph; the large weights of a heavy one are taken for inputs."""
     if _weight(proto) > _HEAVY:
         slim = without_weights(proto)
         for tensor in proto.graph.initializer:
@@ -125,7 +126,7 @@ def without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _weights_path(large: list[TensorProto], path: Path) -> Path:
-    """File beside `path` for these weights; others get another one."""
+    """File beside `path` for these weights; other weights get another file."""
     digest = hashlib.sha256()
     for tensor in large:
         digest.update(f"{tensor.name} {tensor.data_type} {list(tensor.dims)}".encode())

@@ -1,8 +1,9 @@
 """Bytes that nodes must move: what they read, weights included, and what they write.
 
 Counted as if every value were read once and written once, at its real element size. That is the
-least: a normalisation reads its input twice, an operator whose working set leaves the caches more.
-Views (Reshape and its like) move nothing; their readers read what they look at.
+least: a normalisation reads its input twice, and an operator whose working set does not fit into
+the caches reads some of it more often. Views (Reshape, Squeeze and others) move nothing; a node
+that reads a view reads the value behind it.
 """
 
 import math
@@ -22,8 +23,8 @@ def traffic(proto: onnx.ModelProto, hosts: Mapping[str, str] | None = None) -> d
 
     Args:
         proto: the graph.
-        hosts: nodes that run as part of others to those. What passes between a node and the nodes
-            that it has absorbed is not moved, and the rest is charged to it.
+        hosts: for a node that runs as part of another one, the name of that one. What passes
+            between a node and those that it has absorbed is not moved; the rest is charged to it.
 
     Returns:
         Bytes of every node; 0 for the absorbed ones and for views.
@@ -38,7 +39,7 @@ def traffic(proto: onnx.ModelProto, hosts: Mapping[str, str] | None = None) -> d
 
 
 def host_of(name: str, hosts: Mapping[str, str]) -> str:
-    """Follow `hosts` to the node that does the work of `name` in the end."""
+    """Follow `hosts` from a node to the one that does its work in the end."""
     seen = {name}
     while name in hosts and hosts[name] not in seen:
         name = hosts[name]
@@ -47,7 +48,7 @@ def host_of(name: str, hosts: Mapping[str, str]) -> str:
 
 
 class _Values:
-    """Sizes of a graph's values, and who reads them; a view is the value that it looks at."""
+    """Sizes of a graph's values, and which nodes read them; a view is the value behind it."""
 
     def __init__(self, proto: onnx.ModelProto) -> None:
         self._bytes = _sizes(proto)

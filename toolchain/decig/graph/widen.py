@@ -1,8 +1,8 @@
-"""A graph of any float type in one wide type: to compare exactly, and to solve for weights.
+"""Graphs of any float type, rewritten in one wide type to compare them and to solve for weights.
 
 float16 rounds at 1e-3 of the range, which would hide a wrong cut, and ONNX Runtime's CPU has no
-kernels for bfloat16 and hardly any for double: so in float32. Where even that rounds too much,
-double, which ONNX's reference evaluator runs.
+kernels for bfloat16 and hardly any for double: so the wide type is float32. Where even that rounds
+too much, it is double, which ONNX's reference evaluator runs.
 """
 
 from collections.abc import Iterator
@@ -36,8 +36,9 @@ def narrow(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
     """Put a widened graph's weights into the graph it comes from, in the types they have there.
 
     Args:
-        wide: of `widen`, its weights perhaps changed since.
-        like: what was widened; if that changed nothing, `wide` itself is returned.
+        wide: what `widen` returned; its weights may have changed since.
+        like: the graph that was widened. Where it has no other type than float32, `wide` itself is
+            returned.
     """
     if widen(like) is like:
         return wide
@@ -49,9 +50,9 @@ def narrow(wide: onnx.ModelProto, like: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def to_double(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which every float is a double, scales of a Resize and the like included.
+    """Return a copy in which every float is a double, also where ONNX demands float32.
 
-    No valid ONNX therefore, but what the reference evaluator takes.
+    So it is no valid ONNX (the scales of a Resize), but the reference evaluator runs it.
     """
     return _widened(proto, TensorProto.DOUBLE, _FLOATS - {TensorProto.DOUBLE})
 

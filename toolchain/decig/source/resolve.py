@@ -100,7 +100,7 @@ class _Run(Known, frozen=True):
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
     file = folder / RUN_FILE
-    run = read_json(file, _Run, "run description")
+    run = read_json(file, _Run, "run description", strict=True)
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(

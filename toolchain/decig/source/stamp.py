@@ -102,4 +102,4 @@ def read_known(proto: onnx.ModelProto, where: str) -> Known:
     except BadInputError as error:
         raise BadInputError(f"{where}: {error}") from error
     fields = {key: entries[key] for key in Known.__struct_fields__ if key in entries}
-    return convert(fields, Known, where)
+    return convert(fields, Known, where, strict=True)

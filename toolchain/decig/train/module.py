@@ -1,9 +1,9 @@
-"""An ONNX graph as a trainable `torch.fx.GraphModule`, and the way back.
+"""An ONNX graph as a trainable `torch.fx.GraphModule`, and the trained weights back as a graph.
 
-One call for one ONNX node, no interpreter in between: `print(module.code)` shows the network.
-Everything that the graph fixes is resolved when the module is built, so a step costs what it
-costs a hand-written module. The declared batch does not bind the module, nor does the declared
-picture size unless a node truly bakes it in; see `decig.train.ops.sizes`.
+Every ONNX node becomes one call, or a few: `print(module.code)` shows the network. Whatever the
+graph fixes is resolved when the module is built, so a training step takes as long as that of a
+hand-written module. The module also runs at other batch and picture sizes than the declared ones,
+unless a node has them baked in; see `decig.train.ops.sizes`.
 """
 
 import copy
@@ -36,10 +36,10 @@ def build_module(
 
     Args:
         proto: the graph. Float initializers that a convolution, a matrix product, a
-            normalisation or PRelu uses, and those in elementwise operators that hold one number
-            a channel or are bound to channels (the weights of a modulated convolution, learned
-            maps), become `nn.Parameter`s; running statistics and other constants buffers; single
-            numbers, shapes and axes are part of the code.
+            normalisation or PRelu uses become `nn.Parameter`s; so do those in elementwise
+            operators that have one number per channel, or axes that are bound to channels (the
+            weights of a modulated convolution, learned maps). Running statistics and other
+            constants become buffers; single numbers, shapes and axes are part of the code.
         outputs: names of the values to return, inner ones too; by default the graph's outputs.
         input_size: height and width (the size of all spatial axes) at which the module will be
             run, where that is not the declared one: checked here.
@@ -87,7 +87,7 @@ def parameter_names(module: fx.GraphModule) -> dict[str, str]:
 
 
 def write_back(module: fx.GraphModule, proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Put a module's parameters and running statistics back into the graph it was built from.
+    """Write a module's parameters and running statistics into the graph that it was built from.
 
     Returns:
         A new graph, equal to `proto` but for the content of these initializers, whose element
@@ -213,7 +213,7 @@ def _finish(tracer: Tracer, sources: list[Input], returned: list[fx.Node]) -> fx
 
 
 def _guard(tracer: Tracer, node: fx.Node, source: Input) -> None:
-    """Refuse what the graph is tied against, before a step computes nonsense."""
+    """Check an input's size in the module, where a node is right only at the declared one."""
     free = {BATCH: (0,) if source.has_batch else (), EXTENT: source.spatial}
     sizes = tuple(
         (axis, source.shape[axis], culprit)

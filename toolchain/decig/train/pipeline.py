@@ -109,13 +109,15 @@ def prepare(
             of the model cannot be trained.
         DecigError: the trainable module does not compute what the model does.
     """
+    goal.target.table.require_same_model(teacher.model, teacher.channels)
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
     config.distil.require_crop(crop or examples.size, paired=examples.paired)
-    picture, example = teacher.picture, examples.feeds(examples.training[:1])[0]
-    require_parity(teacher.module(crop), teacher.model.proto, example, [picture])
     planner = Planner(teacher, goal, examples, progress)
+    module = teacher.module(crop)
+    feeds = examples.feeds(examples.training[:1])[0]
+    require_parity(module, teacher.model.proto, feeds, [teacher.picture])
     return Job(teacher, examples, goal, planner, config, run, processes, progress)
 
 

@@ -54,10 +54,12 @@ class Planner:
     ) -> None:
         """Prepare.
 
-        Raises:
-            BadInputError: the cost table was taken of another graph.
+        Args:
+            teacher: the model.
+            goal: what is to be reached; its cost table is one of the teacher.
+            examples: the user's images, by which channels are scored.
+            progress: told what is being worked on.
         """
-        goal.target.table.require_same_model(teacher.model, teacher.channels)
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
 

@@ -36,6 +36,8 @@ class RunFolder:
         """See whether `open` would succeed; nothing is written. Arguments and errors as there."""
         file = cls(path).file("run.json")
         if resume:
+            if not file.exists():
+                raise BadInputError(f"{path}: holds no run that could go on: leave --resume out")
             known = read_json(file, "record of a run to resume")
             for key, value in _versioned(record).items():
                 if known.get(key) != value:

@@ -23,7 +23,7 @@ steps a quarter slower on free cores; 10,000 makes them ten times slower beside 
 
 
 def worker_threads(environment: Mapping[str, str] = os.environ) -> int:
-    """Threads for work that is not timed, at least 1.
+    """Threads for work that is not timed: at least 1, at most the available cores.
 
     OMP_NUM_THREADS says it where it is set, as `torchrun` does for each of its processes;
     otherwise the available cores are shared with the processes that `accelerate launch` started
@@ -31,7 +31,7 @@ def worker_threads(environment: Mapping[str, str] = os.environ) -> int:
     """
     asked = environment.get("OMP_NUM_THREADS", "").split(",")[0]  # one number per level of nesting
     if asked.isdecimal() and int(asked):
-        return int(asked)
+        return min(int(asked), available_cores())
     beside = environment.get("LOCAL_WORLD_SIZE", "")
     return max(1, available_cores() // (int(beside) if beside.isdecimal() and int(beside) else 1))
 

@@ -1,4 +1,4 @@
-"""What a legacy rule writes: the current nodes that stand for an old one."""
+"""What a legacy rule writes: the current nodes that replace an old one."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from decig.errors import BadInputError
 
 
 class Draft:
-    """Nodes and constants in place of one old node.
+    """Nodes and constants that replace one old node.
 
     Attributes:
         node: the old node.

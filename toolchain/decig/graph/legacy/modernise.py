@@ -1,4 +1,4 @@
-"""From any opset to one that ONNX Runtime runs, without operators that ONNX gave up."""
+"""Graphs of any opset, rewritten for one that ONNX Runtime runs and for current operators."""
 
 import contextlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from decig.graph.legacy.draft import Draft
 from decig.graph.legacy.rules import CHANGED, WITHDRAWN, Rule, batch_normalization
 
 OLDEST_OPSET = 7
-"""Opset 7 brought the broadcasting of today; ONNX Runtime runs nothing older."""
+"""First opset that is kept: it brought today's broadcasting, and ONNX Runtime runs no older one."""
 
 _NO_OPSET = 1 << 31
 _UNKNOWN: tuple[np.dtype, int | None] = (np.dtype(np.float32), None)
@@ -43,7 +43,7 @@ def modernise(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _rule(node: onnx.NodeProto, version: int) -> Rule | None:
-    """Return the rule that a node needs, None where it needs none or there is none."""
+    """Return the rule of a node that must be rewritten; None for others, and without a rule."""
     if not defines(node, version):
         return WITHDRAWN.get(node.op_type)
     if version >= OLDEST_OPSET and node.op_type == "BatchNormalization":
@@ -78,22 +78,22 @@ def _rewrite(proto: onnx.ModelProto) -> None:
 def _types(proto: onnx.ModelProto) -> dict[str, tuple[np.dtype, int | None]]:
     """Element type and rank of every value, as far as they can be told.
 
-    No withdrawn operator changes them, so for inference those do nothing.
+    No operator that is rewritten changes them, so shape inference sees each as an Identity.
     """
-    calm = onnx.ModelProto()
-    calm.CopyFrom(proto)
+    known = onnx.ModelProto()
+    known.CopyFrom(proto)
     version = opset(proto)
-    for node in calm.graph.node:
+    for node in known.graph.node:
         if _rule(node, version) is not None:
             node.op_type = "Identity"
             del node.input[1:], node.attribute[:]
     with contextlib.suppress(Exception):  # the checker that comes later says what is wrong
-        infer_shapes(calm)
+        infer_shapes(known)
     found: dict[str, tuple[np.dtype, int | None]] = {
         tensor.name: (helper.tensor_dtype_to_np_dtype(tensor.data_type), len(tensor.dims))
         for tensor in proto.graph.initializer
     }
-    for value in (*calm.graph.input, *calm.graph.value_info):
+    for value in (*known.graph.input, *known.graph.value_info):
         kind = value.type.tensor_type
         if kind.elem_type:
             rank = len(kind.shape.dim) if kind.HasField("shape") else None
@@ -110,7 +110,7 @@ def _constants(proto: onnx.ModelProto) -> Callable[[str], np.ndarray | None]:
 
 
 def _second_opset(proto: onnx.ModelProto) -> None:
-    """Opset 1 is opset 2 but for a name in Pad, at which the converter gives up."""
+    """Call opset 1 opset 2: they differ in one name of Pad, at which ONNX's converter fails."""
     for node in proto.graph.node:
         for attribute in node.attribute:
             if node.op_type == "Pad" and attribute.name == "paddings":
@@ -120,6 +120,7 @@ def _second_opset(proto: onnx.ModelProto) -> None:
 
 
 def _lift(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Convert a graph of before opset 7 to that opset; BadInputError if ONNX cannot."""
     try:
         lifted = version_converter.convert_version(proto, OLDEST_OPSET)
     except Exception as error:  # the converter raises RuntimeError and classes of its own

@@ -1,4 +1,4 @@
-"""Operators that ONNX gave up, as current ones: one rule each, with its equation.
+"""Operators that ONNX has withdrawn or changed, in current ones: a rule each, with its equation.
 
 The first seven were experiments (opset 1 to 9) that ONNX Runtime still runs; exporters of
 2018 and Windows ML wrote them. `x` is [N, C, H, W] where axes are named.
@@ -105,7 +105,7 @@ def upsample(draft: Draft, x: str) -> None:
 def group_normalization(draft: Draft, x: str) -> None:
     """Y = scale[g] * (x - m[g]) / sqrt(v[g] + epsilon) + bias[g] over the channels of a group g.
 
-    The first version of the operator had one scale and bias a group, which is what an
+    The first version of the operator had one scale and one bias per group, as an
     InstanceNormalization of the groups has.
     """
     grouped = draft.add("Reshape", x, np.array([0, draft.given("num_groups"), -1], np.int64))
@@ -119,9 +119,10 @@ def group_normalization(draft: Draft, x: str) -> None:
 
 
 def broadcast(draft: Draft, x: str) -> None:
-    """Y = x op b with b's axes laid on those of x from `axis` on, or on its last ones.
+    """Y = x op b, where the axes of b are those of x from `axis` on, or its last ones.
 
-    Before opset 7 such was said with `broadcast` and `axis`; now b gets trailing axes of size 1.
+    Before opset 7 the attributes `broadcast` and `axis` said so; now b needs trailing axes of
+    size 1.
     """
     axis = draft.given("axis")
     other = draft.node.input[1]

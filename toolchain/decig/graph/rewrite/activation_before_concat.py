@@ -2,10 +2,11 @@
 
     act(Concat(a, b))  =  Concat(act(a), act(b))        for every element-wise act
 
-U-Nets rectify what they have joined. Behind a Concat the activation is a pass over memory of its
-own; in front, that of the freshly made half is part of its convolution, and that of the skip is
-half as long, or nothing where the skip is rectified already (Relu of a Relu). On a CPU both take
-the same time within the noise (1.00 times for U-Net-256 and for single layers).
+U-Nets apply an activation to what they have joined. Behind a Concat it is a pass over memory of
+its own. In front, the activation of the new half is part of the convolution that makes this half,
+and the activation of the skip works on half as much, or on nothing where the skip is rectified
+already (Relu of a Relu). On a CPU both take the same time within the noise (1.00 times for
+U-Net-256 and for single layers).
 """
 
 from onnx import NodeProto

@@ -28,13 +28,15 @@ from decig.graph.rewrite.wide_head import phase_work
 from decig.graph.rewrite.windows import blocks, dense_conv
 
 _TILE = 4
+"""Rows and columns of a tile."""
 _TAPS = 3
-# Share of the work that is left when `winograd` has taken its half.
+"""Tiles that the outputs of a tile read along an axis: what `winograd` takes."""
 _HALVED = 0.5
-# Least saving over the phases, in multiplications by whole blocks, that pays for the SpaceToDepth,
-# and the fewest input channels where it was measured to.
+"""Share of the work that is left behind `winograd`."""
 _LEAST_GAIN = 1.3
+"""Least saving over `wide_head`, in multiplications by whole blocks, that pays for SpaceToDepth."""
 _LEAST_INPUTS = 4
+"""Fewest input channels for which that was measured to pay."""
 
 
 @rule("Conv", one_size=True, needs_float32=True)
@@ -92,7 +94,7 @@ def _kernel(weight: np.ndarray, spans: list[range], pads: list[int]) -> np.ndarr
 
 
 def _fold(graph: Editor, node: NodeProto, size: tuple[int, ...]) -> str:
-    """Put a SpaceToDepth in front of `node`, as the inverse of what `depth_to_space` writes."""
+    """Put a SpaceToDepth in front of `node`, as the inverse of the moves of `depth_to_space`."""
     s, (batch, channels, height, width) = _TILE, size
     low, narrow = height // s, width // s
     steps: list[NodeProto] = []

@@ -1,4 +1,4 @@
-"""Constants that act on whole channels."""
+"""Constants that act on whole channels, and the operators that apply them."""
 
 import numpy as np
 from onnx import NodeProto
@@ -12,8 +12,8 @@ def per_channel(graph: Editor, node: NodeProto, shape: tuple[int, ...]) -> np.nd
     """Constant that `node`, with two operands, applies to each channel of a [N, C, ...] value.
 
     Returns:
-        One number or C numbers; None if there is no such constant, or if `node` subtracts or
-        divides the value from it.
+        An array of one number or of C numbers; None if `node` applies no such constant, or if it
+        subtracts the value from the constant or divides the constant by it.
     """
     operands = [graph.constant(name) for name in node.input]
     if len(operands) != 2 or (operands[0] is None) == (operands[1] is None):
@@ -31,7 +31,7 @@ def per_channel(graph: Editor, node: NodeProto, shape: tuple[int, ...]) -> np.nd
 
 
 def as_affine(op_type: str, constant: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Factor and shift, float64, that an operator makes of its constant; None for others."""
+    """Factor and shift, float64, by which an operator with a constant acts; None for others."""
     value, one, zero = np.asarray(constant, np.float64), np.ones(1), np.zeros(1)
     if op_type == "Mul":
         return value, zero
@@ -43,7 +43,7 @@ def as_affine(op_type: str, constant: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def operand(graph: Editor, node: NodeProto) -> str | None:
-    """The one input of a node with two that is no constant; None if both or neither are."""
+    """The computed one of a node's two inputs; None if both are computed, or both constant."""
     values = [name for name in node.input if graph.constant(name) is None]
     return values[0] if len(node.input) == 2 and len(values) == 1 else None
 

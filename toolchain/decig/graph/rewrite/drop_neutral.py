@@ -2,8 +2,8 @@
 
     x + 0  =  x - 0  =  x * 1  =  x / 1  =  x        Pad by nothing, Reshape to the same shape
 
-Exporters leave them behind where a setting happened to be neutral. Each costs a pass over memory or
-hides its neighbours from other rules.
+Exporters write them where a setting happens to be neutral. Each costs a pass over memory, or hides
+its neighbours from other rules.
 """
 
 from onnx import NodeProto
@@ -13,6 +13,7 @@ from decig.graph.rewrite.rule import NoMatch, rule, shape_of
 from decig.graph.rewrite.windows import pad_amounts
 
 _NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}
+"""Constant operand that changes nothing, by operator."""
 
 
 @rule("Identity", "Reshape", "Pad", *_NEUTRAL, canonical=True, one_size=True)

@@ -1,4 +1,4 @@
-"""A graph under the knife: what a rewrite rule reads and changes."""
+"""The graph that rewrite rules read and change."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from decig.graph.inference import infer_shapes, kinds, opset, shapes
 
 
 class Editor:
-    """A private copy of a graph in normal form, with who makes and who reads each value.
+    """A private copy of a graph in normal form, which knows what makes and reads each value.
 
     A rule may write a node's inputs and outputs itself if it calls a method that changes the
-    graph after that: who makes and reads what is looked up anew then.
+    graph after that: then makers and readers are looked up anew.
 
     Attributes:
         nodes: the nodes in topological order; change them through the methods.
@@ -42,8 +42,8 @@ class Editor:
     def is_float(self, value: str) -> bool:
         """Whether a value that the source graph had is of float32 or float16.
 
-        What several operators spell in other types has no joined operator in ONNX, or no kernel
-        for it in ONNX Runtime.
+        In other types, one operator for what several spell is missing in ONNX, or its kernel is
+        missing in ONNX Runtime.
         """
         return self._kinds.get(value) in (TensorProto.FLOAT, TensorProto.FLOAT16)
 
@@ -112,7 +112,7 @@ class Editor:
         self._links = None
 
     def bypass(self, node: NodeProto, source: str) -> bool:
-        """Take `node` out and let `source`, a value equal to its output, stand for that.
+        """Take `node` out and let `source`, a value equal to its output, replace the output.
 
         Returns:
             False, and nothing is done, if both have names that the graph must keep.
@@ -170,7 +170,7 @@ class Editor:
 
 
 class _Links:
-    """Who makes and who reads each value.
+    """The nodes that make and read each value.
 
     Attributes:
         makers: node by value.
@@ -188,7 +188,7 @@ class _Links:
 
 
 def _captured(graph: onnx.GraphProto) -> set[str]:
-    """Names that subgraphs (of If, Loop, Scan) read: they must stay, like outputs."""
+    """Names that subgraphs (of If, Loop, Scan) read: like graph outputs, they must stay."""
     inner = [entry.g for node in graph.node for entry in node.attribute if entry.HasField("g")]
     names = {name for each in inner for node in each.node for name in node.input}
     returned = {value.name for each in inner for value in each.output}

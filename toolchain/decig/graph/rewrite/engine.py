@@ -100,13 +100,13 @@ def apply(
 
     Args:
         proto: a graph in normal form (`decig.graph.model.normalise`); it is not changed.
-        rules: names out of `RULES`, in whatever order; all of them if None.
+        rules: names out of `RULES`, in any order; all of them if None.
 
     Returns:
         The new graph, in normal form, and what was done to it.
 
     Raises:
-        BadInputError: no such rule.
+        BadInputError: there is no rule of that name.
     """
     wanted = tuple(RULES) if rules is None else tuple(rules)
     _require_rules(wanted)
@@ -133,7 +133,7 @@ def explain(proto: onnx.ModelProto, rule: str) -> list[Refused]:
         the reason; where the rule changed other nodes, the reason is that of the changed graph.
 
     Raises:
-        BadInputError: no such rule.
+        BadInputError: there is no rule of that name.
     """
     _require_rules([rule])
     return _run(RULES[rule], Editor(infer_shapes(_copy(proto))))[1]

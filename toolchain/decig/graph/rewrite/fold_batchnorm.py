@@ -4,8 +4,8 @@ With gamma, beta, mean m and variance v per output channel, and a = gamma / sqrt
 
     a * (W x + b - m) + beta  =  (a W) x + a * (b - m) + beta
 
-A BatchNormalization in front of a padded convolution does not fold: the padding is zero after the
-normalisation, and would have to be m - beta / a before it.
+A BatchNormalization in front of a padded convolution cannot be folded: the padding is zero after
+the normalisation, so it would have to be m - beta / a before it.
 """
 
 import numpy as np

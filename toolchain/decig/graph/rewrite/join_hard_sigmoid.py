@@ -2,8 +2,8 @@
 
     clip(x + 3, 0, 6) / 6  =  max(0, min(1, x / 6 + 1/2))  =  HardSigmoid(x, 1/6, 1/2)
 
-HardSwish is x times that; ONNX Runtime's CPU has no kernel of its own for it and splits it in this
-very way. A 1x1 convolution of 64 channels at 64x64 and its HardSwish: 1.2 times faster.
+HardSwish is x times that; ONNX Runtime's CPU has no kernel for it and splits it into just these
+two. A 1x1 convolution of 64 channels at 64x64 and its HardSwish: 1.2 times faster.
 """
 
 import numpy as np

@@ -49,7 +49,7 @@ def _per_channel(
 ) -> tuple[np.ndarray, NodeProto]:
     """Constant that an `op_type` after `node` applies to each channel, and that operator.
 
-    If there is none, the operation's neutral element and `node` itself.
+    Without such an operator, the neutral element of `op_type` and `node` itself.
     """
     neutral = np.array(1 if op_type == "Mul" else 0, np.int8)
     reader = graph.sole_reader(node.output[0])

@@ -3,7 +3,7 @@
     d = x - mean(x);  s * d / sqrt(mean(d * d) + epsilon) + b  =  LayerNormalization(x, s, b)
 
 with means over the last axes and s of their shape; b is optional. ONNX Runtime joins some spellings
-itself, but not all (with the square as a product, the node took 2.5 times as long).
+itself, but not all: where the square is a product, the normalisation took 2.5 times as long.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def join_layernorm(graph: Editor, node: NodeProto) -> None:
 def _affine(
     graph: Editor, node: NodeProto, op_type: str, shape: tuple[int, ...]
 ) -> np.ndarray | None:
-    """Constant of the normalised shape that `node`, an `op_type`, applies; None for another."""
+    """Constant of the normalised shape that `node`, an `op_type`, applies; None if it does not."""
     value = operand(graph, node) if node.op_type == op_type else None
     if value is None:
         return None

@@ -3,8 +3,8 @@
     y[n, c, s i + a, s j + b]  =  x[n, c, i, j]        for all a, b in 0 ... s - 1
 
 Exporters without an operator for it write Reshape, Concat of a value with itself, Expand or Tile.
-Which pixel goes where is found by sending the numbers 0, 1, 2 ... through those nodes, so any
-spelling will do. In one node, layers can fuse with it (`resize_into_transpose`).
+Which pixel goes where is found by sending the numbers 0, 1, 2 ... through those nodes, so that
+every spelling is recognised. With a single node, layers can fuse (`resize_into_transpose`).
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from decig.graph.rewrite.rule import NoMatch, rule, shape_of
 
 _RESHAPING = ("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 _MOVES = (*_RESHAPING, "Concat", "Transpose", "Expand", "Tile")
-_LONGEST = 8  # nodes from the small image to the large one
+_LONGEST = 8  # nodes from the small picture to the large one
 
 
 @rule("Reshape", canonical=True, one_size=True)
@@ -24,7 +24,7 @@ def join_upsample(graph: Editor, node: NodeProto) -> None:
     target = shape_of(graph, node.output[0])
     if len(target) != 4:
         raise NoMatch("it makes no picture [N, C, H, W]")
-    source = _small_image(graph, node, target)
+    source = _small_picture(graph, node, target)
     if not graph.is_float(source):
         raise NoMatch(f"{source} is no float")
     small = shape_of(graph, source)
@@ -47,8 +47,8 @@ def join_upsample(graph: Editor, node: NodeProto) -> None:
     graph.drop_dead()
 
 
-def _small_image(graph: Editor, node: NodeProto, target: tuple[int, ...]) -> str:
-    """Value in front of the moves that end with `node` from which `target` is enlarged."""
+def _small_picture(graph: Editor, node: NodeProto, target: tuple[int, ...]) -> str:
+    """The value before the moves that end with `node`, of which `target` is an enlargement."""
     if graph.opset < 9:  # scales of Upsample were attributes
         raise NoMatch("Upsample takes its scales from opset 9 on")
     value: str = node.input[0]

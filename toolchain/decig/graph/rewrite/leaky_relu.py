@@ -2,8 +2,8 @@
 
     PRelu(x, a)  =  max(x, a x)  =  (1 + a)/2 x + (1 - a)/2 |x|  =  LeakyRelu(x, a)
 
-with one slope a for all channels; max for a of at most 1 only. A slope of 0 is a Relu. Behind a
-3x3 convolution of 64 channels at 64x64: 1.17 times faster than PRelu, 1.03 than max.
+with one slope a for all channels; the second only for a of at most 1. A slope of 0 is a Relu.
+After a 3x3 convolution of 64 channels at 64x64: 1.17 times faster than PRelu, 1.03 than max.
 """
 
 from onnx import NodeProto, helper
@@ -17,7 +17,7 @@ _TOLERANCE = 1e-6
 
 @rule("PRelu", "Max", "Add", canonical=True)
 def leaky_relu(graph: Editor, node: NodeProto) -> None:
-    """Respell the rectifier whose last operator is `node`."""
+    """Write the rectifier whose last operator is `node` as one node."""
     found = _prelu(graph, node) or _maximum(graph, node) or _absolute(graph, node)
     if found is None:
         raise NoMatch("it ends no leaky rectifier with one slope for all channels")
@@ -72,7 +72,7 @@ def _absolute(graph: Editor, node: NodeProto) -> tuple[str, float] | None:
 
 
 def _multiple(graph: Editor, value: str, of: str) -> float | None:
-    """The a of `value` = a * `of`."""
+    """The number a with `value` = a * `of`; None if `value` is no such product."""
     product = graph.producer(value, "Mul")
     if product is None or of not in product.input:
         return None

@@ -2,8 +2,8 @@
 
     (a x + b) * c + d  =  (a c) x + (b c + d)
 
-with numbers that are the same all over a channel. Pre- and postprocessing written out step by step
-becomes a Mul and an Add, or less; the layers next to it can take those in.
+with numbers that are the same for a whole channel. Pre- and postprocessing that is written step by
+step becomes a Mul and an Add, or one of them; these can be folded into the layers next to them.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def merge_affine(graph: Editor, node: NodeProto) -> None:
 
 
 def _step(graph: Editor, node: NodeProto) -> tuple[np.ndarray, np.ndarray] | None:
-    """Factor and shift of a node, one number or one a channel; None if it is no such step."""
+    """Factor and shift of a node, one number or one per channel; None if it has none."""
     if node.op_type not in _STEPS:
         return None
     shape, source = graph.shape(node.output[0]), operand(graph, node)

@@ -2,11 +2,11 @@
 
     V (W_c * x_c + b) + d  =  (V_mc W_c) * x + (V b + d)
 
-That is more work, but dense kernels are many times faster than depthwise ones of channels that fill
-no whole block, and most of the work can be saved again: with few outputs by `wide_head`, behind a
-nearest enlargement by `resize_into_transpose`. With those, a separable 9x9 convolution at 256x256
-from 9 channels to RGB was 1.8 times faster, and a mobile style net that has one behind an
-enlargement 1.5 times.
+That is more work, but dense kernels are many times faster than depthwise ones whose channels do not
+fill whole blocks, and other rules save most of the work again: `wide_head` where there are few
+outputs, `resize_into_transpose` behind an enlargement. With those, a separable 9x9 convolution at
+256x256 from 9 channels to RGB was 1.8 times faster, and a mobile style net that has such a
+convolution behind an enlargement 1.5 times.
 """
 
 import numpy as np
@@ -18,6 +18,7 @@ from decig.graph.rewrite.rule import NoMatch, bias_of, reader_of, rule, weights_
 from decig.graph.rewrite.windows import BLOCK, conv_pads, is_plain
 
 _MOST_OUTPUTS = 4
+"""Most outputs for which `wide_head` saves enough of the dense convolution's work."""
 
 
 @rule("Conv")

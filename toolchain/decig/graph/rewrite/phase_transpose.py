@@ -25,13 +25,13 @@ from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.rule import NoMatch, rule, shape_of, weights_of
 from decig.graph.rewrite.windows import blocks, crop, is_plain
 
-# Most work, by whole blocks of channels, that still gains over ConvTranspose's own work.
 _MOST_WASTE = 1.6
+"""Most work in whole blocks of channels, as a multiple of the ConvTranspose's own, that pays."""
 
-# Offset into the input -> index into the kernel, of one phase of one axis.
 Taps = dict[int, int]
-# Phases computed by one convolution: a range of i and one of j.
+"""Index into the kernel by offset into the input, of one phase of one axis."""
 Group = tuple[range, range]
+"""Phases computed by one convolution: a range of i and one of j."""
 
 
 @rule("ConvTranspose", one_size=True)
@@ -134,7 +134,7 @@ def _padding(
 
 
 def _crop(graph: Editor, node: NodeProto, index: int, pads: list[int]) -> NodeProto:
-    """Slice that takes away the input pixels that negative padding stands for."""
+    """Slice that takes away the outermost input pixels, as negative padding would."""
     size = graph.shape(node.input[0]) or ()
     starts = [max(0, -amount) for amount in pads[:2]]
     ends = [size[2 + axis] - max(0, -pads[2 + axis]) for axis in (0, 1)]
@@ -150,7 +150,7 @@ def _replace(
     bias: np.ndarray | None,
     stride: int,
 ) -> None:
-    """Put the convolutions, their Concat and a DepthToSpace in the place of `node`."""
+    """Replace `node` by the convolutions, their Concat and a DepthToSpace."""
     nodes, values = [], []
     outputs = sum(len(kernel) for kernel in kernels) // stride**2
     for index, (kernel, pads) in enumerate(zip(kernels, padding, strict=True)):

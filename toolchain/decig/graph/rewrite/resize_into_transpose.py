@@ -8,13 +8,13 @@ before and q behind,
           =  ConvTranspose(x, v, stride s, pads (K - 1 - p, K - 1 - q))[o]
     v[k]  =  sum of w[K - 1 - k + b] over b = 0 ... s - 1,    K + s - 1 taps
 
-Every enlarged pixel is s * s equal ones, of which the convolution multiplies each: the kernel adds
-their weights up once instead. `phase_transpose` makes convolutions of the small image of it, with
-(1 + (K - 1) / s) ** 2 taps for K * K: a 3x3 convolution of a doubled image needs 4 in place of 9,
-and was 1.7 to 2.1 times faster at 8 to 64 outputs.
+An enlarged pixel is s * s equal ones, and the convolution multiplies each of them: here the kernel
+adds up their weights once instead. `phase_transpose` turns the ConvTranspose into convolutions of
+the small picture with (1 + (K - 1) / s) ** 2 taps instead of K * K: a 3x3 convolution of a doubled
+picture needs 4 instead of 9, and was 1.7 to 2.1 times faster at 8 to 64 outputs.
 
 A Pad in between that reflects or repeats at most s - 1 pixels reaches into the outermost small
-pixel only: it is one repeated pixel around the small image.
+pixel only: it is one repeated pixel around the small picture.
 """
 
 import math
@@ -44,7 +44,7 @@ def resize_into_transpose(graph: Editor, node: NodeProto) -> None:
         raise NoMatch("the Pad in front does not repeat pixels of the enlarged picture alone")
     kernel = weight.shape[2:]
     repeated = [math.ceil(amount / factor) for amount in amounts]
-    # What the repeated pixels make too many is cut off; negative padding of the Conv, so to speak.
+    # What the repeated pixels add beyond that is cut off, as by a negative padding of the Conv.
     ours = [p + a - factor * r for p, a, r in zip(pads, amounts, repeated, strict=True)]
     cut = [kernel[i % 2] - 1 - p for i, p in enumerate(ours)]
     if min(cut) < 0:
@@ -53,9 +53,9 @@ def resize_into_transpose(graph: Editor, node: NodeProto) -> None:
 
 
 def enlarges(graph: Editor, value: str) -> int | None:
-    """How often both spatial axes were repeated to make `value` [N, C, H, W]; None if it was not.
+    """Factor by which `value` [N, C, H, W] repeats the pixels of a smaller picture.
 
-    Only where every small pixel becomes a whole square.
+    None if it does not, or if some pixel does not become a whole square.
     """
     maker = graph.maker(value)
     if maker is None or maker.op_type not in ("Resize", "Upsample"):
@@ -71,7 +71,7 @@ def enlarges(graph: Editor, value: str) -> int | None:
 
 
 def _is_exact(graph: Editor, node: NodeProto, factor: int) -> bool:
-    """Whether the scales of a resize are whole: 2.003 doubles a small image, not evenly."""
+    """Whether the scales of a resize are whole: 2.003 doubles a small picture, but unevenly."""
     scales = attribute(node, "scales", None)  # up to operator set 8
     slot = 2 if node.op_type == "Resize" and graph.opset > 10 else 1
     if scales is None and len(node.input) > slot and node.input[slot]:
@@ -104,9 +104,9 @@ def _repeats(node: NodeProto, factor: int) -> bool:
 
 
 def _border(graph: Editor, node: NodeProto, factor: int) -> list[int] | None:
-    """Pixels [top, left, bottom, right] that a Pad adds to an enlarged image.
+    """Pixels [top, left, bottom, right] that a Pad adds to an enlarged picture.
 
-    None if they are not those of the outermost small pixels.
+    None if they are not copies of the outermost small pixels.
     """
     amounts = pad_amounts(graph, node)
     limits = {b"reflect": factor - 1, b"edge": math.inf}
@@ -140,7 +140,7 @@ def _replace(
     cut: list[int],
     repeated: list[int],
 ) -> None:
-    """Put the ConvTranspose, behind a Pad where pixels are repeated, in the place of `node`."""
+    """Replace `node` by the ConvTranspose, behind a Pad where pixels are repeated."""
     new = []
     if any(repeated):
         top, left, bottom, right = repeated

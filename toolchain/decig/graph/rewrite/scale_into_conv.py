@@ -2,9 +2,9 @@
 
     W * (a x + c)  =  (a W) * x + c * (sum of W)
 
-with a and c the same all over a channel. Factors fold under any zero padding, as a * 0 = 0; shifts
-only where nothing is padded, as the padding would have to be -c / a. A Pad in between that repeats
-pixels of the image (reflect, edge, wrap) does the same to a x + c as to x and is looked through.
+with a and c the same for a whole channel. Factors fold under any zero padding, as a * 0 = 0; shifts
+only where nothing is padded, as the padding would have to be -c / a. A Pad in between may stay if
+it repeats pixels of the picture (reflect, edge, wrap): it does the same to a x + c as to x.
 Four steps in front of a 7x7 convolution from 3 to 16 channels at 256x256: 1.05 times faster.
 """
 
@@ -58,17 +58,17 @@ def scale_into_conv(graph: Editor, node: NodeProto) -> None:
 
 
 def _pads_zeros(graph: Editor, node: NodeProto) -> bool:
-    """Whether a Conv pads its input, at this size of it or at another."""
+    """Whether a Conv pads its input with zeros, at this size of the input or at another."""
     pads, kernel = conv_pads(graph, node), graph.shape(node.input[1]) or ()
     by_size = attribute(node, "auto_pad", b"NOTSET").startswith(b"SAME") and set(kernel[2:]) != {1}
     return by_size or pads is None or any(pads)
 
 
 def _keeps(graph: Editor, pad: NodeProto) -> bool:
-    """Whether a Pad gives pixels that it makes the factor of their channel, or zeros."""
+    """Whether a Pad adds pixels that a factor may be moved behind: of their channel, or zeros."""
     amounts = pad_amounts(graph, pad)
     shapes = graph.shape(pad.input[0]), graph.shape(pad.output[0])
-    if amounts is None:  # computed from the size of the image
+    if amounts is None:  # computed from the size of the picture
         channels = shapes[0] is None or shapes[1] is None or shapes[0][:2] != shapes[1][:2]
     else:
         rank = len(amounts) // 2
@@ -86,7 +86,7 @@ def _fold(
     bias: np.ndarray,
     affine: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Scale the weights along their inputs and add what the shift makes to the bias."""
+    """Scale the weights along their inputs, and add to the bias what the shift amounts to."""
     outputs, per_group = weight.shape[:2]
     group = len(affine[0]) // per_group
     factor, shift = (

@@ -1,9 +1,9 @@
-"""A sum in front of an InstanceNormalization, dropped: the norm takes it away again.
+"""A sum in front of an InstanceNormalization, dropped: the norm subtracts it again.
 
-    norm(x + b)  =  norm(x)        for b the same all over a channel, as mean(x + b) = mean(x) + b
+    norm(x + b)  =  norm(x)        for b the same for a whole channel: mean(x + b) = mean(x) + b
 
-The bias of a convolution stays: it costs nothing there (1.00 times as fast without, measured), and
-the norm rounds a little differently without it.
+The bias of a convolution stays: it costs nothing (measured: 1.00 times as fast without), and the
+norm rounds a little differently without it.
 """
 
 from onnx import NodeProto

@@ -5,7 +5,7 @@ y of length L along a spatial axis:
 
     ConvTranspose(x, pads=(p, q))[a : b]  =  ConvTranspose(x, pads=(p + a, q + L - b))
 
-The copy vanishes, and with it the work on the rows thrown away.
+That saves the copy, and the work on rows that are cut off.
 """
 
 import numpy as np
@@ -34,9 +34,9 @@ def slice_into_transpose(graph: Editor, node: NodeProto) -> None:
 
 
 def _cut(graph: Editor, crop: NodeProto, size: tuple[int, ...]) -> list[int] | None:
-    """Rows that the Slice takes away before and behind each spatial axis, as in `pads`.
+    """Rows that a Slice takes away before and behind each spatial axis, as in `pads`.
 
-    None if it does more than that: other axes, steps, bounds that are not constant.
+    None if it crops other axes too, has steps, or bounds that are not constant.
     """
     bounds = [graph.constant(name) for name in crop.input[1:]]
     if any(name and bound is None for name, bound in zip(crop.input[1:], bounds, strict=True)):

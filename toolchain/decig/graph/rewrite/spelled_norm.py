@@ -2,8 +2,8 @@
 
     d = x - mean(x);  d / sqrt(mean(d * d) + epsilon)
 
-with means over the same axes. Exporters write the square as d * d, d ^ 2 or d * (d + tiny); the
-last is the same, as mean(d * (d + t)) = mean(d * d) + t * mean(d) and mean(d) = 0.
+with means over the same axes. Exporters write the square as d * d, as d ^ 2, or as d * (d + t) with
+a tiny t: mean(d * (d + t)) = mean(d * d) + t * mean(d), and mean(d) = 0.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _TINY = 1e-6
 
 @dataclass(frozen=True)
 class SpelledNorm:
-    """What was found.
+    """A normalisation that is spelled out.
 
     Attributes:
         source: the value that is normalised.
@@ -55,9 +55,9 @@ def spelled_norm(graph: Editor, node: NodeProto) -> SpelledNorm:
 
 
 def _mean_of(graph: Editor, value: str) -> tuple[str, frozenset[int]] | None:
-    """What `value` is the mean of, and over which axes, which are kept; None if it is none.
+    """The value whose mean `value` is, and the axes of the mean; None if it is no mean.
 
-    A Reshape between the two that only flattens the spatial axes is looked through.
+    The axes must be kept, with size 1. A Reshape between the two may flatten the spatial axes.
     """
     mean = graph.producer(value, "ReduceMean") or graph.producer(value, "GlobalAveragePool")
     shape = mean and graph.shape(mean.input[0])
@@ -76,7 +76,7 @@ def _mean_of(graph: Editor, value: str) -> tuple[str, frozenset[int]] | None:
 
 
 def _axes(graph: Editor, mean: NodeProto, rank: int) -> frozenset[int] | None:
-    """Axes of a mean that keeps them; None for another."""
+    """Axes of a mean that keeps them with size 1; None for any other mean."""
     if mean.op_type == "GlobalAveragePool":
         return frozenset(range(2, rank))
     axes = attribute(mean, "axes", None)

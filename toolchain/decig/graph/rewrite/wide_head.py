@@ -9,7 +9,7 @@ With W placed at (i, j) in a larger, otherwise zero kernel V[i, j]:
 with the same padding. CPU kernels compute output channels in blocks of 16: 3 outputs cost as much
 as 16, and 9x9 windows of 16 outputs at every pixel are 3.2 times the work of 10x10 windows of
 16 outputs at every fourth pixel. The convolution to RGB that ends a generator gains most, then
-that from RGB at its start, if it has at most 8 outputs.
+the one from RGB at its start, if it has at most 8 outputs.
 """
 
 from itertools import product
@@ -21,8 +21,8 @@ from decig.graph.rewrite.editor import Editor, set_attributes
 from decig.graph.rewrite.rule import NoMatch, rule
 from decig.graph.rewrite.windows import blocks, dense_conv
 
-# Least saving, in multiplications by whole blocks, that pays for the DepthToSpace.
 _LEAST_GAIN = 1.3
+"""Least saving, in multiplications by whole blocks, that pays for the DepthToSpace."""
 
 
 @rule("Conv", one_size=True)
@@ -47,9 +47,11 @@ def wide_head(graph: Editor, node: NodeProto) -> None:
 
 
 def phase_work(kernel: tuple[int, ...], factor: int) -> float:
-    """Multiplications by whole blocks for a pixel and input channel, [M, C, h, w] at this stride.
+    """Multiplications by whole blocks per pixel and input channel.
 
-    Stride 1 is the convolution as it is.
+    Args:
+        kernel: shape of the weights, [M, C, h, w].
+        factor: the stride; 1 is the convolution as it is.
     """
     outputs, _, height, width = kernel
     taps = (height + factor - 1) * (width + factor - 1)

@@ -11,13 +11,15 @@ from onnx import NodeProto, helper
 from decig.graph.rewrite.editor import Editor, attribute
 from decig.graph.rewrite.rule import NoMatch, shape_of, weights_of
 
-# Channels that a CPU convolution computes at a time (ONNX Runtime with AVX-512; 8 with AVX2,
-# where the comparisons made with it come out the same way, less sharply).
 BLOCK = 16
+"""Channels that a CPU convolution computes at a time: ONNX Runtime with AVX-512.
+
+With AVX2 they are 8; comparisons made with 16 then come out the same way, with smaller gaps.
+"""
 
 
 def blocks(channels: int) -> int:
-    """Channels paid for: `channels` rounded up to whole blocks."""
+    """Channels that are computed for so many: rounded up to whole blocks."""
     return math.ceil(channels / BLOCK) * BLOCK
 
 
@@ -80,8 +82,8 @@ def dense_kernel(graph: Editor, node: NodeProto) -> tuple[np.ndarray, list[int]]
 def conv_pads(graph: Editor, node: NodeProto) -> list[int] | None:
     """Padding of a Conv as in `pads`, [top, left, bottom, right] in two dimensions.
 
-    `auto_pad` is resolved; None if it depends on a shape that is not known, or is dilated, which
-    ONNX Runtime does not run.
+    `auto_pad` is resolved. None if it depends on a shape that is not known, or if the Conv is
+    dilated too, which ONNX Runtime does not run.
     """
     mode = attribute(node, "auto_pad", b"NOTSET").decode()
     size, kernel = graph.shape(node.input[0]), graph.shape(node.input[1])
@@ -95,7 +97,7 @@ def conv_pads(graph: Editor, node: NodeProto) -> list[int] | None:
     if size is None or set(attribute(node, "dilations", [1])) != {1}:
         return None
     strides = attribute(node, "strides", [1] * spatial)
-    # SAME: as many outputs as inputs per stride; the odd row goes below (UPPER) or above (LOWER).
+    # SAME: one output for every stride of inputs; an odd row goes below (UPPER) or above (LOWER).
     totals = [
         max((math.ceil(n / s) - 1) * s + k - n, 0)
         for n, s, k in zip(size[2:], strides, kernel[2:], strict=True)

@@ -6,12 +6,13 @@ A. Lavin and S. Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 
     t = B^T d,   g = G w,   m_k = t_k * g_k  (k = 0 ... 5),   y = A^T m
 
 where every m_k is a convolution with a single row of taps over a quarter of the rows: 6 x 1 row
-products for four rows of output in the place of 4 x 3, half the multiplications. Along the columns
-it is a convolution like any other. With s12 = m1 + m2, d12 = m1 - m2, and s34, d34 likewise,
+products for four rows of output instead of 4 x 3, half the multiplications. Along the columns it is
+a convolution like any other. With sums s12 = m1 + m2, s34 = m3 + m4 and differences d12 = m1 - m2,
+d34 = m3 - m4,
 
     y0 = m0 + s12 + s34    y1 = d12 + 2 d34    y2 = s12 + 4 s34    y3 = d12 + 8 d34 + m5
 
-s12 or d12 is in each row once, so the bias goes into m1. Everything between x and y is depthwise
+s12 or d12 is in each row once, so the bias is added in m1. Everything between x and y is depthwise
 convolution, convolution and Add, for which ONNX Runtime's CPU has kernels in its blocked layout;
 it fuses each Add into the convolution in front of it. The rows are put together by a Concat.
 
@@ -52,9 +53,11 @@ _KERNEL = np.array(
     ]
 )
 _ROWS = 4
-# Least C M / (C + M), inputs C and outputs M: what is saved over what is moved.
+"""Rows of output that are computed together."""
 _LEAST_WIDTH = 16
+"""Least C M / (C + M), for inputs C and outputs M, that pays: what is saved over what is moved."""
 _LEAST_HEIGHT = 8
+"""Fewest rows of output that pay."""
 
 
 @rule("Conv", one_size=True, needs_float32=True)
@@ -128,7 +131,7 @@ def _interleave(steps: "_Steps", rows: list[str], target: tuple[int, ...]) -> No
 
 
 class _Steps:
-    """The nodes, in order, that take the place of a convolution."""
+    """The nodes, in order, that replace a convolution."""
 
     def __init__(self, graph: Editor, node: NodeProto) -> None:
         self.nodes: list[NodeProto] = []
@@ -151,7 +154,7 @@ class _Steps:
         return self.node("Conv", suffix, [value, weight], group=len(kernel), **attributes)
 
     def product(self, k: int, rows: str, kernel: np.ndarray, pads: list[int]) -> str:
-        """Convolve rows; the second of the products has the name and the bias of the original."""
+        """Convolve rows; the second product keeps the name and the bias of the convolution."""
         inputs = [rows, self.constant(f"w_{k}", kernel.astype(np.float32))]
         value = self.node("Conv", f"product_{k}", inputs, pads=pads)
         if k == 1:

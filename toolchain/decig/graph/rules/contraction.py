@@ -52,7 +52,7 @@ def _set_group(cut: Cut, node: str, incoming: Ids) -> None:
 
 
 def _grouped(flow: Flow, node: onnx.NodeProto, incoming: Ids, made: int, group: int) -> Ids:
-    """Each group keeps the same places: place k of every group is one class."""
+    """Every group keeps the same places: the channels at place k of all groups are one class."""
     why = f"groups of {node.op_type} {node.name} must stay equal"
     inside = flow.space.tie(incoming.reshape(group, -1), (0,), why).ravel()
     outside = flow.space.fresh(made // group)
@@ -106,6 +106,7 @@ def matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 
 def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids | list[Ids | None]:
+    """Linear layer on the last axis, or from the left on the last but one."""
     data_slot = 1 - weight_slot
     source, weight = flow.of_or_fixed(node.input[data_slot]), flow.shape(node.input[weight_slot])
     inner, outer = (-1, -2) if data_slot == 0 else (-2, -1)  # contracted, surviving data axis
@@ -145,7 +146,7 @@ def _matmul_computed(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]
 
 
 def _matmul_map(flow: Flow, node: onnx.NodeProto, known_slot: int) -> Ids | list[Ids | None] | None:
-    """Product with an attention map, which has no channels: those of the other operand pass."""
+    """Product with an attention map, which has no channels: those of the other factor pass."""
     known, other = flow.of(node.input[known_slot]), flow.shape(node.input[1 - known_slot])
     rank = len(flow.shape(node.output[0]))
     if known is None:

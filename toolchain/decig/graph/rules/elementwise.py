@@ -33,8 +33,8 @@ def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
 def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     """Unite the operands' channels index by index; constants are bound to them.
 
-    An operand of extent 1 along an axis of channels is broadcast over them: it says nothing
-    about which may go.
+    An operand of size 1 along an axis of channels is broadcast over them: it does not restrict
+    which of them may be removed.
     """
     rank = len(flow.shape(node.output[0]))
     joined: Ids | None = None
@@ -54,7 +54,7 @@ def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
 
 
 def _join(flow: Flow, node: onnx.NodeProto, joined: Ids | None, ids: Ids) -> Ids:
-    """Unite two operands on the axes where both vary; each keeps the axes only it varies on."""
+    """Unite two operands on the axes along which both vary; other axes are those of either."""
     if joined is None:
         return ids
     if (joined.size == 1) != (ids.size == 1):
@@ -66,7 +66,7 @@ def _join(flow: Flow, node: onnx.NodeProto, joined: Ids | None, ids: Ids) -> Ids
 def _guard_operand(
     flow: Flow, node: onnx.NodeProto, name: str, joined: Ids, shape: tuple[int, ...]
 ) -> None:
-    """Freeze what cannot follow a cut: an operand with full extent but no channels of its own."""
+    """Freeze what cannot follow a cut: an operand of full size that has no channels there."""
     axes = [axis for axis, size in enumerate(joined.shape) if size > 1]
     lead = joined.ndim - len(flow.shape(name))
     full = any(shape[axis] > 1 and axis - lead not in flow.spare.get(name, {}) for axis in axes)
@@ -85,7 +85,7 @@ def _guard_operand(
 def _adopt(
     flow: Flow, node: onnx.NodeProto, slot: int, joined: Ids, shape: tuple[int, ...]
 ) -> None:
-    """Bind a constant operand to the channels it meets."""
+    """Bind a constant operand to the channels that it meets."""
     bound = joined
     for axis, size in enumerate(shape):
         if size == 1 and bound.shape[axis] > 1:
@@ -100,17 +100,17 @@ def _adopt(
 
 @rule(*names(Kind.SIZE))
 def shape_of(flow: Flow, node: onnx.NodeProto) -> None:
-    """Shapes have no channels; whoever uses one to lay out channels freezes them."""
+    """Shapes have no channels; the rule of a node that lays out channels by one freezes them."""
 
 
 @rule(*names(Kind.CONSTANT))
 def constant(flow: Flow, node: onnx.NodeProto) -> None:
-    """Constants that could not be folded have no channels of their own."""
+    """Constants that were not folded have no channels of their own."""
 
 
 @rule("CumSum", "TopK", "ArgMax", "ArgMin")
 def along_axis(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Operators that compare the elements of an axis: free if that axis has no channels."""
+    """Compare or add up the elements of an axis; channels pass if that axis has none."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None] * len(node.output)
@@ -136,7 +136,7 @@ def response_norm(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
 def softmax(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Compare the elements of an axis, before opset 13 of all axes from there on."""
+    """Compare the elements of one axis; before opset 13, of all axes from it on together."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None]

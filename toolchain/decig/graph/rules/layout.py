@@ -39,7 +39,7 @@ def reshape(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 
 def mend_sizes(cut: Cut, name: str, ids: Ids, shape: tuple[int, ...]) -> None:
-    """Write the sizes that remain into a constant shape; 0 and -1 keep their meaning."""
+    """Write the remaining sizes into a constant shape; entries of 0 and -1 keep their meaning."""
     target = cut.constant(name).copy()
     remaining = cut.shape(ids, shape)
     for axis in varying_axes(ids):
@@ -82,7 +82,7 @@ def _extent(flow: Flow, name: str, ids: Ids | None, axis: int) -> Ids:
 
 @rule("Split")
 def split(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Take consecutive parts; the sizes are mended (or added) when channels go."""
+    """Take consecutive parts; their sizes are mended, or stated, when channels go."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None] * len(node.output)
@@ -115,7 +115,7 @@ def _mend_split(
 
 @rule("Slice")
 def slice_(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Take a range; on an axis of channels the bounds move with what is kept."""
+    """Take a range; along channels, its bounds move with the channels that are kept."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
@@ -158,7 +158,7 @@ def _slice_mender(
 
 @rule("Gather")
 def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Pick by constant indices; on an axis of channels the indices are renumbered."""
+    """Pick by constant indices; along channels, the indices are renumbered."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
@@ -190,7 +190,7 @@ def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 @rule("Pad")
 def pad(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Pad; new channels, if any, are fixed."""
+    """Add borders; new channels among them are fixed."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None
@@ -242,7 +242,7 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     if len(node.input) < 4 or not node.input[3]:
         return ids
     axes = attributes(node).get("axes")
-    if axes is not None:  # the sizes of some axes, as a rule the spatial ones
+    if axes is not None:  # the sizes of some axes, mostly the spatial ones
         named = {axis % ids.ndim for axis in axes}.intersection(varying_axes(ids))
         return flow.block(node, f"Resize {node.name} names channels") if named else ids
     if not flow.is_constant(node.input[3]):
@@ -252,7 +252,7 @@ def resize(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 
 def _crops_channels(flow: Flow, node: onnx.NodeProto, ids: Ids) -> bool:
-    """Whether a region of interest is less, or may be, than all of an axis of channels."""
+    """Whether the region of interest is, or may be, a part of the channels only."""
     given = attributes(node)
     if given.get("coordinate_transformation_mode") != b"tf_crop_and_resize":
         return False
@@ -282,7 +282,7 @@ def expand(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 @rule("Tile")
 def tile(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Repeat; repeated channels are the same channels."""
+    """Repeat; the copies of a channel are the same channel."""
     ids = flow.of(node.input[0])
     repeats = flow.integers(node, "repeats", 1)
     if ids is None:
@@ -294,7 +294,7 @@ def tile(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 @rule("DepthToSpace", "SpaceToDepth")
 def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Pixel (un)shuffle: the r*r channels that make one are one class; C is axis 1."""
+    """Pixel shuffle and its inverse: the r*r channels that become one of axis 1 are one class."""
     source = flow.of(node.input[0])
     if source is None:
         return None

@@ -42,6 +42,8 @@ def instance_normalization(flow: Flow, node: onnx.NodeProto) -> Ids:
     source = flow.of(node.input[0])
     if source is not None and any(size > 1 for size in source.shape[2:]):
         flow.share(node, source)
+        for name in node.input[1:]:  # numbers per group, and every group stays
+            flow.space.freeze(flow.of(name), f"weights of {node.op_type} {node.name}")
         return flow.space.tie(source, (1,), f"groups of {node.name} must stay equal")
     rows = by_row(flow, node, flow.of_or_fixed(node.input[0]))
     if rows is not None:
@@ -132,13 +134,13 @@ def lp_normalization(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     return ids
 
 
-# To these a channel of zeros adds nothing.
 _SUMS = ("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSum", "ReduceSumSquare")
+"""Reductions to which a channel of zeros adds nothing."""
 
 
 @rule(*names(Kind.REDUCTION))
 def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Reduce some axes; channels on the others pass, most reductions over channels are inexact."""
+    """Reduce some axes; channels on others pass, most reductions over channels are not exact."""
     ids = flow.of(node.input[0])
     if ids is None:
         return None

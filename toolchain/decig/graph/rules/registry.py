@@ -9,7 +9,11 @@ from decig.graph.ids import Ids
 from decig.graph.operators import in_known_domain
 
 Rule = Callable[[Flow, onnx.NodeProto], "Ids | list[Ids | None] | None"]
-"""Takes the pass and a node; returns the identities of its output, or a list for several."""
+"""Takes the pass and a node; returns the identities of its output, or a list for several outputs.
+
+It may raise KeyError for a shape that is not known, and IndexError or ValueError for shapes that do
+not fit together: the pass then freezes what the node touches.
+"""
 
 _RULES: dict[str, Rule] = {}
 

@@ -18,11 +18,11 @@ Segment = tuple[range, range]
 def regroup(
     flow: Flow, node: onnx.NodeProto, ids: Ids, before: tuple[int, ...], after: tuple[int, ...]
 ) -> Ids:
-    """Identities of the reshaped tensor; `before` and `after` are its static shapes.
+    """Identities of a reshaped tensor; `before` and `after` are its static shapes.
 
-    Where channels vary in several segments (a pixel shuffle spelled out), only the segment that
-    becomes axis 1 keeps them apart: no cut could follow the others. Axes that only get another
-    place (an attention's heads) all keep them.
+    Where channels vary in several segments (a pixel shuffle that is spelled out), only the segment
+    that becomes axis 1 keeps them apart: no cut could follow the others. Segments that only move
+    an axis to another place (the heads of an attention) all keep them apart.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -47,7 +47,7 @@ def regroup(
 
 
 def _is_renamed(part: Segment, before: tuple[int, ...], after: tuple[int, ...]) -> bool:
-    """Whether a segment is one axis before and after, but for axes of size 1."""
+    """Whether a segment is one axis before and after, apart from axes of size 1."""
     return all(
         sum(shape[axis] > 1 for axis in axes) == 1
         for axes, shape in zip(part, (before, after), strict=True)

@@ -1,11 +1,10 @@
-"""Spare axes: weights in the making.
+"""Spare axes: axes of computed weights that may turn out to be channels.
 
-StyleGAN2 scales the weights of a convolution by a style before it uses them, and noise is scaled
-channel by channel before it is added. There a constant varies along an axis that no computed
-operand has: a spare axis. It gets identities of its own, and is bound to them if in the end they
-turn out to be channels: because a convolution takes the value for its weights, or because the axis
-meets channels in a sum or product. Until then they move from node to node like channels do;
-whatever else uses them keeps them as they are.
+StyleGAN2 multiplies the weights of a convolution by a style before it uses them, and scales noise
+channel by channel before it adds it. There a constant varies along an axis along which no computed
+operand does: a spare axis. It gets identities of its own. They are channels if in the end a
+convolution takes the value as its weights, or if the axis meets channels in a sum or a product.
+Until then they move from node to node like channels; any other use of them freezes them.
 """
 
 from collections.abc import Callable
@@ -21,11 +20,11 @@ from decig.graph.rules.layout import mend_sizes
 from decig.graph.rules.reshape import regroup
 
 Spare = dict[int, Ids]
-"""1-D identities by axis."""
+"""Spare axes of one value: 1-D identities by axis."""
 
 
 def carry(flow: Flow, node: onnx.NodeProto) -> None:
-    """Find the spare axes of a node's output; what cannot go on from its inputs is frozen."""
+    """Find the spare axes of a node's output, and freeze those of its inputs that end there."""
     move = _MOVES.get(node.op_type)
     spare: Spare = {}
     if move is not None:
@@ -46,7 +45,7 @@ def _freeze(flow: Flow, node: onnx.NodeProto, spare: Spare) -> None:
 
 
 def _elementwise(flow: Flow, node: onnx.NodeProto) -> Spare:
-    """Unite the operands' spare axes; an axis on which only constants vary is a new one."""
+    """Unite the spare axes of the operands; an axis along which only constants vary is new."""
     shape = flow.shape(node.output[0])
     ids = flow.of(node.output[0])
     spare: Spare = {}
@@ -77,8 +76,8 @@ def _operands(
     """Sort the operands that extend along an axis of the output.
 
     Returns:
-        Slot and own axis of the constants; the spare identities of others; whether one is left
-        that has neither these nor channels there.
+        Slot and own axis of each constant; the spare identities of other operands; whether there
+        is an operand with neither spare identities nor channels along that axis.
     """
     constants, carried, stuck = [], [], False
     for slot, name in enumerate(node.input):
@@ -112,7 +111,7 @@ def _transpose(flow: Flow, node: onnx.NodeProto) -> Spare:
 
 
 def _reshape(flow: Flow, node: onnx.NodeProto) -> Spare:
-    """Regroup each axis by itself; where two would become one, both stay as they are."""
+    """Regroup each axis by itself; two axes that become one are frozen."""
     before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
     channels = flow.of(node.output[0])
     taken = [] if channels is None else varying_axes(channels)
@@ -164,7 +163,7 @@ def _reduce(flow: Flow, node: onnx.NodeProto) -> Spare:
 
 
 def _convolution(flow: Flow, node: onnx.NodeProto) -> Spare:
-    """The rule of convolutions takes the first two axes of the weights; all else stays."""
+    """Freeze all but the first two axes of the weights: the rule of convolutions takes those."""
     for slot, name in enumerate(node.input):
         spare = flow.spare.get(name, {})
         if slot == 1:

@@ -20,6 +20,7 @@ def conv(node: OpNode) -> fx.Node:
     """Convolution of X with W, plus B, in one to three spatial dimensions."""
     x, weight, bias = node.tensor(0), node.weight(1), node.weight(2)
     assert weight is not None
+    _fix_weights(node, weight)
     kernel = node.shape(weight)[2:]
     window = Window.of(node, kernel)
     x, padding = window.pad(node, x)
@@ -38,6 +39,7 @@ def conv_transpose(node: OpNode) -> fx.Node:
     """
     x, weight, bias = node.tensor(0), node.weight(1), node.weight(2)
     assert weight is not None
+    _fix_weights(node, weight)
     kernel = node.shape(weight)[2:]
     window = Window.of(node, kernel)
     trims = _trims(node, window, node.shape(x)[2:])
@@ -82,6 +84,12 @@ def _trims(node: OpNode, window: Window, size: tuple[int, ...]) -> list[tuple[in
         begin = total // 2 if window.auto_pad == "SAME_UPPER" else total - total // 2
         trims.append((begin, full - out - begin))
     return trims
+
+
+def _fix_weights(node: OpNode, weight: fx.Node) -> None:
+    """Tie the module to what computed weights are made from: one image has one set of them."""
+    for axis in range(2):
+        node.fix(weight, axis)
 
 
 def _function(node: OpNode, table: dict[int, Any], rank: int) -> Any:

@@ -1,4 +1,4 @@
-"""Operators that work element by element, with broadcasting."""
+"""Operators that compute every element by itself, with broadcasting of their operands."""
 
 import operator
 from collections.abc import Callable
@@ -69,19 +69,19 @@ _VARIADIC: dict[str, Callable[..., Any]] = {
 
 @op(*_UNARY)
 def unary(node: OpNode) -> fx.Node:
-    """Y = f(X)."""
+    """Y = f(X), element by element."""
     return node.emit(_UNARY[node.op_type], node.tensor(0))
 
 
 @op(*_BINARY)
 def binary(node: OpNode) -> fx.Node:
-    """C = f(A, B)."""
+    """C = f(A, B), element by element."""
     return node.emit(_BINARY[node.op_type], node.operand(0), node.operand(1))
 
 
 @op("Div")
 def div(node: OpNode) -> fx.Node:
-    """C = A / B; integers are cut towards zero."""
+    """C = A / B; the quotient of integers is rounded towards zero."""
     a, b = node.operand(0), node.operand(1)
     tensor = a if isinstance(a, fx.Node) else b
     assert isinstance(tensor, fx.Node)
@@ -92,7 +92,7 @@ def div(node: OpNode) -> fx.Node:
 
 @op("Mod")
 def mod(node: OpNode) -> fx.Node:
-    """C = A mod B, with the sign of B, or of A if fmod=1."""
+    """C = remainder of A / B, with the sign of B, or with that of A if fmod=1."""
     function = torch.fmod if node.attr("fmod", 0) else torch.remainder
     return node.emit(function, node.operand(0), node.operand(1))
 
@@ -153,7 +153,7 @@ def leaky_relu(node: OpNode) -> fx.Node:
 
 @op("PRelu")
 def prelu(node: OpNode) -> fx.Node:
-    """Y = X where positive, else slope X; the slope is a number, or one a channel."""
+    """Y = X where positive, else slope X; the slope is one number, or one number per channel."""
     x, slope = node.tensor(0), node.weight(1)
     assert slope is not None
     shape = node.shape(slope)

@@ -15,7 +15,7 @@ from decig.train.ops.sizes import Dim, Size, declared, follows_input
 
 @op("Reshape")
 def reshape(node: OpNode) -> fx.Node:
-    """Y = X in another shape; constants that stand for sizes of the input follow it."""
+    """Y = X in another shape; numbers of it that are sizes of the input follow the input."""
     x = node.tensor(0)
     target = node.setting("shape", 1) or []
     if not node.attr("allowzero", 0):
@@ -104,7 +104,7 @@ def concat(node: OpNode) -> fx.Node:
 
 
 def _batched(node: OpNode, parts: list[fx.Node]) -> list[fx.Node]:
-    """Repeat maps that were declared for a batch of 1, such as coordinates, for every sample."""
+    """Repeat constant maps of one image, such as coordinates, for every image of a batch."""
     batches = [node.dims(part)[0] for part in parts]
     batch = next((dim for dim in batches if follows_input(dim)), (1,))
     if declared(batch) != 1 or not follows_input(batch):
@@ -116,7 +116,7 @@ def _batched(node: OpNode, parts: list[fx.Node]) -> list[fx.Node]:
 
 
 def repeat(x: Tensor, batch: int) -> Tensor:
-    """Show one sample as a batch, without copying it."""
+    """Repeat one image as a batch, without copying its memory."""
     return x.expand(batch, *x.shape[1:])
 
 
@@ -170,7 +170,7 @@ def _flipped(
 
 
 def _cut(node: OpNode, x: fx.Node, axis: int, cut: slice) -> slice:
-    """Write a slice without what it does not cut; bounds near the end are counted from there."""
+    """Simplify a slice: bounds at either end are left out, those near the end counted from it."""
     size = node.shape(x)[axis]
     start, end, step = cut.indices(size)
     low, high = size // 4, size - size // 4
@@ -183,7 +183,7 @@ def _cut(node: OpNode, x: fx.Node, axis: int, cut: slice) -> slice:
 
 
 def _merged(x: fx.Node, cuts: list[slice]) -> tuple[fx.Node, list[slice]]:
-    """Join slices of different axes in a row: autograd fills one gradient instead of several."""
+    """Join two consecutive slices of different axes: autograd then fills one gradient, not two."""
     if x.target is not operator.getitem or not isinstance(x.args[1], tuple):
         return x, cuts
     base, before = x.args[0], x.args[1]
@@ -210,7 +210,7 @@ def gather(node: OpNode) -> fx.Node:
 
 
 def take(x: Tensor, indices: Tensor, axis: int) -> Tensor:
-    """Take elements along an axis; the axis gives way to those of `indices` (ONNX Gather)."""
+    """Take elements along an axis, which is replaced by the axes of `indices` (ONNX Gather)."""
     flat = torch.where(indices < 0, indices + x.shape[axis], indices).flatten()
     taken = x.index_select(axis, flat)
     return taken.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])

@@ -1,4 +1,4 @@
-"""What an operator sees of the ONNX node it translates."""
+"""The view of one ONNX node that an operator's translation works on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,16 +14,24 @@ from decig.train.ops.sizes import Dim
 from decig.train.ops.tracer import Tracer
 
 Value = fx.Node | np.ndarray
-"""What a name stands for: a value of the fx graph, or a constant not yet used in it."""
+"""What the name of a value means: a node of the fx graph, or a constant that no call uses yet."""
 
 
 class OpNode:
-    """One ONNX node: its settings, its inputs as fx values, and the way to emit calls."""
+    """One ONNX node: its settings, its inputs in the fx graph, and methods to emit calls."""
 
     def __init__(
         self, proto: onnx.NodeProto, opset: int, tracer: Tracer, values: dict[str, Value]
     ) -> None:
-        """View `proto`; `values` holds every value known so far and receives used constants."""
+        """View a node.
+
+        Args:
+            proto: the node. Outputs that nothing reads have the name "".
+            opset: version of the default operator set.
+            tracer: the fx graph that grows.
+            values: every value known so far, by its name in the ONNX graph; constants that a call
+                uses are replaced by their nodes in it.
+        """
         self.proto = proto
         self._label = next(name for name in proto.output if name)
         self.name = proto.name or self._label
@@ -98,8 +106,9 @@ class OpNode:
     def operand(self, slot: int) -> fx.Node | float | int:
         """Return an input of an elementwise operator.
 
-        A constant of one element becomes a Python number, one that holds a number a channel or
-        is bound to channels otherwise a parameter, any other (a map, a mask) a buffer.
+        A constant of one element becomes a Python number. A constant with one number per channel,
+        or one whose axes are bound to channels, becomes a parameter; any other (a map of the
+        picture, a mask) a buffer.
         """
         if not self.is_constant(slot):
             return self.tensor(slot)
@@ -149,14 +158,15 @@ class OpNode:
     def within_image(self, value: fx.Node, axes: Sequence[int]) -> tuple[int, ...]:
         """Return axes without the first one if the declared batch is one image.
 
-        There is nothing to gather over one image; but over the images of a training batch there
-        would be, and each must be treated as it will be when it comes alone.
+        A reduction over a batch of one image reduces nothing, and such a graph is used with one
+        image at a time. A training batch has several images: reducing over them would mix what
+        is never mixed in use.
         """
         rank, alone = self.rank(value), self.shape(value)[:1] == (1,)
         return tuple(axis for axis in axes if axis % rank or not alone)
 
     def fix(self, value: fx.Node, axis: int) -> None:
-        """Note that this node needs an axis of a value to have its declared size."""
+        """Note that this node is right only where an axis of a value has its declared size."""
         self.tracer.fix(self.name, value, axis)
 
     # Calls
@@ -168,7 +178,10 @@ class OpNode:
         dims: Sequence[Dim] | None = None,
         **settings: Any,
     ) -> fx.Node:
-        """Emit the call that gives this node's output, and name it after that output."""
+        """Emit the call that computes this node's output; the call is named after that output.
+
+        `dims` as in `Tracer.call`.
+        """
         return self.tracer.call(self.name, function, args, settings, self._label, dims)
 
     def step(
@@ -178,5 +191,8 @@ class OpNode:
         dims: Sequence[Dim] | None = None,
         **settings: Any,
     ) -> fx.Node:
-        """Emit a call on the way to this node's output; it is named after its function."""
+        """Emit an intermediate call for this node; the call is named after its function.
+
+        `dims` as in `Tracer.call`.
+        """
         return self.tracer.call(self.name, function, args, settings, None, dims)

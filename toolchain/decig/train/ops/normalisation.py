@@ -12,7 +12,7 @@ from decig.train.ops.registry import op
 
 @op("InstanceNormalization")
 def instance_normalization(node: OpNode) -> fx.Node:
-    """Y = (X - mean) / sqrt(var + epsilon) * scale + B, by sample and channel."""
+    """Y = (X - mean) / sqrt(var + epsilon) * scale + B; statistics per image and channel."""
     x, scale, bias = node.tensor(0), node.weight(1), node.weight(2)
     return node.emit(instance_norm, x, scale, bias, node.attr("epsilon", 1e-5))
 
@@ -22,8 +22,9 @@ def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon
 
     Args:
         x: N,C,... with any number of positions, also one.
-        weight: of C, or of N * C, a row per image: a graph declared for one image computes its
-            scale from a style as C numbers, and a training batch brings N styles.
+        weight: C numbers for all images, or N * C numbers, C of them for each image. The second
+            comes up in training: a graph declared for one image computes C numbers from its
+            style, and a batch brings N styles.
         bias: as `weight`.
         epsilon: added to the variance.
 
@@ -57,9 +58,9 @@ def _normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: 
 
 @op("GroupNormalization")
 def group_normalization(node: OpNode) -> fx.Node:
-    """Y = (X - mean) / sqrt(var + epsilon) * scale + bias, by sample and group of channels.
+    """Y = (X - mean) / sqrt(var + epsilon) * scale + bias; statistics per image and group.
 
-    Scale and bias are one a group in opset 18, one a channel from 21.
+    Scale and bias have one number per group before opset 21, one per channel from there on.
     """
     x, scale, bias = node.tensor(0), node.weight(1), node.weight(2)
     assert scale is not None

@@ -1,4 +1,4 @@
-"""Pools: one number for every window that slides over the picture, or for the whole picture.
+"""Pools: one number per window that slides over the picture, or one for the whole picture.
 
 ONNX operators MaxPool, AveragePool, LpPool, their global forms, and MaxUnpool. PyTorch's own
 functions are called where they mean the same; other settings (uneven padding, dilated means,
@@ -215,7 +215,7 @@ def norm_of_windows(x: Tensor, p: int, *fields: Any) -> Tensor:
 
 
 def _fields(pool: Pool) -> tuple[Any, ...]:
-    """Arguments of a call, in place of an object of which the graph's code knows nothing."""
+    """Fields of a `Pool` as arguments of a call: the fx graph's code can hold plain values only."""
     return (
         pool.kernel,
         pool.strides,

@@ -18,6 +18,14 @@ _REDUCE: dict[str, Callable[..., Tensor]] = {
     "ReduceSum": torch.sum,
 }
 _BEFORE: dict[str, Callable[..., Tensor]] = {"ReduceL1": torch.abs, "ReduceSumSquare": torch.square}
+"""What is done to each element before a sum."""
+
+_EACH: dict[str, Callable[..., Tensor]] = {
+    **_BEFORE,
+    "ReduceL2": torch.abs,
+    "ReduceLogSum": torch.log,
+}
+"""What is left of a reduction that has no axes and is told to reduce none; elsewhere X itself."""
 
 
 @op(*_REDUCE, *_BEFORE, "ReduceLogSum")
@@ -26,7 +34,8 @@ def reduce(node: OpNode) -> fx.Node:
     x = node.tensor(0)
     axes = node.setting("axes", 1)
     if not axes and node.attr("noop_with_empty_axes", 0):
-        return x
+        function = _EACH.get(node.op_type)
+        return x if function is None else node.emit(function, x)
     where = tuple(axes or range(node.rank(x)))
     keep = bool(node.attr("keepdims", 1))
     if keep and len(where) > 1:
@@ -43,11 +52,14 @@ def reduce(node: OpNode) -> fx.Node:
 
 @op("ReduceProd")
 def reduce_prod(node: OpNode) -> fx.Node:
-    """Y = product of X over axes; torch takes one axis a call."""
+    """Y = product of X over axes; PyTorch's function takes one axis per call."""
     x = node.tensor(0)
     rank = node.rank(x)
     keep = bool(node.attr("keepdims", 1))
-    axes = node.setting("axes", 1) or range(rank)
+    axes = node.setting("axes", 1)
+    if not axes and node.attr("noop_with_empty_axes", 0):
+        return x
+    axes = axes or list(range(rank))
     for axis in sorted((axis % rank for axis in axes), reverse=True):
         x = node.step(torch.prod, x, axis, keepdim=keep)
     return x

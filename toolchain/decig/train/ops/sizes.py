@@ -1,11 +1,11 @@
 """Sizes that follow the input.
 
-Exporters bake sizes into constants: a Reshape to [1, 64, 128, 128] says nothing about which of
-its numbers must change when the module is given a batch of four crops of another size. So every
-axis is described by the ordered factors of its size: integers, and `Size`s that follow the input.
-A reshape regroups the factors without reordering them, for tensors are stored row by row; the
-order therefore tells which factor each constant stands for, even where 64 channels meet 64
-columns.
+Exporters bake sizes into constants: a Reshape to [1, 64, 128, 128] does not say which of its
+numbers must change when the module is given a batch of four crops of another size. So the size of
+every axis is described by its factors, in order: integers, and `Size`s that follow the input. A
+reshape regroups these factors and never reorders them, as tensors are stored row by row. The order
+therefore tells which factors each number of the new shape is made of, even where there are 64
+channels and 64 columns.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def follows_input(dim: Dim) -> bool:
 
 
 def regroup(dims: Sequence[Dim], target: Sequence[int]) -> list[Dim] | None:
-    """Tell what each constant of a reshape's target stands for.
+    """Find the factors that each number of a reshape's new shape is made of.
 
     Args:
         dims: factors of the axes before.
@@ -102,8 +102,9 @@ def _take(factors: list[Factor], size: int) -> Dim | None:
 def _outer(factor: Factor, inner: int) -> Factor | None:
     """Return what is left of a factor when its inner part of a constant size is split off.
 
-    A size that follows the input may give away a small inner part: a pixel shuffle's 2 of 256, a
-    window's 8 of 64. A larger one might as well be the part that follows, so it is refused.
+    From a size that follows the input, a small inner part may be split off: the 2 of a pixel
+    shuffle from 256, the 8 of a window from 64. With a larger part it is not clear which of the
+    two follows the input, so it is refused.
     """
     whole = declared((factor,))
     if whole % inner:

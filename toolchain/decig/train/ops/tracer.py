@@ -15,7 +15,14 @@ from decig.errors import BadInputError
 from decig.train.ops.sizes import Dim, Factor, Size, regroup
 
 DECLARED, BATCH, EXTENT, GIVEN = "declared", "batch", "extent", "given"
-"""Probes: the declared input shape; twice the batch; larger pictures; the size asked for."""
+"""Probes: the declared input shape; a larger batch; larger pictures; the size asked for."""
+
+BATCH_FACTOR = 11
+"""Batch of the probe BATCH, in declared batches.
+
+No number of channels that is likely: where a style of the whole batch meets the weights of as many
+channels, the shapes fit and the result is nonsense.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Input:
         """Shape under a probe; `given` are the sizes of the spatial axes for that probe."""
         shape = list(self.shape)
         if probe == BATCH and self.has_batch:
-            shape[0] *= 2
+            shape[0] *= BATCH_FACTOR
         for place, axis in enumerate(self.spatial):
             if probe == EXTENT:
                 # Multiples, so that strides go on dividing; distinct, to tell the axes apart.
@@ -129,7 +136,7 @@ class Tracer:
         Args:
             where: the ONNX node, for messages.
             target: the function to call.
-            args: its arguments; fx nodes stand for values.
+            args: its arguments; values are given as their fx nodes.
             kwargs: its keyword arguments.
             name: name of the fx node; by default that of the function.
             dims: what the result's sizes are made of, where the caller knows better than the
@@ -165,7 +172,7 @@ class Tracer:
         )
 
     def regroup(self, where: str, node: fx.Node, target: Sequence[int]) -> list[Dim]:
-        """Tell what a reshape's constants stand for, tying the graph to its size where nothing can.
+        """Find what a reshape's new sizes are made of; where that is not clear, tie the graph.
 
         `target` holds positive sizes at the declared input shape, with the elements of `node`.
         """
