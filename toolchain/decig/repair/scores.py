@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.device.elimination import first_least
+from decig.device.plan.elimination import first_least
 from decig.graph.channels import ChannelMap, Group
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
