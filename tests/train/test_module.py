@@ -201,6 +201,30 @@ def test_write_back_gives_a_graph_that_computes_the_same():
     assert not np.allclose(initializers(trained)["c1.w"], initializers(proto)["c1.w"])
 
 
+def test_a_shared_weight_is_one_parameter_with_the_gradients_of_all_its_uses() -> None:
+    body = "a = Conv(x, w) b = Relu(a) c = Conv(b, w) d = Mul(c, w) y = Gather <axis = 1> (d, i)"
+    proto = parsed(body, (1, 3, 1, 1), w=r(3, 3, 1, 1), i=i(2, 0))
+    names = {tensor.name for tensor in proto.graph.initializer}
+    for node in proto.graph.node:  # as the file had it, before the normal form parted them
+        node.input[:] = ["w" if n in names and n.startswith("w") else n for n in node.input]
+    del proto.graph.initializer[:]
+    weight = r(3, 3, 1, 1)
+    proto.graph.initializer.extend(
+        [onnx.numpy_helper.from_array(weight, "w"), onnx.numpy_helper.from_array(i(2, 0), "i")]
+    )
+    module = build_module(proto)
+    ((name, parameter),) = module.named_parameters()
+    assert parameter_names(module) == {name: "w"}
+    x = torch.from_numpy(r(1, 3, 1, 1))
+    ours = module(x)[0]
+    twin = torch.from_numpy(weight.copy()).requires_grad_()
+    theirs = (F.conv2d(torch.relu(F.conv2d(x, twin)), twin) * twin)[:, [2, 0]]
+    assert_close(ours.detach().numpy(), theirs.detach().numpy())
+    ours.sum().backward()
+    theirs.sum().backward()
+    assert_close(parameter.grad.numpy(), twin.grad.numpy())
+
+
 def test_write_back_refuses_another_graph():
     other = parsed("y = Conv(x, w)", (1, 3, 8, 8), w=r(4, 3, 1, 1))
     with pytest.raises(BadInputError, match=r"c1\.w: the module was built from another graph"):

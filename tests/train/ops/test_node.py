@@ -59,6 +59,18 @@ def test_constants_are_needed_or_used() -> None:
     assert not node.is_constant(1)  # a call uses it now
 
 
+def test_what_several_nodes_share_trains_if_one_of_them_trains_it() -> None:
+    node = view("x", "map", "whole")
+    shared = node.tensor(1)
+    assert [name for name, _ in node.tracer.root.named_buffers()] == ["map"]
+    assert node.weight(1) is shared
+    assert [name for name, _ in node.tracer.root.named_parameters()] == ["map"]
+    assert not list(node.tracer.root.buffers())
+    node.tensor(2), node.weight(2)
+    assert [name for name, _ in node.tracer.root.named_buffers()] == ["whole"]
+    assert node.constant(2).tolist() == [2, 3], "a setting of one node may be a value of another"
+
+
 def test_whole_numbers_do_not_train() -> None:
     node = view("x", "whole")
     node.weight(1)

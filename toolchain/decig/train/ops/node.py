@@ -84,9 +84,10 @@ class OpNode:
     def constant(self, slot: int) -> np.ndarray:
         """Return an input that must be known when the module is built."""
         value = self._find(slot)
-        if not isinstance(value, np.ndarray):
+        array = self.tracer.array(value) if isinstance(value, fx.Node) else value
+        if array is None:
             raise self.error(f"its input {self._inputs[slot]} must be a constant")
-        return value
+        return array
 
     def tensor(self, slot: int) -> fx.Node:
         """Return an input as a value of the graph; a constant becomes a buffer."""
@@ -129,6 +130,8 @@ class OpNode:
             name = self._inputs[slot]
             trainable = trainable and np.issubdtype(value.dtype, np.floating)
             value = self._values[name] = self.tracer.constant(name, value, trainable)
+        elif trainable and self.tracer.array(value) is not None:
+            self.tracer.train(value)
         return value
 
     def _find(self, slot: int) -> Value:

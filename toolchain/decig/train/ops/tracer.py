@@ -85,6 +85,7 @@ class Tracer:
         self._seen: dict[fx.Node, dict[str, Any]] = {}
         self._dims: dict[fx.Node, tuple[Dim, ...]] = {}
         self._sizes: dict[tuple[fx.Node, int], fx.Node] = {}
+        self._arrays: dict[fx.Node, np.ndarray] = {}
 
     def placeholder(self, source: Input) -> fx.Node:
         """Add a graph input."""
@@ -114,7 +115,20 @@ class Tracer:
         self.initializers[attribute] = name
         node = self.graph.get_attr(attribute)
         self._record(node, dict.fromkeys(self._probes, tensor.to("meta")))
+        self._arrays[node] = array
         return node
+
+    def array(self, node: fx.Node) -> np.ndarray | None:
+        """Content of a tensor that `constant` added; None for any other value."""
+        return self._arrays.get(node)
+
+    def train(self, node: fx.Node) -> None:
+        """Make a parameter of a buffer that `constant` added: another node trains it."""
+        attribute = str(node.target)
+        buffer = self.root._buffers.get(attribute)
+        if buffer is not None and buffer.is_floating_point():
+            del self.root._buffers[attribute]
+            self.root.register_parameter(attribute, nn.Parameter(buffer))
 
     def training(self) -> fx.Node:
         """Return the module's own `training` flag, as a value of the graph."""
