@@ -39,7 +39,7 @@ def _affine(graph: Editor, norm: NodeProto) -> tuple[np.ndarray, np.ndarray]:
     found = [graph.constant(name) for name in norm.input[1:]]
     if any(array is None for array in found):
         raise NoMatch("the BatchNormalization behind it has computed parameters")
-    if attribute(norm, "training_mode", 0):
+    if attribute(norm, "training_mode", 0) or any(norm.output[1:]):
         raise NoMatch("the BatchNormalization behind it takes the statistics of its input")
     scale, beta, mean, variance = (np.asarray(array, np.float64) for array in found)
     factor = scale / np.sqrt(variance + attribute(norm, "epsilon", 1e-5))
