@@ -122,18 +122,7 @@ class Refusal:
     why: str
 
 
-def _reduces_nothing(node: onnx.NodeProto, value: Any, constant: Constants) -> bool:
-    given = constant(node.input[1]) if len(node.input) > 1 and node.input[1] else np.array([])
-    return bool(value) and given is not None and not given.size
-
-
 _REFUSED = (
-    Refusal(
-        frozenset(["ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceProd", "ReduceSumSquare"]),
-        "noop_with_empty_axes",
-        _reduces_nothing,
-        "it has no axes and so reduces nothing; replace it by what it does to each element",
-    ),
     Refusal(
         frozenset(["Cast"]),
         "to",
