@@ -56,7 +56,7 @@ def exact(profiled: int, wholes: int = 0) -> CostTable:
         nodes = true_nodes(widths)
         us = 300.0 + sum((INSIDE[name] if wholes else 1.0) * us for name, us in nodes.items())
         points.append(SweepPoint(widths, latency(us), nodes if index < profiled else {}))
-    whole = points[0].latency
+    whole = points[0].latency_us
     return replace(make_table(), sweep=points, latency_us=whole, timed_alone=wholes > 0)
 
 
