@@ -42,6 +42,12 @@ BUDGET_S = 1200.0
     metavar="4",
     help="How many times faster than MODEL.",
 )
+@click.option(
+    "--method",
+    default="decig",
+    metavar="NAME",
+    help="How widths are found: decig (default), or a module of yours.",
+)
 @click.option("--budget", type=time_budget, metavar="20m", help="How long to train.")
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="How many steps to train.")
 @click.option("--config", type=EXISTING_FILE, help="Settings of the training, TOML.")
@@ -76,7 +82,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train.schedule import Budget
         from decig.train.teacher import Teacher
 
-    config = Config.read(asked["config"])
+    config = Config.read(asked["config"], asked["method"])
     source.require_feeds()
     source.require_picture()
     if asked["data"] is None and source.needs_folder:
