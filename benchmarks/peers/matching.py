@@ -49,7 +49,7 @@ class PeerLatency:
             file = Path(folder) / "net.onnx"
             write_onnx(StyleNet(), shape, file)
             self._full = onnx.load(file)
-        self._screened: dict[int, float] = {}
+        self.screened: dict[int, float] = {}
 
     def graph(self, trunk: int) -> onnx.ModelProto:
         """ONNX graph of the net at `trunk` channels, with random weights."""
@@ -67,20 +67,20 @@ class PeerLatency:
         for trunk in range(NARROWEST, TRUNK + 1, _SCREEN_STRIDE):
             calls = {"peer": session_call(self.graph(trunk)), "reference": reference}
             found = measure_interleaved(calls, Timing(min_runs=runs, max_runs=runs, warm_up=1))
-            self._screened[trunk] = found["peer"].median / found["reference"].median
+            self.screened[trunk] = found["peer"].median / found["reference"].median
 
     def match(self, result: Path, max_seconds: float = 60.0) -> Match:
         """Find the widest net that takes at most `GENEROSITY` times as long as `result`.
 
         Where no width is that fast, the fastest is taken, which favours the peers.
         """
-        own = 1 / self._ratios(result, [_SCREEN_REFERENCE], max_seconds / 4)[_SCREEN_REFERENCE]
-        screened = [trunk for trunk, ratio in self._screened.items() if ratio <= own * GENEROSITY]
+        own = 1 / self.ratios(result, [_SCREEN_REFERENCE], max_seconds / 4)[_SCREEN_REFERENCE]
+        screened = [trunk for trunk, ratio in self.screened.items() if ratio <= own * GENEROSITY]
         place, best = max(screened, default=NARROWEST), None
         while NARROWEST <= place <= TRUNK:
             around = range(place - _SCREEN_STRIDE + 1, place + _SCREEN_STRIDE)
             chosen = [trunk for trunk in around if NARROWEST <= trunk <= TRUNK]
-            ratios = self._ratios(result, chosen, max_seconds)
+            ratios = self.ratios(result, chosen, max_seconds)
             fitting = [trunk for trunk, ratio in ratios.items() if ratio <= GENEROSITY]
             if not fitting and best:
                 break
@@ -94,11 +94,12 @@ class PeerLatency:
         return best or self._fastest(result, max_seconds)
 
     def _fastest(self, result: Path, max_seconds: float) -> Match:
-        limit = min(self._screened.values()) * GENEROSITY
-        widest = max(trunk for trunk, ratio in self._screened.items() if ratio <= limit)
-        return Match(widest, self._ratios(result, [widest], max_seconds)[widest])
+        limit = min(self.screened.values()) * GENEROSITY
+        widest = max(trunk for trunk, ratio in self.screened.items() if ratio <= limit)
+        return Match(widest, self.ratios(result, [widest], max_seconds)[widest])
 
-    def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+    def ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+        """Measure nets of these widths, as shares of what `result` takes."""
         calls = {trunk: session_call(self.graph(trunk)) for trunk in trunks}
         found = measure_interleaved(
             {"own": session_call(result), **{str(t): call for t, call in calls.items()}},

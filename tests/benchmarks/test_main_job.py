@@ -194,12 +194,12 @@ class FakeLatency(PeerLatency):
 
     def __init__(self, unit: float) -> None:
         self.unit = unit
-        self._screened = {trunk: self.cost(trunk) / self.cost(32) for trunk in range(4, 129, 4)}
+        self.screened = {trunk: self.cost(trunk) / self.cost(32) for trunk in range(4, 129, 4)}
 
     def cost(self, trunk: int) -> float:
         return -(-trunk // 16) * self.unit
 
-    def _ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
+    def ratios(self, result: Path, trunks: list[int], max_seconds: float) -> dict[int, float]:
         return {trunk: self.cost(trunk) for trunk in trunks}
 
 
@@ -212,7 +212,7 @@ def test_a_peer_gets_the_widest_net_that_is_as_fast(unit: float, trunk: int) -> 
 
 def test_a_pessimistic_screening_is_corrected() -> None:
     peers = FakeLatency(0.2)
-    peers._screened = {trunk: ratio * 1.5 for trunk, ratio in peers._screened.items()}
+    peers.screened = {trunk: ratio * 1.5 for trunk, ratio in peers.screened.items()}
     assert peers.match(Path("result.onnx")).trunk == 80
-    peers._screened = {trunk: ratio / 3 for trunk, ratio in peers._screened.items()}
+    peers.screened = {trunk: ratio / 3 for trunk, ratio in peers.screened.items()}
     assert peers.match(Path("result.onnx")).trunk == 80

@@ -98,10 +98,10 @@ def test_fewest_is_a_bisection():
         tried.append(count)
         return module.Variant("int8", onnx.ModelProto(), 1, 1, dropped="" if count >= 11 else "bad")
 
-    assert module._fewest(attempt, 20).dropped == ""
+    assert module.fewest_in_float32(attempt, 20).dropped == ""
     assert min(count for count in tried if count >= 11) == 11
     assert len(tried) <= 5
-    assert module._fewest(attempt, 9) is None
+    assert module.fewest_in_float32(attempt, 9) is None
 
 
 def test_the_heaviest_layers_are_given_back_where_that_holds():
@@ -113,11 +113,11 @@ def test_the_heaviest_layers_are_given_back_where_that_holds():
         return module.Variant("int8", onnx.ModelProto(), 1, 1, None, dropped, tuple(in_fp32))
 
     first = attempt(("a", "b", "c", "d"))
-    found = module._give_back(first, attempt, {"a": 9, "b": 7, "c": 8, "d": 1})
+    found = module.give_back(first, attempt, {"a": 9, "b": 7, "c": 8, "d": 1})
     assert found.in_fp32 == ("a", "c")
     assert tried[1:] == [["b", "c", "d"], ["a", "b", "d"], ["a", "c", "d"], ["a", "c"]]
     alone = attempt(("a",))
-    assert module._give_back(alone, attempt, {}) is alone
+    assert module.give_back(alone, attempt, {}) is alone
 
 
 def test_what_is_asked_for(tmp_path):

@@ -35,7 +35,7 @@ def _of_the_standard(op_type: str) -> Iterator[set[str]]:
             yield set(schema.attributes)
 
 
-@pytest.mark.parametrize("op_type", sorted(rules.registry._RULES))
+@pytest.mark.parametrize("op_type", sorted(rules.registry.RULES))
 def test_every_attribute_of_the_standard_is_in_the_table(op_type: str):
     assert set().union(*_of_the_standard(op_type)) <= known(op_type)
 
@@ -46,7 +46,7 @@ def test_every_attribute_of_a_trained_operator_is_in_the_table():
 
     missing = {
         op_type: found
-        for op_type in registry._OPERATORS
+        for op_type in registry.OPERATORS
         if (found := set().union(*_of_the_standard(op_type)) - known(op_type))
     }
     assert missing == {}
@@ -66,7 +66,7 @@ _DULL = {
 
 
 def test_every_attribute_has_a_case():
-    wanted = {(kind, name) for kind in rules.registry._RULES for name in known(kind)}
+    wanted = {(kind, name) for kind in rules.registry.RULES for name in known(kind)}
     cases = {(kind, name) for kind, listed in BY_OPERATOR.items() for name in listed}
     assert wanted - cases == _DULL & wanted
     assert cases.isdisjoint(_DULL)

@@ -29,14 +29,14 @@ def test_every_operator_exists():
 
 
 def test_every_channel_rule_is_for_an_operator_of_the_table():
-    assert set(rules._RULES) <= set(names())
+    assert set(rules.RULES) <= set(names())
 
 
 @pytest.mark.train
 def test_every_trained_operator_is_in_the_table():
     from decig.train.ops import registry
 
-    assert set(registry._OPERATORS) <= set(names())
+    assert set(registry.OPERATORS) <= set(names())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_every_trained_operator_is_in_the_table():
     ],
 )
 def test_kinds_with_one_rule_have_it(kind: Kind):
-    found = {rules._RULES[name] for name in names(kind)}
+    found = {rules.RULES[name] for name in names(kind)}
     assert len(found) == 1
 
 

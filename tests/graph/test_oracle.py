@@ -16,7 +16,7 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import normalise, shapes
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import Plan
-from decig.graph.rules.registry import _RULES
+from decig.graph.rules.registry import RULES
 from decig.graph.slicing import slice_graph
 from tests.graph.blocks import BLOCKS
 from tests.graph.random_graphs import RandomGraph, random_graphs
@@ -197,7 +197,7 @@ def test_random_graphs_can_be_cut_exactly():
 def test_every_operator_was_reached_and_cut():
     if QUICK.graphs < 5 * len(BLOCKS) + RANDOM:
         pytest.skip("needs all the tests before it")
-    assert set(_RULES) - QUICK.operators == FOLDED
+    assert set(RULES) - QUICK.operators == FOLDED
     assert set(CUT) - set(QUICK.cut_operators) == set()
 
 
@@ -206,5 +206,5 @@ def test_twenty_thousand_random_graphs():
     tally = Tally()
     run_property(tally, 20_000, seeded=False)
     assert tally.cut_graphs >= 0.6 * tally.graphs
-    assert set(_RULES) - tally.operators == FOLDED
+    assert set(RULES) - tally.operators == FOLDED
     assert set(CUT) <= set(tally.cut_operators)

@@ -29,7 +29,7 @@ def proto() -> onnx.ModelProto:
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything counts as large."""
-    monkeypatch.setattr(storage, "_LIMIT", 2000)
+    monkeypatch.setattr(storage, "LIMIT", 2000)
 
 
 def names(folder: Path) -> list[str]:

@@ -22,8 +22,8 @@ def engine(steps: int, state: Path | None = None, **options: Any) -> Engine:
 
 @pytest.fixture
 def saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "_SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(engine_module, "_SAVING_SHARE", 1e9)
+    monkeypatch.setattr(engine_module, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(engine_module, "SAVING_SHARE", 1e9)
 
 
 def test_what_is_minimised_becomes_less() -> None:

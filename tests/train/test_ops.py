@@ -58,5 +58,5 @@ def test_gradients_agree_with_differences_of_onnx_runtime(op_type, inputs, argum
 def test_whatever_can_be_cut_can_be_trained():
     """Apart from operators that the channel analysis leaves alone."""
     alone = {"GatherElements", "GatherND", "MaxUnpool"}
-    assert set(registry._OPERATORS) - set(rules.registry._RULES) == alone
-    assert set(rules.registry._RULES) <= set(registry._OPERATORS)
+    assert set(registry.OPERATORS) - set(rules.registry.RULES) == alone
+    assert set(rules.registry.RULES) <= set(registry.OPERATORS)

@@ -88,8 +88,8 @@ def _kill_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -
 
 
 def _save_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(engine, "_SAVING_SHARE", 1e9)
+    monkeypatch.setattr(engine, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(engine, "SAVING_SHARE", 1e9)
 
 
 def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
@@ -221,7 +221,7 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
 
 
 def test_progress_is_logged(recipe, data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(original, "_LOG_EVERY", 2)
+    monkeypatch.setattr(original, "LOG_EVERY", 2)
     with caplog.at_level("INFO", "decig"):
         original.train(recipe, tmp_path / "run", data=data)
     lines = [record.getMessage() for record in caplog.records if "step" in record.getMessage()]

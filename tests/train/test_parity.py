@@ -40,7 +40,7 @@ def wrong_selu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def elu(node: OpNode) -> torch.fx.Node:
         return node.emit(torch.nn.functional.elu, node.tensor(0))
 
-    monkeypatch.setitem(registry._OPERATORS, "Selu", elu)
+    monkeypatch.setitem(registry.OPERATORS, "Selu", elu)
     yield
 
 
@@ -79,7 +79,7 @@ def test_rounding_that_decides_is_a_warning(
         """Round otherwise than ONNX Runtime, whatever kernels this processor has."""
         return node.emit(torch.mul, node.tensor(0), 1 + 1e-6)
 
-    monkeypatch.setitem(registry._OPERATORS, "Identity", almost)
+    monkeypatch.setitem(registry.OPERATORS, "Identity", almost)
     text = """
         a = Conv(x, w)
         b = Conv(a, v)

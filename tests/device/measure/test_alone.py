@@ -32,7 +32,7 @@ def timed(monkeypatch, tmp_path):
         seen.append(model)
         return 2.0 + 10.0 * len(model.graph.node), 0.0
 
-    monkeypatch.setattr(isolated, "_time", pretend)
+    monkeypatch.setattr(isolated, "time_alone", pretend)
     return seen
 
 
@@ -111,7 +111,7 @@ def test_a_layer_is_timed_once_for_all_models(monkeypatch):
         timed.append(signature(model))
         return 100.0 * len(timed), 0.0
 
-    monkeypatch.setattr(isolated, "_time", time_one)
+    monkeypatch.setattr(isolated, "time_alone", time_one)
     proto = normalise(style_net())
     first = time_layers(proto, {}, Device.of(threads=7))
     assert len(timed) == len(set(timed)) > 3

@@ -14,10 +14,10 @@ from decig.schema import convert
 @pytest.fixture
 def quick(monkeypatch):
     """Models of a moment, and nothing known from before."""
-    monkeypatch.setattr(limits, "_SIDES", (8, 16))
-    monkeypatch.setattr(limits, "_WIDTHS", (4,))
-    monkeypatch.setattr(limits, "_COPY_SHAPE", [1, 4, 16, 16])
-    monkeypatch.setattr(limits, "_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "SIDES", (8, 16))
+    monkeypatch.setattr(limits, "WIDTHS", (4,))
+    monkeypatch.setattr(limits, "COPY_SHAPE", [1, 4, 16, 16])
+    monkeypatch.setattr(limits, "SECONDS", 0.0)
     measure_limits.cache_clear()
     yield
     measure_limits.cache_clear()
@@ -32,7 +32,7 @@ def test_both_limits_once_a_device(quick):
 
 
 def test_rates_are_work_over_time(quick, monkeypatch):
-    monkeypatch.setattr(limits, "_best", lambda run, device: 2.0)
+    monkeypatch.setattr(limits, "quickest_us", lambda run, device: 2.0)
     found = measure_limits(Device.of())
     matmul, conv = 2 * 16**3, 2 * 4 * 4 * 9 * 32 * 32
     assert found.gflops == pytest.approx(max(matmul, conv) / 2.0 / 1e3)
@@ -41,15 +41,15 @@ def test_rates_are_work_over_time(quick, monkeypatch):
 
 @pytest.mark.parametrize(("large_us", "sides"), [(0.0, [8]), (1e9, [8, 16, 32])])
 def test_sizes_grow_until_a_run_is_long(quick, monkeypatch, large_us, sides):
-    built, build = [], limits._matmul
-    monkeypatch.setattr(limits, "_matmul", lambda side: built.append(side) or build(side))
-    monkeypatch.setattr(limits, "_SIDES", (8, 16, 32))
-    monkeypatch.setattr(limits, "_LARGE_US", large_us)
+    built, build = [], limits.matmul
+    monkeypatch.setattr(limits, "matmul", lambda side: built.append(side) or build(side))
+    monkeypatch.setattr(limits, "SIDES", (8, 16, 32))
+    monkeypatch.setattr(limits, "LARGE_US", large_us)
     measure_limits(Device.of())
     assert built == sides
 
 
-@pytest.mark.parametrize("build", [limits._matmul, limits._conv])
+@pytest.mark.parametrize("build", [limits.matmul, limits.conv])
 def test_the_models_compute_what_is_counted(build):
     model = build(8)
     onnx.checker.check_model(model, full_check=True)
@@ -59,10 +59,10 @@ def test_the_models_compute_what_is_counted(build):
 
 
 def test_the_copy_is_a_copy():
-    session = Device.of().open(limits._copy_model([1, 2, 8, 8]))
+    session = Device.of().open(limits.copy_model([1, 2, 8, 8]))
     feeds = random_feeds(session)
     np.testing.assert_array_equal(session.run(None, feeds)[0], feeds["x"])
-    run = limits._in_place(session, feeds)
+    run = limits.in_place(session, feeds)
     run()
     binding = run.args[1]
     np.testing.assert_array_equal(binding.get_outputs()[0].numpy(), feeds["x"])

@@ -92,7 +92,7 @@ def test_closely_tied_groups_are_not_affordable(monkeypatch):
     terms, _ = random_terms(SCOPES["skips"], 0)
     chain, _ = random_terms(SCOPES["chain"], 0)
     losses = [np.zeros(len(row)) for row in WIDTHS]
-    monkeypatch.setattr(elimination, "_MOST", 2 * 3 + 3 * 3 + 3 * 1 + 1 * 3)
+    monkeypatch.setattr(elimination, "MOST_ENTRIES", 2 * 3 + 3 * 3 + 3 * 1 + 1 * 3)
     assert Elimination(chain, WIDTHS, losses).affordable
     assert not Elimination(terms, WIDTHS, losses).affordable
 

@@ -59,7 +59,7 @@ def test_close_to_the_best_there_is(predictor, seed, speedup, affordable, monkey
 def test_exchanges_are_the_same_however_many_are_looked_up_together(predictor, monkeypatch):
     loss, target = losses(0), predictor.baseline_ms / 3
     expected = plan_widths(predictor, loss, target)
-    monkeypatch.setattr(planner, "_AT_ONCE", 2)
+    monkeypatch.setattr(planner, "AT_ONCE", 2)
     assert plan_widths(predictor, loss, target) == expected
 
 

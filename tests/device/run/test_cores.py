@@ -10,8 +10,8 @@ from decig.device.run.cores import available_cores
 def groups(monkeypatch, tmp_path):
     """Control groups in a folder of our own; eight cores without them."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(cores, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(cores, "_MOUNT", tmp_path / "fs")
+    monkeypatch.setattr(cores, "GROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(cores, "MOUNT", tmp_path / "fs")
 
     def write(lines: str, **files: str) -> None:
         (tmp_path / "cgroup").write_text(lines)

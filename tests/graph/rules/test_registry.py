@@ -3,7 +3,7 @@
 from onnx import defs, helper
 
 from decig.graph.rules import contraction, elementwise, find
-from decig.graph.rules.registry import _RULES
+from decig.graph.rules.registry import RULES
 
 
 def test_a_rule_is_found_by_its_operator():
@@ -19,4 +19,4 @@ def test_an_unknown_operator_or_domain_has_none():
 def test_every_rule_is_for_an_operator_that_exists():
     of_onnx_runtime = {"FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "QuickGelu"}
     known = {schema.name for schema in defs.get_all_schemas()} | of_onnx_runtime
-    assert set(_RULES) <= known
+    assert set(RULES) <= known

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from decig.graph.channels import analyse
 from decig.graph.flow import Flow, on_axis
-from decig.graph.rules.reshape import _segments, regroup
+from decig.graph.rules.reshape import matching_segments, regroup
 from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
 
 
@@ -27,7 +27,7 @@ from tests.graph.tiny import keep, reasons, tiny, widths, worst_difference
     ],
 )
 def test_segments_have_equal_products(before: tuple, after: tuple, segments: list):
-    found = [(tuple(source), tuple(target)) for source, target in _segments(before, after)]
+    found = [(tuple(source), tuple(target)) for source, target in matching_segments(before, after)]
     assert found == segments
 
 
@@ -39,7 +39,7 @@ _SHAPES = st.lists(st.integers(0, 12), max_size=5).map(tuple)
 def test_segments_of_any_two_shapes_are_found_or_refused(before: tuple, after: tuple):
     """Shapes that do not become each other have none, whatever their sizes; nothing hangs."""
     try:
-        found = list(_segments(before, after))
+        found = list(matching_segments(before, after))
     except ValueError:
         assert math.prod(before) != math.prod(after) or 0 in before + after
         return

@@ -15,7 +15,7 @@ def node(op_type: str, domain: str = "") -> OpNode:
 
 
 def test_registered_functions_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_OPERATORS", {})
+    monkeypatch.setattr(registry, "OPERATORS", {})
 
     @registry.op("One", "Other")
     def one(given: OpNode) -> str:

@@ -276,8 +276,8 @@ def _int8(plain: onnx.ModelProto, judge: _Judge) -> Variant:
     if not found.dropped:
         return found
     ranked = _most_harmful_first(quantiser, judge)
-    fewest = _fewest(lambda number: attempt(ranked[:number]), len(ranked) - 1)
-    return found if fewest is None else _give_back(fewest, attempt, count(plain).by_node)
+    fewest = fewest_in_float32(lambda number: attempt(ranked[:number]), len(ranked) - 1)
+    return found if fewest is None else give_back(fewest, attempt, count(plain).by_node)
 
 
 def _most_harmful_first(quantiser: Quantiser, judge: _Judge) -> list[str]:
@@ -288,7 +288,7 @@ def _most_harmful_first(quantiser: Quantiser, judge: _Judge) -> list[str]:
     return sorted(quantiser.layers, key=alone)
 
 
-def _give_back(
+def give_back(
     best: Variant, attempt: Callable[[Sequence[str]], Variant], work: Mapping[str, int]
 ) -> Variant:
     """Quantise layers that were left in float32, the most work first, where they need not be."""
@@ -300,7 +300,7 @@ def _give_back(
     return best
 
 
-def _fewest(attempt: Callable[[int], Variant], most: int) -> Variant | None:
+def fewest_in_float32(attempt: Callable[[int], Variant], most: int) -> Variant | None:
     """The good variant with the fewest layers in float32, from one to `most`; None if none is."""
     best, low, high = None, 1, most
     while low <= high:

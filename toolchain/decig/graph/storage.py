@@ -14,7 +14,9 @@ from onnx import TensorProto, numpy_helper
 from decig.errors import BadInputError
 from decig.files import atomic_path, destination, write_bytes
 
-_LIMIT = 2**31 - 2**24  # bytes of weights; the rest of a graph has the room above
+LIMIT = 2**31 - 2**24
+"""Bytes of weights above which they go into a file of their own. A protobuf message holds 2**31
+bytes; the room left is for the rest of the graph."""
 _HEAVY = 2**24  # bytes of weights that are not copied for ONNX's checker to look at
 _SMALL = 1024  # bytes of a tensor that stays in the graph: inference reads short constants
 _PAGE = 4096  # ONNX Runtime maps weights into memory by pages
@@ -94,7 +96,7 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
 
 def is_large(proto: onnx.ModelProto) -> bool:
     """Whether a graph does not fit into one file."""
-    return _weight(proto) > _LIMIT
+    return _weight(proto) > LIMIT
 
 
 def check_model(proto: onnx.ModelProto) -> None:

@@ -30,9 +30,9 @@ from decig.train.schedule import Budget
 from decig.train.state import read_state, reading_state, write_state
 from decig.train.tasks import Task
 
-_SAVE_EVERY_S = 30.0
+SAVE_EVERY_S = 30.0
 """Seconds between two saved states, at least."""
-_SAVING_SHARE = 0.05
+SAVING_SHARE = 0.05
 """Share of the time that saving may take: large states are saved less often."""
 
 
@@ -243,7 +243,7 @@ class Engine:
         began = time.monotonic()
         write_state(self.state_file, self._state())
         now = time.monotonic()
-        self._next_save = now + max(_SAVE_EVERY_S, (now - began) / _SAVING_SHARE)
+        self._next_save = now + max(SAVE_EVERY_S, (now - began) / SAVING_SHARE)
 
     def resume(self) -> bool:
         """Go on from the saved state, if there is one; returns whether there was.

@@ -17,7 +17,7 @@ from decig.train.schedule import Budget
 
 _log = logging.getLogger(__name__)
 
-_LOG_EVERY = 100
+LOG_EVERY = 100
 """Steps between two log lines."""
 _STATE = "state.pt"
 
@@ -100,8 +100,8 @@ class _Shown:
     def report(self, news: News) -> None:
         """Take note of a step."""
         now = time.monotonic()
-        if news.step % _LOG_EVERY == 0:
-            self._log(news, (now - self._logged) / _LOG_EVERY)
+        if news.step % LOG_EVERY == 0:
+            self._log(news, (now - self._logged) / LOG_EVERY)
             self._logged = now
         if now - self._sampled >= self.every_s:
             self.write()

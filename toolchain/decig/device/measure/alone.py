@@ -213,10 +213,10 @@ def _time_once_per_signature(model: onnx.ModelProto, device: Device, cache: Laye
     """Microseconds of a layer's model; a model whose time is known is not timed again."""
     key = signature(model)
     known = cache.get(key)
-    return cache.put(key, *_time(model, device)) if known is None else known
+    return cache.put(key, *time_alone(model, device)) if known is None else known
 
 
-def _time(model: onnx.ModelProto, device: Device) -> tuple[float, float]:
+def time_alone(model: onnx.ModelProto, device: Device) -> tuple[float, float]:
     """Time a few runs of a model.
 
     Returns:

@@ -27,14 +27,14 @@ from decig.schema import Positive
 
 log = logging.getLogger(__name__)
 
-_LARGE_US = 10_000.0
+LARGE_US = 10_000.0
 """A run of so many microseconds is long enough to show what the device can do."""
-_SIDES = (256, 512, 1024, 2048, 4096)
+SIDES = (256, 512, 1024, 2048, 4096)
 """Sides of the square matrices, tried in turn."""
-_WIDTHS = (64, 128, 256, 512, 1024)
+WIDTHS = (64, 128, 256, 512, 1024)
 """Channels of the convolution at 32x32, tried in turn."""
-_COPY_SHAPE, _COPY_SHAPE_GPU = [1, 64, 512, 512], [4, 64, 512, 512]
-_SECONDS, _FEWEST = 0.25, 4
+COPY_SHAPE, COPY_SHAPE_GPU = [1, 64, 512, 512], [4, 64, 512, 512]
+SECONDS, FEWEST = 0.25, 4
 """How long one model runs, and how often at least."""
 
 
@@ -63,7 +63,7 @@ def measure_limits(device: Device) -> Limits | None:
     warning, where the provider cannot run the models that it is measured with.
     """
     try:
-        peak = max(_rate(_matmul, _SIDES, device), _rate(_conv, _WIDTHS, device))
+        peak = max(_rate(matmul, SIDES, device), _rate(conv, WIDTHS, device))
         return Limits(1e-3 * peak, 1e-3 * _copy_rate(device))
     except DecigError as error:
         log.warning("the limits of this device are not known: %s", error)
@@ -77,21 +77,21 @@ def _rate(build: Callable[[int], onnx.ModelProto], sizes: tuple[int, ...], devic
         session = device.open(model)
         run = device.prepare(session, random_feeds(session))
         run()
-        if size == sizes[-1] or time_once(run) >= _LARGE_US:
+        if size == sizes[-1] or time_once(run) >= LARGE_US:
             break
-    return 2.0 * count(model).macs / _best(run, device)
+    return 2.0 * count(model).macs / quickest_us(run, device)
 
 
 def _copy_rate(device: Device) -> float:
     """Bytes per microsecond, read and written."""
     on_host = device.gpu is None
-    session = device.open(_copy_model(_COPY_SHAPE if on_host else _COPY_SHAPE_GPU))
+    session = device.open(copy_model(COPY_SHAPE if on_host else COPY_SHAPE_GPU))
     feeds = random_feeds(session)
-    run = _in_place(session, feeds) if on_host else device.prepare(session, feeds)
-    return 2.0 * sum(array.nbytes for array in feeds.values()) / _best(run, device)
+    run = in_place(session, feeds) if on_host else device.prepare(session, feeds)
+    return 2.0 * sum(array.nbytes for array in feeds.values()) / quickest_us(run, device)
 
 
-def _in_place(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> Call:
+def in_place(session: ort.InferenceSession, feeds: dict[str, np.ndarray]) -> Call:
     """A run that writes to the same memory each time: new pages would cost more than the copy."""
     binding = session.io_binding()
     for name, array in feeds.items():
@@ -106,27 +106,30 @@ def _run_bound(session: ort.InferenceSession, binding: ort.IOBinding, held: obje
     session.run_with_iobinding(binding)
 
 
-def _best(run: Call, device: Device) -> float:
+def quickest_us(run: Call, device: Device) -> float:
     """Microseconds of the quickest of a few runs."""
     undisturbed = device.undisturbed(run)
     undisturbed()
     start, spent = perf_counter(), [time_once(undisturbed)]
-    while len(spent) < _FEWEST or perf_counter() - start < _SECONDS:
+    while len(spent) < FEWEST or perf_counter() - start < SECONDS:
         spent.append(time_once(undisturbed))
     return min(spent)
 
 
-def _matmul(side: int) -> onnx.ModelProto:
+def matmul(side: int) -> onnx.ModelProto:
+    """Make a model that multiplies two square matrices of so many rows."""
     return _one_node("MatMul", [side, side], (side, side))
 
 
-def _conv(width: int) -> onnx.ModelProto:
+def conv(width: int) -> onnx.ModelProto:
+    """Make a model of a dilated convolution of so many channels at 32x32."""
     weight = (width, width, 3, 3)
     return _one_node("Conv", [1, width, 32, 32], weight, pads=[2] * 4, dilations=[2, 2])
 
 
-def _copy_model(shape: list[int]) -> onnx.ModelProto:
-    return _one_node("Relu", shape)  # of positive values
+def copy_model(shape: list[int]) -> onnx.ModelProto:
+    """Make a model that copies an array of positive values."""
+    return _one_node("Relu", shape)
 
 
 def _one_node(

@@ -19,7 +19,7 @@ import numpy as np
 
 from decig.device.cost.terms import LatencyTerm
 
-_MOST = 4_000_000
+MOST_ENTRIES = 4_000_000
 """Most entries of the largest table, and of all tables of nodes together: more take too long."""
 ROUNDING = 1e-9
 """Share of a cost that sums in another order may differ by: costs so close are equal."""
@@ -59,7 +59,10 @@ class Elimination:
         """Whether the tables are small enough."""
         scopes = {term.groups for term in self._terms}
         tables = [self._size(scope) for scope in scopes]
-        return sum(tables) <= _MOST and max(map(self._size, self._cliques), default=0) <= _MOST
+        return (
+            sum(tables) <= MOST_ENTRIES
+            and max(map(self._size, self._cliques), default=0) <= MOST_ENTRIES
+        )
 
     def least(self, price: float) -> tuple[np.ndarray, float]:
         """Find the least loss + price * microseconds.

@@ -8,7 +8,7 @@ from decig.device.cost.predict import Predictor
 from decig.device.plan.elimination import ROUNDING, Elimination, first_least
 from decig.errors import TargetMissedError
 
-_AT_ONCE = 1_000
+AT_ONCE = 1_000
 """Exchanges whose cost is looked up together."""
 _NEAR = 2
 """How many candidates up or down an exchange moves a group at most."""
@@ -196,7 +196,7 @@ class _Steps:
         gain = (before - self.loss(level + wider))[:, None] + before - self.loss(level + narrower)
         gain[(wider != 0) @ (narrower != 0).T] = -np.inf  # one group, to and fro
         order = np.argsort(-gain, axis=None, kind="stable")[: int((gain > _LEAST_GAIN).sum())]
-        for some in np.array_split(order, len(order) // _AT_ONCE + 1):
+        for some in np.array_split(order, len(order) // AT_ONCE + 1):
             one, other = np.unravel_index(some, gain.shape)
             moves = level + wider[one] + narrower[other]
             fits = np.flatnonzero(self.cost(moves) <= target)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_GROUPS = Path("/proc/self/cgroup")
+GROUPS = Path("/proc/self/cgroup")
 """Names the control groups of this process, one line each: "number:controllers:path"."""
-_MOUNT = Path("/sys/fs/cgroup")
+MOUNT = Path("/sys/fs/cgroup")
 """Where the files of control groups are."""
 
 
@@ -44,12 +44,12 @@ def _folders() -> Iterator[Path]:
     """Yield the folders of this process's control groups and of the groups around them."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
-        lines = _GROUPS.read_text().splitlines()
+        lines = GROUPS.read_text().splitlines()
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        mount = _MOUNT / "cpu" if controllers else _MOUNT
+        mount = MOUNT / "cpu" if controllers else MOUNT
         group = mount / path.strip("/")
         yield group
         yield from (parent for parent in group.parents if parent.is_relative_to(mount))

@@ -15,7 +15,8 @@ It may raise KeyError for a shape that is not known, and IndexError or ValueErro
 not fit together: the pass then freezes what the node touches.
 """
 
-_RULES: dict[str, Rule] = {}
+RULES: dict[str, Rule] = {}
+"""What is registered, by operator."""
 
 
 def rule(*op_types: str) -> Callable[[Rule], Rule]:
@@ -23,7 +24,7 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 
     def register(function: Rule) -> Rule:
         for op_type in op_types:
-            _RULES[op_type] = function
+            RULES[op_type] = function
         return function
 
     return register
@@ -31,4 +32,4 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
 
 def find(node: onnx.NodeProto) -> Rule | None:
     """Return the rule of a node's operator, None for an operator the analysis does not know."""
-    return _RULES.get(node.op_type) if in_known_domain(node) else None
+    return RULES.get(node.op_type) if in_known_domain(node) else None

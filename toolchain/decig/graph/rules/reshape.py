@@ -27,7 +27,7 @@ def regroup(
     Raises:
         ValueError: the shapes do not fit together.
     """
-    parts = list(_segments(before, after))
+    parts = list(matching_segments(before, after))
     varied = [part for part in parts if any(ids.shape[axis] > 1 for axis in part[0])]
     if len(varied) > 1 and not all(_is_renamed(part, before, after) for part in varied):
         keep = next((part for part in varied if 1 in part[1]), varied[0])
@@ -54,7 +54,7 @@ def _is_renamed(part: Segment, before: tuple[int, ...], after: tuple[int, ...]) 
     )
 
 
-def _segments(before: tuple[int, ...], after: tuple[int, ...]) -> list[Segment]:
+def matching_segments(before: tuple[int, ...], after: tuple[int, ...]) -> list[Segment]:
     """Cut two shapes of equal product into the shortest runs of axes with equal products.
 
     Raises:

@@ -16,7 +16,8 @@ Operator = Callable[[OpNode], "Value | tuple[fx.Node, ...]"]
 
 _Given = TypeVar("_Given", bound=Operator)
 
-_OPERATORS: dict[str, Operator] = {}
+OPERATORS: dict[str, Operator] = {}
+"""What is registered, by operator."""
 
 
 def op(*op_types: str) -> Callable[[_Given], _Given]:
@@ -24,7 +25,7 @@ def op(*op_types: str) -> Callable[[_Given], _Given]:
 
     def register(function: _Given) -> _Given:
         for op_type in op_types:
-            _OPERATORS[op_type] = function
+            OPERATORS[op_type] = function
         return function
 
     return register
@@ -37,7 +38,7 @@ def translate(node: OpNode) -> tuple[Value, ...]:
         BadInputError: the operator, or a setting of it, has no torch counterpart here.
     """
     known = node.domain in ("", "ai.onnx", "com.microsoft")
-    operator = _OPERATORS.get(node.op_type) if known else None
+    operator = OPERATORS.get(node.op_type) if known else None
     if operator is None:
         raise node.error(
             f"the operator {node.domain}{node.domain and '.'}{node.op_type} cannot "
