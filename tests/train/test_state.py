@@ -43,7 +43,7 @@ def test_what_cannot_be_written_says_why_and_leaves_the_old_state(
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DecigError, match=r"gone/state\.pt: cannot write there: No such file"):
+    with pytest.raises(DecigError, match=r"gone/state\.pt: not written: No such file"):
         write_state(tmp_path / "gone" / "state.pt", {"step": 1})
 
 

@@ -59,7 +59,7 @@ def test_a_single_design_leaves_nothing_between_the_nodes():
     """Nodes and what lies between them cannot be told apart: rounding must not share out."""
     table = make_table(beyond=1.5)
     predictor = Predictor(replace(table, sweep=table.sweep[:1]))
-    between = sum(part.us(np.zeros((1, 0)))[0] for part in predictor.parts() if not part.groups)
+    between = sum(part.us(np.zeros((1, 0)))[0] for part in predictor.terms() if not part.groups)
     assert between < 1e-3 * predictor.baseline_ms * 1000
 
 

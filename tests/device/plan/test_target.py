@@ -57,7 +57,9 @@ def test_every_plan_that_is_tried_is_told(table, learns):
     assert [each["measured_ms"] for each in device.told] == pytest.approx(
         [1.2 * device.predictor.predict_ms(widths) for widths in device.measured]
     )
-    assert device.profiled == (device.measured if learns else [])
+    # A plan that is measured again, as it disagrees with its prediction, is profiled once.
+    tried = [plan for i, plan in enumerate(device.measured) if plan not in device.measured[:i]]
+    assert device.profiled == (tried if learns else [])
 
 
 def test_what_a_narrower_graph_teaches_is_about_its_own_widths(table, monkeypatch):
