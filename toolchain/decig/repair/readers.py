@@ -121,9 +121,9 @@ def _moments(batches: list[np.ndarray], axis: int) -> tuple[np.ndarray, np.ndarr
     total, mean, count = np.zeros((size, size)), np.zeros(size), 0
     for batch in batches:
         rows = np.moveaxis(batch, axis, 0).reshape(batch.shape[axis], -1)
-        rows = rows.astype(np.float64)  # the order of channels must not depend on rounding
-        total += rows @ rows.T
-        mean += rows.sum(1)
+        rows = rows.astype(np.float32, copy=False)  # sums over an image overflow float16
+        total += (rows @ rows.T).astype(np.float64)
+        mean += rows.sum(1, dtype=np.float64)
         count += rows.shape[1]
     mean = mean / count
     return mean, total / count - np.outer(mean, mean)

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.device.plan.elimination import first_least
 from decig.graph.channels import ChannelMap, Group
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
@@ -101,7 +100,7 @@ def eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndarr
             rows = [place.get(int(label), -1) for label in reader.labels]
             known = np.array(rows) >= 0
             np.add.at(price, np.array(rows)[known], reader.price()[known])
-        worst = int(first_least(np.where(alive, price, np.inf)))
+        worst = int(np.argmin(np.where(alive, price, np.inf)))
         alive[worst] = False
         gone.append(worst)
         lost[kept] = lost[kept + 1] + price[worst]

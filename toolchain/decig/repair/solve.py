@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 import onnx
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from decig.graph.operators import Kind, find
 
@@ -78,31 +78,33 @@ class Regression:
         return self._product(slice(None))
 
     def _product(self, images: slice) -> np.ndarray:
-        """X'X in double precision: in single, its rounding would outweigh the least ridge.
-
-        The weights would then differ by several percent from one processor to the next.
-        """
-        features = self._rows.shape[-1]
-        product = np.zeros((features, features))
-        for image in self._rows[images]:  # one after the other: a copy of them all may not fit
-            rows = image.astype(np.float64)
-            product += rows.T @ rows
+        rows = self._flat(self._rows[images])
+        product: np.ndarray = (rows.T @ rows).astype(np.float64)
         return product
 
     def _moment(self, target: np.ndarray, images: slice) -> np.ndarray:
         if self._axes:
             target = target - target.mean(axis=self._axes, keepdims=True)
-        wanted = (target * self._root)[images].astype(np.float64)
-        moment = np.zeros((self._rows.shape[-1], wanted.shape[-1]))
-        for rows, aim in zip(self._rows[images], wanted, strict=True):
-            moment += rows.T.astype(np.float64) @ aim
+        wanted = self._flat((target * self._root)[images])
+        moment: np.ndarray = (self._flat(self._rows[images]).T @ wanted).astype(np.float64)
         return moment
 
     def _solve(self, gram: np.ndarray, moment: np.ndarray, ridge: float) -> np.ndarray:
         strength = ridge * np.trace(gram) / len(gram) + _FLOOR
-        factor = cho_factor(gram + strength * np.eye(len(gram)))
+        while True:
+            try:
+                factor = cho_factor(gram + strength * np.eye(len(gram)))
+                break
+            except LinAlgError:
+                # Inputs that repeat each other, as those of label maps do: the float32 product's
+                # rounding then outweighs the least ridge.
+                strength *= 10
         matrix: np.ndarray = cho_solve(factor, moment + strength * self.before)
         return matrix.astype(np.float32)
+
+    @staticmethod
+    def _flat(values: np.ndarray) -> np.ndarray:
+        return values.reshape(-1, values.shape[-1])
 
 
 def as_matrix(node: onnx.NodeProto, weight: np.ndarray) -> np.ndarray:
