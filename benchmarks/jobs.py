@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from decig.errors import DecigError
-from decig.files import read_json, write_json
+from decig.files import write_json
+from decig.schema import read_json
 
 BENCHMARKS = Path(__file__).resolve().parent
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -37,11 +38,13 @@ class Job:
     def done(self) -> bool:
         """Whether this very run has ended well before."""
         file = self.folder / "done.json"
-        return file.exists() and read_json(file, "finished run")["asked"] == self.asked
+        return (
+            file.exists() and read_json(file, dict[str, Any], "finished run")["asked"] == self.asked
+        )
 
     def figures(self) -> dict[str, Any]:
         """Wall and CPU seconds of the finished process."""
-        return read_json(self.folder / "done.json", "finished run")
+        return read_json(self.folder / "done.json", dict[str, Any], "finished run")
 
     def run(self) -> None:
         """Run the process to its end, on one thread.

@@ -28,8 +28,9 @@ from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.pixels import PixelFormat
 from decig.device.run.device import Device
 from decig.errors import DecigError
-from decig.files import read_json, write_bytes, write_json
+from decig.files import write_bytes, write_json
 from decig.graph.model import input_info, load_model
+from decig.schema import read_json
 
 METHODS = (DECIG, *PEERS)
 _SHARED = BENCHMARKS.parents[1] / "shared"
@@ -89,9 +90,9 @@ class MainJob:
             file = self._exported(target) if method == DECIG else folder / "student.onnx"
             if not (file.exists() and (folder / "done.json").exists()):
                 continue
-            process = read_json(folder / "done.json", "finished run")
+            process = read_json(folder / "done.json", dict[str, Any], "finished run")
             where = folder / "run" if method == DECIG else folder
-            report = read_json(where / "report.json", "report of a run")
+            report = read_json(where / "report.json", dict[str, Any], "report of a run")
             trained = process["wall_s"] if method == DECIG else report["training_seconds"]
             notes = {
                 "minutes": trained / 60,
@@ -137,7 +138,7 @@ class MainJob:
     def _match(self) -> dict[str, int]:
         """Choose the peers' trunk for every target; measured once for each result of decig's."""
         file = self.out / "match.json"
-        known = read_json(file, "record of matched widths") if file.exists() else {}
+        known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
         digests = {t.label: _digest(self._exported(t)) for t in self.targets}
         new = [t for t in self.targets if known.get(t.label, {}).get("of") != digests[t.label]]
         if new:
@@ -153,7 +154,9 @@ class MainJob:
 
     def _peer(self, method: str, target: Target, trunk: int) -> Job:
         folder = self.out / method / target.label
-        compressed = read_json(self.out / DECIG / target.label / "done.json", "finished run")
+        compressed = read_json(
+            self.out / DECIG / target.label / "done.json", dict[str, Any], "finished run"
+        )
         seconds = compressed["wall_s"]
         command = [sys.executable, "-m", "peers.training", method, "--model", self.model]
         command += ["--data", self.data / "train", *self._pixel_options(), "--trunk", str(trunk)]

@@ -19,7 +19,6 @@ from decig.files import (
     destination,
     json_text,
     make_folder,
-    read_json,
     require_folder,
     require_writable,
     write_bytes,
@@ -239,7 +238,7 @@ def test_the_umask_decides_who_may_read(tmp_path: Path):
 def test_json_survives_its_file(tmp_path: Path):
     value = {"a": [1, 2.5, None], "b": {"c": "d"}}
     write_json(tmp_path / "x.json", value | {"a": (1, 2.5, float("nan"))})
-    assert read_json(tmp_path / "x.json", "table") == value
+    assert json.loads((tmp_path / "x.json").read_text()) == value
     assert (tmp_path / "x.json").read_text().endswith("}\n")
 
 
@@ -252,27 +251,3 @@ def test_json_that_is_written_is_strict(value: object):
     # What Python's own reader and writer make of it, with null for what is no number.
     plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
     assert again == plain
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "this table is not valid JSON"),
-        (b"{", "this table is not valid JSON"),
-        (b"\xff\xfe\x00", "this table is not valid JSON"),
-        (b"[1]", "this table is not a JSON object"),
-        (b"null", "this table is not a JSON object"),
-    ],
-)
-def test_bad_json_is_told_in_one_line(tmp_path: Path, content: bytes, message: str):
-    path = tmp_path / "x.json"
-    path.write_bytes(content)
-    with pytest.raises(BadInputError) as caught:
-        read_json(path, "table")
-    assert str(caught.value).startswith(f"{path}: {message}")
-    assert "\n" not in str(caught.value)
-
-
-def test_missing_json_is_told(tmp_path: Path):
-    with pytest.raises(BadInputError, match="cannot read this table: No such file"):
-        read_json(tmp_path / "x.json", "table")

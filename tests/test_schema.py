@@ -1,7 +1,7 @@
 """Files become typed records, or one line that names the file and the key."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -91,6 +91,25 @@ def test_json_and_a_missing_file(tmp_path):
     file.write_text("[" * 100_000)
     with pytest.raises(BadInputError, match="this plan is not valid JSON"):
         read_json(file, File, "plan")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "this table is not valid JSON"),
+        (b"{", "this table is not valid JSON"),
+        (b"\xff\xfe\x00", "this table is not valid JSON"),
+        (b"[1]", "expected `object`, not"),
+        (b"null", "expected `object`, not"),
+    ],
+)
+def test_bad_json_is_told_in_one_line(tmp_path, content, message):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInputError) as caught:
+        read_json(path, dict[str, Any], "table")
+    assert str(caught.value).startswith(f"{path}: {message}")
+    assert "\n" not in str(caught.value)
 
 
 def test_0_is_not_positive_where_subnormal_numbers_are_read_as_zero():

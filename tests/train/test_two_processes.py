@@ -188,7 +188,7 @@ def compress_in_two(
     target = ("--target-speedup", 1.5, "--output-dir", folder / "run")
     config = ("--config", folder / "settings.toml", "--json")
     command = ("compress", asked.teacher.model.path, *PIXELS, *given, *target, *config, *options)
-    return launched("tests.train.run_cli", *command), folder / "run"
+    return launched("decig", *command), folder / "run"
 
 
 @pytest.mark.slow

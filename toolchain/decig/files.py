@@ -219,20 +219,3 @@ def _defined(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_defined(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read_json(source: Path, what: str) -> dict[str, Any]:
-    """Read a JSON object; `what` names the kind of file in messages ("cost table", "plan").
-
-    Raises:
-        BadInputError: the file is missing, unreadable, no JSON, or no JSON object.
-    """
-    try:
-        value = json.loads(Path(source).read_bytes())
-    except OSError as error:
-        raise BadInputError(f"{source}: cannot read this {what}: {error.strerror}") from error
-    except ValueError as error:
-        raise BadInputError(f"{source}: this {what} is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise BadInputError(f"{source}: this {what} is not a JSON object")
-    return value

@@ -1,4 +1,4 @@
-"""Which norm of a student to fold next: the one whose time costs the pictures least."""
+"""Choosing the norm of a student to fold next: the one whose time costs the pictures least."""
 
 import math
 from collections.abc import Sequence
@@ -13,9 +13,10 @@ from decig.graph.model import shapes
 from decig.graph.norm_folding import Statistics, fold_norm, with_statistics
 
 _PICTURES = 4
-"""Images whose pictures are compared; the statistics are those of all."""
+"""Images whose pictures are compared, at most; statistics are measured on all images."""
 _MACS = 1e11
-"""Work that comparing may cost: some seconds on one core. Dear students are shown fewer images."""
+"""Multiply-accumulates that comparing may take, some seconds on one core: students that take
+longer are compared on fewer images."""
 
 
 def fold_least(
@@ -23,7 +24,8 @@ def fold_least(
 ) -> tuple[str, onnx.ModelProto]:
     """Fold the norm without which a graph's pictures change least for the time that it takes.
 
-    The change counts in the mean of squares; a norm takes time as it has elements.
+    The change is the mean of the squared differences; the time is taken to be proportional to the
+    number of elements that the norm normalises.
 
     Args:
         proto: graph in normal form.

@@ -141,7 +141,7 @@ class TeacherPool:
         self._made = 0
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step; steps must be asked for in ascending order."""
+        """Return the batch of a step; steps are to be asked for in ascending order."""
         newest = step // self._refresh
         # After a resume the pool is empty: make again what it would hold.
         first = max(self._made, newest + 1 - (self._stored.maxlen or 1))

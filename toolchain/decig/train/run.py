@@ -19,8 +19,9 @@ from typing import Any
 import onnx
 
 from decig.errors import BadInputError
-from decig.files import read_json, write_json
+from decig.files import write_json
 from decig.graph.model import Model, load_model, save_model
+from decig.schema import read_json
 
 SCHEMA_VERSION = 1
 
@@ -38,7 +39,7 @@ class RunFolder:
         if resume:
             if not file.exists():
                 raise BadInputError(f"{path}: holds no run that could go on: leave --resume out")
-            known = read_json(file, "record of a run to resume")
+            known = read_json(file, dict[str, Any], "record of a run to resume")
             for key, value in _versioned(record).items():
                 if known.get(key) != value:
                     raise BadInputError(
@@ -94,7 +95,7 @@ class RunFolder:
     def add_figures(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Add figures to report.json and return all of them."""
         file = self.file("report.json")
-        known = read_json(file, "report") if file.exists() else _versioned({})
+        known = read_json(file, dict[str, Any], "report") if file.exists() else _versioned({})
         known.update(figures)
         write_json(file, known)
         return known

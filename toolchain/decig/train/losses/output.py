@@ -1,7 +1,7 @@
-"""What the student's picture is asked for: the teacher's colours, edges and structure.
+"""Likeness of the student's picture to the teacher's, in colours, edges and structure.
 
-All functions take pictures of shape N,C,H,W where the output range is scaled to 0..1. One term
-alone lets the others go: with L1 and SSIM only, slim generators lose colour and blur edges.
+All functions take pictures of shape N,C,H,W whose output range is scaled to 0..1. No term replaces
+another: with L1 and SSIM only, slim generators lose colour and blur edges.
 """
 
 from dataclasses import dataclass

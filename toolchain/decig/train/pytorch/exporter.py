@@ -25,15 +25,15 @@ def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the 
     """Write `module` as an ONNX file of opset 20 with fixed shapes, atomically.
 
     The exporter's own optimiser is off: it would fold BatchNormalization and rename parameters,
-    which training needs. Constants are folded, as the exporter computes even the weights of an
-    InstanceNorm by five nodes. The same module gives the same bytes on every machine with the
+    which training needs. Constants are folded, as the exporter writes five nodes that compute the
+    weights of an InstanceNorm. The same module gives the same bytes on every machine with the
     same PyTorch. The module is put into evaluation mode.
 
     Args:
         module: its outputs are called "output", or "output", "output_1", ... in the file.
         shapes: of its inputs, by the names of `forward`'s parameters or "input" for only one.
         path: of the file.
-        name: the module's in messages.
+        name: of the module, for messages.
 
     Raises:
         BadInputError: the module cannot run, or PyTorch cannot trace it; says why.
@@ -96,7 +96,7 @@ class _TracedData(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Take the place of reading and storing `.data`."""
+        """Replace reading and storing `.data`."""
         if getattr(func, "__self__", None) is not torch.Tensor.data:
             return func(*args, **(kwargs or {}))
         if func.__name__ == "__get__":
@@ -121,7 +121,7 @@ class _BatchStatistics(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Take the place of batch norms in training mode."""
+        """Replace batch norms in training mode."""
         if func is functional.batch_norm:
             given = _BATCH_NORM.bind(*args, **(kwargs or {}))
             given.apply_defaults()
@@ -149,7 +149,7 @@ def _over_batch(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporter's reports, of torchvision not being installed and the like."""
+    """Silence the exporter's reports, such as that torchvision is not installed."""
     names = ("torch.fx", "torch.onnx", "onnxscript", "onnx_ir")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

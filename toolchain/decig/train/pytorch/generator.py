@@ -25,7 +25,8 @@ from decig.source.recipe import ONLY_INPUT, Source
 
 Shapes = dict[str, list[int]]
 
-_NOT_THE_USERS = (sys.prefix, sys.base_prefix, str(Path(decig.__file__).parent))
+_NOT_THE_USERS: tuple[str, ...] = (sys.prefix, sys.base_prefix, str(Path(decig.__file__).parent))
+"""Folders whose code is not the user's: messages name no line there."""
 
 
 def build_generator(source: Source, folder: Path) -> nn.Module:

@@ -26,7 +26,8 @@ from decig.train.pytorch.reparametrise import State, plain_name, resolve_module,
 
 _log = logging.getLogger(__name__)
 
-_SHOWN = 6  # keys of a kind in a message
+_SHOWN = 6
+"""Keys of one kind that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def load_weights(module: nn.Module, file: Path, name: str) -> None:
         file: `.safetensors`, `.onnx` (initializers by name), or anything that `torch.load` reads
             without unpickling objects. Where several sets of weights fit, the one with "ema" in
             its name is taken; another is chosen by "file.pth:netG_A".
-        name: the module's in messages.
+        name: of the module, for messages.
 
     Raises:
         BadInputError: unreadable, or no set of weights fits; lists the keys that are missing,
@@ -142,13 +143,13 @@ def _parts(state: State, module: nn.Module) -> Iterator[tuple[str, State]]:
 
 
 def _compare(name: str, state: State, module: nn.Module, *, whole: bool) -> _Candidate:
-    """Hold a set of weights against the module.
+    """Compare a set of weights with those that the module has.
 
     Args:
         name: of the set.
         state: the set, as the file spells it.
         module: with plain weights.
-        whole: every entry must belong to the module; else what does not is left out.
+        whole: whether every entry must belong to the module; otherwise the rest is left out.
     """
     wanted = {k: v for k, v in module.state_dict().items() if isinstance(v, Tensor)}
     idle = _idle(module)
@@ -190,10 +191,10 @@ def _choose(candidates: list[_Candidate], path: Path, name: str) -> _Candidate:
 
 
 def _idle(module: nn.Module) -> set[str]:
-    """Entries that play no part in inference, whether a file has them or not.
+    """Name the entries that play no part in inference, whether a file has them or not.
 
-    The counter of running statistics; and the statistics themselves where an InstanceNorm does
-    not keep any (PyTorch before 0.4 wrote them nevertheless).
+    They are the counter of running statistics, and the statistics themselves where an
+    InstanceNorm keeps none (PyTorch before 0.4 wrote them nevertheless).
     """
     names = set()
     for prefix, part in module.named_modules():
