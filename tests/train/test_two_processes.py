@@ -5,9 +5,12 @@ left out of the nets that are compared. Biases before an InstanceNorm have no gr
 rounding, and Adam makes steps of that: students are compared by what they paint.
 """
 
+import atexit
 import copy
 import json
+import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,7 @@ def place(folder: Path) -> Path:
 
 def in_two_processes(folder: Path) -> None:
     """What both of two processes do; each leaves what it found."""
+    atexit.register(note_threads, folder)  # first of all, so it is called last of all
     processes = Processes()
     found: dict[str, Any] = {}
     recipe = load_recipe(folder)
@@ -79,6 +83,12 @@ def in_two_processes(folder: Path) -> None:
     found["student"] = losses(student, processes)
     found["picture"] = painted(student)
     torch.save(found, folder / f"{processes.rank}.pt")
+
+
+def note_threads(folder: Path) -> None:
+    """Write the names of this process's threads, one per line."""
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    (folder / f"{os.environ['RANK']}.threads").write_text("".join(names))
 
 
 def losses(task: Any, processes: Processes) -> list[dict[str, float]]:
@@ -110,6 +120,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are listed under /proc")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_no_thread_of_the_group_outlives_it(folder: Path, found: Any, rank: int) -> None:
+    """One that does can end the process by SIGABRT when the interpreter is torn down."""
+    threads = (folder / f"{rank}.threads").read_text().split()
+    assert threads and not [name for name in threads if "gloo" in name]
 
 
 def close(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:

@@ -13,6 +13,11 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
+
+# Functions of this module take the group of all processes as a default argument. Imported later
+# (an optimiser's first step does), they hold that group, and its threads with it, until the
+# interpreter is torn down; a thread that frees a tensor then ends the process by SIGABRT.
+import torch.distributed.nn.functional
 from accelerate import PartialState
 from torch import distributed, nn
 
