@@ -66,9 +66,7 @@ class Cut:
 
     def kept(self, ids: Ids, axis: int) -> np.ndarray:
         """Boolean mask of the indices kept along `axis` of an identity array."""
-        others = tuple(a for a in range(ids.ndim) if a != axis)
-        mask: np.ndarray = ~self._removed[ids].all(axis=others)
-        return mask
+        return kept_along(self._removed, ids, axis)
 
     def shape(self, ids: Ids, shape: tuple[int, ...]) -> list[int]:
         """Shape that a tensor of these identities has after the cut."""
@@ -97,6 +95,13 @@ class Cut:
                 del attributes[index]
                 break
         attributes.append(onnx.helper.make_attribute(name, value))
+
+
+def kept_along(removed: np.ndarray, ids: Ids, axis: int) -> np.ndarray:
+    """Boolean mask of the indices along `axis` of an identity array at which something stays."""
+    others = tuple(a for a in range(ids.ndim) if a != axis)
+    mask: np.ndarray = ~removed[ids].all(axis=others)
+    return mask
 
 
 class Flow:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from torch import nn
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
@@ -20,6 +21,7 @@ from decig.train.losses.features import FeatureLoss, feature_values, features_by
 from decig.train.module import build_module, takes_batches, write_back
 from decig.train.pool import Crops, TeacherPool
 from decig.train.schedule import Budget
+from decig.train.tasks import Task
 from decig.train.tasks.distil import STUDENT, Distil, Learning
 
 _log = logging.getLogger(__name__)
@@ -82,9 +84,12 @@ def student_task(
     *,
     rate: float,
     with_extras: bool,
+    features: bool = True,
     whole: bool = False,
     pool: TeacherPool | None = None,
     first: int = 0,
+    examples: int | None = None,
+    wrap: Callable[[GraphModule], nn.Module] = lambda net: net,
 ) -> Distil:
     """Set a student's task up by the settings of the compression.
 
@@ -94,16 +99,20 @@ def student_task(
         rate: share of the learning rate; see `rate_share`.
         with_extras: add the losses beside the output's that the settings ask for: against the
             teacher's features, which needs `plan.json`, and against real targets.
+        features: whether features may be among them.
         whole: train on crops as large as the model's input.
         pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
+        examples: how many of the training images to cut from, the first ones; all if None.
+        wrap: makes the net that is trained of the student's module.
     """
     train, settings, size = job.config.train, job.config.distil, job.examples.crop(whole=whole)
-    values = _feature_values(job, start) if with_extras and settings.features else []
+    wanted = features and with_extras and settings.features
+    values = _feature_values(job, start) if wanted else []
     paired = with_extras and job.examples.paired
     return Distil(
-        build_module(start, [output_image(start).name, *values], size),
-        pool or teacher_pool(job, seed=train.seed, whole=whole),
+        wrap(build_module(start, [output_image(start).name, *values], size)),
+        pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
         job.teacher.pixels,
         settings,
         Learning(rate * train.learning_rate, train.warmup, train.ema, train.seed),
@@ -116,7 +125,7 @@ def student_task(
 
 def student_engine(
     job: Job,
-    task: Distil,
+    task: Task,
     budget: Budget,
     state: Path,
     report: Callable[[News], None],
@@ -163,17 +172,20 @@ def rate_share(ssim: float) -> float:
     return min(1.0, max(1 - ssim, _NEAREST) / _FAR)
 
 
-def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
+def teacher_pool(
+    job: Job, *, seed: int, whole: bool = False, examples: int | None = None
+) -> TeacherPool:
     """Make a pool of crops that the teacher paints.
 
     Args:
         job: of the compression.
         seed: of every random choice.
         whole: cut crops as large as the model's input, and as few per step as cost the same.
+        examples: how many of the training images to cut from, the first ones; all if None.
     """
-    settings, examples, processes = job.config.distil, job.examples, job.processes
-    cut = examples.crop(whole=whole)
-    size = cut or examples.size
+    settings, processes = job.config.distil, job.processes
+    cut = job.examples.crop(whole=whole)
+    size = cut or job.examples.size
     teacher = job.teacher.module(cut).to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
@@ -181,10 +193,10 @@ def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
         _log.warning("the model is made for one image at a time: batch = 1")
         batch = 1
     return TeacherPool(
-        examples.training,
+        job.examples.training[:examples],
         teacher,
         job.teacher.pixels,
-        examples.inputs,
+        job.examples.inputs,
         Crops(*size, max(1, batch), settings.zoom),
         refresh=settings.refresh,
         capacity=settings.pool,

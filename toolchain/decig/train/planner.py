@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 
+from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
+from decig.errors import TargetMissedError
 from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
@@ -18,6 +20,20 @@ from decig.train.examples import Examples
 from decig.train.hinge import find_hinge
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
+
+
+class Scores(Protocol):
+    """How much the channels of a graph matter."""
+
+    @property
+    def order(self) -> Mapping[str, np.ndarray]:
+        """Channel indices by group, the most important first."""
+        ...
+
+    @property
+    def loss(self) -> Mapping[str, np.ndarray]:
+        """What is lost, by group, if the k best channels are kept, for k = 0 to all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -88,7 +104,7 @@ class Planner:
         self,
         proto: onnx.ModelProto,
         channels: ChannelMap,
-        scores: Importance,
+        scores: Scores,
         target_ms: float | None,
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
@@ -105,13 +121,7 @@ class Planner:
         Raises:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
-
-        def best(widths: Mapping[str, int]) -> Plan:
-            # A condensed graph has fewer channels than the table's.
-            orders = {name: order[: widths[name]] for name, order in scores.order.items()}
-            keep = {name: sorted(int(i) for i in order) for name, order in orders.items()}
-            return Plan(self._teacher.model.sha256, keep)
-
+        best = partial(self.best_channels, scores)
         if target_ms is None:
             gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
             hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
@@ -124,6 +134,24 @@ class Planner:
             most=channels.widths,
         )
         return best(met.widths)
+
+    def best_channels(self, scores: Scores, widths: Mapping[str, int]) -> Plan:
+        """Keep the channels of every group that matter most; groups may have fewer than asked."""
+        orders = {name: order[: widths[name]] for name, order in scores.order.items()}
+        keep = {name: sorted(int(i) for i in order) for name, order in orders.items()}
+        return Plan(self._teacher.model.sha256, keep)
+
+    def predicted_widths(self, target_ms: float) -> dict[str, int]:
+        """Widths of the teacher for a latency, by prediction alone.
+
+        Returns:
+            The widths that lose least; the fastest ones where none is that fast.
+        """
+        predictor, loss = self._goal.target.predictor, self.importance.loss
+        try:
+            return plan_widths(predictor, loss, target_ms)
+        except TargetMissedError:
+            return fastest_widths(predictor, loss)
 
     def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
         """Lengthen a curve to the teacher's channels; those that a graph lacks lose nothing."""

@@ -7,8 +7,8 @@ import onnx
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
-from decig.repair.scores import Importance
 from decig.train.job import Job
+from decig.train.planner import Scores
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Origin:
 
     proto: onnx.ModelProto
     channels: ChannelMap
-    scores: Importance
+    scores: Scores
     plan: Plan | None = None
 
     @classmethod

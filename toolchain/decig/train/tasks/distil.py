@@ -107,7 +107,14 @@ class Learning:
 
 
 class Distil:
-    """The task: see `decig.train.tasks.Task`."""
+    """The task: see `decig.train.tasks.Task`.
+
+    Attributes:
+        student: the module to train.
+        discriminator: of pictures, where there are real ones and its weight is not 0.
+        pixels: the model's pixel format.
+        precision: that the student computes in.
+    """
 
     def __init__(
         self,
@@ -137,8 +144,8 @@ class Distil:
                 targets; None where they have none.
             first: how many of the pool's batches were taken before.
         """
-        self._pool, self._pixels, self._settings = pool, pixels, settings
-        self._precision, self._features, self._first = precision, features, first
+        self._pool, self.pixels, self._settings = pool, pixels, settings
+        self.precision, self._features, self._first = precision, features, first
         self._paired = judged_channels is not None
         self._output = OutputLoss(settings.chroma, settings.gradient, settings.structure)
         put_channels_last(student)
@@ -162,8 +169,8 @@ class Distil:
 
     def forward(self, batch: Batch) -> tuple[Tensor, ...]:
         """Let the student paint; returns its picture in 0..1, and its inner values."""
-        output, *values = self._precision.run(self.student, *batch.inputs)
-        return picture_of(output, self._pixels), *values
+        output, *values = self.precision.run(self.student, *batch.inputs)
+        return picture_of(output, self.pixels), *values
 
     def losses(self, group: str, batch: Batch, shared: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Return the terms of one of the two nets."""
@@ -191,4 +198,4 @@ class Distil:
 
     def _condition(self, batch: Batch) -> Tensor | None:
         """What the discriminator sees beside a picture: the input that it was made from."""
-        return None if batch.source is None else condition_of(batch.source, self._pixels)
+        return None if batch.source is None else condition_of(batch.source, self.pixels)
