@@ -104,7 +104,7 @@ def steered(**changes: object) -> Steered:
 def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
     asked: list[tuple[float, float]] = []
     part = steered()
-    part._condenser.steer = lambda predicted, wanted: asked.append((predicted, wanted))
+    part._narrowing.steer = lambda predicted, wanted: asked.append((predicted, wanted))
     for step in range(30):
         part.after_update(step, step / 30)
     assert part.looked_at == 30 and part.predicted_ms == 5.0
@@ -115,7 +115,7 @@ def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
 def test_proximal_steps_follow_the_learning_rate() -> None:
     shares: list[float] = []
     part = steered()
-    part._condenser.step = shares.append
+    part._narrowing.step = shares.append
     for step in range(4):
         part.after_update(step, step / 4)
     assert shares == [1.0, 0.75, 0.5, 0.25]
@@ -126,4 +126,4 @@ def test_steering_goes_on_where_it_stood() -> None:
     for step in range(10):
         one.after_update(step, 0.9)
     other.load_state_dict(one.state_dict())
-    assert other._condenser.rate == one._condenser.rate != condenser().rate
+    assert other._narrowing.rate == one._narrowing.rate != condenser().rate

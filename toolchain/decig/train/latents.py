@@ -8,8 +8,9 @@ them (residual sums, concatenations, pixel shuffles), as they are one channel gr
 
     W = V * outer(z_write, z_read)
 
-with V trained too: z = 1 and V = the teacher's weights is the teacher. After every step of the
-optimiser comes the proximal step of DHP's equation 9,
+with V trained too. Latents begin with the rank of their channel's importance and V makes up for
+that, so the first W are exactly the teacher's. After every step of the optimiser comes the proximal
+step of DHP's equation 9,
 
     z <- sign(z) max(|z| - rate s_g, 0)
 
@@ -31,6 +32,11 @@ from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import floor_of
 from decig.train.module import tensors_by_initializer, with_tensors, write_back
 
+_LEAST = 0.2
+"""Latent of a group's least important channel at the beginning; that of the most important is 1."""
+_LOOKS = 10
+"""Steps in which latents shrink as far as one look at the latency asks for."""
+_BISECTIONS = 20
 _LEAST_SAVED = 0.05
 """Least share of the mean saving that a group's channels count as, so that no group is free."""
 
@@ -43,12 +49,16 @@ class LatentModule(nn.Module):
         latents: z of all groups that have latents, one behind the other.
     """
 
-    def __init__(self, net: GraphModule, channels: ChannelMap) -> None:
-        """Give every group that only weights read a vector of ones.
+    def __init__(
+        self, net: GraphModule, channels: ChannelMap, order: Mapping[str, np.ndarray]
+    ) -> None:
+        """Give latents to every group that only weights read.
 
         Args:
-            net: of a graph, as `decig.train.module.build_module` makes it.
+            net: of a graph, as `decig.train.module.build_module` makes it. Its parameters are
+                changed, so that the weights made are what they were.
             channels: the graph's channel groups.
+            order: channel indices by group, the most important first.
         """
         super().__init__()
         self.net = net
@@ -69,6 +79,18 @@ class LatentModule(nn.Module):
                 name = f"_indices_{number}"
                 self.register_buffer(name, torch.as_tensor(indices), persistent=False)
                 self._factors.append((binding.initializer, name))
+        for name, latents in self.by_group().items():
+            ranks = torch.linspace(1.0, _LEAST, len(latents))
+            latents[torch.as_tensor(order[name].copy())] = ranks
+        self._divide()
+
+    @torch.no_grad()
+    def _divide(self) -> None:
+        """Make V of the net's weights: divide them by what latents multiply them by."""
+        known, made = tensors_by_initializer(self.net), self.weights()
+        for name, weight in made.items():
+            before = known[name].clone()
+            known[name].div_((weight / before).where(before != 0, 1.0))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the net with the weights that V and the latents make."""
@@ -116,7 +138,8 @@ class Shrinking:
         self._module, self._predictor = module, predictor
         self._full = channels.widths
         self._floor = {group.name: floor_of(group) for group in channels.prunable}
-        self.rate = 1e-3
+        self.rate = 0.0
+        self._saved = dict.fromkeys(module.by_group(), 1.0)
         self._saved = self._savings()
 
     @torch.no_grad()
@@ -131,13 +154,33 @@ class Shrinking:
 
     def live(self) -> dict[str, int]:
         """Count the channels of each group that are left; groups without latents keep all."""
-        left = {n: int(z.count_nonzero()) for n, z in self._module.by_group().items()}
-        return self._full | {name: max(1, count) for name, count in left.items()}
+        return self._left(0.0)
+
+    def _left(self, threshold: float) -> dict[str, int]:
+        """Widths, if every latent shrank by this threshold times what its group saves."""
+        widths = dict(self._full)
+        for name, latents in self._module.by_group().items():
+            live = int((latents.abs() > threshold * self._saved[name]).sum())
+            widths[name] = max(self._floor[name], live)
+        return widths
 
     def steer(self, predicted: float, wanted: float) -> None:
-        """Raise the rate while the predicted latency is above the wanted one, else lower it."""
-        self.rate *= 1.25 if predicted > wanted else 0.8
+        """Choose the rate with which, in `_LOOKS` steps, the latency would be the wanted one."""
         self._saved = self._savings()
+        low, high = (
+            0.0,
+            max(
+                float(latents.abs().max()) / self._saved[name]
+                for name, latents in self._module.by_group().items()
+            ),
+        )
+        for _ in range(_BISECTIONS if predicted > wanted else 0):
+            middle = (low + high) / 2
+            if self._predictor.predict_ms(self._left(middle)) > wanted:
+                low = middle
+            else:
+                high = middle
+        self.rate = (low + high) / 2 / _LOOKS if predicted > wanted else 0.0
 
     def _savings(self) -> dict[str, float]:
         """s_g: time that one channel less of a group saves, as a multiple of the groups' mean.
@@ -148,8 +191,10 @@ class Shrinking:
         now = [live.get(name, full) for name, full in groups.items()]
         names = [name for name in self._module.by_group() if name in groups]
         lower = {name: self._next_lower(name, live[name]) for name in names}
-        plans = [[lower[n] if n == name else w for n, w in zip(groups, now, strict=True)]
-                 for name in names]  # fmt: skip
+        plans = [
+            [lower[n] if n == name else w for n, w in zip(groups, now, strict=True)]
+            for name in names
+        ]
         us = self._predictor.predict_many(np.array([now, *plans]))
         fewer = np.array([max(1, live[name] - lower[name]) for name in names])
         saved = np.maximum(us[0] - us[1:], 0) / fewer

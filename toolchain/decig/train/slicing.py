@@ -1,7 +1,9 @@
 """The step that cuts: plan, slice and repair a graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from decig.graph.channels import ChannelMap, analyse
@@ -63,3 +65,13 @@ def slice_and_repair(
     repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
     plan.after(origin.plan).save(job.run.file(plan_file))
     job.run.save_graph(graph_file, repaired)
+
+
+def order_left(order: np.ndarray, kept: Sequence[int]) -> np.ndarray:
+    """Order of the channels that a plan leaves of a group, counted among themselves.
+
+    Args:
+        order: indices of all of the group's channels, the most important first.
+        kept: those that stay, ascending.
+    """
+    return np.searchsorted(kept, order[np.isin(order, kept)])

@@ -20,8 +20,8 @@ from decig.train.engine import News
 from decig.train.job import Job
 from decig.train.latents import LatentModule, LatentScores, Shrinking
 from decig.train.methods import Step
-from decig.train.schedule import Budget
-from decig.train.slicing import Origin, slice_and_repair
+from decig.train.schedule import Budget, constant
+from decig.train.slicing import Origin, order_left, slice_and_repair
 from decig.train.tasks.distil import STUDENT
 
 
@@ -50,7 +50,7 @@ def steps(job: Job) -> list[Step]:
     return [
         Step(
             "slice to begin with",
-            ("hypernet-plan.json", "hypernet-start.onnx"),
+            ("hypernet-plan.json", "hypernet-start.onnx", "order.json"),
             lambda _: _begin(job),
             alone=True,
         ),
@@ -72,23 +72,26 @@ def _begin(job: Job) -> None:
     """Cut the graph with which shrinking begins: steps of the full graph take long."""
     begin, _ = _latencies(job)
     slice_and_repair(job, Origin.teacher(job), begin, "hypernet-plan.json", "hypernet-start.onnx")
+    plan, ranked = Plan.load(job.run.file("hypernet-plan.json")), job.planner.importance.order
+    order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
+    write_json(job.run.file("order.json"), order)
 
 
 def _shrink(job: Job, budget: Budget) -> None:
     """Train weights and latents, which shrink until the predicted latency is the wanted one."""
     start = job.run.load_graph("hypernet-start.onnx").proto
     channels = analyse(start)
+    found = read_json(job.run.file("order.json"), dict[str, list[int]], "order of channels")
+    order = {name: np.array(indices) for name, indices in found.items()}
     made: list[LatentModule] = []
 
     def with_latents(net: GraphModule) -> LatentModule:
-        made.append(LatentModule(net, channels))
+        made.append(LatentModule(net, channels, order))
         return made[-1]
 
     task = student_task(job, start, rate=1.0, with_extras=True, features=False, wrap=with_latents)
     shrinking = Shrinking(made[0], channels, job.goal.target.predictor)
-    part = Steered(
-        shrinking, task.groups[STUDENT].schedule, job.planner.predict_ms, *_latencies(job)
-    )
+    part = Steered(shrinking, constant, job.planner.predict_ms, *_latencies(job))
 
     def report(news: News) -> None:
         if part.looked_at == news.step:

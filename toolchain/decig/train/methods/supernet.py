@@ -33,6 +33,7 @@ from decig.train.module import build_module, write_back
 from decig.train.recalibrate import recalibrated
 from decig.train.schedule import Budget
 from decig.train.search import Lattice, Scores, search_widths
+from decig.train.slicing import order_left
 from decig.train.tasks.sandwich import Menu, Sandwich
 
 _MEASURED = 3
@@ -120,17 +121,14 @@ def _begin(job: Job) -> None:
     """Cut the teacher to the widest widths of the band, repair it, and write the band down."""
     planner, settings, wanted = job.planner, job.settings(Settings), job.goal.target_ms
     assert wanted is not None
-    full = job.teacher.channels.widths
     planned = {name: len(kept) for name, kept in planner.plan.keep.items()}
     slim = planner.predicted_widths(settings.narrowest * wanted)
     broad = planner.predicted_widths(settings.widest * wanted)
     widest = {name: max(broad[name], width) for name, width in planned.items()}
     narrowest = {name: min(slim[name], width) for name, width in planned.items()}
     plan = planner.best_channels(planner.importance, widest)
-    order = {}
-    for name, width in widest.items():
-        best = planner.importance.order[name][: min(width, full[name])]
-        order[name] = [plan.keep[name].index(int(channel)) for channel in best]
+    ranked = planner.importance.order
+    order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
     start = repair(job.teacher.model.proto, job.teacher.channels, plan, job.examples.for_repair)
     plan.save(job.run.file("supernet-plan.json"))
     write_json(job.run.file("band.json"), msgspec.to_builtins(_Band(narrowest, planned, order)))
