@@ -10,6 +10,7 @@ import numpy as np
 
 from decig.data.images import ImageFolder, UnreadableImageError, name_in, read_image
 from decig.data.labels import Labels
+from decig.data.layouts import Split
 from decig.errors import BadInputError
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,24 @@ class Pair:
     name: str
     input: np.ndarray
     target: np.ndarray
+
+
+def read_pairs(split: Split, direction: str, labels: Labels | None = None) -> list[Pair]:
+    """Read all pairs in one part of a data set.
+
+    Args:
+        split: where its sides A and B lie.
+        direction: "AtoB" takes A as the input and B as its target, "BtoA" the other way round.
+        labels: how to read the inputs, where they are label maps.
+
+    Raises:
+        BadInputError: images are missing or do not match; see `side_by_side` and `by_stem`.
+    """
+    backwards = direction == "BtoA"
+    if split.joined:
+        return side_by_side(split.a, "right" if backwards else "left", labels)
+    inputs, targets = (split.b, split.a) if backwards else (split.a, split.b)
+    return list(by_stem(inputs, targets, labels))
 
 
 def side_by_side(
