@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from decig.data.labels import Labels
-from decig.data.pairs import by_stem, side_by_side
+from decig.data.layouts import Split
+from decig.data.pairs import by_stem, read_pairs, side_by_side
 from decig.errors import BadInputError
 
 RNG = np.random.default_rng(0)
@@ -84,6 +85,27 @@ def test_a_pair_with_a_corrupt_target_is_named_and_left_out(tmp_path, caplog):
     (tmp_path / "out" / "a.png").write_bytes(b"no picture")
     assert [pair.name for pair in by_stem(tmp_path / "in", tmp_path / "out")] == ["b"]
     assert "a.png" in caplog.text
+
+
+def test_either_side_may_be_the_input(tmp_path):
+    whole = _save(tmp_path / "train" / "1.png", width=16)
+    a, b = (_save(tmp_path / side / "1.png") for side in "AB")
+    joined, apart = Split(*(tmp_path / "train",) * 2), Split(tmp_path / "A", tmp_path / "B")
+    for split, first, second in ((joined, whole[:, :8], whole[:, 8:]), (apart, a, b)):
+        for direction, sides in (("AtoB", (first, second)), ("BtoA", (second, first))):
+            (pair,) = read_pairs(split, direction)
+            assert np.array_equal(pair.input, sides[0]) and np.array_equal(pair.target, sides[1])
+
+
+def test_labels_are_those_of_the_input_side(tmp_path):
+    for side in "AB":
+        _save(tmp_path / side / "1.png")
+    labels = Labels(palette=((0, 0, 0), (255, 255, 255)))
+    for direction, folder in (("AtoB", "B"), ("BtoA", "A")):
+        (pair,) = read_pairs(Split(tmp_path / "A", tmp_path / "B"), direction, labels)
+        assert set(np.unique(pair.input)) <= {0, 255}
+        with Image.open(tmp_path / folder / "1.png") as target:
+            assert np.array_equal(pair.target, np.array(target))
 
 
 def test_facades(shared_data):
