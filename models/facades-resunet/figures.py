@@ -19,8 +19,7 @@ from decig.source.recipe import load_recipe
 def main(facades: Path) -> None:
     """Compare what the net paints for the validation label maps with the real photos."""
     recipe = load_recipe(Path(__file__).parent)
-    assert recipe.train is not None
-    pairs = side_by_side(facades / "val", recipe.train.data.input, recipe.pixels.labels)
+    pairs = side_by_side(facades / "val", "right", recipe.pixels.labels)
     session = ort.InferenceSession(recipe.onnx, providers=["CPUExecutionProvider"])
     tensors = recipe.pixels.to_tensor(np.stack([pair.input for pair in pairs]))
     outputs = np.concatenate([session.run(None, {"input": one[None]})[0] for one in tensors])

@@ -20,11 +20,11 @@ def main(facades: Path) -> None:
     """Spread the choice evenly over each split."""
     folder = Path(__file__).parent
     recipe = load_recipe(folder)
-    training, labels = recipe.train, recipe.pixels.labels
-    assert training is not None and labels is not None
+    labels = recipe.pixels.labels
+    assert labels is not None
     palette = np.array(labels.palette, np.uint8)
     for split, count in COUNTS.items():
-        pairs = side_by_side(facades / split, training.data.input, labels)
+        pairs = side_by_side(facades / split, "right", labels)
         target = folder / "labels" / split
         target.mkdir(parents=True, exist_ok=True)
         for index in np.linspace(0, len(pairs) - 1, count).round().astype(int):

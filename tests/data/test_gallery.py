@@ -39,11 +39,17 @@ def test_an_unreadable_image_is_named_once_and_replaced_by_the_next(
 
 
 def test_label_maps_are_cleaned(tmp_path: Path) -> None:
-    write(tmp_path, "a")
-    found = Gallery(tmp_path, Labels(palette=((0, 0, 0), (255, 255, 255))))[0]
-    assert set(np.unique(found)) <= {0, 255}
+    labels = Labels(palette=((0, 0, 0), (255, 255, 255)))
+    (tmp_path / "maps").mkdir()
+    blurred = np.full((6, 8, 3), 9, np.uint8)
+    blurred[:, 4:] = 250
+    Image.fromarray(blurred).save(tmp_path / "maps/a.png")
+    assert set(np.unique(Gallery(tmp_path / "maps", labels)[0])) == {0, 255}
+    write(tmp_path / "photos", "a")
+    with pytest.raises(BadInputError, match=r"a\.png: no label map: 0\.0% of its pixels"):
+        Gallery(tmp_path / "photos", labels)
     with pytest.raises(BadInputError, match=r"a\.png: holds colours, not the ids of labels"):
-        Gallery(tmp_path, Labels(ids=2))
+        Gallery(tmp_path / "photos", Labels(ids=2))
 
 
 def test_an_unusable_folder_is_refused_at_once(tmp_path: Path) -> None:

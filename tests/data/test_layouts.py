@@ -35,7 +35,8 @@ def test_both_sides_in_folders_of_their_own(
     a, b, shown_a, shown_b = (tmp_path / name for name in names)
     for joined in (None, False):
         found = find_layout(tmp_path, joined=joined)
-        assert found == Layout(Split(a, b), Split(shown_a, shown_b))
+        named = "label" in names[0] or "input" in names[0]
+        assert found == Layout(Split(a, b), Split(shown_a, shown_b), named)
         assert not found.train.joined
 
 
@@ -90,3 +91,15 @@ def test_files_that_lie_there_are_counted(tmp_path: Path) -> None:
     absent = tmp_path / "absent"
     with pytest.raises(BadInputError, match=re.escape(f"{absent}: no such folder of training")):
         find_layout(absent)
+
+
+def test_folders_whose_names_say_the_input_have_one_direction(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = find_layout(folders(tmp_path / "named", "train_label", "train_img"))
+    assert named.direction("AtoB") == "AtoB" and not caplog.messages
+    assert named.direction("BtoA") == "AtoB"
+    (warning,) = caplog.messages
+    assert "train_label and train_img: their names say which is the input" in warning
+    either = find_layout(folders(tmp_path / "either", "trainA", "trainB"))
+    assert [either.direction(asked) for asked in ("AtoB", "BtoA")] == ["AtoB", "BtoA"]

@@ -97,15 +97,23 @@ def test_either_side_may_be_the_input(tmp_path):
             assert np.array_equal(pair.input, sides[0]) and np.array_equal(pair.target, sides[1])
 
 
+LABELS = Labels(palette=((0, 0, 0), (255, 255, 255)))
+
+
 def test_labels_are_those_of_the_input_side(tmp_path):
-    for side in "AB":
-        _save(tmp_path / side / "1.png")
-    labels = Labels(palette=((0, 0, 0), (255, 255, 255)))
-    for direction, folder in (("AtoB", "B"), ("BtoA", "A")):
-        (pair,) = read_pairs(Split(tmp_path / "A", tmp_path / "B"), direction, labels)
-        assert set(np.unique(pair.input)) <= {0, 255}
-        with Image.open(tmp_path / folder / "1.png") as target:
-            assert np.array_equal(pair.target, np.array(target))
+    flat = np.zeros((8, 8, 3), np.uint8)
+    flat[4:] = 250
+    (tmp_path / "A").mkdir()
+    Image.fromarray(flat).save(tmp_path / "A/1.png")
+    photo = _save(tmp_path / "B" / "1.png")
+    (tmp_path / "train").mkdir()
+    Image.fromarray(np.concatenate([flat, photo], axis=1)).save(tmp_path / "train/1.png")
+    for split in (Split(*(tmp_path / "train",) * 2), Split(tmp_path / "A", tmp_path / "B")):
+        (pair,) = read_pairs(split, "AtoB", LABELS)
+        assert set(np.unique(pair.input)) == {0, 255} and np.array_equal(pair.target, photo)
+        with pytest.raises(BadInputError, match=r"1\.png: no label map: .*\(direction\)"):
+            read_pairs(split, "BtoA", LABELS)
+        read_pairs(split, "BtoA")
 
 
 def test_facades(shared_data):

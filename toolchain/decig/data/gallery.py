@@ -20,7 +20,7 @@ class Gallery:
     """
 
     def __init__(self, folder: Path, labels: Labels | None = None) -> None:
-        """List the folder and read its first image.
+        """List the folder and look at its first image.
 
         Args:
             folder: of the images.
@@ -28,12 +28,16 @@ class Gallery:
 
         Raises:
             BadInputError: the folder is missing, holds no image or no readable one, or its first
-                label map does not fit `labels`.
+                image is no label map that fits `labels`.
         """
         self.path, self._labels = folder, labels
-        self._files = ImageFolder(folder).files
+        images = ImageFolder(folder)
+        self._files = images.files
         self._unreadable: set[Path] = set()
-        self[0]  # so that an unusable folder is refused before training begins
+        file, pixels = next(iter(images))
+        if labels is not None:
+            labels.require_like(pixels, file)
+            self[0]
 
     def __len__(self) -> int:
         """Return the number of files, readable or not."""

@@ -5,13 +5,14 @@
 | `trainA trainB testA testB` | CycleGAN |
 | `train_A train_B test_A test_B` | pix2pixHD |
 | `A/train B/train A/test B/test` | pix2pix, before the sides are joined |
-| `train_label train_img test_label test_img` | GauGAN, pix2pixHD; A are the label maps |
-| `train/input train/target val/input val/target` | decig; A are the inputs |
+| `train_label train_img test_label test_img` | GauGAN, pix2pixHD; label maps are the input |
+| `train/input train/target val/input val/target` | decig |
 | `train test`, both sides in each image | pix2pix; A is the left half |
 
 `val` may stand for `test` in each of them, and goes before it where both are there.
 """
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,14 @@ _NAMES = {
     "A": {"side": "A", "kind": "label", "role": "input"},
     "B": {"side": "B", "kind": "img", "role": "target"},
 }
+_NAMED = ("{split}_{kind}", "{split}/{role}")
+"""Layouts whose names say which side is the input."""
 _JOINED = "train with both halves in each image"
 _HELD_OUT = ("val", "test")
 _LISTED = 8
 """Names of what was found that a message lists."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,20 @@ class Layout:
     Attributes:
         train: what is trained on.
         held_out: what is shown, but never trained on; None where the folder has no such part.
+        named: whether the names of the folders say that A is the input.
     """
 
     train: Split
     held_out: Split | None
+    named: bool = False
+
+    def direction(self, asked: str) -> str:
+        """Return the direction that is asked for, "AtoB" or "BtoA", or the one the names say."""
+        if self.named and asked == "BtoA":
+            names = f"{self.train.a} and {self.train.b.name}"
+            _log.warning("%s: their names say which is the input; BtoA is not used", names)
+            return "AtoB"
+        return asked
 
 
 def find_layout(folder: Path, *, joined: bool | None = None) -> Layout:
@@ -82,7 +97,7 @@ def find_layout(folder: Path, *, joined: bool | None = None) -> Layout:
     for pattern in APART.values() if not joined else ():
         if (train := _apart(folder, pattern, "train")) is not None:
             found = (_apart(folder, pattern, split) for split in _HELD_OUT)
-            return Layout(train, next(filter(None, found), None))
+            return Layout(train, next(filter(None, found), None), pattern in _NAMED)
     if joined is not False and (folder / "train").is_dir():
         splits = [folder / split for split in _HELD_OUT if (folder / split).is_dir()]
         held_out = Split(splits[0], splits[0]) if splits else None

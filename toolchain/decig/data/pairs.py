@@ -40,13 +40,25 @@ def read_pairs(split: Split, direction: str, labels: Labels | None = None) -> li
         labels: how to read the inputs, where they are label maps.
 
     Raises:
-        BadInputError: images are missing or do not match; see `side_by_side` and `by_stem`.
+        BadInputError: images are missing or do not match (see `side_by_side` and `by_stem`), or
+            the inputs are no label maps where they should be.
     """
     backwards = direction == "BtoA"
+    inputs, targets = (split.b, split.a) if backwards else (split.a, split.b)
+    if labels is not None:
+        _require_label_maps(inputs, labels, backwards if split.joined else None)
     if split.joined:
         return side_by_side(split.a, "right" if backwards else "left", labels)
-    inputs, targets = (split.b, split.a) if backwards else (split.a, split.b)
     return list(by_stem(inputs, targets, labels))
+
+
+def _require_label_maps(folder: Path, labels: Labels, right: bool | None) -> None:
+    """Look whether the first image of a folder, or its right or left half, is a label map."""
+    file, pixels = next(iter(ImageFolder(folder)))
+    if right is not None:
+        middle = pixels.shape[1] // 2
+        pixels = pixels[:, middle:] if right else pixels[:, :middle]
+    labels.require_like(pixels, file)
 
 
 def side_by_side(

@@ -48,7 +48,7 @@ def read_data(
     """
     folder = data_folder(recipe, given, settings.data)
     layout = find_layout(folder, joined=settings.data.joined)
-    direction, labels = settings.data.direction, recipe.pixels.labels
+    direction, labels = layout.direction(settings.data.direction), recipe.pixels.labels
     training = read_pairs(layout.train, direction, labels)
     if layout.held_out is None:
         return training, training

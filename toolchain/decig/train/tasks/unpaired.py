@@ -109,7 +109,10 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Unpai
     """
     settings = settings_of(recipe, Settings)
     layout = find_layout(data_folder(recipe, data, settings.data), joined=False)
-    return Unpaired(recipe, settings, layout.train, layout.held_out or layout.train, processes)
+    forward = layout.direction(settings.data.direction) == "AtoB"
+    splits = (layout.train, layout.held_out or layout.train)
+    training, held_out = (split if forward else Split(split.b, split.a) for split in splits)
+    return Unpaired(recipe, settings, training, held_out, processes)
 
 
 class Unpaired:
@@ -128,8 +131,8 @@ class Unpaired:
         Args:
             recipe: of the generator.
             settings: its table [train].
-            training: pictures to cut crops from.
-            held_out: pictures to show.
+            training: pictures to cut crops from; A are those that the recipe's generator takes.
+            held_out: pictures to show, in the same direction.
             processes: that train together.
 
         Raises:
@@ -146,7 +149,9 @@ class Unpaired:
             )
         self._recipe, self._settings, self._processes = recipe, settings, processes
         self._pictures = replace(recipe.pixels, input_range=recipe.pixels.output_range, labels=None)
-        self._training, self._held_out = (self._open(split) for split in (training, held_out))
+        self._training, self._held_out = (
+            (Gallery(split.a, labels), Gallery(split.b)) for split in (training, held_out)
+        )
         examples = max(map(len, self._training))
         self._course = Course(settings.stages_for(recipe), settings.seed, examples, processes)
         self._precision = Precision.named(settings.precision, processes.device.type)
@@ -169,12 +174,6 @@ class Unpaired:
         self.averages = {name: Averaging(settings.ema, head_start=1) for name in _GENERATORS}
         self.memories = {name: ImagePool(settings.pool) for name in ("pool_b", "pool_a")}
         self.steps, self.seed = self._course.steps, settings.seed
-
-    def _open(self, split: Split) -> tuple[Gallery, Gallery]:
-        """List both sets in the direction that the settings say."""
-        folders = (split.a, split.b)
-        first, second = folders if self._settings.data.direction == "AtoB" else folders[::-1]
-        return Gallery(first, self._recipe.pixels.labels), Gallery(second)
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only.
