@@ -67,7 +67,7 @@ def test_label_maps_of_numbers_are_made_visible(tmp_path: Path) -> None:
 def test_pictures_smaller_than_the_crops_are_refused(tmp_path: Path) -> None:
     originals.write_data(tmp_path / "data", "paired")
     for stage in (Stage(crop=48, steps=1), Stage(crop=64, epochs=1)):
-        with pytest.raises(BadInputError, match="0: a 40x40 image is too small for"):
+        with pytest.raises(BadInputError, match=r"0\.png: a 40x40 image is too small for"):
             examples(tmp_path, Common(stages=(stage,)))
     examples(tmp_path, Common(stages=(Stage(crop=48, load=50, steps=1),)))
 

@@ -129,7 +129,7 @@ def test_what_has_no_code_or_other_axes_cannot_be_trained(tmp_path: Path) -> Non
     file = tmp_path / "recipe.toml"
     text = file.read_text()
     file.write_text(text.replace("[pixels]", '[pixels]\nlayout = "nhwc"'))
-    with pytest.raises(BadInputError, match="training needs pixels.layout nchw"):
+    with pytest.raises(BadInputError, match=r"training needs pixels\.layout nchw"):
         require_trainable(originals.load_recipe(tmp_path))
     code = text[text.index("[source]") : text.index("[train]")]
     file.write_text(text.replace(code, "").replace("[model]", '[model]\nonnx = "g.onnx"'))

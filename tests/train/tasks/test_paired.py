@@ -266,7 +266,7 @@ def test_an_empty_list_of_stages_is_refused(folder: Path) -> None:
 
 
 def test_a_small_picture_is_refused_before_training(folder: Path) -> None:
-    with pytest.raises(BadInputError, match="0: a 48x48 image is too small for 64x64 crops"):
+    with pytest.raises(BadInputError, match=r"0\.png: a 48x48 image is too small for 64x64 crops"):
         task(folder, ("crop = 48", "crop = 64"))
     task(folder, ("crop = 48", "crop = 64, load = 70"))
 

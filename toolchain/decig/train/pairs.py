@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from decig.data.crops import fit
 from decig.data.layouts import find_layout
-from decig.data.pairs import Pair, read_pairs
-from decig.errors import BadInputError
+from decig.data.pairs import Pairs
 from decig.source.recipe import Recipe
 from decig.train.processes import Processes
 from decig.train.pytorch.generator import build_generator, check_pictures
@@ -31,10 +30,8 @@ class Batch:
     real: Tensor
 
 
-def read_data(
-    recipe: Recipe, given: Path | None, settings: Common
-) -> tuple[list[Pair], list[Pair]]:
-    """Read the pairs to train on and those to show.
+def read_data(recipe: Recipe, given: Path | None, settings: Common) -> tuple[Pairs, Pairs]:
+    """List the pairs to train on and those to show.
 
     Where the data set has no part that is held out, what is shown is trained on, too.
 
@@ -49,10 +46,10 @@ def read_data(
     folder = data_folder(recipe, given, settings.data)
     layout = find_layout(folder, joined=settings.data.joined)
     direction, labels = layout.direction(settings.data.direction), recipe.pixels.labels
-    training = read_pairs(layout.train, direction, labels)
+    training = Pairs(layout.train, direction, labels)
     if layout.held_out is None:
         return training, training
-    return training, read_pairs(layout.held_out, direction, labels)
+    return training, Pairs(layout.held_out, direction, labels)
 
 
 class Examples:
@@ -66,8 +63,8 @@ class Examples:
         self,
         recipe: Recipe,
         settings: Common,
-        training: list[Pair],
-        held_out: list[Pair],
+        training: Pairs,
+        held_out: Pairs,
         processes: Processes,
     ) -> None:
         """Lay the stages out.
@@ -83,16 +80,10 @@ class Examples:
             BadInputError: a picture is smaller than the crops of a stage.
         """
         self._recipe, self._settings, self._device = recipe, settings, processes.device
-        self._training, self._held_out = training, held_out[:SHOWN]
+        self._training, self._held_out = training, held_out
         stages = settings.stages_for(recipe)
         self.course = Course(stages, settings.seed, len(training), processes)
-        crop = max((stage.crop for stage in stages if not stage.load), default=0)
-        for pair in training:
-            height, width = pair.input.shape[:2]
-            if min(height, width) < crop:
-                raise BadInputError(
-                    f"{pair.name}: a {width}x{height} image is too small for {crop}x{crop} crops"
-                )
+        training.require_at_least(max((s.crop for s in stages if not s.load), default=1))
 
     def build_generator(self) -> nn.Module:
         """Make the recipe's generator with fresh weights.
@@ -125,8 +116,8 @@ class Examples:
     def show(self, generator: nn.Module) -> dict[str, list[np.ndarray]]:
         """Paint held-out examples at the size of the model; input, output and real picture."""
         _, channels, height, width = self._recipe.input_shape
-        pixels, pairs = self._recipe.pixels, self._held_out
-        resample = pixels.resample
+        pixels, resample = self._recipe.pixels, self._recipe.pixels.resample
+        pairs = [self._held_out[number] for number in range(min(SHOWN, len(self._held_out)))]
         sources = np.stack([fit(pair.input, height, width, resample=resample) for pair in pairs])
         tensor = torch.from_numpy(pixels.to_tensor(sources, channels))
         with torch.no_grad():

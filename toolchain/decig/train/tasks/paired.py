@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decig.data.pairs import Pair
+from decig.data.pairs import Pairs
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
@@ -57,7 +57,7 @@ class Settings(Common, frozen=True):
 
 
 def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Paired":
-    """Read the pairs and make generator and discriminator with fresh weights.
+    """List the pairs and make generator and discriminator with fresh weights.
 
     Args:
         recipe: with its tables [source] and [train].
@@ -80,8 +80,8 @@ class Paired:
         self,
         recipe: Recipe,
         settings: Settings,
-        training: list[Pair],
-        held_out: list[Pair],
+        training: Pairs,
+        held_out: Pairs,
         processes: Processes,
     ) -> None:
         """Make the nets with fresh weights.
