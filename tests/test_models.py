@@ -1,6 +1,7 @@
 """The generators of models/: from PyTorch code to a graph, cut in half, trained, and back."""
 
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +164,48 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
 def test_the_recipe_trains(name, tmp_path):
-    """On its own layout and palette, a few steps of its first stage."""
+    """On its own layout and palette, two steps of its first stage."""
     recipe, wanted = _recipe(name), SMALL[name]
-    write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
-    stage = recipe.train["stages"][0] | {"crop": 64, "steps": 2}
+    train_table = recipe.train
+    if train_table.get("task") == "unpaired":
+        write_sides(tmp_path / "data")
+    else:
+        write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
+    stage = {"crop": 64} | train_table.get("stages", [{}])[0] | {"crop": 64, "steps": 2}
+    labels, arguments, shapes = recipe.pixels.labels, wanted.arguments, wanted.shapes
+    if labels is not None and labels.one_hot:  # as many as the palette has
+        arguments = arguments | {"labels": labels.count}
+        shapes = {"input": [1, labels.count, 64, 64]}
     short = replace(
         recipe,
-        source=replace(recipe.source, arguments=wanted.arguments),
-        input_shapes=wanted.shapes,
-        train=recipe.train | {"stages": [stage], "discriminator_width": 4},
+        source=replace(recipe.source, arguments=arguments),
+        input_shapes=shapes,
+        train=train_table | {"stages": [stage], "discriminator_width": 4},
     )
-    model = load_model(train(short, tmp_path / "run", data=tmp_path / "data"))
-    assert [value.name for value in model.proto.graph.input] == ["input"]
+    written = train(short, tmp_path / "run", data=tmp_path / "data")
+    assert load_model(written).proto.graph.input[0].name == "input"
+    files = {file.name for file in (tmp_path / "run").glob("*.onnx")}
+    back = {"generator_back.onnx"} if train_table.get("task") == "unpaired" else set()
+    assert files == {"generator.onnx"} | back
+
+
+def test_gaugan_has_the_spectral_norms_of_its_authors():
+    """In the two or three convolutions of its seven blocks, four of which change the width."""
+    recipe = _recipe("gaugan-spade")
+    with torch.device("meta"):
+        generator = build_generator(recipe.source, recipe.folder)
+    names = [name for name, part in generator.named_modules() if isinstance(part, torch.nn.Conv2d)]
+    chosen = [n for n in names if any(fnmatchcase(n, p) for p in recipe.train["spectral_norm"])]
+    assert len(chosen) == 2 * 7 + 4
+    assert not [name for name in chosen if "norm" in name or name in ("stem", "head")]
+
+
+def write_sides(folder: Path) -> None:
+    """Write two sets of noise that do not belong together."""
+    rng = np.random.default_rng(0)
+    for name in ("trainA", "trainB", "testA", "testB"):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (64, 80, 3), np.uint8)).save(folder / name / "a.png")
 
 
 def write_pairs(folder: Path, palette: tuple[tuple[int, ...], ...]) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from decig.data.images import ImageFolder, read_image, read_labels
+from decig.data.images import ImageFolder, image_size, read_image, read_labels
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 
@@ -129,3 +129,18 @@ def test_a_folder_of_label_maps_skips_what_is_broken_but_no_wrong_labels(tmp_pat
     Image.fromarray(np.full((4, 4), 2, np.uint8)).save(tmp_path / "c.png")
     with pytest.raises(BadInputError, match=r"c\.png: holds the id 2"):
         list(ImageFolder(tmp_path, Labels(ids=2)))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_image(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = _save(tmp_path / "a.jpg", _noise(6, 8), exif=exif)
+    assert image_size(file) == read_image(file).shape[1::-1]
+
+
+def test_a_size_that_cannot_be_read_names_the_file(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    for name in ("a.png", "absent.png"):
+        with pytest.raises(BadInputError, match=rf"{name}: not a readable image"):
+            image_size(tmp_path / name)

@@ -129,6 +129,33 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path: Path, saving_alw
     assert torch.equal(weights(again.task.coach), weights(whole.task.coach))
 
 
+def test_what_a_task_remembers_is_saved_with_its_nets(tmp_path: Path, saving_always: None) -> None:
+    class Remembering(SimpleTask):
+        """Remembers how many batches it has seen."""
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            self.seen = 0
+            self.memories = {"seen": self}
+
+        def batch(self, number: int) -> torch.Tensor:
+            self.seen += 1
+            return super().batch(number)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"seen": self.seen}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.seen = state["seen"]
+
+    with pytest.raises(RuntimeError, match="killed"):
+        engine(12, tmp_path / "state.pt", task=Remembering(), report=kill_at(6)).run()
+    again = engine(12, tmp_path / "state.pt", task=Remembering())
+    assert again.resume() and again.task.seen == again.step == 5
+    again.run()
+    assert again.task.seen == 12
+
+
 def test_what_is_drawn_follows_from_the_seed() -> None:
     ends = []
     for seed in (1, 1, 2):

@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,7 +11,10 @@ from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
 from decig.train import engine, original
-from decig.train.tasks.paired import Batch, Paired
+from decig.train.engine import News
+from decig.train.original import _Shown
+from decig.train.pairs import Batch
+from decig.train.tasks.paired import Paired
 from tests.runtime import open_plain
 
 RECIPE = """
@@ -27,7 +31,7 @@ discriminator_width = 4
 stages = [{ crop = 32, batch = 2, steps = 2 }, { crop = 64, batch = 1, steps = 2 }]
 [train.data]
 layout = "side-by-side"
-input = "right"
+direction = "BtoA"
 """
 NET = """
 from torch import nn
@@ -201,7 +205,7 @@ def test_recipes_that_cannot_be_trained(recipe, data, tmp_path, old, new, messag
 def test_folders_that_do_not_serve(recipe, data, tmp_path):
     with pytest.raises(BadInputError, match="give --data or folder"):
         original.train(recipe, tmp_path / "run")
-    with pytest.raises(BadInputError, match=r"absent/train: no such folder"):
+    with pytest.raises(BadInputError, match=r"absent: no such folder"):
         original.train(recipe, tmp_path / "run", data=tmp_path / "absent")
     with pytest.raises(BadInputError, match="no run to resume"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
@@ -220,13 +224,29 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
     assert sheets == [f"step-00000{step}.png" for step in (1, 2, 3, 4)]
 
 
-def test_progress_is_logged(recipe, data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(original, "LOG_EVERY", 2)
+def test_progress_is_logged_with_the_time_left(recipe, data, tmp_path, monkeypatch, caplog):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(original.time, "monotonic", lambda: float(next(clock)))
+    shown = _Shown(
+        SimpleNamespace(), SimpleNamespace(steps=10), recipe, tmp_path, 1e9, 4, _logged=0.0
+    )
+    shown._sampled = 0.0
     with caplog.at_level("INFO", "decig"):
-        original.train(recipe, tmp_path / "run", data=data)
-    lines = [record.getMessage() for record in caplog.records if "step" in record.getMessage()]
-    assert [line.split(":")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"]
-    assert "generator/l1 " in lines[0] and "0 min left" in lines[1]
+        for step in (5, 6, 7, 8):  # 20 seconds each; a line at least every 30
+            shown.report(News(step, 0.0, 0.0, {"generator/l1": 2.0}))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "step 5 of 10: generator/l1 2.000, 0.000 s per step, 0 s left",
+        "step 7 of 10: generator/l1 2.000, 20.000 s per step, 1 min left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3600, "1 h"), (100000, "1 d 3 h")],
+)
+def test_durations_are_written_in_their_largest_units(seconds, text):
+    assert original.duration(seconds) == text
 
 
 def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):

@@ -28,3 +28,9 @@ def test_initial_weights_are_small_and_seeded():
     assert torch.equal(*weights)
     assert weights[0].std().item() == pytest.approx(0.02, rel=0.05)
     assert not net.layers[0].bias.any()
+
+
+def test_norms_have_weights_of_their_own_or_none():
+    for affine in (True, False):
+        norms = [m for m in PatchDiscriminator(3, 4, affine=affine).layers if hasattr(m, "affine")]
+        assert [norm.affine for norm in norms] == [affine] * 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
@@ -33,6 +33,20 @@ def read_image(path: Path) -> np.ndarray:
             rgba = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         return np.array(upright.convert("RGB"))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image, upright, by the header of its file alone.
+
+    Raises:
+        UnreadableImageError: the file is missing or no image.
+    """
+    try:
+        with Image.open(path) as opened:
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            return (opened.height, opened.width) if turned else (opened.width, opened.height)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
 
 
 def read_labels(path: Path, labels: Labels) -> np.ndarray:

@@ -159,9 +159,10 @@ class Engine:
             net.train()
         with _deferred_interrupt() as interrupted:
             while True:
-                progress, stop = self._decided(interrupted())
-                if stop:
+                progress, save, stop = self._decided(interrupted())
+                if save or stop:
                     self.save()
+                if stop:
                     raise KeyboardInterrupt
                 if progress >= 1.0:
                     break
@@ -174,14 +175,17 @@ class Engine:
                 self.elapsed_s = time.monotonic() - begun
                 if self.report and self.processes.main:
                     self.report(News(self.step, self.elapsed_s, progress, losses))
-                if self.step == 1 or time.monotonic() > self._next_save:
-                    self.save()
         self.save()
 
-    def _decided(self, interrupted: bool) -> tuple[float, bool]:
-        """Progress of the budget, and whether to stop, as the main process sees them."""
+    def _decided(self, interrupted: bool) -> tuple[float, bool, bool]:
+        """Progress of the budget, whether to save, and whether to stop, as the main process says.
+
+        All processes save together, for each has memories of its own.
+        """
         progress = self.budget.progress(self.step, self.elapsed_s)
-        return self.processes.from_main((progress, interrupted))
+        due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
+        save = due and progress < 1.0  # at the end, the state is saved in any case
+        return self.processes.from_main((progress, save, interrupted))
 
     def _update(self, progress: float) -> dict[str, float]:
         """Update all groups once; returns the losses as `News` has them."""
@@ -227,7 +231,7 @@ class Engine:
         return [parameter for net in nets for parameter in net.parameters()]
 
     def save(self) -> None:
-        """Write the state atomically, from the main process only.
+        """Write the state atomically, from the main process only; all processes call it together.
 
         An update can make weights infinite one step before the loss shows it: such a state is
         not good, and the one on disk is kept.
@@ -235,13 +239,19 @@ class Engine:
         Raises:
             DecigError: the state cannot be written.
         """
-        if self.state_file is None or not self.processes.main:
+        if self.state_file is None:
+            return
+        memories = {
+            name: self.processes.gather(memory.state_dict())
+            for name, memory in self.task.memories.items()
+        }
+        if not self.processes.main:
             return
         trained = (p for name in self.task.groups for p in self._parameters(name))
         if not all(bool(parameter.isfinite().all()) for parameter in trained):
             return
         began = time.monotonic()
-        write_state(self.state_file, self._state())
+        write_state(self.state_file, self._state(memories))
         now = time.monotonic()
         self._next_save = now + max(SAVE_EVERY_S, (now - began) / SAVING_SHARE)
 
@@ -261,16 +271,22 @@ class Engine:
                 mean.load_state_dict(state["means"][name])
             for part, saved in zip(self.parts, state["parts"], strict=True):
                 part.load_state_dict(saved)
+            rank = self.processes.rank
+            for name, memory in self.task.memories.items():
+                of_rank = state["memories"][name]
+                if rank < len(of_rank):  # a process that was not there before remembers nothing
+                    memory.load_state_dict(of_rank[rank])
             self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, memories: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "step": self.step,
             "elapsed_s": self.elapsed_s,
             "groups": {name: self.group_state(name) for name in self.task.groups},
             "means": {name: mean.state_dict() for name, mean in self.means.items()},
             "parts": [part.state_dict() for part in self.parts],
+            "memories": dict(memories),
         }
 
     def group_state(self, name: str) -> dict[str, Any]:

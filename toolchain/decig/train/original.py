@@ -3,22 +3,27 @@
 import copy
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import onnx
 
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError
+from decig.graph.model import save_model
 from decig.source.recipe import Recipe
+from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
 from decig.train.engine import Engine, News
 from decig.train.processes import Processes
 from decig.train.pytorch.exporter import export_onnx
 from decig.train.schedule import Budget
+from decig.train.stages import Direction
 
 _log = logging.getLogger(__name__)
 
-LOG_EVERY = 100
-"""Steps between two log lines."""
+LOG_EVERY_S = 30.0
+"""Seconds between two log lines; the first one comes after the first step."""
 _STATE = "state.pt"
 
 
@@ -27,6 +32,7 @@ def train(
     output_dir: Path,
     *,
     data: Path | None = None,
+    direction: Direction | None = None,
     resume: bool = False,
     sample_every_s: float = 600.0,
 ) -> Path | None:
@@ -41,6 +47,8 @@ def train(
         recipe: with its tables [source] and [train].
         output_dir: the run folder; made if missing.
         data: folder of the data; None takes the recipe's own.
+        direction: "AtoB" or "BtoA", which of the data's two sides is made of the other; None
+            takes the recipe's own.
         resume: go on from `state.pt` of the run folder.
         sample_every_s: seconds between two sheets of samples.
 
@@ -56,12 +64,15 @@ def train(
     """
     processes = Processes()
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
+    if direction is not None and recipe.train is not None:
+        where = {**recipe.train.get("data", {}), "direction": direction}
+        recipe = replace(recipe, train={**recipe.train, "data": where})
     task = module.open_task(recipe, data, processes)
     state = output_dir / _STATE
     processes.on_main(lambda: _prepare(output_dir, state, resume=resume))
     engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
     engine.resume()
-    shown = _Shown(engine, task, recipe, output_dir, sample_every_s)
+    shown = _Shown(engine, task, recipe, output_dir, sample_every_s, engine.step)
     engine.report = shown.report
     try:
         engine.run()
@@ -94,24 +105,26 @@ class _Shown:
     recipe: Recipe
     folder: Path
     every_s: float
+    _logged_step: int
     _logged: float = field(default_factory=time.monotonic)
     _sampled: float = field(default_factory=time.monotonic)
+    _first: bool = True
 
     def report(self, news: News) -> None:
         """Take note of a step."""
         now = time.monotonic()
-        if news.step % LOG_EVERY == 0:
-            self._log(news, (now - self._logged) / LOG_EVERY)
-            self._logged = now
+        if self._first or now - self._logged >= LOG_EVERY_S:
+            self._log(news, (now - self._logged) / (news.step - self._logged_step))
+            self._logged, self._logged_step, self._first = now, news.step, False
         if now - self._sampled >= self.every_s:
             self.write()
             self._sampled = time.monotonic()
 
     def _log(self, news: News, pace_s: float) -> None:
-        left_min = (self.task.steps - news.step) * pace_s / 60
         losses = ", ".join(f"{name} {value:.3f}" for name, value in news.losses.items())
-        line = "step %d of %d: %s, %.3f s per step, %.0f min left"
-        _log.info(line, news.step, self.task.steps, losses, pace_s, left_min)
+        left = duration((self.task.steps - news.step) * pace_s)
+        line = "step %d of %d: %s, %.3f s per step, %s left"
+        _log.info(line, news.step, self.task.steps, losses, pace_s, left)
 
     def write(self) -> Path:
         """Write a sheet of samples and the task's ONNX files; returns the first of those."""
@@ -122,4 +135,22 @@ class _Shown:
         for name, net in self.task.exports(means).items():
             paths.append(self.folder / name)
             export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
+            self._stamp(paths[-1])
         return paths[0]
+
+    def _stamp(self, file: Path) -> None:
+        """Write into a file how it is fed, so that other commands need not be told."""
+        proto = onnx.load(file)
+        stamp(proto, {"pixels": pixels_entry(self.recipe.pixels)})
+        save_model(proto, file)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in its largest units, such as "2 d 3 h", "1 h 5 min" or "40 s"."""
+    parts: list[str] = []
+    rest = max(0, round(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])

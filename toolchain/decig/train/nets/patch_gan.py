@@ -12,7 +12,8 @@ class PatchDiscriminator(nn.Module):
     """Logits for 70x70 patches of an image, conditional if the input image is given as well.
 
     `width` is the number of channels of the first layer (64 in the paper). `channels` counts
-    the channels of everything that is judged: 6 for an input and an output in RGB.
+    the channels of everything that is judged: 6 for an input and an output in RGB. With `affine`
+    the norms have a weight and a shift of their own, as in pix2pix; CycleGAN's have none.
 
     Attributes:
         SMALLEST: least side of the images, in pixels; of smaller ones nothing is left to judge.
@@ -20,13 +21,13 @@ class PatchDiscriminator(nn.Module):
 
     SMALLEST = 24
 
-    def __init__(self, channels: int = 6, width: int = 64) -> None:
+    def __init__(self, channels: int = 6, width: int = 64, *, affine: bool = True) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
             layers += [
                 nn.Conv2d(inputs * width, outputs * width, 4, stride, 1, bias=False),
-                nn.InstanceNorm2d(outputs * width, affine=True),
+                nn.InstanceNorm2d(outputs * width, affine=affine),
                 nn.LeakyReLU(0.2),
             ]
         layers.append(nn.Conv2d(8 * width, 1, 4, 1, 1))

@@ -24,7 +24,7 @@ from decig.train.pool import Batch, TeacherPool
 from decig.train.precision import Precision
 from decig.train.ranges import Zoom
 from decig.train.schedule import WarmUpThenCosine
-from decig.train.tasks import Group
+from decig.train.tasks import Group, Memory
 
 STUDENT, DISCRIMINATOR = "student", "discriminator"
 """Names of the nets and of their groups."""
@@ -155,6 +155,7 @@ class Distil:
         self.nets: dict[str, nn.Module] = {STUDENT: student}
         self.groups = {STUDENT: Group((STUDENT,), learning.rate, _BETAS, schedule)}
         self.averages = {STUDENT: Averaging(learning.ema)}
+        self.memories: dict[str, Memory] = {}
         if judged_channels is not None and settings.adversarial:
             torch.manual_seed(learning.seed)
             self.discriminator = PatchDiscriminator(judged_channels)
