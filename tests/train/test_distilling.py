@@ -72,7 +72,7 @@ def test_the_task_has_the_losses_that_the_settings_ask_for(tmp_path: Path) -> No
     task = student_task(job, start, rate=0.5, with_extras=True)
     batch = task.batch(0)
     terms = task.losses("student", batch, task.forward(batch))
-    assert list(terms) == ["output", "features", "targets"]
+    assert list(terms) == ["output", "features", "targets", "adversarial"]
     assert list(task.groups) == ["discriminator", "student"]
     assert task.groups["student"].learning_rate == 0.5 * job.config.train.learning_rate
     bare = student_task(job, start, rate=1.0, with_extras=False)

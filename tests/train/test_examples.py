@@ -134,5 +134,9 @@ def _of_five_channels() -> onnx.ModelProto:
 
 
 def test_folders_are_recorded_as_they_were_given() -> None:
-    assert Folders(Path("a/b")).record() == {"images": "a/b", "targets": None}
-    assert Folders(None, Path("c")).record() == {"images": None, "targets": "c"}
+    assert Folders(Path("a/b")).record() == {"images": "a/b", "targets": None, "unpaired": None}
+    assert Folders(None, Path("c")).record() == {
+        "images": None,
+        "targets": "c",
+        "unpaired": None,
+    }

@@ -51,7 +51,7 @@ def test_the_student_is_the_plan_that_scored_best(tmp_path: Path) -> None:
     assert figures["supernet"]["steps"] == 10 and figures["steps"] == 8
 
 
-def test_the_network_is_that_of_the_supernet(tmp_path: Path) -> None:
+def test_the_network_is_that_of_the_supernet_or_a_better_one(tmp_path: Path) -> None:
     asked = ask(tmp_path)
     job = asked.job()
     first, train, search, _ = steps(job)
@@ -65,7 +65,7 @@ def test_the_network_is_that_of_the_supernet(tmp_path: Path) -> None:
     }
     scored = job.examples.feeds(job.examples.training[-FEW["scored"] :])
     judge = Judge(job.teacher.model.proto, scored, job.teacher.pixels)
-    assert judge.ssim(start) == pytest.approx(figures["ssim"])
+    assert judge.ssim(start) >= figures["ssim"] - 1e-6
 
 
 def test_plans_that_are_measured_to_be_too_slow_are_not_taken(

@@ -66,5 +66,5 @@ def test_an_adversary_judges_the_pictures_of_all(tmp_path: Path) -> None:
     shared = task.forward(batch)
     assert list(task.groups) == ["discriminator", "student"]
     assert list(task.losses("discriminator", batch, shared)) == ["adversarial"]
-    assert list(task.losses("student", batch, shared)) == ["output", "targets"]
+    assert list(task.losses("student", batch, shared)) == ["output", "targets", "adversarial"]
     assert not torch.equal(shared[0], shared[1])

@@ -33,6 +33,11 @@ BUDGET_S = 1200.0
     "--targets", type=EXISTING_FOLDER, help="Folder of real pictures for them, of the same names."
 )
 @click.option(
+    "--unpaired",
+    type=EXISTING_FOLDER,
+    help="Folder of real pictures of what MODEL paints, which belong to no image of --data.",
+)
+@click.option(
     "--output-dir", type=run_folder, metavar="RUN", required=True, help="Folder of the run."
 )
 @click.option("--target-latency", type=latency, metavar="20ms", help="Latency on the device.")
@@ -87,6 +92,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     source.require_picture()
     if asked["data"] is None and source.needs_folder:
         raise click.UsageError("Give --data DIR: MODEL is fed images, or files.")
+    if asked["targets"] and asked["unpaired"]:
+        raise click.UsageError("Give one of --targets and --unpaired.")
     target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
@@ -94,7 +101,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
     what = (
         Teacher(source.model, source.require_pixels(), source.feeds),
-        Folders(_absolute(asked["data"]), _absolute(asked["targets"])),
+        Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired"))),
         Goal(target, target_ms, budget, fold_norms=asked["fold_norms"]),
         config,
     )

@@ -3,17 +3,19 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import onnx
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
+from decig.train.adversary import Adversary, RealPictures, against_domain, against_pairs, width_for
 from decig.train.engine import Engine, News, Part
 from decig.train.job import Job
 from decig.train.judge import Looks
@@ -28,8 +30,6 @@ _log = logging.getLogger(__name__)
 
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
-_COLOURS = 3
-"""Channels of a real picture."""
 
 
 def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_file: str) -> None:
@@ -68,7 +68,7 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     def finish() -> None:
         result = write_back(mean_of(engine), start)
         after = job.judge.ssim(result)
-        if after < before and not job.examples.paired:
+        if after < before and job.examples.only_teacher:
             _log.warning("training made nothing better in this budget: the repaired graph is kept")
             result, after = start, before
         quality = {"ssim": after, "ssim_before_distilling": before}
@@ -109,7 +109,6 @@ def student_task(
     train, settings, size = job.config.train, job.config.distil, job.examples.crop(whole=whole)
     wanted = features and with_extras and settings.features
     values = _feature_values(job, start) if wanted else []
-    paired = with_extras and job.examples.paired
     return Distil(
         wrap(build_module(start, [output_image(start).name, *values], size)),
         pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
@@ -118,9 +117,43 @@ def student_task(
         Learning(rate * train.learning_rate, train.warmup, train.ema, train.seed),
         job.precision,
         features=_feature_loss(job, values, size) if values else None,
-        judged_channels=job.examples.input_channels + _COLOURS if paired else None,
+        adversary=_adversary(job, start) if with_extras else None,
+        paired=with_extras and job.examples.paired,
+        real=_real_pictures(job, whole=whole) if with_extras else None,
         first=first,
     )
+
+
+def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
+    """The discriminator that the user's pictures and the settings call for."""
+    settings, examples = job.config.distil, job.examples
+    whole = job.teacher.channels.widths
+    narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
+    width, seed = settings.discriminator_width or narrow, job.config.train.seed
+    if examples.unpaired is not None:
+        weight = settings.adversarial
+        return against_domain(width=width, weight=weight, seed=seed) if weight else None
+    weight = settings.adversarial if examples.paired else settings.imitation
+    if not weight:
+        return None
+    return against_pairs(
+        attrgetter("target" if examples.paired else "teacher"),
+        job.teacher.pixels,
+        inputs=examples.input_channels,
+        width=width,
+        weight=weight,
+        seed=seed,
+    )
+
+
+def _real_pictures(job: Job, *, whole: bool) -> Callable[[int], Tensor] | None:
+    gallery, settings = job.examples.unpaired, job.config.distil
+    if gallery is None or not settings.adversarial:
+        return None
+    size = job.examples.crop(whole=whole) or job.examples.size
+    crops = Crops(*size, settings.batch, settings.zoom)
+    seed, rank = job.config.train.seed, job.processes.rank
+    return RealPictures(gallery, crops, job.teacher.pixels, seed=seed, rank=rank).batch
 
 
 def student_engine(

@@ -9,6 +9,7 @@ import numpy as np
 
 from decig.data.crops import bound, fit
 from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
+from decig.data.gallery import Gallery
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
 from decig.errors import BadInputError
@@ -27,16 +28,22 @@ class Folders:
     Attributes:
         images: what the model is fed; None where it takes no image.
         targets: real pictures for them, by the same names, or None.
+        unpaired: real pictures of what the model is to paint, of whatever they are made, or None.
     """
 
     images: Path | None
     targets: Path | None = None
+    unpaired: Path | None = None
 
     def record(self) -> dict[str, str | None]:
         """Return what the file of a run says of them."""
         return {
             name: None if path is None else str(path)
-            for name, path in (("images", self.images), ("targets", self.targets))
+            for name, path in (
+                ("images", self.images),
+                ("targets", self.targets),
+                ("unpaired", self.unpaired),
+            )
         }
 
 
@@ -51,6 +58,7 @@ class Examples:
         held_out: what students are judged by; training never sees these.
         inputs: the teacher's inputs, and where each gets its values from.
         paired: whether every image has a real target.
+        unpaired: real pictures that belong to no image, where there are some.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class Examples:
         proto = teacher.model.proto
         self.inputs = Inputs.of(proto, teacher.pixels, teacher.feeds, folders.images)
         self.paired = folders.targets is not None
+        self.unpaired = None if folders.unpaired is None else Gallery(folders.unpaired)
         found = self._read(folders, whole=whole)
         kept = max(1, min(settings.held_out, len(found) // 5))
         order = np.random.default_rng(seed).permutation(len(found))
@@ -120,6 +129,11 @@ class Examples:
         """Height and width of the model's input; of its picture where it takes no image."""
         shape = (self.inputs.image or output_image(self._teacher.model.proto)).shape
         return self._teacher.pixels.size_of(shape)
+
+    @property
+    def only_teacher(self) -> bool:
+        """Whether students learn from nothing but the teacher's pictures."""
+        return not self.paired and self.unpaired is None
 
     @property
     def input_channels(self) -> int:

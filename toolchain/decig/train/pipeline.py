@@ -113,7 +113,8 @@ def prepare(
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
-    config.distil.require_crop(crop or examples.size, paired=examples.paired)
+    real = examples.paired or examples.unpaired is not None
+    config.distil.require_crop(crop or examples.size, real=real)
     planner = Planner(teacher, goal, examples, progress)
     module = teacher.module(crop)
     feeds = examples.feeds(examples.training[:1])[0]

@@ -10,7 +10,11 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
 from decig.train.job import Job
+from decig.train.judge import Judge
 from decig.train.planner import Scores
+
+_COMPARED = 8
+"""Training images on which two starts are compared."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,26 @@ def slice_and_repair(
     repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
     plan.after(origin.plan).save(job.run.file(plan_file))
     job.run.save_graph(graph_file, repaired)
+
+
+def start_with_the_better(job: Job, inherited: onnx.ModelProto) -> None:
+    """Save the better of two starts for the distilling of a plan.
+
+    Weights that a method has trained on the way to its plan need not be better than the teacher's,
+    cut by the same plan and repaired: that costs no training. Both are compared on training images.
+
+    Args:
+        job: of the compression; its run folder holds plan.json.
+        inherited: the graph with the weights that the method has trained.
+    """
+    plan = Plan.load(job.run.file("plan.json"))
+    teacher = job.teacher
+    repaired = repair(teacher.model.proto, teacher.channels, plan, job.examples.for_repair)
+    judge = Judge(teacher.model.proto, job.examples.for_repair[:_COMPARED], teacher.pixels)
+    found = {"inherited": judge.ssim(inherited), "repaired": judge.ssim(repaired)}
+    better = found["repaired"] > found["inherited"]
+    job.run.add_figures({"ssim_of_starts": found})
+    job.run.save_graph("start.onnx", repaired if better else inherited)
 
 
 def order_left(order: np.ndarray, kept: Sequence[int]) -> np.ndarray:

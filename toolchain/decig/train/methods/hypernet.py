@@ -21,7 +21,7 @@ from decig.train.job import Job
 from decig.train.latents import LatentModule, LatentScores, Shrinking
 from decig.train.methods import Step
 from decig.train.schedule import Budget, constant
-from decig.train.slicing import Origin, order_left, slice_and_repair
+from decig.train.slicing import Origin, order_left, slice_and_repair, start_with_the_better
 from decig.train.tasks.distil import STUDENT
 
 
@@ -124,7 +124,8 @@ def _slice(job: Job) -> None:
     scores = LatentScores({name: np.array(z) for name, z in found.items()}, channels)
     plan = Plan.load(job.run.file("hypernet-plan.json"))
     origin = Origin(proto, channels, scores, plan)
-    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx")
+    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "inherited.onnx")
+    start_with_the_better(job, job.run.load_graph("inherited.onnx").proto)
 
 
 def _distil(job: Job, budget: Budget) -> None:

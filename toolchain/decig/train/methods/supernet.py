@@ -33,7 +33,7 @@ from decig.train.module import build_module, write_back
 from decig.train.recalibrate import recalibrated
 from decig.train.schedule import Budget
 from decig.train.search import Lattice, Scores, search_widths
-from decig.train.slicing import order_left
+from decig.train.slicing import order_left, start_with_the_better
 from decig.train.tasks.sandwich import Menu, Sandwich
 
 _MEASURED = 3
@@ -246,7 +246,7 @@ def _search(job: Job, budget: Budget) -> None:
     earlier = Plan.load(job.run.file("supernet-plan.json"))
     found.elastic.plan(widths).after(earlier).save(job.run.file("plan.json"))
     job.run.add_figures(_figures(scores, found, widths))
-    job.run.save_graph("start.onnx", graph(widths))
+    start_with_the_better(job, graph(widths))
 
 
 def _times_too_slow(job: Job, proto: onnx.ModelProto, planned: bool) -> float | None:

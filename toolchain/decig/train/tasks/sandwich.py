@@ -44,7 +44,7 @@ class Menu:
         return [*self.always, *(self.sometimes[int(pick)] for pick in picks)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _SandwichBatch(Batch):
     """A batch, and the widths of the networks that paint it."""
 
@@ -65,7 +65,8 @@ class Sandwich:
         assert isinstance(distil.student, GraphModule)
         self._distil, self._elastic, self._menu = distil, elastic, menu
         self.supernet: GraphModule = distil.student
-        self.nets, self.groups, self.averages = distil.nets, distil.groups, distil.averages
+        self.nets, self.groups = distil.nets, distil.groups
+        self.averages, self.memories = distil.averages, distil.memories
 
     def batch(self, number: int) -> Batch:
         """Return the pool's batch of a step, and the widths that train on it."""
