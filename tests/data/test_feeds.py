@@ -68,6 +68,8 @@ def test_files_are_found_by_stem(tmp_path: Path):
     np.savez(tmp_path / "d.npz", style=np.zeros(8))
     (tmp_path / "e.npy").write_bytes(b"no array")
     np.save(tmp_path / "f.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "i.npy", np.array([[0, 1, 2, np.nan, 4, 5, 6, 7]]))
+    np.save(tmp_path / "j.npy", np.full((1, 8), 1e300))
     (tmp_path / "h.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:60])
     for name, message in (
         ("c", r"c\.npy: holds 2x8 float64, input code takes 1x8"),
@@ -75,6 +77,8 @@ def test_files_are_found_by_stem(tmp_path: Path):
         ("e", r"e\.npy: cannot feed input code"),
         ("f", r"f\.npy: cannot feed input code: .*allow_pickle"),
         ("h", r"h\.npz: cannot feed input code: .*zip"),
+        ("i", r"i\.npy: holds NaN, infinity, or more than input code can hold"),
+        ("j", r"j\.npy: holds NaN, infinity, or more than input code can hold"),
         ("g", r"g\.npy: no such file for input code, nor g\.npz"),
     ):
         with pytest.raises(BadInputError, match=message):

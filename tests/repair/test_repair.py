@@ -9,6 +9,7 @@ from decig.data.crops import fit
 from decig.data.feeds import Feeds
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.model import (
     infer_shapes,
@@ -167,3 +168,17 @@ def test_a_batch_norm_in_training_mode_is_repaired_like_an_instance_norm() -> No
         for graph in (proto, infer_shapes(twin))
     ]
     np.testing.assert_allclose(*pictures, atol=1e-4)
+
+
+def test_images_of_which_the_model_computes_no_numbers_end_in_one_line() -> None:
+    proto = tiny(
+        "a = Conv(x, w)\n [root] r = Sqrt(a)\n y = Conv(r, v)", w=(8, 3, 1, 1), v=(3, 8, 1, 1)
+    )
+    channels = analyse(proto)
+    inputs = [{"x": np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)}]
+    wanted = r"^node root \(Sqrt\) computes NaN"
+    (group,) = channels.prunable
+    with pytest.raises(BadInputError, match=wanted):
+        repair(proto, channels, Plan("", {group.name: [0, 1, 2]}), inputs)
+    with pytest.raises(BadInputError, match=wanted):
+        Importance(proto, channels, inputs)

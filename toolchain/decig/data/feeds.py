@@ -286,7 +286,13 @@ class Inputs:
                 f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "
                 f"{info.name} takes {_sizes(info)}"
             )
-        return array.astype(info.dtype)
+        with np.errstate(over="ignore"):
+            values = array.astype(info.dtype)
+        if not np.isfinite(values.astype(np.float64)).all():
+            raise BadInputError(
+                f"{path}: holds NaN, infinity, or more than input {info.name} can hold"
+            )
+        return values
 
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:

@@ -1,7 +1,6 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
+from decig.device.run.numbers import are_numbers, first_without_numbers
 from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
@@ -183,7 +183,7 @@ def check(
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        _failures(tolerances, latency, likeness),
+        _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
@@ -209,6 +209,8 @@ class _Side:
             self._painting = device.unbound.open(source.model.proto)
         self._device = device
         self._shown = picture_output(source.model.proto)
+        self.spoilt = ""
+        """The first node that computed NaN or infinity; empty as long as there was none."""
 
     def timed(self, from_bytes: bool) -> Callable[[], object]:
         """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
@@ -227,7 +229,10 @@ class _Side:
 
     def paint(self, picture: Picture) -> np.ndarray:
         """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
-        output = self._run(self.pictures.feed(picture).feeds)[self._shown]
+        feeds = self.pictures.feed(picture).feeds
+        output = self._run(feeds)[self._shown]
+        if not self.spoilt and not are_numbers([output]):
+            self.spoilt = first_without_numbers(self.source.model.proto, feeds)
         return self.source.require_pixels().to_unit(output)
 
 
@@ -297,12 +302,18 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
     )
 
 
-def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
+def _failures(
+    asked: Tolerances,
+    latency: dict[str, Latency],
+    likeness: Likeness,
+    sides: Mapping[str, _Side],
+) -> list[str]:
     """Describe each tolerance that was missed, and what never passes."""
-    failures = []
-    for name, value in likeness.colour.items():
-        if math.isnan(value):
-            failures.append(f"the {name}'s pictures hold values that are no numbers")
+    failures = [
+        f"the {name}'s pictures hold values that are no numbers: {side.spoilt}"
+        for name, side in sides.items()
+        if side.spoilt
+    ]
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

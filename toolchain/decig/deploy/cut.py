@@ -14,8 +14,12 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.data.inputs import seeded_feeds
-from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
+from decig.deploy.verify import (
+    difference_elsewhere,
+    graph_difference,
+    noise_feeds,
+    require_same,
+)
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
@@ -310,7 +314,7 @@ class Cutter:
     def _feeds(self) -> list[Feeds]:
         """What the oracle is compared on: the images of the repair, or noise without them."""
         if self.pictures is None:
-            return seeded_feeds(self._wide, self.pixels)
+            return noise_feeds(self._wide, self.pixels)
         feeds = (picture.feeds for picture in self.pictures)
         types = {info.name: info.dtype for info in input_info(self._wide)}
         return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]

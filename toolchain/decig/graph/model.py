@@ -22,6 +22,7 @@ from decig.graph.axes import OpenAxes, open_axes
 from decig.graph.fit import require_fitting_sizes
 from decig.graph.folding import fold_constants
 from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
+from decig.graph.numbers import require_numbers
 from decig.graph.prepare import prepare
 from decig.graph.storage import read_model, save_model
 
@@ -111,10 +112,11 @@ def _normalise(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
     proto, types = prepare(proto, input_shapes or {})
+    _require_whole(proto.graph)
     file, proto = fold_constants(proto)
     _name_nodes(proto.graph)
+    require_numbers(proto.graph, file.graph)
     twins = _unshare_initializers(proto.graph)
-    _require_whole(proto.graph)
     infer_shapes(proto)
     require_fitting_sizes(proto)
     return proto, open_axes(types, file.graph, proto, twins)

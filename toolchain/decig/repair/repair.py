@@ -14,6 +14,8 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
+from decig.device.run.numbers import are_numbers
+from decig.errors import DecigError
 from decig.graph.channels import ChannelMap
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
@@ -53,7 +55,9 @@ def repair(
         the first one that reads fewer channels keep their weights.
 
     Raises:
-        BadInputError: there are none, or they do not fit the graph.
+        BadInputError: there are none, they do not fit the graph, or it computes NaN or infinity
+            from them; names the first node that does.
+        DecigError: the solved weights of a layer are no numbers; names the layer.
     """
     job = _Repair(proto, channels, plan, inputs)
     layers = job.layers()
@@ -129,6 +133,8 @@ class _Repair:
         new = {node.input[1]: from_matrix(node, matrix, self._weights[node.input[1]])}
         for name, array in offset.stored(mean).items():
             new[name] = array.astype(self._weights[name].dtype)
+        if not are_numbers(new.values()):
+            raise DecigError(f"repair: the solved weights of {node.name} are no numbers")
         replace_initializers(self.sliced, new)
         self._weights |= new
         self._teacher.unpin({node.output[0], tail.value})
