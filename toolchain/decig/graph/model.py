@@ -23,6 +23,7 @@ from decig.graph.fit import require_fitting_sizes
 from decig.graph.folding import fold_constants
 from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
 from decig.graph.numbers import require_numbers
+from decig.graph.operands import MisfitError
 from decig.graph.prepare import prepare
 from decig.graph.storage import read_model, save_model
 
@@ -161,18 +162,25 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
     """
     try:
         yield
+    except MisfitError as error:
+        given = f" (--input-shape {_listed(input_shapes)})" if input_shapes else ""
+        raise BadInputError(f"{path}: {error}{given}") from error
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
         if input_shapes and isinstance(error, shape_inference.InferenceError):
-            asked = " ".join(f"{n}:{','.join(map(str, s))}" for n, s in input_shapes.items())
             raise BadInputError(
-                f"{path}: the graph does not fit together with --input-shape {asked}: "
+                f"{path}: the graph does not fit together with --input-shape "
+                f"{_listed(input_shapes)}: "
                 f"{_first_misfit(error)}; give another size, or export the model again"
             ) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _listed(input_shapes: dict[str, list[int]]) -> str:
+    return " ".join(f"{name}:{','.join(map(str, s))}" for name, s in input_shapes.items())
 
 
 def _first_misfit(error: shape_inference.InferenceError) -> str:

@@ -13,6 +13,9 @@ from decig.graph.order import in_order
 from decig.graph.storage import check_model
 
 _LONG_DOMAIN = "ai.onnx"
+_PICTURE_AXES = 4
+_COLOURS = 4
+"""Most channels of a last axis that is taken for the colours of a picture."""
 
 
 def prepare(
@@ -133,7 +136,9 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     static = [dim.dim_value if dim.dim_value > 0 else None for dim in dims]
     if wanted is not None and len(wanted) != len(dims):
         raise BadInputError(f"--input-shape {value.name}: this input has {len(dims)} axes")
-    if wanted is None:
+    if wanted is not None:
+        _require_channels(value.name, static, wanted)
+    else:
         wanted = [
             1 if axis == 0 and size is None else size or 0 for axis, size in enumerate(static)
         ]
@@ -147,3 +152,34 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
         dim.Clear()
         dim.dim_value = size
     return wanted != static
+
+
+def _require_channels(name: str, static: list[int | None], wanted: list[int]) -> None:
+    """Refuse a size of another channel count than the file states for a picture.
+
+    A constant per channel would stretch a single channel over all of them, and the graph would
+    still fit together.
+    """
+    axis = _channel_axis(static)
+    if axis is not None and wanted[axis] != static[axis]:
+        raise BadInputError(
+            f"--input-shape {name}:{','.join(map(str, wanted))}: this input has {static[axis]} "
+            f"channels (axis {axis}), not {wanted[axis]}"
+        )
+
+
+def _channel_axis(static: list[int | None]) -> int | None:
+    """Axis of the channels of a picture N,C,H,W or N,H,W,C; None where that cannot be told.
+
+    Args:
+        static: sizes as the file states them, None for an open one.
+    """
+    if len(static) != _PICTURE_AXES:
+        return None
+    _, first, *plane, last = static
+    if first is None:
+        return len(static) - 1 if last is not None and plane == [None] else None
+    behind = (
+        last is not None and last <= _COLOURS and last < min(first, *(n or first for n in plane))
+    )
+    return len(static) - 1 if behind else 1
