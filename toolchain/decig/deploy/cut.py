@@ -32,6 +32,7 @@ from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
+from decig.graph.size_inputs import analysed_values
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
@@ -339,7 +340,8 @@ class Cutter:
         """
         if self.model.axes is not None and self.model.path.suffix == ".onnx":
             with contextlib.suppress(BadInputError):
-                there = load_model(self.model.path, self.model.axes.other_sizes()).proto
+                sizes, values = self.model.axes.other_sizes(), analysed_values(self.model.proto)
+                there = load_model(self.model.path, sizes, values).proto
                 return masked_graph(widen(there), analyse(there), plan)
         return self.model.reopen(masked_graph(self._wide, self.channels, plan))
 

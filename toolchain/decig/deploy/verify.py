@@ -147,12 +147,12 @@ def difference_elsewhere(
         pixels: the pixel format, where it is known.
 
     Returns:
-        The difference; 0 if the model has no dynamic axes, or the reference does not run at those
+        The difference; 0 if no size of the model is open, or the reference does not run at those
         sizes although the file claims it.
     """
     if model.axes is None:
         return 0.0
-    if shapes(candidate).keys() >= model.axes.sizes.keys():
+    if not model.axes.values and shapes(candidate).keys() >= model.axes.sizes.keys():
         return 0.0  # it could not be reopened, and a warning said so
     sizes = model.axes.other_sizes()
     shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in sizes.items())

@@ -27,6 +27,7 @@ def restore(
     nodes: list[NodeProto],
     constants: Mapping[str, TensorProto],
     whole: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of a static graph in which constants are computed.
 
@@ -39,6 +40,7 @@ def restore(
         nodes: what computes them, from shapes of values of `proto`.
         constants: initializers that `nodes` read.
         whole: shapes of the values before any cut, by name.
+        inputs: values of the graph's inputs that are not read for their shapes alone, by name.
 
     Raises:
         NotComputedError: a value whose shape is read is gone, or a constant cannot be fitted.
@@ -52,12 +54,12 @@ def restore(
     names = sorted(set(wanted.values()))
     pinned = {}
     try:
-        values = _evaluate(proto, needed, constants, names, known)
+        values = _evaluate(proto, needed, constants, names, known, inputs or {})
     except NotComputedError:
         pinned = {name: full[name] for name in full if known.get(name) not in (None, full[name])}
         if not pinned:
             raise
-        values = _evaluate(proto, needed, constants, names, known | pinned)
+        values = _evaluate(proto, needed, constants, names, known | pinned, inputs or {})
     tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
     writer = _Writer(proto, wanted)
     writer.copy(needed, constants)
@@ -181,6 +183,7 @@ def _evaluate(
     constants: Mapping[str, TensorProto],
     names: list[str],
     known: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Compute values, given the shapes of those that the graph has."""
     made = {name for node in nodes for name in node.output}
@@ -192,8 +195,8 @@ def _evaluate(
     for name in open_names:
         if name not in present or name not in known:
             raise NotComputedError(f"a size depends on {name}, which is not in it any more")
-        # Only its shape is read; this takes no memory.
-        feeds[name] = np.broadcast_to(np.float32(0), known[name])
+        # Of other values only the shape is read; this takes no memory.
+        feeds[name] = inputs.get(name, np.broadcast_to(np.float32(0), known[name]))
     graph = helper.make_graph(
         nodes,
         "sizes",

@@ -25,6 +25,7 @@ from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
 from decig.graph.numbers import require_numbers
 from decig.graph.operands import MisfitError
 from decig.graph.prepare import prepare
+from decig.graph.size_inputs import Values
 from decig.graph.storage import read_model, save_model
 
 __all__ = [
@@ -81,13 +82,19 @@ class ValueInfo:
     dtype: np.dtype
 
 
-def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = None) -> Model:
+def load_model(
+    path: Path | str,
+    input_shapes: dict[str, list[int]] | None = None,
+    values: Values | None = None,
+) -> Model:
     """Read an ONNX file, check it and bring it into normal form.
 
     Args:
         path: the `.onnx` file; external data is read from beside it.
         input_shapes: full shapes for inputs whose axes are dynamic. A dynamic first axis
             without one becomes 1; a file that decig wrote names the sizes it was analysed at.
+        values: numbers that feed inputs; of use are those of inputs that set sizes
+            (`decig.graph.size_inputs`).
 
     Raises:
         BadInputError: the file is missing, no ONNX, fails the ONNX checker, or has a dynamic
@@ -98,21 +105,23 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
         proto, sha256 = read_model(path)
         if not proto.graph.node:
             raise BadInputError("not a usable ONNX file: its graph has no nodes")
-        static, axes = _normalise(proto, input_shapes)
+        static, axes = _normalise(proto, input_shapes, values)
         return Model(static, sha256, path, axes)
 
 
 def normalise(
-    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
+    proto: onnx.ModelProto,
+    input_shapes: dict[str, list[int]] | None = None,
+    values: Values | None = None,
 ) -> onnx.ModelProto:
     """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
-    return _normalise(copy.deepcopy(proto), input_shapes)[0]
+    return _normalise(copy.deepcopy(proto), input_shapes, values)[0]
 
 
 def _normalise(
-    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None, values: Values | None
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
-    proto, types = prepare(proto, input_shapes or {})
+    proto, types = prepare(proto, input_shapes or {}, values or {})
     _require_whole(proto.graph)
     file, proto = fold_constants(proto)
     _name_nodes(proto.graph)

@@ -10,6 +10,7 @@ from decig.graph.fit import require_sizes_before_slices
 from decig.graph.inference import all_nodes, infer_shapes, opset, require_operators
 from decig.graph.legacy import modernise
 from decig.graph.order import in_order
+from decig.graph.size_inputs import Values, state_values, with_values
 from decig.graph.storage import check_model
 
 _LONG_DOMAIN = "ai.onnx"
@@ -19,19 +20,21 @@ _COLOURS = 4
 
 
 def prepare(
-    proto: onnx.ModelProto, input_shapes: dict[str, list[int]]
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]], values: Values
 ) -> tuple[onnx.ModelProto, FileTypes]:
     """Give a graph current operators, static inputs, sorted nodes, and no local functions.
 
     Args:
         proto: as a file has it; it may be changed.
         input_shapes: full shapes for inputs whose axes are dynamic.
+        values: numbers that are declared to feed inputs (`decig.graph.size_inputs`).
 
     Returns:
         The graph, which ONNX has checked, and the types that the file states.
 
     Raises:
-        BadInputError: an operator without a current form, or an input without a size.
+        BadInputError: an operator without a current form, an input without a size, or one that
+            sets sizes and has no value.
         Exception: whatever ONNX raises on a graph that is not valid.
     """
     # Below IR version 4 every initializer would have to be an input as well.
@@ -42,11 +45,16 @@ def prepare(
     proto = modernise(proto)
     require_operators(proto)
     types = FileTypes.of(proto.graph)
-    _fix_inputs(proto.graph, input_shapes, analysed_sizes(proto))
-    _shape_outputs(proto)
-    check_model(proto)
+    counts = {name: [len(numbers)] for name, numbers in values.items()}
+    _fix_inputs(proto.graph, input_shapes, counts | analysed_sizes(proto))
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
+    state_values(proto, values)
+    known = with_values(proto)
+    _shape_outputs(known)
+    for value, inferred in zip(proto.graph.output, known.graph.output, strict=True):
+        value.type.CopyFrom(inferred.type)
+    check_model(proto)
     return proto, types
 
 
@@ -105,6 +113,8 @@ def _fix_inputs(
         wanted = input_shapes.get(value.name)
         if wanted is None and has_dynamic_axes(value.type):
             wanted = usual.get(value.name)
+            if len(wanted or ()) != len(value.type.tensor_type.shape.dim):
+                wanted = None
         changed |= _fix_shape(value, wanted)
     del graph.input[:]
     graph.input.extend(inputs)
