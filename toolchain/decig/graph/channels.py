@@ -17,6 +17,7 @@ from decig.graph.flow import Binding, Cut, Flow, Read
 from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.meanings import unknown
 from decig.graph.rules import carry, find
+from decig.graph.ties import unite_shared
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
         carry(flow, node)
     for value in proto.graph.output:
         flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
+    unite_shared(flow)
     return ChannelMap(flow)
 
 

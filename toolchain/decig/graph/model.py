@@ -1,8 +1,9 @@
 """Loading an ONNX file into the normal form that everything else works on, and saving one.
 
 Normal form: checked by ONNX, static shapes that fit together, constants folded into initializers,
-no initializer shared by two nodes or listed as an input, every node named, the shape of every value
-inferred. BatchNormalization is kept: training needs it, export folds it.
+no initializer listed as an input, none read by two nodes unless they share a weight
+(`decig.graph.sharing`), every node named, the shape of every value inferred. BatchNormalization is
+kept: training needs it, export folds it.
 """
 
 import contextlib
@@ -18,10 +19,11 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from decig.errors import BadInputError, first_line
+from decig.graph import sharing
 from decig.graph.axes import OpenAxes, open_axes
 from decig.graph.fit import require_fitting_sizes
 from decig.graph.folding import fold_constants
-from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
+from decig.graph.inference import infer_shapes, opset, shapes
 from decig.graph.numbers import require_numbers
 from decig.graph.operands import MisfitError
 from decig.graph.prepare import prepare
@@ -126,9 +128,10 @@ def _normalise(
     file, proto = fold_constants(proto)
     _name_nodes(proto.graph)
     require_numbers(proto.graph, file.graph)
-    twins = _unshare_initializers(proto.graph)
+    twins = sharing.part(proto.graph)
     infer_shapes(proto)
     require_fitting_sizes(proto)
+    sharing.join(proto)
     return proto, open_axes(types, file.graph, proto, twins)
 
 
@@ -222,28 +225,3 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
                 name += "_"
             taken[name] = 1
             node.name = name
-
-
-def _unshare_initializers(graph: onnx.GraphProto) -> dict[str, str]:
-    """Give each use its own copy of a shared initializer: exporters merge equal constants.
-
-    Returns the names of the copies, each with that of the shared one.
-    """
-    twins = {}
-    by_name = {tensor.name: tensor for tensor in graph.initializer}
-    # Graph outputs and subgraphs name the initializer itself, so they keep it.
-    uses = Counter(value.name for value in graph.output)
-    for node in graph.node:
-        uses.update(set(inputs_of(node)) - set(node.input))
-    for node in graph.node:
-        for slot, name in enumerate(node.input):
-            if name not in by_name:
-                continue
-            uses[name] += 1
-            if uses[name] > 1:
-                twin = graph.initializer.add()
-                twin.CopyFrom(by_name[name])
-                twin.name = f"{name}__{node.name}_{slot}"
-                node.input[slot] = twin.name
-                twins[twin.name] = name
-    return twins

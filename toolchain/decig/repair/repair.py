@@ -22,6 +22,7 @@ from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.operators import find
 from decig.graph.plan import Plan
 from decig.graph.rules.normalisation import uses_batch_statistics
+from decig.graph.sharing import shared
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
 from decig.repair.match import match
@@ -51,8 +52,9 @@ def repair(
         progress: told the share of layers that are done.
 
     Returns:
-        The sliced graph. Grouped convolutions, layers without constant weights and those before
-        the first one that reads fewer channels keep their weights.
+        The sliced graph. Grouped convolutions, layers without constant weights, those that share
+        weights with others, or a norm behind them, and those before the first one that reads fewer
+        channels keep their weights.
 
     Raises:
         BadInputError: there are none, they do not fit the graph, or it computes NaN or infinity
@@ -85,6 +87,7 @@ class _Repair:
         self._weights = initializers(self.sliced)
         self._shapes = shapes(proto)
         self._tails = tails(proto)
+        self._shared = shared(proto.graph)
         self._order = [node.name for node in proto.graph.node]
         ends = [(node, self._tails[node.name]) for node in self.layers()]
         wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
@@ -109,8 +112,11 @@ class _Repair:
         plain = entry.is_layer and entry.absorbs_affine and options.get("group", 1) == 1
         known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
         bias = node.input[2] if known and len(node.input) > 2 else ""
+        norm = self._tails[node.name].norm if known else None
+        solved = {*node.input[1:], *(norm.input[1:] if norm is not None else ())}
         return (
             known
+            and self._shared.isdisjoint(solved)
             and not options.get("transA")
             and options.get("alpha", 1.0) == options.get("beta", 1.0) == 1.0
             and (not bias or self._is_vector(bias))
