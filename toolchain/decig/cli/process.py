@@ -198,15 +198,14 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         logging.Handler.__init__(self)
         self.told: list[str] = []
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         """Let a warning through that was not told before."""
         text = record.getMessage()
-        if record.levelno < logging.WARNING:
-            return super().filter(record)
-        if text in self.told:
-            return False
-        self.told.append(text)
-        return super().filter(record)
+        if record.levelno >= logging.WARNING:
+            if text in self.told:
+                return False
+            self.told.append(text)
+        return bool(super().filter(record))
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]

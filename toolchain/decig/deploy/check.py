@@ -1,5 +1,6 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,9 +22,12 @@ from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
+from decig.graph.draws import drawing, draws, pin
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
 from decig.source.source import Source
+
+log = logging.getLogger(__name__)
 
 GRID_ROWS = 6
 """Rows of the picture grid: the first images of the folder."""
@@ -159,6 +163,8 @@ def check(
     """
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     _require_alike(candidate, reference)
+    for source in (reference, candidate):
+        _tell_of_draws(source)
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
@@ -190,6 +196,19 @@ def check(
     )
 
 
+def _tell_of_draws(source: Source) -> None:
+    """Warn of a model that paints another picture in every run."""
+    if nodes := drawing(source.model.proto):
+        log.warning(
+            "%s draws random numbers (%s %s%s): no two of its runs are alike; pictures are "
+            "compared with the same draws",
+            source.model.path,
+            nodes[0].op_type,
+            nodes[0].name,
+            f" and {len(nodes) - 1} more" if len(nodes) > 1 else "",
+        )
+
+
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
     limits = measure_limits(device)
     if limits is None:
@@ -205,8 +224,9 @@ class _Side:
         self.source, self.pictures = source, pictures
         self._session = device.open(source.model.proto)
         self._painting = self._session
-        if device.unbound != device:
-            self._painting = device.unbound.open(source.model.proto)
+        still = pin(source.model.proto, draws(source.model.proto))
+        if device.unbound != device or still is not source.model.proto:
+            self._painting = device.unbound.open(still)
         self._device = device
         self._shown = picture_output(source.model.proto)
         self.spoilt = ""

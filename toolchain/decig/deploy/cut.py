@@ -23,6 +23,7 @@ from decig.deploy.verify import (
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
+from decig.graph.draws import Draws, draws, kept_draws, pin
 from decig.graph.model import (
     input_info,
     load_model,
@@ -323,15 +324,25 @@ class Cutter:
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where they differ."""
         masked = masked_graph(self._wide, self.channels, plan)
+        elsewhere = self._masked_elsewhere(plan)
         wide = widen(sliced)
+        here, there = draws(masked), draws(elsewhere)
         difference = max(
-            graph_difference(masked, wide, self._feeds),
+            graph_difference(
+                pin(masked, here), pin(wide, self._kept_draws(here, plan)), self._feeds
+            ),
             difference_elsewhere(
-                self.model, self._masked_elsewhere(plan), self.model.reopen(wide), self.pixels
+                self.model,
+                pin(elsewhere, there),
+                pin(self.model.reopen(wide), self._kept_draws(there, plan)),
+                self.pixels,
             ),
         )
         require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
+
+    def _kept_draws(self, given: Draws, plan: Plan) -> Draws:
+        return kept_draws(self.model.proto, self.channels, plan.keep, given)
 
     def _masked_elsewhere(self, plan: Plan) -> onnx.ModelProto:
         """Return the oracle at the other sizes, made without `Model.reopen` where possible.

@@ -38,6 +38,7 @@ from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import require_writable
 from decig.graph import rewrite
 from decig.graph.cost import count
+from decig.graph.draws import draws
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
 from decig.schema import read_json
@@ -163,7 +164,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
     difference = _difference(job, runner(source.model.proto), opened)
     # Proves that the provider alone can run it.
-    runner(final, device, "all")(noise_feeds(taken.model.proto, taken.pixels)[0])
+    runner(final, device, "all", given={})(noise_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
     exported = Exported(
         choice,
@@ -263,16 +264,17 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     """
     source, taken = job.source, job.taken
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
+    given = draws(source.model.proto)  # shapes of the candidate may be open
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
-        painters = painter(source, reference), painter(taken, runner(candidate))
+        painters = painter(source, reference), painter(taken, runner(candidate, given=given))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)
         return levels / 255
     feeds = [p.feeds for p in pictures] or noise_feeds(original, source.pixels)
     difference = max(
-        relative_difference(reference, runner(candidate), feeds),
+        relative_difference(reference, runner(candidate, given=given), feeds),
         difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
     )
     require_same(difference, what, tolerance_of(original))

@@ -18,6 +18,7 @@ from decig.device.run.device import Device
 from decig.device.run.numbers import NoNumbersError, are_numbers, first_without_numbers
 from decig.device.run.runs import run_session
 from decig.errors import BadInputError, DecigError
+from decig.graph.draws import Draws, drawing, draws, pin
 from decig.graph.model import Model, shapes
 from decig.graph.widen import to_double
 from decig.quality.parity import finite_range, max_abs_diff
@@ -37,7 +38,10 @@ Runner = Callable[[Feeds], list[np.ndarray]]
 
 
 def runner(
-    proto: onnx.ModelProto, device: Device | None = None, optimisation: str = "basic"
+    proto: onnx.ModelProto,
+    device: Device | None = None,
+    optimisation: str = "basic",
+    given: Draws | None = None,
 ) -> Runner:
     """Return a function that runs a graph.
 
@@ -45,11 +49,14 @@ def runner(
         proto: the graph.
         device: where it runs; on the CPU if not given.
         optimisation: how much ONNX Runtime may rewrite it, as in `Device.open`.
+        given: random numbers that it uses instead of drawing; if not given, the same in every run
+            and in every graph whose nodes have the same names. An empty mapping lets it draw.
 
     Returns:
         A function that raises NoNumbersError where an output is NaN or infinite.
     """
     where = Device.of() if device is None else device.unbound
+    proto = pin(proto, draws(proto) if given is None else given)
     session = where.open(proto, optimisation=optimisation)
     return _guarded(lambda feeds: run_session(session, feeds), proto)
 
@@ -109,6 +116,8 @@ def graph_difference(
     both are run again in double precision, and that difference is returned: rounding is gone
     there, while a wrong weight is not.
     """
+    given = draws(reference)
+    reference, candidate = pin(reference, given), pin(candidate, given)
     difference = relative_difference(runner(reference), runner(candidate), feeds)
     if difference <= TOLERANCE:
         return difference
@@ -147,13 +156,16 @@ def difference_elsewhere(
         pixels: the pixel format, where it is known.
 
     Returns:
-        The difference; 0 if no size of the model is open, or the reference does not run at those
-        sizes although the file claims it.
+        The difference; 0 if no size of the model is open, if one of the graphs draws random
+        numbers, or if the reference does not run at those sizes although the file claims it.
     """
     if model.axes is None:
         return 0.0
     if not model.axes.values and shapes(candidate).keys() >= model.axes.sizes.keys():
         return 0.0  # it could not be reopened, and a warning said so
+    if drawing(reference) or drawing(candidate):
+        log.info("%s draws random numbers: compared at one size only", model.path)
+        return 0.0
     sizes = model.axes.other_sizes()
     shown = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in sizes.items())
     try:

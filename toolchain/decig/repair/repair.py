@@ -17,6 +17,7 @@ from decig.data.feeds import Feeds
 from decig.device.run.numbers import are_numbers
 from decig.errors import DecigError
 from decig.graph.channels import ChannelMap
+from decig.graph.draws import draws, kept_draws, pin
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.operators import find
@@ -71,7 +72,7 @@ def repair(
 
 
 class _Repair:
-    """Both graphs, running side by side."""
+    """Both graphs, running side by side; if they draw random numbers, on the same ones."""
 
     def __init__(
         self,
@@ -91,9 +92,11 @@ class _Repair:
         self._order = [node.name for node in proto.graph.node]
         ends = [(node, self._tails[node.name]) for node in self.layers()]
         wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
-        self._teacher = Stream(proto, inputs, pinned=wanted)
+        given = draws(proto)
+        self._teacher = Stream(pin(proto, given), inputs, pinned=wanted)
+        self._running = pin(self.sliced, kept_draws(proto, channels, plan.keep, given))
         skips = {tail.skip for _, tail in ends if tail.skip}
-        self._student = Stream(self.sliced, inputs, pinned=skips)
+        self._student = Stream(self._running, inputs, pinned=skips)
         self._rng = np.random.default_rng(0)
 
     def layers(self) -> list[onnx.NodeProto]:
@@ -142,6 +145,8 @@ class _Repair:
         if not are_numbers(new.values()):
             raise DecigError(f"repair: the solved weights of {node.name} are no numbers")
         replace_initializers(self.sliced, new)
+        if self._running is not self.sliced:
+            replace_initializers(self._running, new)
         self._weights |= new
         self._teacher.unpin({node.output[0], tail.value})
 
