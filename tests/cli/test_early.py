@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from tests.graph.tiny import parse
-from tests.samples import PIXELS, decig, write_generator, write_other_groups, write_photos
+from tests.samples import (
+    PIXELS,
+    decig,
+    generator,
+    write_generator,
+    write_other_groups,
+    write_photos,
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_generator(folder / "other.onnx", size=12, seed=1)
     write_generator(folder / "large.onnx", size=16)
     write_generator(folder / "four.onnx", size=12, channels=4)
+    broken = generator(size=12)
+    weight = next(t for t in broken.graph.initializer if t.name == "head.weight")
+    array = numpy_helper.to_array(weight).copy()
+    array[0, 0, 0, 0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    onnx.save(broken, folder / "nan.onnx")
     styled = parse(
         "c = Conv<pads=[1,1,1,1]>(x, w)\n s = Gemm(style, v)\n s4 = Unsqueeze(s, at)\n"
         "d = Add(c, s4)\n y = Conv(d, u)",
@@ -63,8 +78,24 @@ TRAINED = f"{COMPRESS} --data {{f}}/photos"
 EXPORT = "export {f}/m.onnx -o {f}/out"
 INT8 = f"{EXPORT} --precision int8"
 CHECK = "check {f}/m.onnx --reference {f}/other.onnx"
+ALL = (PROFILE, INSPECT, SLICE, REPAIR, TRAINED, EXPORT, f"{CHECK} --data {{f}}/photos")
 
 CASES = [
+    *(
+        (
+            f"{command} --input-shape image:1,4,12,12",
+            "m.onnx: --input-shape image:1,4,12,12: this input has 3 channels (axis 1), not 4",
+        )
+        for command in ALL
+    ),
+    *(
+        (
+            command.replace("m.onnx", "nan.onnx"),
+            "nan.onnx: initializer head.weight holds NaN (1 of "
+            "its 216 values), which spoils Conv head",
+        )
+        for command in ALL
+    ),
     (f"{PROFILE} --ep abacus", "execution provider 'abacus' is not known"),
     (f"{PROFILE} --ep-option x=1", "option 'x': the execution provider 'cpu' has no options"),
     (f"{PROFILE} --input-shape y:1,3,12,12", "--input-shape y: no such input"),

@@ -90,6 +90,33 @@ def test_a_result_is_the_only_object():
     assert result.stderr == "decig: error: too slow\n"
 
 
+@pytest.mark.parametrize(
+    "result", [{"ssim": 1}, {"ssim": 1, "notices": ["a group is at its floor"]}]
+)
+def test_warnings_stand_in_the_json_once(result):
+    @click.group(cls=Program)
+    def group():
+        pass
+
+    @group.command()
+    @json_option
+    def work(as_json):
+        log = logging.getLogger("decig.somewhere")
+        for _ in range(2):
+            log.warning("the written file has %s sizes", "fixed")
+        for notice in result.get("notices", ()):
+            log.warning("m.onnx: %s", notice)
+        log.info("nothing to worry about")
+        show(result, as_json, print)
+
+    told = CliRunner().invoke(group, ["work", "--json"])
+    listed = [*result.get("notices", ()), "the written file has fixed sizes"]
+    assert json.loads(told.stdout) == {"ssim": 1, "notices": listed}
+    assert told.stderr.count("the written file has fixed sizes") == 1
+    again = CliRunner().invoke(group, ["work", "--json"])
+    assert again.stdout == told.stdout
+
+
 def test_success_is_0():
     assert run(None).exit_code == 0
 

@@ -1,7 +1,5 @@
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 from PIL import Image
 
 from decig.deploy.check import Tolerances, check
@@ -9,7 +7,7 @@ from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
-from tests.samples import write_generator, write_photos
+from tests.samples import write_broken, write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 
@@ -30,13 +28,13 @@ def test_figures_of_two_models(tmp_path, folder):
 
 def test_pictures_that_are_no_numbers_never_pass(tmp_path, folder):
     path = write_generator(tmp_path / "a.onnx")
-    broken = onnx.load(path)
-    bias = next(t for t in broken.graph.initializer if t.name == "head.bias")
-    bias.CopyFrom(numpy_helper.from_array(np.full(3, np.nan, np.float32), "head.bias"))
-    onnx.save(broken, tmp_path / "b.onnx")
-    sources = resolve(str(tmp_path / "b.onnx"), FLAGS), resolve(str(path), FLAGS)
-    verdict = check(*sources, folder, Device.of(), Tolerances())
-    assert verdict.failures == ["the candidate's pictures hold values that are no numbers"]
+    write_broken(tmp_path / "b.onnx")
+    good, broken = (resolve(str(p), FLAGS) for p in (path, tmp_path / "b.onnx"))
+    what = "pictures hold values that are no numbers: node norm1 (BatchNormalization) computes NaN"
+    verdict = check(broken, good, folder, Device.of(), Tolerances())
+    assert verdict.failures == [f"the candidate's {what}"]
+    verdict = check(good, broken, folder, Device.of(), Tolerances())
+    assert verdict.failures == [f"the reference's {what}"]
 
 
 def test_what_one_model_knows_of_its_pixels_goes_for_both(tmp_path, folder):

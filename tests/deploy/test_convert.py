@@ -10,6 +10,7 @@ from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.rewrite.small import Net
+from tests.graph.shared_nets import recursive
 from tests.samples import generator
 
 
@@ -140,3 +141,11 @@ def test_what_lies_between_int8_layers_alone_is_int8(norm, exclude, inside):
     makers = {name: node.op_type for node in eight.graph.node for name in node.output}
     concat = next(node for node in eight.graph.node if node.op_type == "Concat")
     assert {makers[name] for name in concat.input} <= {"DequantizeLinear", "Conv"}
+
+
+def test_shared_weights_stay_shared_in_every_precision():
+    proto = normalise(recursive(4))
+    for made, most in ((to_fp16(proto), 1), (to_int8(proto), 1)):
+        large = [t.name for t in made.graph.initializer if list(t.dims) == [8, 8, 3, 3]]
+        assert len(large) == most, large
+        assert relative_difference(runner(proto), runner(made), feeds(proto)) < 0.3

@@ -2,14 +2,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from decig.deploy import precision as module
+from decig.deploy.convert import to_fp16
 from decig.deploy.precision import Tolerance, choose_precision, require_precision
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
+from decig.graph.model import replace_initializers
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
@@ -89,6 +92,19 @@ def test_auto_leaves_out_what_cannot_be_converted(choose, monkeypatch, caplog):
     assert "fp16 is not tried: fp16: no" in caplog.text
     with pytest.raises(BadInputError, match="fp16: no"):
         choose("fp16", fp32=100, fp16=50)
+
+
+def test_a_precision_without_numbers_is_dropped_with_the_node_to_blame(choose, monkeypatch):
+    def broken(plain):
+        half = to_fp16(plain)
+        bias = next(n for n in half.graph.node if n.name == "head").input[2]
+        replace_initializers(half, {bias: np.full(3, np.nan, np.float16)})
+        return half
+
+    monkeypatch.setattr(module, "to_fp16", broken)
+    found = choose("fp16", fp32=100, fp16=10)
+    assert found.used == "fp32"
+    assert "node head (Conv) computes NaN" in found.variants[0].dropped
 
 
 def test_fewest_is_a_bisection():

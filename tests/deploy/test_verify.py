@@ -2,19 +2,21 @@ import numpy as np
 import pytest
 
 from decig.data.inputs import seeded_feeds
+from decig.data.pixels import PixelFormat
 from decig.deploy.verify import (
     TOLERANCE,
     difference_elsewhere,
     exact_runner,
     graph_difference,
+    noise_feeds,
     relative_difference,
     require_same,
     runner,
     torch_runner,
 )
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, load_model, normalise, replace_initializers
-from tests.graph.tiny import parse
+from tests.graph.tiny import parse, tiny
 from tests.samples import generator, write_dynamic_generator, write_generator
 
 
@@ -132,3 +134,48 @@ def test_rounding_is_told_from_a_wrong_weight_in_double_precision(factor, passes
     feeds = seeded_feeds(plain, None)
     assert relative_difference(runner(loses), runner(plain), feeds) > TOLERANCE
     assert (graph_difference(loses, plain, feeds) <= TOLERANCE) is passes
+
+
+ROOT = "a = Mul(x, x)\n b = Sub(x, a)\n [root] y = Sqrt(b)"
+"""Numbers between 0 and 1, NaN everywhere else."""
+
+
+def test_graphs_that_compute_no_numbers_prove_nothing():
+    proto = normalise(generator())
+    replace_initializers(proto, {"norm1.var": -np.ones(8, np.float32)})
+    feeds = seeded_feeds(proto, None)
+    wanted = r"^node norm1 \(BatchNormalization\) computes NaN"
+    with pytest.raises(BadInputError, match=wanted):
+        relative_difference(runner(proto), runner(proto), feeds)
+    with pytest.raises(BadInputError, match=wanted):
+        relative_difference(torch_runner(proto), runner(proto), feeds)
+    with pytest.raises(BadInputError, match=wanted):
+        graph_difference(proto, proto, feeds)
+    with pytest.raises(DecigError, match=r"where the original computes numbers, node norm1"):
+        relative_difference(runner(changed(0)), runner(proto), feeds)
+
+
+def test_noise_that_the_model_cannot_take_is_left_out_where_its_range_is_not_known():
+    proto = tiny(ROOT)
+    unit, *_ = seeded_feeds(proto, None)
+    (given,) = noise_feeds(proto, None)
+    assert np.array_equal(given["x"], unit["x"])
+    wide = PixelFormat((-1.0, 1.0), (0.0, 1.0), "nchw", "rgb")
+    with pytest.raises(BadInputError, match=r"node root \(Sqrt\) computes NaN: .*--input-range"):
+        noise_feeds(proto, wide)
+    never = tiny("a = Abs(x)\n b = Neg(a)\n [root] y = Sqrt(b)")
+    with pytest.raises(BadInputError, match=r"node root \(Sqrt\) computes NaN"):
+        noise_feeds(never, None)
+
+
+def test_no_numbers_at_another_size_are_no_reason_to_look_away(tmp_path):
+    body = "h = Shape <start = 2, end = 3> (x) f = Cast <to = 1> (h) d = Sub(limit, f)\n"
+    text = body + "[root] q = Sqrt(d)\n y = Mul(x, q)"
+    proto = parse(
+        text, inputs="float[1,3,H,W] x", outputs="float[1,3,H,W] y", limit=np.float32([30])
+    )
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    model = load_model(tmp_path / "m.onnx", {"x": [1, 3, 24, 24]})
+    opened = model.reopen(model.proto)
+    with pytest.raises(BadInputError, match="computes NaN"):
+        difference_elsewhere(model, opened, opened, None)

@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from decig.graph.channels import analyse
+from decig.graph.model import initializers, normalise
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.train.condense import WEIGHTINGS, Condenser, Steered
 from decig.train.module import build_module, parameter_names, write_back
+from tests.graph.shared_nets import recursive
 from tests.train.tiny import tiny_generator
 
 PROTO = tiny_generator()
@@ -127,3 +129,19 @@ def test_steering_goes_on_where_it_stood() -> None:
         one.after_update(step, 0.9)
     other.load_state_dict(one.state_dict())
     assert other._narrowing.rate == one._narrowing.rate != condenser().rate
+
+
+def test_a_weight_that_several_nodes_read_with_shrinks_once() -> None:
+    """However often a block is run, a step shrinks its weight as if it were run twice."""
+    after = []
+    for depth in (2, 5):
+        proto = normalise(recursive(depth))
+        module, channels = build_module(proto), analyse(proto)
+        made = Condenser(module, parameter_names(module), channels, {"head": 1.0})
+        made.rate = 0.05
+        made.step()
+        after.append(initializers(write_back(module, proto)))
+    before = initializers(normalise(recursive(2)))
+    for name in ("w", "wo"):
+        assert not np.allclose(after[0][name], before[name], rtol=1e-3)
+        np.testing.assert_allclose(after[1][name], after[0][name], rtol=1e-5)

@@ -36,12 +36,14 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             from decig.source.resolve import resolve
             from decig.source.source import PixelFlags
 
-            flags = rest.pop("flags") if pixels else PixelFlags()
+            flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             source = resolve(model, flags, dict(input_shapes), weights)
             source.require_known_feeds()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
-        described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
+        described = weights_option(
+            input_shape_option(pixel_options(run) if pixels else feed_option(run))
+        )
         sized = click.option(
             "--fixed-size",
             is_flag=True,
@@ -68,6 +70,19 @@ def weights_option(function: Function) -> Function:
     """--weights; the command gets `weights`, a path or None."""
     return click.option(
         "--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."
+    )(function)
+
+
+def feed_option(function: Function) -> Function:
+    """--feed; the command gets `feeds`, pairs of the name of an input and what feeds it."""
+    return click.option(
+        "--feed",
+        "feeds",
+        type=setting,
+        metavar="INPUT=HOW",
+        multiple=True,
+        help="What feeds an input other than the image: normal, uniform, zeros, a number (needed "
+        "where it sets sizes), or files (NAME.npy or NAME.npz for NAME.png).",
     )(function)
 
 
@@ -133,15 +148,7 @@ def pixel_options(function: Function) -> Function:
             metavar="COLOURS",
             help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
         ),
-        click.option(
-            "--feed",
-            "feeds",
-            type=setting,
-            metavar="INPUT=HOW",
-            multiple=True,
-            help="What feeds an input other than the image: normal, uniform, zeros, a number, or "
-            "files (NAME.npy or NAME.npz for NAME.png).",
-        ),
+        feed_option,
     )
 
 

@@ -173,15 +173,39 @@ def show(result: Any, as_json: bool, print_it: Callable[[Any], None]) -> None:
         return
     from decig.files import json_text
 
-    click.echo(json_text(result if isinstance(result, dict) else result.to_dict()))
+    found = result if isinstance(result, dict) else result.to_dict()
+    click.echo(json_text(_with_notices(found)))
     click.get_current_context().ensure_object(dict)[_PRINTED] = True
 
 
+def _with_notices(found: dict[str, Any]) -> dict[str, Any]:
+    """Add the warnings that stderr got to a JSON object, under "notices"."""
+    listed = [*found.get("notices", ()), *found.get("warnings", ())]
+    handlers = [h for h in logging.getLogger("decig").handlers if isinstance(h, _StderrHandler)]
+    told = [text for handler in handlers for text in handler.told]
+    more = [text for text in told if not any(text.endswith(notice) for notice in listed)]
+    return found | ({"notices": [*found.get("notices", ()), *more]} if more else {})
+
+
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever sys.stderr is now: a progress bar or a test may have replaced it."""
+    """Writes to whatever sys.stderr is now: a progress bar or a test may have replaced it.
+
+    Attributes:
+        told: the warnings so far; each is written once.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self.told: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a warning through that was not told before."""
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            if text in self.told:
+                return False
+            self.told.append(text)
+        return bool(super().filter(record))
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]

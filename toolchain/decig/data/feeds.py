@@ -31,6 +31,7 @@ _ARRAYS = (".npy", ".npz")
 # What numpy raises on files that hold no array, or only a part of one.
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+"""What may feed an input; several numbers with commas between them are taken, too."""
 
 
 class UnfedInputError(BadInputError):
@@ -113,6 +114,8 @@ def declare(name: str, way: object) -> str | float:
     """
     if isinstance(way, str) and way in (*DRAWN, FILES):
         return way
+    if isinstance(way, str) and "," in way and numbers(way):
+        return way
     try:
         number = math.nan if isinstance(way, bool) else float(way)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -120,6 +123,20 @@ def declare(name: str, way: object) -> str | float:
     if not math.isfinite(number):
         raise BadInputError(f"input {name} cannot be fed {way!r}; use {_WAYS}")
     return number
+
+
+def numbers(way: str | float) -> list[float]:
+    """Numbers that an entry of `Declared` feeds, one or one for each element; none where it draws.
+
+    Several are written with commas between them, as in 1,3,256,256.
+    """
+    if not isinstance(way, str):
+        return [way]
+    try:
+        found = [float(part) for part in way.split(",")]
+    except ValueError:
+        return []
+    return found if all(map(math.isfinite, found)) else []
 
 
 def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
@@ -212,7 +229,7 @@ class Inputs:
             elif way == UNIFORM:
                 values = rng.uniform(-1, 1, shape)
             else:
-                values = np.full(shape, 0.0 if isinstance(way, str) else way)
+                values = _repeated(info, numbers(way) or [0.0], shape)
             feeds[info.name] = values.astype(info.dtype)
         return feeds
 
@@ -286,7 +303,13 @@ class Inputs:
                 f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "
                 f"{info.name} takes {_sizes(info)}"
             )
-        return array.astype(info.dtype)
+        with np.errstate(over="ignore"):
+            values = array.astype(info.dtype)
+        if not np.isfinite(values.astype(np.float64)).all():
+            raise BadInputError(
+                f"{path}: holds NaN, infinity, or more than input {info.name} can hold"
+            )
+        return values
 
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:
@@ -320,6 +343,13 @@ def _default(info: ValueInfo) -> str:
     if info.dtype.kind not in "biu":
         raise UnfedInputError(info)
     return ZEROS
+
+
+def _repeated(info: ValueInfo, given: list[float], shape: list[int]) -> np.ndarray:
+    """Lay one number, or as many as an input has elements, into its shape."""
+    if len(given) not in (1, math.prod(shape)):
+        raise BadInputError(f"input {info.name} ({_sizes(info)}) is fed {len(given)} numbers")
+    return np.full(shape, given[0]) if len(given) == 1 else np.reshape(given, shape)
 
 
 def _sizes(info: ValueInfo) -> str:

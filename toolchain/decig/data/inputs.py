@@ -13,6 +13,7 @@ from decig.data.images import ImageFolder, name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
+from decig.graph.size_inputs import value_arrays
 
 _SEED = 2**31
 """Seed of what is drawn to compare models. Nobody trains with it, so that a model is never judged
@@ -114,7 +115,7 @@ def seeded_feeds(
     """Return uniform noise for every input, three times.
 
     Inputs of whole numbers get zeros, an index or a class that every model has; but bytes, which
-    are pixels, get noise too.
+    are pixels, get noise too. Inputs that set sizes get the values at which the model was analysed.
 
     Args:
         proto: the model.
@@ -157,11 +158,13 @@ def _noise(
     shapes: Mapping[str, list[int]],
 ) -> Feeds:
     rng = np.random.default_rng(seed)
-    feeds = {}
+    feeds, sizes = {}, value_arrays(proto)
     for info in input_info(proto):
         _require_numbers(info)
         shape = shapes.get(info.name, info.shape)
-        if info.dtype == np.uint8:
+        if info.name in sizes:
+            feeds[info.name] = sizes[info.name]
+        elif info.dtype == np.uint8:
             feeds[info.name] = rng.integers(256, size=shape, dtype=np.uint8)
         elif info.dtype.kind in "biu":
             feeds[info.name] = np.zeros(shape, info.dtype)

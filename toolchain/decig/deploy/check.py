@@ -1,7 +1,7 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
-import math
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,17 @@ from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
+from decig.device.run.numbers import are_numbers, first_without_numbers
 from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
+from decig.graph.draws import drawing, draws, pin
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
 from decig.source.source import Source
+
+log = logging.getLogger(__name__)
 
 GRID_ROWS = 6
 """Rows of the picture grid: the first images of the folder."""
@@ -159,6 +163,8 @@ def check(
     """
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     _require_alike(candidate, reference)
+    for source in (reference, candidate):
+        _tell_of_draws(source)
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
@@ -183,11 +189,24 @@ def check(
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        _failures(tolerances, latency, likeness),
+        _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
     )
+
+
+def _tell_of_draws(source: Source) -> None:
+    """Warn of a model that paints another picture in every run."""
+    if nodes := drawing(source.model.proto):
+        log.warning(
+            "%s draws random numbers (%s %s%s): no two of its runs are alike; pictures are "
+            "compared with the same draws",
+            source.model.path,
+            nodes[0].op_type,
+            nodes[0].name,
+            f" and {len(nodes) - 1} more" if len(nodes) > 1 else "",
+        )
 
 
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
@@ -205,10 +224,13 @@ class _Side:
         self.source, self.pictures = source, pictures
         self._session = device.open(source.model.proto)
         self._painting = self._session
-        if device.unbound != device:
-            self._painting = device.unbound.open(source.model.proto)
+        still = pin(source.model.proto, draws(source.model.proto))
+        if device.unbound != device or still is not source.model.proto:
+            self._painting = device.unbound.open(still)
         self._device = device
         self._shown = picture_output(source.model.proto)
+        self.spoilt = ""
+        """The first node that computed NaN or infinity; empty as long as there was none."""
 
     def timed(self, from_bytes: bool) -> Callable[[], object]:
         """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
@@ -227,7 +249,10 @@ class _Side:
 
     def paint(self, picture: Picture) -> np.ndarray:
         """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
-        output = self._run(self.pictures.feed(picture).feeds)[self._shown]
+        feeds = self.pictures.feed(picture).feeds
+        output = self._run(feeds)[self._shown]
+        if not self.spoilt and not are_numbers([output]):
+            self.spoilt = first_without_numbers(self.source.model.proto, feeds)
         return self.source.require_pixels().to_unit(output)
 
 
@@ -297,12 +322,18 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
     )
 
 
-def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
+def _failures(
+    asked: Tolerances,
+    latency: dict[str, Latency],
+    likeness: Likeness,
+    sides: Mapping[str, _Side],
+) -> list[str]:
     """Describe each tolerance that was missed, and what never passes."""
-    failures = []
-    for name, value in likeness.colour.items():
-        if math.isnan(value):
-            failures.append(f"the {name}'s pictures hold values that are no numbers")
+    failures = [
+        f"the {name}'s pictures hold values that are no numbers: {side.spoilt}"
+        for name, side in sides.items()
+        if side.spoilt
+    ]
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

@@ -14,11 +14,16 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.data.inputs import seeded_feeds
-from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
+from decig.deploy.verify import (
+    difference_elsewhere,
+    graph_difference,
+    noise_feeds,
+    require_same,
+)
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
+from decig.graph.draws import Draws, draws, kept_draws, pin
 from decig.graph.model import (
     input_info,
     load_model,
@@ -28,6 +33,7 @@ from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
+from decig.graph.size_inputs import analysed_values
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
@@ -310,7 +316,7 @@ class Cutter:
     def _feeds(self) -> list[Feeds]:
         """What the oracle is compared on: the images of the repair, or noise without them."""
         if self.pictures is None:
-            return seeded_feeds(self._wide, self.pixels)
+            return noise_feeds(self._wide, self.pixels)
         feeds = (picture.feeds for picture in self.pictures)
         types = {info.name: info.dtype for info in input_info(self._wide)}
         return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]
@@ -318,15 +324,25 @@ class Cutter:
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where they differ."""
         masked = masked_graph(self._wide, self.channels, plan)
+        elsewhere = self._masked_elsewhere(plan)
         wide = widen(sliced)
+        here, there = draws(masked), draws(elsewhere)
         difference = max(
-            graph_difference(masked, wide, self._feeds),
+            graph_difference(
+                pin(masked, here), pin(wide, self._kept_draws(here, plan)), self._feeds
+            ),
             difference_elsewhere(
-                self.model, self._masked_elsewhere(plan), self.model.reopen(wide), self.pixels
+                self.model,
+                pin(elsewhere, there),
+                pin(self.model.reopen(wide), self._kept_draws(there, plan)),
+                self.pixels,
             ),
         )
         require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
+
+    def _kept_draws(self, given: Draws, plan: Plan) -> Draws:
+        return kept_draws(self.model.proto, self.channels, plan.keep, given)
 
     def _masked_elsewhere(self, plan: Plan) -> onnx.ModelProto:
         """Return the oracle at the other sizes, made without `Model.reopen` where possible.
@@ -335,7 +351,8 @@ class Cutter:
         """
         if self.model.axes is not None and self.model.path.suffix == ".onnx":
             with contextlib.suppress(BadInputError):
-                there = load_model(self.model.path, self.model.axes.other_sizes()).proto
+                sizes, values = self.model.axes.other_sizes(), analysed_values(self.model.proto)
+                there = load_model(self.model.path, sizes, values).proto
                 return masked_graph(widen(there), analyse(there), plan)
         return self.model.reopen(masked_graph(self._wide, self.channels, plan))
 

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 import onnx
 
-from decig.data.inputs import seeded_feeds
 from decig.deploy.convert import at_opset
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
@@ -24,6 +23,7 @@ from decig.deploy.verify import (
     Runner,
     difference_elsewhere,
     grey_levels,
+    noise_feeds,
     relative_difference,
     require_same,
     require_same_pixels,
@@ -33,10 +33,12 @@ from decig.deploy.verify import (
 )
 from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites
 from decig.device.run.device import Device
+from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.files import require_writable
 from decig.graph import rewrite
 from decig.graph.cost import count
+from decig.graph.draws import draws
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
 from decig.schema import read_json
@@ -162,7 +164,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
     difference = _difference(job, runner(source.model.proto), opened)
     # Proves that the provider alone can run it.
-    runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
+    runner(final, device, "all", given={})(noise_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
     exported = Exported(
         choice,
@@ -262,16 +264,17 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     """
     source, taken = job.source, job.taken
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
+    given = draws(source.model.proto)  # shapes of the candidate may be open
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
-        painters = painter(source, reference), painter(taken, runner(candidate))
+        painters = painter(source, reference), painter(taken, runner(candidate, given=given))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)
         return levels / 255
-    feeds = [p.feeds for p in pictures] or seeded_feeds(original, source.pixels)
+    feeds = [p.feeds for p in pictures] or noise_feeds(original, source.pixels)
     difference = max(
-        relative_difference(reference, runner(candidate), feeds),
+        relative_difference(reference, runner(candidate, given=given), feeds),
         difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
     )
     require_same(difference, what, tolerance_of(original))
@@ -282,8 +285,10 @@ def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[
     """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
     source, taken, device = job.source, job.taken, job.device
     rules = [*choice.canonical, *choice.kept]
-    outside = painter(source, runner(rewrite.apply(source.model.proto, rules)[0], device, "all"))
-    inside = painter(taken, runner(final, device, "all"))
+    plain = rewrite.apply(source.model.proto, rules)[0]
+    sessions = [device.unbound.open(proto, optimisation="all") for proto in (plain, final)]
+    outside = painter(source, partial(run_session, sessions[0]))
+    inside = painter(taken, partial(run_session, sessions[1]))
     image = noise_pixels(taken)
     calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
     return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})

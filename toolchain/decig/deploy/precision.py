@@ -24,6 +24,7 @@ from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
 from decig.device.measure.rewriting import faster, time_graphs
 from decig.device.run.device import Device
+from decig.device.run.numbers import NoNumbersError
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
@@ -41,6 +42,8 @@ _WORTH = 1.05
 """How many times faster than float32 a variant must be to be worth its loss."""
 _FEW = 2
 """Number of images on which layers are ranked: the first ones of `IMAGES`."""
+_WORST_SSIM = -1.0
+"""Stands for pictures that hold NaN or infinity: the least that SSIM can be."""
 _SECOND_LOOKS = 4
 """Number of layers left in float32 that are tried in eight bits once more."""
 
@@ -244,7 +247,10 @@ class _Judge:
         """Compare a variant's pictures with those of float32; with `few`, on the first images."""
         wanted = self._wanted[: _FEW if few else None]
         painted = zip(wanted, self._paint(proto, self.feeds()), strict=False)
-        figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
+        try:
+            figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
+        except NoNumbersError as error:
+            return Variant(name, proto, _WORST_SSIM, 0.0, dropped=str(error))
         alike, decibels = np.mean(figures, axis=0).tolist()
         asked = self._tolerance
         reasons = [

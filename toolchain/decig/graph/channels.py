@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from decig.graph.flow import Binding, Cut, Flow, Read
+from decig.graph.flow import Binding, Cut, Flow, Read, on_axis
 from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.meanings import unknown
 from decig.graph.rules import carry, find
+from decig.graph.ties import unite_shared
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,21 @@ class ChannelMap:
                 gone[group.classes[list(keep[group.name])]] = False
         mask: np.ndarray = gone[self._class]
         return mask
+
+    def part_of(
+        self, value: str, array: np.ndarray, keep: Mapping[str, Sequence[int]]
+    ) -> np.ndarray:
+        """Return what stays of an array in the place of a value, if these indices stay."""
+        removed = self.removed(keep)
+        ids = self._flow.of(value)
+        laid = [] if ids is None else [ids]
+        spare = self._flow.spare.get(value, {})
+        laid += [on_axis(ids, axis, array.ndim) for axis, ids in spare.items()]
+        for each in laid:
+            for axis in varying_axes(each):
+                others = tuple(a for a in range(each.ndim) if a != axis)
+                array = array.compress(~removed[each].all(axis=others), axis)
+        return array
 
     def mend(self, cut: Cut) -> None:
         """Mend shape constants and attributes of the graph that `cut` was made for."""
@@ -219,6 +235,7 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
         carry(flow, node)
     for value in proto.graph.output:
         flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
+    unite_shared(flow)
     return ChannelMap(flow)
 
 

@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.device.run.device import Device
+from decig.device.run.numbers import NoNumbersError, are_numbers, first_without_numbers
 from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
@@ -45,7 +46,7 @@ class Stream:
         self._next = 0
         _require_fit(proto, inputs)
         names = [value.name for value in proto.graph.input]
-        self._runs = len(inputs)
+        self._inputs, self._runs = inputs, len(inputs)
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
@@ -57,9 +58,16 @@ class Stream:
 
         Raises:
             KeyError: not computed yet, or dropped.
+            NoNumbersError: it holds NaN or infinity; names the first node that computes such.
         """
         if name in self._constants:  # where a net that takes no image begins
             return [numpy_helper.to_array(self._constants[name])] * self._runs
+        for feeds, array in zip(self._inputs, self._live[name], strict=True):
+            if not are_numbers([array]):
+                raise NoNumbersError(
+                    f"{first_without_numbers(self.proto, feeds, [name])} from an image: check the "
+                    "weights and the input range"
+                )
         return self._live[name]
 
     def has(self, name: str) -> bool:

@@ -13,6 +13,7 @@ import onnx
 
 from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap, Group
+from decig.graph.draws import draws, pin
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
 
@@ -47,9 +48,9 @@ class Importance:
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
-        self._proto, self._inputs = proto, inputs
+        self._proto, self._inputs = pin(proto, draws(proto)), inputs
         self._groups = channels.prunable
-        self._readers = find_readers(proto, channels, inputs)
+        self._readers = find_readers(self._proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
         self._energy: dict[str, np.ndarray] = {}  # lost if the k best are kept, by k
         for group in self._groups:

@@ -13,10 +13,11 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import Declared
+from decig.data.feeds import Declared, numbers
 from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
+from decig.graph.size_inputs import Values
 from decig.schema import read_json
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.recipe import Source as Code
@@ -52,16 +53,16 @@ def resolve(
         BadInputError: there is no usable model; says what was expected.
     """
     flags = flags or PixelFlags()
-    source = _resolve(text, flags.known(), input_shapes, weights)
+    source = _resolve(text, flags, input_shapes, weights)
     return replace(source, feeds={**source.feeds, **flags.feeds})
 
 
 def _resolve(
-    text: str, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
+    text: str, flags: PixelFlags, input_shapes: Shapes | None, weights: Path | None
 ) -> Source:
-    path = Path(text)
+    path, said = Path(text), flags.known()
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
-        return _from_recipe(load_recipe(path), said, input_shapes, weights)
+        return _from_recipe(load_recipe(path), flags, input_shapes, weights)
     if not path.exists() and _PYTHON.search(text):
         code = Code(text, weights="" if weights is None else str(weights))
         return _from_code(code, Path(), said, input_shapes or {})
@@ -70,9 +71,9 @@ def _resolve(
             f"--weights goes with PyTorch code (file.py:Class), and {text} is something else"
         )
     if path.is_dir():
-        return _from_run(path, said, input_shapes)
+        return _from_run(path, flags, input_shapes)
     _refuse_half(path)
-    model = load_model(path, input_shapes)
+    model = load_model(path, input_shapes, _values(flags.feeds))
     stamped = read_known(model.proto, str(path))
     pixel_io = stamped.pixel_io and stamped.pixels is not None
     return Source(
@@ -98,7 +99,12 @@ class _Run(Known, frozen=True):
     images: str | None = None
 
 
-def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
+def _values(feeds: Declared) -> Values:
+    """Numbers among what is declared to feed inputs."""
+    return {name: found for name, way in feeds.items() if (found := numbers(way))}
+
+
+def _from_run(folder: Path, flags: PixelFlags, input_shapes: Shapes | None) -> Source:
     file = folder / RUN_FILE
     run = read_json(file, _Run, "run description", strict=True)
     student = folder / STUDENT_FILE
@@ -106,10 +112,11 @@ def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -
         raise BadInputError(
             f"{folder}: this run has not finished; continue it with decig compress --resume"
         )
-    model = load_model(student, input_shapes)
-    known = run.format | said
+    declared = _declared(run, file)
+    model = load_model(student, input_shapes, _values({**declared, **flags.feeds}))
+    known = run.format | flags.known()
     images = None if run.images is None else Path(run.images)
-    return Source(model, known, run.model.sha256, folder, images, feeds=_declared(run, file))
+    return Source(model, known, run.model.sha256, folder, images, feeds=declared)
 
 
 def _declared(known: Known, file: Path) -> Declared:
@@ -120,9 +127,9 @@ def _declared(known: Known, file: Path) -> Declared:
 
 
 def _from_recipe(
-    recipe: Recipe, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
+    recipe: Recipe, flags: PixelFlags, input_shapes: Shapes | None, weights: Path | None
 ) -> Source:
-    known = recipe.pixels.fields() | said
+    known = recipe.pixels.fields() | flags.known()
     if recipe.source is not None and (weights is not None or recipe.onnx is None):
         code = recipe.source
         if weights is not None:
@@ -136,7 +143,8 @@ def _from_recipe(
             f"{recipe.onnx}: this recipe's model is not there; "
             f"make it with decig train {recipe.folder}"
         )
-    model = load_model(recipe.onnx, input_shapes or _shapes_of_recipe(recipe, recipe.onnx))
+    shapes = input_shapes or _shapes_of_recipe(recipe, recipe.onnx)
+    model = load_model(recipe.onnx, shapes, _values({**recipe.feeds, **flags.feeds}))
     return Source(model, known, model.sha256, feeds=_feeds_of(recipe, model))
 
 

@@ -209,11 +209,13 @@ class Steered:
 def _parts(channels: ChannelMap, group: str, weights: Mapping[str, nn.Parameter]) -> list[_Part]:
     classes = channels.group(group).classes
     parts = []
+    seen = set()  # several nodes may read with the same weight
     for binding in channels.bindings:
         weight = weights.get(binding.initializer)
-        if binding.role != "read" or weight is None:
-            continue
         axis = int(np.argmax(binding.ids.shape))
+        if binding.role != "read" or weight is None or (binding.initializer, axis) in seen:
+            continue
+        seen.add((binding.initializer, axis))
         labels = channels.classes_of(binding.ids).ravel()
         rows = np.flatnonzero(np.isin(labels, classes))
         if len(rows):

@@ -8,6 +8,7 @@ import onnx
 from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
 from decig.device.run.device import Device
+from decig.device.run.numbers import run_to_numbers
 from decig.quality.metrics import ssim
 
 
@@ -20,7 +21,8 @@ class Judge:
         """Let the teacher paint the inputs.
 
         Raises:
-            BadInputError: the inputs do not fit the graph.
+            BadInputError: the inputs do not fit the graph, or it computes NaN or infinity from
+                them.
         """
         self._inputs, self._pixels = inputs, pixels
         self._expected = self._paint(teacher)
@@ -31,7 +33,7 @@ class Judge:
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto).name]
-        return self._pixels.to_unit(Device.of().run_over(proto, self._inputs, wanted)[0])
+        return self._pixels.to_unit(run_to_numbers(Device.of(), proto, self._inputs, wanted)[0])
 
 
 class Looks:

@@ -28,6 +28,7 @@ from decig.errors import BadInputError
 from decig.graph.model import infer_shapes
 from decig.graph.rewrite.editor import Editor
 from decig.graph.rewrite.rule import NoMatch, Rule
+from decig.graph.sharing import merge_equal, shared
 
 _ORDER = (
     # canonical
@@ -112,12 +113,15 @@ def apply(
     _require_rules(wanted)
     applied: list[Applied] = []
     proto = infer_shapes(_copy(proto))
+    has_shared = bool(shared(proto.graph))
     for name in (name for name in RULES if name in wanted):
         editor = Editor(proto)
         done, _ = _run(RULES[name], editor)
         if done:
             applied += [Applied(name, node) for node in done]
             proto = editor.finish()
+    if applied and has_shared:  # rewritten alike for each reader, they are shared again
+        merge_equal(proto.graph)
     return proto, applied
 
 

@@ -6,6 +6,7 @@ from decig.graph.rules import (
     elementwise,
     layout,
     normalisation,
+    random,
     scatter,
     spectrum,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "find",
     "layout",
     "normalisation",
+    "random",
     "scatter",
     "spectrum",
 ]

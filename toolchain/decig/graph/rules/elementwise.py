@@ -7,7 +7,9 @@ from decig.graph.ids import FIXED, Ids
 from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 
-UNARY = [*names(Kind.ACTIVATION, Kind.FUNCTION), "Dropout", "Identity"]
+_LIKE = ("Bernoulli", "RandomNormalLike", "RandomUniformLike")
+"""Operators that draw one number for each element."""
+UNARY = [*names(Kind.ACTIVATION, Kind.FUNCTION), *_LIKE, "Dropout", "Identity"]
 NARY = names(Kind.ARITHMETIC)
 
 

@@ -15,7 +15,7 @@ import onnx
 from decig.graph.flow import Binding, Flow, attributes, on_axis
 from decig.graph.ids import Ids, varying_axes
 from decig.graph.operators import Kind, names
-from decig.graph.rules import elementwise, normalisation
+from decig.graph.rules import elementwise, normalisation, random
 from decig.graph.rules.layout import mend_sizes
 from decig.graph.rules.reshape import regroup
 
@@ -179,4 +179,5 @@ _MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
     **dict.fromkeys(names(Kind.CONVOLUTION), _convolution),
     "Transpose": _transpose,
     "Expand": _expand,
+    **dict.fromkeys(random.DRAWN, random.spare_axes),
 }
