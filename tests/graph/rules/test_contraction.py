@@ -245,17 +245,6 @@ def test_products_within_each_channel_keep_channels():
     assert worst_difference(proto, channels, keep(channels, c1=[2, 5])) < 1e-5
 
 
-def test_channels_times_channels_are_refused():
-    body = """
-        [c1] a = Conv(x, w1)
-        r = Reshape(a, rows)
-        t = Transpose<perm=[0,2,1]>(r)
-        y = MatMul(r, t)
-    """
-    proto = tiny(body, outputs="float[B,M,N] y", w1=(6, 3, 1, 1), rows=[1, 6, 64])
-    assert "multiplies channels with channels" in str(reasons(analyse(proto)))
-
-
 def test_a_map_as_deep_as_the_channels_is_refused():
     """[1, C, H, W] times a computed [1, C, W, W] that has no channels of its own."""
     body = """

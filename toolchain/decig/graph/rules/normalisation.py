@@ -3,7 +3,7 @@
 import onnx
 
 from decig.graph.flow import Cut, Flow, Role, attributes, on_axis
-from decig.graph.ids import Ids
+from decig.graph.ids import Ids, varying_axes
 from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 from decig.graph.rules.rows import by_row
@@ -148,15 +148,22 @@ def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None
         return flow.block(node, f"{node.op_type} {node.name} over computed axes")
     reduced = reduced_axes(flow, node, ids.ndim)
     if any(ids.shape[axis] > 1 for axis in reduced):
-        if node.op_type in _SUMS:
-            flow.read(node, 0, ids)
-        else:
-            flow.share(node, ids)
-        return None if ids.size == max(ids.shape) else flow.fixed(node.output[0])
+        note_reduced(flow, node, ids)
+        others = tuple(axis for axis in varying_axes(ids) if axis not in reduced)
+        flow.space.tie(ids, others, f"{node.op_type} {node.name} gives one number for them")
+        return None
     if attributes(node).get("keepdims", 1):
         return ids
     kept_axes = [size for axis, size in enumerate(ids.shape) if axis not in reduced]
     return ids.reshape(kept_axes)
+
+
+def note_reduced(flow: Flow, node: onnx.NodeProto, ids: Ids) -> None:
+    """Note that a reduction goes over channels of its input, which has these identities."""
+    if node.op_type in _SUMS:
+        flow.read(node, 0, ids)
+    else:
+        flow.share(node, ids)
 
 
 def reduced_axes(flow: Flow, node: onnx.NodeProto, rank: int) -> set[int]:
