@@ -6,6 +6,8 @@ from decig.graph.rules import (
     elementwise,
     layout,
     normalisation,
+    picks,
+    pools,
     scatter,
     spectrum,
 )
@@ -21,6 +23,8 @@ __all__ = [
     "find",
     "layout",
     "normalisation",
+    "picks",
+    "pools",
     "scatter",
     "spectrum",
 ]

@@ -17,18 +17,6 @@ def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     return [flow.of(node.input[0])] * len(node.output)
 
 
-@rule(*names(Kind.POOL))
-def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Pool each channel by itself; what varies inside the window is tied."""
-    if len(node.output) > 1 and node.output[1]:
-        return flow.block(node, f"the indices of {node.op_type} {node.name} count channels")
-    ids = flow.of(node.input[0])
-    if ids is not None:
-        spatial = tuple(range(2, ids.ndim))
-        ids = flow.space.tie(ids, spatial, f"{node.op_type} {node.name} pools over them")
-    return [ids]
-
-
 @rule(*NARY)
 def nary(flow: Flow, node: onnx.NodeProto) -> Ids | None:
     """Unite the operands' channels index by index; constants are bound to them.

@@ -156,38 +156,6 @@ def _slice_mender(
     return mend
 
 
-@rule("Gather")
-def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Pick by constant indices; along channels, the indices are renumbered."""
-    ids = flow.of(node.input[0])
-    if ids is None:
-        return None
-    axis = attributes(node).get("axis", 0) % ids.ndim
-    indices = flow.constant(node.input[1])
-    if indices is None:
-        return flow.block(node, f"Gather {node.name} by computed indices")
-    if ids.shape[axis] == 1:
-        shape = ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :]
-        return ids.reshape(shape)
-    if len(varying_axes(ids)) > 1:
-        # Queries, keys and values in one: what is picked along stays whole.
-        ids = flow.space.tie(ids, (axis,), f"Gather {node.name} picks along them")
-        return ids.reshape(ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :])
-    picked = ids.take(indices, axis)
-    if indices.ndim != 1:
-        flow.space.freeze(picked, f"Gather {node.name} picks single channels")
-
-    def mend(cut: Cut) -> None:
-        kept = cut.kept(ids, axis)
-        position = np.cumsum(kept) - 1
-        wanted = indices % ids.shape[axis]
-        wanted = wanted[kept[wanted]] if indices.ndim == 1 else wanted
-        cut.set_constant(node.input[1], position[wanted].astype(indices.dtype))
-
-    flow.on_cut(mend)
-    return flow.part(picked)
-
-
 @rule("Pad")
 def pad(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Add borders; new channels among them are fixed."""

@@ -187,6 +187,16 @@ def _product(flow: Flow, node: onnx.NodeProto) -> Spare:
     return flow.spare.get(node.output[0], {})
 
 
+def _places(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """Places that are copied for every channel have met these; other spare axes are frozen."""
+    ids = flow.of(node.output[0])
+    for slot, name in enumerate(node.input):
+        for axis, one in flow.spare.get(name, {}).items():
+            if slot != 1 or ids is None or ids.shape[axis] == 1:
+                _freeze(flow, node, {axis: one})
+    return {}
+
+
 def _reduce(flow: Flow, node: onnx.NodeProto) -> Spare:
     reduced = normalisation.reduced_axes(flow, node, len(flow.shape(node.input[0])))
     rank = len(flow.shape(node.input[0]))
@@ -222,6 +232,7 @@ _MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
     **dict.fromkeys(names(Kind.CONVOLUTION), _convolution),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     "MatMul": _product,
+    **dict.fromkeys(("GatherElements", "ScatterElements"), _places),
     "Transpose": _transpose,
     "Expand": _expand,
 }
