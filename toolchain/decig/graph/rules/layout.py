@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from decig.graph.flow import Cut, Flow, attributes, pad_rank
+from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import FIXED, Ids, compress, varying_axes
 from decig.graph.rules.registry import rule
 from decig.graph.rules.reshape import regroup
@@ -278,3 +278,19 @@ def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] |
     grid = ids.reshape(-1, block).T if by_column else ids.reshape(block, -1)
     why = f"DepthToSpace {node.name} makes one channel of them"
     return flow.space.tie(grid, (0,), why).reshape(1, -1, 1, 1)
+
+
+@rule("Col2Im")
+def column_to_image(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Sum windows [N, C * k, L] into a picture [N, C, *size]: k places of a window stay or go.
+
+    PyTorch calls it fold.
+    """
+    source = flow.of(node.input[0])
+    if source is None:
+        return None
+    rank, made = len(flow.shape(node.output[0])), flow.shape(node.output[0])[1]
+    count = flow.shape(node.input[0])[1]
+    ids = flow.along(source, 1, count, f"Col2Im {node.name} adds them up")
+    why = f"Col2Im {node.name} makes one channel of them"
+    return on_axis(flow.space.tie(ids.reshape(made, -1), (1,), why).ravel(), 1, rank)

@@ -187,6 +187,14 @@ def _product(flow: Flow, node: onnx.NodeProto) -> Spare:
     return flow.spare.get(node.output[0], {})
 
 
+def _einsum(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """The rule of Einsum has followed channels of two factors; weights it has not."""
+    for name in node.input:
+        if name not in flow.products:
+            _freeze(flow, node, flow.spare.get(name, {}))
+    return flow.spare.get(node.output[0], {})
+
+
 def _places(flow: Flow, node: onnx.NodeProto) -> Spare:
     """Places that are copied for every channel have met these; other spare axes are frozen."""
     ids = flow.of(node.output[0])
@@ -232,6 +240,7 @@ _MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
     **dict.fromkeys(names(Kind.CONVOLUTION), _convolution),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     "MatMul": _product,
+    "Einsum": _einsum,
     **dict.fromkeys(("GatherElements", "ScatterElements"), _places),
     "Transpose": _transpose,
     "Expand": _expand,
