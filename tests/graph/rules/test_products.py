@@ -89,6 +89,35 @@ def test_numbers_for_every_pair_of_channels_follow_both() -> None:
     assert shape_of(slice_graph(proto, channels, plan), "pairs") == [1, 2, 3, 2]
 
 
+def test_heads_of_one_channel_stay() -> None:
+    """Keys of one channel per head times values of three: every head is needed whole."""
+    body = """
+        [k] kc = Conv(x, wk)
+        [v] vc = Conv(x, wv)
+        kh = Reshape(kc, single)
+        vh = Reshape(vc, heads)
+        kt = Transpose<perm=[0,1,3,2]>(kh)
+        [m] m = MatMul(vh, kt)
+        o = MatMul(m, z)
+        b = Reshape(o, back)
+        [c2] y = Conv(b, w2)
+    """
+    proto = tiny(
+        body,
+        inputs="float[1,3,8,8] x, float[1,1,1,64] z",
+        wk=(2, 3, 1, 1),
+        wv=(6, 3, 1, 1),
+        w2=(3, 6, 1, 1),
+        single=[1, 2, 1, 64],
+        heads=[1, 2, 3, 64],
+        back=[1, 6, 8, 8],
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"v": 3}
+    assert reasons(channels)["k"] == "heads of MatMul m have one channel each"
+    assert worst_difference(proto, channels, keep(channels, v=[0, 2])) < 1e-5
+
+
 def test_linear_attention_multiplies_keys_with_values_first() -> None:
     body = """
         [q] qm = MatMul(x, wq)

@@ -25,6 +25,10 @@ def product(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
         len(varying_axes(ids)) and _spans_both(ids) for ids in (*left.values(), *right.values())
     ):
         return flow.block(node, f"MatMul {node.name} multiplies channels along two axes at once")
+    for name, sides in zip(node.input, (left, right), strict=True):
+        ids = flow.of(name)
+        if not sides and ids is not None and ids.size > 1:  # along the leading axes
+            flow.space.freeze(ids, f"heads of {node.op_type} {node.name} have one channel each")
     inner, rows, columns = (left.get(-1), right.get(-2)), left.get(-2), right.get(-1)
     if any(ids is not None for ids in inner) and not _join(flow, node, inner):
         return flow.block(node, f"MatMul {node.name} joins channels with a computed tensor")
