@@ -201,3 +201,22 @@ def test_a_number_per_head_leaves_the_places_of_heads_to_be_cut():
     plan = keep(channels, c1=[0, 2])
     assert worst_difference(proto, channels, plan) < 1e-5
     assert shape_of(slice_graph(proto, channels, plan), "scale") == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("focus", ["f = Softmax<axis=1>(h)", "f = Identity(h)"])
+def test_branches_that_are_stacked_and_added_up_lose_the_same_channels(focus: str):
+    """Selective kernels: two branches, their weights compared, and their sum."""
+    body = f"""
+        [c1] a = Conv(x, w1)
+        [c3] d = Conv(x, w3)
+        c = Concat<axis=1>(a, d)
+        h = Reshape(c, two)
+        {focus}
+        g = Mul(f, h)
+        b = ReduceSum<keepdims=0>(g, one)
+        [c2] y = Conv(b, w2)
+    """
+    proto = tiny(body, two=[1, 2, 6, 8, 8], one=[1], w3=(6, 3, 1, 1), **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6} and channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 2, 3])) < 1e-5

@@ -107,20 +107,36 @@ def matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
 
 
 def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids | list[Ids | None]:
-    """Linear layer on the last axis, or from the left on the last but one."""
+    """Linear layer on the last axis, or from the left on the last but one.
+
+    Of a stack of weights (one matrix per head, say) all matrices lose the same channels.
+    """
     data_slot = 1 - weight_slot
     source, weight = flow.of_or_fixed(node.input[data_slot]), flow.shape(node.input[weight_slot])
     inner, outer = (-1, -2) if data_slot == 0 else (-2, -1)  # contracted, surviving data axis
     rank = len(flow.shape(node.output[0]))
-    if len(weight) != 2:
-        return flow.block(node, f"MatMul {node.name} has a stack of weights")
     if source.shape[inner] == 1 and source.size > 1:
         # The product runs over positions, not channels: channels pass through.
-        return pad_rank(source, rank)
+        return _stacked(flow, node, weight_slot, pad_rank(source, rank))
     size = flow.shape(node.input[data_slot])[inner]
     incoming = flow.along(source, inner, size, f"MatMul {node.name} reads them")
-    outgoing = flow.space.fresh(weight[-1] if data_slot == 0 else weight[0])
+    outgoing = flow.space.fresh(weight[inner])
     flow.read(node, data_slot, on_axis(incoming, inner, source.ndim))
-    flow.bind(node, weight_slot, "read", on_axis(incoming, outer, 2))
-    flow.bind(node, weight_slot, "write", on_axis(outgoing, inner, 2))
+    flow.bind(node, weight_slot, "read", on_axis(incoming, outer, len(weight)))
+    flow.bind(node, weight_slot, "write", on_axis(outgoing, inner, len(weight)))
     return on_axis(outgoing, inner, rank)
+
+
+def _stacked(flow: Flow, node: onnx.NodeProto, weight_slot: int, source: Ids) -> Ids:
+    """Channels along the leading axes: a stack of weights loses the matrices of those that go."""
+    weight = flow.shape(node.input[weight_slot])
+    lead = (1,) * (source.ndim - len(weight)) + weight[:-2]
+    own = source.reshape(source.shape[:-2] + (1, 1)) if max(source.shape[-2:]) == 1 else source
+    axes = [axis for axis, size in enumerate(lead) if size > 1 and source.shape[axis] > 1]
+    if not axes:
+        return source
+    if own.shape[-2:] != (1, 1) or own.size > own.shape[axes[0]]:
+        flow.space.tie(source, tuple(axes), f"MatMul {node.name} has a matrix for each of them")
+        return source
+    flow.bind(node, weight_slot, "value", on_axis(own.ravel(), axes[0] - source.ndim, len(weight)))
+    return source

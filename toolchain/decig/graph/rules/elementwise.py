@@ -133,7 +133,12 @@ def softmax(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     ids = flow.of(node.input[0])
     if ids is None:
         return [None]
-    if max(ids.shape[axis] for axis in compared_axes(flow, node, ids.ndim)) == 1:
+    varying = varying_axes(ids)
+    compared = [axis for axis in compared_axes(flow, node, ids.ndim) if axis in varying]
+    if compared and varying[-1] not in compared:  # as elsewhere, the last axis keeps them apart
+        why = f"{node.op_type} {node.name} compares them"
+        return [flow.space.tie(ids, tuple(compared), why)]
+    if not compared:
         return [ids]
     if node.op_type == "Hardmax":
         return flow.block(node, f"{node.op_type} {node.name} compares channels")

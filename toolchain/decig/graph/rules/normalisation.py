@@ -147,11 +147,15 @@ def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None
     if flow.integers(node, "axes", 1) is None and len(node.input) > 1 and node.input[1]:
         return flow.block(node, f"{node.op_type} {node.name} over computed axes")
     reduced = reduced_axes(flow, node, ids.ndim)
-    if any(ids.shape[axis] > 1 for axis in reduced):
-        note_reduced(flow, node, ids)
-        others = tuple(axis for axis in varying_axes(ids) if axis not in reduced)
-        flow.space.tie(ids, others, f"{node.op_type} {node.name} gives one number for them")
-        return None
+    varying = varying_axes(ids)
+    if reduced.intersection(varying):
+        if varying[-1] in reduced:  # as elsewhere, the last axis keeps its channels apart
+            note_reduced(flow, node, ids)
+            others = tuple(axis for axis in varying if axis not in reduced)
+            flow.space.tie(ids, others, f"{node.op_type} {node.name} gives one number for them")
+            return None
+        why = f"{node.op_type} {node.name} makes one channel of them"
+        ids = flow.space.tie(ids, tuple(reduced.intersection(varying)), why)
     if attributes(node).get("keepdims", 1):
         return ids
     kept_axes = [size for axis, size in enumerate(ids.shape) if axis not in reduced]
