@@ -182,7 +182,7 @@ class Unfolded(Pattern):
 
 
 class ChannelAttention(Pattern):
-    """Restormer: queries and keys of length one, channels times channels, a temperature per head."""
+    """Restormer: unit queries and keys, channels times channels, a temperature per head."""
 
     def __init__(self) -> None:
         super().__init__()

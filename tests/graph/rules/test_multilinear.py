@@ -96,7 +96,7 @@ ATTENTION = """
 def test_attention_between_channels(heads: int) -> None:
     named = "\n".join(f"{part}h = Reshape({part}c, heads)" for part in "qkv")
     body = ATTENTION.format(heads=named, scores="bncp,bndp->bncd", mixed="bncd,bndp->bncp")
-    shapes = {name: (6, 3, 1, 1) for name in ("w1", "w3", "w3v")}
+    shapes = dict.fromkeys(("w1", "w3", "w3v"), (6, 3, 1, 1))
     proto = tiny(
         body, heads=[1, heads, 6 // heads, 64], back=[1, 6, 8, 8], w2=(3, 6, 1, 1), **shapes
     )

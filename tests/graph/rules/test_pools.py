@@ -40,7 +40,7 @@ def test_calculating_with_the_places_freezes_channels(use: str) -> None:
     channels = analyse(proto)
     wanted = {} if "Neg" in use else {"c1": "the indices of MaxPool MaxPool_1 count channels"}
     assert {k: v for k, v in reasons(channels).items() if k == "c1"} == wanted
-    plan = keep(channels, **dict.fromkeys(widths(channels), [0, 2]))
+    plan = keep(channels, **{name: [0, 2] for name in widths(channels)})
     assert worst_difference(proto, channels, plan) < 1e-5
 
 

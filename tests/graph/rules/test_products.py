@@ -248,6 +248,8 @@ def test_a_stack_that_only_one_factor_has() -> None:
     proto = tiny(body, inputs=inputs, w1=(6, 3, 1, 1), w2=(3, 6, 1, 1))
     channels = analyse(proto)
     assert (
-        worst_difference(proto, channels, keep(channels, **dict.fromkeys(widths(channels), [0])))
+        worst_difference(
+            proto, channels, keep(channels, **{name: [0] for name in widths(channels)})
+        )
         < 1e-5
     )

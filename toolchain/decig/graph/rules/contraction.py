@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
-from decig.graph.ids import Ids, varying_axes
+from decig.graph.ids import Ids
 from decig.graph.operators import Kind, find, names
 from decig.graph.rules.products import product
 from decig.graph.rules.registry import rule
@@ -131,12 +131,12 @@ def _stacked(flow: Flow, node: onnx.NodeProto, weight_slot: int, source: Ids) ->
     """Channels along the leading axes: a stack of weights loses the matrices of those that go."""
     weight = flow.shape(node.input[weight_slot])
     lead = (1,) * (source.ndim - len(weight)) + weight[:-2]
-    own = source.reshape(source.shape[:-2] + (1, 1)) if max(source.shape[-2:]) == 1 else source
     axes = [axis for axis, size in enumerate(lead) if size > 1 and source.shape[axis] > 1]
     if not axes:
         return source
-    if own.shape[-2:] != (1, 1) or own.size > own.shape[axes[0]]:
+    if source.size > source.shape[axes[0]]:  # channels of heads: these lose the same places
         flow.space.tie(source, tuple(axes), f"MatMul {node.name} has a matrix for each of them")
         return source
-    flow.bind(node, weight_slot, "value", on_axis(own.ravel(), axes[0] - source.ndim, len(weight)))
+    bound = on_axis(source.ravel(), axes[0] - source.ndim, len(weight))
+    flow.bind(node, weight_slot, "value", bound)
     return source

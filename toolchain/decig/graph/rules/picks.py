@@ -117,19 +117,12 @@ def gather_elements(flow: Flow, node: onnx.NodeProto) -> Result:
         if ids.shape[axis] > 1 or not follow(flow, node.input[1], node, ids):
             return flow.block(node, f"GatherElements {node.name} picks at computed places")
         return ids
-    shape = flow.shape(node.input[0])
-    extent = [
-        shape[a] if a == axis else indices.shape[a] if ids.shape[a] > 1 else 1
-        for a in range(ids.ndim)
-    ]
-    wide = np.broadcast_to(ids, [n if size > 1 else 1 for n, size in zip(shape, ids.shape)])
-    wide = wide[tuple(slice(n) if a != axis else slice(None) for a, n in enumerate(extent))]
-    picked = wide
+    # The result may be shorter than X along any axis; along the picked one all of X is needed.
+    sizes = [*indices.shape[:axis], flow.shape(node.input[0])[axis], *indices.shape[axis + 1 :]]
+    picked = ids[tuple(slice(size) for size in sizes)]
     if ids.shape[axis] > 1:
-        full = np.broadcast_to(
-            wide, [*indices.shape[:axis], shape[axis], *indices.shape[axis + 1 :]]
-        )
-        picked = np.take_along_axis(full, indices % shape[axis], axis)
+        wide = np.broadcast_to(picked, sizes)
+        picked = np.take_along_axis(wide, indices % sizes[axis], axis)
     flow.on_cut(partial(_mend_gather_elements, node, ids, axis, picked))
     return flow.part(compress(picked))
 

@@ -21,9 +21,7 @@ def product(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     left, right = (_sides(flow, name) for name in node.input)
     if not left and not right:
         return _of_stacks(flow, node)
-    if any(
-        len(varying_axes(ids)) and _spans_both(ids) for ids in (*left.values(), *right.values())
-    ):
+    if any(_spans_both(ids) for ids in (*left.values(), *right.values())):
         return flow.block(node, f"MatMul {node.name} multiplies channels along two axes at once")
     for name, sides in zip(node.input, (left, right), strict=True):
         ids = flow.of(name)
@@ -60,7 +58,7 @@ def _sides(flow: Flow, name: str) -> Sides:
 
 
 def _spans_both(ids: Ids) -> bool:
-    return min(ids.shape[-2:]) > 1
+    return bool(min(ids.shape[-2:]) > 1)
 
 
 def _apart(flow: Flow, node: onnx.NodeProto, ids: Ids) -> Ids:

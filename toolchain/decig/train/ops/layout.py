@@ -270,24 +270,24 @@ def space_to_blocks(x: Tensor, block: int) -> Tensor:
 def column_to_image(node: OpNode) -> fx.Node:
     """Y = the picture N,C,H,W that overlapping windows N,C*k,L add up to."""
     x = node.tensor(0)
-    size, block = node.constant(1).tolist(), node.constant(2).tolist()
+    size, block = (tuple(node.constant(slot).tolist()) for slot in (1, 2))
     if len(size) != 2:
         raise node.error("windows of pictures with two axes alone are known")
     node.fix(x, 2)
     pads = node.attr("pads", [0] * 4)
-    steps = node.attr("dilations", [1, 1]), node.attr("strides", [1, 1])
+    steps = (tuple(node.attr(name, [1, 1])) for name in ("dilations", "strides"))
     return node.emit(add_windows, x, size, block, pads, *steps)
 
 
 def add_windows(
     x: Tensor,
-    size: list[int],
-    block: list[int],
+    size: tuple[int, int],
+    block: tuple[int, int],
     pads: list[int],
-    dilations: list[int],
-    strides: list[int],
+    dilations: tuple[int, int],
+    strides: tuple[int, int],
 ) -> Tensor:
     """Add up windows in a padded picture and cut its border off (ONNX Col2Im)."""
-    wide = [n + pads[axis] + pads[axis + 2] for axis, n in enumerate(size)]
+    wide = (size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3])
     picture = F.fold(x, wide, block, dilation=dilations, stride=strides)
     return picture[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]
