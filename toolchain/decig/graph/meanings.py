@@ -36,6 +36,7 @@ _HONOURED = {
     "Cast": "to",
     "Celu Elu LeakyRelu QuickGelu Swish ThresholdedRelu": "alpha",
     "Clip": "max min",
+    "Col2Im": "dilations pads strides",
     "Concat Flatten Gather GatherElements Hardmax LogSoftmax Softmax": "axis",
     "Constant": "value value_float value_floats value_int value_ints",
     "ConstantOfShape": "value",

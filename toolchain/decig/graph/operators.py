@@ -270,7 +270,9 @@ _ENTRIES: tuple[Operator, ...] = (
     *_all(Kind.PICK, "Gather GatherElements GatherND Split"),
     *_all(Kind.MOVE, "DepthToSpace Transpose", follows=True),
     Operator("Concat", Kind.MOVE, int8=Int8.BETWEEN),
-    *_all(Kind.MOVE, "Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile"),
+    *_all(
+        Kind.MOVE, "Col2Im Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile"
+    ),
     # No pictures.
     *_all(Kind.SIZE, "Shape Size"),
     *_all(Kind.CONSTANT, "Constant ConstantOfShape Range"),
