@@ -40,7 +40,6 @@ def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
 
 
 def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, monkeypatch):
-    took = Latency(1.0, 0.0, 1.0, 4)
     found = [(["phase_transpose"], ["winograd"]), (["winograd", "wide_head"], [])]
     sizes, tried = [], []
 
@@ -48,7 +47,7 @@ def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, mo
         sizes.append(count(proto).params)
         tried.append(rules)
         kept, dropped = found[len(sizes) - 1]
-        return Choice(proto, {}, kept, dropped, took, took)
+        return Choice(proto, {}, kept, dropped)
 
     monkeypatch.setattr(deployed, "choose_rewrites", choose)
     model = load_model(write_generator(tmp_path / "m.onnx", width=64))

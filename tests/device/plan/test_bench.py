@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from decig.device.plan.bench import DeployedBench, elsewhere
+from decig.device.plan.bench import DeployedBench
 from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.graph.model import load_model
@@ -43,9 +43,9 @@ def test_the_roofline_of_the_table_and_of_a_slimmer_graph(profiled_table, profil
 
 
 def test_this_machine_is_told_from_others(profiled_table):
-    assert elsewhere(profiled_table) is None
+    assert Device.elsewhere(profiled_table.device) is None
     other = replace(profiled_table, device=replace(profiled_table.device, onnxruntime="1.0"))
-    assert "onnxruntime is '1.0' there" in elsewhere(other)
+    assert "onnxruntime is '1.0' there" in Device.elsewhere(other.device)
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_this_machine_is_told_from_others(profiled_table):
 )
 def test_a_provider_that_is_not_here_is_elsewhere(profiled_table, provider, reason):
     other = replace(profiled_table, device=replace(profiled_table.device, provider=provider))
-    assert reason in elsewhere(other)
+    assert reason in Device.elsewhere(other.device)

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from decig.cli.process import one_of
 from decig.cli.values import FILE, input_shape, output_file, setting, value_range
 
 if TYPE_CHECKING:
     from decig.data.labels import Labels
+    from decig.device.run.device import Device
+    from decig.source.source import Source
 
 Function = Callable[..., Any]
 """What a command runs."""
@@ -198,6 +201,24 @@ def device_options(function: Function) -> Function:
             help="Threads that one run of a model uses; 1 by default.",
         ),
     )
+
+
+def device_of_run(source: "Source", device: "Device") -> "Device":
+    """The device for which MODEL, a run, was planned, where no option says another one.
+
+    Args:
+        source: MODEL.
+        device: what the options say, or stand at; it stays where that device is not here.
+    """
+    from decig.device.run.device import Device
+
+    context = click.get_current_context()
+    default = (context.get_parameter_source(name) for name in ("ep", "ep_options", "threads"))
+    asked = any(each is not ParameterSource.DEFAULT for each in default)
+    planned = source.device
+    if asked or planned is None or Device.elsewhere(planned) is not None:
+        return device
+    return Device.described_by(planned)
 
 
 def output_option(what: str) -> Callable[[Function], Function]:

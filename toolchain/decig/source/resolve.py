@@ -14,6 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from decig.data.feeds import Declared
+from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
@@ -96,6 +97,7 @@ class _Run(Known, frozen=True):
 
     model: _Teacher = _Teacher()
     images: str | None = None
+    device: Fingerprint | None = None
 
 
 def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
@@ -109,7 +111,15 @@ def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -
     model = load_model(student, input_shapes)
     known = run.format | said
     images = None if run.images is None else Path(run.images)
-    return Source(model, known, run.model.sha256, folder, images, feeds=_declared(run, file))
+    return Source(
+        model,
+        known,
+        run.model.sha256,
+        folder,
+        images,
+        feeds=_declared(run, file),
+        device=run.device,
+    )
 
 
 def _declared(known: Known, file: Path) -> Declared:

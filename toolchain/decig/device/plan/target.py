@@ -15,9 +15,10 @@ import onnx
 
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable, Widths
-from decig.device.plan.bench import Bench, DeployedBench, elsewhere
+from decig.device.plan.bench import Bench, DeployedBench
 from decig.device.plan.learn import Learner
 from decig.device.plan.tighten import Met, meet_target
+from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.model import Model
@@ -54,7 +55,7 @@ class Target:
             BadInputError: the table belongs to another device and `force` is false.
         """
         warnings = list(table.doubts)
-        reason = elsewhere(table)
+        reason = Device.elsewhere(table.device)
         if reason is not None:
             text = f"the cost table belongs to another device: {reason}"
             if not force:

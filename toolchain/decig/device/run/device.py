@@ -80,6 +80,20 @@ class Device:
         provider = find(fingerprint.provider)
         return cls(provider, dict(fingerprint.provider_options), fingerprint.threads)
 
+    @classmethod
+    def elsewhere(cls, fingerprint: Fingerprint) -> str | None:
+        """What sets the device of a fingerprint apart from all of this machine; None if it is here.
+
+        Args:
+            fingerprint: of the device of a cost table, or of a run.
+        """
+        try:
+            device = cls.described_by(fingerprint)
+            device.provider.require_installed()
+            return device.fingerprint().difference(fingerprint)
+        except BadInputError as error:
+            return str(error)
+
     @property
     def options(self) -> dict[str, str]:
         """All options that the provider gets: the user's, and defaults for the others."""
