@@ -231,8 +231,8 @@ def output_option(what: str) -> Callable[[Function], Function]:
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Accept a cost table of another device, on which latencies are predicted and not measured; "
-    "changes nothing on the device of the table.",
+    help="Accept a cost table of another device: latencies are predicted and not measured. "
+    "Changes nothing on the table's own device.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
 from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
@@ -93,6 +94,8 @@ class Planner:
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
 
+        A hinge goes up to the edge of the device's stair: the channels up to there take no time.
+
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
             channels: its groups, by the teacher's names.
@@ -107,7 +110,6 @@ class Planner:
         """
 
         def best(widths: Mapping[str, int]) -> Plan:
-            # A condensed graph has fewer channels than the table's.
             orders = {name: order[: widths[name]] for name, order in scores.order.items()}
             keep = {name: sorted(int(i) for i in order) for name, order in orders.items()}
             return Plan(self._teacher.model.sha256, keep)
@@ -115,20 +117,16 @@ class Planner:
         if target_ms is None:
             gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
             hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-            return best({name: found or channels.widths[name] for name, found in hinges.items()})
+            widths = {name: found or channels.widths[name] for name, found in hinges.items()}
+            edges = to_stair_edges(self._goal.target.predictor, widths)
+            return best({name: min(edges[name], channels.widths[name]) for name in widths})
         met = self._goal.target.plan(
-            {name: self._extend(name, curve) for name, curve in scores.loss.items()},
+            scores.loss,
             target_ms,
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
-            most=channels.widths,
         )
         return best(met.widths)
-
-    def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
-        """Lengthen a curve to the teacher's channels; those that a graph lacks lose nothing."""
-        missing = self._teacher.channels.widths[group] + 1 - len(loss)
-        return np.concatenate([loss, np.zeros(missing)])
 
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through, in us."""
