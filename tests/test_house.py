@@ -1,5 +1,6 @@
 """What CONTRIBUTING.md and setup.cfg say of the folders is what there is."""
 
+import ast
 import configparser
 import re
 from pathlib import Path
@@ -28,3 +29,18 @@ def test_the_table_of_folders_has_the_order_of_the_contract() -> None:
     named = [name for cell in table for name in re.findall(r"`(\w+)/?`", cell)]
     assert sorted(named[-5:]) == sorted(floors()[-5:])
     assert named[:-5] == floors()[:-5]
+
+
+def test_what_is_not_timed_takes_the_threads_that_are_free() -> None:
+    """A device of one thread is what the user asked for, or nothing: see `Device.for_work`."""
+    found = []
+    for path in sorted((ROOT / "toolchain" / "decig").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            one_thread = called == "Device.of" and not (node.args or node.keywords)
+            unasked = called.endswith("InferenceSession") and path.name != "session.py"
+            if one_thread or unasked:
+                found.append(f"{path.name}:{node.lineno}: {called}")
+    assert found == []

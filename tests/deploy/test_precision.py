@@ -14,6 +14,7 @@ from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.threads import FREE, watch_threads
 
 UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 ANY = Tolerance(-1.0, 0.1)
@@ -130,6 +131,12 @@ def test_a_precision_that_was_asked_for_and_is_refused_is_named(choose, monkeypa
     refuse_when(monkeypatch, (Device, "open"), "QuantizeLinear")
     with pytest.raises(DecigError, match=r"^int8: the model: OtherExecutionProvider cannot run"):
         choose("int8")
+
+
+def test_pictures_are_judged_on_the_threads_that_are_free(choose, monkeypatch):
+    opened = watch_threads(monkeypatch)
+    choose("fp16", fp32=100, fp16=50)
+    assert opened == [FREE, FREE, 1]  # float32 and fp16, and fp16 as it will be timed
 
 
 def test_fewest_is_a_bisection():

@@ -205,8 +205,8 @@ class _Side:
         self.source, self.pictures = source, pictures
         self._session = device.open(source.model.proto)
         self._painting = self._session
-        if device.unbound != device:
-            self._painting = device.unbound.open(source.model.proto)
+        if device.untimed != device:
+            self._painting = device.untimed.open(source.model.proto)
         self._device = device
         self._shown = picture_output(source.model.proto)
 
@@ -223,11 +223,12 @@ class _Side:
         return pixels if labels is None else labels.show(pixels)
 
     def _run(self, feeds: Feeds) -> list[np.ndarray]:
-        return run_session(self._painting, feeds)
+        """Run as it is timed."""
+        return run_session(self._session, feeds)
 
     def paint(self, picture: Picture) -> np.ndarray:
         """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
-        output = self._run(self.pictures.feed(picture).feeds)[self._shown]
+        output = run_session(self._painting, self.pictures.feed(picture).feeds)[self._shown]
         return self.source.require_pixels().to_unit(output)
 
 

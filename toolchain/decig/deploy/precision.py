@@ -263,7 +263,7 @@ class _Judge:
         return (picture.feeds for picture in self._pictures)
 
     def _paint(self, proto: onnx.ModelProto, feeds: Iterable[Feeds]) -> Iterator[np.ndarray]:
-        run = runner(proto, self._device, "all")
+        run = runner(proto, self._device.untimed, "all")
         return (self._to_unit(run(given)[self._shown]) for given in feeds)
 
     def __call__(self, name: str, proto: onnx.ModelProto, *, few: bool = False) -> Variant:

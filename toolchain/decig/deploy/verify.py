@@ -45,7 +45,7 @@ def runner(
         device: where it runs; on the CPU if not given.
         optimisation: how much ONNX Runtime may rewrite it, as in `Device.open`.
     """
-    where = Device.of() if device is None else device.unbound
+    where = Device.for_work() if device is None else device.unbound
     session = where.open(proto, optimisation=optimisation)
     return lambda feeds: run_session(session, feeds)
 

@@ -31,7 +31,7 @@ class Judge:
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto).name]
-        return self._pixels.to_unit(Device.of().run_over(proto, self._inputs, wanted)[0])
+        return self._pixels.to_unit(Device.for_work().run_over(proto, self._inputs, wanted)[0])
 
 
 class Looks:

@@ -185,7 +185,7 @@ def _run_graph(proto: onnx.ModelProto, feeds: Feeds, names: list[str]) -> list[n
     asked.CopyFrom(proto)
     del asked.graph.output[:]
     asked.graph.output.extend(_described(proto, name) for name in names)
-    session = Device.of().open(asked, optimisation="none")
+    session = Device.for_work().open(asked, optimisation="none")
     used = {value.name for value in session.get_inputs()}
     return run_session(session, {name: feeds[name] for name in feeds if name in used}, names)
 

@@ -18,6 +18,7 @@ from decig.device.run.fingerprint import Fingerprint, cpu_model
 from decig.device.run.providers import Provider, find
 from decig.device.run.runs import UndisturbedRun, run_session
 from decig.device.run.session import Graph, SessionSettings
+from decig.device.run.threads import worker_threads
 from decig.device.run.timing import Call, time_once, time_with_processor_share
 from decig.errors import BadInputError
 
@@ -69,6 +70,14 @@ class Device:
                 cores,
             )
         return cls(provider, given, threads)
+
+    @classmethod
+    def for_work(cls) -> "Device":
+        """This machine's processor for runs that nobody times, on as many threads as they may use.
+
+        A latency belongs to a number of threads; scores, pictures and proofs do not.
+        """
+        return cls.of(threads=worker_threads())
 
     @classmethod
     def described_by(cls, fingerprint: Fingerprint) -> "Device":
@@ -132,6 +141,12 @@ class Device:
         """The same device for runs on arrays of the host: without options for bound runs only."""
         kept = {k: v for k, v in self.given.items() if k not in self.provider.bound_only}
         return replace(self, given=kept)
+
+    @property
+    def untimed(self) -> "Device":
+        """The same device for runs on images that nobody times: with all threads they may use."""
+        unbound = self.unbound
+        return replace(unbound, threads=worker_threads()) if self.on_processor else unbound
 
     def require_unbound(self) -> None:
         """Check that no option stands in the way of runs on arrays of the host.
