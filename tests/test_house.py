@@ -31,6 +31,21 @@ def test_the_table_of_folders_has_the_order_of_the_contract() -> None:
     assert named[:-5] == floors()[:-5]
 
 
+def test_text_is_read_and_written_in_one_encoding_whatever_the_locale() -> None:
+    found = []
+    for folder in ("toolchain", "benchmarks", "models", "profiles"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    given = {keyword.arg for keyword in node.keywords}
+                    modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+                    text = node.func.attr in ("read_text", "write_text")
+                    text |= node.func.attr == "open" and modes in (["r"], ["w"], ["a"])
+                    if text and "encoding" not in given:
+                        found.append(f"{path.name}:{node.lineno}")
+    assert found == []
+
+
 def test_what_is_not_timed_takes_the_threads_that_are_free() -> None:
     """A device of one thread is what the user asked for, or nothing: see `Device.for_work`."""
     found = []

@@ -45,7 +45,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     Raises:
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
     """
-    before = job.processes.on_main(lambda: _look_at_start(job, start))
+    job.processes.on_main(lambda: _measure_start(job, start))
+    before = job.processes.on_main(lambda: job.judge.ssim(start))
     figures = {"predicted_ms": job.planner.predict_ms(analyse(start).widths)}
     looks = Looks()
 
@@ -77,8 +78,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     job.processes.on_main(finish)
 
 
-def _look_at_start(job: Job, start: onnx.ModelProto) -> float:
-    """Measure the start once more, say if it misses the target, and return its SSIM.
+def _measure_start(job: Job, start: onnx.ModelProto) -> None:
+    """Measure the start once more, and say if it misses the target.
 
     Training changes no latency: a start that is too slow ends as a student that is too slow.
     """
@@ -94,7 +95,6 @@ def _look_at_start(job: Job, start: onnx.ModelProto) -> float:
             )
             _log.warning("%s", warning)
             job.run.add_warnings([warning])
-    return job.judge.ssim(start)
 
 
 def student_task(
