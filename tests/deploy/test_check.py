@@ -11,6 +11,7 @@ from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
+from decig.source.stamp import stamp
 from tests.samples import write_generator, write_photos
 from tests.threads import FREE, watch_threads
 
@@ -47,6 +48,22 @@ def test_pictures_are_painted_on_free_threads_and_timed_on_those_asked_for(
     assert opened == [1, FREE] * 2
     sessions = {run.args[0].get_session_options().intra_op_num_threads for run in timed}
     assert sessions == {1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [({}, ""), ({"cpu": "Some Phone"}, "cpu is 'Some Phone' there"), ({"cores": "many"}, "")],
+)
+def test_a_file_for_another_device_is_said_to_be_one(tmp_path, folder, caplog, changed, reason):
+    source = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
+    proto = onnx.load(tmp_path / "a.onnx")
+    stamp(proto, {"device": Device.of().fingerprint().to_dict() | changed})
+    onnx.save(proto, tmp_path / "b.onnx")
+    candidate = resolve(str(tmp_path / "b.onnx"), FLAGS)
+    found = check(candidate, source, folder, Device.of(), Tolerances()).to_dict()
+    assert ("warnings" in found) is bool(reason)
+    assert reason in "".join(found.get("warnings", []))
+    assert ("exported for another device" in caplog.text) is bool(reason)
 
 
 def test_pictures_that_are_no_numbers_never_pass(tmp_path, folder):

@@ -202,9 +202,12 @@ def test_without_torch_the_run_is_exported_with_a_warning(run, tmp_path, monkeyp
 
 def test_images_that_moved_away_are_replaced_by_noise_and_a_word(run, tmp_path, caplog):
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
-    assert export(resolve(str(run)), tmp_path / "out.onnx", Device.of()).difference <= 1e-4
+    exported = export(resolve(str(run)), tmp_path / "out.onnx", Device.of())
+    assert exported.difference <= 1e-4
     warning = f"{tmp_path / 'photos'}: the images of the run are not there"
     assert [warning in record.message for record in caplog.records].count(True) == 1
+    (told,) = read_stamp(onnx.load(tmp_path / "out.onnx"))["figures"]["warnings"]
+    assert told.startswith(warning)
 
 
 def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from decig.cli.process import Command, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
 
 if TYPE_CHECKING:
-    from decig.deploy.export import Exported
+    from decig.deploy.exported import Exported
     from decig.device.run.device import Device
     from decig.source.source import Source
 

@@ -1,5 +1,6 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -24,6 +25,9 @@ from decig.graph.cost import count
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
 from decig.source.source import Source
+from decig.source.stamp import stamped_device
+
+log = logging.getLogger(__name__)
 
 GRID_ROWS = 6
 """Rows of the picture grid: the first images of the folder."""
@@ -88,6 +92,8 @@ class Verdict:
             and postprocessing included, because one of the models has them inside.
         roofline: the nodes of each model beside the limits of the device; None where they were
             not asked for, or the limits are not known.
+        warnings: what the latencies do not say, one line each: that a file was exported for
+            another device.
     """
 
     latency: dict[str, Latency]
@@ -98,6 +104,7 @@ class Verdict:
     tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float:
@@ -120,6 +127,8 @@ class Verdict:
             "passed": self.passed,
             "failures": self.failures,
         }
+        if self.warnings:
+            found["warnings"] = list(self.warnings)
         if self.from_bytes:
             found["latency_from_bytes"] = True
         if self.roofline is not None:
@@ -187,7 +196,19 @@ def check(
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
+        _elsewhere(candidate, device),
     )
+
+
+def _elsewhere(candidate: Source, device: Device) -> tuple[str, ...]:
+    """Say that a file was exported for another device, where its stamp says so."""
+    planned = stamped_device(candidate.model.proto)
+    reason = planned and device.fingerprint().difference(planned)
+    if not reason:
+        return ()
+    what = f"{candidate.model.path}: exported for another device: {reason}"
+    log.warning("%s; its latency there is not the one measured here", what)
+    return (f"{what}; its latency there is not the one measured here",)
 
 
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:

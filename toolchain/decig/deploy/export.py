@@ -7,17 +7,16 @@ table was taken with, and it says so.
 
 import importlib.util
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import onnx
 
 from decig.data.inputs import seeded_feeds
 from decig.deploy.convert import at_opset
+from decig.deploy.exported import Exported
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
     AUTO,
@@ -61,68 +60,6 @@ from decig.source.stamp import stamp
 log = logging.getLogger(__name__)
 
 _IMAGES = 4
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export did and found; differences are shares of the output range.
-
-    Attributes:
-        choice: the rewrites.
-        precision: the precision used, and what was tried.
-        difference: of the float32 graph to the source without any rewrite.
-        torch_difference: of the float32 graph to the trained module; None where there is no
-            PyTorch or no run.
-        predicted_ms: latency that the run's cost table predicted; None where there is no run.
-        params: parameters of the file.
-        macs: multiply-accumulates of the file.
-        latency: of the file ("exported") and of the model without rewrites in its own precision
-            ("plain", missing where the provider does not run it), as they are written, timed in
-            turns; empty where nothing was measured.
-        warnings: what its figures do not say, one line each: that nothing was measured, and why.
-        from_bytes: latency from the bytes of an image to those of the picture, with pre- and
-            postprocessing outside and inside the graph; None where the file takes no bytes.
-    """
-
-    choice: Choice
-    precision: Precision
-    difference: float
-    torch_difference: float | None
-    predicted_ms: float | None
-    params: int
-    macs: int
-    latency: Mapping[str, Latency] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    from_bytes: dict[str, Latency] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of `decig export --json`, which is also stamped into the file."""
-        found: dict[str, Any] = {
-            "rewrites": {
-                "canonical": self.choice.canonical,
-                "kept": self.choice.kept,
-                "dropped": self.choice.dropped,
-            },
-            "precision": self.precision.to_dict(),
-            "max_abs_diff": self.difference,
-            "params": self.params,
-            "macs": self.macs,
-        }
-        if self.latency:
-            found["latency_ms"] = {
-                name: round(latency.median_ms, 4) for name, latency in self.latency.items()
-            }
-        if self.warnings:
-            found["warnings"] = list(self.warnings)
-        if self.torch_difference is not None:
-            found["torch_max_abs_diff"] = self.torch_difference
-        if self.predicted_ms is not None:
-            found["predicted_latency_ms"] = self.predicted_ms
-        if self.from_bytes is not None:
-            found["bytes_to_bytes_ms"] = {
-                name: round(latency.median_ms, 4) for name, latency in self.from_bytes.items()
-            }
-        return found
 
 
 @dataclass(frozen=True)
@@ -249,8 +186,8 @@ def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _J
     require_writable(output)
     if wanted.pixel_io:
         device.require_unbound()
-    aim, warnings = _aim(source, device, wanted)
-    images = _images(source)
+    aim, elsewhere = _aim(source, device, wanted)
+    images, gone = _images(source)
     calibration = wanted.calibration or images
     require_precision(wanted.precision, source, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
@@ -260,6 +197,7 @@ def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _J
     if source.run is not None:
         report = read_json(source.run / "report.json", _Report, "report of a run")
         plan = Plan.load(source.run / "plan.json")
+    warnings = (*elsewhere, *gone)
     return _Job(source, taken, device, wanted, calibration, images, report, plan, aim, warnings)
 
 
@@ -310,12 +248,13 @@ def _time(job: _Job, final: onnx.ModelProto) -> dict[str, Latency]:
     return measure_interleaved(runs, COMPARISON)
 
 
-def _images(source: Source) -> Path | None:
-    """Folder of the run's images; None, and a warning, where it is not there any more."""
+def _images(source: Source) -> tuple[Path | None, tuple[str, ...]]:
+    """Folder of the run's images; None, and a line that says so, where it is gone."""
     if source.images is None or source.images.is_dir():
-        return source.images
-    log.warning("%s: the images of the run are not there; noise stands in for them", source.images)
-    return None
+        return source.images, ()
+    warning = f"{source.images}: the images of the run are not there; noise stands in for them"
+    log.warning("%s", warning)
+    return None, (warning,)
 
 
 def _for_fewer_bits(source: Source) -> onnx.ModelProto:
