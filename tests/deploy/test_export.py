@@ -161,6 +161,21 @@ def test_what_is_timed_is_what_is_written(run, tmp_path, monkeypatch, wanted):
     assert shape == source.model.reopen(source.model.proto).graph.input[0].type.tensor_type.shape
 
 
+@pytest.mark.parametrize(("asked_ms", "warned"), [(8.0, True), (9.15, False), (None, False)])
+def test_a_file_that_is_slower_than_asked_is_said_to_be(
+    run, tmp_path, monkeypatch, caplog, asked_ms, warned
+):
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | {"target_ms": asked_ms}))
+    took = Latency(9200.0, 0.0, 9200.0, 4)
+    monkeypatch.setattr(module, "measure_interleaved", lambda runs, *_: dict.fromkeys(runs, took))
+    exported = export(resolve(str(run)), tmp_path / "out.onnx", Device.of())
+    assert [f"takes 9.2 ms, and {asked_ms:.4g} ms" in each for each in exported.warnings] == (
+        [True] if warned else []
+    )
+    assert ("were asked for" in caplog.text) is warned
+
+
 INT8_IS_FAST = {"int8": Latency(1.0, 0.0, 1.0, 4)}
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Noise
-from decig.device.plan.target import Target, missed
+from decig.device.plan.target import Target
+from decig.device.run.timing import missed
 from decig.errors import BadInputError
 from tests.device.bench import FakeBench
 from tests.device.plan.test_planner import losses

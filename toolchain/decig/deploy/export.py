@@ -7,6 +7,7 @@ table was taken with, and it says so.
 
 import importlib.util
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ from decig.device.measure.rewriting import (
     timed_run,
 )
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.timing import Latency, measure_interleaved, missed
 from decig.errors import BadInputError, DecigError
 from decig.files import require_writable
 from decig.graph import rewrite
@@ -54,6 +55,7 @@ from decig.graph.cost import count
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
 from decig.schema import read_json
+from decig.source.resolve import RUN_FILE
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -121,6 +123,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     # Proves that the provider alone can run it.
     runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
+    latency = _time(job, final) if aim is None else {}
     exported = Exported(
         choice,
         precision,
@@ -129,8 +132,8 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
         job.report.predicted_latency_ms,
         cost.params,
         cost.macs,
-        _time(job, final) if aim is None else {},
-        job.warnings,
+        latency,
+        (*job.warnings, *_missed(job, latency)),
         _time_from_bytes(job, choice, final) if wanted.pixel_io and aim is None else None,
     )
     plan = None if job.plan is None else job.plan.to_dict()
@@ -142,6 +145,12 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What an export reads of the run.json of a run."""
+
+    target_ms: float | None = None
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -167,6 +176,7 @@ class _Job:
         aim: the device that a run was planned for, where that is another one than `device`; None
             where the file is for `device`.
         warnings: what whoever uses the file should know, one line each.
+        target_ms: latency that was asked of the run, in milliseconds; None where none was.
     """
 
     source: Source
@@ -179,6 +189,7 @@ class _Job:
     plan: Plan | None
     aim: Device | None = None
     warnings: tuple[str, ...] = ()
+    target_ms: float | None = None
 
 
 def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _Job:
@@ -193,12 +204,25 @@ def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _J
     taken = with_pixel_io(source) if wanted.pixel_io else source
     # The graph as it is stands for the one to come: what it uses cannot be converted either.
     _at_opset(taken.model.proto, wanted.opset)
-    report, plan = _Report(), None
+    report, plan, asked = _Report(), None, _Asked()
     if source.run is not None:
+        asked = read_json(source.run / RUN_FILE, _Asked, "run description")
         report = read_json(source.run / "report.json", _Report, "report of a run")
         plan = Plan.load(source.run / "plan.json")
     warnings = (*elsewhere, *gone)
-    return _Job(source, taken, device, wanted, calibration, images, report, plan, aim, warnings)
+    return _Job(
+        source,
+        taken,
+        device,
+        wanted,
+        calibration,
+        images,
+        report,
+        plan,
+        aim,
+        warnings,
+        asked.target_ms,
+    )
 
 
 def _aim(source: Source, device: Device, wanted: Wanted) -> tuple[Device | None, tuple[str, ...]]:
@@ -229,6 +253,15 @@ def _rewrite(job: _Job) -> Choice:
     if job.aim is not None:
         return known_rewrites(proto, known, any_size=any_size)
     return choose_rewrites(proto, job.device, any_size=any_size, known=known)
+
+
+def _missed(job: _Job, latency: Mapping[str, Latency]) -> tuple[str, ...]:
+    """Say that a file takes longer than was asked of its run."""
+    if not latency or not missed(found := latency["exported"].median_ms, job.target_ms):
+        return ()
+    warning = f"{job.source.run}: takes {found:.4g} ms, and {job.target_ms:.4g} ms were asked for"
+    log.warning("%s", warning)
+    return (warning,)
 
 
 def _time(job: _Job, final: onnx.ModelProto) -> dict[str, Latency]:

@@ -10,7 +10,7 @@ import onnx
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
-from decig.device.plan.target import missed
+from decig.device.run.timing import missed
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan

@@ -17,9 +17,9 @@ from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench, DeployedBench
 from decig.device.plan.learn import Learner
-from decig.device.plan.tighten import OVER, Met, meet_target
+from decig.device.plan.tighten import Met, meet_target
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency
+from decig.device.run.timing import Latency, missed
 from decig.errors import BadInputError
 from decig.graph.model import Model
 
@@ -154,8 +154,3 @@ class Target:
             self.bench.pause()
             found.append(self.bench.latency(proto).median_ms)
         return float(np.median(found))
-
-
-def missed(measured_ms: float, target_ms: float | None) -> bool:
-    """Whether a measured latency is over its target by more than noise."""
-    return target_ms is not None and measured_ms > target_ms * OVER

@@ -19,13 +19,13 @@ import numpy as np
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Widths
 from decig.device.plan.planner import fastest_widths, plan_widths
-from decig.device.run.timing import Latency
+from decig.device.run.timing import OVER, Latency
 from decig.errors import TargetMissedError
 
 _TRIALS = 8
 """Plans that are tried at most, besides the fastest one."""
-_NEAR, OVER = 0.96, 1.01
-"""Measured latencies that end the search, as shares of the target; what is over 1 is noise."""
+_NEAR = 0.96
+"""Measured latency, as a share of the target, from which on a plan that fits ends the search."""
 _WISH = 0.985
 """Share of the target that is aimed at."""
 _INSIDE = 0.1
