@@ -194,7 +194,8 @@ def choose_precision(
             tried.append(variant)
         except DecigError as error:
             if asked != AUTO:
-                raise type(error)(_named(name, error)) from error
+                kind = BadInputError if isinstance(error, BadInputError) else DecigError
+                raise kind(_named(name, error)) from error
             refused[name] = str(error)
             log.warning("%s is not tried: %s", name, error)
     good = {variant.name: variant.proto for variant in tried if not variant.dropped}
