@@ -90,7 +90,7 @@ def known_rewrites(
 
     Args:
         proto: the graph.
-        known: rules that a cost table kept on the device for which the graph is.
+        known: rules that paid on the device that the graph is for, by its cost table.
         any_size: whether the graph must serve any size; there are no device rules then.
     """
     canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
