@@ -93,7 +93,7 @@ def test_every_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_repair_and_compress(model: Path, tmp_path: Path):
     photos, table = write_photos(tmp_path / "photos", 4, 24, 24), tmp_path / "table.json"
     repaired, plain = tmp_path / "repaired.onnx", tmp_path / "plain.onnx"
-    keep = ("slice", model, "--keep", 0.75, "--verify", *PIXELS)
+    keep = ("slice", model, "--keep", 0.75, "--align", 1, "--verify", *PIXELS)
     assert call(*keep, "-o", plain)["max_abs_diff"] <= 1e-4
     assert call(*keep, "-o", repaired, "--repair", photos, *FED)["max_abs_diff"] <= 1e-4
     asked = ("check", "--reference", model, "--data", photos, *PIXELS, *FED)
@@ -160,7 +160,7 @@ def test_fewer_bits_are_judged_on_draws(tmp_path: Path, monkeypatch: pytest.Monk
 def test_repair_without_images(tmp_path: Path):
     model = write_painter(tmp_path / "code.onnx")
     plain, drawn, folder = (tmp_path / f"{name}.onnx" for name in ("plain", "drawn", "folder"))
-    asked = ("slice", model, "--keep", 0.75, *DRAWN)
+    asked = ("slice", model, "--keep", 0.75, "--align", 1, *DRAWN)
     call(*asked, "-o", plain)
     call(*asked, "--repair", "-o", drawn)
     call(*asked, "--repair", tmp_path, "-o", folder)

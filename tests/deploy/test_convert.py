@@ -12,6 +12,7 @@ from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.rewrite.small import Net
 from tests.graph.shared_nets import recursive
 from tests.samples import generator
+from tests.threads import FREE, watch_threads
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def test_eight_bits(proto):
     assert weights["conv2.weight_scale"].shape == (8,)
     assert [(prop.key, prop.value) for prop in eight.metadata_props] == [("author", "someone")]
     assert 0 < relative_difference(runner(proto), runner(eight), feeds(proto)) < 0.2
+
+
+def test_calibration_runs_on_the_threads_that_are_free(proto, monkeypatch):
+    plain = to_int8(proto)
+    opened = watch_threads(monkeypatch)
+    assert to_int8(proto) == plain
+    assert opened == [FREE]
 
 
 def test_layers_that_stay_in_float32(proto):

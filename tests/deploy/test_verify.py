@@ -18,6 +18,7 @@ from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, load_model, normalise, replace_initializers
 from tests.graph.tiny import parse, tiny
 from tests.samples import generator, write_dynamic_generator, write_generator
+from tests.threads import FREE, watch_threads
 
 
 def changed(by: float):
@@ -39,6 +40,12 @@ def test_a_difference_is_seen_and_refused():
     assert found > 1e-4
     with pytest.raises(DecigError, match=r"this: outputs differ by .* of their range"):
         require_same(found, "this")
+
+
+def test_graphs_are_compared_on_the_threads_that_are_free(monkeypatch):
+    opened = watch_threads(monkeypatch)
+    graph_difference(changed(0), changed(0), seeded_feeds(generator(), None))
+    assert opened == [FREE, FREE]
 
 
 def test_the_range_is_that_over_all_inputs():

@@ -10,6 +10,7 @@ from decig.graph.model import initializers, replace_initializers
 from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
 from decig.train.judge import Judge, Looks
+from tests.threads import FREE, watch_threads
 from tests.train.tiny import tiny_generator
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
@@ -42,6 +43,12 @@ def test_the_figure_is_the_mean_over_the_images() -> None:
     assert max(each) - min(each) > 1e-4
     found = Judge(tiny_generator(), inputs(), PIXELS).ssim(other)
     assert found == pytest.approx(np.mean(each), abs=1e-6)
+
+
+def test_it_paints_on_the_threads_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = watch_threads(monkeypatch)
+    Judge(tiny_generator(), inputs(), PIXELS).ssim(tiny_generator())
+    assert opened == [FREE, FREE]
 
 
 def test_looks_are_few_and_each_is_due_once() -> None:

@@ -8,6 +8,7 @@ from decig.graph.norm_folding import fold_norm, foldable_norms
 from decig.repair.activations import run_graph
 from decig.train.norm_ranking import fold_least, measure_statistics
 from tests.graph.rewrite.small import Net
+from tests.threads import FREE, watch_threads
 from tests.train.tiny import tiny_generator
 
 
@@ -86,3 +87,10 @@ def test_the_norm_that_the_picture_needs_least_goes_first(seed: int) -> None:
     assert name == min(change, key=change.__getitem__)
     assert folded.SerializeToString() == ways[name].SerializeToString()
     assert foldable_norms(folded) == [n for n in ("n1", "n2", "n3") if n != name]
+
+
+def test_norms_are_tried_on_the_threads_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = watch_threads(monkeypatch)
+    proto = tiny_generator()
+    fold_least(proto, ["n1", "n2"], feeds(proto, inputs()))
+    assert opened == [FREE] * 4

@@ -90,11 +90,9 @@ def check(
     """
     from decig.deploy.check import Tolerances
     from decig.deploy.check import check as compare
-    from decig.source.resolve import resolve
+    from decig.source.resolve import resolve_both
 
-    shapes = dict(input_shapes)
-    ours = resolve(candidate, flags, shapes)
-    theirs = resolve(reference, flags, shapes, weights)
+    ours, theirs = resolve_both(candidate, reference, flags, dict(input_shapes), weights)
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
     verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from decig.cli.process import one_of
 from decig.cli.values import FILE, input_shape, output_file, setting, value_range
 
 if TYPE_CHECKING:
     from decig.data.labels import Labels
+    from decig.device.run.device import Device
+    from decig.source.source import Source
 
 Function = Callable[..., Any]
 """What a command runs."""
@@ -207,6 +210,24 @@ def device_options(function: Function) -> Function:
     )
 
 
+def device_of_run(source: "Source", device: "Device") -> "Device":
+    """The device for which MODEL, a run, was planned, where no option says another one.
+
+    Args:
+        source: MODEL.
+        device: what the options say, or stand at; it stays where that device is not here.
+    """
+    from decig.device.run.device import Device
+
+    context = click.get_current_context()
+    default = (context.get_parameter_source(name) for name in ("ep", "ep_options", "threads"))
+    asked = any(each is not ParameterSource.DEFAULT for each in default)
+    planned = source.device
+    if asked or planned is None or Device.elsewhere(planned) is not None:
+        return device
+    return Device.described_by(planned)
+
+
 def output_option(what: str) -> Callable[[Function], Function]:
     """-o; `what` describes the file."""
     return click.option(
@@ -217,7 +238,8 @@ def output_option(what: str) -> Callable[[Function], Function]:
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Accept a cost table of another device: latencies are predicted and not measured.",
+    help="Accept a cost table of another device: latencies are predicted and not measured. "
+    "Changes nothing on the table's own device.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."

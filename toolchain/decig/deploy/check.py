@@ -26,6 +26,7 @@ from decig.graph.draws import drawing, draws, pin
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
 from decig.source.source import Source
+from decig.source.stamp import stamped_device
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +93,8 @@ class Verdict:
             and postprocessing included, because one of the models has them inside.
         roofline: the nodes of each model beside the limits of the device; None where they were
             not asked for, or the limits are not known.
+        warnings: what the latencies do not say, one line each: that a file was exported for
+            another device.
     """
 
     latency: dict[str, Latency]
@@ -102,6 +105,7 @@ class Verdict:
     tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float:
@@ -124,6 +128,8 @@ class Verdict:
             "passed": self.passed,
             "failures": self.failures,
         }
+        if self.warnings:
+            found["warnings"] = list(self.warnings)
         if self.from_bytes:
             found["latency_from_bytes"] = True
         if self.roofline is not None:
@@ -193,6 +199,7 @@ def check(
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
+        _elsewhere(candidate, device),
     )
 
 
@@ -207,6 +214,17 @@ def _tell_of_draws(source: Source) -> None:
             nodes[0].name,
             f" and {len(nodes) - 1} more" if len(nodes) > 1 else "",
         )
+
+
+def _elsewhere(candidate: Source, device: Device) -> tuple[str, ...]:
+    """Say that a file was exported for another device, where its stamp says so."""
+    planned = stamped_device(candidate.model.proto)
+    reason = planned and device.fingerprint().difference(planned)
+    if not reason:
+        return ()
+    what = f"{candidate.model.path}: exported for another device: {reason}"
+    log.warning("%s; its latency there is not the one measured here", what)
+    return (f"{what}; its latency there is not the one measured here",)
 
 
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
@@ -225,8 +243,8 @@ class _Side:
         self._session = device.open(source.model.proto)
         self._painting = self._session
         still = pin(source.model.proto, draws(source.model.proto))
-        if device.unbound != device or still is not source.model.proto:
-            self._painting = device.unbound.open(still)
+        if device.untimed != device or still is not source.model.proto:
+            self._painting = device.untimed.open(still)
         self._device = device
         self._shown = picture_output(source.model.proto)
         self.spoilt = ""
@@ -245,7 +263,8 @@ class _Side:
         return pixels if labels is None else labels.show(pixels)
 
     def _run(self, feeds: Feeds) -> list[np.ndarray]:
-        return run_session(self._painting, feeds)
+        """Run as it is timed."""
+        return run_session(self._session, feeds)
 
     def paint(self, picture: Picture) -> np.ndarray:
         """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""

@@ -55,7 +55,7 @@ def runner(
     Returns:
         A function that raises NoNumbersError where an output is NaN or infinite.
     """
-    where = Device.of() if device is None else device.unbound
+    where = Device.for_work() if device is None else device.unbound
     proto = pin(proto, draws(proto) if given is None else given)
     session = where.open(proto, optimisation=optimisation)
     return _guarded(lambda feeds: run_session(session, feeds), proto)

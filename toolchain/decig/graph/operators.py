@@ -24,6 +24,7 @@ import onnx
 
 from decig.graph import macs
 from decig.graph.macs import Count
+from decig.graph.registration import table_of
 
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
@@ -151,7 +152,7 @@ def every() -> Iterator[Operator]:
 
 @cache
 def _table() -> dict[str, Operator]:
-    return {entry.name: entry for entry in _ENTRIES}
+    return table_of((entry.name, entry) for entry in _ENTRIES)
 
 
 def _all(

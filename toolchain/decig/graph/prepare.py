@@ -19,6 +19,19 @@ _COLOURS = 4
 """Most channels of a last axis that is taken for the colours of a picture."""
 
 
+class UnknownInputError(BadInputError):
+    """A shape is given for an input that a model does not have.
+
+    Attributes:
+        name: of that input.
+        inputs: names of those that it has, in order.
+    """
+
+    def __init__(self, name: str, inputs: list[str]) -> None:
+        super().__init__(f"--input-shape {name}: no such input; inputs are {', '.join(inputs)}")
+        self.name, self.inputs = name, inputs
+
+
 def prepare(
     proto: onnx.ModelProto, input_shapes: dict[str, list[int]], values: Values
 ) -> tuple[onnx.ModelProto, FileTypes]:
@@ -104,8 +117,7 @@ def _fix_inputs(
     inputs = [value for value in graph.input if value.name not in constant]
     unknown = input_shapes.keys() - {value.name for value in inputs}
     if unknown:
-        names = ", ".join(value.name for value in inputs)
-        raise BadInputError(f"--input-shape {min(unknown)}: no such input; inputs are {names}")
+        raise UnknownInputError(min(unknown), [value.name for value in inputs])
     changed = False
     for value in inputs:
         if value.type.HasField("optional_type"):

@@ -9,7 +9,6 @@ from onnx import helper, numpy_helper
 from decig.data.feeds import Feeds
 from decig.device.run.device import Device
 from decig.device.run.numbers import NoNumbersError, are_numbers, first_without_numbers
-from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
 from decig.graph.model import input_info
@@ -40,7 +39,7 @@ class Stream:
             BadInputError: there is nothing to run on, or it does not fit the graph's inputs.
         """
         self.proto = proto
-        self._device = Device.of(threads=worker_threads())
+        self._device = Device.for_work()
         self._pinned = set(pinned)
         self._place = {node.name: index for index, node in enumerate(proto.graph.node)}
         self._next = 0
@@ -111,7 +110,7 @@ class Stream:
 def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    return Device.of(threads=worker_threads()).run_over(proto, inputs)[0]
+    return Device.for_work().run_over(proto, inputs)[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:

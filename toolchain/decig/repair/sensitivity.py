@@ -14,7 +14,6 @@ from onnx import helper, numpy_helper
 from decig.data.feeds import Feeds, output_image
 from decig.device.run.device import Device
 from decig.device.run.numbers import run_to_numbers
-from decig.device.run.threads import worker_threads
 from decig.graph.cost import count
 from decig.graph.inference import kinds
 from decig.graph.model import shapes
@@ -72,8 +71,7 @@ class Sensitivity:
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         """Pictures with their channels last, where that can be told."""
         name = output_image(self._proto).name
-        device = Device.of(threads=worker_threads())
-        picture = run_to_numbers(device, proto, self._inputs, [name])[0]
+        picture = run_to_numbers(Device.for_work(), proto, self._inputs, [name])[0]
         picture = picture.astype(np.float32, copy=False)
         planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
         return np.moveaxis(picture, 1, -1) if planar else picture

@@ -132,7 +132,7 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
         [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    session = Device.of().open(model)
+    session = Device.for_work().open(model)
 
     def run(values: np.ndarray) -> np.ndarray:
         given = values.astype(helper.tensor_dtype_to_np_dtype(kind))

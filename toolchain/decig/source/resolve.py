@@ -14,9 +14,11 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from decig.data.feeds import Declared, numbers
+from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
+from decig.graph.prepare import UnknownInputError
 from decig.graph.size_inputs import Values
 from decig.schema import read_json
 from decig.source.recipe import Recipe, load_recipe
@@ -55,6 +57,64 @@ def resolve(
     flags = flags or PixelFlags()
     source = _resolve(text, flags, input_shapes, weights)
     return replace(source, feeds={**source.feeds, **flags.feeds})
+
+
+def resolve_both(
+    candidate: str,
+    reference: str,
+    flags: PixelFlags | None = None,
+    input_shapes: Shapes | None = None,
+    weights: Path | None = None,
+) -> tuple[Source, Source]:
+    """Find and read a model and the one that it is compared with.
+
+    Their inputs may have different names. A shape may be given by the name in either model, and
+    is for the input in the same place in the other one.
+
+    Args:
+        candidate: the one, as the user wrote it.
+        reference: the other one.
+        flags: as for `resolve`.
+        input_shapes: as for `resolve`, by the names of either model's inputs.
+        weights: trained weights for the reference.
+
+    Raises:
+        BadInputError: as for `resolve`, or neither model has an input of that name.
+    """
+    shapes = input_shapes or {}
+
+    def read(text: str, weights: Path | None) -> Source | UnknownInputError:
+        try:
+            return resolve(text, flags, shapes, weights)
+        except BadInputError as error:
+            if isinstance(error.__cause__, UnknownInputError):
+                return error.__cause__
+            raise
+
+    ours, theirs = read(candidate, None), read(reference, weights)
+    names = [_input_names(each) for each in (ours, theirs)]
+    if isinstance(ours, UnknownInputError):
+        ours = resolve(candidate, flags, _renamed(shapes, *names))
+    if isinstance(theirs, UnknownInputError):
+        theirs = resolve(reference, flags, _renamed(shapes, *names[::-1]), weights)
+    return ours, theirs
+
+
+def _input_names(found: Source | UnknownInputError) -> list[str]:
+    """Names of a model's inputs, in order, whether or not it could be read."""
+    if isinstance(found, UnknownInputError):
+        return found.inputs
+    return [info.name for info in input_info(found.model.proto)]
+
+
+def _renamed(shapes: Shapes, ours: list[str], theirs: list[str]) -> Shapes:
+    """Shapes by our names of inputs; one by their name is for the input in the same place here.
+
+    What is given by our own name counts first.
+    """
+    places = dict(zip(theirs, ours, strict=False))
+    by_place = {places.get(name, name): shapes[name] for name in shapes if name not in ours}
+    return by_place | {name: shapes[name] for name in shapes if name in ours}
 
 
 def _resolve(
@@ -97,6 +157,7 @@ class _Run(Known, frozen=True):
 
     model: _Teacher = _Teacher()
     images: str | None = None
+    device: Fingerprint | None = None
 
 
 def _values(feeds: Declared) -> Values:
@@ -116,7 +177,15 @@ def _from_run(folder: Path, flags: PixelFlags, input_shapes: Shapes | None) -> S
     model = load_model(student, input_shapes, _values({**declared, **flags.feeds}))
     known = run.format | flags.known()
     images = None if run.images is None else Path(run.images)
-    return Source(model, known, run.model.sha256, folder, images, feeds=declared)
+    return Source(
+        model,
+        known,
+        run.model.sha256,
+        folder,
+        images,
+        feeds=declared,
+        device=run.device,
+    )
 
 
 def _declared(known: Known, file: Path) -> Declared:

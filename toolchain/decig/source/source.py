@@ -16,6 +16,7 @@ from decig.data.feeds import (
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
+from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.graph.model import Model, ValueInfo, input_info
 from decig.source.stamp import pixels_entry
@@ -64,6 +65,7 @@ class Source:
         pixel_io: whether the graph itself turns bytes into its pixel format and back, as
             `decig export --pixel-io` makes it; that format is then `known`.
         feeds: what feeds its inputs beside the image.
+        device: of the cost table that the run was planned with; None of other models.
     """
 
     model: Model
@@ -73,6 +75,7 @@ class Source:
     images: Path | None = None
     pixel_io: bool = False
     feeds: Declared = field(default_factory=dict)
+    device: Fingerprint | None = None
 
     @property
     def pixels(self) -> PixelFormat | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from decig.data.feeds import output_image
+from decig.device.run.timing import missed
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
@@ -46,6 +47,7 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     Raises:
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
     """
+    job.processes.on_main(lambda: _measure_start(job, start))
     before = job.processes.on_main(lambda: job.judge.ssim(start))
     figures = {"predicted_ms": job.planner.predict_ms(analyse(start).widths)}
     looks = Looks()
@@ -76,6 +78,25 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
         save_student(job, result, graph_file)
 
     job.processes.on_main(finish)
+
+
+def _measure_start(job: Job, start: onnx.ModelProto) -> None:
+    """Measure the start once more, and say if it misses the target.
+
+    Training changes no latency: a start that is too slow ends as a student that is too slow.
+    """
+    target, target_ms = job.goal.target, job.goal.target_ms
+    measured_ms = target.measure_again(start, target_ms)
+    if measured_ms is not None:
+        job.run.add_figures({"start_latency_ms": measured_ms})
+        if target_ms is not None and missed(measured_ms, target_ms):
+            warning = (
+                f"this run will miss its target of {target_ms:.4g} ms: the graph that it trains, "
+                f"measured once more, takes {measured_ms:.4g} ms, which training does not change; "
+                f"to meet it, stop here and ask for a lower latency"
+            )
+            _log.warning("%s", warning)
+            job.run.add_warnings([warning])
 
 
 def student_task(

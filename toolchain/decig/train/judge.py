@@ -33,7 +33,8 @@ class Judge:
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto).name]
-        return self._pixels.to_unit(run_to_numbers(Device.of(), proto, self._inputs, wanted)[0])
+        outputs = run_to_numbers(Device.for_work(), proto, self._inputs, wanted)
+        return self._pixels.to_unit(outputs[0])
 
 
 class Looks:

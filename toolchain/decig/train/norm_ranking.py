@@ -39,13 +39,13 @@ def fold_least(
     affordable = int(_MACS / (max(count(proto).macs, 1) * len(norms)))
     shown = inputs[: max(1, min(_PICTURES, affordable))]
     picture = [output_image(proto).name]
-    before = Device.of().run_over(proto, shown, picture)[0]
+    before = Device.for_work().run_over(proto, shown, picture)[0]
     sizes = shapes(proto)
     elements = {n.name: math.prod(sizes[n.output[0]]) for n in proto.graph.node if n.name in norms}
     best: tuple[float, str, onnx.ModelProto] | None = None
     for name in norms:
         folded = fold_norm(proto, name, statistics[name])
-        after = Device.of().run_over(folded, shown, picture)[0]
+        after = Device.for_work().run_over(folded, shown, picture)[0]
         change = float(np.square(after - before).mean()) / elements[name]
         if best is None or change < best[0]:
             best = (change, name, folded)
@@ -58,7 +58,9 @@ def measure_statistics(
 ) -> dict[str, Statistics]:
     """Measure what each of some norms sees on real inputs."""
     measured, outputs = with_statistics(proto, norms)
-    values = Device.of().run_over(measured, inputs, [name for pair in outputs for name in pair])
+    values = Device.for_work().run_over(
+        measured, inputs, [name for pair in outputs for name in pair]
+    )
     flat = [value.reshape(*value.shape[:2]).astype(np.float64) for value in values]
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return {norm: Statistics(*pair) for norm, pair in zip(norms, pairs, strict=True)}

@@ -149,7 +149,8 @@ def _finish(job: Job) -> dict[str, Any]:
     if target.bench is not None:
         roofline = target.bench.roofline(job.run.load_graph("student.onnx").proto)
         figures |= {} if roofline is None else {"roofline": roofline}
-    return job.run.add_figures(figures | _warnings(job.goal))
+    job.run.add_figures(figures)
+    return job.run.add_warnings(target.warnings)
 
 
 def _warnings(goal: Goal) -> dict[str, Any]:

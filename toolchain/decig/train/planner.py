@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnx
 
+from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
 from decig.errors import TargetMissedError
@@ -109,6 +110,8 @@ class Planner:
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
 
+        A hinge goes up to the edge of the device's stair: the channels up to there take no time.
+
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
             channels: its groups, by the teacher's names.
@@ -125,13 +128,14 @@ class Planner:
         if target_ms is None:
             gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
             hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-            return best({name: found or channels.widths[name] for name, found in hinges.items()})
+            widths = {name: found or channels.widths[name] for name, found in hinges.items()}
+            edges = to_stair_edges(self._goal.target.predictor, widths)
+            return best({name: min(edges[name], channels.widths[name]) for name in widths})
         met = self._goal.target.plan(
-            {name: self._extend(name, curve) for name, curve in scores.loss.items()},
+            scores.loss,
             target_ms,
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
-            most=channels.widths,
         )
         return best(met.widths)
 
@@ -151,12 +155,7 @@ class Planner:
         try:
             return plan_widths(predictor, loss, target_ms)
         except TargetMissedError:
-            return fastest_widths(predictor, loss)
-
-    def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
-        """Lengthen a curve to the teacher's channels; those that a graph lacks lose nothing."""
-        missing = self._teacher.channels.widths[group] + 1 - len(loss)
-        return np.concatenate([loss, np.zeros(missing)])
+            return fastest_widths(predictor, self._teacher.channels.widths)
 
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through, in us."""

@@ -12,6 +12,7 @@ state/          the states from which a stopped run goes on
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ class RunFolder:
         known.update(figures)
         write_json(file, known)
         return known
+
+    def add_warnings(self, warnings: Iterable[str]) -> dict[str, Any]:
+        """Add lines to the warnings of report.json, each once, and return all that is in it."""
+        file = self.file("report.json")
+        known = read_json(file, dict[str, Any], "report") if file.exists() else {}
+        lines = list(dict.fromkeys([*known.get("warnings", []), *warnings]))
+        return self.add_figures({"warnings": lines} if lines else {})
 
     def finish(self) -> None:
         """Remove the saved states: nothing is left of a finished run to go on with."""

@@ -26,6 +26,7 @@ from onnx import NodeProto
 
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes
+from decig.graph.registration import table_of
 from decig.graph.rewrite.editor import Editor
 from decig.graph.rewrite.rule import NoMatch, Rule
 from decig.graph.sharing import merge_equal, shared
@@ -63,7 +64,7 @@ def _load(name: str) -> Rule:
     return found
 
 
-RULES: dict[str, Rule] = {name: _load(name) for name in _ORDER}
+RULES: dict[str, Rule] = table_of((name, _load(name)) for name in _ORDER)
 """All rules by name, in the order in which they are applied."""
 CANONICAL = tuple(name for name, rule in RULES.items() if rule.canonical)
 """Names of the rules that make a graph better on any device."""

@@ -59,7 +59,7 @@ def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Mod
         export_onnx(module, shapes, file, name)
         model = replace(load_model(file), path=Path(name))
     expected = run_once(module, list(inputs.values()), name)
-    session = Device.of().open(model.proto, optimisation="basic")
+    session = Device.for_work().open(model.proto, optimisation="basic")
     found = run_session(session, {key: value.numpy() for key, value in inputs.items()})
     if not all(bool(output.isfinite().all()) for output in expected):
         raise DecigError(
