@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from decig.data.depth import UnknownScaleError, depth_of, read_tiff, to_eight_bits
 from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+_TIFF = (".tif", ".tiff")
 
 _log = logging.getLogger(__name__)
 
@@ -23,12 +26,14 @@ class UnreadableImageError(BadInputError):
 def read_image(path: Path) -> np.ndarray:
     """Read one image as RGB uint8 H,W,3, turned upright as its EXIF orientation says.
 
-    Transparency is laid over white, as a browser would show it on a page.
+    Transparency is laid over white, as a browser would show it on a page. Greys of more than 8
+    bits are scaled by their bit depth (`decig.data.depth`).
 
     Raises:
         UnreadableImageError: the file is missing, truncated or no image.
+        BadInputError: it cannot be known which of its values are black and white.
     """
-    with _opened(path) as upright:
+    with _opened(path, scaled=True) as upright:
         if upright.has_transparency_data:
             rgba = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -57,14 +62,26 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError."""
+def _opened(path: Path, *, scaled: bool = False) -> Iterator[Image.Image]:
+    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError.
+
+    `scaled` brings greys of every bit depth to 8 bits; ids of labels are no greys.
+    """
     try:
-        with Image.open(path) as opened:
-            form = opened.format
-            upright = ImageOps.exif_transpose(opened)
-            upright.format = form
-            yield upright
+        try:
+            with Image.open(path) as opened:
+                form, depth = opened.format, depth_of(opened) if scaled else None
+                upright = ImageOps.exif_transpose(opened)
+                if depth is not None:
+                    upright = to_eight_bits(upright, depth)
+                upright.format = form
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in _TIFF:
+                raise
+            upright = read_tiff(path)
+        yield upright
+    except UnknownScaleError as error:
+        raise BadInputError(f"{path}: {error}") from error
     # Pillow's decoders raise these on damaged files; DecompressionBombError guards the memory.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
