@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from decig.data.feeds import Inputs, UnfedInputError, declare, drawn_names, find_image
+from decig.data.feeds import Inputs, UnfedInputError, declare, drawn_names
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
+from decig.data.ports import find_image
 from decig.errors import BadInputError
 
 PIXELS = PixelFormat((-1, 1), (-1, 1))

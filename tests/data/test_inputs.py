@@ -6,10 +6,10 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from decig.data.feeds import image_input, picture_output
 from decig.data.inputs import Pictures, seeded_feeds
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
+from decig.data.ports import image_input, picture_output
 from decig.errors import BadInputError
 from tests.samples import generator, write_photos
 

@@ -39,6 +39,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             flags = rest.pop("flags") if pixels else PixelFlags()
             source = resolve(model, flags, dict(input_shapes), weights)
             source.require_known_feeds()
+            source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
         described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
@@ -85,6 +86,8 @@ def pixel_options(function: Function) -> Function:
         channel_order: str | None,
         one_hot: str | None,
         palette: str | None,
+        image: str | None,
+        picture: str | None,
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
@@ -96,6 +99,8 @@ def pixel_options(function: Function) -> Function:
             layout,
             channel_order,
             _labels(one_hot, palette),
+            image,
+            picture,
             _feeds(feeds),
         )
         return function(flags=flags, **rest)
@@ -132,6 +137,14 @@ def pixel_options(function: Function) -> Function:
             "--palette",
             metavar="COLOURS",
             help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
+        ),
+        click.option(
+            "--image", metavar="INPUT", help="The input that takes the image, where several could."
+        ),
+        click.option(
+            "--picture",
+            metavar="OUTPUT",
+            help="The output that is the picture, where several could be.",
         ),
         click.option(
             "--feed",

@@ -12,8 +12,9 @@ import onnx
 
 from decig.data.images import name_in
 from decig.data.pixels import PixelFormat
+from decig.data.ports import only_image, sizes
 from decig.errors import BadInputError, first_line
-from decig.graph.model import ValueInfo, input_info, output_info
+from decig.graph.model import ValueInfo, input_info
 
 Feeds = dict[str, np.ndarray]
 Declared = Mapping[str, str | float]
@@ -42,60 +43,9 @@ class UnfedInputError(BadInputError):
 
     def __init__(self, info: ValueInfo) -> None:
         super().__init__(
-            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it ({_WAYS})"
+            f"input {info.name} ({sizes(info)}) takes no image: say what feeds it ({_WAYS})"
         )
         self.name = info.name
-
-
-def find_image(
-    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
-) -> ValueInfo | None:
-    """Return the input that takes an image; None if no input is shaped like a batch of one image.
-
-    Of several candidates it is the one with one channel per label, where `pixels` says that label
-    maps are fed one-hot; otherwise the first with 3 channels, then with 1, then with any number.
-
-    Args:
-        proto: the model.
-        pixels: its pixel format, where that is known.
-        declared: inputs that something else feeds, so that they are no candidates.
-    """
-    inputs = [i for i in input_info(proto) if _is_picture(i) and i.name not in declared]
-    labels = None if pixels is None else pixels.labels
-    if labels is not None and labels.one_hot:
-        fitting = [i for i in inputs if labels.count in (i.shape[1], i.shape[3])]
-        inputs = fitting or inputs
-    return min(inputs, key=_by_channels, default=None)
-
-
-def image_input(
-    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
-) -> ValueInfo:
-    """Return the input that takes an image, as `find_image` does.
-
-    Raises:
-        BadInputError: no input takes an image.
-    """
-    image = find_image(proto, pixels, declared)
-    if image is None:
-        shown = ", ".join(f"{i.name} {_sizes(i)}" for i in input_info(proto))
-        raise BadInputError(f"the model takes {shown or 'nothing'}; images can feed no input of it")
-    return image
-
-
-def picture_output(proto: onnx.ModelProto) -> int:
-    """Return the place of the output that is the picture; 0 if none is shaped like a picture.
-
-    Of several it is the first with 3 channels, then with 1, then with any number.
-    """
-    outputs = output_info(proto)
-    pictures = [place for place, info in enumerate(outputs) if _is_picture(info)]
-    return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
-
-
-def output_image(proto: onnx.ModelProto) -> ValueInfo:
-    """Return the output that is the picture, as `picture_output` finds it."""
-    return output_info(proto)[picture_output(proto)]
 
 
 def declare(name: str, way: object) -> str | float:
@@ -166,11 +116,12 @@ class Inputs:
         every model has.
 
         Raises:
+            AmbiguousPortError: several inputs could be the image.
             UnfedInputError: a float input beside the image is not declared.
             BadInputError: what is declared is no input, or an input is no tensor of numbers.
         """
         infos = input_info(proto)
-        image = find_image(proto, pixels, declared)
+        image = only_image(proto, pixels, declared)
         others = tuple(info for info in infos if image is None or info.name != image.name)
         names = [info.name for info in infos]
         require_inputs(declared, names)
@@ -284,7 +235,7 @@ class Inputs:
         if list(array.shape) != shape or array.dtype.kind not in "biuf":
             raise BadInputError(
                 f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "
-                f"{info.name} takes {_sizes(info)}"
+                f"{info.name} takes {sizes(info)}"
             )
         return array.astype(info.dtype)
 
@@ -320,15 +271,3 @@ def _default(info: ValueInfo) -> str:
     if info.dtype.kind not in "biu":
         raise UnfedInputError(info)
     return ZEROS
-
-
-def _sizes(info: ValueInfo) -> str:
-    return "x".join(map(str, info.shape)) or "one number"
-
-
-def _is_picture(info: ValueInfo) -> bool:
-    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
-
-
-def _by_channels(info: ValueInfo) -> int:
-    return next((rank for rank, n in enumerate((3, 1)) if n in (info.shape[1], info.shape[3])), 2)

@@ -24,6 +24,8 @@ class PixelFormat:
         layout: "nchw" or "nhwc".
         channel_order: "rgb" or "bgr"; without meaning for a model of one channel.
         labels: how the images fed to the model are read, where they are label maps.
+        image: name of the input that takes the image; None where only one could.
+        picture: name of the output that is the picture; None where only one could be.
     """
 
     input_range: tuple[float, float]
@@ -31,6 +33,8 @@ class PixelFormat:
     layout: str = "nchw"
     channel_order: str = "rgb"
     labels: Labels | None = None
+    image: str | None = None
+    picture: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -121,13 +125,22 @@ class PixelFormat:
         Raises:
             BadInputError: the output is no batch of images of 1 or 3 channels.
         """
-        self.require_output(tensor.shape)
-        pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
-        low, high = self.output_range
-        unit = np.clip((pixels.astype(np.float32) - low) / np.float32(high - low), 0, 1)
+        unit = np.clip(self.scaled(tensor), 0, 1)
         if unit.shape[-1] == 1:
             return np.repeat(unit, 3, axis=-1)
         return np.ascontiguousarray(unit[..., ::-1] if self.channel_order == "bgr" else unit)
+
+    def scaled(self, tensor: np.ndarray) -> np.ndarray:
+        """Scale a batch of model outputs to float32 N,H,W,C: black is 0, white 1; not clipped.
+
+        Raises:
+            BadInputError: as in `to_unit`.
+        """
+        self.require_output(tensor.shape)
+        pixels = tensor.transpose(0, 2, 3, 1) if self.layout == "nchw" else tensor
+        low, high = self.output_range
+        scaled: np.ndarray = (pixels.astype(np.float32) - low) / np.float32(high - low)
+        return scaled
 
     def from_tensor(self, tensor: np.ndarray) -> np.ndarray:
         """Turn a batch of model outputs into RGB uint8 N,H,W,3; errors as in `to_unit`."""

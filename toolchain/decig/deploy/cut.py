@@ -16,6 +16,8 @@ import onnx
 from decig.data.feeds import Feeds
 from decig.data.inputs import seeded_feeds
 from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
+from decig.device.run.device import Device
+from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
@@ -31,6 +33,7 @@ from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
+from decig.source.plausible import require_plausible
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -42,6 +45,9 @@ log = logging.getLogger(__name__)
 
 _NAMED = 3
 """Groups that a notice names before it counts the rest."""
+
+_LOOKED_AT = 8
+"""Images whose pictures must use the range that is stated for them."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -152,7 +158,8 @@ class Cutter:
 
         Raises:
             BadInputError: the table is of another graph or of other groups, the images cannot
-                feed the model, or its pixel format is not known.
+                feed the model, its pixel format is not known, or its pictures show that a range is
+                stated wrongly.
         """
         self.channels: ChannelMap = analyse(source.model.proto)
         if target is not None:
@@ -161,6 +168,12 @@ class Cutter:
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
+        # Asked before anything is scored: several outputs could be the picture.
+        self._picture = source.picture().name if wanted and source.paints else None
+        if self._picture is not None and self.pixels is not None:
+            device = Device.of(threads=worker_threads())
+            shown = device.run_over(self._wide, self._feeds[:_LOOKED_AT], [self._picture])
+            require_plausible(shown, self.pixels, f"{source.model.path}: the model's")
 
     def keep(self, ratio: float) -> Proposal:
         """Plan to keep this share of every prunable group, the best-scored channels.
@@ -299,7 +312,7 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds)
+        return Importance(self._wide, self.channels, self._feeds, self._picture)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from decig.data.feeds import Feeds, picture_output
+from decig.data.feeds import Feeds
+from decig.data.ports import picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
 from decig.device.measure.rewriting import faster, time_graphs
@@ -229,7 +230,7 @@ class _Judge:
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
         self.symmetric = device.provider.symmetric_int8
-        self._shown = picture_output(source.model.proto)
+        self._shown = picture_output(source.model.proto, source.pixels)
         self._wanted = list(self._paint(reference, self.feeds()))
 
     def feeds(self) -> Iterator[Feeds]:

@@ -36,6 +36,7 @@ class Importance:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         inputs: Sequence[Feeds],
+        picture: str | None = None,
     ) -> None:
         """Order the channels.
 
@@ -43,11 +44,12 @@ class Importance:
             proto: graph in normal form.
             channels: its channel groups.
             inputs: what it takes, by input name, for every image.
+            picture: name of the output that is the picture; None where only one could be.
 
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
-        self._proto, self._inputs = proto, inputs
+        self._proto, self._inputs, self._picture = proto, inputs, picture
         self._groups = channels.prunable
         self._readers = find_readers(proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
@@ -77,6 +79,7 @@ class Importance:
             self._readers,
             self._inputs,
             groups=len(self._groups),
+            picture=self._picture,
         )
         loss = {}
         for group in self._groups:

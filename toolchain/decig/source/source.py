@@ -1,23 +1,26 @@
 """A model together with what is known of how it is fed, as every command works on it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from decig.data.feeds import (
-    FILES,
-    Declared,
-    Inputs,
-    UnfedInputError,
-    find_image,
-    output_image,
-    require_inputs,
-)
+import onnx
+
+from decig.data.feeds import FILES, Declared, Inputs, UnfedInputError, require_inputs
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat
+from decig.data.ports import (
+    AmbiguousPortError,
+    find_image,
+    find_picture,
+    output_image,
+    paints,
+    require_ports,
+)
 from decig.errors import BadInputError
-from decig.graph.model import Model, ValueInfo, input_info
+from decig.graph.model import Model, ValueInfo, input_info, output_info
 from decig.source.stamp import pixels_entry
 
 _COLOUR_CHANNELS = (1, 3)
@@ -33,6 +36,8 @@ class PixelFlags:
         layout: as in `PixelFormat`.
         channel_order: as in `PixelFormat`.
         labels: as in `PixelFormat`.
+        image: as in `PixelFormat`.
+        picture: as in `PixelFormat`.
         feeds: what feeds the inputs beside the image.
     """
 
@@ -41,6 +46,8 @@ class PixelFlags:
     layout: str | None = None
     channel_order: str | None = None
     labels: Labels | None = None
+    image: str | None = None
+    picture: str | None = None
     feeds: Declared = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
@@ -78,8 +85,18 @@ class Source:
     def pixels(self) -> PixelFormat | None:
         """The pixel format; None while a part of it is not known."""
         if self.pixel_io:
-            return replace(BYTES, labels=self.known.get("labels"))
+            labels, image, picture = map(self.known.get, ("labels", "image", "picture"))
+            return replace(BYTES, labels=labels, image=image, picture=picture)
         return None if self._missing() else PixelFormat(**self._filled())
+
+    @property
+    def inner_pixels(self) -> PixelFormat:
+        """The pixel format inside of a graph that takes bytes, which outputs but the picture have.
+
+        Raises:
+            BadInputError: as in `require_pixels`.
+        """
+        return PixelFormat(**self.known) if self.pixel_io else self.require_pixels()
 
     def require_pixels(self) -> PixelFormat:
         """Return the pixel format.
@@ -121,14 +138,40 @@ class Source:
         self.require_image()
         try:
             Inputs.of(self.model.proto, self.require_pixels(), self.feeds)
+        except AmbiguousPortError as error:
+            raise _which(error) from error
         except UnfedInputError as error:
             raise BadInputError(
                 f"{error}, as in --feed {error.name}=normal or under [feeds] in a recipe"
             ) from error
 
+    def picture(self) -> ValueInfo:
+        """Return the output that is the picture.
+
+        Raises:
+            BadInputError: several outputs could be, and nothing says which; names the flag.
+        """
+        try:
+            return output_image(self.model.proto, self.require_pixels())
+        except AmbiguousPortError as error:
+            raise _which(error) from error
+
+    @property
+    def paints(self) -> bool:
+        """Whether some output is shaped like a picture: encoders have none."""
+        return paints(self.model.proto, self.pixels, self.known.get("channel_order"))
+
     def require_picture(self) -> None:
-        """Check that the model makes a picture; BadInputError says what it makes instead."""
-        self.require_pixels().require_output(output_image(self.model.proto).shape)
+        """Check that the model makes one picture.
+
+        Raises:
+            BadInputError: as in `picture`, or it makes none; says what it makes instead.
+        """
+        self.require_pixels().require_output(self.picture().shape)
+
+    def require_ports(self) -> None:
+        """Check the names of image and picture; BadInputError names the inputs or outputs."""
+        require_ports(self.model.proto, self.known.get("image"), self.known.get("picture"))
 
     def require_known_feeds(self) -> None:
         """Check that whatever is declared to be fed is an input; BadInputError names these."""
@@ -142,7 +185,7 @@ class Source:
     @property
     def _image(self) -> ValueInfo | None:
         """The input that takes an image; None where none does."""
-        return find_image(self.model.proto, self.pixels, self.feeds)
+        return find_image(self.model.proto, self.pixels, self.feeds, self.known.get("image"))
 
     def pictures(self, folder: Path | None, limit: int | None = None) -> Pictures:
         """Return the images of a folder as this model takes them.
@@ -158,7 +201,7 @@ class Source:
         """Return what stamps a file that is made from this model; see `decig.source.stamp`."""
         return {
             "source_sha256": self.origin_sha256,
-            "pixels": pixels_entry(PixelFormat(**self.known) if self.pixel_io else self.pixels),
+            "pixels": pixels_entry(self.inner_pixels if self.pixel_io else self.pixels),
             "pixel_io": self.pixel_io or None,
             "feeds": dict(self.feeds) or None,
         }
@@ -166,13 +209,16 @@ class Source:
     def borrow(self, other: "Source") -> "Source":
         """Return this model with what only `other` knows of pixel format and feeds.
 
-        Where the other model's input has a name that this one lacks, its feed is for the input
-        in the same place here.
+        Where an input or output of the other model has a name that this one lacks, what is said of
+        it is for the input or output in the same place here.
         """
-        ours, theirs = ([i.name for i in input_info(s.model.proto)] for s in (self, other))
-        places = {b: a for a, b in zip(ours, theirs, strict=False) if b not in ours}
-        feeds = {places.get(n, n): way for n, way in {**other.feeds, **self.feeds}.items()}
-        return replace(self, known=other.known | self.known, feeds=feeds)
+        inputs, outputs = _places(self, other, input_info), _places(self, other, output_info)
+        feeds = {inputs.get(n, n): way for n, way in {**other.feeds, **self.feeds}.items()}
+        known = other.known | {k: v for k, v in self.known.items() if v is not None}
+        for key, places in (("image", inputs), ("picture", outputs)):
+            if known.get(key) is not None:
+                known[key] = places.get(known[key], known[key])
+        return replace(self, known=known, feeds=feeds)
 
     def fixed(self) -> "Source":
         """Return the model with static axes: it takes no other sizes than those it was read at."""
@@ -191,15 +237,16 @@ class Source:
     def _filled(self) -> dict[str, Any]:
         """Add to `known` what the shapes of the model show beyond doubt.
 
-        A model that takes no image needs no input range, and its picture shows the layout.
+        A model that takes no image needs no input range, and its picture shows the layout. One
+        that makes no picture needs no output range.
         """
-        filled = dict(self.known)
+        filled, proto = dict(self.known), self.model.proto
         labels = filled.get("labels")
         colours = [labels.count] if labels is not None and labels.one_hot else _COLOUR_CHANNELS
-        image = find_image(self.model.proto, None, self.feeds)
+        image = find_image(proto, None, self.feeds, filled.get("image"))
         if image is None and self.feeds:
             filled.setdefault("input_range", (-1.0, 1.0))
-            image, colours = output_image(self.model.proto), _COLOUR_CHANNELS
+            image, colours = find_picture(proto, None, filled.get("picture")), _COLOUR_CHANNELS
         shape = [] if image is None else image.shape
         if "layout" not in filled and len(shape) == 4:
             layouts = {"nchw": shape[1], "nhwc": shape[3]}
@@ -208,4 +255,23 @@ class Source:
                 filled["layout"] = fitting[0]
         if len(shape) == 4 and shape[3 if filled.get("layout") == "nhwc" else 1] == 1:
             filled.setdefault("channel_order", "rgb")
+        if not paints(proto, None, filled.get("channel_order")):
+            filled.setdefault("output_range", (0.0, 1.0))
         return filled
+
+
+def _which(error: AmbiguousPortError) -> BadInputError:
+    """Name the flags and the key that say which input is the image, or output the picture."""
+    feed = f" (or what feeds the other: --feed {error.names[-1]}=HOW)"
+    return BadInputError(
+        f"{error}: --{error.key} {error.names[0]}{feed if error.key == 'image' else ''}, "
+        f"in a recipe pixels.{error.key}"
+    )
+
+
+def _places(
+    ours: Source, theirs: Source, describe: Callable[[onnx.ModelProto], list[ValueInfo]]
+) -> dict[str, str]:
+    """Names of inputs or outputs that only the other model has, with ours in the same places."""
+    here, there = ([info.name for info in describe(s.model.proto)] for s in (ours, theirs))
+    return {b: a for a, b in zip(here, there, strict=False) if b not in here}

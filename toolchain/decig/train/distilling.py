@@ -9,7 +9,6 @@ from typing import Any
 import onnx
 from torch.fx import GraphModule
 
-from decig.data.feeds import output_image
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
@@ -102,7 +101,7 @@ def student_task(
     values = _feature_values(job, start) if with_extras and settings.features else []
     paired = with_extras and job.examples.paired
     return Distil(
-        build_module(start, [output_image(start).name, *values], size),
+        build_module(start, [job.teacher.picture, *values], size),
         pool or teacher_pool(job, seed=train.seed, whole=whole),
         job.teacher.pixels,
         settings,

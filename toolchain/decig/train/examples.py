@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from decig.data.crops import bound, fit
-from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
+from decig.data.feeds import FILES, Feeds, Inputs, drawn_names
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
+from decig.data.ports import output_image
 from decig.errors import BadInputError
 from decig.train.pool import Example
 from decig.train.tasks.distil import Settings
@@ -118,8 +119,8 @@ class Examples:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Height and width of the model's input; of its picture where it takes no image."""
-        shape = (self.inputs.image or output_image(self._teacher.model.proto)).shape
-        return self._teacher.pixels.size_of(shape)
+        proto, pixels = self._teacher.model.proto, self._teacher.pixels
+        return pixels.size_of((self.inputs.image or output_image(proto, pixels)).shape)
 
     @property
     def input_channels(self) -> int:

@@ -105,8 +105,8 @@ def prepare(
         progress: told how far each step is.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit or are too few, or a node
-            of the model cannot be trained.
+        BadInputError: the table is of another graph, images do not fit or are too few, a node of
+            the model cannot be trained, or its pictures show that a range is stated wrongly.
         DecigError: the trainable module does not compute what the model does.
     """
     goal.target.table.require_same_model(teacher.model, teacher.channels)
@@ -118,7 +118,10 @@ def prepare(
     module = teacher.module(crop)
     feeds = examples.feeds(examples.training[:1])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
-    return Job(teacher, examples, goal, planner, config, run, processes, progress)
+    job = Job(teacher, examples, goal, planner, config, run, processes, progress)
+    # The teacher's pictures may show that a range is stated wrongly.
+    processes.on_main(lambda: bool(job.judge))
+    return job
 
 
 def _require_whole(steps: Sequence[methods.Step]) -> None:
