@@ -111,8 +111,8 @@ def paints(proto: onnx.ModelProto, pixels: PixelFormat | None, order: str | None
         pixels: its pixel format, where that is known.
         order: its channel order, where `pixels` is not known but this is.
     """
-    shown = (_rank(info, pixels, order) for info in output_info(proto) if _is_picture(info))
-    return any(rank < _NO_COLOURS for rank in shown)
+    shown = [info for info in output_info(proto) if _is_picture(info) and _area(info) > 1]
+    return any(_rank(info, pixels, order) < _NO_COLOURS for info in shown)
 
 
 def other_pictures(proto: onnx.ModelProto, pixels: PixelFormat, smallest: int) -> list[ValueInfo]:

@@ -16,8 +16,6 @@ import onnx
 from decig.data.feeds import Feeds
 from decig.data.inputs import seeded_feeds
 from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
-from decig.device.run.device import Device
-from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
@@ -33,7 +31,7 @@ from decig.graph.scoring import magnitude_loss, magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
-from decig.source.plausible import require_plausible
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -45,9 +43,6 @@ log = logging.getLogger(__name__)
 
 _NAMED = 3
 """Groups that a notice names before it counts the rest."""
-
-_LOOKED_AT = 8
-"""Images whose pictures must use the range that is stated for them."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -170,10 +165,8 @@ class Cutter:
         self.pixels = source.pixels
         # Asked before anything is scored: several outputs could be the picture.
         self._picture = source.picture().name if wanted and source.paints else None
-        if self._picture is not None and self.pixels is not None:
-            device = Device.of(threads=worker_threads())
-            shown = device.run_over(self._wide, self._feeds[:_LOOKED_AT], [self._picture])
-            require_plausible(shown, self.pixels, f"{source.model.path}: the model's")
+        if self._picture is not None:
+            require_plausible_model(source, self._wide, self._feeds)
 
     def keep(self, ratio: float) -> Proposal:
         """Plan to keep this share of every prunable group, the best-scored channels.

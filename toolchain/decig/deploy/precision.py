@@ -29,6 +29,7 @@ from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,8 @@ def require_precision(
 
     Raises:
         BadInputError: it is not known, there are no images to judge it by or the model does not
-            take them, its pixel format is not known, or the operator set is too old.
+            take them, its pixel format is not known or contradicted by its pictures, or the
+            operator set is too old.
     """
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
@@ -142,8 +144,9 @@ def require_precision(
     if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
         raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
     if asked != FP32:
-        source.pictures(calibration, limit=IMAGES)
+        pictures = source.pictures(calibration, limit=IMAGES)
         source.require_picture()
+        require_plausible_model(source, source.model.proto, (each.feeds for each in pictures))
 
 
 def choose_precision(

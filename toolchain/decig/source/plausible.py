@@ -1,12 +1,21 @@
 """Refusing pictures that show that a range is stated wrongly, before anything is built on them."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
+import onnx
 
+from decig.data.feeds import Feeds
 from decig.data.pixels import PixelFormat
+from decig.device.run.device import Device
+from decig.device.run.threads import worker_threads
 from decig.errors import BadInputError
 from decig.quality.plausible import PictureValues
+from decig.source.source import Source
+
+_LOOKED_AT = 8
+"""Images whose pictures tell whether a range is right."""
 
 
 def implausible(values: PictureValues, pixels: PixelFormat, whose: str) -> str | None:
@@ -25,6 +34,24 @@ def implausible(values: PictureValues, pixels: PixelFormat, whose: str) -> str |
         f"{whose} pictures do not look right: {fault}. Is --output-range {made} right, and "
         f"--input-range {given}?"
     )
+
+
+def require_plausible_model(source: Source, proto: onnx.ModelProto, feeds: Iterable[Feeds]) -> None:
+    """Check on a few images that a model's pictures use the range that is stated for them.
+
+    Args:
+        source: the model; one that makes no picture passes.
+        proto: its graph, or the same in a wider type.
+        feeds: what that takes, for every image; the first ones are looked at.
+
+    Raises:
+        BadInputError: they do not, or several outputs could be the picture; names the flags.
+    """
+    if not source.paints:
+        return
+    wanted, few = [source.picture().name], list(islice(feeds, _LOOKED_AT))
+    shown = Device.of(threads=worker_threads()).run_over(proto, few, wanted)
+    require_plausible(shown, source.require_pixels(), f"{source.model.path}: the model's")
 
 
 def require_plausible(outputs: Iterable[np.ndarray], pixels: PixelFormat, whose: str) -> None:

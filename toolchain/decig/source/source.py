@@ -15,6 +15,7 @@ from decig.data.ports import (
     AmbiguousPortError,
     find_image,
     find_picture,
+    only_image,
     output_image,
     paints,
     require_ports,
@@ -116,9 +117,14 @@ class Source:
         """Check that an image can feed the input that takes one, where there is such an input.
 
         Raises:
-            BadInputError: it has other channels; names the flags that could explain them.
+            BadInputError: it has other channels, or several inputs could be the image; names the
+                flags that could explain it.
         """
-        pixels, image = self.require_pixels(), self._image
+        pixels = self.require_pixels()
+        try:
+            image = only_image(self.model.proto, pixels, self.feeds)
+        except AmbiguousPortError as error:
+            raise _which(error) from error
         if image is None:
             return
         channels = pixels.channels_of(image.shape)
@@ -138,8 +144,6 @@ class Source:
         self.require_image()
         try:
             Inputs.of(self.model.proto, self.require_pixels(), self.feeds)
-        except AmbiguousPortError as error:
-            raise _which(error) from error
         except UnfedInputError as error:
             raise BadInputError(
                 f"{error}, as in --feed {error.name}=normal or under [feeds] in a recipe"
