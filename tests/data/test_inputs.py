@@ -76,7 +76,6 @@ def test_a_limit_spreads_over_the_folder(tmp_path):
     "inputs",
     [
         [("x", TensorProto.FLOAT, [1, 3, 8])],
-        [("x", TensorProto.FLOAT, [2, 3, 8, 8])],
         [("x", TensorProto.INT64, [1, 3, 8, 8]), ("y", TensorProto.FLOAT, [1, 512])],
         [],
     ],

@@ -18,5 +18,15 @@ def test_the_flags_and_the_owner_are_named():
     require_plausible(outputs, PixelFormat((0, 1), (0, 1)), "the reference's")
 
 
+def test_half_outside_is_wrong_for_a_check_and_a_warning_before_a_repair(caplog):
+    rng = np.random.default_rng(0)
+    outputs = [rng.uniform(-1, 0.8, (2, 3, 16, 16)).astype(np.float32)]
+    pixels, values = PixelFormat((-1, 1), (0, 1)), PictureValues()
+    values.add(pixels.scaled(outputs[0]))
+    assert "--output-range 0,1" in implausible(values, pixels, "the model's")
+    require_plausible(outputs, pixels, "the model's")
+    assert "--output-range 0,1" in caplog.text
+
+
 def test_nothing_is_wrong_with_no_pictures():
     assert implausible(PictureValues(), WRONG, "the model's") is None

@@ -12,7 +12,7 @@ import onnx
 
 from decig.data.images import name_in
 from decig.data.pixels import PixelFormat
-from decig.data.ports import only_image, sizes
+from decig.data.ports import almost_image, only_image, sizes
 from decig.errors import BadInputError, first_line
 from decig.graph.model import ValueInfo, input_info
 
@@ -39,13 +39,14 @@ class UnfedInputError(BadInputError):
 
     Attributes:
         name: of the input.
+        image_like: whether it has the sizes of an image, so that draws would be no picture.
     """
 
     def __init__(self, info: ValueInfo) -> None:
-        super().__init__(
-            f"input {info.name} ({sizes(info)}) takes no image: say what feeds it ({_WAYS})"
-        )
-        self.name = info.name
+        looks = almost_image(info)
+        why = f"takes no image: say what feeds it ({_WAYS})" if looks is None else looks
+        super().__init__(f"input {info.name} ({sizes(info)}) {why}")
+        self.name, self.image_like = info.name, looks is not None
 
 
 def declare(name: str, way: object) -> str | float:
@@ -136,6 +137,11 @@ class Inputs:
         """Whether some input is fed from files."""
         return FILES in self.declared.values()
 
+    @property
+    def batch(self) -> int:
+        """Images that the model takes at once."""
+        return 1 if self.image is None else self.image.shape[0]
+
     def draw(
         self, rng: np.random.Generator, name: str, size: tuple[int, int] | None = None
     ) -> Feeds:
@@ -145,8 +151,8 @@ class Inputs:
             rng: makes every random choice.
             name: of the image's file (`decig.data.images.name_in`), by which the files are found
                 that feed other inputs.
-            size: height and width of the crop that is fed instead of the image, for inputs that
-                have a value for every pixel; None where the whole image is fed.
+            size: height and width of the one crop that is fed instead of the batch of images, for
+                inputs that have a value for every pixel; None where whole images are fed.
 
         Raises:
             BadInputError: a file is missing or has another shape.
@@ -171,7 +177,8 @@ class Inputs:
         """Make the values of all inputs for one image, the same ones every time.
 
         Args:
-            image: RGB uint8 H,W,3 of the model's size; None where the model takes no image.
+            image: RGB uint8 H,W,3 of the model's size, with which a batch of several is filled;
+                None where the model takes no image.
             pixels: the pixel format of the model.
             name: of the image's file, as in `draw`; seeds the random draws together with `seed`.
             seed: another one gives other draws.
@@ -182,7 +189,8 @@ class Inputs:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         tensor = None
         if image is not None and self.image is not None:
-            tensor = pixels.to_tensor(image[None], pixels.channels_of(self.image.shape))
+            batch = np.repeat(image[None], self.batch, axis=0)
+            tensor = pixels.to_tensor(batch, pixels.channels_of(self.image.shape))
         return self.join(tensor, self.draw(rng, name))
 
     def join(self, image: np.ndarray | None, others: Feeds) -> Feeds:
@@ -194,11 +202,11 @@ class Inputs:
 
     def _shape(self, info: ValueInfo, size: tuple[int, int] | None) -> list[int]:
         """Shape of an input where the image is fed at another size than the graph says."""
-        axes = self._plane(info)
-        if size is None or axes is None:
-            return info.shape
-        shape = list(info.shape)
-        shape[axes] = size
+        axes, shape = self._plane(info), list(info.shape)
+        if size is not None and self.batch > 1 and shape[:1] == [self.batch]:
+            shape[0] = 1
+        if size is not None and axes is not None:
+            shape[axes] = size
         return shape
 
     def along_image(self, info: ValueInfo) -> bool:
@@ -230,8 +238,8 @@ class Inputs:
             raise BadInputError(
                 f"{path}: cannot feed input {info.name}: {first_line(error)}"
             ) from error
-        if list(array.shape) == shape[1:]:
-            array = array[None]
+        if list(array.shape) in (shape[1:], [1, *shape[1:]]) and shape:
+            array = np.broadcast_to(array, shape)
         if list(array.shape) != shape or array.dtype.kind not in "biuf":
             raise BadInputError(
                 f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "

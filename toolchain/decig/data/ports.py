@@ -8,6 +8,8 @@ from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info, output_info
 
+_SMALLEST_IMAGE = 8
+"""Side in pixels from which on an input of three or five axes looks like an image."""
 _NO_COLOURS = 2
 """Rank of what has neither the channels of a colour image nor those of a grey one."""
 
@@ -152,6 +154,20 @@ def require_ports(proto: onnx.ModelProto, image: str | None, picture: str | None
             raise BadInputError(f"{name} cannot be the {key}: the model's {kind} are {known}")
 
 
+def almost_image(info: ValueInfo) -> str | None:
+    """Say why images cannot feed an input that has the sizes of one; None for all other inputs."""
+    if info.dtype.kind not in "fuV" or len(info.shape) not in (3, 5):
+        return None
+    colours = [axis for axis, size in enumerate(info.shape) if size in (1, 3)]
+    if len(info.shape) == 3:
+        sides = [size for axis, size in enumerate(info.shape) if axis not in colours[:1]]
+        if colours and colours[0] in (0, 2) and min(sides) >= _SMALLEST_IMAGE:
+            return "looks like an image without a batch axis: export the model with one"
+        return None
+    frames = 3 in info.shape[1:] and sorted(info.shape)[-2] >= _SMALLEST_IMAGE
+    return "looks like several frames: images feed inputs of four axes alone" if frames else None
+
+
 def sizes(info: ValueInfo) -> str:
     """Write a shape as people do: 1x3x256x256."""
     return "x".join(map(str, info.shape)) or "one number"
@@ -188,7 +204,11 @@ def _pictures(
 
 
 def _best(infos: list[ValueInfo], pixels: PixelFormat | None) -> list[ValueInfo]:
-    """Those of the lowest rank; without colours, the first alone: none of them is an image."""
+    """Those of the lowest rank; without colours, the first alone: none of them is an image.
+
+    Four axes whose first is not 1 need the channels of an image to be taken for a batch of them.
+    """
+    infos = [i for i in infos if i.shape[0] == 1 or _rank(i, pixels) < _NO_COLOURS]
     least = min((_rank(info, pixels) for info in infos), default=_NO_COLOURS)
     best = [info for info in infos if _rank(info, pixels) == least]
     if least == _NO_COLOURS:
@@ -203,7 +223,7 @@ def _only(key: str, candidates: list[ValueInfo]) -> ValueInfo | None:
 
 
 def _is_picture(info: ValueInfo) -> bool:
-    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
+    return len(info.shape) == 4 and info.dtype.kind in "fuV"  # V: bfloat16
 
 
 def _rank(info: ValueInfo, pixels: PixelFormat | None, order: str | None = None) -> int:

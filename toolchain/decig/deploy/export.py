@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 
 from decig.data.inputs import seeded_feeds
@@ -264,7 +265,11 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
-        images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
+        noise = noise_pixels(taken)
+        filled = [
+            np.repeat(p.pixels[None], len(noise), 0) for p in pictures if p.pixels is not None
+        ]
+        images = filled or [noise]
         painters = painter(source, reference), painter(taken, runner(candidate))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)

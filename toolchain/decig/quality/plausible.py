@@ -9,12 +9,13 @@ super-resolution and translation models lie outside, all of them less than a ten
 
 import numpy as np
 
-_MARGIN = 0.05
+_MARGIN = 0.01
 """How far values may overshoot an end, as a share of the range."""
-_ONE_SIDE = 0.4
-"""Share of the values beyond one end that no right range has: the darker half of pictures between
--1 and 1 that are said to lie between 0 and 1."""
 _HALF = 0.5
+"""Share of the values beyond one end that no trained model has with its right range: the darker
+half of pictures between -1 and 1 that are said to lie between 0 and 1."""
+_MOST = 0.75
+"""Share beyond one end that models with random weights do not have either."""
 _FAR = 5.0
 """Distance to the range, in lengths of it, that only a wrong scale makes."""
 _OFTEN = 0.25
@@ -76,9 +77,8 @@ class PictureValues:
         below, above, far, pinned = (
             number / self._count for number in (self._below, self._above, self._far, self._pinned)
         )
-        one_sided = max(below, above) > _ONE_SIDE
-        if one_sided or (below + above > _HALF and far > _OFTEN):
-            return f"{below:.0%} of their values lie below the range and {above:.0%} above it"
+        if max(below, above) > _MOST or (below + above > _HALF and far > _OFTEN):
+            return self._outside()
         used = self._high - self._low
         if used < _SLIVER:
             return f"they use {used:.1%} of the range"
@@ -87,3 +87,11 @@ class PictureValues:
         if pinned > _PINNED and np.mean(self._colour) > _COLOURFUL:
             return f"{pinned:.0%} of their values are at the very ends of the range"
         return None
+
+    def doubt(self) -> str | None:
+        """Say what only models with random weights may have with a right range; None else."""
+        return self._outside() if max(self._below, self._above) > _HALF * self._count else None
+
+    def _outside(self) -> str:
+        below, above = self._below / self._count, self._above / self._count
+        return f"{below:.0%} of their values lie below the range and {above:.0%} above it"

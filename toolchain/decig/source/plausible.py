@@ -1,5 +1,6 @@
 """Refusing pictures that show that a range is stated wrongly, before anything is built on them."""
 
+import logging
 from collections.abc import Iterable
 from itertools import islice
 
@@ -14,6 +15,8 @@ from decig.errors import BadInputError
 from decig.quality.plausible import PictureValues
 from decig.source.source import Source
 
+log = logging.getLogger(__name__)
+
 _LOOKED_AT = 8
 """Images whose pictures tell whether a range is right."""
 
@@ -21,14 +24,18 @@ _LOOKED_AT = 8
 def implausible(values: PictureValues, pixels: PixelFormat, whose: str) -> str | None:
     """Say what is wrong with a model's pictures, and which flags could be; None if nothing is.
 
+    What is in doubt counts as wrong.
+
     Args:
         values: of the pictures.
         pixels: the model's pixel format.
         whose: pictures they are, such as "the reference's".
     """
-    fault = values.fault()
-    if fault is None:
-        return None
+    fault = values.fault() or values.doubt()
+    return None if fault is None else _told(fault, pixels, whose)
+
+
+def _told(fault: str, pixels: PixelFormat, whose: str) -> str:
     given, made = (f"{low:g},{high:g}" for low, high in (pixels.input_range, pixels.output_range))
     return (
         f"{whose} pictures do not look right: {fault}. Is --output-range {made} right, and "
@@ -57,6 +64,9 @@ def require_plausible_model(source: Source, proto: onnx.ModelProto, feeds: Itera
 def require_plausible(outputs: Iterable[np.ndarray], pixels: PixelFormat, whose: str) -> None:
     """Check that a model's pictures use the range that is stated for them.
 
+    What is in doubt is a warning: models with random weights, on which people try things out, may
+    look so, and neither repair nor training clips values.
+
     Args:
         outputs: batches of pictures as the model makes them.
         pixels: the model's pixel format.
@@ -68,6 +78,7 @@ def require_plausible(outputs: Iterable[np.ndarray], pixels: PixelFormat, whose:
     values = PictureValues()
     for output in outputs:
         values.add(pixels.scaled(output))
-    fault = implausible(values, pixels, whose)
-    if fault is not None:
-        raise BadInputError(fault)
+    if fault := values.fault():
+        raise BadInputError(_told(fault, pixels, whose))
+    if doubt := values.doubt():
+        log.warning("%s", _told(doubt, pixels, whose))

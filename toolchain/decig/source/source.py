@@ -1,5 +1,6 @@
 """A model together with what is known of how it is fed, as every command works on it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from decig.data.ports import (
 from decig.errors import BadInputError
 from decig.graph.model import Model, ValueInfo, input_info, output_info
 from decig.source.stamp import pixels_entry
+
+log = logging.getLogger(__name__)
 
 _COLOUR_CHANNELS = (1, 3)
 
@@ -145,6 +148,8 @@ class Source:
         try:
             Inputs.of(self.model.proto, self.require_pixels(), self.feeds)
         except UnfedInputError as error:
+            if error.image_like:
+                raise
             raise BadInputError(
                 f"{error}, as in --feed {error.name}=normal or under [feeds] in a recipe"
             ) from error
@@ -198,7 +203,14 @@ class Source:
             BadInputError: as `require_feeds`, or the folder is missing or empty.
         """
         self.require_feeds()
-        pixels = self.require_pixels()
+        pixels, image = self.require_pixels(), self._image
+        if image is not None and image.shape[0] > 1:
+            one = ",".join(map(str, [1, *image.shape[1:]]))
+            log.warning(
+                "input %s takes %d images at once, and every image fills such a batch; "
+                "--input-shape %s:%s makes it one",
+                *(image.name, image.shape[0], image.name, one),
+            )
         return Pictures(folder, self.model.proto, pixels, declared=self.feeds, limit=limit)
 
     def entries(self) -> dict[str, Any]:

@@ -176,9 +176,10 @@ def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
     teacher = job.teacher.module(cut).to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
-    if batch > 1 and not takes_batches(teacher):
-        _log.warning("the model is made for one image at a time: batch = 1")
-        batch = 1
+    made_for = examples.inputs.batch
+    if max(batch, 1) != made_for and not takes_batches(teacher):
+        _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
+        batch = made_for
     return TeacherPool(
         examples.training,
         teacher,
