@@ -266,10 +266,8 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         noise = noise_pixels(taken)
-        filled = [
-            np.repeat(p.pixels[None], len(noise), 0) for p in pictures if p.pixels is not None
-        ]
-        images = filled or [noise]
+        single = [p.pixels[None] for p in pictures if p.pixels is not None]
+        images = [np.repeat(image, len(noise), axis=0) for image in single] or [noise]
         painters = painter(source, reference), painter(taken, runner(candidate))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)

@@ -25,7 +25,7 @@ _SLIVER = 0.03
 generator used 0.05."""
 _FLAT = 0.01
 """Share of the range that some picture must use: three grey levels of 255."""
-_PINNED = 0.95
+_PINNED = 0.99
 """Share of the values of colour pictures at the very ends of the range that only saturation makes:
 even drawings on white are grey there, or have softer edges."""
 _END = 1e-6
@@ -74,9 +74,7 @@ class PictureValues:
         """Say what no right range leads to; None where nothing is wrong, or nothing was counted."""
         if not self._count:
             return None
-        below, above, far, pinned = (
-            number / self._count for number in (self._below, self._above, self._far, self._pinned)
-        )
+        below, above, far = (n / self._count for n in (self._below, self._above, self._far))
         if max(below, above) > _MOST or (below + above > _HALF and far > _OFTEN):
             return self._outside()
         used = self._high - self._low
@@ -84,13 +82,18 @@ class PictureValues:
             return f"they use {used:.1%} of the range"
         if max(self._spreads) < _FLAT and not self._empty:
             return "every one of them is flat"
-        if pinned > _PINNED and np.mean(self._colour) > _COLOURFUL:
-            return f"{pinned:.0%} of their values are at the very ends of the range"
         return None
 
     def doubt(self) -> str | None:
         """Say what only models with random weights may have with a right range; None else."""
-        return self._outside() if max(self._below, self._above) > _HALF * self._count else None
+        if not self._count:
+            return None
+        if max(self._below, self._above) > _HALF * self._count:
+            return self._outside()
+        pinned = self._pinned / self._count
+        if pinned > _PINNED and np.mean(self._colour) > _COLOURFUL:
+            return f"{pinned:.1%} of their values are at the very ends of the range"
+        return None
 
     def _outside(self) -> str:
         below, above = self._below / self._count, self._above / self._count
