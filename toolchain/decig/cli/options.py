@@ -124,7 +124,7 @@ def pixel_options(function: Function) -> Function:
         ),
         click.option(
             "--channel-order",
-            type=click.Choice(["rgb", "bgr"]),
+            type=click.Choice(["rgb", "bgr", "rgba", "bgra", "lab"]),
             help="Colours of that image and picture.",
         ),
         click.option(
@@ -153,7 +153,8 @@ def pixel_options(function: Function) -> Function:
             metavar="INPUT=HOW",
             multiple=True,
             help="What feeds an input other than the image: normal, uniform, zeros, a number, or "
-            "files (NAME.npy or NAME.npz for NAME.png).",
+            "files (NAME.npy, NAME.npz or NAME.INPUT.png for NAME.png; files:0,1 gives their "
+            "black and white).",
         ),
     )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from decig.data.images import name_in
+from decig.data.companions import read_companion
+from decig.data.images import SUFFIXES, name_in, photo_of
 from decig.data.pixels import PixelFormat
 from decig.data.ports import almost_image, only_image, sizes
 from decig.errors import BadInputError, first_line
@@ -24,14 +25,16 @@ NORMAL, UNIFORM, ZEROS = DRAWN = ("normal", "uniform", "zeros")
 """Drawn anew for every picture, from a seed: standard normal, uniform between -1 and 1; and zeros,
 which need no draw."""
 FILES = "files"
-"""Read from `photo.npy` for `photo.png`, or from `photo.npz`, where the array has the input's name.
+"""Read from `photo.npy` for `photo.png`, from `photo.npz`, where the array has the input's name, or
+from images as `decig.data.companions` finds them.
 
-The file lies beside the photo, in whatever sub-folder that is."""
+The file lies beside the photo, in whatever sub-folder that is. `files:LOW,HIGH` says which values
+black and white of such images are; without it, they are those of the photo."""
 
 _ARRAYS = (".npy", ".npz")
 # What numpy raises on files that hold no array, or only a part of one.
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-_WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+_WAYS = f"{', '.join(DRAWN)}, {FILES}, {FILES}:LOW,HIGH or a number"
 
 
 class UnfedInputError(BadInputError):
@@ -62,7 +65,7 @@ def declare(name: str, way: object) -> str | float:
     Raises:
         BadInputError: this cannot feed an input.
     """
-    if isinstance(way, str) and way in (*DRAWN, FILES):
+    if isinstance(way, str) and (way in DRAWN or (from_files(way) and _bounds(way, name))):
         return way
     try:
         number = math.nan if isinstance(way, bool) else float(way)  # type: ignore[arg-type]
@@ -71,6 +74,25 @@ def declare(name: str, way: object) -> str | float:
     if not math.isfinite(number):
         raise BadInputError(f"input {name} cannot be fed {way!r}; use {_WAYS}")
     return number
+
+
+def from_files(way: str | float) -> bool:
+    """Whether an entry of `Declared` says that files feed the input."""
+    return isinstance(way, str) and way.partition(":")[0] == FILES
+
+
+def _bounds(way: str, name: str) -> tuple[float, float] | str:
+    """Values of black and white that an entry states; the entry itself where it states none."""
+    _, colon, text = way.partition(":")
+    if not colon:
+        return way
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise BadInputError(f"input {name} cannot be fed {way!r}: write {FILES}:0,1 or the like")
+    return low, high
 
 
 def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
@@ -95,6 +117,7 @@ class Inputs:
         declared: what feeds the others.
         folder: where the files lie that feed some of them.
         order: names of all inputs, in the order of the graph.
+        pixels: the model's pixel format, by which images feed inputs beside the photo.
     """
 
     image: ValueInfo | None
@@ -102,6 +125,7 @@ class Inputs:
     declared: Declared = field(default_factory=dict)
     folder: Path | None = None
     order: tuple[str, ...] = ()
+    pixels: PixelFormat | None = None
 
     @classmethod
     def of(
@@ -130,12 +154,17 @@ class Inputs:
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
         }
-        return cls(image, others, known, folder, tuple(names))
+        return cls(image, others, known, folder, tuple(names), pixels)
 
     @property
     def reads_files(self) -> bool:
         """Whether some input is fed from files."""
-        return FILES in self.declared.values()
+        return bool(self.filed)
+
+    @property
+    def filed(self) -> list[str]:
+        """Names of the inputs that are fed from files."""
+        return [name for name, way in self.declared.items() if from_files(way)]
 
     @property
     def batch(self) -> int:
@@ -161,7 +190,7 @@ class Inputs:
         for info in self.others:
             shape = self._shape(info, size)
             way = self.declared[info.name]
-            if way == FILES:
+            if from_files(way):
                 feeds[info.name] = self._read(info, name, shape)
                 continue
             if way == NORMAL:
@@ -226,14 +255,12 @@ class Inputs:
         assert self.folder is not None
         single, several = (self.folder / f"{name}.{suffix}" for suffix in ("npy", "npz"))
         path = single if single.is_file() else several
+        if not path.is_file():
+            return self._read_images(info, name, shape)
         try:
             with path.open("rb") as file:
                 found = np.load(file, allow_pickle=False)
                 array = found if isinstance(found, np.ndarray) else found[info.name]
-        except FileNotFoundError as error:
-            raise BadInputError(
-                f"{single}: no such file for input {info.name}, nor {several.name}"
-            ) from error
         except _DAMAGED as error:
             raise BadInputError(
                 f"{path}: cannot feed input {info.name}: {first_line(error)}"
@@ -247,6 +274,35 @@ class Inputs:
             )
         return array.astype(info.dtype)
 
+    def _read_images(self, info: ValueInfo, name: str, shape: list[int]) -> np.ndarray:
+        """Read an input that lies beside the photo as images."""
+        assert self.folder is not None and self.pixels is not None
+        pixels, alone = self.pixels, self.image is None
+        images = None
+        if len(shape) == 4:
+            size, channels = pixels.size_of(shape), pixels.channels_of(shape)
+            images = read_companion(self.folder, name, info.name, size, channels, alone=alone)
+        if images is None:
+            raise BadInputError(
+                f"{self.folder / name}.npy: no such file for input {info.name}, nor {name}.npz, "
+                f"{name}.{info.name}.png or {info.name}/{name}.png"
+            )
+        way = self.declared[info.name]
+        bounds = _bounds(way, info.name) if isinstance(way, str) else way
+        if not isinstance(bounds, tuple):
+            if alone:
+                raise BadInputError(
+                    f"input {info.name}: say which values black and white are: "
+                    f"{info.name}={FILES}:0,255 or the like"
+                )
+            bounds = pixels.input_range
+        low, high = bounds
+        if pixels.channel_order.startswith("bgr") and images.shape[-1] % 3 == 0:
+            images = images.reshape(*images.shape[:2], -1, 3)[..., ::-1].reshape(images.shape)
+        values = images.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+        tensor = pixels.arrange(values[None])
+        return np.broadcast_to(tensor, shape).astype(info.dtype)
+
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:
     """Name up to `count` inputs of a model that takes no image: by its files, or by numbers.
@@ -257,19 +313,21 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
     if not inputs.reads_files:
         return [str(number) for number in range(count)]
     folder = inputs.folder
-    names = [] if folder is None else _arrays_in(folder)
+    names = [] if folder is None else _files_in(folder, inputs.filed)
     if not names:
         if folder is None:
             raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
-        raise BadInputError(f"{folder}: no .npy or .npz files there to feed the model")
+        raise BadInputError(f"{folder}: no .npy or .npz files or images there to feed the model")
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
 
-def _arrays_in(folder: Path) -> list[str]:
-    """Names of the .npy and .npz files in a folder and its sub-folders."""
-    files = (path for path in folder.rglob("*") if path.suffix in _ARRAYS)
-    return sorted({name_in(folder, path) for path in files if not path.name.startswith(".")})
+def _files_in(folder: Path, filed: Collection[str]) -> list[str]:
+    """Names of what the arrays, or the images, in a folder and its sub-folders feed a model."""
+    known = (*_ARRAYS, *SUFFIXES)
+    files = [p for p in folder.rglob("*") if p.suffix.lower() in known and p.name[0] != "."]
+    names = [name_in(folder, path) for path in files]
+    return sorted({photo_of(name, filed) or name for name in names})
 
 
 def _default(info: ValueInfo) -> str:

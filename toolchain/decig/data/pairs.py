@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,9 @@ def side_by_side(
     return pairs
 
 
-def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
+def by_stem(
+    inputs: Path, targets: Path, labels: Labels | None = None, *, beside: Collection[str] = ()
+) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
     In sub-folders the whole path counts, or the name alone where only one target has it. Names are
@@ -71,6 +73,7 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         inputs: folder of inputs.
         targets: folder of targets.
         labels: how to read the inputs, where they are label maps.
+        beside: names of inputs that other files in the folder of inputs feed, as in `ImageFolder`.
 
     Yields:
         Pairs, in the order of the inputs' paths.
@@ -83,7 +86,7 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
     by_name = {name_in(targets, file): file for file in found}
     alike = Counter(file.stem for file in found)
     by_last = {file.stem: file for file in found if alike[file.stem] == 1}
-    folder = ImageFolder(inputs, labels)
+    folder = ImageFolder(inputs, labels, beside=beside)
     wanted: dict[Path, Path] = {}
     for file in folder.files:  # all of them before the first is read
         name = name_in(inputs, file)

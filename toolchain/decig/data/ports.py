@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import onnx
 
-from decig.data.pixels import PixelFormat
+from decig.data.pixels import PixelFormat, channels_of_order
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info, output_info
 
@@ -229,11 +229,11 @@ def _is_picture(info: ValueInfo) -> bool:
 def _rank(info: ValueInfo, pixels: PixelFormat | None, order: str | None = None) -> int:
     """Return 0 for the channels of a colour image, 1 for grey, `_NO_COLOURS` for others."""
     axes = (1, 3) if pixels is None else (1 if pixels.layout == "nchw" else 3,)
-    found = [info.shape[axis] for axis in axes]
-    for rank, channels in enumerate(((3,), (1,))):
-        if any(count in channels for count in found):
-            return rank
-    return _NO_COLOURS
+    found = {info.shape[axis] for axis in axes}
+    known = set(channels_of_order(order if pixels is None else pixels.channel_order))
+    if found & (known - {1}):
+        return 0
+    return 1 if 1 in found else _NO_COLOURS
 
 
 def _area(info: ValueInfo) -> int:

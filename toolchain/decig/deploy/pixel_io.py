@@ -22,7 +22,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.data.inputs import other_feeds
-from decig.data.pixels import LUMA, PixelFormat, check_channels
+from decig.data.pixels import LUMA, PixelFormat
 from decig.data.ports import image_input, output_image, picture_output
 from decig.errors import BadInputError
 from decig.graph.branches import rename
@@ -53,6 +53,9 @@ def with_pixel_io(source: Source) -> Source:
     pixels = source.require_pixels()
     source.require_image()
     source.picture()
+    if pixels.channel_order not in ("rgb", "bgr"):
+        order = pixels.channel_order.upper()
+        raise BadInputError(f"--pixel-io: {source.model.path} takes {order}: only RGB and BGR can")
     fixed = source.fixed()
     if pixels.labels is not None and pixels.labels.one_hot:
         raise BadInputError(f"--pixel-io: {source.model.path} takes one-hot label maps, no pixels")
@@ -81,7 +84,7 @@ def wrap(
     graph = wrapped.graph
     channels = [pixels.channels_of(info.shape) for info in (taken, result)]
     for count, side in zip(channels, ("input", "output"), strict=True):
-        check_channels(count, side)
+        pixels.check_channels(count, side)
     inner, outer = f"{taken.name}/tensor", f"{result.name}/tensor"
     for node in graph.node:
         rename(node, {taken.name: inner, result.name: outer})

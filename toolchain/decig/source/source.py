@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx
 
-from decig.data.feeds import FILES, Declared, Inputs, UnfedInputError, require_inputs
+from decig.data.feeds import Declared, Inputs, UnfedInputError, from_files, require_inputs
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
-from decig.data.pixels import BYTES, PixelFormat
+from decig.data.pixels import BYTES, PixelFormat, channels_of_order
 from decig.data.ports import (
     AmbiguousPortError,
     find_image,
@@ -27,7 +27,8 @@ from decig.source.stamp import pixels_entry
 
 log = logging.getLogger(__name__)
 
-_COLOUR_CHANNELS = (1, 3)
+_FEW = 16
+"""Channels that an axis must hold at most to be told from height and width by its size."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,7 @@ class Source:
         try:
             pixels.require_input(channels)
         except BadInputError as error:
-            flags = f"--one-hot {channels} or --one-hot RRGGBB,..."
-            hint = "" if pixels.labels else f" If it takes label maps, give {flags}"
-            raise BadInputError(f"{error}{hint}") from error
+            raise BadInputError(f"{error}{_hint(pixels, image.name, channels)}") from error
 
     def require_feeds(self) -> None:
         """Check that images, and what is declared to be fed, can feed every input.
@@ -189,7 +188,7 @@ class Source:
     @property
     def needs_folder(self) -> bool:
         """Whether a folder must feed the model: it takes an image, or values from files."""
-        return self._image is not None or FILES in self.feeds.values()
+        return self._image is not None or any(map(from_files, self.feeds.values()))
 
     @property
     def _image(self) -> ValueInfo | None:
@@ -246,7 +245,7 @@ class Source:
             "input_range": "--input-range LOW,HIGH (0,255 or 0,1 or -1,1)",
             "output_range": "--output-range LOW,HIGH",
             "layout": "--layout nchw|nhwc",
-            "channel_order": "--channel-order rgb|bgr",
+            "channel_order": "--channel-order rgb|bgr (or rgba, bgra, lab)",
         }
         return [flag for name, flag in flags.items() if name not in filled]
 
@@ -258,15 +257,19 @@ class Source:
         """
         filled, proto = dict(self.known), self.model.proto
         labels = filled.get("labels")
-        colours = [labels.count] if labels is not None and labels.one_hot else _COLOUR_CHANNELS
+        counts = channels_of_order(filled.get("channel_order"))
+        colours = (labels.count,) if labels is not None and labels.one_hot else counts
         image = find_image(proto, None, self.feeds, filled.get("image"))
         if image is None and self.feeds:
             filled.setdefault("input_range", (-1.0, 1.0))
-            image, colours = find_picture(proto, None, filled.get("picture")), _COLOUR_CHANNELS
+            image, colours = find_picture(proto, None, filled.get("picture")), counts
         shape = [] if image is None else image.shape
         if "layout" not in filled and len(shape) == 4:
             layouts = {"nchw": shape[1], "nhwc": shape[3]}
             fitting = [name for name, size in layouts.items() if size in colours]
+            if not fitting:  # four or six channels, say, beside sides of hundreds of pixels
+                sides = sorted(shape[1:])[1]
+                fitting = [n for n, size in layouts.items() if size <= _FEW and 2 * size < sides]
             if len(fitting) == 1:
                 filled["layout"] = fitting[0]
         if len(shape) == 4 and shape[3 if filled.get("layout") == "nhwc" else 1] == 1:
@@ -274,6 +277,21 @@ class Source:
         if not paints(proto, None, filled.get("channel_order")):
             filled.setdefault("output_range", (0.0, 1.0))
         return filled
+
+
+def _hint(pixels: PixelFormat, name: str, channels: int) -> str:
+    """What could explain that the image input has other channels than images have."""
+    if pixels.labels is not None:
+        return ""
+    hint = f" If it takes label maps, give --one-hot {channels} or --one-hot RRGGBB,..."
+    if channels == 4:
+        hint += "; if RGB and alpha, --channel-order rgba or bgra"
+    elif channels > 3 and channels % 3 == 0:
+        hint += (
+            f"; if {channels // 3} pictures stacked, --feed {name}=files:LOW,HIGH reads "
+            f"NAME.{name}.1.png, NAME.{name}.2.png, ..."
+        )
+    return hint
 
 
 def _which(error: AmbiguousPortError) -> BadInputError:
