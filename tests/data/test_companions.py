@@ -134,6 +134,13 @@ def test_without_a_photo_the_range_must_be_said_and_the_plain_name_will_do(tmp_p
     np.testing.assert_allclose(feeds["x"], unit(picture), atol=1e-6)
 
 
+def test_images_do_not_count_beside_arrays(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((4, SIDE, SIDE), np.float32))
+    save(tmp_path / "preview.png", colours(0))
+    inputs = Inputs.of(takes(x=[1, 4, SIDE, SIDE]), PIXELS, {"x": "files"}, tmp_path)
+    assert drawn_names(inputs, 3) == ["a"]
+
+
 @pytest.mark.parametrize("way", ["files:", "files:1,0", "files:0", "files:a,b", "files:0,inf"])
 def test_a_range_that_is_none_is_refused(way):
     with pytest.raises(BadInputError, match="write files:0,1"):

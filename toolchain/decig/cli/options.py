@@ -99,9 +99,9 @@ def pixel_options(function: Function) -> Function:
             layout,
             channel_order,
             _labels(one_hot, palette),
+            _feeds(feeds),
             image,
             picture,
-            _feeds(feeds),
         )
         return function(flags=flags, **rest)
 

@@ -65,7 +65,8 @@ def declare(name: str, way: object) -> str | float:
     Raises:
         BadInputError: this cannot feed an input.
     """
-    if isinstance(way, str) and (way in DRAWN or (from_files(way) and _bounds(way, name))):
+    if isinstance(way, str) and (way in DRAWN or from_files(way)):
+        stated_range(way, name)
         return way
     try:
         number = math.nan if isinstance(way, bool) else float(way)  # type: ignore[arg-type]
@@ -81,11 +82,15 @@ def from_files(way: str | float) -> bool:
     return isinstance(way, str) and way.partition(":")[0] == FILES
 
 
-def _bounds(way: str, name: str) -> tuple[float, float] | str:
-    """Values of black and white that an entry states; the entry itself where it states none."""
-    _, colon, text = way.partition(":")
+def stated_range(way: str | float, name: str) -> tuple[float, float] | None:
+    """Return the values of black and white that an entry states, as in `files:0,1`; or None.
+
+    Raises:
+        BadInputError: what it states is no range.
+    """
+    _, colon, text = str(way).partition(":")
     if not colon:
-        return way
+        return None
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
@@ -287,16 +292,13 @@ class Inputs:
                 f"{self.folder / name}.npy: no such file for input {info.name}, nor {name}.npz, "
                 f"{name}.{info.name}.png or {info.name}/{name}.png"
             )
-        way = self.declared[info.name]
-        bounds = _bounds(way, info.name) if isinstance(way, str) else way
-        if not isinstance(bounds, tuple):
-            if alone:
-                raise BadInputError(
-                    f"input {info.name}: say which values black and white are: "
-                    f"{info.name}={FILES}:0,255 or the like"
-                )
-            bounds = pixels.input_range
-        low, high = bounds
+        stated = stated_range(self.declared[info.name], info.name)
+        if stated is None and alone:
+            raise BadInputError(
+                f"input {info.name}: say which values black and white are: "
+                f"{info.name}={FILES}:0,255 or the like"
+            )
+        low, high = stated or pixels.input_range
         if pixels.channel_order.startswith("bgr") and images.shape[-1] % 3 == 0:
             images = images.reshape(*images.shape[:2], -1, 3)[..., ::-1].reshape(images.shape)
         values = images.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
@@ -323,11 +325,20 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
 
 
 def _files_in(folder: Path, filed: Collection[str]) -> list[str]:
-    """Names of what the arrays, or the images, in a folder and its sub-folders feed a model."""
-    known = (*_ARRAYS, *SUFFIXES)
-    files = [p for p in folder.rglob("*") if p.suffix.lower() in known and p.name[0] != "."]
-    names = [name_in(folder, path) for path in files]
-    return sorted({photo_of(name, filed) or name for name in names})
+    """Names by which files in a folder and its sub-folders feed a model that takes no image.
+
+    Images count by their own names only where there is nothing else.
+    """
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for path in folder.rglob("*"):
+        if not path.name.startswith("."):
+            name = name_in(folder, path)
+            photo = photo_of(name, filed) if path.suffix.lower() in SUFFIXES else None
+            if photo is not None or path.suffix in _ARRAYS:
+                found[True].add(photo or name)
+            elif path.suffix.lower() in SUFFIXES:
+                found[False].add(name)
+    return sorted(found[True] or found[False])
 
 
 def _default(info: ValueInfo) -> str:

@@ -41,9 +41,9 @@ class PixelFlags:
         layout: as in `PixelFormat`.
         channel_order: as in `PixelFormat`.
         labels: as in `PixelFormat`.
+        feeds: what feeds the inputs beside the image.
         image: as in `PixelFormat`.
         picture: as in `PixelFormat`.
-        feeds: what feeds the inputs beside the image.
     """
 
     input_range: tuple[float, float] | None = None
@@ -51,9 +51,9 @@ class PixelFlags:
     layout: str | None = None
     channel_order: str | None = None
     labels: Labels | None = None
+    feeds: Declared = field(default_factory=dict)
     image: str | None = None
     picture: str | None = None
-    feeds: Declared = field(default_factory=dict)
 
     def known(self) -> dict[str, Any]:
         """Return what is said of the pixel format, by the name of its field."""
