@@ -151,7 +151,9 @@ def test_compress_learns_the_named_picture(model: Path, photos: Path, tmp_path: 
     assert refused.exit_code == 2
     assert CANDIDATES in refused.stderr
     assert not run.exists()
-    call(*asked, "--picture", "final")
+    trained = decig(*asked, "--picture", "final")
+    assert trained.exit_code == 0, trained.stderr
+    assert "only final is trained and judged; halfway may change" in trained.stderr
     assert json.loads((run / "run.json").read_text())["pixels"]["picture"] == "final"
     assert call("check", run, "--reference", model, "--data", photos)["picture"] == "final"
 

@@ -3,6 +3,7 @@ import onnx
 import pytest
 
 from decig.data.feeds import Feeds
+from decig.data.ports import AmbiguousPortError
 from decig.graph.model import initializers, input_info, replace_initializers
 from decig.graph.norm_folding import fold_norm, foldable_norms
 from decig.repair.activations import run_graph
@@ -86,3 +87,19 @@ def test_the_norm_that_the_picture_needs_least_goes_first(seed: int) -> None:
     assert name == min(change, key=change.__getitem__)
     assert folded.SerializeToString() == ways[name].SerializeToString()
     assert foldable_norms(folded) == [n for n in ("n1", "n2", "n3") if n != name]
+
+
+def test_the_named_output_is_the_one_that_is_compared():
+    proto = tiny_generator()
+    norms = foldable_norms(proto)
+    given = feeds(proto, inputs())
+    alone = fold_least(proto, norms, given)[0]
+    name = proto.graph.output[0].name
+    twin = onnx.helper.make_node("Neg", [name], ["negative"], name="negate")
+    two = onnx.ModelProto.FromString(proto.SerializeToString())
+    two.graph.node.append(twin)
+    two.graph.output.add().CopyFrom(two.graph.output[0])
+    two.graph.output[1].name = "negative"
+    with pytest.raises(AmbiguousPortError):
+        fold_least(two, norms, given)
+    assert fold_least(two, norms, given, name)[0] == alone
