@@ -10,11 +10,11 @@ from decig.data.feeds import (
     UnfedInputError,
     declare,
     drawn_names,
-    find_image,
     numbers,
 )
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
+from decig.data.ports import find_image
 from decig.errors import BadInputError
 
 PIXELS = PixelFormat((-1, 1), (-1, 1))

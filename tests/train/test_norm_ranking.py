@@ -3,6 +3,7 @@ import onnx
 import pytest
 
 from decig.data.feeds import Feeds
+from decig.data.ports import AmbiguousPortError
 from decig.graph.model import initializers, input_info, replace_initializers
 from decig.graph.norm_folding import fold_norm, foldable_norms
 from decig.repair.activations import run_graph
@@ -94,3 +95,19 @@ def test_norms_are_tried_on_the_threads_that_are_free(monkeypatch: pytest.Monkey
     proto = tiny_generator()
     fold_least(proto, ["n1", "n2"], feeds(proto, inputs()))
     assert opened == [FREE] * 4
+
+
+def test_the_named_output_is_the_one_that_is_compared():
+    proto = tiny_generator()
+    norms = foldable_norms(proto)
+    given = feeds(proto, inputs())
+    alone = fold_least(proto, norms, given)[0]
+    name = proto.graph.output[0].name
+    twin = onnx.helper.make_node("Neg", [name], ["negative"], name="negate")
+    two = onnx.ModelProto.FromString(proto.SerializeToString())
+    two.graph.node.append(twin)
+    two.graph.output.add().CopyFrom(two.graph.output[0])
+    two.graph.output[1].name = "negative"
+    with pytest.raises(AmbiguousPortError):
+        fold_least(two, norms, given)
+    assert fold_least(two, norms, given, name)[0] == alone

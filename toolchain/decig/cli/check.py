@@ -121,6 +121,9 @@ def _print_verdict(verdict: "Verdict") -> None:
         f"\nSSIM {alike.ssim:.4f}, PSNR {alike.psnr_db:.2f} dB, edge difference "
         f"{alike.edges:.4f} on {alike.images} images{skipped}"
     )
+    for name, other in alike.other_pictures.items():
+        own = " in its own range" if "range" in other else ""
+        screen.print(f"{name}: SSIM {other['ssim']:.4f}, PSNR {other['psnr_db']:.2f} dB{own}")
     for name, roofline in (verdict.roofline or {}).items():
         screen.print(f"\n{name}")
         screen.print(roofs.node_table(roofline, _COSTLIEST))

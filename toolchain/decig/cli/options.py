@@ -42,6 +42,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             source = resolve(model, flags, dict(input_shapes), weights)
             source.require_known_feeds()
+            source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
         described = weights_option(
@@ -103,6 +104,8 @@ def pixel_options(function: Function) -> Function:
         channel_order: str | None,
         one_hot: str | None,
         palette: str | None,
+        image: str | None,
+        picture: str | None,
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
@@ -115,6 +118,8 @@ def pixel_options(function: Function) -> Function:
             channel_order,
             _labels(one_hot, palette),
             _feeds(feeds),
+            image,
+            picture,
         )
         return function(flags=flags, **rest)
 
@@ -137,7 +142,7 @@ def pixel_options(function: Function) -> Function:
         ),
         click.option(
             "--channel-order",
-            type=click.Choice(["rgb", "bgr"]),
+            type=click.Choice(["rgb", "bgr", "rgba", "bgra", "lab"]),
             help="Colours of that image and picture.",
         ),
         click.option(
@@ -150,6 +155,14 @@ def pixel_options(function: Function) -> Function:
             "--palette",
             metavar="COLOURS",
             help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
+        ),
+        click.option(
+            "--image", metavar="INPUT", help="The input that takes the image, where several could."
+        ),
+        click.option(
+            "--picture",
+            metavar="OUTPUT",
+            help="The output that is the picture, where several could be.",
         ),
         feed_option,
     )

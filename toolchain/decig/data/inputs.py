@@ -20,6 +20,8 @@ _SEED = 2**31
 on the draws that it was repaired or trained on."""
 _DRAWS = 16
 """Number of pictures that a model is compared on if it takes no image."""
+_WITH_ALPHA = 4
+"""Channels of images whose transparency is fed."""
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -29,7 +31,8 @@ class Picture:
 
     Attributes:
         name: of the file (`decig.data.images.name_in`); a number where everything is drawn.
-        pixels: RGB uint8 H,W,3 at the model's input size; None where the model takes no image.
+        pixels: RGB uint8 H,W,3 at the model's input size, or RGBA where the model takes that; None
+            where it takes no image.
         feeds: values of the model's inputs by name; the image is 1,C,H,W or 1,H,W,C.
     """
 
@@ -83,7 +86,9 @@ class Pictures:
             return
         if folder is None:
             raise BadInputError(f"input {image.name} takes images, and no folder of them is given")
-        self.folder = ImageFolder(folder, pixels.labels)
+        alpha = pixels.channels_of(image.shape) == _WITH_ALPHA
+        filed = self.inputs.filed
+        self.folder = ImageFolder(folder, pixels.labels, beside=filed, alpha=alpha)
         files = self.folder.files
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ class Pairs:
         if split.joined:
             self._files = [(file, file) for file in ImageFolder(split.a).files]
         else:
-            self._files = list(_matched(*folders).items())
+            self._files = list(_matched(ImageFolder(folders[0]), folders[1]).items())
         self._read: dict[int, Pair] = {}
         self._room = ROOM_BYTES
         self._unreadable: set[int] = set()
@@ -177,7 +177,9 @@ def _require_equal(file: Path, size: tuple[int, ...], target: tuple[int, ...]) -
         )
 
 
-def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
+def by_stem(
+    inputs: Path, targets: Path, labels: Labels | None = None, *, beside: Collection[str] = ()
+) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
 
     In sub-folders the whole path counts, or the name alone where only one target has it. Names are
@@ -188,6 +190,7 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         inputs: folder of inputs.
         targets: folder of targets.
         labels: how to read the inputs, where they are label maps.
+        beside: names of inputs that other files in the folder of inputs feed, as in `ImageFolder`.
 
     Yields:
         Pairs, in the order of the inputs' paths.
@@ -196,8 +199,8 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         BadInputError: there is no usable image, an input has no target or several, or the two are
             of unequal sizes.
     """
-    folder = ImageFolder(inputs, labels)
-    wanted = _matched(inputs, targets)
+    folder = ImageFolder(inputs, labels, beside=beside)
+    wanted = _matched(folder, targets)
     for file, pixels in folder:
         try:
             target_pixels = read_image(wanted[file])
@@ -208,15 +211,15 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         yield Pair(name_in(inputs, file), pixels, target_pixels)
 
 
-def _matched(inputs: Path, targets: Path) -> dict[Path, Path]:
+def _matched(inputs: ImageFolder, targets: Path) -> dict[Path, Path]:
     """The target's file for each input's, as `by_stem` says; errors as there."""
     found = ImageFolder(targets).files
     by_name = {name_in(targets, file): file for file in found}
     alike = Counter(file.stem for file in found)
     by_last = {file.stem: file for file in found if alike[file.stem] == 1}
     wanted: dict[Path, Path] = {}
-    for file in ImageFolder(inputs).files:
-        name = name_in(inputs, file)
+    for file in inputs.files:
+        name = name_in(inputs.path, file)
         target = by_name.get(name) or by_last.get(file.stem)
         if target is None:
             called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem

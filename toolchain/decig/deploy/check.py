@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from decig.data.crops import fit
-from decig.data.feeds import Feeds, image_input, output_image, picture_output
+from decig.data.feeds import Feeds
 from decig.data.inputs import Picture, Pictures, seeded_feeds
+from decig.data.ports import image_input, picture_output
 from decig.data.sheet import write_sheet
+from decig.deploy.beside import beside
 from decig.deploy.pixel_io import noise_pixels, painter
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
@@ -25,6 +27,8 @@ from decig.graph.cost import count
 from decig.graph.draws import drawing, draws, pin
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.metrics import colour, edge_difference, psnr, ssim
+from decig.quality.plausible import PictureValues
+from decig.source.plausible import implausible
 from decig.source.source import Source
 from decig.source.stamp import stamped_device
 
@@ -67,6 +71,9 @@ class Likeness:
         edges: difference of the gradients of their pictures.
         images: number of pictures compared.
         skipped: files that could not be read.
+        picture: name of the reference's output that is the picture.
+        other_pictures: SSIM and PSNR of its other outputs that are shaped like pictures, by name;
+            `range` are the values of black and white where these are not the stated ones.
     """
 
     ssim: float
@@ -75,6 +82,8 @@ class Likeness:
     edges: float
     images: int
     skipped: list[str]
+    picture: str
+    other_pictures: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,8 @@ class Verdict:
         likeness: of their pictures.
         macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed, and for pictures that hold values
-            that are no numbers.
+        failures: one line for every tolerance that was missed, for pictures of the candidate that
+            no right range leads to, and for values that are no numbers.
         tolerances: what was asked for.
         from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
             and postprocessing included, because one of the models has them inside.
@@ -164,10 +173,13 @@ def check(
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
-            image is readable, or the provider is not installed or has an option that does not go
+            image is readable, the reference's pictures show that a range is stated wrongly, or the
+            provider is not installed or has an option that does not go
             with pixels in a graph.
     """
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
+    for source in (candidate, reference):
+        source.require_ports()
     _require_alike(candidate, reference)
     for source in (reference, candidate):
         _tell_of_draws(source)
@@ -183,6 +195,9 @@ def check(
         for source, pictures in zip((candidate, reference), listed, strict=True)
     )
     likeness = _compare(theirs, ours, grid)
+    if wrong := theirs.fault("the reference's"):
+        raise BadInputError(f"{reference.model.path}: {wrong}")
+    faults = [fault for fault in [ours.fault("the candidate's")] if fault]
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
     )
@@ -195,7 +210,7 @@ def check(
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
+        faults + _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
@@ -246,9 +261,14 @@ class _Side:
         if device.untimed != device or still is not source.model.proto:
             self._painting = device.untimed.open(still)
         self._device = device
-        self._shown = picture_output(source.model.proto)
         self.spoilt = ""
         """The first node that computed NaN or infinity; empty as long as there was none."""
+        self._shown = picture_output(source.model.proto, source.pixels)
+        self.values = PictureValues()
+
+    def fault(self, whose: str) -> str | None:
+        """Say what is wrong with the pictures painted so far; None if nothing is."""
+        return implausible(self.values, self.source.inner_pixels, whose)
 
     def timed(self, from_bytes: bool) -> Callable[[], object]:
         """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
@@ -266,13 +286,14 @@ class _Side:
         """Run as it is timed."""
         return run_session(self._session, feeds)
 
-    def paint(self, picture: Picture) -> np.ndarray:
-        """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
-        feeds = self.pictures.feed(picture).feeds
-        output = self._run(feeds)[self._shown]
-        if not self.spoilt and not are_numbers([output]):
+    def paint(self, picture: Picture) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the model's picture of an input, N,H,W,3 between 0 and 1, and all its outputs."""
+        feeds, pixels = self.pictures.feed(picture).feeds, self.source.require_pixels()
+        outputs = run_session(self._painting, feeds)
+        if not self.spoilt and not are_numbers(outputs):
             self.spoilt = first_without_numbers(self.source.model.proto, feeds)
-        return self.source.require_pixels().to_unit(output)
+        self.values.add(pixels.scaled(outputs[self._shown]))
+        return pixels.to_unit(outputs[self._shown]), outputs
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
@@ -286,7 +307,7 @@ def _require_alike(candidate: Source, reference: Source) -> None:
     inside = candidate.pixel_io or reference.pixel_io
     for what, describe, pick in (
         ("takes", input_info, _taken),
-        ("gives", output_info, lambda source: output_image(source.model.proto)),
+        ("gives", output_info, Source.picture),
     ):
         sources = (candidate, reference)
         shapes = [[i.shape for i in describe(source.model.proto)] for source in sources]
@@ -311,8 +332,11 @@ def _size(source: Source, shape: list[int]) -> list[int]:
 def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
     rows: list[tuple[np.ndarray, ...]] = []
     figures = []
+    others = beside(reference.source)
     for picture in reference.pictures:
-        ours, theirs = candidate.paint(picture), reference.paint(picture)
+        (ours, outputs), (theirs, expected) = candidate.paint(picture), reference.paint(picture)
+        for other in others:
+            other.add(expected, outputs)
         figures.append(
             (
                 ssim(theirs, ours),
@@ -338,6 +362,8 @@ def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
         edges=means[4],
         images=len(figures),
         skipped=[str(path) for path in reference.pictures.skipped],
+        picture=reference.source.picture().name,
+        other_pictures={other.name: other.figures() for other in others},
     )
 
 

@@ -37,6 +37,7 @@ from decig.graph.size_inputs import analysed_values
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -161,7 +162,8 @@ class Cutter:
 
         Raises:
             BadInputError: the table is of another graph or of other groups, the images cannot
-                feed the model, or its pixel format is not known.
+                feed the model, its pixel format is not known, or its pictures show that a range is
+                stated wrongly.
         """
         self.channels: ChannelMap = analyse(source.model.proto)
         if target is not None:
@@ -170,6 +172,10 @@ class Cutter:
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
+        # Asked before anything is scored: several outputs could be the picture.
+        self._picture = source.picture().name if wanted and source.paints else None
+        if self._picture is not None:
+            require_plausible_model(source, self._wide, self._feeds)
 
     def keep(self, ratio: float, align: int | None = None) -> Proposal:
         """Plan to keep at least this share of every prunable group, the best-scored channels.
@@ -314,7 +320,7 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds)
+        return Importance(self._wide, self.channels, self._feeds, self._picture)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:

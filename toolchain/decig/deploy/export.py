@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import onnx
 
 from decig.deploy.convert import at_opset
@@ -314,7 +315,9 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     given = draws(source.model.proto)  # shapes of the candidate may be open
     what, original = f"{source.model.path}: exported and original graph", source.model.proto
     if taken.pixel_io and not source.pixel_io:
-        images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
+        noise = noise_pixels(taken)
+        single = [p.pixels[None] for p in pictures if p.pixels is not None]
+        images = [np.repeat(image, len(noise), axis=0) for image in single] or [noise]
         painters = painter(source, reference), painter(taken, runner(candidate, given=given))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)

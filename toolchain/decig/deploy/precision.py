@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from decig.data.feeds import Feeds, picture_output
+from decig.data.feeds import Feeds
+from decig.data.ports import picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
 from decig.device.measure.rewriting import faster, time_graphs, timed_run
@@ -31,6 +32,7 @@ from decig.device.run.timing import Latency
 from decig.errors import BadInputError, DecigError
 from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 
 log = logging.getLogger(__name__)
@@ -141,7 +143,8 @@ def require_precision(
 
     Raises:
         BadInputError: it is not known, there are no images to judge it by or the model does not
-            take them, its pixel format is not known, or the operator set is too old.
+            take them, its pixel format is not known or contradicted by its pictures, or the
+            operator set is too old.
     """
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
@@ -152,8 +155,9 @@ def require_precision(
     if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
         raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
     if asked != FP32:
-        source.pictures(calibration, limit=IMAGES)
+        pictures = source.pictures(calibration, limit=IMAGES)
         source.require_picture()
+        require_plausible_model(source, source.model.proto, (each.feeds for each in pictures))
 
 
 def choose_precision(
@@ -259,7 +263,7 @@ class _Judge:
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
         self.symmetric = symmetric
-        self._shown = picture_output(source.model.proto)
+        self._shown = picture_output(source.model.proto, source.pixels)
         self._wanted = list(self._paint(reference, self.feeds()))
 
     def feeds(self) -> Iterator[Feeds]:

@@ -37,6 +37,7 @@ class Importance:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         inputs: Sequence[Feeds],
+        picture: str | None = None,
     ) -> None:
         """Order the channels.
 
@@ -44,11 +45,13 @@ class Importance:
             proto: graph in normal form.
             channels: its channel groups.
             inputs: what it takes, by input name, for every image.
+            picture: name of the output that is the picture; None where only one could be.
 
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
         self._proto, self._inputs = pin(proto, draws(proto)), inputs
+        self._picture = picture
         self._groups = channels.prunable
         self._readers = find_readers(self._proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
@@ -78,6 +81,7 @@ class Importance:
             self._readers,
             self._inputs,
             groups=len(self._groups),
+            picture=self._picture,
         )
         loss = {}
         for group in self._groups:

@@ -92,7 +92,7 @@ def _adds_up(
 
 
 def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
-    """Function from a value to the graph's output, if nothing but elementwise steps lie between.
+    """Function from a value to an output, if nothing but elementwise steps lie between.
 
     Args:
         proto: the graph.
@@ -103,9 +103,10 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
     """
     readers = _readers(proto)
     constants = initializers(proto)
+    outputs = {output.name for output in proto.graph.output}
     steps = []
     name = value
-    while name != proto.graph.output[0].name:
+    while name not in outputs:
         if len(readers[name]) != 1:
             return None
         step = readers[name][0]

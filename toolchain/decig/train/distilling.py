@@ -11,7 +11,6 @@ import onnx
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from decig.data.feeds import output_image
 from decig.device.run.timing import missed
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
@@ -131,7 +130,7 @@ def student_task(
     wanted = features and with_extras and settings.features
     values = _feature_values(job, start) if wanted else []
     return Distil(
-        wrap(build_module(start, [output_image(start).name, *values], size)),
+        wrap(build_module(start, [job.teacher.picture, *values], size)),
         pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
         job.teacher.pixels,
         settings,
@@ -243,9 +242,10 @@ def teacher_pool(
     teacher = job.teacher.module(cut).to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
-    if batch > 1 and not takes_batches(teacher):
-        _log.warning("the model is made for one image at a time: batch = 1")
-        batch = 1
+    made_for = job.examples.inputs.batch
+    if max(batch, 1) != made_for and not takes_batches(teacher):
+        _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
+        batch = made_for
     return TeacherPool(
         job.examples.training[:examples],
         teacher,

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from decig.data.crops import bound, fit
-from decig.data.feeds import FILES, Feeds, Inputs, drawn_names, output_image
+from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.gallery import Gallery
 from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
+from decig.data.ports import output_image
 from decig.errors import BadInputError
 from decig.train.pool import Example
 from decig.train.tasks.distil import Settings
 from decig.train.teacher import Teacher
 
+_WITH_ALPHA = 4
+"""Channels of images whose transparency is fed."""
 _DRAWS = 64
 """Pictures of a model that takes no image."""
 
@@ -95,6 +98,9 @@ class Examples:
                 raise BadInputError("--targets needs a model that takes images")
             return [Example(name) for name in drawn_names(self.inputs, _DRAWS)]
         self._teacher.pixels.require_input(self.input_channels)
+        if self.paired and self._teacher.pixels.channel_order not in ("rgb", "bgr"):
+            order = self._teacher.pixels.channel_order
+            raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
         self._require_croppable()
         filters = [self._teacher.pixels.resample, "smooth"]
         smallest = max(self.crop(whole=whole) or self.size)
@@ -110,15 +116,16 @@ class Examples:
         if images is None:
             raise BadInputError("give a folder of images to feed the model: --data")
         if folders.targets is None:
-            folder = ImageFolder(images, labels)
+            alpha = self.input_channels == _WITH_ALPHA
+            folder = ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
             return ((name_in(images, path), (pixels,)) for path, pixels in folder)
-        pairs = by_stem(images, folders.targets, labels)
+        pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed)
         return ((pair.name, (pair.input, pair.target)) for pair in pairs)
 
     def _require_croppable(self) -> None:
         """Refuse maps that come from files: they would have to be cut as the image is."""
         for info in self.inputs.others:
-            if self.inputs.declared[info.name] == FILES and self.inputs.along_image(info):
+            if info.name in self.inputs.filed and self.inputs.along_image(info):
                 raise BadInputError(
                     f"input {info.name} is a map as large as the image: compress crops the image "
                     "alone, so it cannot come from files"
@@ -127,8 +134,8 @@ class Examples:
     @cached_property
     def size(self) -> tuple[int, int]:
         """Height and width of the model's input; of its picture where it takes no image."""
-        shape = (self.inputs.image or output_image(self._teacher.model.proto)).shape
-        return self._teacher.pixels.size_of(shape)
+        proto, pixels = self._teacher.model.proto, self._teacher.pixels
+        return pixels.size_of((self.inputs.image or output_image(proto, pixels)).shape)
 
     @property
     def only_teacher(self) -> bool:

@@ -173,7 +173,9 @@ def _play(
 
     def choose() -> tuple[str, onnx.ModelProto, float]:
         left = [name for name in foldable_norms(standing.graph) if name not in standing.ssim]
-        name, folded = fold_least(standing.graph, left, job.examples.for_repair)
+        name, folded = fold_least(
+            standing.graph, left, job.examples.for_repair, job.teacher.picture
+        )
         return name, folded, job.judge.ssim(folded)
 
     norm, candidate, before = job.processes.on_main(choose)

@@ -3,12 +3,14 @@
 Runs the steps of a method whose files are missing from the run folder.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from decig.data.ports import other_pictures
 from decig.errors import DecigError
 from decig.progress import Progress
 from decig.train import methods
@@ -20,6 +22,8 @@ from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
 from decig.train.run import RunFolder
 from decig.train.teacher import Teacher
+
+_log = logging.getLogger(__name__)
 
 
 def compress(
@@ -105,8 +109,8 @@ def prepare(
         progress: told how far each step is.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit or are too few, or a node
-            of the model cannot be trained.
+        BadInputError: the table is of another graph, images do not fit or are too few, a node of
+            the model cannot be trained, or its pictures show that a range is stated wrongly.
         DecigError: the trainable module does not compute what the model does.
     """
     goal.target.table.require_same_model(teacher.model, teacher.channels)
@@ -119,7 +123,14 @@ def prepare(
     module = teacher.module(crop)
     feeds = examples.feeds(examples.training[:1])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
-    return Job(teacher, examples, goal, planner, config, run, processes, progress)
+    job = Job(teacher, examples, goal, planner, config, run, processes, progress)
+    # The teacher's pictures may show that a range is stated wrongly.
+    processes.on_main(lambda: bool(job.judge))
+    untrained = [info.name for info in other_pictures(teacher.model.proto, teacher.pixels, 1)]
+    if untrained and processes.main:
+        shown = ", ".join(untrained)
+        _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
+    return job
 
 
 def _require_whole(steps: Sequence[methods.Step]) -> None:

@@ -92,7 +92,7 @@ class Planner:
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
         """How much each channel of a graph matters, on real inputs."""
         self._progress("score channels", 0.0, {})
-        return Importance(proto, channels, self._examples.for_repair)
+        return Importance(proto, channels, self._examples.for_repair, self._teacher.picture)
 
     @cached_property
     def plan(self) -> Plan:

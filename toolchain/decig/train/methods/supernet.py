@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 import onnx
 
-from decig.data.feeds import output_image
 from decig.errors import BadInputError
 from decig.files import write_json
 from decig.graph.channels import analyse
@@ -149,7 +148,7 @@ class _Supernet:
         self.band = read_json(job.run.file("band.json"), _Band, "band of a supernet")
         self.channels = analyse(proto)
         order = {name: np.array(indices) for name, indices in self.band.order.items()}
-        outputs, size = [output_image(proto).name], job.examples.crop()
+        outputs, size = [job.teacher.picture], job.examples.crop()
         self.elastic = Elastic(proto, self.channels, order, outputs, size)
         self.widest = {group.name: group.channels for group in self.channels.prunable}
         plans = [self.band.narrowest, self.band.planned, self.widest]
