@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from decig.errors import BadInputError
-from decig.source.recipe import Source
+from decig.source.recipe import Code
 from decig.train.pytorch.generator import build_generator, check_pictures, noise, run_once
 
 CODE = """
@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("python", ["net.py:Net", "net.py:make", "some_package.nets:Gen"])
 def test_classes_and_functions_are_called_with_their_arguments(folder, python, capsys):
-    net = build_generator(Source(python, {"width": 5}), folder)
+    net = build_generator(Code(python, {"width": 5}), folder)
     assert net[0].out_channels == 5
     assert not capsys.readouterr().out
 
@@ -62,7 +62,7 @@ def test_classes_and_functions_are_called_with_their_arguments(folder, python, c
 )
 def test_errors_name_what_was_asked_for(folder, python, arguments, message):
     with pytest.raises(BadInputError, match=message) as caught:
-        build_generator(Source(python, arguments), folder)
+        build_generator(Code(python, arguments), folder)
     assert "\n" not in str(caught.value)
 
 
@@ -79,19 +79,19 @@ def test_errors_name_what_was_asked_for(folder, python, arguments, message):
 def test_code_that_does_not_run_is_named_with_its_line(tmp_path, code, message):
     (tmp_path / "net.py").write_text(code)
     with pytest.raises(BadInputError, match=rf"^net\.py:Net: {message}"):
-        build_generator(Source("net.py:Net"), tmp_path)
+        build_generator(Code("net.py:Net"), tmp_path)
 
 
 def test_interrupts_pass_through(tmp_path):
     (tmp_path / "net.py").write_text("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
-        build_generator(Source("net.py:Net"), tmp_path)
+        build_generator(Code("net.py:Net"), tmp_path)
 
 
 def test_what_lies_beside_a_file_can_be_imported(tmp_path):
     (tmp_path / "sibling_of_net.py").write_text(CODE)
     (tmp_path / "net.py").write_text("from sibling_of_net import make as Net")
-    assert build_generator(Source("net.py:Net"), tmp_path)[0].out_channels == 2
+    assert build_generator(Code("net.py:Net"), tmp_path)[0].out_channels == 2
 
 
 def test_inputs_come_in_the_order_of_forward():

@@ -18,8 +18,7 @@ from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
 from decig.schema import read_json
-from decig.source.recipe import Recipe, load_recipe
-from decig.source.recipe import Source as Code
+from decig.source.recipe import Code, Recipe, load_recipe
 from decig.source.source import PixelFlags, Source
 from decig.source.stamp import Known, read_known
 

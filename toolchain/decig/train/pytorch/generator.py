@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 import decig
 from decig.errors import BadInputError
-from decig.source.recipe import ONLY_INPUT, Source
+from decig.source.recipe import ONLY_INPUT, Code
 
 Shapes = dict[str, list[int]]
 
@@ -29,11 +29,11 @@ _NOT_THE_USERS: tuple[str, ...] = (sys.prefix, sys.base_prefix, str(Path(decig._
 """Folders whose code is not the user's: messages name no line there."""
 
 
-def build_generator(source: Source, folder: Path) -> nn.Module:
-    """Make the module that `source` names, with fresh weights.
+def build_generator(code: Code, folder: Path) -> nn.Module:
+    """Make the module that `code` names, with fresh weights.
 
     Args:
-        source: "file.py:Name" is relative to `folder`; "package.module:Name" is looked for there
+        code: "file.py:Name" is relative to `folder`; "package.module:Name" is looked for there
             first, then on Python's path.
         folder: of the recipe, or the working directory.
 
@@ -41,20 +41,20 @@ def build_generator(source: Source, folder: Path) -> nn.Module:
         BadInputError: no such file, module, class or function, code that does not run, or
             arguments that it does not take.
     """
-    place, _, name = source.python.rpartition(":")
+    place, _, name = code.python.rpartition(":")
     home = (folder / place).parent if place.endswith(".py") else folder
-    with guarded(source.python), _importable(home):
+    with guarded(code.python), _importable(home):
         module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
         factory = getattr(module, name, None)
         if factory is None:
-            raise BadInputError(f"{source.python}: {place} has no class or function {name!r}")
+            raise BadInputError(f"{code.python}: {place} has no class or function {name!r}")
         if not callable(factory) or isinstance(factory, nn.Module):
-            raise BadInputError(f"{source.python}: this is no class and no function")
-        _check_arguments(source, factory)
-        generator = factory(**source.arguments)
+            raise BadInputError(f"{code.python}: this is no class and no function")
+        _check_arguments(code, factory)
+        generator = factory(**code.arguments)
     if not isinstance(generator, nn.Module):
         kind = type(generator).__name__
-        raise BadInputError(f"{source.python}: gives a {kind}, not a torch.nn.Module")
+        raise BadInputError(f"{code.python}: gives a {kind}, not a torch.nn.Module")
     return generator
 
 
@@ -180,15 +180,15 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _check_arguments(source: Source, factory: Any) -> None:
+def _check_arguments(code: Code, factory: Any) -> None:
     try:
         signature = inspect.signature(factory)
     except ValueError:
         return  # written in C: the call itself will tell
     try:
-        signature.bind(**source.arguments)
+        signature.bind(**code.arguments)
     except TypeError as error:
         raise BadInputError(
-            f"{source.python}: {error}; its arguments stand in a recipe.toml: "
+            f"{code.python}: {error}; its arguments stand in a recipe.toml: "
             "[source] arguments = { ... }"
         ) from error
