@@ -96,10 +96,19 @@ CASES = [
     ),
     (f"{COMPRESS} --data {{f}}/none", "does not exist"),
     (f"{COMPRESS} --data {{f}}/photos", "does not say what its pixels are: give --input-range"),
-    (f"{COMPRESS} {' '.join(PIXELS)}", "Give --data DIR: MODEL is fed images, or files."),
+    (f"{COMPRESS} {' '.join(PIXELS)}", "give --data DIR: MODEL is fed images, or files"),
     (f"{TRAINED} {' '.join(PIXELS)} --config {{f}}/typo.toml", "typo.toml"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/run"), "run: holds a run already; use --re"),
     (f"{TRAINED} {' '.join(PIXELS)} --resume", "new: holds no run that could go on"),
+    ("compress --resume --output-dir {f}/new", "new holds no run that could go on"),
+    ("train --resume --output-dir {f}/new", "new holds no run that could go on"),
+    (f"{TRAINED} {' '.join(PIXELS)}".replace("--target-speedup 1.1", ""), "give --target-latency"),
+    (
+        f"{COMPRESS.replace('--target-speedup 1.1', '')}",
+        "give --input-range LOW,HIGH (0,255 or 0,1 or -1,1) --output-range LOW,HIGH "
+        "--channel-order rgb|bgr; give --data DIR: MODEL is fed images, or files; give "
+        "--target-latency or --target-speedup",
+    ),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/text.txt"), "text.txt is no folder"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("m.onnx", "other.onnx"), "made for another model"),
     (

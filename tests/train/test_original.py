@@ -128,9 +128,9 @@ def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
         assert np.array_equal(exported[name], trained[name].numpy())
 
 
-def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
+def test_an_interrupted_run_keeps_its_state(recipe, data, tmp_path, monkeypatch):
     _kill_at(monkeypatch, 2, KeyboardInterrupt())  # as the engine raises it, after saving
-    with pytest.raises(DecigError, match=r"stopped at step 2; .*--resume"):
+    with pytest.raises(KeyboardInterrupt):
         original.train(recipe, tmp_path / "run", data=data)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
 
@@ -238,5 +238,5 @@ def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(recipe, data, tmp_path):
     (tmp_path / "run").write_bytes(b"a file")
-    with pytest.raises(BadInputError, match="run: cannot write there: "):
+    with pytest.raises(BadInputError, match="run: not written: "):
         original.train(recipe, tmp_path / "run", data=data)

@@ -4,22 +4,27 @@ from pathlib import Path
 
 import click
 
-from decig.cli.process import Command, debug_option
-from decig.cli.values import EXISTING, EXISTING_FOLDER, run_folder
+from decig.cli.process import debug_option
+from decig.cli.resuming import (
+    ResumableCommand,
+    output_dir_option,
+    record_command,
+    resume_option,
+    says_how_to_go_on,
+)
+from decig.cli.values import EXISTING, EXISTING_FOLDER
 from decig.extras import needs_torch
 
 
-@click.command(cls=Command)
+@click.command(cls=ResumableCommand)
 @click.argument("recipe", type=EXISTING)
-@click.option(
-    "--output-dir", type=run_folder, metavar="RUN", required=True, help="Folder of the run."
-)
+@output_dir_option
 @click.option(
     "--data",
     type=EXISTING_FOLDER,
     help="Folder with train/ and val/; without it, the folder that the recipe names.",
 )
-@click.option("--resume", is_flag=True, help="Continue the run in the folder.")
+@resume_option
 @debug_option
 def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> None:
     """Train the original generator of a RECIPE.
@@ -30,7 +35,9 @@ def train(recipe: Path, output_dir: Path, data: Path | None, resume: bool) -> No
 
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
+        from decig.train.original import STATE_FILE
         from decig.train.original import train as run
-    written: Path | None = run(loaded, output_dir, data=data, resume=resume)
+    with says_how_to_go_on(output_dir, STATE_FILE):
+        written = run(loaded, output_dir, data=data, resume=resume, begun=record_command)
     if written is not None:  # of several processes one writes
         click.echo(written)

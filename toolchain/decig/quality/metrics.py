@@ -4,10 +4,30 @@ A batch is always float N,H,W,3 RGB between 0 and 1, and the result is the mean 
 so that figures for different sizes and numbers of pictures can be compared.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from skimage.metrics import structural_similarity
 
 from decig.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two batches of pictures are.
+
+    Attributes:
+        ssim: their structural similarity; 1 for equal pictures.
+        psnr_db: their peak signal-to-noise ratio, in dB; 100 for equal pictures.
+    """
+
+    ssim: float
+    psnr_db: float
+
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray) -> "Likeness":
+        """Compare two batches; errors as for `ssim`."""
+        return cls(ssim(a, b), psnr(a, b))
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:

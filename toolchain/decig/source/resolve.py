@@ -103,7 +103,8 @@ def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(
-            f"{folder}: this run has not finished; continue it with decig compress --resume"
+            f"{folder}: this run has not finished; continue it with "
+            f"decig compress --resume --output-dir {folder}"
         )
     model = load_model(student, input_shapes)
     known = run.format | said

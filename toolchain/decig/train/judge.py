@@ -8,7 +8,7 @@ import onnx
 from decig.data.feeds import Feeds, output_image
 from decig.data.pixels import PixelFormat
 from decig.device.run.device import Device
-from decig.quality.metrics import ssim
+from decig.quality.metrics import Likeness, ssim
 
 
 class Judge:
@@ -27,23 +27,12 @@ class Judge:
 
     def ssim(self, proto: onnx.ModelProto) -> float:
         """Mean SSIM of a graph's pictures to the teacher's."""
-        return float(np.mean(ssim(self._paint(proto), self._expected)))
+        return ssim(self._paint(proto), self._expected)
+
+    def likeness(self, proto: onnx.ModelProto) -> Likeness:
+        """How alike a graph's pictures and the teacher's are."""
+        return Likeness.of(self._paint(proto), self._expected)
 
     def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto).name]
         return self._pixels.to_unit(Device.of().run_over(proto, self._inputs, wanted)[0])
-
-
-class Looks:
-    """Says when a stretch of training is due for another look, so that looks stay few."""
-
-    def __init__(self, count: int = 20) -> None:
-        """Spread `count` looks evenly over the progress of training."""
-        self._apart, self._next = 1 / count, 0.0
-
-    def due(self, progress: float) -> bool:
-        """Whether this progress calls for a look; each look is due once."""
-        if progress < self._next:
-            return False
-        self._next = progress + self._apart
-        return True

@@ -7,19 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from decig.data.sheet import write_sheet
-from decig.errors import BadInputError, DecigError
+from decig.errors import BadInputError
+from decig.files import make_folder, require_folder
 from decig.source.recipe import Recipe
 from decig.train import tasks
 from decig.train.engine import Engine, News
 from decig.train.processes import Processes
 from decig.train.pytorch.exporter import export_onnx
+from decig.train.run import Begun, hold
 from decig.train.schedule import Budget
 
 _log = logging.getLogger(__name__)
 
 LOG_EVERY = 100
 """Steps between two log lines."""
-_STATE = "state.pt"
+STATE_FILE = "state.pt"
+"""File of a run folder from which a stopped training goes on."""
 
 
 def train(
@@ -28,6 +31,7 @@ def train(
     *,
     data: Path | None = None,
     resume: bool = False,
+    begun: Begun | None = None,
     sample_every_s: float = 600.0,
 ) -> Path | None:
     """Train the recipe's generator and export it.
@@ -42,6 +46,7 @@ def train(
         output_dir: the run folder; made if missing.
         data: folder of the data; None takes the recipe's own.
         resume: go on from `state.pt` of the run folder.
+        begun: leaves in the folder of a new run what is needed to go on with it.
         sample_every_s: seconds between two sheets of samples.
 
     Returns:
@@ -50,39 +55,42 @@ def train(
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
-            already and `resume` is false, or none is there and it is true.
-        DecigError: a loss is no number, the run was interrupted, or a file cannot be written; the
-            last saved state is kept.
+            already and `resume` is false, none is there and it is true, or another process is
+            at work there.
+        DecigError: a loss is no number, or a file cannot be written; the last saved state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     processes = Processes()
+    state = output_dir / STATE_FILE
+    processes.on_main(lambda: _check(output_dir, state, resume=resume))
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
     task = module.open_task(recipe, data, processes)
-    state = output_dir / _STATE
-    processes.on_main(lambda: _prepare(output_dir, state, resume=resume))
-    engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
-    engine.resume()
-    shown = _Shown(engine, task, recipe, output_dir, sample_every_s)
-    engine.report = shown.report
-    try:
+    with hold(output_dir) as take:
+
+        def begin() -> None:
+            make_folder(output_dir / "samples")
+            take()
+            _check(output_dir, state, resume=resume)
+            if begun is not None and not resume:
+                begun(output_dir)
+
+        processes.on_main(begin)
+        engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
+        engine.resume()
+        shown = _Shown(engine, task, recipe, output_dir, sample_every_s)
+        engine.report = shown.report
         engine.run()
-    except KeyboardInterrupt as interrupt:
-        raise DecigError(
-            f"{output_dir}: stopped at step {engine.step}; go on with --resume"
-        ) from interrupt
-    written = processes.on_main(shown.write)
+        written = processes.on_main(shown.write)
     return written if processes.main else None
 
 
-def _prepare(folder: Path, state: Path, *, resume: bool) -> None:
-    """Open the run folder; BadInputError if it does not hold what `resume` expects."""
+def _check(folder: Path, state: Path, *, resume: bool) -> None:
+    """Raise BadInputError if the run folder does not hold what `resume` expects."""
+    require_folder(folder)
     if resume and not state.is_file():
         raise BadInputError(f"{state}: no run to resume there")
     if state.exists() and not resume:
         raise BadInputError(f"{folder}: holds a run already; go on with --resume")
-    try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInputError(f"{folder}: cannot write there: {error.strerror}") from error
 
 
 @dataclass

@@ -4,12 +4,13 @@ Runs the steps of a method whose files are missing from the run folder.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from decig.errors import DecigError
+from decig.errors import BadInputError
+from decig.files import make_folder
 from decig.progress import Progress
 from decig.train import methods
 from decig.train.config import Config
@@ -18,7 +19,7 @@ from decig.train.job import Job
 from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
-from decig.train.run import RunFolder
+from decig.train.run import TABLE_FILE, Begun, RunFolder, hold
 from decig.train.teacher import Teacher
 
 
@@ -30,6 +31,7 @@ def compress(
     output_dir: Path,
     *,
     resume: bool = False,
+    begun: Begun | None = None,
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Run the steps whose files are missing from the run folder.
@@ -41,35 +43,60 @@ def compress(
         config: settings, and the name of the method.
         output_dir: the run folder.
         resume: go on with the run in there, for which the same was asked.
+        begun: leaves in the folder of a new run what is needed to go on with it.
         progress: told how far each step is.
 
     Returns:
         The content of report.json; None in all processes but the main one.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit, the run folder is taken.
+        BadInputError: the table is of another graph, images do not fit, the run folder is taken,
+            or another process is at work there.
         TargetMissedError: no plan reaches the latency; the message names the fastest.
-        DecigError: training failed or was interrupted; the state is kept.
+        DecigError: training failed; the state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     processes = Processes()
     record = {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
-    processes.on_main(lambda: RunFolder.check(output_dir, record, resume=resume))
-    job = prepare(teacher, folders, goal, config, RunFolder(output_dir), processes, progress)
-    steps = methods.find(config.method).steps(job)
-    _require_whole(steps)
 
-    def begin() -> None:
-        if not resume:
-            _ = job.planner.plan  # a latency out of reach ends here, before any file is written
-        RunFolder.open(output_dir, record, resume=resume)
+    def check() -> None:
+        RunFolder.check(output_dir, record, resume=resume)
+        if resume:
+            take()
 
-    processes.on_main(begin)
-    try:
+    with hold(output_dir) as take:
+        processes.on_main(check)
+        run = RunFolder(output_dir)
+        job = prepare(teacher, folders, goal, config, run, processes, progress)
+        steps = methods.find(config.method).steps(job)
+        _require_whole(steps)
+        processes.on_main(lambda: _begin(job, record, take, begun, resume=resume))
         _run_missing(job, steps)
-    except KeyboardInterrupt as interrupt:
-        raise DecigError(f"{output_dir}: stopped; go on with --resume") from interrupt
-    figures = processes.on_main(lambda: _finish(job))
+        figures = processes.on_main(lambda: _finish(job))
     return figures if processes.main else None
+
+
+def _begin(
+    job: Job,
+    record: dict[str, Any],
+    take: Callable[[], None],
+    begun: Begun | None,
+    *,
+    resume: bool,
+) -> None:
+    """Open the run folder; a latency out of reach ends a new run before any file is written."""
+    folder = job.run.path
+
+    def leave(path: Path) -> None:
+        job.goal.target.table.save(path / TABLE_FILE)
+        if begun is not None:
+            begun(path)
+
+    if not resume:
+        _ = job.planner.plan
+        make_folder(folder)
+        take()
+    RunFolder.open(folder, record, resume=resume, begun=leave)
 
 
 def preview(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
@@ -105,11 +132,13 @@ def prepare(
         progress: told how far each step is.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit or are too few, or a node
-            of the model cannot be trained.
+        BadInputError: the table is of another graph, a latency is needed and none asked, images
+            do not fit or are too few, or a node of the model cannot be trained.
         DecigError: the trainable module does not compute what the model does.
     """
     goal.target.table.require_same_model(teacher.model, teacher.channels)
+    if goal.target_ms is None and config.needs_target:
+        raise BadInputError("give the latency to reach: these settings find no widths without one")
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
@@ -141,14 +170,23 @@ def _run_missing(job: Job, steps: Sequence[methods.Step]) -> None:
 
 
 def _finish(job: Job) -> dict[str, Any]:
-    """Remove the saved states, and complete the report."""
-    job.run.finish()
+    """Complete the report, and remove the saved states."""
     target = job.goal.target
-    figures: dict[str, Any] = {"rewrites": list(target.rewrites)}
+    figures: dict[str, Any] = {
+        "method": job.config.method,
+        "rewrites": list(target.rewrites),
+        "target_latency_ms": job.goal.target_ms,
+        "original_latency_ms": target.as_it_is_ms,
+        "measured_latency_ms": None,
+    }
     if target.bench is not None:
-        roofline = target.bench.roofline(job.run.load_graph("student.onnx").proto)
+        student = job.run.load_graph("student.onnx").proto
+        figures["measured_latency_ms"] = target.bench.latency(student).median_ms
+        roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}
-    return job.run.add_figures(figures | _warnings(job.goal))
+    found = job.run.add_figures(figures | _warnings(job.goal))
+    job.run.finish()
+    return found
 
 
 def _warnings(goal: Goal) -> dict[str, Any]:

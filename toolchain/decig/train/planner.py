@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 
 from decig.device.plan.target import Target
-from decig.graph.channels import ChannelMap
-from decig.graph.plan import Plan
+from decig.graph.channels import ChannelMap, Group
+from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
@@ -93,6 +93,8 @@ class Planner:
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
 
+        At the hinge, no group is cut below the width that cutting by shares leaves it (`floor_of`).
+
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
             channels: its groups, by the teacher's names.
@@ -113,9 +115,7 @@ class Planner:
             return Plan(self._teacher.model.sha256, keep)
 
         if target_ms is None:
-            gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
-            hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-            return best({name: found or channels.widths[name] for name, found in hinges.items()})
+            return best({group.name: _at_hinge(group, scores) for group in channels.prunable})
         met = self._goal.target.plan(
             {name: self._extend(name, curve) for name, curve in scores.loss.items()},
             target_ms,
@@ -137,3 +137,9 @@ class Planner:
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self._teacher.channels.prunable
         }
+
+
+def _at_hinge(group: Group, scores: Importance) -> int:
+    """How many channels of a group lie before its hinge, or its floor; all where it has none."""
+    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    return group.channels if found is None else max(found, floor_of(group))
