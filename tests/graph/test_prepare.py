@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
-from decig.graph.model import initializers, normalise, output_info
+from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.tiny import parse, run
 
 
@@ -79,3 +79,14 @@ def test_a_wrong_claim_about_an_output_is_forgotten():
     for claim in ("float[1,3,9,9] y", "float[7] y", "float[A] y"):
         proto = normalise(parse("y = Relu(x)", outputs=claim))
         assert output_info(proto)[0].shape == [1, 3, 8, 8]
+
+
+def test_sizes_without_a_name_are_for_an_only_input():
+    one = parse("y = Relu(x)", inputs="float[N,3,H,W] x", outputs="float[N,3,H,W] y")
+    static = normalise(one, {"": [1, 3, 8, 8]})
+    assert input_info(static)[0].shape == [1, 3, 8, 8]
+    two = parse("y = Add(x, z)", inputs="float[N,3] x, float[N,3] z", outputs="float[N,3] y")
+    with pytest.raises(
+        BadInputError, match=r"--input-shape 1,3 needs the name of its input \(x, z\)"
+    ):
+        normalise(two, {"": [1, 3]})

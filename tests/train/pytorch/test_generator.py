@@ -23,6 +23,11 @@ ready = Net(3)
 """
 
 
+class Single(nn.Module):
+    def forward(self, x, noise=None):
+        return x
+
+
 class Styled(nn.Module):
     def forward(self, image, style, noise=None):
         return image * style
@@ -99,8 +104,9 @@ def test_inputs_come_in_the_order_of_forward():
     made = noise(net, {"style": [1, 1, 1, 1], "image": [1, 3, 4, 4]}, "net")
     assert [*made] == ["image", "style"]
     assert [*noise(nn.Conv2d(3, 3, 1), {"input": [1, 3, 4, 4]}, "net")] == ["input"]
-    assert noise(net, {"image": [2]}, "net").keys() == {"input"}
-    for shapes in ({}, {"style": [1]}, {"image": [1], "noise": [1]}):
+    for name in ("", "x", "input"):
+        assert noise(Single(), {name: [2]}, "net").keys() == {"input"}
+    for shapes in ({}, {"style": [1]}, {"": [1]}, {"image": [1]}, {"image": [1], "noise": [1]}):
         with pytest.raises(BadInputError, match=r"--input-shape image:.* --input-shape style:"):
             noise(net, shapes, "net")
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
@@ -18,6 +18,8 @@ EXIT_CODES = (
     "Exit codes: 0 done; 1 failure; 2 wrong usage or bad input; 3 a target or tolerance was "
     "missed; 130 stopped by Ctrl-C."
 )
+
+T = TypeVar("T")
 
 _DEBUG = "decig.debug"
 _PRINTED = "decig.printed"
@@ -138,6 +140,22 @@ def one_of(asked: dict[str, Any], *names: str) -> str | None:
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(map(flag, given))} exclude each other.")
     return given[0] if given else None
+
+
+def by_name(option: str, pairs: Sequence[tuple[str, T]]) -> dict[str, T]:
+    """Turn what an option says of several names into a dictionary.
+
+    Args:
+        option: as people type it, such as "--feed".
+        pairs: name and value, in the order in which they were given.
+
+    Raises:
+        click.UsageError: a name is given twice, so that one value would be lost.
+    """
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise click.UsageError(f"{option} {name} is given {times} times; it takes one value.")
+    return dict(pairs)
 
 
 def require_answers(*questions: str) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from decig.deploy.precision import (
 )
 from decig.deploy.verify import (
     Runner,
+    before_saturation,
     difference_elsewhere,
     grey_levels,
     relative_difference,
@@ -160,7 +162,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
             wanted.precision, rewritten, plain, taken, job.calibration, device, wanted.tolerance
         )
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
-    difference = _difference(job, runner(source.model.proto), opened)
+    difference = _difference(job, runner, opened)
     # Proves that the provider alone can run it.
     runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
@@ -251,27 +253,35 @@ def _for_fewer_bits(source: Source) -> onnx.ModelProto:
     return rewrite.apply(source.model.proto, kept)[0]
 
 
-def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> float:
+def _difference(
+    job: _Job, run: Callable[[onnx.ModelProto], Runner], candidate: onnx.ModelProto
+) -> float:
     """Compare the rewritten graph with what it was made from, on a few of the run's images.
 
     On noise where there are none. With pixels in the graph, pictures are compared in bytes; with
     dynamic axes, they are compared at another size too.
+
+    Args:
+        job: the export.
+        run: runs the graph before export.
+        candidate: the graph after it.
 
     Raises:
         DecigError: they differ by more than rounding.
     """
     source, taken = job.source, job.taken
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
-    what, original = f"{source.model.path}: exported and original graph", source.model.proto
+    what, original = f"{source.model.path}: the graph after and before export", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
-        painters = painter(source, reference), painter(taken, runner(candidate))
+        painters = painter(source, run(original)), painter(taken, runner(candidate))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)
         return levels / 255
     feeds = [p.feeds for p in pictures] or seeded_feeds(original, source.pixels)
+    before, after = before_saturation(original, candidate)
     difference = max(
-        relative_difference(reference, runner(candidate), feeds),
+        relative_difference(run(before), runner(after), feeds),
         difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
     )
     require_same(difference, what, tolerance_of(original))
@@ -300,4 +310,4 @@ def _torch_difference(job: _Job, rewritten: onnx.ModelProto) -> float | None:
     if importlib.util.find_spec("torch") is None:
         log.warning("torch is not installed: the file is not compared with the trained module")
         return None
-    return _difference(job, torch_runner(job.source.model.proto), rewritten)
+    return _difference(job, torch_runner, rewritten)

@@ -163,7 +163,7 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
         if input_shapes and isinstance(error, shape_inference.InferenceError):
-            asked = " ".join(f"{n}:{','.join(map(str, s))}" for n, s in input_shapes.items())
+            asked = " ".join(_typed(name, sizes) for name, sizes in input_shapes.items())
             raise BadInputError(
                 f"{path}: the graph does not fit together with --input-shape {asked}: "
                 f"{_first_misfit(error)}; give another size, or export the model again"
@@ -171,6 +171,12 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _typed(name: str, sizes: list[int]) -> str:
+    """The shape of an input as people type it."""
+    shape = ",".join(map(str, sizes))
+    return f"{name}:{shape}" if name else shape
 
 
 def _first_misfit(error: shape_inference.InferenceError) -> str:

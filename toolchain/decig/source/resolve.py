@@ -127,7 +127,9 @@ def _from_recipe(
         code = recipe.source
         if weights is not None:
             code = replace(code, weights=str(weights.resolve()))
-        source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
+        shapes = input_shapes or {}
+        shapes = shapes if "" in shapes else recipe.input_shapes | shapes
+        source = _from_code(code, recipe.folder, known, shapes)
         return replace(source, feeds=_feeds_of(recipe, source.model))
     if weights is not None or recipe.onnx is None:  # a recipe has a source or a file
         raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")

@@ -61,7 +61,8 @@ def build_generator(code: Code, folder: Path) -> nn.Module:
 def noise(module: nn.Module, shapes: Shapes, name: str) -> dict[str, Tensor]:
     """Make seeded noise between -1 and 1 for the inputs, in the order that `forward` takes them.
 
-    The only input of a module is called "input", whatever its `forward` calls it.
+    The only input of a module is called "input", whatever its `forward` calls it; its shape may
+    also have an empty name.
 
     Raises:
         BadInputError: the shapes are not those of `forward`'s first parameters; `name` is the
@@ -71,12 +72,14 @@ def noise(module: nn.Module, shapes: Shapes, name: str) -> dict[str, Tensor]:
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     takes = [p.name for p in parameters if p.kind in named] or [ONLY_INPUT]
     needed = [p.name for p in parameters if p.kind in named and p.default is p.empty]
-    if len(shapes) == 1 and shapes.keys() <= {ONLY_INPUT, takes[0]}:
+    alone = len(shapes) == 1 and len(needed) < 2
+    if alone and shapes.keys() <= {ONLY_INPUT, takes[0], ""}:
         shapes = {ONLY_INPUT: next(iter(shapes.values()))}
-    elif not shapes or shapes.keys() != set(takes[: len(shapes)]):
+    elif len(shapes) < max(1, len(needed)) or shapes.keys() != set(takes[: len(shapes)]):
         names = needed if len(needed) > 1 else [ONLY_INPUT]
         flags = " ".join(f"--input-shape {p}:1,3,256,256" for p in names)
-        given = f", not {', '.join(shapes)}" if shapes else ""
+        given = ", ".join(name or "sizes without a name" for name in shapes)
+        given = f", not {given}" if given else ""
         raise BadInputError(f"{name}: give the sizes of its inputs{given}, as in {flags}")
     else:
         shapes = {p: shapes[p] for p in takes[: len(shapes)]}
