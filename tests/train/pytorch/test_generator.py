@@ -76,7 +76,6 @@ def test_errors_name_what_was_asked_for(folder, python, arguments, message):
     [
         ("import nosuch", r"ModuleNotFoundError: No module named 'nosuch' \(net\.py, line 1\)"),
         ("x = 1\nclass Net(:", r"SyntaxError: .* \(net\.py, line 2\)"),
-        ("from .parts import Net", "ImportError: attempted relative import"),
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("\n\nx = 1 / 0", r"ZeroDivisionError: division by zero \(net\.py, line 3\)"),
     ],
@@ -85,6 +84,27 @@ def test_code_that_does_not_run_is_named_with_its_line(tmp_path, code, message):
     (tmp_path / "net.py").write_text(code)
     with pytest.raises(BadInputError, match=rf"^net\.py:Net: {message}"):
         build_generator(Code("net.py:Net"), tmp_path)
+
+
+@pytest.mark.parametrize("code", ["from .parts import Net", "from ..top import Net"])
+@pytest.mark.parametrize("regular", [True, False])
+def test_relative_imports_are_answered_with_the_name_that_works(tmp_path, code, regular):
+    own = f"{'regular' if regular else 'bare'}_{len(code)}"  # no other test has imported it
+    folder = tmp_path / f"top_{own}" / own
+    folder.mkdir(parents=True)
+    for place in (folder, folder.parent):
+        for name in ("parts", "top"):
+            (place / f"{name}.py").write_text("import torch\nNet = torch.nn.Identity")
+        if regular:
+            (place / "__init__.py").write_text("")
+    (folder / "net.py").write_text(code)
+    with pytest.raises(BadInputError, match="imports relative to its package: name it ") as caught:
+        build_generator(Code("net.py:Net"), folder)
+    message = str(caught.value)
+    name, _, home = message.partition("name it ")[2].partition(":Name, in the folder ")
+    home = home.partition(" or ")[0]
+    assert name == (f"top_{own}.{own}.net" if regular or ".." in code else f"{own}.net")
+    assert isinstance(build_generator(Code(f"{name}:Net"), Path(home)), nn.Module)
 
 
 def test_interrupts_pass_through(tmp_path):

@@ -3,6 +3,7 @@
 The code is the user's: whatever it raises ends in one line that names the file and the line.
 """
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -157,8 +158,28 @@ def _run_file(file: Path) -> ModuleType:
         raise BadInputError(f"{file}: no such Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "relative import" in str(error):
+            raise BadInputError(_as_package(file)) from error
+        raise
     return module
+
+
+def _as_package(file: Path) -> str:
+    """Say how a file is named whose imports are relative: as a module of its package."""
+    full = file.resolve()
+    depth, folder = 0, full.parent
+    while (folder / "__init__.py").is_file():
+        depth, folder = depth + 1, folder.parent
+    imports = ast.walk(ast.parse(full.read_bytes()))
+    depth = max(depth, *(node.level for node in imports if isinstance(node, ast.ImportFrom)))
+    name = ".".join([*full.parts[-depth - 1 : -1], full.stem])
+    return (
+        f"{file}: imports relative to its package: name it {name}:Name, in the folder "
+        f"{full.parents[depth]} or with that folder in PYTHONPATH"
+    )
 
 
 def _import(name: str, home: Path) -> ModuleType:
