@@ -27,7 +27,7 @@ from decig.train.run import hold
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
 from tests.device.bench import FakeBench
-from tests.train.small import Asked, with_settings, work_table
+from tests.train.small import Asked, small, with_settings, work_table
 from tests.train.tiny import tiny_generator
 
 STEPS = 12
@@ -181,6 +181,26 @@ def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) ->
     assert seen[1] < seen[0] and set(seen[1:]) == {seen[1]}
 
 
+def test_pictures_that_are_too_small_to_judge_are_refused_first(
+    tmp_path: Path,
+) -> None:
+    settings = {"crop": 10, "structure": 0.0, "condense": 0.0}
+    made = small(tmp_path, tiny_generator(size=10, width=16), settings=settings)
+    told: list[str] = []
+    with pytest.raises(BadInputError, match="its pictures of 10x10 pixels are too small to be jud"):
+        made.compress(lambda step, *_: told.append(step))
+    assert told == []
+
+
+def test_a_latency_far_out_of_reach_is_refused_before_channels_are_scored(asked: Make) -> None:
+    made, told = asked(target_ms=1e-6), []
+    bench = FakeBench(lambda _: pytest.fail("something was measured"))
+    for target in (made.goal.target, Target(made.goal.target.table, bench)):
+        with pytest.raises(TargetMissedError, match="out of reach: with every group at its narr"):
+            made.but(target=target).compress(lambda step, *_: told.append(step))
+    assert told == []
+
+
 def test_an_unreachable_target_says_the_fastest_and_writes_nothing(asked: Make) -> None:
     made = asked(target_ms=1e-6)
     with pytest.raises(TargetMissedError, match="out of reach"):
@@ -233,9 +253,11 @@ def test_bad_input_is_found_before_channels_are_scored(asked: Make, tmp_path: Pa
     asked(settings=settings, budget=Budget(steps=1)).compress()
 
 
-def test_a_graph_that_cannot_be_trained_is_refused_first(
+def test_a_graph_that_cannot_be_trained_is_refused_before_images_are_read(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
+
     def refuse(*_: Any) -> None:
         raise BadInputError("node n: operator Odd cannot be trained")
 

@@ -11,6 +11,9 @@ from skimage.metrics import structural_similarity
 
 from decig.errors import BadInputError
 
+SSIM_WINDOW = 11
+"""Pixels that a side of a picture has at least, so that its SSIM can be taken."""
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -40,8 +43,9 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
         BadInputError: the batches differ in shape, or pictures are under 11x11 pixels.
     """
     _check_same(a, b)
-    if min(a.shape[1:3]) < 11:
-        raise BadInputError(f"SSIM needs pictures of at least 11x11 pixels, not {a.shape[1:3]}")
+    if min(a.shape[1:3]) < SSIM_WINDOW:
+        least = f"{SSIM_WINDOW}x{SSIM_WINDOW}"
+        raise BadInputError(f"SSIM needs pictures of at least {least} pixels, not {a.shape[1:3]}")
     values = [
         structural_similarity(  # type: ignore[no-untyped-call]
             one,

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,8 @@ def train(
         engine.resume()
         shown = _Shown(engine, task, recipe, output_dir, sample_every_s)
         engine.report = shown.report
+        if not resume:
+            processes.on_main(shown.require_exportable)
         engine.run()
         written = processes.on_main(shown.write)
     return written if processes.main else None
@@ -121,13 +124,25 @@ class _Shown:
         line = "step %d of %d: %s, %.3f s per step, %.0f min left"
         _log.info(line, news.step, self.task.steps, losses, pace_s, left_min)
 
+    def require_exportable(self) -> None:
+        """Export the task's nets as they are: what fails must fail now, not when they are trained.
+
+        Raises:
+            BadInputError, DecigError: as for `export_onnx`.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            self._export(Path(scratch))
+
+    def _export(self, folder: Path) -> list[Path]:
+        """Write the task's ONNX files into a folder; returns their paths."""
+        paths = []
+        for name, net in self.task.exports(self.engine.means).items():
+            paths.append(folder / name)
+            export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
+        return paths
+
     def write(self) -> Path:
         """Write a sheet of samples and the task's ONNX files; returns the first of those."""
-        means = self.engine.means
         sheet = self.folder / "samples" / f"step-{self.engine.step:06d}.png"
-        write_sheet(self.task.show(means), sheet)
-        paths = []
-        for name, net in self.task.exports(means).items():
-            paths.append(self.folder / name)
-            export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
-        return paths[0]
+        write_sheet(self.task.show(self.engine.means), sheet)
+        return self._export(self.folder)[0]

@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from decig.data.feeds import output_image
 from decig.errors import BadInputError
 from decig.files import make_folder
 from decig.progress import Progress
+from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
 from decig.train.config import Config
 from decig.train.examples import Examples, Folders
@@ -120,7 +122,9 @@ def prepare(
     processes: Processes,
     progress: Progress,
 ) -> Job:
-    """Read the images, and find out whether the model can be trained at all.
+    """Find out whether the model can be trained at all, then read the images.
+
+    What costs least is checked first.
 
     Args:
         teacher: the model.
@@ -134,20 +138,36 @@ def prepare(
     Raises:
         BadInputError: the table is of another graph, a latency is needed and none asked, images
             do not fit or are too few, or a node of the model cannot be trained.
+        TargetMissedError: the latency is far out of reach.
         DecigError: the trainable module does not compute what the model does.
     """
     goal.target.table.require_same_model(teacher.model, teacher.channels)
     if goal.target_ms is None and config.needs_target:
         raise BadInputError("give the latency to reach: these settings find no widths without one")
+    if goal.target_ms is not None:
+        goal.target.require_reachable(goal.target_ms)
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
     config.distil.require_crop(crop or examples.size, paired=examples.paired)
-    planner = Planner(teacher, goal, examples, progress)
+    _require_judged(teacher)
     module = teacher.module(crop)
-    feeds = examples.feeds(examples.training[:1])[0]
+    feeds = examples.feeds([examples.first])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
+    planner = Planner(teacher, goal, examples, progress)
+    progress("read images", 0.0, {})
+    _ = examples.training  # whatever is wrong with one of them is found now
     return Job(teacher, examples, goal, planner, config, run, processes, progress)
+
+
+def _require_judged(teacher: Teacher) -> None:
+    """Refuse pictures that are too small to be judged."""
+    height, width = teacher.pixels.size_of(output_image(teacher.model.proto).shape)
+    if min(height, width) < SSIM_WINDOW:
+        raise BadInputError(
+            f"{teacher.model.path}: its pictures of {height}x{width} pixels are too small to be "
+            f"judged, which needs {SSIM_WINDOW}x{SSIM_WINDOW}"
+        )
 
 
 def _require_whole(steps: Sequence[methods.Step]) -> None:
