@@ -65,6 +65,7 @@ SLICE = "slice {f}/m.onnx -o {f}/out --keep 0.5"
 REPAIR = f"{SLICE} --repair {{f}}/photos"
 COMPRESS = "compress {f}/m.onnx --profile {f}/t.json --output-dir {f}/new --target-speedup 1.1"
 TRAINED = f"{COMPRESS} --data {{f}}/photos"
+L1 = "--config {f}/l1.toml"
 EXPORT = "export {f}/m.onnx -o {f}/out"
 INT8 = f"{EXPORT} --precision int8"
 CHECK = "check {f}/m.onnx --reference {f}/other.onnx"
@@ -104,7 +105,7 @@ CASES = [
     (f"{COMPRESS} --data {{f}}/none", "does not exist"),
     (f"{COMPRESS} --data {{f}}/one {' '.join(PIXELS)}", "one image is not enough"),
     (
-        f"{TRAINED} {' '.join(PIXELS)} --targets {{f}}/one --config {{f}}/l1.toml",
+        f"{TRAINED} {' '.join(PIXELS)} --targets {{f}}/one {L1}",
         "no image called b",
     ),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("t.json", "bare.json"), "no width sweep"),
