@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 
+import decig as decig_package
 from tests.samples import PIXELS, decig, write_photos
 from tests.train.small import small, write_table
 
@@ -114,6 +117,25 @@ def test_a_damaged_record_is_named(place: Path) -> None:
     result = decig("compress", "--resume", "--output-dir", place)
     assert result.exit_code == 2
     assert "command.json: given is missing" in result.stderr
+
+
+def test_a_disk_that_is_full_says_so_and_the_run_goes_on(place: Path) -> None:
+    """Files may have 30 KiB, which the saved state exceeds."""
+    pixels = (*PIXELS, "--layout", "nchw")
+    files = ("--profile", "table.json", "--data", "photos", "--config", "settings.toml", "--force")
+    asked = ("--target-speedup", "2", "--steps", str(STEPS), "--output-dir", "run")
+    command = [sys.executable, "-m", "decig", "compress", "model.onnx", *pixels, *files, *asked]
+    limited = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash", *command]
+    environment = os.environ | {"PYTHONPATH": str(Path(decig_package.__file__).parents[1])}
+    done = subprocess.run(
+        limited, cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    *_, line = done.stderr.splitlines()
+    assert line == "decig: error: run/state/stage2.pt: not written: File too large"
+    result = decig("compress", "--resume", "--output-dir", place / "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == STEPS
 
 
 NET = """
