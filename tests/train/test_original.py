@@ -117,6 +117,17 @@ def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path, net):
         assert torch.equal(value, _weights(cut)[name]), name
 
 
+def test_a_net_that_cannot_be_exported_is_not_trained(recipe, data, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BadInputError("the module: PyTorch cannot export this")
+
+    monkeypatch.setattr(original, "export_onnx", refuse)
+    monkeypatch.setattr(Paired, "batch", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(BadInputError, match="PyTorch cannot export this"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
 def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
     (tmp_path / "net.py").write_text(NORMED)
     path = original.train(recipe, tmp_path / "run", data=data)

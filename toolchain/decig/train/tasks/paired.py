@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from decig.data.crops import fit, random_crop
+from decig.data.images import ImageFolder
 from decig.data.labels import Labels
 from decig.data.pairs import Pair, by_stem, side_by_side
 from decig.errors import BadInputError
@@ -37,6 +38,8 @@ _BETAS = (0.5, 0.999)
 """Of Adam, for both nets (Isola et al., section 3.3)."""
 _SMALLEST_CROP = 32
 """Pixels; of smaller crops the five convolutions of the discriminator leave nothing."""
+_SPLITS = ("train", "val")
+"""Parts of a data folder: what is trained on, and what is held out."""
 _SHOWN = 4
 """Held-out pairs on a sheet of samples."""
 
@@ -138,9 +141,42 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Paire
     if recipe.pixels.layout != "nchw":
         raise BadInputError(f"{recipe.folder}/recipe.toml: training needs pixels.layout nchw")
     folder = data or _folder(recipe, settings.data)
+    generator = fresh_generator(recipe, settings)
+    for split in _SPLITS:
+        require_split(folder, split, settings.data)
     training = load_split(folder, "train", settings.data, recipe.pixels.labels)
     held_out = load_split(folder, "val", settings.data, recipe.pixels.labels)
-    return Paired(recipe, settings, training, held_out, processes)
+    return Paired(recipe, settings, generator, training, held_out, processes)
+
+
+def fresh_generator(recipe: Recipe, settings: Settings) -> nn.Module:
+    """Build a recipe's generator with weights that follow from the seed.
+
+    Raises:
+        BadInputError: there is no code, or it makes no pictures of the sizes that it is trained at.
+    """
+    if recipe.source is None:
+        file = recipe.folder / "recipe.toml"
+        raise BadInputError(f"{file}: has no [source] table to train from")
+    torch.manual_seed(settings.seed)
+    generator = build_generator(recipe.source, recipe.folder)
+    channels = recipe.input_shape[1]
+    sizes = [(stage.crop, stage.crop) for stage in settings.stages]
+    for size in (tuple(recipe.input_shape[2:]), *sizes):
+        # On a copy, as a run in training mode moves running statistics.
+        check_pictures(copy.deepcopy(generator), [1, channels, *size])
+    return generator
+
+
+def require_split(folder: Path, split: str, layout: Data) -> None:
+    """List the images of a part of a data folder, as `load_split` will read them.
+
+    Raises:
+        BadInputError: a folder is missing, or holds no images.
+    """
+    parts = [""] if layout.layout == "side-by-side" else ["input", "target"]
+    for part in parts:
+        ImageFolder(folder / split / part)
 
 
 def load_split(folder: Path, split: str, layout: Data, labels: Labels | None) -> list[Pair]:
@@ -167,33 +203,27 @@ class Paired:
         self,
         recipe: Recipe,
         settings: Settings,
+        generator: nn.Module,
         training: list[Pair],
         held_out: list[Pair],
         processes: Processes,
     ) -> None:
-        """Make the nets with fresh weights.
+        """Make the discriminator, and give both nets their first weights.
 
         Args:
             recipe: of the generator.
             settings: its table [train].
+            generator: as `fresh_generator` made it.
             training: pairs to cut crops from.
             held_out: pairs to show.
             processes: that train together.
-
-        Raises:
-            BadInputError: the generator makes no pictures of the sizes that it is trained at.
         """
-        if recipe.source is None:
-            file = recipe.folder / "recipe.toml"
-            raise BadInputError(f"{file}: has no [source] table to train from")
         self._recipe, self._settings, self._processes = recipe, settings, processes
         self._training, self._held_out = training, held_out[:_SHOWN]
         self._precision = Precision.named(settings.precision, processes.device.type)
         self._ends = list(itertools.accumulate(stage.steps for stage in settings.stages))
-        torch.manual_seed(settings.seed)
-        self.generator = build_generator(recipe.source, recipe.folder)
+        self.generator = generator
         channels = recipe.input_shape[1]
-        self._check_sizes(channels)
         self.discriminator = PatchDiscriminator(channels + 3, settings.discriminator_width)
         for net in (self.generator, self.discriminator):
             initialise(net)
@@ -205,12 +235,6 @@ class Paired:
         }
         self.averages = {"generator": Averaging(settings.ema, head_start=1)}
         self.steps, self.seed = self._ends[-1], settings.seed
-
-    def _check_sizes(self, channels: int) -> None:
-        sizes = [(stage.crop, stage.crop) for stage in self._settings.stages]
-        for size in (tuple(self._recipe.input_shape[2:]), *sizes):
-            # On a copy, as a run in training mode moves running statistics.
-            check_pictures(copy.deepcopy(self.generator), [1, channels, *size])
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only."""
