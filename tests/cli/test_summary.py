@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from decig.cli.summary import print_compression
+from decig.device.measure.limits import Limits
+from decig.device.measure.roofline import Roofline, Work, compare
 from decig.device.run.device import Device
 
 FIGURES = {
@@ -68,6 +70,12 @@ def test_folding_and_warnings_are_told(capsys: pytest.CaptureFixture[str]) -> No
     assert "norms:     2 folded, 1 put back; 4.500 ms with all of them, 4.200 ms now\n" in text
     assert "1,300 steps in 2 min 15 s" in text
     assert "warning:   the machine was busy\n" in text
+
+
+def test_it_says_how_far_the_device_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    work = {"conv": Work(5_000_000, 400_000)}
+    found = Roofline.of(Limits(100.0, 20.0), [("conv", "Conv", 400.0)], work)
+    assert "reaches:   25 of 100 GFLOP/s" in shown(capsys, roofline=compare(found, found))
 
 
 def test_the_next_command_measures_where_the_table_was_taken(

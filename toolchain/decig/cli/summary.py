@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from decig.cli import roofs
 from decig.cli.tables import console
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def print_compression(folder: Path, device: "Fingerprint", figures: Mapping[str,
             f"{len(figures['norms_folded'])} folded, {len(figures['norms_put_back'])} put back; "
             f"{spans['with_norms']:.3f} ms with all of them, {spans['folded']:.3f} ms now"
         )
+    if "roofline" in figures:
+        found = figures["roofline"]
+        lines["reaches"] = roofs.summary(found["candidate"], found["limits"])
     screen = console()
     for title, text in lines.items():
         screen.print(f"{title + ':':<11}{text}", soft_wrap=True)
