@@ -155,7 +155,8 @@ def prepare(
     feeds = examples.feeds([examples.first])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
     planner = Planner(teacher, goal, examples, progress)
-    progress("read images", 0.0, {})
+    if processes.main:
+        progress("read images", 0.0, {})
     _ = examples.training  # whatever is wrong with one of them is found now
     return Job(teacher, examples, goal, planner, config, run, processes, progress)
 
