@@ -105,6 +105,27 @@ def test_the_roofline_of_both(models, tmp_path):
     assert shown.count("of limit") == shown.count("of what the limits allow") == 2
 
 
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        ((), None),
+        (("--strict",), False),
+        (("--max-unreadable", 0), False),
+        (("--max-unreadable", 1), True),
+        (("--strict", "--max-unreadable", 1), True),
+    ],
+)
+def test_unreadable_images_are_allowed_up_to_a_limit(models, tmp_path, options, passed):
+    folder = write_photos(tmp_path / "photos")
+    (folder / "b.jpg").write_bytes(b"no image")
+    result = check(models, folder, "--json", *options)
+    assert result.exit_code == (3 if passed is False else 0)
+    found = json.loads(result.stdout)
+    assert found["passed"] is passed
+    missed = ["1 images are unreadable, at most 0 may be (--max-unreadable)"]
+    assert found["failures"] == (missed if passed is False else [])
+
+
 def test_a_corrupt_jpeg_is_named_skipped_and_counted(models, tmp_path):
     folder = write_photos(tmp_path / "photos")
     whole = (folder / "b.jpg").read_bytes()

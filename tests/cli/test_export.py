@@ -36,7 +36,7 @@ def test_the_file_is_folded_verified_and_stamped(model, tmp_path):
 def test_the_summary(model, tmp_path):
     result = decig("export", model, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
-    for text in ("fold_batchnorm (1)", "difference to the original graph", "latency:"):
+    for text in ("fold_batchnorm (1)", "difference to the graph before export", "latency:"):
         assert text in result.stdout
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from decig.cli.options import json_option
 from decig.cli.process import Command, Program, debug_option, one_of, show
-from decig.errors import BadInputError, DecigError, TargetMissedError
+from decig.errors import BadInputError, DecigError, StoppedError, TargetMissedError
 
 
 def run(error, *flags, before=()):
@@ -32,12 +32,6 @@ def run(error, *flags, before=()):
     return CliRunner().invoke(group, [*before, "work", *flags])
 
 
-def stopped():
-    error = DecigError("stopped at step 7; go on with --resume")
-    error.__cause__ = KeyboardInterrupt()
-    return error
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -45,7 +39,7 @@ def stopped():
         (BadInputError("x.onnx: no"), 2, "decig: error: x.onnx: no"),
         (TargetMissedError("too slow"), 3, "decig: error: too slow"),
         (KeyboardInterrupt(), 130, "decig: interrupted"),
-        (stopped(), 130, "decig: error: stopped at step 7; go on with --resume"),
+        (StoppedError("stopped; go on"), 130, "decig: error: stopped; go on"),
         (MemoryError(), 1, "decig: error: out of memory"),
         (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
         (

@@ -63,6 +63,18 @@ def test_grey_palette_and_transparent_images_become_rgb(tmp_path):
     assert (read["transparent"] == 255).all()
 
 
+def test_a_folder_that_takes_long_says_how_far_it_is(tmp_path, monkeypatch, caplog):
+    from tests.samples import write_photos
+
+    folder = write_photos(tmp_path / "photos", 3)
+    assert len(list(ImageFolder(folder))) == 3
+    assert caplog.messages == []
+    monkeypatch.setattr("decig.data.images._SAY_EVERY_S", 0.0)
+    with caplog.at_level("INFO"):
+        assert len(list(ImageFolder(folder))) == 3
+    assert caplog.messages == [f"{folder}: at image {k} of 3" for k in (1, 2, 3)]
+
+
 def test_corrupt_image_among_good_ones_is_named_skipped_and_counted(tmp_path, caplog):
     _save(tmp_path / "a.jpg", _noise(64, 64))
     whole = _save(tmp_path / "broken.jpg", _noise(64, 64)).read_bytes()

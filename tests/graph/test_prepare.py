@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
-from decig.graph.model import initializers, normalise, output_info
+from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.tiny import parse, run
 
 
@@ -111,3 +111,14 @@ def test_the_channels_of_a_picture_are_those_of_the_file(stated, asked, refused)
             normalise(proto, {"x": asked})
     else:
         assert output_info(normalise(proto, {"x": asked}))[0].shape == asked
+
+
+def test_sizes_without_a_name_are_for_an_only_input():
+    one = parse("y = Relu(x)", inputs="float[N,3,H,W] x", outputs="float[N,3,H,W] y")
+    static = normalise(one, {"": [1, 3, 8, 8]})
+    assert input_info(static)[0].shape == [1, 3, 8, 8]
+    two = parse("y = Add(x, z)", inputs="float[N,3] x, float[N,3] z", outputs="float[N,3] y")
+    with pytest.raises(
+        BadInputError, match=r"--input-shape 1,3 needs the name of its input \(x, z\)"
+    ):
+        normalise(two, {"": [1, 3]})

@@ -6,9 +6,10 @@ import pytest
 
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Noise
+from decig.device.plan.planner import fastest_widths
 from decig.device.plan.target import Target
 from decig.device.run.timing import missed
-from decig.errors import BadInputError
+from decig.errors import BadInputError, TargetMissedError
 from tests.device.bench import FakeBench
 from tests.device.plan.test_planner import losses
 from tests.device.tables import GROUPS, make_table, true_nodes
@@ -46,6 +47,19 @@ def test_without_a_device_the_table_must_do(table):
     assert met.measured_ms is None
     assert device.told == [{"predicted_ms": device.predictor.predict_ms(met.widths)}]
     assert device.told[0]["predicted_ms"] <= target
+
+
+def test_what_is_out_of_reach_is_told_before_anything_is_known(table):
+    predictor = Predictor(table)
+    least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
+    predicted, measured = Target(table), Target(table, FakeBench(lambda _: pytest.fail("measured")))
+    predicted.require_reachable(least)
+    measured.require_reachable(least / 1.4)  # prediction may be wrong: the device decides
+    for target, wanted in ((predicted, least * 0.99), (measured, least / 1.6)):
+        with pytest.raises(TargetMissedError, match="out of reach: with every group at its narro"):
+            target.require_reachable(wanted)
+    with pytest.raises(BadInputError, match="no width sweep"):
+        Target(replace(table, sweep=())).require_reachable(1.0)
 
 
 @pytest.mark.parametrize("learns", [True, False])

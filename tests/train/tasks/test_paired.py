@@ -278,3 +278,17 @@ def test_the_folder_of_the_data_may_be_given_or_named(folder: Path) -> None:
     assert open_task(named, None, Processes()).batch(0).source.shape == (2, 3, 32, 32)
     with pytest.raises(BadInputError, match="absent: no such folder"):
         open_task(named, folder / "absent", Processes())
+
+
+def test_a_net_that_cannot_be_trained_is_refused_before_pictures_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
+    (folder / "net.py").write_text(NET.replace("nn.Conv2d(4, 3, 1)", "nn.Conv2d(4, 2, 1)"))
+    with pytest.raises(BadInputError, match="training needs"):
+        task(folder)
+    (folder / "net.py").write_text(NET)
+    for file in (folder / "data" / "val").iterdir():
+        file.unlink()
+    with pytest.raises(BadInputError, match="val: no images there"):
+        task(folder)

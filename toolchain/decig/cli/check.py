@@ -1,6 +1,7 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,12 @@ from decig.cli.options import (
     pixel_options,
     weights_option,
 )
-from decig.cli.process import Command, debug_option, show
+from decig.cli.process import Command, by_name, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
 from decig.errors import TargetMissedError
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from rich.table import Table
 
     from decig.deploy.check import Verdict
@@ -56,6 +58,13 @@ _COSTLIEST = 15
     help="Least PSNR to those pictures, in dB.",
 )
 @click.option(
+    "--max-unreadable",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Most images that may be unreadable, and so not compared; any number by default.",
+)
+@click.option("--strict", is_flag=True, help="Accept no unreadable image: --max-unreadable 0.")
+@click.option(
     "--grid",
     type=output_file,
     metavar="FILE",
@@ -81,6 +90,8 @@ def check(
     as_json: bool,
     grid: Path | None,
     roofline: bool,
+    strict: bool,
+    max_unreadable: int | None,
     **asked: float | None,
 ) -> None:
     """Compare CANDIDATE with its reference.
@@ -92,19 +103,25 @@ def check(
     from decig.deploy.check import check as compare
     from decig.source.resolve import resolve_both
 
-    ours, theirs = resolve_both(candidate, reference, flags, dict(input_shapes), weights)
+    shapes = by_name("--input-shape", input_shapes)
+    ours, theirs = resolve_both(candidate, reference, flags, shapes, weights)
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
-    verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)
-    show(verdict, as_json, _print_verdict)
+    most = 0 if strict and max_unreadable is None else max_unreadable
+    wanted = Tolerances(**asked, max_unreadable=most)
+    verdict = compare(ours, theirs, data, device, wanted, grid, roofline=roofline)
+    protos = {"reference": theirs.model.proto, "candidate": ours.model.proto}
+    show(verdict, as_json, partial(_print_verdict, protos))
     if verdict.failures:
         raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")
 
 
-def _print_verdict(verdict: "Verdict") -> None:
+def _print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> None:
     """Show a candidate beside its reference."""
     from decig.cli import roofs
     from decig.cli.tables import columns, console
+    from decig.graph.channels import analyse
+    from decig.report.anatomy import layer_names
 
     shown = columns("", right=("reference", "candidate", ""))
     ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
@@ -126,7 +143,8 @@ def _print_verdict(verdict: "Verdict") -> None:
         screen.print(f"{name}: SSIM {other['ssim']:.4f}, PSNR {other['psnr_db']:.2f} dB{own}")
     for name, roofline in (verdict.roofline or {}).items():
         screen.print(f"\n{name}")
-        screen.print(roofs.node_table(roofline, _COSTLIEST))
+        layers = layer_names(analyse(protos[name]))
+        screen.print(roofs.node_table(roofline, _COSTLIEST, layers))
         screen.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))
 
 

@@ -96,7 +96,7 @@ def _print_export(exported: "Exported") -> None:
     ):
         if rules:
             screen.print(f"{what}: {', '.join(rules)}")
-    screen.print(f"difference to the original graph: {exported.difference:.1e} of the range")
+    screen.print(f"difference to the graph before export: {exported.difference:.1e} of the range")
     if exported.torch_difference is not None:
         screen.print(f"difference to the trained module: {exported.torch_difference:.1e}")
     for variant in exported.precision.variants:

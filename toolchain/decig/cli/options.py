@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from decig.cli.process import one_of
+from decig.cli.process import by_name, one_of
 from decig.cli.values import FILE, input_shape, output_file, setting, value_range
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
-            source = resolve(model, flags, dict(input_shapes), weights)
+            source = resolve(model, flags, by_name("--input-shape", input_shapes), weights)
             source.require_known_feeds()
             source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)
@@ -64,9 +64,10 @@ def input_shape_option(function: Function) -> Function:
         "--input-shape",
         "input_shapes",
         type=input_shape,
-        metavar="NAME:1,3,256,256",
+        metavar="[NAME:]1,3,256,256",
         multiple=True,
-        help="Shape of an input with dynamic axes, or of an input of PyTorch code.",
+        help="Shape of an input with dynamic axes, or of an input of PyTorch code; a model with "
+        "one input needs no NAME.",
     )(function)
 
 
@@ -184,7 +185,7 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
         return {}
     from decig.data.feeds import declare
 
-    return {name: declare(name, way) for name, way in said}
+    return {name: declare(name, way) for name, way in by_name("--feed", said).items()}
 
 
 def device_options(function: Function) -> Function:
@@ -194,7 +195,8 @@ def device_options(function: Function) -> Function:
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
         from decig.device.run.device import Device
 
-        return function(device=Device.of(ep, dict(ep_options), threads), **rest)
+        given = by_name("--ep-option", ep_options)
+        return function(device=Device.of(ep, given, threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(

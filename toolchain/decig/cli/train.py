@@ -5,19 +5,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from decig.cli.process import Command, debug_option
-from decig.cli.values import EXISTING, EXISTING_FOLDER, run_folder, time_budget
+from decig.cli.process import debug_option
+from decig.cli.resuming import (
+    ResumableCommand,
+    output_dir_option,
+    record_command,
+    resume_option,
+    says_how_to_go_on,
+)
+from decig.cli.values import EXISTING, EXISTING_FOLDER, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
     from decig.train.stages import Direction
 
 
-@click.command(cls=Command)
+@click.command(cls=ResumableCommand)
 @click.argument("recipe", type=EXISTING)
-@click.option(
-    "--output-dir", type=run_folder, metavar="RUN", required=True, help="Folder of the run."
-)
+@output_dir_option
 @click.option(
     "--data",
     type=EXISTING_FOLDER,
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     metavar="10m",
     help="Time between two sheets of samples; the model is written with each.",
 )
-@click.option("--resume", is_flag=True, help="Continue the run in the folder.")
+@resume_option
 @debug_option
 def train(
     recipe: Path,
@@ -55,14 +60,17 @@ def train(
 
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
+        from decig.train.original import STATE_FILE
         from decig.train.original import train as run
-    written: Path | None = run(
-        loaded,
-        output_dir,
-        data=data,
-        direction=direction,
-        resume=resume,
-        sample_every_s=sample_every,
-    )
+    with says_how_to_go_on(output_dir, STATE_FILE):
+        written: Path | None = run(
+            loaded,
+            output_dir,
+            data=data,
+            direction=direction,
+            resume=resume,
+            begun=record_command,
+            sample_every_s=sample_every,
+        )
     if written is not None:  # of several processes one writes
         click.echo(written)

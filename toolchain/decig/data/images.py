@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _TIFF = (".tif", ".tiff")
 
 _log = logging.getLogger(__name__)
+
+_SAY_EVERY_S = 5.0
+"""Seconds between two lines that say how far reading a folder is."""
 
 
 class UnreadableImageError(BadInputError):
@@ -137,7 +141,8 @@ class ImageFolder:
     """The images of a folder and its sub-folders, in the order of their paths.
 
     Iterating gives `(path, pixels)` for every readable image. An unreadable file is left out: a
-    warning names it, and `skipped` lists it. That no image is readable is an error.
+    warning names it, and `skipped` lists it. That no image is readable is an error. A folder that
+    takes long says now and then how far it is.
 
     Attributes:
         path: the folder.
@@ -191,8 +196,11 @@ class ImageFolder:
             BadInputError: no image of the folder is readable, or a label map holds an id that is
                 no label.
         """
-        readable = 0
-        for file in self.files:
+        readable, said = 0, time.monotonic()
+        for place, file in enumerate(self.files):
+            if time.monotonic() - said >= _SAY_EVERY_S:
+                _log.info("%s: at image %d of %d", self.path, place + 1, len(self.files))
+                said = time.monotonic()
             try:
                 labels = self._labels
                 if labels is None:

@@ -47,12 +47,14 @@ class Tolerances:
         min_speedup: how many times faster than the reference, at least.
         min_ssim: least SSIM to the reference's pictures.
         min_psnr_db: least PSNR to them, in dB.
+        max_unreadable: most images that may be unreadable, and so not compared.
     """
 
     max_latency_ms: float | None = None
     min_speedup: float | None = None
     min_ssim: float | None = None
     min_psnr_db: float | None = None
+    max_unreadable: int | None = None
 
     @property
     def asked(self) -> bool:
@@ -379,6 +381,9 @@ def _failures(
         for name, side in sides.items()
         if side.spoilt
     ]
+    unread, most = len(likeness.skipped), asked.max_unreadable
+    if most is not None and unread > most:
+        failures.append(f"{unread} images are unreadable, at most {most} may be (--max-unreadable)")
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

@@ -168,6 +168,7 @@ class Cutter:
         self.channels: ChannelMap = analyse(source.model.proto)
         if target is not None:
             target.table.require_same_model(source.model, self.channels)
+            _ = target.predictor  # a table that predicts nothing is refused before scoring
         self.model, self.target, self._progress = source.model, target, progress
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
@@ -208,6 +209,7 @@ class Cutter:
         """
         if self.target is None:
             raise BadInputError("a latency is only known with --profile TABLE.json")
+        self.target.require_reachable(target_ms)
 
         def sliced(widths: Mapping[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))

@@ -7,7 +7,7 @@ table was taken with, and it says so.
 
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from decig.deploy.precision import (
 )
 from decig.deploy.verify import (
     Runner,
+    before_saturation,
     difference_elsewhere,
     grey_levels,
     noise_feeds,
@@ -122,7 +123,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
             aim,
         )
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
-    difference = _difference(job, runner(source.model.proto), opened)
+    difference = _difference(job, runner, opened)
     # Proves that the provider alone can run it.
     runner(final, device, "all", given={})(noise_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
@@ -301,11 +302,18 @@ def _for_fewer_bits(source: Source) -> onnx.ModelProto:
     return rewrite.apply(source.model.proto, kept)[0]
 
 
-def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> float:
+def _difference(
+    job: _Job, run: Callable[[onnx.ModelProto], Runner], candidate: onnx.ModelProto
+) -> float:
     """Compare the rewritten graph with what it was made from, on a few of the run's images.
 
     On noise where there are none. With pixels in the graph, pictures are compared in bytes; with
     dynamic axes, they are compared at another size too.
+
+    Args:
+        job: the export.
+        run: runs the graph before export.
+        candidate: the graph after it.
 
     Raises:
         DecigError: they differ by more than rounding.
@@ -313,18 +321,19 @@ def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> flo
     source, taken = job.source, job.taken
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
     given = draws(source.model.proto)  # shapes of the candidate may be open
-    what, original = f"{source.model.path}: exported and original graph", source.model.proto
+    what, original = f"{source.model.path}: the graph after and before export", source.model.proto
     if taken.pixel_io and not source.pixel_io:
         noise = noise_pixels(taken)
         single = [p.pixels[None] for p in pictures if p.pixels is not None]
         images = [np.repeat(image, len(noise), axis=0) for image in single] or [noise]
-        painters = painter(source, reference), painter(taken, runner(candidate, given=given))
+        painters = painter(source, run(original)), painter(taken, runner(candidate, given=given))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)
         return levels / 255
     feeds = [p.feeds for p in pictures] or noise_feeds(original, source.pixels)
+    before, after = before_saturation(original, candidate)
     difference = max(
-        relative_difference(reference, runner(candidate, given=given), feeds),
+        relative_difference(run(before), runner(after, given=given), feeds),
         difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
     )
     require_same(difference, what, tolerance_of(original))
@@ -355,4 +364,4 @@ def _torch_difference(job: _Job, rewritten: onnx.ModelProto) -> float | None:
     if importlib.util.find_spec("torch") is None:
         log.warning("torch is not installed: the file is not compared with the trained module")
         return None
-    return _difference(job, torch_runner(job.source.model.proto), rewritten)
+    return _difference(job, torch_runner, rewritten)

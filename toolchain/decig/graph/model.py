@@ -192,7 +192,9 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
 
 
 def _listed(input_shapes: dict[str, list[int]]) -> str:
-    return " ".join(f"{name}:{','.join(map(str, s))}" for name, s in input_shapes.items())
+    """Shapes of inputs as people type them."""
+    shapes = ((name, ",".join(map(str, sizes))) for name, sizes in input_shapes.items())
+    return " ".join(f"{name}:{shape}" if name else shape for name, shape in shapes)
 
 
 def _first_misfit(error: shape_inference.InferenceError) -> str:

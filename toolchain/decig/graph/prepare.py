@@ -7,7 +7,13 @@ from onnx import NodeProto, helper, inliner, numpy_helper
 from decig.errors import BadInputError
 from decig.graph.axes import FileTypes, analysed_sizes, has_dynamic_axes
 from decig.graph.fit import require_sizes_before_slices
-from decig.graph.inference import all_nodes, infer_shapes, opset, require_operators
+from decig.graph.inference import (
+    all_nodes,
+    infer_shapes,
+    opset,
+    require_operators,
+    require_portable,
+)
 from decig.graph.legacy import modernise
 from decig.graph.order import in_order
 from decig.graph.size_inputs import Values, state_values, with_values
@@ -39,15 +45,16 @@ def prepare(
 
     Args:
         proto: as a file has it; it may be changed.
-        input_shapes: full shapes for inputs whose axes are dynamic.
+        input_shapes: full shapes for inputs whose axes are dynamic; the shape of an only input may
+            have an empty name.
         values: numbers that are declared to feed inputs (`decig.graph.size_inputs`).
 
     Returns:
         The graph, which ONNX has checked, and the types that the file states.
 
     Raises:
-        BadInputError: an operator without a current form, an input without a size, or one that
-            sets sizes and has no value.
+        BadInputError: an operator without a current form, or of one kind of device, an input
+            without a size, or one that sets sizes and has no value.
         Exception: whatever ONNX raises on a graph that is not valid.
     """
     # Below IR version 4 every initializer would have to be an input as well.
@@ -56,6 +63,7 @@ def prepare(
     _sort_nodes(proto.graph)
     _write_out_sparse(proto.graph)
     proto = modernise(proto)
+    require_portable(proto)
     require_operators(proto)
     types = FileTypes.of(proto.graph)
     counts = {name: [len(numbers)] for name, numbers in values.items()}
@@ -115,6 +123,7 @@ def _fix_inputs(
     """
     constant = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constant]
+    input_shapes = _named(input_shapes, [value.name for value in inputs])
     unknown = input_shapes.keys() - {value.name for value in inputs}
     if unknown:
         raise UnknownInputError(min(unknown), [value.name for value in inputs])
@@ -134,6 +143,19 @@ def _fix_inputs(
         for dim in value.type.tensor_type.shape.dim:
             if changed or dim.dim_value < 0:
                 dim.Clear()
+
+
+def _named(input_shapes: dict[str, list[int]], inputs: list[str]) -> dict[str, list[int]]:
+    """Name a shape that stands alone after the only input; BadInputError if there are more."""
+    if "" not in input_shapes:
+        return input_shapes
+    if len(inputs) != 1 or len(input_shapes) != 1:
+        sizes = ",".join(map(str, input_shapes[""]))
+        raise BadInputError(
+            f"--input-shape {sizes} needs the name of its input ({', '.join(inputs)}), "
+            f"as in {inputs[0]}:{sizes}"
+        )
+    return {inputs[0]: input_shapes[""]}
 
 
 def _shape_outputs(proto: onnx.ModelProto) -> None:

@@ -20,7 +20,7 @@ Image = Annotated[list[AtLeastOne], Meta(min_length=4, max_length=4)]
 
 
 @dataclass(frozen=True)
-class Source:
+class Code:
     """A generator as PyTorch code.
 
     Attributes:
@@ -54,7 +54,7 @@ class Recipe:
     input_shapes: dict[str, list[int]]
     pixels: PixelFormat
     onnx: Path | None = None
-    source: Source | None = None
+    source: Code | None = None
     train: dict[str, Any] | None = None
     feeds: Declared = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ class _File:
 
     model: _Model
     pixels: PixelFormat
-    source: Source | None = None
+    source: Code | None = None
     train: dict[str, Any] | None = None
     feeds: dict[str, str | float] = field(default_factory=dict)
 

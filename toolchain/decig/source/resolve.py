@@ -21,8 +21,7 @@ from decig.graph.model import Model, input_info, load_model
 from decig.graph.prepare import UnknownInputError
 from decig.graph.size_inputs import Values
 from decig.schema import read_json
-from decig.source.recipe import Recipe, load_recipe
-from decig.source.recipe import Source as Code
+from decig.source.recipe import Code, Recipe, load_recipe
 from decig.source.source import PixelFlags, Source
 from decig.source.stamp import Known, read_known
 
@@ -171,7 +170,8 @@ def _from_run(folder: Path, flags: PixelFlags, input_shapes: Shapes | None) -> S
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(
-            f"{folder}: this run has not finished; continue it with decig compress --resume"
+            f"{folder}: this run has not finished; continue it with "
+            f"decig compress --resume --output-dir {folder}"
         )
     declared = _declared(run, file)
     model = load_model(student, input_shapes, _values({**declared, **flags.feeds}))
@@ -203,7 +203,9 @@ def _from_recipe(
         code = recipe.source
         if weights is not None:
             code = replace(code, weights=str(weights.resolve()))
-        source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
+        shapes = input_shapes or {}
+        shapes = shapes if "" in shapes else recipe.input_shapes | shapes
+        source = _from_code(code, recipe.folder, known, shapes)
         return replace(source, feeds=_feeds_of(recipe, source.model))
     if weights is not None or recipe.onnx is None:  # a recipe has a source or a file
         raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")

@@ -114,11 +114,16 @@ class Source:
         """
         pixels = self.pixels
         if pixels is None:
-            raise BadInputError(
-                f"{self.model.path} does not say what its pixels are: give "
-                f"{' '.join(self._missing())}"
-            )
+            raise BadInputError(self.unsaid)
         return pixels
+
+    @property
+    def unsaid(self) -> str:
+        """What of the pixel format is not known, and the flags that would say it; empty if none."""
+        if self.pixels is not None:
+            return ""
+        flags = " ".join(self._missing())
+        return f"{self.model.path} does not say what its pixels are: give {flags}"
 
     def require_image(self) -> None:
         """Check that an image can feed the input that takes one, where there is such an input.

@@ -164,7 +164,10 @@ class Steered:
     Attributes:
         predicted_ms: latency predicted for the live channels when it was last looked at.
         looked_at: number of the step after which that was, counted from 1; 0 before the first.
+        done: never: the penalty grows with the progress of the budget, and needs all of it.
     """
+
+    done = False
 
     def __init__(
         self,

@@ -15,12 +15,13 @@ from decig.device.run.timing import missed
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
+from decig.quality.metrics import Likeness
 from decig.train.adversary import Adversary, RealPictures, against_domain, against_pairs, width_for
 from decig.train.engine import Engine, News, Part
 from decig.train.job import Job
-from decig.train.judge import Looks
 from decig.train.losses.features import FeatureLoss, feature_values, features_by_kept_index
 from decig.train.module import build_module, takes_batches, write_back
+from decig.train.patience import Patience
 from decig.train.pool import Crops, TeacherPool
 from decig.train.schedule import Budget
 from decig.train.tasks import Task
@@ -47,33 +48,40 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
     """
     job.processes.on_main(lambda: _measure_start(job, start))
-    before = job.processes.on_main(lambda: job.judge.ssim(start))
-    figures = {"predicted_ms": job.planner.predict_ms(analyse(start).widths)}
-    looks = Looks()
+    before = job.processes.on_main(lambda: job.judge.likeness(start))
+    predicted_ms = job.planner.predict_ms(analyse(start).widths)
+    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True)
+
+    def look() -> Likeness:
+        return job.judge.likeness(write_back(mean_of(engine), start))
 
     def report(news: News) -> None:
-        if looks.due(news.progress):
-            figures["ssim"] = job.judge.ssim(write_back(mean_of(engine), start))
+        figures = {"predicted_ms": predicted_ms, "ssim": watch.latest.ssim}
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
-    engine = student_engine(
-        job,
-        student_task(job, start, rate=rate_share(before), with_extras=True),
-        budget,
-        state_file(job, state),
-        report,
-    )
+    patience = job.config.train.patience if job.examples.only_teacher else 0.0
+    watch = Patience(look if job.processes.main else None, before, patience)
+    engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
     engine.resume()
     engine.run()
 
     def finish() -> None:
-        result = write_back(mean_of(engine), start)
-        after = job.judge.ssim(result)
-        if after < before and job.examples.only_teacher:
+        if watch.reason:
+            _log.info("training ended early: %s", watch.reason)
+        result, after = write_back(mean_of(engine), start), look()
+        if after.ssim < before.ssim and job.examples.only_teacher:
             _log.warning("training made nothing better in this budget: the repaired graph is kept")
             result, after = start, before
-        quality = {"ssim": after, "ssim_before_distilling": before}
-        job.run.add_figures(quality | _figures(job, engine))
+        job.run.add_figures(
+            {
+                "ssim": after.ssim,
+                "psnr_db": after.psnr_db,
+                "ssim_before_distilling": before.ssim,
+                "psnr_db_before_distilling": before.psnr_db,
+                "ended_early": watch.reason or None,
+                **_figures(job, engine),
+            }
+        )
         save_student(job, result, graph_file)
 
     job.processes.on_main(finish)

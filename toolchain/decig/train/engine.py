@@ -48,6 +48,10 @@ class Settings(WrittenByHand, frozen=True):
         ema: share of the running mean of the weights that stays at each step; the mean is what
             is kept.
         accumulate: batches whose gradients are averaged for one update.
+        patience: share of the budget in which a student's pictures must become more like its
+            teacher's, or training ends early; 0 always takes the whole budget. It counts in the
+            second half of the budget only, and not where real targets are given, as likeness to
+            the teacher is not all that counts there. See `decig.train.patience`.
     """
 
     seed: Seed = 0
@@ -56,6 +60,7 @@ class Settings(WrittenByHand, frozen=True):
     precision: PrecisionName = "auto"
     ema: Decay = 0.999
     accumulate: AtLeastOne = 1
+    patience: Share = 0.25
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,13 @@ class News:
 class Part(Protocol):
     """What takes part in training beside the task, and must be there again after a resume."""
 
+    @property
+    def done(self) -> bool:
+        """Whether training should end before its budget does; the main process's answer counts."""
+        ...
+
     def after_update(self, step: int, progress: float) -> None:
-        """Do its share of a step, after all groups were updated.
+        """Do its share of a step, after all groups were updated and before the means follow.
 
         Args:
             step: number of the step, from 0 on.
@@ -147,7 +157,9 @@ class Engine:
         self._next_save = 0.0
 
     def run(self) -> None:
-        """Train until the budget is used up; what comes of it are the nets and `means`.
+        """Train until the budget is used up or a part is done.
+
+        What comes of it are the nets and `means`.
 
         Raises:
             DecigError: a loss is no number any more, or the state cannot be written; the last
@@ -159,12 +171,12 @@ class Engine:
             net.train()
         with _deferred_interrupt() as interrupted:
             while True:
-                progress, save, stop = self._decided(interrupted())
+                progress, save, stop, done = self._decided(interrupted())
                 if save or stop:
                     self.save()
                 if stop:
                     raise KeyboardInterrupt
-                if progress >= 1.0:
+                if progress >= 1.0 or done:
                     break
                 losses = self._update(progress)
                 for part in self.parts:
@@ -177,15 +189,16 @@ class Engine:
                     self.report(News(self.step, self.elapsed_s, progress, losses))
         self.save()
 
-    def _decided(self, interrupted: bool) -> tuple[float, bool, bool]:
-        """Progress of the budget, whether to save, and whether to stop, as the main process says.
+    def _decided(self, interrupted: bool) -> tuple[float, bool, bool, bool]:
+        """Progress of the budget, and whether to save, to stop or to end, as the main process says.
 
         All processes save together, for each has memories of its own.
         """
         progress = self.budget.progress(self.step, self.elapsed_s)
         due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
         save = due and progress < 1.0  # at the end, the state is saved in any case
-        return self.processes.from_main((progress, save, interrupted))
+        done = any(part.done for part in self.parts)
+        return self.processes.from_main((progress, save, interrupted, done))
 
     def _update(self, progress: float) -> dict[str, float]:
         """Update all groups once; returns the losses as `News` has them."""

@@ -10,7 +10,7 @@ from decig.data.pixels import PixelFormat
 from decig.data.ports import output_image
 from decig.device.run.device import Device
 from decig.device.run.numbers import run_to_numbers
-from decig.quality.metrics import ssim
+from decig.quality.metrics import Likeness, ssim
 from decig.source.plausible import require_plausible
 
 
@@ -33,23 +33,12 @@ class Judge:
 
     def ssim(self, proto: onnx.ModelProto) -> float:
         """Mean SSIM of a graph's pictures to the teacher's."""
-        return float(np.mean(ssim(self._pixels.to_unit(self._run(proto)), self._expected)))
+        return ssim(self._pixels.to_unit(self._run(proto)), self._expected)
+
+    def likeness(self, proto: onnx.ModelProto) -> Likeness:
+        """How alike a graph's pictures and the teacher's are."""
+        return Likeness.of(self._pixels.to_unit(self._run(proto)), self._expected)
 
     def _run(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto, self._pixels).name]
         return run_to_numbers(Device.for_work(), proto, self._inputs, wanted)[0]
-
-
-class Looks:
-    """Says when a stretch of training is due for another look, so that looks stay few."""
-
-    def __init__(self, count: int = 20) -> None:
-        """Spread `count` looks evenly over the progress of training."""
-        self._apart, self._next = 1 / count, 0.0
-
-    def due(self, progress: float) -> bool:
-        """Whether this progress calls for a look; each look is due once."""
-        if progress < self._next:
-            return False
-        self._next = progress + self._apart
-        return True

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import tempfile
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import onnx
 
 from decig.data.sheet import write_sheet
-from decig.errors import BadInputError, DecigError
+from decig.errors import BadInputError
+from decig.files import make_folder, require_folder
 from decig.graph.model import save_model
 from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
@@ -17,6 +19,7 @@ from decig.train import tasks
 from decig.train.engine import Engine, News
 from decig.train.processes import Processes
 from decig.train.pytorch.exporter import export_onnx
+from decig.train.run import Begun, hold
 from decig.train.schedule import Budget
 from decig.train.stages import Direction
 
@@ -24,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 LOG_EVERY_S = 30.0
 """Seconds between two log lines; the first one comes after the first step."""
-_STATE = "state.pt"
+STATE_FILE = "state.pt"
+"""File of a run folder from which a stopped training goes on."""
 
 
 def train(
@@ -34,6 +38,7 @@ def train(
     data: Path | None = None,
     direction: Direction | None = None,
     resume: bool = False,
+    begun: Begun | None = None,
     sample_every_s: float = 600.0,
 ) -> Path | None:
     """Train the recipe's generator and export it.
@@ -50,6 +55,7 @@ def train(
         direction: "AtoB" or "BtoA", which of the data's two sides is made of the other; None
             takes the recipe's own.
         resume: go on from `state.pt` of the run folder.
+        begun: leaves in the folder of a new run what is needed to go on with it.
         sample_every_s: seconds between two sheets of samples.
 
     Returns:
@@ -58,42 +64,47 @@ def train(
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
-            already and `resume` is false, or none is there and it is true.
-        DecigError: a loss is no number, the run was interrupted, or a file cannot be written; the
-            last saved state is kept.
+            already and `resume` is false, none is there and it is true, or another process is
+            at work there.
+        DecigError: a loss is no number, or a file cannot be written; the last saved state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     processes = Processes()
+    state = output_dir / STATE_FILE
+    processes.on_main(lambda: _check(output_dir, state, resume=resume))
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
     if direction is not None and recipe.train is not None:
         where = {**recipe.train.get("data", {}), "direction": direction}
         recipe = replace(recipe, train={**recipe.train, "data": where})
     task = module.open_task(recipe, data, processes)
-    state = output_dir / _STATE
-    processes.on_main(lambda: _prepare(output_dir, state, resume=resume))
-    engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
-    engine.resume()
-    shown = _Shown(engine, task, recipe, output_dir, sample_every_s, engine.step)
-    engine.report = shown.report
-    try:
+    with hold(output_dir) as take:
+
+        def begin() -> None:
+            make_folder(output_dir / "samples")
+            take()
+            _check(output_dir, state, resume=resume)
+            if begun is not None and not resume:
+                begun(output_dir)
+
+        processes.on_main(begin)
+        engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
+        engine.resume()
+        shown = _Shown(engine, task, recipe, output_dir, sample_every_s, engine.step)
+        engine.report = shown.report
+        if not resume:
+            processes.on_main(shown.require_exportable)
         engine.run()
-    except KeyboardInterrupt as interrupt:
-        raise DecigError(
-            f"{output_dir}: stopped at step {engine.step}; go on with --resume"
-        ) from interrupt
-    written = processes.on_main(shown.write)
+        written = processes.on_main(shown.write)
     return written if processes.main else None
 
 
-def _prepare(folder: Path, state: Path, *, resume: bool) -> None:
-    """Open the run folder; BadInputError if it does not hold what `resume` expects."""
+def _check(folder: Path, state: Path, *, resume: bool) -> None:
+    """Raise BadInputError if the run folder does not hold what `resume` expects."""
+    require_folder(folder)
     if resume and not state.is_file():
         raise BadInputError(f"{state}: no run to resume there")
     if state.exists() and not resume:
         raise BadInputError(f"{folder}: holds a run already; go on with --resume")
-    try:
-        (folder / "samples").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInputError(f"{folder}: cannot write there: {error.strerror}") from error
 
 
 @dataclass
@@ -126,17 +137,29 @@ class _Shown:
         line = "step %d of %d: %s, %.3f s per step, %s left"
         _log.info(line, news.step, self.task.steps, losses, pace_s, left)
 
-    def write(self) -> Path:
-        """Write a sheet of samples and the task's ONNX files; returns the first of those."""
-        means = self.engine.means
-        sheet = self.folder / "samples" / f"step-{self.engine.step:06d}.png"
-        write_sheet(self.task.show(means), sheet)
+    def require_exportable(self) -> None:
+        """Export the task's nets as they are: what fails must fail now, not when they are trained.
+
+        Raises:
+            BadInputError, DecigError: as for `export_onnx`.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            self._export(Path(scratch))
+
+    def _export(self, folder: Path) -> list[Path]:
+        """Write the task's ONNX files into a folder; returns their paths."""
         paths = []
-        for name, net in self.task.exports(means).items():
-            paths.append(self.folder / name)
+        for name, net in self.task.exports(self.engine.means).items():
+            paths.append(folder / name)
             export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
             self._stamp(paths[-1])
-        return paths[0]
+        return paths
+
+    def write(self) -> Path:
+        """Write a sheet of samples and the task's ONNX files; returns the first of those."""
+        sheet = self.folder / "samples" / f"step-{self.engine.step:06d}.png"
+        write_sheet(self.task.show(self.engine.means), sheet)
+        return self._export(self.folder)[0]
 
     def _stamp(self, file: Path) -> None:
         """Write into a file how it is fed, so that other commands need not be told."""

@@ -12,8 +12,8 @@ from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
 from decig.errors import TargetMissedError
-from decig.graph.channels import ChannelMap
-from decig.graph.plan import Plan
+from decig.graph.channels import ChannelMap, Group
+from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
@@ -111,6 +111,7 @@ class Planner:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
 
         A hinge goes up to the edge of the device's stair: the channels up to there take no time.
+        At the hinge, no group is cut below the width that cutting by shares leaves it (`floor_of`).
 
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
@@ -126,9 +127,7 @@ class Planner:
         """
         best = partial(self.best_channels, scores)
         if target_ms is None:
-            gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
-            hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-            widths = {name: found or channels.widths[name] for name, found in hinges.items()}
+            widths = {group.name: _at_hinge(group, scores) for group in channels.prunable}
             edges = to_stair_edges(self._goal.target.predictor, widths)
             return best({name: min(edges[name], channels.widths[name]) for name in widths})
         met = self._goal.target.plan(
@@ -164,3 +163,9 @@ class Planner:
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self._teacher.channels.prunable
         }
+
+
+def _at_hinge(group: Group, scores: Scores) -> int:
+    """How many channels of a group lie before its hinge, or its floor; all where it has none."""
+    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    return group.channels if found is None else max(found, floor_of(group))

@@ -17,7 +17,7 @@ import numpy as np
 from decig.data.crops import load_and_crop, random_crop
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
-from decig.source.recipe import Recipe, Source
+from decig.source.recipe import Code, Recipe
 from decig.train.precision import Name as PrecisionName
 from decig.train.processes import Processes
 from decig.train.ranges import Decay, Zoom
@@ -217,7 +217,7 @@ class Course:
         return int(np.random.default_rng(seed).permutation(self._examples)[within])
 
 
-def require_trainable(recipe: Recipe) -> Source:
+def require_trainable(recipe: Recipe) -> Code:
     """Return where the generator comes from.
 
     Raises:

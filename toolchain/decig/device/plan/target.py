@@ -16,17 +16,22 @@ import onnx
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench, DeployedBench
+from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.learn import Learner
+from decig.device.plan.planner import fastest_widths
 from decig.device.plan.tighten import Met, meet_target
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency, missed
-from decig.errors import BadInputError
+from decig.errors import BadInputError, TargetMissedError
 from decig.graph.model import Model
 
 log = logging.getLogger(__name__)
 
 _MEASUREMENTS = 3
 """Most measurements of a graph that misses its target."""
+_FAR = 1.5
+"""Times slower than asked that the fastest widths may be predicted to be where they can be
+measured: predictions err by a fifth at most (benchmarks/results/prediction.md)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,24 @@ class Target:
     def as_it_is_ms(self) -> float:
         """Latency of the model without any rewrite: what a speed-up is counted from."""
         return self.table.as_it_is_ms
+
+    def require_reachable(self, target_ms: float) -> None:
+        """Refuse a latency that is out of reach, before anything is scored or measured.
+
+        Where plans can be measured, prediction may be wrong: only what is far out of reach is
+        refused here.
+
+        Raises:
+            BadInputError: the table has no sweep to predict by.
+            TargetMissedError: the fastest widths are predicted to take longer.
+        """
+        predictor = self.predictor
+        least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
+        if least > target_ms * (1 + ROUNDING if self.bench is None else _FAR):
+            raise TargetMissedError(
+                f"a target of {target_ms:.4g} ms is out of reach: with every group at its "
+                f"narrowest the model takes {least:.4g} ms on this device, as its cost table says"
+            )
 
     def plan(
         self,

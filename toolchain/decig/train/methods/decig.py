@@ -56,6 +56,11 @@ class Settings(WrittenByHand, frozen=True):
     fold: Share = 0.3
     fold_tolerance: Annotated[float, msgspec.Meta(ge=-1, le=2)] = 0.01
 
+    @property
+    def needs_target(self) -> bool:
+        """Without stage I no channels are condensed, and there are no hinges to cut at."""
+        return not self.condense
+
 
 def steps(job: Job) -> list[Step]:
     """Return the steps of a compression by this method."""

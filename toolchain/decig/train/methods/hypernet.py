@@ -9,7 +9,6 @@ cost there, and training begins with the teacher cut to some multiple of the wan
 import numpy as np
 from torch.fx import GraphModule
 
-from decig.errors import BadInputError
 from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
@@ -37,15 +36,14 @@ class Settings(WrittenByHand, frozen=True):
     shrink: Share = 0.4
     shrink_from: NotNegative = 2.0
 
+    @property
+    def needs_target(self) -> bool:
+        """Latents shrink until a latency is reached."""
+        return True
+
 
 def steps(job: Job) -> list[Step]:
-    """Return the steps of a compression by this method.
-
-    Raises:
-        BadInputError: no latency is asked for.
-    """
-    if job.goal.target_ms is None:
-        raise BadInputError("the method hypernet needs a latency: it has no hinge to decide by")
+    """Return the steps of a compression by this method."""
     shrink = job.settings(Settings).shrink
     return [
         Step(

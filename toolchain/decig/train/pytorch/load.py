@@ -15,7 +15,7 @@ from decig.device.run.runs import run_session
 from decig.errors import DecigError
 from decig.graph.model import Model, load_model
 from decig.quality.parity import max_abs_diff
-from decig.source.recipe import Source
+from decig.source.recipe import Code
 from decig.train.pytorch.exporter import export_onnx
 from decig.train.pytorch.generator import Shapes, build_generator, noise, run_once
 from decig.train.pytorch.reparametrise import resolve_module
@@ -27,15 +27,15 @@ _SEED = 0
 _TOLERANCE = 1e-3  # of the output range; another computation is far beyond, rounding far below
 
 
-def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Model:
+def load_pytorch(code: Code, folder: Path, shapes: Shapes, name: str) -> Model:
     """Build a module, give it its weights and export it.
 
     The digest is of the exported bytes, which depend on code, weights, shapes and the version of
     PyTorch only: cost tables and plans fit on every later run.
 
     Args:
-        source: the code; without weights the module keeps the initial ones of a fixed seed.
-        folder: that the paths in `source` are relative to.
+        code: the code; without weights the module keeps the initial ones of a fixed seed.
+        folder: that the paths in `code` are relative to.
         shapes: of the module's inputs; see `export_onnx`.
         name: of the model, in messages and as its path.
 
@@ -46,11 +46,11 @@ def load_pytorch(source: Source, folder: Path, shapes: Shapes, name: str) -> Mod
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
-        module = build_generator(source, folder).eval().float()
+        module = build_generator(code, folder).eval().float()
         inputs = noise(module, shapes, name)
         run_once(module, list(inputs.values()), name)  # lazy layers draw their weights here
-    if source.weights:
-        load_weights(module, folder / source.weights, name)
+    if code.weights:
+        load_weights(module, folder / code.weights, name)
     else:
         resolve_module(module)
         _log.info("%s: no trained weights; taking initial ones (seed %d)", name, _SEED)
