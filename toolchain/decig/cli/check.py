@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from decig.cli.options import (
+    code_options,
     device_options,
     input_shape_option,
     json_option,
     pixel_options,
-    weights_option,
 )
 from decig.cli.process import Command, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
@@ -64,7 +64,7 @@ _COSTLIEST = 15
 @click.option(
     "--roofline", is_flag=True, help="Show the nodes of both beside the limits of the device."
 )
-@weights_option
+@code_options
 @input_shape_option
 @pixel_options
 @device_options
@@ -77,6 +77,7 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
+    batch_statistics: bool | None,
     device: "Device",
     as_json: bool,
     grid: Path | None,
@@ -94,7 +95,7 @@ def check(
 
     shapes = dict(input_shapes)
     ours = resolve(candidate, flags, shapes)
-    theirs = resolve(reference, flags, shapes, weights)
+    theirs = resolve(reference, flags, shapes, weights, batch_statistics=batch_statistics)
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
     verdict = compare(ours, theirs, data, device, Tolerances(**asked), grid, roofline=roofline)

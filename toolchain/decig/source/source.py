@@ -101,7 +101,7 @@ class Source:
         Raises:
             BadInputError: it has other channels; names the flags that could explain them.
         """
-        pixels, image = self.require_pixels(), self._image
+        pixels, image = self.require_pixels(), self.image
         if image is None:
             return
         channels = pixels.channels_of(image.shape)
@@ -137,10 +137,10 @@ class Source:
     @property
     def needs_folder(self) -> bool:
         """Whether a folder must feed the model: it takes an image, or values from files."""
-        return self._image is not None or FILES in self.feeds.values()
+        return self.image is not None or FILES in self.feeds.values()
 
     @property
-    def _image(self) -> ValueInfo | None:
+    def image(self) -> ValueInfo | None:
         """The input that takes an image; None where none does."""
         return find_image(self.model.proto, self.pixels, self.feeds)
 

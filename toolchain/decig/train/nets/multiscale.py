@@ -1,0 +1,102 @@
+"""The discriminator of GauGAN: PatchGANs that look at the picture in several sizes.
+
+T. Park et al., "Semantic Image Synthesis with Spatially-Adaptive Normalization" (CVPR 2019),
+appendix A, after T. Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with
+Conditional GANs" (pix2pixHD, CVPR 2018), section 3.2. Its weights have the names that they have in
+the authors' checkpoints (`latest_net_D.pth`), so these load; the spectral norm that they were
+trained with is resolved into plain weights.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from decig.train.nets.patch_gan import KERNEL
+
+_NAMED = re.compile(r"discriminator_(\d+)\.model(\d+)\.0\.(?:0\.)?weight")
+_WIDEST = 512
+"""Most channels of a layer."""
+
+
+class MultiscaleDiscriminator(nn.Module):
+    """Logits for patches of an image in its own size, in half of it, and so on.
+
+    Attributes:
+        TITLE: what messages call it.
+        channels: of everything that is judged.
+    """
+
+    TITLE = "PatchGAN in several sizes, as SPADE saves it"
+
+    def __init__(self, channels: int, width: int = 64, depth: int = 3, scales: int = 2) -> None:
+        """Make one with fresh weights.
+
+        Args:
+            channels: of everything that is judged: those of the label map and 3 of the picture.
+            width: channels of the first layer.
+            depth: convolutions with an instance norm.
+            scales: sizes of the picture that are judged.
+        """
+        super().__init__()
+        self.channels = channels
+        for scale in range(scales):
+            self.add_module(f"discriminator_{scale}", _Patches(channels, width, depth))
+
+    @staticmethod
+    def read_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+        """Return the arguments that fit weights of these names and shapes.
+
+        Raises:
+            LookupError: they are of another net.
+            ValueError: the same.
+        """
+        width, channels, *kernel = shapes["discriminator_0.model0.0.weight"]
+        named = [found for found in map(_NAMED.fullmatch, shapes) if found]
+        scales, layers = (1 + max(int(found[part]) for found in named) for part in (1, 2))
+        if kernel != [KERNEL, KERNEL]:
+            raise ValueError("no patches of 4x4")
+        return {"channels": channels, "width": width, "depth": layers - 2, "scales": scales}
+
+    def forward(self, *images: Tensor) -> list[list[Tensor]]:
+        """Judge images of shape N,C,H,W, joined over their channels.
+
+        Returns:
+            For each scale, from the full size down, the features of every layer; the last of them
+            is the logits.
+        """
+        x = torch.cat(images, dim=1)
+        judged = []
+        for patches in self.children():
+            judged.append(patches(x))
+            x = avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        return judged
+
+
+class _Patches(nn.Module):
+    """A PatchGAN for one scale, which shows what its layers make of a picture."""
+
+    def __init__(self, channels: int, width: int, depth: int) -> None:
+        super().__init__()
+        widths = [min(width * 2**level, _WIDEST) for level in range(depth + 1)]
+        layers: list[nn.Module] = [
+            nn.Sequential(nn.Conv2d(channels, width, KERNEL, 2, 2), nn.LeakyReLU(0.2))
+        ]
+        for level in range(1, depth + 1):
+            stride = 1 if level == depth else 2
+            convolution = nn.Conv2d(widths[level - 1], widths[level], KERNEL, stride, 2, bias=False)
+            normed = nn.Sequential(convolution, nn.InstanceNorm2d(widths[level]))
+            layers.append(nn.Sequential(normed, nn.LeakyReLU(0.2)))
+        layers.append(nn.Sequential(nn.Conv2d(widths[-1], 1, KERNEL, 1, 2)))
+        for number, layer in enumerate(layers):
+            self.add_module(f"model{number}", layer)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the features of every layer for N,channels,H,W; the last are the logits."""
+        features = []
+        for layer in self.children():
+            x = layer(x)
+            features.append(x)
+        return features
