@@ -55,6 +55,11 @@ GENERATORS = {
         "pix2pix-unet256", outputs=(("output_every4", EVERY4), ("output_middle", MIDDLE))
     ),
     "cyclegan_resnet9": Reference("cyclegan-resnet9"),
+    "cut_resnet9": Reference("cut-resnet9"),
+    "gancompression_mobile_resnet9": Reference("mobile-resnet9"),
+    "spade_facades": Reference("gaugan-spade", arguments={"labels": 13}),
+    "animegan2": Reference("animegan-v2"),
+    "ugatit_light": Reference("ugatit-light", outer="genA2B"),
 }
 DISCRIMINATORS = {
     "pix2pix_patchgan": lambda: PatchDiscriminator(6, norm="batch"),
@@ -115,6 +120,20 @@ OTHER_SIZES = {
         {"width": 8, "blocks": 6},
         {"width": 4, "blocks": 2, "inputs": 4, "outputs": 1, "norm": "batch", "dropout": 0.5},
     ],
+    "cut-resnet9": [
+        {"width": 8, "blocks": 6, "blur_up": False},
+        {"width": 4, "blocks": 2, "inputs": 4, "outputs": 1, "blur_down": False},
+    ],
+    "mobile-resnet9": [
+        {"width": 8, "blocks": 6},
+        {"inputs": 4, "widths": [4, 6, 8, 10, 12], "middles": [5, 7, 9]},
+    ],
+    "gaugan-spade": [
+        {"labels": 5, "width": 2, "hidden": 6},
+        {"labels": 13, "width": 2, "upsampling": "most", "norm": "instance"},
+    ],
+    "animegan-v2": [{"width": 8, "blocks": 3}],
+    "ugatit-light": [{"width": 8, "blocks": 2}, {"width": 4, "blocks": 5, "whole_side": 32}],
 }
 """Other arguments of the classes in models/, which are read off a checkpoint."""
 

@@ -48,6 +48,7 @@ class Small:
 SMALL = {
     "animegan-v2": Small({"width": 8, "blocks": 2}, 0.27, 2.144),
     "attention-resnet": Small({"width": 8, "blocks": 2, "attend_after": 1}, 0.32, 7.951),
+    "cut-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
     "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
     "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.28, 2.620),
     "gaugan-spade": Small(
