@@ -60,6 +60,14 @@ GENERATORS = {
     "spade_facades": Reference("gaugan-spade", arguments={"labels": 13}),
     "animegan2": Reference("animegan-v2"),
     "ugatit_light": Reference("ugatit-light", outer="genA2B"),
+    "realesr_animevideov3": Reference("realesrgan-compact", outer="params"),
+    "realesrgan_x4plus": Reference("realesrgan-rrdb", outer="params_ema"),
+    "stylegan2_256": Reference(
+        "stylegan2-decoder",
+        outer="g_ema",
+        outputs=(("output_every4", EVERY4), ("output_middle", MIDDLE)),
+        arguments={"mapping": 8},
+    ),
 }
 DISCRIMINATORS = {
     "pix2pix_patchgan": lambda: PatchDiscriminator(6, norm="batch"),
@@ -134,6 +142,15 @@ OTHER_SIZES = {
     ],
     "animegan-v2": [{"width": 8, "blocks": 3}],
     "ugatit-light": [{"width": 8, "blocks": 2}, {"width": 4, "blocks": 5, "whole_side": 32}],
+    "realesrgan-compact": [{"width": 8, "blocks": 3, "scale": 2}, {"width": 4, "channels": 1}],
+    "realesrgan-rrdb": [
+        {"width": 8, "growth": 4, "blocks": 1, "scale": 2},
+        {"width": 4, "growth": 4, "blocks": 2, "scale": 1, "channels": 1},
+    ],
+    "stylegan2-decoder": [
+        {"widths": [12, 8, 6], "style": 16, "mapping": 2},
+        {"widths": [4, 4], "style": 8},
+    ],
 }
 """Other arguments of the classes in models/, which are read off a checkpoint."""
 

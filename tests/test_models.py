@@ -56,8 +56,12 @@ SMALL = {
     ),
     "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.41, 1.987),
     "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.30, 54.414),
+    "realesrgan-compact": Small({"width": 8, "blocks": 2}, 0.5, 0.621),
+    "realesrgan-rrdb": Small(
+        {"width": 8, "growth": 8, "blocks": 2}, 0.5, 16.698, {"input": [1, 3, 16, 16]}
+    ),
     "stylegan2-decoder": Small(
-        {"widths": [16, 16, 8], "style": 12}, 0.27, 27.933, {"style": [1, 12]}
+        {"widths": [16, 16, 8], "style": 12}, 0.29, 27.933, {"style": [1, 12]}
     ),
     "ugatit-light": Small({"width": 8, "blocks": 2}, 0.31, 10.590),
 }
