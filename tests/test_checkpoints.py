@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.source.recipe import load_recipe
 from decig.train.nets.multiscale import MultiscaleDiscriminator
 from decig.train.nets.patch_gan import PatchDiscriminator
 from decig.train.pytorch.discriminator import load_discriminator
 from decig.train.pytorch.generator import build_generator
-from decig.train.pytorch.load import load_module
+from decig.train.pytorch.load import load_module, load_pytorch
 from decig.train.pytorch.reparametrise import plain_shapes
 from tests.reference_weights import digest, make_weights
 
@@ -39,14 +40,12 @@ class Reference:
         recipe: in models/.
         outer: key of the checkpoint under which its weights lie; "" for none.
         outputs: arrays that are stored, and what part of the output each of them is.
-        given: the name of the stored input.
         arguments: of its class, beyond the recipe's.
     """
 
     recipe: str
     outer: str = ""
     outputs: tuple[tuple[str, object], ...] = (("output", WHOLE),)
-    given: str = "input"
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
@@ -68,12 +67,20 @@ GENERATORS = {
         outputs=(("output_every4", EVERY4), ("output_middle", MIDDLE)),
         arguments={"mapping": 8},
     ),
+    "animegan2, corners aligned": Reference(
+        "animegan-v2/align-corners.toml", outputs=(("output_align_corners", WHOLE),)
+    ),
 }
 DISCRIMINATORS = {
     "pix2pix_patchgan": lambda: PatchDiscriminator(6, norm="batch"),
     "cyclegan_patchgan": lambda: PatchDiscriminator(3, norm="instance"),
     "spade_facades_discriminator": lambda: MultiscaleDiscriminator(16),
 }
+
+
+def _stem(name: str) -> str:
+    """Name of the stored files of a net."""
+    return name.partition(",")[0]
 
 
 def _save(shared: Path, name: str, outer: str, path: Path) -> dict[str, np.ndarray]:
@@ -96,12 +103,26 @@ def _require_same(found: np.ndarray, wanted: np.ndarray) -> None:
 @pytest.mark.parametrize("name", GENERATORS)
 def test_the_generator_gives_the_stored_output(shared_checkpoints, tmp_path, name):
     wanted = GENERATORS[name]
-    stored = _save(shared_checkpoints, name, wanted.outer, tmp_path / "w.pth")
+    stored = _save(shared_checkpoints, _stem(name), wanted.outer, tmp_path / "w.pth")
     recipe = load_recipe(FOLDERS / wanted.recipe)
     code = replace(recipe.source, weights=str(tmp_path / "w.pth"))
     module, _ = load_module(code, recipe.folder, recipe.input_shapes, name)
     with torch.no_grad():
-        found = module(torch.from_numpy(stored[wanted.given])).numpy()
+        found = module(torch.from_numpy(stored["input"])).numpy()
+    for array, part in wanted.outputs:
+        _require_same(found[part], stored[array])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GENERATORS)
+def test_the_exported_graph_gives_the_stored_output(shared_checkpoints, tmp_path, name):
+    wanted = GENERATORS[name]
+    stored = _save(shared_checkpoints, _stem(name), wanted.outer, tmp_path / "w.pth")
+    recipe = load_recipe(FOLDERS / wanted.recipe)
+    code = replace(recipe.source, weights=str(tmp_path / "w.pth"))
+    given = {"input": list(stored["input"].shape)}
+    model = load_pytorch(code, recipe.folder, given, name, given=["input"])
+    found = Device.of().open(model.proto).run(None, {"input": stored["input"]})[0]
     for array, part in wanted.outputs:
         _require_same(found[part], stored[array])
 
@@ -187,7 +208,7 @@ def test_the_generator_has_the_published_keys(name):
     arguments = recipe.source.arguments | GENERATORS[name].arguments
     with torch.device("meta"):
         net = build_generator(replace(recipe.source, arguments=arguments), recipe.folder)
-    assert _digest(_shapes(net)) == KEYS[name]
+    assert _digest(_shapes(net)) == KEYS[_stem(name)]
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
@@ -251,3 +272,64 @@ def test_a_discriminator_is_no_generator(tmp_path):
         BadInputError, match=r"D\.pth: this is a discriminator \(PatchGAN, .*G\.pth$"
     ):
         load_module(code, recipe.folder, recipe.input_shapes, "net")
+
+
+def test_stylegan2_maps_noise_to_the_stored_style(shared_checkpoints, tmp_path):
+    stored = _save(shared_checkpoints, "stylegan2_256", "g_ema", tmp_path / "w.pt")
+    recipe = load_recipe(FOLDERS / "stylegan2-decoder" / "from-noise.toml")
+    code = replace(recipe.source, weights=str(tmp_path / "w.pt"))
+    module, shapes = load_module(code, recipe.folder, recipe.input_shapes, "net")
+    z, wanted = (torch.from_numpy(stored[name]) for name in ("z", "z_style"))
+    assert list(z.shape) == shapes["input"]
+    with torch.no_grad():
+        _require_same(module.style(z).numpy(), stored["z_style"])
+        painted = module(z)
+        module.takes = "w"
+        _require_same(module(wanted).numpy(), painted.numpy())
+
+
+def test_noise_takes_the_way_over_the_mapping_network():
+    recipe = load_recipe(FOLDERS / "stylegan2-decoder" / "from-noise.toml")
+    arguments = {"widths": [4, 4], "style": 8, "mapping": 2}
+    net = build_generator(
+        replace(recipe.source, arguments=arguments | {"takes": "z"}), recipe.folder
+    )
+    code = torch.randn(1, 8)
+    with torch.no_grad():
+        painted, style = net(code), net.style(code)
+        torch.testing.assert_close(net(2 * code), painted)  # noise is normalised first
+        net.takes = "w"
+        torch.testing.assert_close(net(style), painted)
+
+
+@pytest.mark.parametrize("name", OTHER_SIZES)
+def test_weights_of_another_net_are_refused_in_one_line(tmp_path, name):
+    torch.save({f"module.{n}.weight": torch.zeros(3, 3) for n in range(9)}, tmp_path / "w.pth")
+    recipe = load_recipe(FOLDERS / name)
+    code = replace(recipe.source, weights=str(tmp_path / "w.pth"))
+    with pytest.raises(
+        BadInputError, match=rf"w\.pth: does not fit {name}: .*missing .*9 not"
+    ) as e:
+        load_module(code, recipe.folder, recipe.input_shapes, name)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("upsampling", ["normal", "more", "most"])
+def test_gaugan_starts_from_a_map_made_as_small_as_it_doubles(upsampling):
+    recipe = load_recipe(FOLDERS / "gaugan-spade")
+    arguments = {"labels": 3, "width": 2, "hidden": 2, "upsampling": upsampling}
+    net = build_generator(replace(recipe.source, arguments=arguments), recipe.folder).eval()
+    started = []
+    net.fc.register_forward_hook(lambda _, __, output: started.append(output.shape[2:]))
+    with torch.no_grad():
+        assert net(torch.rand(1, 3, 128, 256)).shape == (1, 3, 128, 256)
+    halvings = {"normal": 5, "more": 6, "most": 7}[upsampling]
+    assert started == [(128 >> halvings, 256 >> halvings)]
+
+
+def test_every_recipe_of_the_folders_can_be_read():
+    recipes = [load_recipe(path) for path in sorted(FOLDERS.glob("*/*.toml"))]
+    assert len(recipes) > len(list(FOLDERS.glob("*/recipe.toml")))
+    for recipe in recipes:
+        with torch.device("meta"):
+            build_generator(recipe.source, recipe.folder)

@@ -11,7 +11,6 @@ Its weights have the names that they have in the checkpoints of animegan2-pytorc
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -28,9 +27,7 @@ class AnimeGan(nn.Module):
         w = width
         trunk = [InvertedResidual(4 * w, 8 * w)]
         trunk += [InvertedResidual(8 * w, 8 * w) for _ in range(blocks - 1)]
-        self.block_a = nn.Sequential(
-            _conv(3, w, 7), _conv(w, 2 * w, stride=2), _conv(2 * w, 2 * w)
-        )
+        self.block_a = nn.Sequential(_conv(3, w, 7), _conv(w, 2 * w, stride=2), _conv(2 * w, 2 * w))
         self.block_b = nn.Sequential(_conv(2 * w, 4 * w, stride=2), _conv(4 * w, 4 * w))
         self.block_c = nn.Sequential(_conv(4 * w, 4 * w), *trunk, _conv(8 * w, 4 * w))
         self.block_d = nn.Sequential(_conv(4 * w, 4 * w), _conv(4 * w, 4 * w))
@@ -45,9 +42,7 @@ class AnimeGan(nn.Module):
         return self.out_layer(self.block_e(self._twice(x)))
 
     def _twice(self, x: Tensor) -> Tensor:
-        return interpolate(
-            x, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners
-        )
+        return interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=self.align_corners)
 
 
 class InvertedResidual(nn.Module):

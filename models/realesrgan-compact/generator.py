@@ -30,9 +30,7 @@ class Compact(nn.Module):
         layers: list[nn.Module] = []
         for inputs in [channels, *[width] * blocks]:
             layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.PReLU(width)]
-        self.body = nn.Sequential(
-            *layers, nn.Conv2d(width, channels * scale**2, 3, padding=1)
-        )
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, channels * scale**2, 3, padding=1))
         self.scale = scale
 
     def forward(self, picture: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ Its weights have the names that they have in the checkpoints of stylegan2-pytorc
 `g_ema`, and what its convert_weight.py makes), so these load.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -39,14 +40,12 @@ class Decoder(nn.Module):
         self, widths: list[int], style: int = 512, mapping: int = 0, takes: str = "w"
     ) -> None:
         super().__init__()
-        self.style = nn.Sequential(
-            PixelNorm(), *(MappingLayer(style) for _ in range(mapping))
-        )
+        self.style = nn.Sequential(PixelNorm(), *(MappingLayer(style) for _ in range(mapping)))
         self.input = Constant(widths[0])
         self.conv1 = Layer(widths[0], widths[0], style)
         self.to_rgb1 = ToPicture(widths[0], style)
         self.convs, self.to_rgbs = nn.ModuleList(), nn.ModuleList()
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             self.convs.append(Layer(wide, narrow, style, double=True))
             self.convs.append(Layer(narrow, narrow, style))
             self.to_rgbs.append(ToPicture(narrow, style, double=True))

@@ -59,7 +59,7 @@ def test_other_sizes_are_read(folder, caplog, spectral):
     assert source.arguments == {"width": 6, "inputs": 1}
     assert shapes == {"input": [1, 1, 16, 6]}
     assert "w.pth: sizes read off the weights: width = 6, inputs = 1" in caplog.text
-    assert "w.pth: input input takes 1x1x16x6" in caplog.text
+    assert "w.pth: the input is 1x1x16x6" in caplog.text
 
 
 def test_other_arguments_of_the_recipe_and_shapes_of_the_user_stay(folder):

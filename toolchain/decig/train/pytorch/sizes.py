@@ -139,5 +139,6 @@ def _with_sizes(
             raise BadInputError(f"{path}: the weights are for an input {key} of {len(sizes)} axes")
         sized[key] = [b if a is None else a for a, b in zip(sizes, old, strict=True)]
         if sized[key] != old:
-            _log.info("%s: input %s takes %s", path, key, "x".join(map(str, sized[key])))
+            which = "the input" if len(shapes) == 1 else f"input {key}"
+            _log.info("%s: %s is %s", path, which, "x".join(map(str, sized[key])))
     return sized
