@@ -5,7 +5,7 @@ from decig.train.nets.multiscale import MultiscaleDiscriminator
 
 
 def test_every_scale_shows_its_features_and_ends_in_logits():
-    net = MultiscaleDiscriminator(channels=5, width=4, depth=3, scales=2)
+    net = MultiscaleDiscriminator(channels=5, width=4, scales=2, layers=4)
     judged = net(torch.zeros(2, 2, 64, 64), torch.zeros(2, 3, 64, 64))
     assert [[tuple(x.shape) for x in features] for features in judged] == [
         [(2, 4, 33, 33), (2, 8, 17, 17), (2, 16, 9, 9), (2, 32, 10, 10), (2, 1, 11, 11)],
@@ -24,10 +24,10 @@ def test_the_second_scale_sees_the_picture_in_half():
 
 
 def test_widths_end_at_the_widest():
-    shapes = {k: tuple(v.shape) for k, v in _meta(width=64, depth=5).state_dict().items()}
+    shapes = {k: tuple(v.shape) for k, v in _meta(width=64, layers=6).state_dict().items()}
     assert shapes["discriminator_0.model5.0.0.weight"] == (512, 512, 4, 4)
     assert MultiscaleDiscriminator.read_sizes(shapes) == {
-        "channels": 3, "width": 64, "depth": 5, "scales": 2,
+        "channels": 3, "width": 64, "scales": 2, "layers": 6,
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ NETS = {
     "pix2pix": lambda: PatchDiscriminator(6, 8, norm="batch"),
     "cyclegan": lambda: PatchDiscriminator(3, 4, depth=2, norm="instance"),
     "decig": lambda: PatchDiscriminator(4, 4),
-    "spade": lambda: MultiscaleDiscriminator(16, 4, depth=2, scales=3),
+    "spade": lambda: MultiscaleDiscriminator(16, 4, scales=3, layers=3),
 }
 
 

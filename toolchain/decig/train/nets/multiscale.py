@@ -31,19 +31,19 @@ class MultiscaleDiscriminator(nn.Module):
 
     TITLE = "PatchGAN in several sizes, as SPADE saves it"
 
-    def __init__(self, channels: int, width: int = 64, depth: int = 3, scales: int = 2) -> None:
+    def __init__(self, channels: int, width: int = 64, scales: int = 2, layers: int = 4) -> None:
         """Make one with fresh weights.
 
         Args:
             channels: of everything that is judged: those of the label map and 3 of the picture.
             width: channels of the first layer.
-            depth: convolutions with an instance norm.
             scales: sizes of the picture that are judged.
+            layers: convolutions for each of them, without the one that judges.
         """
         super().__init__()
         self.channels = channels
         for scale in range(scales):
-            self.add_module(f"discriminator_{scale}", _Patches(channels, width, depth))
+            self.add_module(f"discriminator_{scale}", _Patches(channels, width, layers))
 
     @staticmethod
     def read_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class MultiscaleDiscriminator(nn.Module):
         scales, layers = (1 + max(int(found[part]) for found in named) for part in (1, 2))
         if kernel != [KERNEL, KERNEL]:
             raise ValueError("no patches of 4x4")
-        return {"channels": channels, "width": width, "depth": layers - 2, "scales": scales}
+        return {"channels": channels, "width": width, "scales": scales, "layers": layers - 1}
 
     def forward(self, *images: Tensor) -> list[list[Tensor]]:
         """Judge images of shape N,C,H,W, joined over their channels.
@@ -69,29 +69,30 @@ class MultiscaleDiscriminator(nn.Module):
         """
         x = torch.cat(images, dim=1)
         judged = []
-        for patches in self.children():
+        for scale, patches in enumerate(self.children()):
+            if scale:
+                x = avg_pool2d(x, 3, 2, 1, count_include_pad=False)
             judged.append(patches(x))
-            x = avg_pool2d(x, 3, 2, 1, count_include_pad=False)
         return judged
 
 
 class _Patches(nn.Module):
     """A PatchGAN for one scale, which shows what its layers make of a picture."""
 
-    def __init__(self, channels: int, width: int, depth: int) -> None:
+    def __init__(self, channels: int, width: int, layers: int) -> None:
         super().__init__()
-        widths = [min(width * 2**level, _WIDEST) for level in range(depth + 1)]
-        layers: list[nn.Module] = [
+        widths = [min(width * 2**level, _WIDEST) for level in range(layers)]
+        parts: list[nn.Module] = [
             nn.Sequential(nn.Conv2d(channels, width, KERNEL, 2, 2), nn.LeakyReLU(0.2))
         ]
-        for level in range(1, depth + 1):
-            stride = 1 if level == depth else 2
+        for level in range(1, layers):
+            stride = 1 if level == layers - 1 else 2
             convolution = nn.Conv2d(widths[level - 1], widths[level], KERNEL, stride, 2, bias=False)
             normed = nn.Sequential(convolution, nn.InstanceNorm2d(widths[level]))
-            layers.append(nn.Sequential(normed, nn.LeakyReLU(0.2)))
-        layers.append(nn.Sequential(nn.Conv2d(widths[-1], 1, KERNEL, 1, 2)))
-        for number, layer in enumerate(layers):
-            self.add_module(f"model{number}", layer)
+            parts.append(nn.Sequential(normed, nn.LeakyReLU(0.2)))
+        parts.append(nn.Sequential(nn.Conv2d(widths[-1], 1, KERNEL, 1, 2)))
+        for number, part in enumerate(parts):
+            self.add_module(f"model{number}", part)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the features of every layer for N,channels,H,W; the last are the logits."""
