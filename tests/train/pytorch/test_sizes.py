@@ -23,6 +23,9 @@ def read_sizes(shapes):
 
 def broken(shapes):
     return shapes.nonsense
+
+def half(shapes):
+    return ({},)
 """
 SHAPES = {"input": [1, 3, 16, 16]}
 SOURCE = Source("net.py:Net", {"width": 4}, sizes="read_sizes")
@@ -80,5 +83,7 @@ def test_a_function_that_fails_is_named_with_its_line(folder):
     source = Source("net.py:Net", {"width": 4}, sizes="broken")
     with pytest.raises(BadInputError, match=r"net\.py:broken: for .*: AttributeError.*line 13"):
         _fit(folder, _net(6).state_dict(), source)
+    with pytest.raises(BadInputError, match=r"net\.py:half: for .*: ValueError: not enough values"):
+        _fit(folder, _net(6).state_dict(), Source("net.py:Net", {"width": 4}, sizes="half"))
     with pytest.raises(BadInputError, match="no class or function 'none'"):
         _fit(folder, _net(6).state_dict(), Source("net.py:Net", sizes="none"))

@@ -104,10 +104,11 @@ class _Reader:
         place, _, _ = self._source.python.rpartition(":")
         with guarded(f"{place}:{self._source.sizes}: for {self._checkpoint.path}"):
             try:
-                arguments, inputs = self._function(shapes)
+                told = self._function(shapes)
             except (LookupError, ValueError) as error:
                 _log.debug("%s: not of this net: %s", self._checkpoint.path, error)
                 return None
+            arguments, inputs = told
         try:
             net = self.build(replace(self._source, arguments=self._source.arguments | arguments))
         except BadInputError as error:
