@@ -18,29 +18,10 @@ def _net(width: int = 4) -> MultiscaleDiscriminator:
     return net
 
 
-def test_layers_are_as_wide_and_as_large_as_gaugans():
-    judged = _net()(torch.randn(2, 4, 64, 64), torch.randn(2, 3, 64, 64))
-    shapes = [[tuple(value.shape[1:]) for value in layers] for layers in judged]
-    assert shapes == [
-        [(4, 33, 33), (8, 17, 17), (16, 9, 9), (32, 10, 10), (1, 11, 11)],
-        [(4, 17, 17), (8, 9, 9), (16, 5, 5), (32, 6, 6), (1, 7, 7)],
-    ]
-
-
 def test_it_has_the_parameters_of_the_public_one():
     # 13 labels and 3 channels of the picture, two scales, width 64.
     net = MultiscaleDiscriminator(16, 64)
     assert sum(parameter.numel() for parameter in net.parameters()) == 5554306
-
-
-def test_the_second_scale_sees_half_of_the_picture():
-    net = _net()
-    image = torch.randn(1, 7, 64, 64)
-    half = nn.functional.avg_pool2d(image, 3, 2, 1, count_include_pad=False)
-    net.eval()
-    with torch.no_grad():
-        found, wanted = net(image)[1], net.scales[1](half)
-    assert all(torch.equal(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def test_the_layers_in_the_middle_have_a_largest_singular_value_of_1():
@@ -49,7 +30,7 @@ def test_the_layers_in_the_middle_have_a_largest_singular_value_of_1():
         net(torch.randn(1, 7, 32, 32))
     net.eval()
     normed = {n: part for n, part in net.named_modules() if hasattr(part, "parametrizations")}
-    assert sorted(normed) == [f"scales.{k}.parts.{n}.0" for k in (0, 1) for n in (1, 2, 3)]
+    assert sorted(normed) == [f"discriminator_{k}.model{n}.0.0" for k in (0, 1) for n in (1, 2, 3)]
     for part in normed.values():
         largest = torch.linalg.matrix_norm(part.weight.flatten(1), 2)
         assert largest.item() == pytest.approx(1.0, abs=0.02)
@@ -59,10 +40,10 @@ def test_initial_weights_are_xaviers_with_a_small_gain():
     net = MultiscaleDiscriminator(7, 16)
     torch.manual_seed(3)
     initialise_xavier(net)
-    layer = net.scales[0].parts[2][0]
+    layer = net.discriminator_0.model2[0][0]
     fans = (layer.in_channels + layer.out_channels) * 16
     assert layer.weight.std().item() == pytest.approx(0.02 * (2 / fans) ** 0.5, rel=0.05)
-    assert not net.scales[0].judge.bias.any()
+    assert not net.discriminator_0.model4[0].bias.any()
 
 
 def test_layers_are_chosen_by_their_names():
@@ -79,3 +60,41 @@ def test_a_layer_that_two_patterns_name_is_normalised_once():
     net = nn.Sequential(nn.Conv2d(3, 4, 1))
     normalise_spectrally(net, ["0", "*"])
     assert len(net[0].parametrizations["weight"]) == 1
+
+
+def test_every_scale_shows_its_features_and_ends_in_logits():
+    net = MultiscaleDiscriminator(channels=5, width=4, scales=2, layers=4)
+    judged = net(torch.zeros(2, 2, 64, 64), torch.zeros(2, 3, 64, 64))
+    assert [[tuple(x.shape) for x in features] for features in judged] == [
+        [(2, 4, 33, 33), (2, 8, 17, 17), (2, 16, 9, 9), (2, 32, 10, 10), (2, 1, 11, 11)],
+        [(2, 4, 17, 17), (2, 8, 9, 9), (2, 16, 5, 5), (2, 32, 6, 6), (2, 1, 7, 7)],
+    ]
+
+
+def test_the_second_scale_sees_the_picture_in_half():
+    torch.manual_seed(0)
+    net = MultiscaleDiscriminator(channels=3, width=4).eval()
+    net.discriminator_1.load_state_dict(net.discriminator_0.state_dict())
+    picture = torch.rand(1, 3, 64, 64)
+    half = torch.nn.functional.avg_pool2d(picture, 3, 2, 1, count_include_pad=False)
+    with torch.no_grad():
+        assert torch.equal(net(picture)[1][-1], net(half)[0][-1])
+
+
+def test_widths_end_at_the_widest():
+    shapes = {k: tuple(v.shape) for k, v in _meta(width=64, layers=6).state_dict().items()}
+    assert shapes["discriminator_0.model5.0.0.weight"] == (512, 512, 4, 4)
+    assert MultiscaleDiscriminator.read_sizes(shapes) == {
+        "channels": 3, "width": 64, "scales": 2, "layers": 6,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["model.0.weight", "discriminator_0.model0.0.weight"])
+def test_other_weights_are_no_discriminator(name):
+    with pytest.raises((LookupError, ValueError)):
+        MultiscaleDiscriminator.read_sizes({name: (4, 3, 3, 3)})
+
+
+def _meta(**sizes: int) -> MultiscaleDiscriminator:
+    with torch.device("meta"):
+        return MultiscaleDiscriminator(3, **sizes)

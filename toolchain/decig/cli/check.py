@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from decig.cli.options import (
+    code_options,
     device_options,
     input_shape_option,
     json_option,
     pixel_options,
-    weights_option,
 )
 from decig.cli.process import Command, by_name, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
@@ -73,7 +73,7 @@ _COSTLIEST = 15
 @click.option(
     "--roofline", is_flag=True, help="Show the nodes of both beside the limits of the device."
 )
-@weights_option
+@code_options
 @input_shape_option
 @pixel_options
 @device_options
@@ -86,6 +86,7 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
+    batch_statistics: bool | None,
     device: "Device",
     as_json: bool,
     grid: Path | None,
@@ -104,7 +105,9 @@ def check(
     from decig.source.resolve import resolve_both
 
     shapes = by_name("--input-shape", input_shapes)
-    ours, theirs = resolve_both(candidate, reference, flags, shapes, weights)
+    ours, theirs = resolve_both(
+        candidate, reference, flags, shapes, weights, batch_statistics=batch_statistics
+    )
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
     most = 0 if strict and max_unreadable is None else max_unreadable

@@ -33,6 +33,7 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             model: str,
             input_shapes: list[tuple[str, list[int]]],
             weights: Path | None,
+            batch_statistics: bool | None,
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
@@ -40,12 +41,13 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
-            source = resolve(model, flags, by_name("--input-shape", input_shapes), weights)
+            shapes = by_name("--input-shape", input_shapes)
+            source = resolve(model, flags, shapes, weights, batch_statistics=batch_statistics)
             source.require_known_feeds()
             source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
-        described = weights_option(
+        described = code_options(
             input_shape_option(pixel_options(run) if pixels else feed_option(run))
         )
         sized = click.option(
@@ -71,11 +73,21 @@ def input_shape_option(function: Function) -> Function:
     )(function)
 
 
-def weights_option(function: Function) -> Function:
-    """--weights; the command gets `weights`, a path or None."""
-    return click.option(
-        "--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."
-    )(function)
+def code_options(function: Function) -> Function:
+    """What PyTorch code leaves open; the command gets `weights` and `batch_statistics`.
+
+    Each of them is None where nothing is said.
+    """
+    return _apply(
+        function,
+        click.option("--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."),
+        click.option(
+            "--batch-statistics/--saved-statistics",
+            default=None,
+            help="Whether batch norms of PyTorch code use the mean and variance of each picture, "
+            "as pix2pix's test.py does, or those saved with the weights (default).",
+        ),
+    )
 
 
 def feed_option(function: Function) -> Function:

@@ -28,11 +28,17 @@ class Code:
             module.
         arguments: what it is called with.
         weights: file of trained weights; empty for fresh ones.
+        sizes: name of a function beside `python` that reads off the shapes in a checkpoint what
+            the module is called with; empty if there is none (see `decig.train.pytorch.sizes`).
+        batch_statistics: whether batch norms normalise every picture by its own mean and variance
+            instead of those saved with the weights; None where nothing is said, which is no.
     """
 
     python: str
     arguments: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
+    sizes: str = ""
+    batch_statistics: bool | None = None
 
 
 @dataclass(frozen=True)

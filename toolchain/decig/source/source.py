@@ -196,10 +196,10 @@ class Source:
     @property
     def needs_folder(self) -> bool:
         """Whether a folder must feed the model: it takes an image, or values from files."""
-        return self._image is not None or any(map(from_files, self.feeds.values()))
+        return self.image is not None or any(map(from_files, self.feeds.values()))
 
     @property
-    def _image(self) -> ValueInfo | None:
+    def image(self) -> ValueInfo | None:
         """The input that takes an image; None where none does."""
         return find_image(self.model.proto, self.pixels, self.feeds, self.known.get("image"))
 
@@ -210,7 +210,7 @@ class Source:
             BadInputError: as `require_feeds`, or the folder is missing or empty.
         """
         self.require_feeds()
-        pixels, image = self.require_pixels(), self._image
+        pixels, image = self.require_pixels(), self.image
         if image is not None and image.shape[0] > 1:
             one = ",".join(map(str, [1, *image.shape[1:]]))
             log.warning(

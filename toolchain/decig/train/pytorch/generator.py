@@ -11,7 +11,7 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,8 @@ from decig.errors import BadInputError
 from decig.source.recipe import ONLY_INPUT, Code
 
 Shapes = dict[str, list[int]]
+Sizes = dict[str, tuple[int, ...]]
+"""Shapes of the weights in a checkpoint, by their names."""
 
 _NOT_THE_USERS: tuple[str, ...] = (sys.prefix, sys.base_prefix, str(Path(decig.__file__).parent))
 """Folders whose code is not the user's: messages name no line there."""
@@ -42,21 +44,28 @@ def build_generator(code: Code, folder: Path) -> nn.Module:
         BadInputError: no such file, module, class or function, code that does not run, or
             arguments that it does not take.
     """
-    place, _, name = code.python.rpartition(":")
-    home = (folder / place).parent if place.endswith(".py") else folder
-    with guarded(code.python), _importable(home):
-        module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
-        factory = getattr(module, name, None)
-        if factory is None:
-            raise BadInputError(f"{code.python}: {place} has no class or function {name!r}")
-        if not callable(factory) or isinstance(factory, nn.Module):
-            raise BadInputError(f"{code.python}: this is no class and no function")
+    with _found(code.python, folder) as factory:
         _check_arguments(code, factory)
         generator = factory(**code.arguments)
     if not isinstance(generator, nn.Module):
         kind = type(generator).__name__
         raise BadInputError(f"{code.python}: gives a {kind}, not a torch.nn.Module")
     return generator
+
+
+def sizes_function(code: Code, folder: Path) -> Callable[[Sizes], Any]:
+    """Find the function that reads off a checkpoint what the module is called with.
+
+    Args:
+        code: names it in `sizes`; it lies beside the module's class.
+        folder: as for `build_generator`.
+
+    Raises:
+        BadInputError: there is no such function, or the code does not run.
+    """
+    place, _, _ = code.python.rpartition(":")
+    with _found(f"{place}:{code.sizes}", folder) as function:
+        return function
 
 
 def noise(module: nn.Module, shapes: Shapes, name: str) -> dict[str, Tensor]:
@@ -116,6 +125,25 @@ def check_pictures(generator: nn.Module, input_shape: list[int]) -> None:
     given = [list(output.shape) for output in outputs]
     if given != [wanted]:
         raise BadInputError(f"{name} turns {input_shape} into {given}; training needs {wanted}")
+
+
+@contextlib.contextmanager
+def _found(python: str, folder: Path) -> Iterator[Callable[..., Any]]:
+    """Find a class or function, and let the code that uses it import what lies beside it.
+
+    Raises:
+        BadInputError: there is none, or the code that holds it, or that uses it, does not run.
+    """
+    place, _, name = python.rpartition(":")
+    home = (folder / place).parent if place.endswith(".py") else folder
+    with guarded(python), _importable(home):
+        module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
+        found = getattr(module, name, None)
+        if found is None:
+            raise BadInputError(f"{python}: {place} has no class or function {name!r}")
+        if not callable(found) or isinstance(found, nn.Module):
+            raise BadInputError(f"{python}: this is no class and no function")
+        yield found
 
 
 @contextlib.contextmanager

@@ -47,6 +47,26 @@ def plain_name(key: str) -> str:
     return hooked[1] if hooked else key
 
 
+def plain_shapes(state: State) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state dict as they are once both norms are resolved.
+
+    Args:
+        state: in either spelling.
+
+    Returns:
+        The shape of every entry, by the plain name of the weight that it takes part in.
+    """
+    spelled = {_hook_spelling(key): tuple(value.shape) for key, value in state.items()}
+    shapes = dict(spelled)
+    for key in spelled:
+        stem = plain_name(key)
+        full = spelled.get(f"{stem}_orig") or (f"{stem}_g" in spelled and spelled.get(f"{stem}_v"))
+        if stem != key and full:
+            del shapes[key]
+            shapes[stem] = full
+    return shapes
+
+
 def resolve_state(state: State, module: nn.Module) -> State:
     """Compute the plain weights of a state dict.
 

@@ -163,7 +163,7 @@ class Unpaired:
             # On a copy, as a run in training mode moves running statistics.
             check_pictures(copy.deepcopy(self.nets["generator"]), [1, 3, *size])
         width = settings.discriminator_width
-        self.nets |= {n: PatchDiscriminator(3, width, affine=False) for n in _DISCRIMINATORS}
+        self.nets |= {n: PatchDiscriminator(3, width, norm="instance") for n in _DISCRIMINATORS}
         for net in self.nets.values():
             initialise(net)
         schedule = HoldThenFall(settings.hold)
