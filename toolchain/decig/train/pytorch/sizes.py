@@ -50,7 +50,7 @@ def fit_to_checkpoint(
     name: str,
     *,
     given: Collection[str] = (),
-) -> tuple[Source, Shapes]:
+) -> tuple[Code, Shapes]:
     """Choose the arguments of a net, and the shapes of its inputs, for a checkpoint.
 
     The recipe's arguments stay where the checkpoint fits them.
