@@ -225,7 +225,7 @@ def _tell_of_draws(source: Source) -> None:
     if nodes := drawing(source.model.proto):
         log.warning(
             "%s draws random numbers (%s %s%s): no two of its runs are alike; pictures are "
-            "compared with the same draws",
+            "compared on fixed draws, the same where both models draw as many",
             source.model.path,
             nodes[0].op_type,
             nodes[0].name,
@@ -275,7 +275,9 @@ class _Side:
     def timed(self, from_bytes: bool) -> Callable[[], object]:
         """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
         if from_bytes:
-            return partial(painter(self.source, self._run), noise_pixels(self.source))
+            session = self._device.unbound.open(self.source.model.proto)  # with its own draws
+            paint = painter(self.source, partial(run_session, session))
+            return partial(paint, noise_pixels(self.source))
         feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
         return self._device.prepare(self._session, feeds)
 
