@@ -10,6 +10,7 @@ distilled.onnx  the trained student with its norms, where these were to be folde
 student.onnx    the result: cut, trained, BatchNormalization not yet folded
 report.json     the figures
 state/          the states from which a stopped run goes on
+.lock           locked by the process that is at work there
 """
 
 import contextlib
