@@ -1,16 +1,20 @@
 """`decig train`: an original generator, trained from data as its recipe describes."""
 
 import copy
+import json
 import logging
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError, DecigError
+from decig.files import json_text, write_json
 from decig.graph.model import save_model
+from decig.schema import read_json
 from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
@@ -25,6 +29,8 @@ _log = logging.getLogger(__name__)
 LOG_EVERY_S = 30.0
 """Seconds between two log lines; the first one comes after the first step."""
 _STATE = "state.pt"
+_ASKED = "training.json"
+"""File of the run folder that says what is trained, so that nothing else goes on there."""
 
 
 def train(
@@ -38,10 +44,11 @@ def train(
 ) -> Path | None:
     """Train the recipe's generator and export it.
 
-    The run folder receives `state.pt` (all that is needed to go on), `samples/*.png` (pictures of
-    held-out examples) and the ONNX files of the task, renewed with every sheet of samples and at
-    the end. Every choice follows from the seed and the step number, so a run that was killed and
-    resumed ends with the weights of one that was not.
+    The run folder receives `training.json` (what is trained, and how), `state.pt` (all that is
+    needed to go on), `samples/*.png` (pictures of held-out examples) and the ONNX files of the
+    task, renewed with every sheet of samples and at the end. Every choice follows from the seed
+    and the step number, so a run that was killed and resumed ends with the weights of one that
+    was not.
 
     Args:
         recipe: with its tables [source] and [train].
@@ -58,7 +65,8 @@ def train(
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
-            already and `resume` is false, or none is there and it is true.
+            already and `resume` is false, or none is there, or one by another recipe, and it is
+            true.
         DecigError: a loss is no number, the run was interrupted, or a file cannot be written; the
             last saved state is kept.
     """
@@ -69,7 +77,7 @@ def train(
         recipe = replace(recipe, train={**recipe.train, "data": where})
     task = module.open_task(recipe, data, processes)
     state = output_dir / _STATE
-    processes.on_main(lambda: _prepare(output_dir, state, resume=resume))
+    processes.on_main(lambda: _prepare(output_dir, state, recipe, resume=resume))
     engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
     engine.resume()
     shown = _Shown(engine, task, recipe, output_dir, sample_every_s, engine.step)
@@ -84,16 +92,60 @@ def train(
     return written if processes.main else None
 
 
-def _prepare(folder: Path, state: Path, *, resume: bool) -> None:
+def _prepare(folder: Path, state: Path, recipe: Recipe, *, resume: bool) -> None:
     """Open the run folder; BadInputError if it does not hold what `resume` expects."""
     if resume and not state.is_file():
         raise BadInputError(f"{state}: no run to resume there")
     if state.exists() and not resume:
         raise BadInputError(f"{folder}: holds a run already; go on with --resume")
+    asked = _asked(recipe)
+    if resume:
+        _require_same(folder / _ASKED, asked)
+        return
     try:
         (folder / "samples").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInputError(f"{folder}: cannot write there: {error.strerror}") from error
+    write_json(folder / _ASKED, asked)
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    """What a training must have in common with the one that it goes on with, as JSON values."""
+    parts = (recipe.source, recipe.pixels, recipe.input_shapes, recipe.train)
+    names = ("source", "pixels", "input_shapes", "train")
+    asked: dict[str, Any] = json.loads(json_text(dict(zip(names, map(_plain, parts), strict=True))))
+    return asked
+
+
+def _plain(part: Any) -> Any:
+    """A record of a recipe as plain values."""
+    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
+
+
+def _require_same(file: Path, asked: dict[str, Any]) -> None:
+    """Compare with what was asked for when the run began.
+
+    Raises:
+        BadInputError: the file is missing or damaged, or says something else; names the key.
+    """
+    known = read_json(file, dict[str, Any], "record of a run to resume")
+    before, now = (_flat(asked_for) for asked_for in (known, asked))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise BadInputError(
+                f"{file.parent}: the run there was begun with {key} = {before.get(key)!r}, not "
+                f"{now.get(key)!r}; go on with the same recipe and options"
+            )
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Values of nested tables by their keys, such as "train.data.direction"."""
+    if not isinstance(value, dict):
+        return {key: value}
+    found: dict[str, Any] = {}
+    for name, part in value.items():
+        found |= _flat(part, f"{key}.{name}" if key else name)
+    return found
 
 
 @dataclass
