@@ -245,6 +245,9 @@ def test_the_direction_that_is_given_goes_before_the_recipes(recipe, data, tmp_p
     ]
     contents = [file.read_bytes() for file in files]
     assert contents[1] == contents[2] != contents[0]  # the recipe says BtoA
+    text = RECIPE.split("[train.data]")[0] + 'data = "facades"\n'
+    with pytest.raises(BadInputError, match=r"train\.data: expected `object`, not 'facades'"):
+        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data, direction="AtoB")
 
 
 def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):

@@ -72,9 +72,8 @@ def train(
     """
     processes = Processes()
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
-    if direction is not None and recipe.train is not None:
-        where = {**recipe.train.get("data", {}), "direction": direction}
-        recipe = replace(recipe, train={**recipe.train, "data": where})
+    if direction is not None:
+        recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
     state = output_dir / _STATE
     processes.on_main(lambda: _prepare(output_dir, state, recipe, resume=resume))
@@ -90,6 +89,14 @@ def train(
         ) from interrupt
     written = processes.on_main(shown.write)
     return written if processes.main else None
+
+
+def _directed(recipe: Recipe, direction: Direction) -> Recipe:
+    """Put a direction into the table [train.data]; what fits no table is for the task to refuse."""
+    table = (recipe.train or {}).get("data", {})
+    if recipe.train is None or not isinstance(table, dict):
+        return recipe
+    return replace(recipe, train={**recipe.train, "data": {**table, "direction": direction}})
 
 
 def _prepare(folder: Path, state: Path, recipe: Recipe, *, resume: bool) -> None:
