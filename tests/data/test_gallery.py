@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from decig.data.gallery import Gallery
-from decig.data.labels import Labels
 from decig.errors import BadInputError
 
 
@@ -38,18 +37,14 @@ def test_an_unreadable_image_is_named_once_and_replaced_by_the_next(
     assert len(gallery) == 3 and "c.png" in warning
 
 
-def test_label_maps_are_cleaned(tmp_path: Path) -> None:
-    labels = Labels(palette=((0, 0, 0), (255, 255, 255)))
-    (tmp_path / "maps").mkdir()
-    blurred = np.full((6, 8, 3), 9, np.uint8)
-    blurred[:, 4:] = 250
-    Image.fromarray(blurred).save(tmp_path / "maps/a.png")
-    assert set(np.unique(Gallery(tmp_path / "maps", labels)[0])) == {0, 255}
-    write(tmp_path / "photos", "a")
-    with pytest.raises(BadInputError, match=r"a\.png: no label map: 0\.0% of its pixels"):
-        Gallery(tmp_path / "photos", labels)
-    with pytest.raises(BadInputError, match=r"a\.png: holds colours, not the ids of labels"):
-        Gallery(tmp_path / "photos", Labels(ids=2))
+def test_sizes_are_known_before_images_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b")
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    gallery = Gallery(tmp_path)
+    gallery.require_at_least(6)
+    Image.new("RGB", (9, 5)).save(tmp_path / "b.png")
+    with pytest.raises(BadInputError, match=r"b\.png: a 9x5 image is too small for 6x6 crops"):
+        gallery.require_at_least(6)
 
 
 def test_an_unusable_folder_is_refused_at_once(tmp_path: Path) -> None:

@@ -225,8 +225,40 @@ def test_folders_that_do_not_serve(recipe, data, tmp_path):
     (tmp_path / "run/state.pt").write_bytes(b"half a file")
     with pytest.raises(BadInputError, match="go on with --resume"):
         original.train(recipe, tmp_path / "run", data=data)
+    with pytest.raises(BadInputError, match=r"training\.json: cannot read this record of a run"):
+        original.train(recipe, tmp_path / "run", data=data, resume=True)
+    (tmp_path / "run/state.pt").unlink()
+    original.train(recipe, tmp_path / "run", data=data)
+    (tmp_path / "run/state.pt").write_bytes(b"half a file")
     with pytest.raises(BadInputError, match="not the state of this run"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
+
+
+def test_nothing_else_goes_on_in_the_folder_of_a_run(recipe, data, tmp_path):
+    run = tmp_path / "run"
+    original.train(recipe, run, data=data, direction="AtoB")
+    original.train(recipe, run, data=data, direction="AtoB", resume=True)
+    message = r"run: the run there was begun with train\.data\.direction = 'AtoB', not 'BtoA'"
+    with pytest.raises(BadInputError, match=message):
+        original.train(recipe, run, data=data, resume=True)
+    other = _recipe(tmp_path, RECIPE.replace("[train]", "[train]\nl1 = 10"))
+    with pytest.raises(BadInputError, match=r"begun with train\.l1 = None, not 10"):
+        original.train(other, run, data=data, direction="AtoB", resume=True)
+    larger = _recipe(tmp_path, RECIPE.replace("64, 64]", "32, 32]"))
+    with pytest.raises(BadInputError, match=r"begun with input_shapes\.input = \[1, 3, 64, 64\]"):
+        original.train(larger, run, data=data, direction="AtoB", resume=True)
+
+
+def test_the_direction_that_is_given_goes_before_the_recipes(recipe, data, tmp_path):
+    files = [
+        original.train(recipe, tmp_path / str(direction), data=data, direction=direction)
+        for direction in ("AtoB", "BtoA", None)
+    ]
+    contents = [file.read_bytes() for file in files]
+    assert contents[1] == contents[2] != contents[0]  # the recipe says BtoA
+    text = RECIPE.split("[train.data]")[0] + 'data = "facades"\n'
+    with pytest.raises(BadInputError, match=r"train\.data: expected `object`, not 'facades'"):
+        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data, direction="AtoB")
 
 
 def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):

@@ -226,9 +226,17 @@ def test_settings_that_cannot_be_meant(task: Make, line: str, message: str) -> N
 
 
 def test_what_does_not_take_pictures_is_refused(task: Make) -> None:
-    for recipe in ({"channels": 1}, {"channels": 4, "labels": originals.ONE_HOT}):
-        with pytest.raises(BadInputError, match="task unpaired translates both ways, so"):
+    colours = originals.ONE_HOT + '\nencoding = "colours"'
+    for recipe in ({"channels": 1}, {"labels": colours}):
+        with pytest.raises(BadInputError, match=r"needs an input of 3 channels, and no \[pixels"):
             task(**recipe)
+
+
+def test_pictures_smaller_than_the_crops_are_refused(task: Make) -> None:
+    for stage in ("crop = 48, steps = 1", "crop = 48, epochs = 1"):
+        with pytest.raises(BadInputError, match=r"0\.png: a 40x40 image is too small for 48x48"):
+            task(stages=f"stages = [{{ {stage} }}]")
+    task(stages="stages = [{ crop = 48, load = 50, steps = 1 }]")
 
 
 def test_folders_of_pairs_are_told_apart(tmp_path: Path) -> None:

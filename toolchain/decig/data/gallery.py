@@ -1,12 +1,12 @@
 """The images of a folder one by one, by number: as many as there are, and none kept in memory."""
 
+import contextlib
 import logging
 from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder, UnreadableImageError, read_image, read_labels
-from decig.data.labels import Labels
+from decig.data.images import ImageFolder, UnreadableImageError, image_size, read_image
 from decig.errors import BadInputError
 
 _log = logging.getLogger(__name__)
@@ -19,25 +19,19 @@ class Gallery:
     the same image; a warning names the file once.
     """
 
-    def __init__(self, folder: Path, labels: Labels | None = None) -> None:
-        """List the folder and look at its first image.
+    def __init__(self, folder: Path) -> None:
+        """List the folder and read its first image.
 
         Args:
             folder: of the images.
-            labels: how to read them, where they are label maps.
 
         Raises:
-            BadInputError: the folder is missing, holds no image or no readable one, or its first
-                image is no label map that fits `labels`.
+            BadInputError: the folder is missing, or holds no image or no readable one.
         """
-        self.path, self._labels = folder, labels
-        images = ImageFolder(folder)
-        self._files = images.files
+        self.path = folder
+        self._files = ImageFolder(folder).files
         self._unreadable: set[Path] = set()
-        file, pixels = next(iter(images))
-        if labels is not None:
-            labels.require_like(pixels, file)
-            self[0]
+        self[0]  # so that an unusable folder is refused before training begins
 
     def __len__(self) -> int:
         """Return the number of files, readable or not."""
@@ -50,14 +44,41 @@ class Gallery:
             number: from 0 on; after the last image the first one follows again.
 
         Raises:
-            BadInputError: no image is readable, or a label map holds an id that is no label.
+            BadInputError: no image is readable.
         """
         for offset in range(len(self)):
             file = self._files[(number + offset) % len(self)]
             try:
-                return read_image(file) if self._labels is None else read_labels(file, self._labels)
+                return read_image(file)
             except UnreadableImageError as error:
                 if file not in self._unreadable:
                     self._unreadable.add(file)
                     _log.warning("skipped %s", error)
         raise BadInputError(f"{self.path}: none of its {len(self)} images is readable")
+
+    def require_at_least(self, side: int) -> None:
+        """Check the sizes of all images by the headers of their files, before any is decoded.
+
+        Raises:
+            BadInputError: an image is smaller than side x side pixels.
+        """
+        for file in self._files:
+            with contextlib.suppress(UnreadableImageError):  # named when it is read
+                require_side(file, image_size(file), side)
+
+
+def require_side(file: Path, size: tuple[int, int], side: int) -> None:
+    """Check that crops of a side fit into an image.
+
+    Args:
+        file: for the message.
+        size: width and height of the image, in pixels.
+        side: of the crops, in pixels.
+
+    Raises:
+        BadInputError: they do not.
+    """
+    if min(size) < side:
+        raise BadInputError(
+            f"{file}: a {size[0]}x{size[1]} image is too small for {side}x{side} crops"
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from decig.data.gallery import require_side
 from decig.data.images import (
     ImageFolder,
     UnreadableImageError,
@@ -132,10 +133,7 @@ class Pairs:
                     width //= 2
                 else:
                     _require_equal(file, (width, height), image_size(target))
-                if min(height, width) < side:
-                    raise BadInputError(
-                        f"{file}: a {width}x{height} image is too small for {side}x{side} crops"
-                    )
+                require_side(file, (width, height), side)
 
     def _open(self, file: Path, target_file: Path) -> Pair:
         """Read a pair; its name is that of the input's file."""

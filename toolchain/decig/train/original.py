@@ -1,18 +1,21 @@
 """`decig train`: an original generator, trained from data as its recipe describes."""
 
 import copy
+import json
 import logging
 import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError
-from decig.files import make_folder, require_folder
+from decig.files import json_text, make_folder, require_folder, write_json
 from decig.graph.model import save_model
+from decig.schema import read_json
 from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
@@ -29,6 +32,8 @@ LOG_EVERY_S = 30.0
 """Seconds between two log lines; the first one comes after the first step."""
 STATE_FILE = "state.pt"
 """File of a run folder from which a stopped training goes on."""
+_ASKED = "training.json"
+"""File of the run folder that says what is trained, so that nothing else goes on there."""
 
 
 def train(
@@ -43,10 +48,11 @@ def train(
 ) -> Path | None:
     """Train the recipe's generator and export it.
 
-    The run folder receives `state.pt` (all that is needed to go on), `samples/*.png` (pictures of
-    held-out examples) and the ONNX files of the task, renewed with every sheet of samples and at
-    the end. Every choice follows from the seed and the step number, so a run that was killed and
-    resumed ends with the weights of one that was not.
+    The run folder receives `training.json` (what is trained, and how), `state.pt` (all that is
+    needed to go on), `samples/*.png` (pictures of held-out examples) and the ONNX files of the
+    task, renewed with every sheet of samples and at the end. Every choice follows from the seed
+    and the step number, so a run that was killed and resumed ends with the weights of one that
+    was not.
 
     Args:
         recipe: with its tables [source] and [train].
@@ -64,8 +70,8 @@ def train(
 
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
-            already and `resume` is false, none is there and it is true, or another process is
-            at work there.
+            already and `resume` is false, none is there, or one by another recipe, and it is
+            true, or another process is at work there.
         DecigError: a loss is no number, or a file cannot be written; the last saved state is kept.
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
@@ -73,9 +79,8 @@ def train(
     state = output_dir / STATE_FILE
     processes.on_main(lambda: _check(output_dir, state, resume=resume))
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
-    if direction is not None and recipe.train is not None:
-        where = {**recipe.train.get("data", {}), "direction": direction}
-        recipe = replace(recipe, train={**recipe.train, "data": where})
+    if direction is not None:
+        recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
     with hold(output_dir) as take:
 
@@ -83,7 +88,11 @@ def train(
             make_folder(output_dir / "samples")
             take()
             _check(output_dir, state, resume=resume)
-            if begun is not None and not resume:
+            if resume:
+                _require_same(output_dir / _ASKED, _asked(recipe))
+                return
+            write_json(output_dir / _ASKED, _asked(recipe))
+            if begun is not None:
                 begun(output_dir)
 
         processes.on_main(begin)
@@ -98,6 +107,14 @@ def train(
     return written if processes.main else None
 
 
+def _directed(recipe: Recipe, direction: Direction) -> Recipe:
+    """Put a direction into the table [train.data]; what fits no table is for the task to refuse."""
+    table = (recipe.train or {}).get("data", {})
+    if recipe.train is None or not isinstance(table, dict):
+        return recipe
+    return replace(recipe, train={**recipe.train, "data": {**table, "direction": direction}})
+
+
 def _check(folder: Path, state: Path, *, resume: bool) -> None:
     """Raise BadInputError if the run folder does not hold what `resume` expects."""
     require_folder(folder)
@@ -105,6 +122,45 @@ def _check(folder: Path, state: Path, *, resume: bool) -> None:
         raise BadInputError(f"{state}: no run to resume there")
     if state.exists() and not resume:
         raise BadInputError(f"{folder}: holds a run already; go on with --resume")
+
+
+def _asked(recipe: Recipe) -> dict[str, Any]:
+    """What a training must have in common with the one that it goes on with, as JSON values."""
+    parts = (recipe.source, recipe.pixels, recipe.input_shapes, recipe.train)
+    names = ("source", "pixels", "input_shapes", "train")
+    asked: dict[str, Any] = json.loads(json_text(dict(zip(names, map(_plain, parts), strict=True))))
+    return asked
+
+
+def _plain(part: Any) -> Any:
+    """A record of a recipe as plain values."""
+    return asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
+
+
+def _require_same(file: Path, asked: dict[str, Any]) -> None:
+    """Compare with what was asked for when the run began.
+
+    Raises:
+        BadInputError: the file is missing or damaged, or says something else; names the key.
+    """
+    known = read_json(file, dict[str, Any], "record of a run to resume")
+    before, now = (_flat(asked_for) for asked_for in (known, asked))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise BadInputError(
+                f"{file.parent}: the run there was begun with {key} = {before.get(key)!r}, not "
+                f"{now.get(key)!r}; go on with the same recipe and options"
+            )
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Values of nested tables by their keys, such as "train.data.direction"."""
+    if not isinstance(value, dict):
+        return {key: value}
+    found: dict[str, Any] = {}
+    for name, part in value.items():
+        found |= _flat(part, f"{key}.{name}" if key else name)
+    return found
 
 
 @dataclass

@@ -81,9 +81,8 @@ class Examples:
         """
         self._recipe, self._settings, self._device = recipe, settings, processes.device
         self._training, self._held_out = training, held_out
-        stages = settings.stages_for(recipe)
-        self.course = Course(stages, settings.seed, len(training), processes)
-        training.require_at_least(max((s.crop for s in stages if not s.load), default=1))
+        self.course = Course(settings.stages_for(recipe), settings.seed, len(training), processes)
+        training.require_at_least(self.course.least_side)
 
     def build_generator(self) -> nn.Module:
         """Make the recipe's generator with fresh weights.

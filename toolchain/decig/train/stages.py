@@ -198,6 +198,11 @@ class Course:
         """Height and width of the crops of each stage."""
         return [(stage.crop, stage.crop) for stage in self.stages]
 
+    @property
+    def least_side(self) -> int:
+        """Pixels that images must have in height and in width, for the largest crop of them."""
+        return max((stage.crop for stage in self.stages if not stage.load), default=1)
+
     def draw(self, number: int) -> Draw:
         """Return what this process takes in a step."""
         index = sum(number >= end for end in self._ends[:-1])

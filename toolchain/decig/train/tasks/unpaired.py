@@ -10,7 +10,7 @@ generators are updated first, then both discriminators, which are shown pictures
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,20 +140,20 @@ class Unpaired:
                 is trained at.
         """
         source = require_trainable(recipe)
-        labels, channels = recipe.pixels.labels, recipe.input_shape[1]
-        if channels != 3 or (labels is not None and labels.one_hot):
+        if recipe.pixels.labels is not None or recipe.input_shape[1] != 3:
             raise BadInputError(
-                f"{recipe.folder}/recipe.toml: the task unpaired translates both ways, so the "
-                f"input must be a picture of 3 channels as the output is, not of {channels}"
-                f"{' for one-hot labels' if labels is not None and labels.one_hot else ''}"
+                f"{recipe.folder}/recipe.toml: the task unpaired translates pictures both ways; "
+                "it needs an input of 3 channels, and no [pixels.labels]"
             )
         self._recipe, self._settings, self._processes = recipe, settings, processes
-        self._pictures = replace(recipe.pixels, input_range=recipe.pixels.output_range, labels=None)
+        self._pictures = replace(recipe.pixels, input_range=recipe.pixels.output_range)
         self._training, self._held_out = (
-            (Gallery(split.a, labels), Gallery(split.b)) for split in (training, held_out)
+            (Gallery(split.a), Gallery(split.b)) for split in (training, held_out)
         )
         examples = max(map(len, self._training))
         self._course = Course(settings.stages_for(recipe), settings.seed, examples, processes)
+        for gallery in self._training:
+            gallery.require_at_least(self._course.least_side)
         self._precision = Precision.named(settings.precision, processes.device.type)
         torch.manual_seed(settings.seed)
         self.nets: dict[str, nn.Module] = {
@@ -183,23 +183,16 @@ class Unpaired:
         """
         draw = self._course.draw(number)
         others = draw.rng.integers(len(self._training[1]), size=len(draw.examples))
-        a, b = (
-            self._cut(draw, gallery, numbers, resample)
-            for gallery, numbers, resample in zip(
-                self._training,
-                (draw.examples, others.tolist()),
-                (self._recipe.pixels.resample, "smooth"),
-                strict=True,
-            )
-        )
+        numbers = (draw.examples, others.tolist())
+        a, b = (self._cut(draw, *each) for each in zip(self._training, numbers, strict=True))
         key = [self.seed, number, self._processes.rank]
         seed = np.random.SeedSequence(key, spawn_key=(_POOL,))
         return Batch(a, b, np.random.default_rng(seed))
 
-    def _cut(self, draw: Draw, gallery: Gallery, numbers: list[int], resample: str) -> Tensor:
+    def _cut(self, draw: Draw, gallery: Gallery, numbers: Sequence[int]) -> Tensor:
         """Cut one crop out of each picture; N,3,H,W in the range of the generators' output."""
         pictures = (gallery[number] for number in numbers)
-        crops = [draw.cut([picture], self._settings, [resample])[0] for picture in pictures]
+        crops = [draw.cut([picture], self._settings, ["smooth"])[0] for picture in pictures]
         tensor = self._pictures.to_tensor(np.stack(crops))
         return torch.from_numpy(tensor).to(self._processes.device)
 
@@ -254,11 +247,10 @@ class Unpaired:
     def show(self, nets: Mapping[str, nn.Module]) -> dict[str, list[np.ndarray]]:
         """Translate held-out pictures at the size of the model: there, back, and the other way."""
         height, width = self._recipe.input_shape[2:]
-        resamples = (self._recipe.pixels.resample, "smooth")
         count = min(SHOWN, *map(len, self._held_out))
         a, b = (
-            [fit(gallery[number], height, width, resample=resample) for number in range(count)]
-            for gallery, resample in zip(self._held_out, resamples, strict=True)
+            [fit(gallery[number], height, width) for number in range(count)]
+            for gallery in self._held_out
         )
         there, back = (nets[name] for name in _GENERATORS)
         tensors = (torch.from_numpy(self._pictures.to_tensor(np.stack(side))) for side in (a, b))
