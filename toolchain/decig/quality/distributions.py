@@ -205,4 +205,5 @@ def _root_of_covariance(sample: np.ndarray) -> np.ndarray:
     centred = (sample - sample.mean(axis=0)) / np.sqrt(len(sample) - 1)
     if len(centred) <= centred.shape[1]:
         return centred
-    return np.asarray(np.linalg.qr(centred, mode="r"))
+    root: np.ndarray = np.linalg.qr(centred).R
+    return root
