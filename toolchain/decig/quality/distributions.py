@@ -202,7 +202,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 def _root_of_covariance(sample: np.ndarray) -> np.ndarray:
     """Return R with R'R the covariance of a sample n,d; it has min(n, d) rows."""
-    centred = (sample - sample.mean(axis=0)) / np.sqrt(len(sample) - 1)
+    centred: np.ndarray = (sample - sample.mean(axis=0)) / np.sqrt(len(sample) - 1)
     if len(centred) <= centred.shape[1]:
         return centred
     root: np.ndarray = np.linalg.qr(centred).R
