@@ -1,7 +1,7 @@
 """Latency and pictures of the results of a benchmark, next to the teacher's; table and sheets."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,9 @@ from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.graph.cost import count
 from decig.graph.model import input_info, load_model
 from decig.quality import metrics
-from decig.quality.perceptual import FeatureDistance
+from decig.quality.distributions import kernel_distance
+from decig.quality.features import FeatureNetwork
+from decig.quality.perceptual import feature_distance
 
 TEACHER = "teacher"
 _SHEET_ROWS = 4
@@ -75,7 +77,7 @@ class Judge:
         self._teacher, self._pixels = Entry("", TEACHER, teacher, {}), pixels
         _, self._channels, height, width = input_info(load_model(teacher).proto)[0].shape
         self.photos = np.stack([fit(picture, height, width) for _, picture in ImageFolder(photos)])
-        self._distance = FeatureDistance()
+        self._network = FeatureNetwork()
 
     def rows(self, entries: Sequence[Entry], max_seconds: float) -> list[Row]:
         """Judge the teacher and every entry; all of them take turns in the timing."""
@@ -125,6 +127,13 @@ class Judge:
     def _expected(self) -> np.ndarray:
         return self.paint(self._teacher.file, self.photos)
 
+    @cached_property
+    def _expected_features(self) -> np.ndarray:
+        return self._features(self._expected)
+
+    def _features(self, pictures: np.ndarray) -> np.ndarray:
+        return np.stack([self._network.whole(picture) for picture in pictures])
+
     def _input(self, photo: np.ndarray) -> np.ndarray:
         return self._pixels.to_tensor(photo[None], self._channels)
 
@@ -141,19 +150,24 @@ class Judge:
         return measure_interleaved(calls, timing)
 
     def _similarity(self, pictures: np.ndarray) -> dict[str, float]:
+        features = self._features(pictures)
+        pairs = [(place, place) for place in range(len(features))]
+        kid, kid_standard_error = kernel_distance(features, self._expected_features, pairs)
         return {
             "ssim": metrics.ssim(pictures, self._expected),
             "psnr_db": metrics.psnr(pictures, self._expected),
             "edge_difference": metrics.edge_difference(pictures, self._expected),
-            "feature_distance": self._distance(pictures, self._expected),
+            "feature_distance": feature_distance(self._network, pictures, self._expected),
+            "kid": kid,
+            "kid_standard_error": kid_standard_error,
         }
 
 
 def table(rows: Sequence[Row]) -> str:
     """Lay rows out as a Markdown table."""
     head = (
-        "| target | method | ms (MAD) | times faster | SSIM | PSNR dB | colour | edge difference "
-        "| feature distance | pixel grid | GMACs | params | minutes | steps |"
+        "| target | method | ms (MAD) | times faster | SSIM | PSNR dB | KID x1000 (error) | colour "
+        "| edge difference | feature distance | pixel grid | GMACs | params | minutes | steps |"
     )
     lines = [head, "|" + " --- |" * (head.count("|") - 1)]
     for row in rows:
@@ -165,6 +179,7 @@ def table(rows: Sequence[Row]) -> str:
             f"{row.speedup:.2f}",
             _figure(alike.get("ssim"), ".3f"),
             _figure(alike.get("psnr_db"), ".2f"),
+            _kid(alike),
             f"{row.colour:.3f}",
             _figure(alike.get("edge_difference"), ".4f"),
             _figure(alike.get("feature_distance"), ".3f"),
@@ -176,6 +191,12 @@ def table(rows: Sequence[Row]) -> str:
         ]
         lines.append("| " + " | ".join(figures) + " |")
     return "\n".join(lines)
+
+
+def _kid(alike: Mapping[str, float]) -> str:
+    if "kid" not in alike:
+        return "-"
+    return f"{1000 * alike['kid']:.2f} ({1000 * alike['kid_standard_error']:.2f})"
 
 
 def _figure(value: Any, form: str) -> str:

@@ -30,6 +30,8 @@ from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.files import write_bytes, write_json
 from decig.graph.model import input_info, load_model
+from decig.quality.features import require_features
+from decig.quality.protocol import Protocol
 from decig.schema import read_json
 
 METHODS = (DECIG, *PEERS)
@@ -199,6 +201,7 @@ def publish(job: MainJob, results: Path, max_seconds: float) -> None:
         "teacher": job.model.stem,
         "minutes": job.minutes,
         "images": len(judge.photos),
+        "kid": str(Protocol.of_pairs(len(judge.photos))),
         "device": {key: getattr(device, key) for key in ("cpu", "cores", "onnxruntime", "threads")},
         "settings": "" if job.config is None else job.config.read_text(encoding="utf-8"),
     }
@@ -224,6 +227,8 @@ def _page(job: MainJob, facts: dict[str, Any], rows: Sequence[Row]) -> str:
             f"{device['cpu']}, {device['cores']} cores, one thread a model, ONNX Runtime "
             f"{device['onnxruntime']}. {facts['images']} photos that nobody trained on. A peer may "
             f"take {GENEROSITY} times as long as decig's result.",
+            "",
+            f"KID is to the teacher's pictures: {facts['kid']}.",
             "",
             table(rows),
             "",
@@ -288,6 +293,7 @@ def main(
         out=out.resolve(),
     )
     try:
+        require_features("judging pictures")  # now, not after hours of training
         if not judge_only:
             job.train()
         publish(job, results.resolve(), timing_seconds)

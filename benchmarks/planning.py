@@ -25,7 +25,7 @@ import click
 import numpy as np
 from bound import Bound
 from macs import MacsCost
-from tables import cost_table, described, machine, merged, write_by_machine
+from tables import cost_table, described, machine, merged, named, write_by_machine
 
 from decig.cli.options import device_options, pixel_options
 from decig.cli.values import FOLDER
@@ -39,7 +39,6 @@ from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.plan import FLOOR
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import resolve
 from decig.source.source import PixelFlags, Source
 
 BAND = (0.85, 1.03)
@@ -280,10 +279,9 @@ def main(
     flags: PixelFlags,
 ) -> None:
     """Print the table and add it to results/planning.md and planning.json."""
-    rows = []
+    rows, sources = [], named(models, flags)
     click.echo(HEADER)
-    for text in models:
-        source, name = resolve(text, flags), Path(text).stem
+    for name, source in sources:
         table = cost_table(name, source, device, tables)
         cutter = Cutter(source, Target.of(table, source.model, force=False), images)
         bench = Bench(name, source, device, cutter)

@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 import onnx
-from tables import cost_table, described, machine, merged, write_by_machine
+from tables import cost_table, described, machine, merged, named, write_by_machine
 
 from decig.cli.options import device_options
 from decig.cli.values import FOLDER
@@ -33,7 +33,6 @@ from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import resolve
 
 MEDIAN, WORST = 0.05, 0.12
 """Goals for the errors."""
@@ -56,10 +55,9 @@ HEADER = (
 @click.option("--tables", type=FOLDER, default=Path("runs/tables"), help="Cost tables to reuse.")
 def main(models: tuple[str, ...], plans: int, device: Device, seed: int, tables: Path) -> None:
     """Print the table and add it to results/prediction.md."""
-    rows = []
+    rows, sources = [], named(models)
     click.echo(HEADER)
-    for text in models:
-        source, name = resolve(text), Path(text).stem
+    for name, source in sources:
         started = time.monotonic()
         table = cost_table(name, source, device, tables)
         click.echo(f"{name}: table ready after {time.monotonic() - started:.0f} s", err=True)

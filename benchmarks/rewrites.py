@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from onnxruntime import InferenceSession
 from rewrite_layers import ENLARGING, HEADS, UPSAMPLING, layers
+from tables import named
 
 from decig.cli.values import FOLDER
 from decig.device.measure.rewriting import choose_rewrites
@@ -31,7 +32,6 @@ from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.rewrite import CANONICAL, DEVICE, apply
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.source.resolve import resolve
 
 RESULTS = Path(__file__).parent / "results"
 GOALS = {
@@ -63,6 +63,8 @@ def main(models: tuple[str, ...], seconds: float, alone: bool, results: Path) ->
     MODEL is what decig takes. [default: facades-resunet and those of models/ that the goals
     name, and ../shared/suite]
     """
+    default = [*map(str, SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]
+    sources = named(models or default)
     report = _Report(seconds)
     if alone:
         report.line(_HEADER)
@@ -70,8 +72,8 @@ def main(models: tuple[str, ...], seconds: float, alone: bool, results: Path) ->
             report.rows(case, proto, [rules])
     report.line(_HEADER)
     verdicts = []
-    for text in models or [*map(str, SHIPPED), *map(str, sorted(_SUITE.glob("*.onnx")))]:
-        verdicts += report.generator(Path(text).stem, resolve(text).model)
+    for name, source in sources:
+        verdicts += report.generator(name, source.model)
     report.line("\n".join(["", *verdicts]))
     results.mkdir(parents=True, exist_ok=True)
     write_bytes(results / "rewrites.md", ("\n".join(report.lines).lstrip() + "\n").encode())

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import onnx
 from rewrites import SHIPPED, narrowed
+from tables import named
 
 from decig.cli.values import FOLDER
 from decig.device.measure.limits import Limits, measure_limits
@@ -24,7 +25,6 @@ from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.files import write_bytes
 from decig.graph.model import Model
-from decig.source.resolve import resolve
 
 _HERE = Path(__file__).resolve().parent
 _TEACHER = _HERE.parents[1] / "shared" / "suite" / "udnie.onnx"
@@ -82,14 +82,15 @@ def node_table(found: Roofline) -> list[str]:
 @click.option("--results", type=FOLDER, default=_HERE / "results")
 def main(models: tuple[str, ...], threads: int, ep: str, results: Path) -> None:
     """Print the tables and write them to roofline.md."""
+    default = [str(path) for path in (_TEACHER, *SHIPPED) if path.exists()]
+    sources = named(models or default)
     device = Device.of(ep, threads=threads)
     limits = measure_limits(device)
     if limits is None:
         raise DecigError(f"{ep}: its limits cannot be measured")
     summary, tables = [], []
-    for text in models or [str(path) for path in (_TEACHER, *SHIPPED) if path.exists()]:
-        name, model = Path(text).stem, resolve(text).model
-        for variant, counted, run in variants(model, device):
+    for name, source in sources:
+        for variant, counted, run in variants(source.model, device):
             found = measure_roofline(counted, run, device, limits)
             row = figures(found.whole, found.whole, limits)
             summary.append(f"| {name} | {variant} | {row} |")

@@ -1,16 +1,21 @@
-"""Cost tables that benchmarks share, and results that several commands add to."""
+"""Models and cost tables that benchmarks share, and results that several commands add to."""
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import click
 
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
 from decig.device.run.device import Device
+from decig.errors import DecigError
 from decig.files import write_json
-from decig.source.source import Source
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags, Source
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -61,3 +66,22 @@ def write_by_machine(file: str, header: str, lines: list[tuple[str, str]]) -> No
         for name in sorted({where for where, _ in lines})
     ]
     (RESULTS / file).write_text("\n\n".join(tables) + "\n", encoding="utf-8")
+
+
+def named(models: Sequence[str], flags: PixelFlags | None = None) -> list[tuple[str, Source]]:
+    """Read all models, so that one that cannot be read is found before any is measured.
+
+    Args:
+        models: what decig takes as MODEL.
+        flags: pixel formats from the command line.
+
+    Returns:
+        Their names in tables, and the models.
+
+    Raises:
+        click.ClickException: a model cannot be read, or needs a package that is not installed.
+    """
+    try:
+        return [(Path(text).stem, resolve(text, flags)) for text in models]
+    except DecigError as error:
+        raise click.ClickException(str(error)) from error

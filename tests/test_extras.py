@@ -3,7 +3,7 @@
 import pytest
 
 from decig.errors import BadInputError
-from decig.extras import needs_torch
+from decig.extras import missing, needs_torch, require
 
 
 def test_a_missing_package_of_training_is_named():
@@ -15,3 +15,11 @@ def test_a_missing_package_of_training_is_named():
 def test_a_missing_module_of_decig_is_our_own_fault():
     with pytest.raises(ModuleNotFoundError), needs_torch("decig compress"):
         import decig.nosuch  # noqa: F401
+
+
+def test_a_missing_module_of_an_optional_part_is_named_before_it_is_imported():
+    assert missing(("json", "nosuch", "neither")) == "nosuch"
+    assert missing(("json", "csv")) is None
+    with pytest.raises(BadInputError, match=r"^--x needs nosuch: pip install 'decig\[part\]'$"):
+        require("--x", "part", ("json", "nosuch"))
+    require("--x", "part", ("json",))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from decig.device.run.device import Device
 from tests.samples import write_generator, write_photos
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -56,6 +57,21 @@ def test_rewrites(model: Path, tmp_path: Path) -> None:
     assert lines[0].startswith("| rules | case |")
     for width in (1, 0.5, 0.25):
         assert any(f"| those that pay | small, width {width:g} |" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["planning", "prediction", "rewrites", "roofline"])
+def test_a_model_that_cannot_be_read_is_found_before_any_is_measured(
+    name: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> None:
+        raise AssertionError("measures although a later model cannot be read")
+
+    monkeypatch.setattr(Device, "open", opened)
+    main = importlib.import_module(name).main
+    result = CliRunner().invoke(main, [str(model), str(tmp_path / "missing.onnx")])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert "missing.onnx" in result.output
 
 
 @pytest.mark.train

@@ -3,12 +3,14 @@
 import sys
 from pathlib import Path
 
+import main_job
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from jobs import Job, run_all
-from judge import Entry, Row, table
-from main_job import Target
+from judge import Entry, Judge, Row, table
+from main_job import MainJob, Target
 from peers.matching import PeerLatency
 from peers.students import pruned, uniform
 from peers.style_net import StyleNet, load_teacher, widths
@@ -20,9 +22,11 @@ from decig.data.pixels import PixelFormat
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import DecigError
+from decig.quality import features
 from decig.quality.parity import max_abs_diff
 from decig.train.config import Config
 from decig.train.schedule import Budget
+from tests.samples import write_generator, write_photos
 
 PIXELS = PixelFormat((0, 255), (0, 255))
 
@@ -123,6 +127,7 @@ def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
 
 def row(method: str, ssim: float, target: str = "4x", ms: float = 5.0) -> Row:
     figures = {"ssim": ssim, "psnr_db": 20 + ssim, "edge_difference": 0.1, "feature_distance": 0.2}
+    figures |= {"kid": 0.012, "kid_standard_error": 0.003}
     latency = Latency(1000 * ms, 10.0, 1100 * ms, 30)
     return Row(target, method, latency, 4.0, 10**9, 1000, 0.07, 0.001, figures, {"steps": 7})
 
@@ -180,7 +185,34 @@ def test_verdicts_say_how_much_faster_at_equal_pictures() -> None:
 def test_the_table_has_a_cell_for_every_column() -> None:
     lines = table([row("decig", 0.8)]).splitlines()
     assert len({line.count("|") for line in lines}) == 1
-    assert "| 5.00 (0.01) | 4.00 | 0.800 | 20.80 |" in lines[2]
+    assert "| 5.00 (0.01) | 4.00 | 0.800 | 20.80 | 12.00 (3.00) | 0.070 |" in lines[2]
+
+
+def test_a_missing_network_for_judging_is_found_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(_: MainJob) -> None:
+        raise AssertionError("trains although nothing could be judged")
+
+    monkeypatch.setattr(MainJob, "train", train)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    model, data = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    given = ["--model", model, "--data", data, "--out", tmp_path / "out"]
+    result = CliRunner().invoke(main_job.main, [str(each) for each in given])
+    assert result.exit_code == 1
+    assert "judging pictures needs efficientnet_lite_pytorch: pip install" in result.output
+
+
+def test_the_kernel_distance_of_the_judge(tmp_path: Path) -> None:
+    if (package := features.lacking()) is not None:
+        pytest.skip(f"needs {package}: pip install 'decig[quality]'")
+    teacher, other = (write_generator(tmp_path / f"{i}.onnx", seed=i, size=32) for i in (0, 1))
+    judge = Judge(teacher, write_photos(tmp_path / "photos", 4), PixelFormat((0, 1), (0, 1)))
+    entries = [Entry("1x", "copy", teacher, {}), Entry("1x", "other", other, {})]
+    rows = judge.rows(entries, 0.1)
+    assert "kid" not in rows[0].similarity
+    assert rows[1].similarity["kid"] == pytest.approx(0, abs=1e-9)
+    assert rows[2].similarity["kid"] > 0.001
 
 
 def test_names_of_targets_and_entries() -> None:

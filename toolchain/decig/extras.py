@@ -1,7 +1,8 @@
 """Optional parts of the installation, such as decig[train], which brings PyTorch."""
 
 import contextlib
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Iterator, Sequence
 
 from decig.errors import BadInputError
 
@@ -24,3 +25,23 @@ def needs_torch(what: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("decig"):
             raise
         raise BadInputError(f"{what} needs {error.name}: pip install 'decig[train]'") from error
+
+
+def missing(modules: Sequence[str]) -> str | None:
+    """Return the first of these modules that is not installed; None if all are. Imports none."""
+    return next((name for name in modules if importlib.util.find_spec(name) is None), None)
+
+
+def require(what: str, extra: str, modules: Sequence[str]) -> None:
+    """Check before anything expensive starts that an optional part of decig is installed.
+
+    Args:
+        what: what needs it, such as "--max-kid".
+        extra: the optional part, such as "quality" for decig[quality].
+        modules: top-level modules that it brings.
+
+    Raises:
+        BadInputError: a module is missing; the message names it and the line that installs it.
+    """
+    if (name := missing(modules)) is not None:
+        raise BadInputError(f"{what} needs {name}: pip install 'decig[{extra}]'")

@@ -42,7 +42,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         BadInputError: the batches differ in shape, or pictures are under 11x11 pixels.
     """
-    _check_same(a, b)
+    check_same(a, b)
     if min(a.shape[1:3]) < SSIM_WINDOW:
         least = f"{SSIM_WINDOW}x{SSIM_WINDOW}"
         raise BadInputError(f"SSIM needs pictures of at least {least} pixels, not {a.shape[1:3]}")
@@ -69,7 +69,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         BadInputError: the batches differ in shape.
     """
-    _check_same(a, b)
+    check_same(a, b)
     error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
     return float(np.mean(-10 * np.log10(np.maximum(error, 1e-10))))
 
@@ -89,7 +89,7 @@ def edge_difference(a: np.ndarray, b: np.ndarray) -> float:
     Raises:
         BadInputError: the batches differ in shape.
     """
-    _check_same(a, b)
+    check_same(a, b)
     difference = a.astype(np.float64) - b
     across, down = np.diff(difference, axis=2), np.diff(difference, axis=1)
     return float((np.abs(across).mean() + np.abs(down).mean()) / 2)
@@ -126,7 +126,8 @@ def _check_batch(a: np.ndarray) -> None:
         raise BadInputError(f"a batch of pictures is float N,H,W,3; this is {a.dtype} {a.shape}")
 
 
-def _check_same(a: np.ndarray, b: np.ndarray) -> None:
+def check_same(a: np.ndarray, b: np.ndarray) -> None:
+    """Check that two batches of pictures can be compared; BadInputError where they cannot."""
     _check_batch(a)
     _check_batch(b)
     if a.shape != b.shape:
