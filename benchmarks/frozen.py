@@ -109,7 +109,10 @@ def graphs(rows: list[Row], before: list[Row] | None) -> list[str]:
 def report(rows: list[Row], command: str, before: list[Row] | None) -> str:
     """Write the tables as Markdown."""
     counted = [row for row in rows if "macs" in row]
-    earlier = [row for row in before or [] if "macs" in row] or None
+    here = {(row["family"], row["name"]) for row in counted}  # like with like
+    earlier = [
+        row for row in before or [] if "macs" in row and (row["family"], row["name"]) in here
+    ] or None
     lines = [
         "# Frozen multiply-accumulates",
         "",
