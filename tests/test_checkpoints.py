@@ -26,6 +26,8 @@ from tests.reference_weights import digest, make_weights
 FOLDERS = Path(__file__).parents[1] / "models"
 TOLERANCE = 1e-5
 """Of the largest value of an output: what rounding may do."""
+EXPORTED_TOLERANCE = 2e-5
+"""The same where ONNX Runtime computes, which rounds in another order than PyTorch."""
 
 MIDDLE = (slice(None), slice(None), slice(96, 160), slice(96, 160))
 EVERY4 = (slice(None), slice(None), slice(None, None, 4), slice(None, None, 4))
@@ -94,10 +96,10 @@ def _save(shared: Path, name: str, outer: str, path: Path) -> dict[str, np.ndarr
         return dict(stored)
 
 
-def _require_same(found: np.ndarray, wanted: np.ndarray) -> None:
+def _require_same(found: np.ndarray, wanted: np.ndarray, tolerance: float = TOLERANCE) -> None:
     assert found.shape == wanted.shape
     difference = np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())
-    assert difference <= TOLERANCE
+    assert difference <= tolerance
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -124,7 +126,7 @@ def test_the_exported_graph_gives_the_stored_output(shared_checkpoints, tmp_path
     model = load_pytorch(code, recipe.folder, given, name, given=["input"])
     found = Device.of().open(model.proto).run(None, {"input": stored["input"]})[0]
     for array, part in wanted.outputs:
-        _require_same(found[part], stored[array])
+        _require_same(found[part], stored[array], EXPORTED_TOLERANCE)
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
