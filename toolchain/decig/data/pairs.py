@@ -60,12 +60,38 @@ def side_by_side(
     return pairs
 
 
-def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
-    """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
+class Targets:
+    """The images of a folder of targets, found by the names of the inputs that they belong to.
 
-    In sub-folders the whole path counts, or the name alone where only one target has it. Names are
-    compared before the first image is read; then pairs are read one at a time. A pair of which
-    one file is unreadable is left out, and a warning names it.
+    a.png belongs to a.jpg. In sub-folders the whole path counts, or the name alone where only one
+    target has it.
+
+    Attributes:
+        folder: the images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """List the folder; BadInputError if it is missing or holds no image."""
+        self.folder = ImageFolder(folder)
+        files = self.folder.files
+        self._by_name = {name_in(folder, file): file for file in files}
+        self._alike = Counter(file.stem for file in files)
+        self._by_last = {file.stem: file for file in files if self._alike[file.stem] == 1}
+
+    def of(self, name: str) -> Path | None:
+        """Return the target of an input (`decig.data.images.name_in`), or None."""
+        return self._by_name.get(name) or self._by_last.get(name.rpartition("/")[2])
+
+    def several(self, name: str) -> bool:
+        """Whether targets have the last part of this name, in whatever folder."""
+        return self._alike[name.rpartition("/")[2]] > 0
+
+
+def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
+    """Read two folders whose files match by name without suffix, as `Targets` says.
+
+    Names are compared before the first image is read; then pairs are read one at a time. A pair of
+    which one file is unreadable is left out, and a warning names it.
 
     Args:
         inputs: folder of inputs.
@@ -79,17 +105,15 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         BadInputError: there is no usable image, an input has no target or several, or the two are
             of unequal sizes.
     """
-    found = ImageFolder(targets).files
-    by_name = {name_in(targets, file): file for file in found}
-    alike = Counter(file.stem for file in found)
-    by_last = {file.stem: file for file in found if alike[file.stem] == 1}
+    named = Targets(targets)
     folder = ImageFolder(inputs, labels)
     wanted: dict[Path, Path] = {}
     for file in folder.files:  # all of them before the first is read
         name = name_in(inputs, file)
-        target = by_name.get(name) or by_last.get(file.stem)
+        target = named.of(name)
         if target is None:
-            called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem
+            several = named.several(name)
+            called = f"{name}, and several {file.stem}," if several else file.stem
             raise BadInputError(f"{file}: no image called {called} in {targets}")
         wanted[file] = target
     for file, pixels in folder:
