@@ -7,7 +7,7 @@ from PIL import Image
 from decig.data import pairs as module
 from decig.data.labels import Labels
 from decig.data.layouts import Split
-from decig.data.pairs import Pairs, by_stem
+from decig.data.pairs import Pairs, Targets, by_stem
 from decig.errors import BadInputError
 
 RNG = np.random.default_rng(0)
@@ -173,3 +173,16 @@ def test_facades(shared_data):
     assert pair.input.shape == pair.target.shape == (256, 256, 3)
     # Labels are saturated colours, photos are not.
     assert np.ptp(pair.input, axis=-1).mean() > 150 > np.ptp(pair.target, axis=-1).mean()
+
+
+def test_targets_are_found_by_path_or_by_a_name_of_their_own(tmp_path):
+    for name in ("a.png", "x/b.png", "y/b.png", "x/c.png"):
+        _save(tmp_path / name)
+    targets = Targets(tmp_path)
+    assert targets.of("a") == targets.of("sub/a") == tmp_path / "a.png"
+    assert targets.of("y/b") == tmp_path / "y/b.png"
+    assert targets.of("b") is None
+    assert targets.several("b")
+    assert targets.of("c") == tmp_path / "x/c.png"
+    assert targets.of("d") is None
+    assert not targets.several("d")

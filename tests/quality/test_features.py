@@ -8,7 +8,7 @@ from decig.data.crops import fit
 from decig.data.images import read_image
 from decig.errors import BadInputError
 from decig.quality import features
-from decig.quality.features import COUNT, FeatureNetwork
+from decig.quality.features import COUNT, FeatureNetwork, FeatureSet
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,15 @@ def test_features_at_positions_have_unit_length(network):
     assert [tuple(each.shape[2:]) for each in found] == [(64 >> i, 64 >> i) for i in range(5)]
     for each in found:
         assert np.allclose(each.square().sum(1).numpy(), 1, atol=1e-4)
+
+
+def test_a_set_keeps_the_features_of_its_pictures(network):
+    taken = FeatureSet(network)
+    assert taken.array().shape == (0, COUNT)
+    for seed in range(2):
+        taken.add(_squares(seed))
+    assert len(taken) == 2
+    np.testing.assert_array_equal(taken.array()[1], network.whole(_squares(1)))
 
 
 def test_pictures_that_hold_no_numbers(network):

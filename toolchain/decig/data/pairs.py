@@ -175,14 +175,40 @@ def _require_equal(file: Path, size: tuple[int, ...], target: tuple[int, ...]) -
         )
 
 
+class Targets:
+    """The images of a folder of targets, found by the names of the inputs that they belong to.
+
+    a.png belongs to a.jpg. In sub-folders the whole path counts, or the name alone where only one
+    target has it.
+
+    Attributes:
+        folder: the images.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """List the folder; BadInputError if it is missing or holds no image."""
+        self.folder = ImageFolder(folder)
+        files = self.folder.files
+        self._by_name = {name_in(folder, file): file for file in files}
+        self._alike = Counter(file.stem for file in files)
+        self._by_last = {file.stem: file for file in files if self._alike[file.stem] == 1}
+
+    def of(self, name: str) -> Path | None:
+        """Return the target of an input (`decig.data.images.name_in`), or None."""
+        return self._by_name.get(name) or self._by_last.get(name.rpartition("/")[2])
+
+    def several(self, name: str) -> bool:
+        """Whether targets have the last part of this name, in whatever folder."""
+        return self._alike[name.rpartition("/")[2]] > 0
+
+
 def by_stem(
     inputs: Path, targets: Path, labels: Labels | None = None, *, beside: Collection[str] = ()
 ) -> Iterator[Pair]:
-    """Read two folders whose files match by name without suffix: a.png and a.jpg are a pair.
+    """Read two folders whose files match by name without suffix, as `Targets` says.
 
-    In sub-folders the whole path counts, or the name alone where only one target has it. Names are
-    compared before the first image is read; then pairs are read one at a time. A pair of which
-    one file is unreadable is left out, and a warning names it.
+    Names are compared before the first image is read; then pairs are read one at a time. A pair of
+    which one file is unreadable is left out, and a warning names it.
 
     Args:
         inputs: folder of inputs.
@@ -211,16 +237,13 @@ def by_stem(
 
 def _matched(inputs: ImageFolder, targets: Path) -> dict[Path, Path]:
     """The target's file for each input's, as `by_stem` says; errors as there."""
-    found = ImageFolder(targets).files
-    by_name = {name_in(targets, file): file for file in found}
-    alike = Counter(file.stem for file in found)
-    by_last = {file.stem: file for file in found if alike[file.stem] == 1}
+    named = Targets(targets)
     wanted: dict[Path, Path] = {}
     for file in inputs.files:
         name = name_in(inputs.path, file)
-        target = by_name.get(name) or by_last.get(file.stem)
+        target = named.of(name)
         if target is None:
-            called = f"{name}, and several {file.stem}," if alike[file.stem] else file.stem
+            called = f"{name}, and several {file.stem}," if named.several(name) else file.stem
             raise BadInputError(f"{file}: no image called {called} in {targets}")
         wanted[file] = target
     return wanted

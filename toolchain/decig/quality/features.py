@@ -96,3 +96,24 @@ def _scaled(picture: np.ndarray) -> np.ndarray:
     bands = [Image.fromarray(band) for band in picture.astype(np.float32).transpose(2, 0, 1)]
     scaled = [band.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for band in bands]
     return np.stack([np.asarray(band) for band in scaled], axis=-1)
+
+
+class FeatureSet:
+    """Features of pictures that come one at a time; the pictures themselves are not kept."""
+
+    def __init__(self, network: FeatureNetwork) -> None:
+        """Start without any picture."""
+        self._network = network
+        self._rows: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._rows)
+
+    def add(self, picture: np.ndarray) -> None:
+        """Take in a picture, float H,W,3 RGB between 0 and 1."""
+        self._rows.append(self._network.whole(picture))
+
+    def array(self) -> np.ndarray:
+        """Return the features of all pictures, float32 N,`COUNT`."""
+        return np.array(self._rows, np.float32).reshape(-1, COUNT)

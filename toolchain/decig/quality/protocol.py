@@ -1,8 +1,10 @@
 """How distances of features were taken: what must be known to compare two such figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from decig.quality.features import COUNT, NAME, SIZE
+from decig.quality.distributions import Distance, distance
+from decig.quality.features import COUNT, NAME, SIZE, FeatureSet
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,17 @@ class Protocol:
             f"{self.size}x{self.size}, features of {NAME} on ImageNet; not to be compared "
             "with KID and FID on Inception features"
         )
+
+
+def compare_sets(
+    found: FeatureSet, wanted: FeatureSet, pairs: Sequence[tuple[int, int]]
+) -> tuple[Distance, Protocol]:
+    """Return the distance of two sets of pictures, and how it was taken.
+
+    Args:
+        found: of the pictures to judge.
+        wanted: of those that they should be like.
+        pairs: places in both of pictures that belong to the same input, each place at most once.
+    """
+    taken = Protocol(len(found), len(wanted), len(pairs))
+    return distance(found.array(), wanted.array(), pairs), taken

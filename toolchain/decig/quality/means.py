@@ -1,0 +1,49 @@
+"""Figures of pairs of pictures that come one pair at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from decig.quality.metrics import psnr, ssim
+from decig.quality.multiscale import SMALLEST_SIDE, ms_ssim
+
+
+@dataclass(frozen=True)
+class PairFigures:
+    """Means over pairs of a picture and the one that it should be.
+
+    Attributes:
+        ssim: see `decig.quality.metrics.ssim`.
+        ms_ssim: see `decig.quality.multiscale.ms_ssim`; None for pictures that are too small.
+        psnr_db: see `decig.quality.metrics.psnr`.
+    """
+
+    ssim: float
+    ms_ssim: float | None
+    psnr_db: float
+
+
+class PairMeans:
+    """Takes in one pair after the other and keeps figures only."""
+
+    def __init__(self) -> None:
+        """Start without any pair."""
+        self._figures: list[tuple[float, float, float]] = []
+
+    def add(self, wanted: np.ndarray, found: np.ndarray) -> None:
+        """Compare a picture with the one that it should be: float N,H,W,3 between 0 and 1.
+
+        Raises:
+            BadInputError: they differ in shape, or are too small for SSIM.
+        """
+        large = min(wanted.shape[1:3]) >= SMALLEST_SIDE
+        multiscale = ms_ssim(wanted, found) if large else float("nan")
+        self._figures.append((ssim(wanted, found), multiscale, psnr(wanted, found)))
+        self._large = large
+
+    def result(self) -> PairFigures | None:
+        """Return the means; None if there was no pair."""
+        if not self._figures:
+            return None
+        alike, multiscale, decibels = np.mean(self._figures, axis=0).tolist()
+        return PairFigures(alike, multiscale if self._large else None, decibels)
