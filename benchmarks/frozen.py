@@ -146,7 +146,7 @@ def main(
 ) -> None:
     """Print the tables and write them to frozen.md and frozen.json."""
     logging.getLogger("decig").setLevel(logging.ERROR)
-    earlier = None if before is None else json.loads(before.read_text())["graphs"]
+    earlier = None if before is None else json.loads(before.read_text(encoding="utf-8"))["graphs"]
     rows = []
     for net in every() if shared is None else every(shared):
         if not only or net.family in only:

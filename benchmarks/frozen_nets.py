@@ -18,7 +18,7 @@ from typing import Any
 
 from decig.errors import DecigError
 from decig.graph.model import Model, load_model
-from decig.source.recipe import ONLY_INPUT, Source
+from decig.source.recipe import ONLY_INPUT, Code
 from decig.source.resolve import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -67,7 +67,7 @@ class Architecture:
             from decig.train.pytorch.generator import build_generator
 
             with _without_torchvision():
-                module = build_generator(Source(self.python, self.arguments), ROOT)
+                module = build_generator(Code(self.python, self.arguments), ROOT)
             folder.mkdir(parents=True, exist_ok=True)
             shapes = {self.picture: [1, 3, self.side, self.side], **self.more}
             export_onnx(module, shapes, file, name)

@@ -28,7 +28,9 @@ hypothesis.settings.load_profile("decig")
 
 NEEDED = {
     "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
+    "benchmarks/test_frozen.py": ("torch",),
     "benchmarks/test_scale.py": ("torch",),
+    "cli/test_resuming.py": ("torch",),
     "test_checkpoints.py": ("torch",),
     "test_models.py": ("torch",),
     "train": ("torch",),

@@ -136,7 +136,7 @@ def test_half_at_full_size(name):
 def _require_half(source: Source, wanted: Small) -> None:
     """Cut half of every group and compare with the oracle, shared statistics included."""
     cutter = Cutter(source)
-    cut = cutter.cut(cutter.keep(0.5), verify=True)
+    cut = cutter.cut(cutter.keep(0.5, align=1), verify=True)
     assert cut.after.macs <= wanted.macs * cut.before.macs
     assert cut.max_abs_diff <= TOLERANCE
 
@@ -144,7 +144,7 @@ def _require_half(source: Source, wanted: Small) -> None:
 def test_half_of_it_trains_and_travels_back(small, tmp_path):
     source, wanted = small
     cutter = Cutter(source)
-    sliced = cutter.cut(cutter.keep(0.5), verify=False).proto
+    sliced = cutter.cut(cutter.keep(0.5, align=1), verify=False).proto
     module = build_module(sliced).eval()
     torch.manual_seed(0)
     inputs = [torch.rand(shape) for shape in wanted.shapes.values()]

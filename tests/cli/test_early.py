@@ -130,8 +130,8 @@ CASES = [
     (f"{REPAIR} {' '.join(PIXELS)} --one-hot 5 --layout nchw", "maps of 5 labels have 5"),
     (
         f"{REPAIR} {' '.join(PIXELS)}".replace("m.onnx", "style.onnx"),
-        "input style (1x5) takes no image: say what feeds it (normal, uniform, zeros, files or a "
-        "number), as in --feed style=normal or under [feeds] in a recipe",
+        "input style (1x5) takes no image: say what feeds it (normal, uniform, zeros, files, "
+        "files:LOW,HIGH or a number), as in --feed style=normal or under [feeds] in a recipe",
     ),
     (f"{COMPRESS} --data {{f}}/none", "does not exist"),
     (f"{COMPRESS} --data {{f}}/one {' '.join(PIXELS)}", "one image is not enough"),
@@ -152,8 +152,8 @@ CASES = [
     (
         f"{COMPRESS.replace('--target-speedup 1.1', '')}",
         "give --input-range LOW,HIGH (0,255 or 0,1 or -1,1) --output-range LOW,HIGH "
-        "--channel-order rgb|bgr; give --data DIR: MODEL is fed images, or files; give "
-        "--target-latency or --target-speedup",
+        "--channel-order rgb|bgr|rgba|bgra|lab; give --data DIR: MODEL is fed images, or files; "
+        "give --target-latency or --target-speedup",
     ),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/text.txt"), "text.txt is no folder"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("m.onnx", "other.onnx"), "made for another model"),

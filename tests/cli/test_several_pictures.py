@@ -146,7 +146,7 @@ def test_compress_learns_the_named_picture(model: Path, photos: Path, tmp_path: 
     settings = tmp_path / "quick.toml"
     settings.write_text("[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n")
     asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
-    asked = (*asked, *PIXELS, "--steps", 2, "--config", settings)
+    asked = (*asked, *PIXELS, "--steps", 2, "--target-speedup", 1.1, "--config", settings)
     refused = decig(*asked)
     assert refused.exit_code == 2
     assert CANDIDATES in refused.stderr
@@ -224,7 +224,7 @@ def test_compress_refuses_a_wrong_range_before_the_run_begins(
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     ranges = ("--input-range", "0,255", "--output-range", "0,1", *PIXELS[4:])
     asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
-    result = decig(*asked, *ranges, "--picture", "final", "--steps", 2)
+    result = decig(*asked, *ranges, "--picture", "final", "--steps", 2, "--target-speedup", 1.1)
     assert result.exit_code == 2
     assert "--input-range 0,255" in result.stderr
     assert not run.exists()

@@ -55,7 +55,7 @@ def test_cyclegans_folders_make_two_generators(recipe):
     assert result.exit_code == 0, result.stderr
     assert result.stdout.strip() == str(recipe / "run/generator.onnx")
     assert (recipe / "run/generator_back.onnx").is_file()
-    again = decig("train", recipe, *asked, "--resume")
+    again = decig("train", recipe, *asked, "--resume", "--direction", "AtoB")
     assert again.exit_code == 2 and "train.data.direction = 'BtoA'" in again.stderr
 
 

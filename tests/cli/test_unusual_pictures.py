@@ -159,7 +159,18 @@ def test_stacked_pictures_are_trained_on(tmp_path: Path):
     settings.write_text("[distil]\nbatch = 1\npool = 2\nheld_out = 1\n")
     found = call(
         *("compress", model, "--profile", table, "--data", tmp_path / "pairs", "--steps", 2),
-        *("--output-dir", run, "--config", settings, *RANGES, *RGB, "--feed", "x=files:0,1"),
+        *(
+            "--target-speedup",
+            1.1,
+            "--output-dir",
+            run,
+            "--config",
+            settings,
+            *RANGES,
+            *RGB,
+            "--feed",
+            "x=files:0,1",
+        ),
     )
     assert found["steps"] == 2
     assert call("check", run, "--reference", model, "--data", tmp_path / "pairs")["images"] == 6
@@ -210,6 +221,7 @@ def test_rgba_and_lab_are_trained(tmp_path: Path, order: str, channels: int):
     settings, run = tmp_path / "quick.toml", tmp_path / "run"
     settings.write_text("[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n")
     asked = ("compress", model, "--profile", table, "--data", sprites, "--steps", 2)
+    asked = (*asked, "--target-speedup", 1.1)
     asked = (*asked, "--output-dir", run, "--config", settings, *RANGES, "--channel-order", order)
     refused = decig(*asked, "--targets", sprites)
     assert refused.exit_code == 2

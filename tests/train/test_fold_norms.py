@@ -48,7 +48,7 @@ def asked(place: Path, tmp_path: Path) -> Callable[..., Asked]:
         return Asked(
             Teacher(load_model(place / "tiny.onnx"), PixelFormat((0.0, 1.0), (0.0, 1.0))),
             Folders(place / "photos"),
-            Goal(Target(table), None, Budget(steps=18), fold_norms=True),
+            Goal(Target(table), 0.8 * table.as_it_is_ms, Budget(steps=18), fold_norms=True),
             with_settings(Config.read(None), **settings),
             tmp_path / "run",
         ).but(**changes)

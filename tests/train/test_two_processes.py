@@ -141,8 +141,9 @@ def test_an_original_trains_as_in_one_process_with_both_batches(
 ) -> None:
     both = [paired.open_task(load_recipe(folder), folder / "data", Processes()) for _ in range(2)]
     task, second = both
-    second._processes = copy.copy(second._processes)
-    second._processes.rank = 1
+    examples = second._examples
+    examples._processes = copy.copy(examples._processes)
+    examples._processes.rank = 1
     own = task.batch
 
     def joined(number: int) -> paired.Batch:
@@ -189,7 +190,7 @@ class _Both:
 def test_one_run_is_written_by_the_main_process(folder: Path, found: list[dict[str, Any]]) -> None:
     assert [each["written"] for each in found] == ["generator.onnx", None]
     run = sorted(path.name for path in (folder / "run").iterdir())
-    assert run == [".lock", "generator.onnx", "samples", "state.pt"]
+    assert run == [".lock", "generator.onnx", "samples", "state.pt", "training.json"]
     assert [path.name for path in (folder / "run/samples").iterdir()] == [f"step-00000{STEPS}.png"]
 
 

@@ -92,9 +92,8 @@ def test_plans_that_are_measured_to_be_too_slow_are_not_taken(
 
 
 def test_a_latency_must_be_asked_for(tmp_path: Path) -> None:
-    job = ask(tmp_path, target_ms=None).job()
-    with pytest.raises(BadInputError, match="supernet needs a latency"):
-        steps(job)
+    with pytest.raises(BadInputError, match="give the latency to reach"):
+        ask(tmp_path, target_ms=None).job()
 
 
 def test_shares_above_the_whole_are_refused() -> None:

@@ -76,7 +76,7 @@ def test_without_settings_training_is_that_of_the_authors(task: Make) -> None:
     assert list(made.groups) == ["generator", "discriminator"]
     rates = {name: (group.learning_rate, group.betas) for name, group in made.groups.items()}
     assert rates == {"generator": (1e-4, (0.0, 0.9)), "discriminator": (4e-4, (0.0, 0.9))}
-    assert len(made.discriminator.scales) == 2
+    assert len(list(made.discriminator.children())) == 2
     assert made._settings.feature_matching == 10
     assert made.steps == 200 * 5 and made.averages["generator"].decay == 0
     normed = [part for part in made.discriminator.modules() if hasattr(part, "parametrizations")]

@@ -250,7 +250,7 @@ def test_without_stages_training_is_that_of_pix2pix(folder: Path) -> None:
     assert rates == [1.0, 1.0, 0.5, 0.0]
     for group in made.groups.values():
         assert (group.learning_rate, group.betas) == (2e-4, (0.5, 0.999))
-    assert made.discriminator.layers[0].out_channels == 64
+    assert made.discriminator.model[0].out_channels == 64
     assert made.batch(0).source.shape == (1, 3, 32, 32)
     assert made.averages["generator"].decay == 0
     painted = made.forward(made.batch(0)).detach()

@@ -162,8 +162,8 @@ class Cutter:
 
         Raises:
             BadInputError: the table is of another graph or of other groups, the images cannot
-                feed the model, its pixel format is not known, or its pictures show that a range is
-                stated wrongly.
+                feed the model, or its pixel format is not known. Whatever looks at images raises it
+                where the model's pictures show that a range is stated wrongly.
         """
         self.channels: ChannelMap = analyse(source.model.proto)
         if target is not None:
@@ -175,8 +175,7 @@ class Cutter:
         self.pixels = source.pixels
         # Asked before anything is scored: several outputs could be the picture.
         self._picture = source.picture().name if wanted and source.paints else None
-        if self._picture is not None:
-            require_plausible_model(source, self._wide, self._feeds)
+        self._source = source
 
     def keep(self, ratio: float, align: int | None = None) -> Proposal:
         """Plan to keep at least this share of every prunable group, the best-scored channels.
@@ -334,9 +333,12 @@ class Cutter:
         """What the oracle is compared on: the images of the repair, or noise without them."""
         if self.pictures is None:
             return noise_feeds(self._wide, self.pixels)
-        feeds = (picture.feeds for picture in self.pictures)
+        read = (picture.feeds for picture in self.pictures)
         types = {info.name: info.dtype for info in input_info(self._wide)}
-        return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]
+        feeds = [{n: array.astype(types[n]) for n, array in each.items()} for each in read]
+        if self._picture is not None:
+            require_plausible_model(self._source, self._wide, feeds)
+        return feeds
 
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where they differ."""

@@ -7,7 +7,7 @@ those of the module at every step, so that gradients reach the module; masks at 
 take as long as the full network does, whatever they leave.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,13 @@ from torch.fx import GraphModule
 from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
 from decig.graph.slicing import axis_masks, slice_graph
-from decig.train.module import build_module, tensors_by_initializer, with_tensors, write_back
+from decig.train.module import (
+    build_module,
+    parameters_by_initializer,
+    tensors_by_initializer,
+    with_tensors,
+    write_back,
+)
 
 Widths = Mapping[str, int]
 """Number of channels by the name of a group; groups that are left out keep all."""
@@ -77,19 +83,21 @@ class Elastic:
                 asked for.
             inputs: what the module takes.
         """
-        part = self._part(widths, inputs[0].device)
+        full = parameters_by_initializer(module)
+        part = self._part(widths, inputs[0].device, full.keys())
         part.module.train(module.training)
-        tensors = {
-            name: _gather(tensor, part.kept.get(name, {}))
-            for name, tensor in tensors_by_initializer(module).items()
-        }
-        return with_tensors(part.module, tensors, inputs)
+        tensors = {name: _gather(tensor, part.kept.get(name, {})) for name, tensor in full.items()}
+        # Whatever is no weight is the part's own: constants may depend on its widths, and running
+        # statistics must not follow one batch. Copies, as normalisations update them in place.
+        own = tensors_by_initializer(part.module).items()
+        copies = {name: tensor.clone() for name, tensor in own if name not in full}
+        return with_tensors(part.module, copies | tensors, inputs)
 
     def cut(self, module: GraphModule, widths: Widths) -> onnx.ModelProto:
         """Return the part of a module that has some widths as a graph of its own."""
         return slice_graph(write_back(module, self.proto), self.channels, self.plan(widths))
 
-    def _part(self, widths: Widths, device: torch.device) -> _Part:
+    def _part(self, widths: Widths, device: torch.device, shared: Collection[str]) -> _Part:
         key = tuple(widths.get(group.name, group.channels) for group in self.channels.prunable)
         if key not in self._parts:
             plan = self.plan(widths)
@@ -100,8 +108,9 @@ class Elastic:
                 name: {axis: _indices(mask, device) for axis, mask in axes.items()}
                 for name, axes in masks.items()
             }
-            for parameter in module.parameters():
-                parameter.data = parameter.data.new_empty(0)
+            for name, parameter in parameters_by_initializer(module).items():
+                if name in shared:
+                    parameter.data = parameter.data.new_empty(0)
             self._parts[key] = _Part(module, kept)
         return self._parts[key]
 
@@ -111,8 +120,7 @@ def _indices(mask: np.ndarray, device: torch.device) -> Tensor:
 
 
 def _gather(tensor: Tensor, kept: Mapping[int, Tensor]) -> Tensor:
-    """Take indices along axes; always a new tensor, so that updates in place stay apart."""
-    found = tensor
+    """Take indices along axes."""
     for axis, indices in kept.items():
-        found = found.index_select(axis, indices)
-    return found if kept or tensor.requires_grad else tensor.clone()
+        tensor = tensor.index_select(axis, indices)
+    return tensor

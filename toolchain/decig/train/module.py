@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
@@ -90,6 +90,11 @@ def tensors_by_initializer(module: fx.GraphModule) -> dict[str, Tensor]:
     """Parameters and buffers of a module made by `build_module`, by their initializer's name."""
     tensors = (*module.named_parameters(), *module.named_buffers())
     return {module.meta[_NAMES][attribute]: tensor for attribute, tensor in tensors}
+
+
+def parameters_by_initializer(module: fx.GraphModule) -> dict[str, nn.Parameter]:
+    """Parameters of a module made by `build_module`, by their initializer's name."""
+    return {module.meta[_NAMES][attribute]: p for attribute, p in module.named_parameters()}
 
 
 def with_tensors(

@@ -97,7 +97,7 @@ def values_of(proto: onnx.ModelProto, feeds: Feeds, names: list[str]) -> list[np
     asked.CopyFrom(proto)
     del asked.graph.output[:]
     asked.graph.output.extend(described(proto, name) for name in names)
-    session = Device.of().open(asked, optimisation="none")
+    session = Device.for_work().open(asked, optimisation="none")
     used = {value.name for value in session.get_inputs()}
     return run_session(session, {name: feeds[name] for name in feeds if name in used}, names)
 

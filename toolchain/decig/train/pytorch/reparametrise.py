@@ -38,7 +38,19 @@ def resolve_module(module: nn.Module) -> None:
         parametrised = getattr(part, "parametrizations", {})
         for name, steps in list(parametrised.items()):
             if all(isinstance(step, _NORMS) for step in steps):
+                _give_own_class(part)
                 parametrize.remove_parametrizations(part, name)
+
+
+def _give_own_class(part: nn.Module) -> None:
+    """Give a parametrised module a class of its own, equal to the one that it has.
+
+    PyTorch makes a class whose properties compute the weights, which deep copies share. Removing
+    a parametrisation deletes its property from the class, and so from all copies.
+    """
+    shared = type(part)
+    content = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    part.__class__ = type(shared.__name__, shared.__bases__, content)
 
 
 def plain_name(key: str) -> str:
