@@ -114,12 +114,11 @@ def test_compress_and_export(tmp_path: Path, photos: Path, tied: bool):
     table, run = tmp_path / "table.json", tmp_path / "run"
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     settings = tmp_path / "quick.toml"
-    settings.write_text("[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n")
-    asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
-    assert (
-        call(*asked, *PIXELS, "--steps", 3, "--target-speedup", 1.1, "--config", settings)["steps"]
-        == 3
+    settings.write_text(
+        "[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n[decig]\ncondense = 0.5\n"
     )
+    asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
+    assert call(*asked, *PIXELS, "--steps", 6, "--config", settings)["steps"] == 3
     out = tmp_path / "out.onnx"
     call("export", run, "-o", out)
     shape = onnx.load(out).graph.input[0].type.tensor_type.shape

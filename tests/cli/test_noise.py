@@ -14,7 +14,7 @@ from tests.samples import PIXELS, decig, write_generator, write_photos
 
 CUT = sorted(name for name, (_, _, cut) in NOISE.items() if cut)
 
-WIDE = (*PIXELS, "--output-range", "-100,100")
+WIDE = ("--input-range", "0,1", "--output-range", "-100,100", "--channel-order", "rgb")
 """Pixel format of nets with random weights, whose pictures have large values."""
 
 

@@ -144,9 +144,11 @@ def test_compress_learns_the_named_picture(model: Path, photos: Path, tmp_path: 
     table, run = tmp_path / "table.json", tmp_path / "run"
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     settings = tmp_path / "quick.toml"
-    settings.write_text("[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n")
+    settings.write_text(
+        "[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n[decig]\ncondense = 0.5\n"
+    )
     asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
-    asked = (*asked, *PIXELS, "--steps", 2, "--target-speedup", 1.1, "--config", settings)
+    asked = (*asked, *PIXELS, "--steps", 4, "--config", settings)
     refused = decig(*asked)
     assert refused.exit_code == 2
     assert CANDIDATES in refused.stderr

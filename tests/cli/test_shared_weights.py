@@ -9,11 +9,11 @@ import pytest
 
 from decig.graph.model import initializers, load_model
 from tests.graph.shared_nets import recursive
-from tests.samples import PIXELS, decig, write_photos
+from tests.samples import decig, write_photos
 
 PARAMS = 8 * 3 * 9 + 8 * 8 * 9 + 3 * 8 * 9
 
-WIDE = (*PIXELS, "--output-range", "-100,100")
+WIDE = ("--input-range", "0,1", "--output-range", "-60000,60000", "--channel-order", "rgb")
 """Pixel format of nets with random weights, whose pictures have large values."""
 
 

@@ -156,9 +156,9 @@ def test_stacked_pictures_are_trained_on(tmp_path: Path):
         write_photos(tmp_path / "pairs" / f"x.{number}", 6, 24, 24)
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     settings, run = tmp_path / "quick.toml", tmp_path / "run"
-    settings.write_text("[distil]\nbatch = 1\npool = 2\nheld_out = 1\n")
+    settings.write_text("[distil]\nbatch = 1\npool = 2\nheld_out = 1\n[decig]\ncondense = 0.5\n")
     found = call(
-        *("compress", model, "--profile", table, "--data", tmp_path / "pairs", "--steps", 2),
+        *("compress", model, "--profile", table, "--data", tmp_path / "pairs", "--steps", 4),
         *(
             "--target-speedup",
             1.1,
@@ -219,9 +219,10 @@ def test_rgba_and_lab_are_trained(tmp_path: Path, order: str, channels: int):
     table, sprites = tmp_path / "table.json", write_sprites(tmp_path / "sprites")
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     settings, run = tmp_path / "quick.toml", tmp_path / "run"
-    settings.write_text("[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n")
-    asked = ("compress", model, "--profile", table, "--data", sprites, "--steps", 2)
-    asked = (*asked, "--target-speedup", 1.1)
+    settings.write_text(
+        "[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n[decig]\ncondense = 0.5\n"
+    )
+    asked = ("compress", model, "--profile", table, "--data", sprites, "--steps", 4)
     asked = (*asked, "--output-dir", run, "--config", settings, *RANGES, "--channel-order", order)
     refused = decig(*asked, "--targets", sprites)
     assert refused.exit_code == 2

@@ -9,7 +9,13 @@ from decig.graph.model import initializers, save_model
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.repair.repair import repair
-from decig.train.slicing import Origin, order_left, slice_and_repair, start_with_the_better
+from decig.train.slicing import (
+    Origin,
+    cut_to_begin,
+    order_left,
+    slice_and_repair,
+    start_with_the_better,
+)
 from tests.train.methods.test_decig import same, widths
 from tests.train.small import small
 
@@ -72,3 +78,16 @@ def test_distilling_begins_with_the_better_of_two_starts(tmp_path: Path) -> None
 
 def test_the_order_of_what_is_left_counts_from_zero() -> None:
     assert list(order_left(np.array([4, 0, 3, 1, 2]), [0, 2, 4])) == [2, 0, 1]
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.8, False), (1.0, True), (3.0, True)])
+def test_what_is_made_narrower_yet_begins_with_a_cut_or_the_whole(
+    tmp_path: Path, share: float, whole: bool
+) -> None:
+    job = small(tmp_path).job()
+    begin = share * job.planner.predict_ms(job.teacher.channels.widths)
+    cut_to_begin(job, begin, "first.json", "first.onnx")
+    first, plan = job.run.load_graph("first.onnx").proto, Plan.load(job.run.file("first.json"))
+    assert widths(first) == {name: len(kept) for name, kept in plan.keep.items()}
+    assert same(first, job.teacher.model.proto) == whole
+    assert job.planner.predict_ms(widths(first)) <= begin

@@ -141,9 +141,9 @@ def test_an_original_trains_as_in_one_process_with_both_batches(
 ) -> None:
     both = [paired.open_task(load_recipe(folder), folder / "data", Processes()) for _ in range(2)]
     task, second = both
-    examples = second._examples
-    examples._processes = copy.copy(examples._processes)
-    examples._processes.rank = 1
+    course = second._examples.course
+    course._processes = copy.copy(course._processes)
+    course._processes.rank = 1
     own = task.batch
 
     def joined(number: int) -> paired.Batch:

@@ -71,6 +71,28 @@ def slice_and_repair(
     job.run.save_graph(graph_file, repaired)
 
 
+def cut_to_begin(job: Job, begin_ms: float, plan_file: str, graph_file: str) -> None:
+    """Cut and repair the teacher for a stage that makes it narrower yet, and save plan and graph.
+
+    Args:
+        job: of the compression.
+        begin_ms: predicted latency to begin with; from that of the whole teacher on, nothing is
+            cut and nothing measured.
+        plan_file: name in the run folder.
+        graph_file: name in the run folder.
+
+    Raises:
+        TargetMissedError: no plan is that fast; the message names the fastest.
+    """
+    teacher = job.teacher
+    if begin_ms < job.planner.predict_ms(teacher.channels.widths):
+        slice_and_repair(job, Origin.teacher(job), begin_ms, plan_file, graph_file)
+        return
+    every = {group.name: list(range(group.channels)) for group in teacher.channels.prunable}
+    Plan(teacher.model.sha256, every).save(job.run.file(plan_file))
+    job.run.save_graph(graph_file, teacher.model.proto)
+
+
 def start_with_the_better(job: Job, inherited: onnx.ModelProto) -> None:
     """Save the better of two starts for the distilling of a plan.
 

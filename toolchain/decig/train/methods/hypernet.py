@@ -20,7 +20,13 @@ from decig.train.job import Job
 from decig.train.latents import LatentModule, LatentScores, Shrinking
 from decig.train.methods import Step
 from decig.train.schedule import Budget, constant
-from decig.train.slicing import Origin, order_left, slice_and_repair, start_with_the_better
+from decig.train.slicing import (
+    Origin,
+    cut_to_begin,
+    order_left,
+    slice_and_repair,
+    start_with_the_better,
+)
 from decig.train.tasks.distil import STUDENT
 
 
@@ -69,7 +75,7 @@ def _latencies(job: Job) -> tuple[float, float]:
 def _begin(job: Job) -> None:
     """Cut the graph with which shrinking begins: steps of the full graph take long."""
     begin, _ = _latencies(job)
-    slice_and_repair(job, Origin.teacher(job), begin, "hypernet-plan.json", "hypernet-start.onnx")
+    cut_to_begin(job, begin, "hypernet-plan.json", "hypernet-start.onnx")
     plan, ranked = Plan.load(job.run.file("hypernet-plan.json")), job.planner.importance.order
     order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
     write_json(job.run.file("order.json"), order)
