@@ -1,5 +1,6 @@
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from decig.graph.channels import analyse
 from decig.graph.model import input_info, normalise
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.train.latents import LatentModule, LatentScores, Shrinking
+from decig.train.latents import LatentModule, LatentScores, Shrinking, first_latents
 from decig.train.module import build_module
 from tests.graph.random_graphs import RandomGraph, random_graphs
 from tests.train.onnx_cases import assert_close, run_ort
@@ -23,11 +24,11 @@ PROTO = tiny_generator(size=24)
 CHANNELS = analyse(PROTO)
 
 
-ORDER = {"c1": np.arange(8), "c2": np.arange(8)[::-1]}
+FIRST = {"c1": np.linspace(1, 0.2, 8), "c2": np.linspace(0.2, 1, 8)}
 
 
 def module() -> LatentModule:
-    return LatentModule(build_module(PROTO), CHANNELS, ORDER)
+    return LatentModule(build_module(PROTO), CHANNELS, FIRST)
 
 
 def image() -> torch.Tensor:
@@ -39,10 +40,15 @@ def test_it_begins_as_the_teacher() -> None:
         assert_close(module()(image())[0].numpy(), run_ort(PROTO, image().numpy())[0], 1e-5)
 
 
-def test_channels_that_matter_more_begin_with_larger_latents() -> None:
-    found = {name: list(latents) for name, latents in module().by_group().items()}
-    assert found["c1"] == pytest.approx(np.linspace(1, 0.2, 8))
-    assert found["c2"] == pytest.approx(np.linspace(0.2, 1, 8))
+def test_latents_begin_with_what_is_lost_without_their_channels() -> None:
+    scores = SimpleNamespace(
+        order={"a": np.array([2, 0, 1]), "b": np.array([0, 1])},
+        loss={"a": np.array([17.0, 1.0, 1e-4, 0.0]), "b": np.array([2.0, 1.0, 0.0])},
+    )
+    found = first_latents(scores, {"a": [1, 2], "b": [0, 1]})
+    # Of 16, 1 and 0.0001 in the order of a: its channel 2 has 16, channel 1 has 0.0001.
+    assert found["a"] == pytest.approx([0.05, 1.0], rel=1e-3)
+    assert found["b"] == pytest.approx([0.5, 0.5])
 
 
 def test_a_weight_is_multiplied_by_the_latents_of_what_it_makes_and_reads() -> None:
@@ -98,8 +104,8 @@ def test_random_generators_are_cut_exactly_where_latents_are_zero(graph: RandomG
     assume(UNKNOWN not in graph.blocks)
     proto = normalise(graph.proto)
     channels = analyse(proto)
-    order = {group.name: np.arange(group.channels) for group in channels.prunable}
-    made, plan = LatentModule(build_module(proto).eval(), channels, order), graph.plan(channels)
+    first = {group.name: np.linspace(1, 0.3, group.channels) for group in channels.prunable}
+    made, plan = LatentModule(build_module(proto).eval(), channels, first), graph.plan(channels)
     keep = {name: kept for name, kept in plan.keep.items() if name in made.by_group()}
     assume(keep and all(channels.group(name).exact for name in keep))
     for name, latents in made.by_group().items():
@@ -124,7 +130,9 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 def shrinking(predictor: Predictor) -> Shrinking:
     proto = tiny_generator(size=48, width=16)
     channels = analyse(proto)
-    made = LatentModule(build_module(proto), channels, {n: np.arange(16) for n in ("c1", "c2")})
+    made = LatentModule(
+        build_module(proto), channels, {n: np.linspace(1, 0.2, 16) for n in ("c1", "c2")}
+    )
     shrinking = Shrinking(made, channels, predictor)
     shrinking.module = made  # type: ignore[attr-defined]
     return shrinking

@@ -8,18 +8,19 @@ them (residual sums, concatenations, pixel shuffles), as they are one channel gr
 
     W = V * outer(z_write, z_read)
 
-with V trained too. Latents begin with the rank of their channel's importance and V makes up for
-that, so the first W are exactly the teacher's. After every step of the optimiser comes the proximal
-step of DHP's equation 9,
+with V trained too. Latents begin with how much their channels matter (`first_latents`) and V makes
+up for that, so the first W are exactly the teacher's. After every step of the optimiser comes the
+proximal step of DHP's equation 9,
 
     z <- sign(z) max(|z| - rate s_g, 0)
 
-in which s_g is the time on the device that a channel of group g saves, down to the next stair of
-the device's latency. A channel is gone once nothing reads it: z_write alone would not do, as a
-normalisation behind the layer undoes it.
+in which s_g follows from the time on the device that a channel of group g saves, down to the next
+stair of the device's latency. (All latents at 1 to begin with, shrinking by the time saved alone,
+starved the groups whose channels take longest, at the stem and the head.) A channel is gone once
+nothing reads it: z_write alone would not do, as a normalisation behind the layer undoes it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -31,9 +32,13 @@ from decig.device.cost.predict import Predictor
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import floor_of
 from decig.train.module import tensors_by_initializer, with_tensors, write_back
+from decig.train.planner import Scores
 
-_LEAST = 0.2
-"""Latent of a group's least important channel at the beginning; that of the most important is 1."""
+_LEAST = 0.05
+"""Least latent at the beginning; that of the channel that matters most is 1."""
+_POWER = 0.25
+"""Losses and savings are taken to this power, as losses spread over many orders of magnitude and
+weights must not. A channel then goes where its loss per time saved is least."""
 _LOOKS = 10
 """Steps in which latents shrink as far as one look at the latency asks for."""
 _BISECTIONS = 20
@@ -50,7 +55,7 @@ class LatentModule(nn.Module):
     """
 
     def __init__(
-        self, net: GraphModule, channels: ChannelMap, order: Mapping[str, np.ndarray]
+        self, net: GraphModule, channels: ChannelMap, first: Mapping[str, np.ndarray]
     ) -> None:
         """Give latents to every group that only weights read.
 
@@ -58,7 +63,7 @@ class LatentModule(nn.Module):
             net: of a graph, as `decig.train.module.build_module` makes it. Its parameters are
                 changed, so that the weights made are what they were.
             channels: the graph's channel groups.
-            order: channel indices by group, the most important first.
+            first: latents to begin with, by group and channel; none may be 0.
         """
         super().__init__()
         self.net = net
@@ -72,16 +77,15 @@ class LatentModule(nn.Module):
         place = np.full(channels.class_count, int(sizes[-1]))  # behind the last one stands a 1
         for group in groups:
             place[group.classes] = np.arange(sizes[-1])[self._slices[group.name]]
-        self._factors: list[tuple[str, str]] = []
+        self._factors: list[tuple[str, str, str]] = []
         for number, binding in enumerate(channels.bindings):
             indices = place[channels.classes_of(binding.ids)]
             if binding.role in ("write", "read") and (indices < sizes[-1]).any():
                 name = f"_indices_{number}"
                 self.register_buffer(name, torch.as_tensor(indices), persistent=False)
-                self._factors.append((binding.initializer, name))
+                self._factors.append((binding.initializer, binding.role, name))
         for name, latents in self.by_group().items():
-            ranks = torch.linspace(1.0, _LEAST, len(latents))
-            latents[torch.as_tensor(order[name].copy())] = ranks
+            latents.copy_(torch.as_tensor(first[name]))
         self._divide()
 
     @torch.no_grad()
@@ -99,11 +103,15 @@ class LatentModule(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """W of every initializer that a latent changes, by its name."""
         known = tensors_by_initializer(self.net)
-        with_one = torch.cat([self.latents, self.latents.new_ones(1)])
+        read = torch.cat([self.latents, self.latents.new_ones(1)])
+        # What nobody reads may be anything but no number, which times 0 is no number either: a
+        # modulated convolution divides by the norm of its weights.
+        write = read.where(read != 0, 1.0)
         made: dict[str, Tensor] = {}
-        for name, indices in self._factors:
+        for name, role, indices in self._factors:
             if name in known:
-                made[name] = made.get(name, known[name]) * with_one[getattr(self, indices)]
+                factor = (read if role == "read" else write)[getattr(self, indices)]
+                made[name] = made.get(name, known[name]) * factor
         return made
 
     def by_group(self) -> dict[str, Tensor]:
@@ -122,6 +130,27 @@ class LatentModule(nn.Module):
         finally:
             for name, tensor in before.items():
                 known[name].data = tensor
+
+
+def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    """Latents to begin with, for the channels that a plan leaves of each group.
+
+    Each is what is lost with the channel, when all more important ones of its group stay, relative
+    to the greatest such loss of all groups, and taken to `_POWER`.
+
+    Args:
+        scores: of all channels, before the plan.
+        kept: indices of the channels that stay, ascending, by group.
+    """
+    lost = {}
+    for name, order in scores.order.items():
+        lost[name] = np.empty(len(order))
+        lost[name][order] = -np.diff(scores.loss[name])
+    most = max(float(values.max()) for values in lost.values())
+    return {
+        name: np.clip((lost[name][list(indices)] / most) ** _POWER, _LEAST, 1.0)
+        for name, indices in kept.items()
+    }
 
 
 class Shrinking:
@@ -185,7 +214,8 @@ class Shrinking:
     def _savings(self) -> dict[str, float]:
         """s_g: time that one channel less of a group saves, as a multiple of the groups' mean.
 
-        It is the time down to the next lower stair, divided by the channels in between.
+        It is the time down to the next lower stair, divided by the channels in between, and then
+        taken to `_POWER`, as the losses are.
         """
         live, groups = self.live(), self._predictor.groups
         now = [live.get(name, full) for name, full in groups.items()]
@@ -199,7 +229,7 @@ class Shrinking:
         fewer = np.array([max(1, live[name] - lower[name]) for name in names])
         saved = np.maximum(us[0] - us[1:], 0) / fewer
         mean = float(saved.mean()) if saved.any() else 1.0
-        shares = np.maximum(saved / mean, _LEAST_SAVED)
+        shares = np.maximum(saved / mean, _LEAST_SAVED) ** _POWER
         return dict.fromkeys(self._module.by_group(), 1.0) | dict(
             zip(names, map(float, shares), strict=True)
         )

@@ -6,6 +6,8 @@ ratio is one of latency, predicted from the cost table of a device, channels shr
 cost there, and training begins with the teacher cut to some multiple of the wanted latency.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch.fx import GraphModule
 
@@ -17,13 +19,12 @@ from decig.train.condense import Steered
 from decig.train.distilling import distil, state_file, student_engine, student_task
 from decig.train.engine import News
 from decig.train.job import Job
-from decig.train.latents import LatentModule, LatentScores, Shrinking
+from decig.train.latents import LatentModule, LatentScores, Shrinking, first_latents
 from decig.train.methods import Step
 from decig.train.schedule import Budget, constant
 from decig.train.slicing import (
     Origin,
     cut_to_begin,
-    order_left,
     slice_and_repair,
     start_with_the_better,
 )
@@ -54,7 +55,7 @@ def steps(job: Job) -> list[Step]:
     return [
         Step(
             "slice to begin with",
-            ("hypernet-plan.json", "hypernet-start.onnx", "order.json"),
+            ("hypernet-plan.json", "hypernet-start.onnx", "first-latents.json"),
             lambda _: _begin(job),
             alone=True,
         ),
@@ -76,21 +77,29 @@ def _begin(job: Job) -> None:
     """Cut the graph with which shrinking begins: steps of the full graph take long."""
     begin, _ = _latencies(job)
     cut_to_begin(job, begin, "hypernet-plan.json", "hypernet-start.onnx")
-    plan, ranked = Plan.load(job.run.file("hypernet-plan.json")), job.planner.importance.order
-    order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
-    write_json(job.run.file("order.json"), order)
+    kept = Plan.load(job.run.file("hypernet-plan.json")).keep
+    first = first_latents(job.planner.importance, kept)
+    _save_latents(job, "first-latents.json", first)
+
+
+def _save_latents(job: Job, file: str, latents: Mapping[str, np.ndarray]) -> None:
+    write_json(job.run.file(file), {name: z.tolist() for name, z in latents.items()})
+
+
+def _load_latents(job: Job, file: str) -> dict[str, np.ndarray]:
+    found = read_json(job.run.file(file), dict[str, list[float]], "latents")
+    return {name: np.array(z, np.float32) for name, z in found.items()}
 
 
 def _shrink(job: Job, budget: Budget) -> None:
     """Train weights and latents, which shrink until the predicted latency is the wanted one."""
     start = job.run.load_graph("hypernet-start.onnx").proto
     channels = analyse(start)
-    found = read_json(job.run.file("order.json"), dict[str, list[int]], "order of channels")
-    order = {name: np.array(indices) for name, indices in found.items()}
+    first = _load_latents(job, "first-latents.json")
     made: list[LatentModule] = []
 
     def with_latents(net: GraphModule) -> LatentModule:
-        made.append(LatentModule(net, channels, order))
+        made.append(LatentModule(net, channels, first))
         return made[-1]
 
     task = student_task(job, start, rate=1.0, with_extras=True, features=False, wrap=with_latents)
@@ -113,8 +122,7 @@ def _shrink(job: Job, budget: Budget) -> None:
         mean.latents.data[made[0].latents == 0] = 0
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        latents = {name: z.tolist() for name, z in mean.by_group().items()}
-        write_json(job.run.file("latents.json"), latents)
+        _save_latents(job, "latents.json", {n: z.numpy() for n, z in mean.by_group().items()})
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
     job.processes.on_main(finish)
@@ -123,9 +131,8 @@ def _shrink(job: Job, budget: Budget) -> None:
 def _slice(job: Job) -> None:
     """Cut the channels whose latents are zero, and what more the measured latency asks for."""
     proto = job.run.load_graph("hypernet.onnx").proto
-    found = read_json(job.run.file("latents.json"), dict[str, list[float]], "latents")
     channels = analyse(proto)
-    scores = LatentScores({name: np.array(z) for name, z in found.items()}, channels)
+    scores = LatentScores(_load_latents(job, "latents.json"), channels)
     plan = Plan.load(job.run.file("hypernet-plan.json"))
     origin = Origin(proto, channels, scores, plan)
     slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "inherited.onnx")
