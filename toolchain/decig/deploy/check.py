@@ -1,32 +1,22 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from decig.data.crops import fit
-from decig.data.feeds import Feeds, image_input, output_image, picture_output
-from decig.data.inputs import Picture, Pictures, seeded_feeds
-from decig.data.sheet import write_sheet
-from decig.deploy.pixel_io import noise_pixels, painter
+from decig.data.feeds import image_input, output_image
+from decig.deploy.likeness import Likeness, compare_pictures
+from decig.deploy.side import Side
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
-from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import ValueInfo, input_info, output_info
-from decig.quality.metrics import colour, edge_difference, psnr, ssim
+from decig.quality.features import FeatureNetwork, lacking, require_features
 from decig.source.source import Source
-
-GRID_ROWS = 6
-"""Rows of the picture grid: the first images of the folder."""
 
 
 @dataclass(frozen=True)
@@ -38,38 +28,20 @@ class Tolerances:
         min_speedup: how many times faster than the reference, at least.
         min_ssim: least SSIM to the reference's pictures.
         min_psnr_db: least PSNR to them, in dB.
+        max_kid: greatest KID, the squared kernel distance of features: to the real pictures where
+            they are given, to the reference's otherwise.
     """
 
     max_latency_ms: float | None = None
     min_speedup: float | None = None
     min_ssim: float | None = None
     min_psnr_db: float | None = None
+    max_kid: float | None = None
 
     @property
     def asked(self) -> bool:
         """Whether anything is asked for."""
         return self != Tolerances()
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """Figures of the pictures, as means over the folder; see `decig.quality.metrics`.
-
-    Attributes:
-        ssim: of candidate to reference.
-        psnr_db: of candidate to reference.
-        colour: how colourful the pictures of each model are.
-        edges: difference of the gradients of their pictures.
-        images: number of pictures compared.
-        skipped: files that could not be read.
-    """
-
-    ssim: float
-    psnr_db: float
-    colour: dict[str, float]
-    edges: float
-    images: int
-    skipped: list[str]
 
 
 @dataclass(frozen=True)
@@ -114,7 +86,7 @@ class Verdict:
         found = {
             "latency_ms": {name: round(each.median_ms, 4) for name, each in self.latency.items()},
             "speedup": round(self.speedup, 4),
-            **asdict(self.likeness),
+            **self.likeness.to_dict(),
             "macs": self.macs,
             "params": self.params,
             "passed": self.passed,
@@ -135,6 +107,7 @@ def check(
     tolerances: Tolerances,
     grid: Path | None = None,
     *,
+    targets: Path | None = None,
     roofline: bool = False,
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
@@ -150,13 +123,15 @@ def check(
         device: where both run.
         tolerances: what must be reached.
         grid: file for a grid of pictures: inputs, those of the reference, those of the candidate.
+        targets: folder of real pictures, to which those of both models are compared.
         roofline: whether to measure the nodes of both, beside the limits of the device.
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
-            image is readable, or the provider is not installed or has an option that does not go
-            with pixels in a graph.
+            image is readable, a package is missing for what is asked, or the provider is not
+            installed or has an option that does not go with pixels in a graph.
     """
+    require_packages(tolerances, targets)
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     _require_alike(candidate, reference)
     from_bytes = candidate.pixel_io or reference.pixel_io
@@ -167,10 +142,11 @@ def check(
         listed.append(source.pictures(folder))
         source.require_picture()
     ours, theirs = (
-        _Side(source, pictures, device)
+        Side(source, pictures, device)
         for source, pictures in zip((candidate, reference), listed, strict=True)
     )
-    likeness = _compare(theirs, ours, grid)
+    network = None if lacking() else FeatureNetwork()
+    likeness = compare_pictures(theirs, ours, network=network, targets=targets, grid=grid)
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
     )
@@ -190,45 +166,26 @@ def check(
     )
 
 
+def require_packages(tolerances: Tolerances, targets: Path | None) -> None:
+    """Check that what is asked for can be computed with the packages that are installed.
+
+    Without them the figures that need them are left out, unless one of these options asks for one.
+
+    Raises:
+        BadInputError: a package is missing; the message names the option and the package.
+    """
+    if targets is not None:
+        require_features("--targets")
+    if tolerances.max_kid is not None:
+        require_features("--max-kid")
+
+
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
     limits = measure_limits(device)
     if limits is None:
         return None
     graphs = {"reference": reference.model.proto, "candidate": candidate.model.proto}
     return {name: measure_roofline(proto, proto, device, limits) for name, proto in graphs.items()}
-
-
-class _Side:
-    """One of the two models, ready to run."""
-
-    def __init__(self, source: Source, pictures: Pictures, device: Device) -> None:
-        self.source, self.pictures = source, pictures
-        self._session = device.open(source.model.proto)
-        self._painting = self._session
-        if device.unbound != device:
-            self._painting = device.unbound.open(source.model.proto)
-        self._device = device
-        self._shown = picture_output(source.model.proto)
-
-    def timed(self, from_bytes: bool) -> Callable[[], object]:
-        """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
-        if from_bytes:
-            return partial(painter(self.source, self._run), noise_pixels(self.source))
-        feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
-        return self._device.prepare(self._session, feeds)
-
-    def show(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn an input into an image to look at."""
-        labels = self.source.require_pixels().labels
-        return pixels if labels is None else labels.show(pixels)
-
-    def _run(self, feeds: Feeds) -> list[np.ndarray]:
-        return run_session(self._painting, feeds)
-
-    def paint(self, picture: Picture) -> np.ndarray:
-        """Return the model's picture of an input, float32 1,H,W,3 between 0 and 1."""
-        output = self._run(self.pictures.feed(picture).feeds)[self._shown]
-        return self.source.require_pixels().to_unit(output)
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
@@ -264,39 +221,6 @@ def _size(source: Source, shape: list[int]) -> list[int]:
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
 
-def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
-    rows: list[tuple[np.ndarray, ...]] = []
-    figures = []
-    for picture in reference.pictures:
-        ours, theirs = candidate.paint(picture), reference.paint(picture)
-        figures.append(
-            (
-                ssim(theirs, ours),
-                psnr(theirs, ours),
-                colour(theirs),
-                colour(ours),
-                edge_difference(theirs, ours),
-            )
-        )
-        if len(rows) < GRID_ROWS:
-            defined = (np.nan_to_num(unit[0]) for unit in (theirs, ours))
-            painted = [np.round(unit * 255).astype(np.uint8) for unit in defined]
-            given = [] if picture.pixels is None else [reference.show(picture.pixels)]
-            rows.append((*(fit(image, *painted[0].shape[:2]) for image in given), *painted))
-    if grid is not None:
-        titles = ("input", "reference", "candidate")[-len(rows[0]) :]
-        write_sheet(dict(zip(titles, zip(*rows, strict=True), strict=True)), grid)
-    means = [float(np.mean(values)) for values in zip(*figures, strict=True)]
-    return Likeness(
-        ssim=means[0],
-        psnr_db=means[1],
-        colour={"reference": means[2], "candidate": means[3]},
-        edges=means[4],
-        images=len(figures),
-        skipped=[str(path) for path in reference.pictures.skipped],
-    )
-
-
 def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
     """Describe each tolerance that was missed, and what never passes."""
     failures = []
@@ -308,12 +232,26 @@ def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")
     for found, wanted, what, option in (
         (_speedup(latency), asked.min_speedup, "speedup", "--min-speedup"),
-        (likeness.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
-        (likeness.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
+        (likeness.pairs.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
+        (likeness.pairs.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
     ):
         if wanted is not None and not found >= wanted:
             failures.append(f"{what} {found:.4g} is under {wanted:g} ({option})")
-    return failures
+    return failures + _far(asked.max_kid, likeness)
+
+
+def _far(max_kid: float | None, likeness: Likeness) -> list[str]:
+    """Describe a KID that is over its tolerance, or that so few pictures do not give."""
+    if max_kid is None or likeness.distance is None:
+        return []
+    far, whose = likeness.distance, "the reference's pictures"
+    if likeness.real is not None:
+        far, whose = likeness.real.distance["candidate"], "the real pictures"
+    if math.isnan(far.kid):
+        return [f"KID to {whose} is not defined: it takes two pictures and more (--max-kid)"]
+    if far.kid > max_kid:
+        return [f"KID {far.kid:.4g} to {whose} is over {max_kid:g} (--max-kid)"]
+    return []
 
 
 def _speedup(latency: dict[str, Latency]) -> float:
