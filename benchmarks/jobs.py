@@ -56,7 +56,7 @@ class Job:
         self.folder.mkdir(parents=True)
         log = self.folder / "log.txt"
         started = time.monotonic()
-        with log.open("w") as output:
+        with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
                 [str(part) for part in self.command],
                 stdout=output,

@@ -181,7 +181,7 @@ class MainJob:
         return [] if self.config is None else ["--config", self.config]
 
     def _asked(self, **figures: Any) -> dict[str, Any]:
-        settings = "" if self.config is None else self.config.read_text()
+        settings = "" if self.config is None else self.config.read_text(encoding="utf-8")
         return {"model": _digest(self.model), "settings": settings, **figures}
 
 
@@ -203,7 +203,7 @@ def publish(job: MainJob, results: Path, max_seconds: float) -> None:
         "images": len(judge.photos),
         "kid": str(Protocol.of_pairs(len(judge.photos))),
         "device": {key: getattr(device, key) for key in ("cpu", "cores", "onnxruntime", "threads")},
-        "settings": "" if job.config is None else job.config.read_text(),
+        "settings": "" if job.config is None else job.config.read_text(encoding="utf-8"),
     }
     text = _page(job, facts, rows)
     write_json(results / "main_job.json", facts | {"rows": [row.to_dict() for row in rows]})

@@ -159,7 +159,7 @@ class Bench:
         try:
             ours = self._widths(self.cutter.reach(target).plan)
         except TargetMissedError:
-            (fastest,) = self._judge(fastest_widths(self.predictor, self.loss))
+            (fastest,) = self._judge(fastest_widths(self.predictor, self.predictor.groups))
             return Row(*self.about, speedup, target, fastest, reached=False)
         kept = self.kept(ours)
         theirs = self.cut_until(self._time(ours)) if kept < WHOLE else None
@@ -209,7 +209,7 @@ class Bench:
         return best
 
     def _ends(self) -> tuple[Widths, Widths]:
-        return fastest_widths(self.macs, self.loss), self.macs.groups
+        return fastest_widths(self.macs, self.macs.groups), self.macs.groups
 
     def cut_to(self, kept: float) -> Widths:
         """Plan by multiply-accumulates that keeps no more than that, but hardly less."""

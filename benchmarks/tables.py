@@ -51,7 +51,7 @@ def machine(table: CostTable) -> str:
 def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
     """Put rows in the place of those with the same keys in a results file; return all of them."""
     path = RESULTS / file
-    kept = json.loads(path.read_text()) if path.exists() else []
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     fresh = {tuple(row[key] for key in keys) for row in rows}
     found = [row for row in kept if tuple(row[key] for key in keys) not in fresh] + rows
     RESULTS.mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ def write_by_machine(file: str, header: str, lines: list[tuple[str, str]]) -> No
         "\n".join([f"On {name}:", "", header, *(row for where, row in lines if where == name)])
         for name in sorted({where for where, _ in lines})
     ]
-    (RESULTS / file).write_text("\n\n".join(tables) + "\n")
+    (RESULTS / file).write_text("\n\n".join(tables) + "\n", encoding="utf-8")
 
 
 def named(models: Sequence[str], flags: PixelFlags | None = None) -> list[tuple[str, Source]]:

@@ -28,7 +28,10 @@ hypothesis.settings.load_profile("decig")
 
 NEEDED = {
     "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
+    "benchmarks/test_frozen.py": ("torch",),
     "benchmarks/test_scale.py": ("torch",),
+    "cli/test_resuming.py": ("torch",),
+    "test_checkpoints.py": ("torch",),
     "test_models.py": ("torch",),
     "train": ("torch",),
 }
@@ -119,6 +122,12 @@ def _exporter_reads_its_operators_once() -> Iterator[None]:
 def shared_suite() -> Path:
     """Folder of real ONNX generators made by others."""
     return _shared("suite")
+
+
+@pytest.fixture(scope="session")
+def shared_checkpoints() -> Path:
+    """Folder of key names, shapes and outputs of the reference implementations' nets."""
+    return _shared("checkpoints")
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,17 @@ def write_generator(path: Path, **settings: int) -> Path:
     return path
 
 
+def write_broken(path: Path, **settings: int) -> Path:
+    """Write `generator` with variances below zero, of which its first norm makes NaN."""
+    proto = generator(**settings)
+    for tensor in proto.graph.initializer:
+        if tensor.name == "norm1.var":
+            negative = -1 - numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(negative, tensor.name))
+    onnx.save(proto, path)
+    return path
+
+
 def write_dynamic_generator(path: Path, **settings: int) -> Path:
     """Write `generator` with a dynamic batch, height and width."""
     proto = generator(**settings)

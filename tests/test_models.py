@@ -1,6 +1,7 @@
 """The generators of models/: from PyTorch code to a graph, cut in half, trained, and back."""
 
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,20 @@ class Small:
             quarter of what lies inside, half of the stem, the head and what is depthwise.
         params: of the full size, in millions, as its paper or its authors' code has it.
         shapes: of its inputs, in place of the recipe's.
+        joined: group whose channels stay because they are added to the input picture.
     """
 
     arguments: dict[str, Any]
     macs: float
     params: float
     shapes: dict[str, list[int]] = field(default_factory=lambda: {"input": [1, 3, 64, 64]})
+    joined: str = ""
 
 
 SMALL = {
     "animegan-v2": Small({"width": 8, "blocks": 2}, 0.27, 2.144),
     "attention-resnet": Small({"width": 8, "blocks": 2, "attend_after": 1}, 0.32, 7.951),
+    "cut-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
     "cyclegan-resnet9": Small({"width": 8, "blocks": 2}, 0.36, 11.378),
     "facades-resunet": Small({"widths": [8, 12, 16], "bottleneck_blocks": 1}, 0.28, 2.620),
     "gaugan-spade": Small(
@@ -55,8 +59,12 @@ SMALL = {
     ),
     "mobile-resnet9": Small({"width": 8, "blocks": 2}, 0.41, 1.987),
     "pix2pix-unet256": Small({"width": 8, "levels": 6}, 0.30, 54.414),
+    "realesrgan-compact": Small({"width": 8, "blocks": 2}, 0.5, 0.621, joined="body.6"),
+    "realesrgan-rrdb": Small(
+        {"width": 8, "growth": 8, "blocks": 2}, 0.5, 16.698, {"input": [1, 3, 16, 16]}
+    ),
     "stylegan2-decoder": Small(
-        {"widths": [16, 16, 8], "style": 12}, 0.27, 27.933, {"style": [1, 12]}
+        {"widths": [16, 16, 8], "style": 12}, 0.29, 27.933, {"style": [1, 12]}
     ),
     "ugatit-light": Small({"width": 8, "blocks": 2}, 0.31, 10.590),
 }
@@ -94,6 +102,8 @@ def test_full_size_is_the_published_one(name):
 def test_only_ends_are_frozen(small):
     channels = analyse(small[0].model.proto)
     frozen = {g.name: g.reason for g in channels.groups if not g.prunable}
+    if small[1].joined:
+        assert frozen.pop(small[1].joined).startswith("Add ")
     assert all(r.startswith(("graph input", "graph output")) for r in frozen.values()), frozen
 
 
@@ -126,7 +136,7 @@ def test_half_at_full_size(name):
 def _require_half(source: Source, wanted: Small) -> None:
     """Cut half of every group and compare with the oracle, shared statistics included."""
     cutter = Cutter(source)
-    cut = cutter.cut(cutter.keep(0.5), verify=True)
+    cut = cutter.cut(cutter.keep(0.5, align=1), verify=True)
     assert cut.after.macs <= wanted.macs * cut.before.macs
     assert cut.max_abs_diff <= TOLERANCE
 
@@ -134,7 +144,7 @@ def _require_half(source: Source, wanted: Small) -> None:
 def test_half_of_it_trains_and_travels_back(small, tmp_path):
     source, wanted = small
     cutter = Cutter(source)
-    sliced = cutter.cut(cutter.keep(0.5), verify=False).proto
+    sliced = cutter.cut(cutter.keep(0.5, align=1), verify=False).proto
     module = build_module(sliced).eval()
     torch.manual_seed(0)
     inputs = [torch.rand(shape) for shape in wanted.shapes.values()]
@@ -163,18 +173,48 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
 def test_the_recipe_trains(name, tmp_path):
-    """On its own layout and palette, a few steps of its first stage."""
+    """On its own layout and palette, two steps of its first stage."""
     recipe, wanted = _recipe(name), SMALL[name]
-    write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
-    stage = recipe.train["stages"][0] | {"crop": 64, "steps": 2}
+    train_table = recipe.train
+    if train_table.get("task") == "unpaired":
+        write_sides(tmp_path / "data")
+    else:
+        write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
+    stage = {"crop": 64} | train_table.get("stages", [{}])[0] | {"crop": 64, "steps": 2}
+    labels, arguments, shapes = recipe.pixels.labels, wanted.arguments, wanted.shapes
+    if labels is not None and labels.one_hot:  # as many as the palette has
+        arguments = arguments | {"labels": labels.count}
+        shapes = {"input": [1, labels.count, 64, 64]}
     short = replace(
         recipe,
-        source=replace(recipe.source, arguments=wanted.arguments),
-        input_shapes=wanted.shapes,
-        train=recipe.train | {"stages": [stage], "discriminator_width": 4},
+        source=replace(recipe.source, arguments=arguments),
+        input_shapes=shapes,
+        train=train_table | {"stages": [stage], "discriminator_width": 4},
     )
-    model = load_model(train(short, tmp_path / "run", data=tmp_path / "data"))
-    assert [value.name for value in model.proto.graph.input] == ["input"]
+    written = train(short, tmp_path / "run", data=tmp_path / "data")
+    assert load_model(written).proto.graph.input[0].name == "input"
+    files = {file.name for file in (tmp_path / "run").glob("*.onnx")}
+    back = {"generator_back.onnx"} if train_table.get("task") == "unpaired" else set()
+    assert files == {"generator.onnx"} | back
+
+
+def test_gaugan_has_the_spectral_norms_of_its_authors():
+    """In the two or three convolutions of its seven blocks, four of which change the width."""
+    recipe = _recipe("gaugan-spade")
+    with torch.device("meta"):
+        generator = build_generator(recipe.source, recipe.folder)
+    names = [name for name, part in generator.named_modules() if isinstance(part, torch.nn.Conv2d)]
+    chosen = [n for n in names if any(fnmatchcase(n, p) for p in recipe.train["spectral_norm"])]
+    assert len(chosen) == 2 * 7 + 4
+    assert not [name for name in chosen if "norm" in name or name in ("stem", "head")]
+
+
+def write_sides(folder: Path) -> None:
+    """Write two sets of noise that do not belong together."""
+    rng = np.random.default_rng(0)
+    for name in ("trainA", "trainB", "testA", "testB"):
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(rng.integers(0, 256, (64, 80, 3), np.uint8)).save(folder / name / "a.png")
 
 
 def write_pairs(folder: Path, palette: tuple[tuple[int, ...], ...]) -> None:

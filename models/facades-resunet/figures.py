@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from decig.data.pairs import side_by_side
+from decig.data.layouts import Split
+from decig.data.pairs import Pairs
 from decig.graph.cost import count
 from decig.graph.model import load_model
 from decig.quality import metrics
@@ -19,8 +20,7 @@ from decig.source.recipe import load_recipe
 def main(facades: Path) -> None:
     """Compare what the net paints for the validation label maps with the real photos."""
     recipe = load_recipe(Path(__file__).parent)
-    assert recipe.train is not None
-    pairs = side_by_side(facades / "val", recipe.train.data.input, recipe.pixels.labels)
+    pairs = list(Pairs(Split(*[facades / "val"] * 2), "BtoA", recipe.pixels.labels))
     session = ort.InferenceSession(recipe.onnx, providers=["CPUExecutionProvider"])
     tensors = recipe.pixels.to_tensor(np.stack([pair.input for pair in pairs]))
     outputs = np.concatenate([session.run(None, {"input": one[None]})[0] for one in tensors])

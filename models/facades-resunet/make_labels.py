@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from decig.data.pairs import side_by_side
+from decig.data.layouts import Split
+from decig.data.pairs import Pairs
 from decig.source.recipe import load_recipe
 
 COUNTS = {"train": 48, "val": 12}
@@ -20,11 +21,11 @@ def main(facades: Path) -> None:
     """Spread the choice evenly over each split."""
     folder = Path(__file__).parent
     recipe = load_recipe(folder)
-    training, labels = recipe.train, recipe.pixels.labels
-    assert training is not None and labels is not None
+    labels = recipe.pixels.labels
+    assert labels is not None
     palette = np.array(labels.palette, np.uint8)
     for split, count in COUNTS.items():
-        pairs = side_by_side(facades / split, training.data.input, labels)
+        pairs = Pairs(Split(*[facades / split] * 2), "BtoA", labels)
         target = folder / "labels" / split
         target.mkdir(parents=True, exist_ok=True)
         for index in np.linspace(0, len(pairs) - 1, count).round().astype(int):

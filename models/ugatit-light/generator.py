@@ -7,71 +7,83 @@ Adaptive Layer-Instance Normalization for Image-to-Image Translation" (ICLR 2020
 
 with rho learnt for every channel, and gamma and beta made from the picture. The light version
 makes them from the mean of every channel instead of the whole map (the authors' code).
+
+Its weights have the names that they have in the checkpoints of UGATIT-pytorch
+(`DATASET_params_latest.pt`: its `genA2B` and `genB2A`, light or not), so these load.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, instance_norm
 
+EPSILON = 1e-5
+"""Added to every variance."""
+
 
 class Ugatit(nn.Module):
-    """N,3,H,W to N,3,H,W, both -1..1; H and W multiples of 4."""
+    """N,3,H,W to N,3,H,W, both -1..1; H and W multiples of 4.
 
-    def __init__(self, width: int = 64, blocks: int = 4) -> None:
+    `whole_side`, the authors' `--img_size`, is 0 for the light version; the other takes pictures
+    of that height and width alone, in pixels.
+    """
+
+    def __init__(self, width: int = 64, blocks: int = 4, whole_side: int = 0) -> None:
         super().__init__()
         trunk = 4 * width
-        self.encoder = nn.Sequential(
+        seen = trunk * (whole_side // 4) ** 2 if whole_side else trunk
+        self.DownBlock = nn.Sequential(
             *_down(3, width, 7, 1),
             *_down(width, 2 * width, 3, 2),
             *_down(2 * width, trunk, 3, 2),
             *(Residual(trunk) for _ in range(blocks)),
         )
-        self.attention = ClassAttention(trunk)
-        self.style = nn.Sequential(
-            nn.Linear(trunk, trunk, bias=False), nn.ReLU(),
+        # Two classifiers of the domain. They are trained by a loss of their own; their logits
+        # play no part in the picture, their weights weigh its channels.
+        self.gap_fc = nn.Linear(trunk, 1, bias=False)
+        self.gmp_fc = nn.Linear(trunk, 1, bias=False)
+        self.conv1x1 = nn.Conv2d(2 * trunk, trunk, 1)
+        self.FC = nn.Sequential(
+            nn.Linear(seen, trunk, bias=False), nn.ReLU(),
             nn.Linear(trunk, trunk, bias=False), nn.ReLU(),
         )  # fmt: skip
         self.gamma = nn.Linear(trunk, trunk, bias=False)
         self.beta = nn.Linear(trunk, trunk, bias=False)
-        self.decoder = nn.ModuleList(AdaptiveResidual(trunk) for _ in range(blocks))
-        self.up = nn.Sequential(
+        for number in range(1, blocks + 1):
+            self.add_module(f"UpBlock1_{number}", AdaptiveResidual(trunk))
+        self.UpBlock2 = nn.Sequential(
             *_up(trunk, 2 * width),
             *_up(2 * width, width),
             nn.ReflectionPad2d(3),
             nn.Conv2d(width, 3, 7, bias=False),
             nn.Tanh(),
         )
+        self.blocks, self.light = blocks, not whole_side
 
     def forward(self, image: Tensor) -> Tensor:
         """Translate N,3,H,W; N,3,H,W."""
-        x = self.attention(self.encoder(image))
-        style = self.style(x.mean((2, 3)))
+        x = self._attend(self.DownBlock(image))
+        style = self.FC(x.mean((2, 3)) if self.light else x.flatten(1))
         gamma, beta = (made(style)[:, :, None, None] for made in (self.gamma, self.beta))
-        for block in self.decoder:
-            x = block(x, gamma, beta)
-        return self.up(x)
+        for number in range(1, self.blocks + 1):
+            x = self.get_submodule(f"UpBlock1_{number}")(x, gamma, beta)
+        return self.UpBlock2(x)
 
-
-class ClassAttention(nn.Module):
-    """CAM attention: channels weighted as two classifiers of the domain weight them.
-
-    The classifiers (one on the mean of every channel, one on its maximum) are trained by a loss
-    of their own; their logits play no part in the picture.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.mean_weight = nn.Parameter(torch.randn(1, channels, 1, 1) / channels**0.5)
-        self.max_weight = nn.Parameter(torch.randn(1, channels, 1, 1) / channels**0.5)
-        self.join = nn.Sequential(nn.Conv2d(2 * channels, channels, 1), nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep shape N,C,H,W."""
-        return self.join(torch.cat([x * self.mean_weight, x * self.max_weight], dim=1))
+    def _attend(self, x: Tensor) -> Tensor:
+        """CAM attention: weigh channels as the classifiers weigh their means and maxima."""
+        by_mean, by_max = (part.weight[:, :, None, None] for part in (self.gap_fc, self.gmp_fc))
+        return torch.relu(self.conv1x1(torch.cat([x * by_mean, x * by_max], dim=1)))
 
 
 class LayerInstanceNorm(nn.Module):
-    """LIN: rho IN(x) + (1 - rho) LN(x)."""
+    """rho IN(x) + (1 - rho) LN(x), with unbiased variances as in the authors' code.
+
+    Of n values, the unbiased variance is n / (n - 1) times the biased one v that PyTorch's norms
+    divide by, and
+
+        1 / sqrt(n / (n - 1) v + eps)  =  s / sqrt(v + eps s^2),    s = sqrt((n - 1) / n)
+    """
 
     def __init__(self, channels: int, rho: float) -> None:
         super().__init__()
@@ -79,7 +91,24 @@ class LayerInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep shape N,C,H,W."""
-        return self.rho * instance_norm(x) + (1 - self.rho) * group_norm(x, 1)
+        _, channels, height, width = x.shape
+        by_channel, all_of_them = (1 - 1 / n for n in (height * width, channels * height * width))
+        instance = instance_norm(x, eps=EPSILON * by_channel) * by_channel**0.5
+        layer = group_norm(x, 1, eps=EPSILON * all_of_them) * all_of_them**0.5
+        return self.rho * instance + (1 - self.rho) * layer
+
+
+class AffineLayerInstanceNorm(LayerInstanceNorm):
+    """The same, with a scale and a shift of every channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 0.0)
+        self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep shape N,C,H,W."""
+        return self.gamma * super().forward(x) + self.beta
 
 
 class Residual(nn.Module):
@@ -88,13 +117,13 @@ class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         last = _conv(channels, channels)
-        self.inside = nn.Sequential(
+        self.conv_block = nn.Sequential(
             *_down(channels, channels, 3, 1), *last, nn.InstanceNorm2d(channels)
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep shape N,C,H,W."""
-        return x + self.inside(x)
+        return x + self.conv_block(x)
 
 
 class AdaptiveResidual(nn.Module):
@@ -102,29 +131,15 @@ class AdaptiveResidual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Sequential(*_conv(channels, channels)) for _ in range(2)
-        )
-        self.norms = nn.ModuleList(LayerInstanceNorm(channels, 0.9) for _ in range(2))
+        self.pad, self.conv1 = _conv(channels, channels)
+        self.norm1 = LayerInstanceNorm(channels, 0.9)
+        _, self.conv2 = _conv(channels, channels)
+        self.norm2 = LayerInstanceNorm(channels, 0.9)
 
     def forward(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
         """Keep shape N,C,H,W; gamma and beta are N,C,1,1."""
-        first, second = self.convolutions
-        inside = torch.relu(gamma * self.norms[0](first(x)) + beta)
-        return x + gamma * self.norms[1](second(inside)) + beta
-
-
-class Affine(nn.Module):
-    """Scale and shift of every channel."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep shape N,C,H,W."""
-        return self.gamma * x + self.beta
+        inside = torch.relu(gamma * self.norm1(self.conv1(self.pad(x))) + beta)
+        return x + gamma * self.norm2(self.conv2(self.pad(inside))) + beta
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
@@ -137,5 +152,19 @@ def _down(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Modul
 
 
 def _up(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
-    norm = LayerInstanceNorm(outputs, 0.0)
-    return nn.Upsample(scale_factor=2), *_conv(inputs, outputs), norm, Affine(outputs), nn.ReLU()
+    norm = AffineLayerInstanceNorm(outputs)
+    return nn.Upsample(scale_factor=2), *_conv(inputs, outputs), norm, nn.ReLU()
+
+
+def read_sizes(
+    shapes: dict[str, tuple[int, ...]],
+) -> tuple[dict[str, Any], dict[str, list[int | None]]]:
+    """Read off the shapes of weights what `Ugatit` is called with, and the shape of its input."""
+    width, _, _, _ = shapes["DownBlock.1.weight"]
+    trunk, seen = shapes["FC.0.weight"]
+    side = 0 if seen == trunk else 4 * round((seen / trunk) ** 0.5)
+    blocks = 0
+    while f"UpBlock1_{blocks + 1}.conv1.weight" in shapes:
+        blocks += 1
+    inputs: dict[str, list[int | None]] = {"input": [None, 3, side, side]} if side else {}
+    return {"width": width, "blocks": blocks, "whole_side": side}, inputs

@@ -60,7 +60,20 @@ def test_everything_but_training_works_without_torch(tmp_path):
     for command in (
         ("profile", model, "-o", table, "--quick"),
         ("inspect", model, "--profile", table),
-        ("slice", model, "-o", small, "--keep", "0.75", "--repair", photos, "--verify", *PIXELS),
+        (
+            "slice",
+            model,
+            "-o",
+            small,
+            "--keep",
+            "0.75",
+            "--align",
+            "1",
+            "--repair",
+            photos,
+            "--verify",
+            *PIXELS,
+        ),
         ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),
         ("check", out, "--reference", model, "--data", photos),
     ):

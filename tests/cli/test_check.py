@@ -1,14 +1,11 @@
 import json
 import sys
 
-import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 from PIL import Image
 
 from decig.quality import features
-from tests.samples import PIXELS, decig, generator, write_generator, write_photos
+from tests.samples import PIXELS, decig, write_broken, write_generator, write_photos
 
 
 @pytest.fixture
@@ -43,18 +40,12 @@ def test_json_has_the_keys_that_others_rely_on(models, tmp_path):
 
 
 def test_figures_of_a_broken_model_are_null(models, tmp_path):
-    proto = generator()
-    broken = np.full((3, 8, 3, 3), np.nan, np.float32)
-    for tensor in proto.graph.initializer:
-        if tensor.name == "head.weight":
-            tensor.CopyFrom(numpy_helper.from_array(broken, tensor.name))
-    onnx.save(proto, tmp_path / "broken.onnx")
+    write_broken(tmp_path / "broken.onnx")
     folder = write_photos(tmp_path / "photos")
     asked = ("--json", "--min-ssim", "0.5", "--grid", tmp_path / "grid.png", *PIXELS)
     result = check((tmp_path / "broken.onnx", models[1]), folder, *asked)
     assert result.exit_code == 3
-    assert "NaN" not in result.stdout
-    found = json.loads(result.stdout)
+    found = json.loads(result.stdout, parse_constant=pytest.fail)  # NaN is no JSON
     assert found["ssim"] is found["psnr_db"] is found["edges"] is None
     assert not found["passed"]
 
@@ -114,6 +105,27 @@ def test_the_roofline_of_both(models, tmp_path):
         assert {"conv1", "conv2", "head"} <= {node["name"] for node in roofline[side]["nodes"]}
     shown = check(models, folder, "--roofline").stdout
     assert shown.count("of limit") == shown.count("of what the limits allow") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "passed"),
+    [
+        ((), None),
+        (("--strict",), False),
+        (("--max-unreadable", 0), False),
+        (("--max-unreadable", 1), True),
+        (("--strict", "--max-unreadable", 1), True),
+    ],
+)
+def test_unreadable_images_are_allowed_up_to_a_limit(models, tmp_path, options, passed):
+    folder = write_photos(tmp_path / "photos")
+    (folder / "b.jpg").write_bytes(b"no image")
+    result = check(models, folder, "--json", *options)
+    assert result.exit_code == (3 if passed is False else 0)
+    found = json.loads(result.stdout)
+    assert found["passed"] is passed
+    missed = ["1 images are unreadable, at most 0 may be (--max-unreadable)"]
+    assert found["failures"] == (missed if passed is False else [])
 
 
 def test_a_corrupt_jpeg_is_named_skipped_and_counted(models, tmp_path):

@@ -21,6 +21,15 @@ from tests.samples import (
 
 pytestmark = pytest.mark.train
 
+CONTRACT = {
+    "predicted_latency_ms",
+    "measured_latency_ms",
+    "ssim",
+    "method",
+    "steps",
+    "training_seconds",
+}
+"""Keys that other programs rely on."""
 CONFIG = "[distil]\ncrop = 24\nbatch = 2\npool = 2\nheld_out = 1\nrepair_crops = 2\n"
 
 
@@ -65,7 +74,8 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
     result = compress(place, run, "--target-latency", target, "--steps", 3, "--json")
     assert result.exit_code == 0, result.stderr
     figures = json.loads(result.stdout)
-    assert {"ssim", "predicted_latency_ms", "widths", "steps"} <= figures.keys()
+    assert figures.keys() >= CONTRACT
+    assert figures["measured_latency_ms"] <= figures["target_latency_ms"] * 1.001
     teacher, student = (figures["roofline"][side] for side in ("reference", "candidate"))
     assert student["macs"] < teacher["macs"]
     assert student["nodes"][0].keys() == teacher["nodes"][0].keys()
@@ -86,7 +96,8 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
 def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):
     run, out, config = tmp_path / "run", tmp_path / "out.onnx", tmp_path / "any.toml"
     config.write_text(CONFIG + "[decig]\nfold_tolerance = 1\n")
-    asked = ("--fold-norms", "--steps", 4, "--config", config, "--json")
+    target = ("--target-speedup", "1.05")
+    asked = ("--fold-norms", "--steps", 4, "--config", config, "--json", *target)
     result = compress(place, run, *asked)
     assert result.exit_code == 0, result.stderr
     figures = json.loads(result.stdout)
@@ -99,6 +110,21 @@ def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):
     assert "InstanceNormalization" in {
         n.op_type for n in onnx.load(place / "model.onnx").graph.node
     }
+
+
+def test_without_a_target_a_file_of_settings_asks_for_stage_one(place, tmp_path):
+    result = compress(place, tmp_path / "run", "--steps", 4)
+    assert result.exit_code == 2
+    assert (
+        "give --target-latency or --target-speedup: without either, only stage I" in result.stderr
+    )
+    config = tmp_path / "stage_one.toml"
+    config.write_text(CONFIG + "[decig]\ncondense = 0.5\n")
+    result = compress(place, tmp_path / "run", "--steps", 4, "--config", config, "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["target_latency_ms"] is None
+    assert min(figures["widths"].values()) >= 4
 
 
 def test_a_dry_run_writes_nothing(place, tmp_path):

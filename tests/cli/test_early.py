@@ -1,12 +1,22 @@
 """Bad input is refused before anything expensive: no session is opened and no image is read."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from tests.graph.tiny import parse
-from tests.samples import PIXELS, decig, write_generator, write_other_groups, write_photos
+from tests.samples import (
+    PIXELS,
+    decig,
+    generator,
+    write_generator,
+    write_other_groups,
+    write_photos,
+)
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +27,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_generator(folder / "other.onnx", size=12, seed=1)
     write_generator(folder / "large.onnx", size=16)
     write_generator(folder / "four.onnx", size=12, channels=4)
+    broken = generator(size=12)
+    weight = next(t for t in broken.graph.initializer if t.name == "head.weight")
+    array = numpy_helper.to_array(weight).copy()
+    array[0, 0, 0, 0] = np.nan
+    weight.CopyFrom(numpy_helper.from_array(array, weight.name))
+    onnx.save(broken, folder / "nan.onnx")
     styled = parse(
         "c = Conv<pads=[1,1,1,1]>(x, w)\n s = Gemm(style, v)\n s4 = Unsqueeze(s, at)\n"
         "d = Add(c, s4)\n y = Conv(d, u)",
@@ -38,6 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text("no folder")
     assert decig("profile", folder / "m.onnx", "-o", folder / "t.json", "--quick").exit_code == 0
     write_other_groups(folder / "groups.json", folder / "t.json")
+    table = json.loads((folder / "t.json").read_text())
+    (folder / "bare.json").write_text(json.dumps(table | {"sweep": []}))
+    write_photos(folder / "one", 1)
+    (folder / "l1.toml").write_text("[distil]\nadversarial = 0.0\n")
     return folder
 
 
@@ -60,11 +80,28 @@ SLICE = "slice {f}/m.onnx -o {f}/out --keep 0.5"
 REPAIR = f"{SLICE} --repair {{f}}/photos"
 COMPRESS = "compress {f}/m.onnx --profile {f}/t.json --output-dir {f}/new --target-speedup 1.1"
 TRAINED = f"{COMPRESS} --data {{f}}/photos"
+L1 = "--config {f}/l1.toml"
 EXPORT = "export {f}/m.onnx -o {f}/out"
 INT8 = f"{EXPORT} --precision int8"
 CHECK = "check {f}/m.onnx --reference {f}/other.onnx"
+ALL = (PROFILE, INSPECT, SLICE, REPAIR, TRAINED, EXPORT, f"{CHECK} --data {{f}}/photos")
 
 CASES = [
+    *(
+        (
+            f"{command} --input-shape image:1,4,12,12",
+            "m.onnx: --input-shape image:1,4,12,12: this input has 3 channels (axis 1), not 4",
+        )
+        for command in ALL
+    ),
+    *(
+        (
+            command.replace("m.onnx", "nan.onnx"),
+            "nan.onnx: initializer head.weight holds NaN (1 of "
+            "its 216 values), which spoils Conv head",
+        )
+        for command in ALL
+    ),
     (f"{PROFILE} --ep abacus", "execution provider 'abacus' is not known"),
     (f"{PROFILE} --ep-option x=1", "option 'x': the execution provider 'cpu' has no options"),
     (f"{PROFILE} --input-shape y:1,3,12,12", "--input-shape y: no such input"),
@@ -76,6 +113,8 @@ CASES = [
     ("slice {f}/m.onnx -o {f}/out --plan {f}/plan.json", "plan was made for another model"),
     ("slice {f}/other.onnx -o {f}/out --keep 0.5 --profile {f}/t.json", "made for another model"),
     (f"{SLICE} --profile {{f}}/groups.json", "other channel groups"),
+    (f"{SLICE} --profile {{f}}/bare.json", "no width sweep"),
+    (f"{REPAIR} {' '.join(PIXELS)} --profile {{f}}/bare.json", "no width sweep"),
     ("slice {f}/m.onnx -o {f}/out --target-latency 1ms", "--target-latency needs --profile"),
     (f"{SLICE} --feed y=normal", "y is declared to be fed, but the model's inputs are image"),
     (f"{SLICE} --feed image=often", "input image cannot be fed 'often'"),
@@ -91,15 +130,31 @@ CASES = [
     (f"{REPAIR} {' '.join(PIXELS)} --one-hot 5 --layout nchw", "maps of 5 labels have 5"),
     (
         f"{REPAIR} {' '.join(PIXELS)}".replace("m.onnx", "style.onnx"),
-        "input style (1x5) takes no image: say what feeds it (normal, uniform, zeros, files or a "
-        "number), as in --feed style=normal or under [feeds] in a recipe",
+        "input style (1x5) takes no image: say what feeds it (normal, uniform, zeros, files, "
+        "files:LOW,HIGH or a number), as in --feed style=normal or under [feeds] in a recipe",
     ),
     (f"{COMPRESS} --data {{f}}/none", "does not exist"),
+    (f"{COMPRESS} --data {{f}}/one {' '.join(PIXELS)}", "one image is not enough"),
+    (
+        f"{TRAINED} {' '.join(PIXELS)} --targets {{f}}/one {L1}",
+        "no image called b",
+    ),
+    (f"{TRAINED} {' '.join(PIXELS)}".replace("t.json", "bare.json"), "no width sweep"),
+    (f"{TRAINED} {' '.join(PIXELS)} --method none", "no method is called 'none'"),
     (f"{COMPRESS} --data {{f}}/photos", "does not say what its pixels are: give --input-range"),
-    (f"{COMPRESS} {' '.join(PIXELS)}", "Give --data DIR: MODEL is fed images, or files."),
+    (f"{COMPRESS} {' '.join(PIXELS)}", "give --data DIR: MODEL is fed images, or files"),
     (f"{TRAINED} {' '.join(PIXELS)} --config {{f}}/typo.toml", "typo.toml"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/run"), "run: holds a run already; use --re"),
     (f"{TRAINED} {' '.join(PIXELS)} --resume", "new: holds no run that could go on"),
+    ("compress --resume --output-dir {f}/new", "new holds no run that could go on"),
+    ("train --resume --output-dir {f}/new", "new holds no run that could go on"),
+    (f"{TRAINED} {' '.join(PIXELS)}".replace("--target-speedup 1.1", ""), "give --target-latency"),
+    (
+        f"{COMPRESS.replace('--target-speedup 1.1', '')}",
+        "give --input-range LOW,HIGH (0,255 or 0,1 or -1,1) --output-range LOW,HIGH "
+        "--channel-order rgb|bgr (or rgba, bgra, lab); give --data DIR: MODEL is fed images, or "
+        "files; give --target-latency or --target-speedup",
+    ),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/text.txt"), "text.txt is no folder"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("m.onnx", "other.onnx"), "made for another model"),
     (
@@ -160,3 +215,20 @@ def test_what_is_expensive_is_watched(line: str, folder: Path):
     """Good input gets as far as what the tests above must not reach."""
     result = decig(*line.format(f=folder).split())
     assert "ExpensiveError" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"slice {{f}}/m.onnx -o {{f}}/out --target-latency 1us --profile {{f}}/t.json "
+        f"--repair {{f}}/photos {' '.join(PIXELS)}",
+        pytest.param(
+            f"{TRAINED} {' '.join(PIXELS)}".replace("1.1", "100000"), marks=pytest.mark.train
+        ),
+    ],
+)
+def test_a_latency_far_out_of_reach_costs_nothing(line: str, folder: Path):
+    result = decig(*line.format(f=folder).split())
+    assert result.exit_code == 3, result.stderr
+    assert "is out of reach" in result.stderr
+    assert not (folder / "new").exists() and not (folder / "out").exists()

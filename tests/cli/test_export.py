@@ -7,6 +7,7 @@ from decig.cli.export import PRECISIONS
 from decig.deploy import precision
 from decig.source.resolve import resolve
 from decig.source.stamp import read_stamp
+from tests.deploy.runs import plan_for, write_run
 from tests.samples import PIXELS, decig, write_dynamic_generator, write_generator
 
 
@@ -35,7 +36,7 @@ def test_the_file_is_folded_verified_and_stamped(model, tmp_path):
 def test_the_summary(model, tmp_path):
     result = decig("export", model, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
-    for text in ("fold_batchnorm (1)", "difference to the original graph", "latency:"):
+    for text in ("fold_batchnorm (1)", "difference to the graph before export", "latency:"):
         assert text in result.stdout
 
 
@@ -54,6 +55,33 @@ def test_dynamic_axes_stay_dynamic_unless_told_otherwise(tmp_path):
         assert result.exit_code == 0, result.stderr
         found = onnx.load(out).graph.input[0].type.tensor_type.shape.dim
         assert [d.dim_param or d.dim_value for d in found] == dims
+
+
+def test_a_run_is_exported_for_the_device_that_it_was_planned_for(tmp_path):
+    run = write_run(tmp_path / "run", tmp_path / "photos")
+    plan_for(run, threads=2)
+    out = tmp_path / "out.onnx"
+    for asked, threads, warned in (((), 2, 0), (("--threads", 2), 2, 0), (("--threads", 1), 2, 1)):
+        result = decig("export", run, "-o", out, "--json", *asked)
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert len(found.get("warnings", [])) == warned
+        assert ("latency_ms" in found) is not bool(warned)
+        assert read_stamp(onnx.load(out))["device"]["threads"] == threads
+    result = decig("export", run, "-o", out, "--threads", 1)
+    assert "latency: not measured, as the device is another one" in result.stdout
+    assert "threads is 2 there and 1 here" in result.stderr
+
+
+def test_a_run_of_a_device_that_is_not_here_is_verified_here(tmp_path):
+    run = write_run(tmp_path / "run", tmp_path / "photos")
+    plan_for(run, provider="OpenVINOExecutionProvider")
+    result = decig("export", run, "-o", tmp_path / "out.onnx", "--json")
+    assert result.exit_code == 0, result.stderr
+    (warning,) = json.loads(result.stdout)["warnings"]
+    assert (
+        "provider is 'OpenVINOExecutionProvider' there and 'CPUExecutionProvider' here" in warning
+    )
 
 
 def test_the_precisions_are_those_that_there_are():

@@ -2,7 +2,12 @@ import json
 
 import pytest
 
-from tests.samples import decig, write_generator, write_other_groups
+from tests.samples import (
+    decig,
+    write_dynamic_generator,
+    write_generator,
+    write_other_groups,
+)
 
 
 def test_json_has_the_keys_that_others_rely_on(tmp_path):
@@ -80,3 +85,13 @@ def test_bad_files(tmp_path):
     result = decig("inspect", model, "--profile", tmp_path / "bad.json")
     assert result.exit_code == 2
     assert "bad.json" in result.stderr
+
+
+def test_one_input_needs_no_name(tmp_path):
+    model = write_dynamic_generator(tmp_path / "m.onnx")
+    named, bare = (
+        decig("inspect", model, "--json", "--input-shape", shape)
+        for shape in ("image:1,3,24,24", "1,3,24,24")
+    )
+    assert bare.exit_code == 0, bare.stderr
+    assert bare.stdout == named.stdout

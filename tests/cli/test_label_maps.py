@@ -69,12 +69,14 @@ def test_slice_repair_and_check(place: Path, tmp_path: Path, kind: str, flags: t
 
 @pytest.mark.train
 def test_compress(place: Path, tmp_path: Path):
-    model, table, run = place / "model.onnx", tmp_path / "table.json", tmp_path / "run"
-    assert decig("profile", model, "-o", table).exit_code == 0
+    from tests.train.small import write_table  # needs PyTorch
+
+    model, run = place / "model.onnx", tmp_path / "run"
+    table = write_table(tmp_path / "table.json", model)
     (tmp_path / "quick.toml").write_text("[distil]\ncrop = 16\nbatch = 2\npool = 2\nheld_out = 1\n")
     given = ("--profile", table, "--data", place / "colours", "--output-dir", run, "--steps", 3)
-    config = ("--config", tmp_path / "quick.toml")
-    assert call("compress", model, *given, *RANGES, *COLOURS, *config)["steps"] == 3
+    asked = ("--config", tmp_path / "quick.toml", "--force", "--target-speedup", 1.5)
+    assert call("compress", model, *given, *RANGES, *COLOURS, *asked)["steps"] == 3
     out = tmp_path / "out.onnx"
     assert call("export", run, "-o", out)["max_abs_diff"] <= 1e-4
     asked = ("--reference", model, "--data", place / "ids", "--one-hot", 4)

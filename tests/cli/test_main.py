@@ -62,6 +62,32 @@ def test_what_takes_one_value_is_not_given_twice(tmp_path, arguments, message):
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--feed", "image=normal", "image=zeros"),
+        ("--input-shape", "image:1,3,24,24", "image:1,3,48,48"),
+        ("--input-shape", "1,3,24,24", "1,3,48,48"),
+    ],
+)
+def test_what_may_be_given_often_says_one_thing_of_each_name(tmp_path, option):
+    model, out = write_generator(tmp_path / "m.onnx"), tmp_path / "x.onnx"
+    flag, *values = option
+    given = (part for value in values for part in (flag, value))
+    result = decig("slice", model, "-o", out, "--keep", 1, *given)
+    assert result.exit_code == 2
+    assert "is given 2 times; it takes one value." in result.stderr
+    assert not out.exists()
+
+
+def test_the_options_of_a_provider_are_given_once(tmp_path):
+    model = write_generator(tmp_path / "m.onnx")
+    options = ("--ep-option", "a=1", "--ep-option", "a=2")
+    result = decig("profile", model, "-o", tmp_path / "t.json", *options)
+    assert result.exit_code == 2
+    assert "--ep-option a is given 2 times" in result.stderr
+
+
 def test_two_efforts_exclude_each_other(tmp_path):
     model = write_generator(tmp_path / "m.onnx")
     asked = ("profile", model, "-o", tmp_path / "t.json", "--quick", "--thorough")
@@ -72,7 +98,7 @@ def test_two_efforts_exclude_each_other(tmp_path):
 
 def test_what_may_be_given_often_may(tmp_path):
     model = write_generator(tmp_path / "m.onnx")
-    feeds = ("--feed", "image=normal", "--feed", "image=zeros", "--json", "--json")
+    feeds = ("--feed", "image=normal", "--json", "--json")
     result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 1, *feeds)
     assert result.exit_code == 0, result.stderr
 

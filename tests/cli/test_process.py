@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from decig.cli.options import json_option
 from decig.cli.process import Command, Program, debug_option, one_of, show
-from decig.errors import BadInputError, DecigError, TargetMissedError
+from decig.errors import BadInputError, DecigError, StoppedError, TargetMissedError
 
 
 def run(error, *flags, before=()):
@@ -32,12 +32,6 @@ def run(error, *flags, before=()):
     return CliRunner().invoke(group, [*before, "work", *flags])
 
 
-def stopped():
-    error = DecigError("stopped at step 7; go on with --resume")
-    error.__cause__ = KeyboardInterrupt()
-    return error
-
-
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -45,7 +39,7 @@ def stopped():
         (BadInputError("x.onnx: no"), 2, "decig: error: x.onnx: no"),
         (TargetMissedError("too slow"), 3, "decig: error: too slow"),
         (KeyboardInterrupt(), 130, "decig: interrupted"),
-        (stopped(), 130, "decig: error: stopped at step 7; go on with --resume"),
+        (StoppedError("stopped; go on"), 130, "decig: error: stopped; go on"),
         (MemoryError(), 1, "decig: error: out of memory"),
         (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
         (
@@ -88,6 +82,33 @@ def test_a_result_is_the_only_object():
     result = CliRunner().invoke(group, ["work", "--json"])
     assert (result.exit_code, result.stdout) == (3, '{"ssim": null}\n')
     assert result.stderr == "decig: error: too slow\n"
+
+
+@pytest.mark.parametrize(
+    "result", [{"ssim": 1}, {"ssim": 1, "notices": ["a group is at its floor"]}]
+)
+def test_warnings_stand_in_the_json_once(result):
+    @click.group(cls=Program)
+    def group():
+        pass
+
+    @group.command()
+    @json_option
+    def work(as_json):
+        log = logging.getLogger("decig.somewhere")
+        for _ in range(2):
+            log.warning("the written file has %s sizes", "fixed")
+        for notice in result.get("notices", ()):
+            log.warning("m.onnx: %s", notice)
+        log.info("nothing to worry about")
+        show(result, as_json, print)
+
+    told = CliRunner().invoke(group, ["work", "--json"])
+    listed = [*result.get("notices", ()), "the written file has fixed sizes"]
+    assert json.loads(told.stdout) == {"ssim": 1, "notices": listed}
+    assert told.stderr.count("the written file has fixed sizes") == 1
+    again = CliRunner().invoke(group, ["work", "--json"])
+    assert again.stdout == told.stdout
 
 
 def test_success_is_0():

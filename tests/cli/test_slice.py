@@ -203,6 +203,34 @@ def test_on_another_device_the_prediction_must_do(profiled, tmp_path):
     assert re.search(r"^plan: 100 % predicted_ms [\d.]+$", result.stderr, re.M)
 
 
+def test_the_summary_names_both_latencies(profiled, tmp_path):
+    model, table = profiled
+    whole = CostTable.load(table).latency_us.median_ms
+    asked = ("--profile", table, "--target-latency", f"{2000 * whole:.1f}us")
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"^measured latency, once exported: [\d.]+ ms$", result.stdout, re.M)
+    what = "measured latency of this file, not exported yet"
+    assert re.search(rf"^{what}: [\d.]+ ms$", result.stdout, re.M)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked, "--json")
+    assert json.loads(result.stdout)["file_latency_ms"] > 0
+
+
+def test_widths_of_a_share_are_multiples(tmp_path):
+    model = write_generator(tmp_path / "model.onnx", width=24)
+    for align, kept in ((None, 20), (1, 17), (8, 24)):
+        asked = () if align is None else ("--align", align)
+        result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.7, "--json", *asked)
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert found["removed"].get("conv1", 0) == 24 - kept
+        assert "multiple of" in found["notices"][0]
+    plan = ("--target-latency", "1ms", "--profile", model, "--align", 4)
+    result = decig("slice", model, "-o", tmp_path / "x.onnx", *plan)
+    assert result.exit_code == 2
+    assert "--align goes with --keep." in result.stderr
+
+
 def test_an_unreachable_latency_says_what_is_reachable(profiled, tmp_path):
     model, table = profiled
     out = tmp_path / "x.onnx"
@@ -252,7 +280,7 @@ def test_repair_needs_to_know_the_pixels(model, tmp_path):
 
 def test_repair_changes_the_weights_and_verify_the_slice_before_it(model, tmp_path):
     photos = write_photos(tmp_path / "photos")
-    asked = ("--keep", 0.75, "--repair", photos, "--verify", "--json", *PIXELS)
+    asked = ("--keep", 0.75, "--align", 1, "--repair", photos, "--verify", "--json", *PIXELS)
     result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
     assert result.exit_code == 0, result.stderr
     steps = [line.split(":")[0] for line in result.stderr.splitlines() if " % " in line]

@@ -53,7 +53,8 @@ def test_numbers_that_are_none(text):
 
 def test_input_shapes_may_have_names_with_colons():
     assert input_shape("serving:0:1,3,8,8") == ("serving:0", [1, 3, 8, 8])
-    for text in ("1,3,8,8", "x:", "x:1,a", "x:1,0", ":1,2"):
+    assert input_shape("1,3,8,8") == ("", [1, 3, 8, 8])
+    for text in ("", "x:", "x:1,a", "x:1,0", ":1,2", "1,a"):
         with pytest.raises(click.BadParameter, match="NAME:1,3,256,256"):
             input_shape(text)
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from decig.data.crops import bound, fit, random_crop
+from decig.data.crops import bound, fit, load_and_crop, random_crop
 from decig.errors import BadInputError
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -73,3 +74,35 @@ def test_images_are_brought_within_bounds_together(smallest, largest, shape):
     assert one.shape == other.shape == shape
     assert {tuple(c) for c in other.reshape(-1, 3)} <= {tuple(c) for c in IMAGE.reshape(-1, 3)}
     assert (smallest <= 40 <= largest) == np.array_equal(one, IMAGE)
+
+
+def test_loaded_images_are_squares_of_which_any_window_is_cut():
+    rng = np.random.default_rng(0)
+    loaded = np.array(Image.fromarray(IMAGE).resize((20, 20), Image.Resampling.BICUBIC))
+    crops = [load_and_crop([IMAGE], 20, 16, rng)[0] for _ in range(40)]
+    for crop in crops:
+        assert crop.shape == (16, 16, 3) and crop.flags.c_contiguous
+        assert _is_window(crop, loaded)
+    assert len({crop.tobytes() for crop in crops}) > 25  # of 5 x 5 places, mirrored or not
+    whole = load_and_crop([IMAGE], 20, 20, rng, flip=False)[0]
+    assert np.array_equal(whole, loaded)
+
+
+def test_loaded_images_stay_aligned_and_labels_unblended():
+    labels = np.where(IMAGE > 127, 255, 0).astype(np.uint8)
+    rng, filters = np.random.default_rng(0), ["nearest", "nearest"]
+    for _ in range(8):
+        one, other = load_and_crop([labels, 255 - labels], 44, 32, rng, filters=filters)
+        assert np.array_equal(255 - one, other)
+        assert set(np.unique(one)) <= {0, 255}
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_crops_are_mirrored_half_the_time_or_never(flip):
+    for cut in (
+        lambda rng: random_crop([IMAGE[:40, :40]], 40, rng, flip=flip)[0],
+        lambda rng: load_and_crop([IMAGE[:40, :40]], 40, 40, rng, flip=flip)[0],
+    ):
+        rng = np.random.default_rng(1)
+        mirrored = [not np.array_equal(cut(rng), IMAGE[:40, :40]) for _ in range(40)]
+        assert 10 < sum(mirrored) < 30 if flip else not any(mirrored)

@@ -5,9 +5,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from decig.data.feeds import Inputs, UnfedInputError, declare, drawn_names, find_image
+from decig.data.feeds import (
+    Inputs,
+    UnfedInputError,
+    declare,
+    drawn_names,
+    numbers,
+)
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
+from decig.data.ports import find_image
 from decig.errors import BadInputError
 
 PIXELS = PixelFormat((-1, 1), (-1, 1))
@@ -68,6 +75,8 @@ def test_files_are_found_by_stem(tmp_path: Path):
     np.savez(tmp_path / "d.npz", style=np.zeros(8))
     (tmp_path / "e.npy").write_bytes(b"no array")
     np.save(tmp_path / "f.npy", np.array([{}]), allow_pickle=True)
+    np.save(tmp_path / "i.npy", np.array([[0, 1, 2, np.nan, 4, 5, 6, 7]]))
+    np.save(tmp_path / "j.npy", np.full((1, 8), 1e300))
     (tmp_path / "h.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:60])
     for name, message in (
         ("c", r"c\.npy: holds 2x8 float64, input code takes 1x8"),
@@ -75,6 +84,8 @@ def test_files_are_found_by_stem(tmp_path: Path):
         ("e", r"e\.npy: cannot feed input code"),
         ("f", r"f\.npy: cannot feed input code: .*allow_pickle"),
         ("h", r"h\.npz: cannot feed input code: .*zip"),
+        ("i", r"i\.npy: holds NaN, infinity, or more than input code can hold"),
+        ("j", r"j\.npy: holds NaN, infinity, or more than input code can hold"),
         ("g", r"g\.npy: no such file for input code, nor g\.npz"),
     ):
         with pytest.raises(BadInputError, match=message):
@@ -92,19 +103,31 @@ def test_what_nothing_feeds_is_named():
         Inputs.of(takes(IMAGE, ("words", TensorProto.STRING, [1])), PIXELS, {})
 
 
-@pytest.mark.parametrize("way", ["gauss", "nan", "inf", "", True, None, [1]])
+@pytest.mark.parametrize("way", ["gauss", "nan", "inf", "", True, None, [1], "1,", "1,a", "1,nan"])
 def test_ways_that_do_not_exist(way: object):
     with pytest.raises(BadInputError, match=r"input code cannot be fed .*; use normal, uniform"):
         declare("code", way)
 
 
 def test_ways_that_do():
-    assert [declare("x", way) for way in ("normal", "files", "0.5", 2)] == [
+    assert [declare("x", way) for way in ("normal", "files", "0.5", 2, "1,2.5")] == [
         "normal",
         "files",
         0.5,
         2,
+        "1,2.5",
     ]
+
+
+def test_numbers_that_are_declared():
+    assert numbers(0.5) == [0.5]
+    assert numbers("1,2.5") == [1, 2.5]
+    assert numbers("normal") == numbers("files") == numbers("zeros") == []
+    inputs = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "1,2,3,4,5,6,7,8"})
+    assert inputs.draw(rng(), "a")["code"].tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
+    few = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "1,2"})
+    with pytest.raises(BadInputError, match=r"input code \(1x8\) is fed 2 numbers"):
+        few.draw(rng(), "a")
 
 
 def test_names_of_what_is_fed_without_images(tmp_path: Path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from decig.data.images import ImageFolder, read_image, read_labels
+from decig.data.images import ImageFolder, image_size, read_image, read_labels
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 
@@ -61,6 +61,18 @@ def test_grey_palette_and_transparent_images_become_rgb(tmp_path):
     assert (read["grey"] == 9).all()
     assert read["palette"].shape == (6, 8, 3)
     assert (read["transparent"] == 255).all()
+
+
+def test_a_folder_that_takes_long_says_how_far_it_is(tmp_path, monkeypatch, caplog):
+    from tests.samples import write_photos
+
+    folder = write_photos(tmp_path / "photos", 3)
+    assert len(list(ImageFolder(folder))) == 3
+    assert caplog.messages == []
+    monkeypatch.setattr("decig.data.images._SAY_EVERY_S", 0.0)
+    with caplog.at_level("INFO"):
+        assert len(list(ImageFolder(folder))) == 3
+    assert caplog.messages == [f"{folder}: at image {k} of 3" for k in (1, 2, 3)]
 
 
 def test_corrupt_image_among_good_ones_is_named_skipped_and_counted(tmp_path, caplog):
@@ -129,3 +141,18 @@ def test_a_folder_of_label_maps_skips_what_is_broken_but_no_wrong_labels(tmp_pat
     Image.fromarray(np.full((4, 4), 2, np.uint8)).save(tmp_path / "c.png")
     with pytest.raises(BadInputError, match=r"c\.png: holds the id 2"):
         list(ImageFolder(tmp_path, Labels(ids=2)))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_image(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = _save(tmp_path / "a.jpg", _noise(6, 8), exif=exif)
+    assert image_size(file) == read_image(file).shape[1::-1]
+
+
+def test_a_size_that_cannot_be_read_names_the_file(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    for name in ("a.png", "absent.png"):
+        with pytest.raises(BadInputError, match=rf"{name}: not a readable image"):
+            image_size(tmp_path / name)

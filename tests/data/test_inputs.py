@@ -6,10 +6,10 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from decig.data.feeds import image_input, picture_output
 from decig.data.inputs import Pictures, seeded_feeds
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
+from decig.data.ports import image_input, picture_output
 from decig.errors import BadInputError
 from tests.samples import generator, write_photos
 
@@ -76,7 +76,6 @@ def test_a_limit_spreads_over_the_folder(tmp_path):
     "inputs",
     [
         [("x", TensorProto.FLOAT, [1, 3, 8])],
-        [("x", TensorProto.FLOAT, [2, 3, 8, 8])],
         [("x", TensorProto.INT64, [1, 3, 8, 8]), ("y", TensorProto.FLOAT, [1, 512])],
         [],
     ],

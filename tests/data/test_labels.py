@@ -110,3 +110,13 @@ def test_labels_from_the_command_line():
 def test_ids_are_spread_over_the_greys_to_look_at():
     ids = np.array([[[0] * 3, [4] * 3]], np.uint8)
     assert Labels(ids=5).show(ids).max() == 204
+
+
+def test_photos_are_told_from_label_maps_in_the_colours_of_a_palette():
+    labels = Labels(palette=((0, 0, 222), (255, 0, 0)))
+    blurred = np.clip(np.full((9, 9, 3), (0, 0, 222)) + np.arange(9)[:, None] * 2, 0, 255)
+    labels.require_like(blurred.astype(np.uint8), Path("a.jpg"))
+    photo = np.random.default_rng(0).integers(90, 160, (9, 9, 3), np.uint8)
+    with pytest.raises(BadInputError, match=r"a\.jpg: no label map: 0\.0% of its pixels"):
+        labels.require_like(photo, Path("a.jpg"))
+    Labels(ids=3).require_like(photo, Path("a.png"))  # ids are checked where they are read

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decig.data.pixels import PixelFormat, check_channels
+from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
@@ -51,7 +51,7 @@ def test_other_channel_counts_are_refused():
         PixelFormat((0, 1), (0, 1)).to_unit(np.zeros((1, 2, 4, 4)))
     with pytest.raises(BadInputError, match="not a batch of images"):
         PixelFormat((0, 1), (0, 1)).to_unit(np.zeros((1, 10)))
-    check_channels(1, "input")
+    PixelFormat((0, 1), (0, 1)).check_channels(1, "input")
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,55 @@ def test_other_channel_counts_are_refused():
 def test_formats_that_cannot_be_meant(changes, message):
     with pytest.raises(BadInputError, match=message):
         PixelFormat(**{"input_range": (0, 1), "output_range": (0, 1)} | changes)
+
+
+@pytest.mark.parametrize("order", ["rgba", "bgra"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_transparency_goes_in_and_is_laid_over_white_when_it_comes_out(order, layout):
+    pixels = PixelFormat((-1, 1), (-1, 1), layout, order)
+    images = np.random.default_rng(0).integers(0, 256, (2, 5, 6, 4), np.uint8)
+    tensor = pixels.to_tensor(images, 4)
+    last = tensor.transpose(0, 2, 3, 1) if layout == "nchw" else tensor
+    colours = last[..., :3] if order == "rgba" else last[..., 2::-1]
+    np.testing.assert_allclose((colours + 1) * 127.5, images[..., :3], atol=1e-3)
+    np.testing.assert_allclose((last[..., 3] + 1) * 127.5, images[..., 3], atol=1e-3)
+    alpha = images[..., 3:] / 255
+    np.testing.assert_allclose(
+        pixels.to_unit(tensor), images[..., :3] / 255 * alpha + 1 - alpha, atol=1e-5
+    )
+    opaque = pixels.to_tensor(images[..., :3], 4)
+    np.testing.assert_allclose(pixels.to_unit(opaque), images[..., :3] / 255, atol=1e-5)
+    grey = pixels.to_tensor(images, 1)
+    assert grey.shape[1 if layout == "nchw" else 3] == 1
+
+
+def test_lab_is_that_of_the_cie_in_the_range_of_the_model():
+    white, black, red = (np.full((1, 2, 2, 3), c, np.uint8) for c in (255, 0, [[[255, 0, 0]]]))
+    raw = PixelFormat((0, 255), (0, 255), channel_order="lab")
+    for image, lab in ((white, (100, 0, 0)), (black, (0, 0, 0)), (red, (53.24, 80.09, 67.20))):
+        right = lab[0] * 2.55, lab[1] + 128, lab[2] + 128
+        found = raw.to_tensor(image)[0, :, 0, 0]
+        np.testing.assert_allclose(found, right, atol=0.05)
+    lightness = PixelFormat((0, 100), (-128, 127), channel_order="lab")
+    np.testing.assert_allclose(lightness.to_tensor(red, 1), 53.24, atol=0.02)
+
+
+def test_lab_comes_back():
+    pixels = PixelFormat((-1, 1), (-1, 1), "nhwc", "lab")
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    tensor = pixels.to_tensor(images)
+    np.testing.assert_allclose(pixels.to_unit(tensor), images / 255, atol=2e-3)
+    grey = pixels.to_unit(tensor[..., :1])
+    assert np.ptp(grey, axis=-1).max() < 1e-2
+    colours = pixels.to_unit(tensor[..., 1:])
+    assert np.ptp(colours, axis=-1).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("order", "channels", "side"),
+    [("rgb", 4, "input"), ("rgba", 2, "output"), ("lab", 2, "input"), ("lab", 4, "output")],
+)
+def test_channels_that_an_order_does_not_have(order, channels, side):
+    pixels = PixelFormat((0, 1), (0, 1), channel_order=order)
+    with pytest.raises(BadInputError, match=f"{side} has {channels} channels"):
+        pixels.check_channels(channels, side)

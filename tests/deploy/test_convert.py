@@ -10,7 +10,9 @@ from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.rewrite.small import Net
+from tests.graph.shared_nets import recursive
 from tests.samples import generator
+from tests.threads import FREE, watch_threads
 
 
 @pytest.fixture
@@ -49,6 +51,13 @@ def test_eight_bits(proto):
     assert weights["conv2.weight_scale"].shape == (8,)
     assert [(prop.key, prop.value) for prop in eight.metadata_props] == [("author", "someone")]
     assert 0 < relative_difference(runner(proto), runner(eight), feeds(proto)) < 0.2
+
+
+def test_calibration_runs_on_the_threads_that_are_free(proto, monkeypatch):
+    plain = to_int8(proto)
+    opened = watch_threads(monkeypatch)
+    assert to_int8(proto) == plain
+    assert opened == [FREE]
 
 
 def test_layers_that_stay_in_float32(proto):
@@ -140,3 +149,11 @@ def test_what_lies_between_int8_layers_alone_is_int8(norm, exclude, inside):
     makers = {name: node.op_type for node in eight.graph.node for name in node.output}
     concat = next(node for node in eight.graph.node if node.op_type == "Concat")
     assert {makers[name] for name in concat.input} <= {"DequantizeLinear", "Conv"}
+
+
+def test_shared_weights_stay_shared_in_every_precision():
+    proto = normalise(recursive(4))
+    for made, most in ((to_fp16(proto), 1), (to_int8(proto), 1)):
+        large = [t.name for t in made.graph.initializer if list(t.dims) == [8, 8, 3, 3]]
+        assert len(large) == most, large
+        assert relative_difference(runner(proto), runner(made), feeds(proto)) < 0.3

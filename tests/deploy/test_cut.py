@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import onnx
 import pytest
 
 from decig.deploy.cut import Cutter
@@ -13,7 +16,7 @@ from decig.graph.slicing import slice_graph
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
 from tests.device.bench import FakeBench
-from tests.samples import write_generator, write_photos
+from tests.samples import write_dynamic_generator, write_generator, write_photos
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 
@@ -65,6 +68,63 @@ def test_figures_belong_to_their_plan_in_any_order(source, target, tmp_path):
     assert [p for p, cut in cuts if "no share" in " ".join(cut.notices)] == [floor]
 
 
+def test_the_latency_of_the_file_stands_beside_that_of_the_graph_once_exported(
+    source, target, tmp_path
+):
+    """The file has no rewrites: it takes longer than what was planned and measured."""
+    timed = []
+
+    def file_ms(proto):
+        timed.append(proto)
+        return 9.2
+
+    slow = Target(target.table, replace(target.bench, file_ms=file_ms))
+    cutter = Cutter(source, slow, write_photos(tmp_path / "photos"))
+    reached = cutter.reach(0.9 * target.table.latency_us.median_ms)
+    assert timed == []
+    cut = cutter.cut(reached, verify=False)
+    assert timed == [cut.proto]
+    found = cut.to_dict()
+    assert found["file_latency_ms"] == 9.2
+    assert found["measured_latency_ms"] == pytest.approx(reached.measured_ms, abs=1e-4)
+    assert "file_latency_ms" not in cutter.cut(cutter.keep(0.5), verify=False).to_dict()
+
+
+def test_the_latency_of_a_file_of_any_size_is_that_of_the_graph_with_dynamic_axes(tmp_path):
+    path = write_dynamic_generator(tmp_path / "m.onnx")
+    source = resolve(str(path), FLAGS, {"image": [1, 3, 24, 24]})
+    table = profile_model(source.model, Device.of(), effort=EFFORTS["quick"])
+    timed = []
+    bench = FakeBench(lambda proto: 1.0, file_ms=lambda proto: timed.append(proto) or 2.0)
+    cutter = Cutter(source, Target(table, bench))
+    cutter.cut(cutter.reach(1.0), verify=False).save(tmp_path / "out.onnx", source)
+    assert timed[0].graph == onnx.load(tmp_path / "out.onnx").graph
+
+
+def test_a_plan_of_odd_widths_says_what_they_cost(source, target, tmp_path):
+    Plan(source.model.sha256, {"conv1": [0, 1, 2, 3, 4]}).save(tmp_path / "plan.json")
+    (notice,) = Cutter(source).load(tmp_path / "plan.json").notices
+    assert notice.startswith("conv1 (5): no multiple of 4 channels")
+    predictor = target.predictor
+    predictor.candidates = {"conv1": [4, 8], "conv2": [4, 8]}
+    predictor.predict_many = lambda widths: np.ones(len(widths))
+    (notice,) = Cutter(source, target).load(tmp_path / "plan.json").notices
+    assert notice.startswith("conv1: 3 more channels there would take no longer")
+
+
+def test_a_share_goes_up_to_the_edge_of_the_stair(source, target):
+    target.predictor.candidates = {"conv1": [6, 8], "conv2": [5, 8]}
+    target.predictor.predict_many = lambda widths: np.ones(len(widths))
+    proposal = Cutter(source, target).keep(0.5)
+    assert {name: len(kept) for name, kept in proposal.plan.keep.items()} == {
+        "conv1": 6,
+        "conv2": 5,
+    }
+    assert "conv1, conv2: wider than this share, up to the edge" in proposal.notices[0]
+    exact = Cutter(source, target).keep(0.5, align=1)
+    assert {name: len(kept) for name, kept in exact.plan.keep.items()} == {"conv1": 4, "conv2": 4}
+
+
 def test_a_plan_is_checked(source, tmp_path):
     Plan(source.model.sha256, {"conv1": [99]}).save(tmp_path / "plan.json")
     with pytest.raises(BadInputError, match=r"plan\.json: .*group 'conv1'"):
@@ -73,7 +133,7 @@ def test_a_plan_is_checked(source, tmp_path):
 
 def test_repair_brings_the_picture_back(source, tmp_path):
     cutter = Cutter(source, images=write_photos(tmp_path / "photos"))
-    plan = cutter.keep(0.75)
+    plan = cutter.keep(0.75, align=1)
     cut = cutter.cut(plan, verify=True)
     assert cut.max_abs_diff <= 1e-4
     sliced = Cutter(source).cut(plan, verify=False).proto

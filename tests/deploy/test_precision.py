@@ -2,18 +2,22 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
 from decig.deploy import precision as module
+from decig.deploy.convert import to_fp16
 from decig.deploy.precision import Tolerance, choose_precision, require_precision
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
+from decig.graph.model import replace_initializers
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.threads import FREE, watch_threads
 
 UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
 ANY = Tolerance(-1.0, 0.1)
@@ -89,6 +93,66 @@ def test_auto_leaves_out_what_cannot_be_converted(choose, monkeypatch, caplog):
     assert "fp16 is not tried: fp16: no" in caplog.text
     with pytest.raises(BadInputError, match="fp16: no"):
         choose("fp16", fp32=100, fp16=50)
+
+
+def test_a_precision_without_numbers_is_dropped_with_the_node_to_blame(choose, monkeypatch):
+    def broken(plain):
+        half = to_fp16(plain)
+        bias = next(n for n in half.graph.node if n.name == "head").input[2]
+        replace_initializers(half, {bias: np.full(3, np.nan, np.float16)})
+        return half
+
+    monkeypatch.setattr(module, "to_fp16", broken)
+    found = choose("fp16", fp32=100, fp16=10)
+    assert found.used == "fp32"
+    assert "node head (Conv) computes NaN" in found.variants[0].dropped
+
+
+def refuse_when(monkeypatch, what, refused):
+    """Let a function that takes a graph first, or after itself, refuse some graphs."""
+    place, name = what
+    run = getattr(place, name)
+
+    def or_refuse(*args, **options):
+        for graph in (each for each in args if isinstance(each, onnx.ModelProto)):
+            if refused in {node.op_type for node in graph.graph.node}:
+                raise DecigError(f"the model: OtherExecutionProvider cannot run {refused} n")
+        return run(*args, **options)
+
+    monkeypatch.setattr(place, name, or_refuse)
+
+
+@pytest.mark.parametrize("what", [(Device, "open"), (module, "timed_run")])
+def test_auto_goes_on_without_what_the_provider_refuses(choose, monkeypatch, caplog, what):
+    """A provider may refuse a variant when it is opened, or only with the options of timed runs."""
+    refuse_when(monkeypatch, what, "QuantizeLinear")
+    found = choose("auto", fp32=100, fp16=50)
+    assert found.used == "fp16"
+    assert "int8 is not tried: the model: OtherExecutionProvider cannot run" in caplog.text
+    shown = found.to_dict()["variants"]
+    assert shown["fp16"]["dropped"] is None
+    assert shown["int8"] == {
+        "dropped": "the model: OtherExecutionProvider cannot run QuantizeLinear n"
+    }
+
+
+def test_auto_is_float32_where_the_provider_refuses_all_else(choose, monkeypatch):
+    refuse_when(monkeypatch, (Device, "open"), "QuantizeLinear")
+    refuse_when(monkeypatch, (Device, "open"), "Cast")
+    found = choose("auto")
+    assert (found.used, found.variants, found.refused.keys()) == ("fp32", (), {"fp16", "int8"})
+
+
+def test_a_precision_that_was_asked_for_and_is_refused_is_named(choose, monkeypatch):
+    refuse_when(monkeypatch, (Device, "open"), "QuantizeLinear")
+    with pytest.raises(DecigError, match=r"^int8: the model: OtherExecutionProvider cannot run"):
+        choose("int8")
+
+
+def test_pictures_are_judged_on_the_threads_that_are_free(choose, monkeypatch):
+    opened = watch_threads(monkeypatch)
+    choose("fp16", fp32=100, fp16=50)
+    assert opened == [FREE, FREE, 1]  # float32 and fp16, and fp16 as it will be timed
 
 
 def test_fewest_is_a_bisection():

@@ -1,21 +1,29 @@
 import numpy as np
+import onnx
 import pytest
 
 from decig.data.inputs import seeded_feeds
+from decig.data.pixels import PixelFormat
+from decig.deploy.cut import Cutter
 from decig.deploy.verify import (
     TOLERANCE,
+    before_saturation,
     difference_elsewhere,
     exact_runner,
     graph_difference,
+    noise_feeds,
     relative_difference,
     require_same,
     runner,
     torch_runner,
 )
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers, load_model, normalise, replace_initializers
-from tests.graph.tiny import parse
+from decig.graph.slicing import slice_graph
+from decig.source.resolve import resolve
+from tests.graph.tiny import parse, tiny
 from tests.samples import generator, write_dynamic_generator, write_generator
+from tests.threads import FREE, watch_threads
 
 
 def changed(by: float):
@@ -37,6 +45,12 @@ def test_a_difference_is_seen_and_refused():
     assert found > 1e-4
     with pytest.raises(DecigError, match=r"this: outputs differ by .* of their range"):
         require_same(found, "this")
+
+
+def test_graphs_are_compared_on_the_threads_that_are_free(monkeypatch):
+    opened = watch_threads(monkeypatch)
+    graph_difference(changed(0), changed(0), seeded_feeds(generator(), None))
+    assert opened == [FREE, FREE]
 
 
 def test_the_range_is_that_over_all_inputs():
@@ -132,3 +146,118 @@ def test_rounding_is_told_from_a_wrong_weight_in_double_precision(factor, passes
     feeds = seeded_feeds(plain, None)
     assert relative_difference(runner(loses), runner(plain), feeds) > TOLERANCE
     assert (graph_difference(loses, plain, feeds) <= TOLERANCE) is passes
+
+
+ROOT = "a = Mul(x, x)\n b = Sub(x, a)\n [root] y = Sqrt(b)"
+"""Numbers between 0 and 1, NaN everywhere else."""
+
+
+def test_graphs_that_compute_no_numbers_prove_nothing():
+    proto = normalise(generator())
+    replace_initializers(proto, {"norm1.var": -np.ones(8, np.float32)})
+    feeds = seeded_feeds(proto, None)
+    wanted = r"^node norm1 \(BatchNormalization\) computes NaN"
+    with pytest.raises(BadInputError, match=wanted):
+        relative_difference(runner(proto), runner(proto), feeds)
+    with pytest.raises(BadInputError, match=wanted):
+        relative_difference(torch_runner(proto), runner(proto), feeds)
+    with pytest.raises(BadInputError, match=wanted):
+        graph_difference(proto, proto, feeds)
+    with pytest.raises(DecigError, match=r"where the original computes numbers, node norm1"):
+        relative_difference(runner(changed(0)), runner(proto), feeds)
+
+
+def test_noise_that_the_model_cannot_take_is_left_out_where_its_range_is_not_known():
+    proto = tiny(ROOT)
+    unit, *_ = seeded_feeds(proto, None)
+    (given,) = noise_feeds(proto, None)
+    assert np.array_equal(given["x"], unit["x"])
+    wide = PixelFormat((-1.0, 1.0), (0.0, 1.0), "nchw", "rgb")
+    with pytest.raises(BadInputError, match=r"node root \(Sqrt\) computes NaN: .*--input-range"):
+        noise_feeds(proto, wide)
+    never = tiny("a = Abs(x)\n b = Neg(a)\n [root] y = Sqrt(b)")
+    with pytest.raises(BadInputError, match=r"node root \(Sqrt\) computes NaN"):
+        noise_feeds(never, None)
+
+
+def test_no_numbers_at_another_size_are_no_reason_to_look_away(tmp_path):
+    body = "h = Shape <start = 2, end = 3> (x) f = Cast <to = 1> (h) d = Sub(limit, f)\n"
+    text = body + "[root] q = Sqrt(d)\n y = Mul(x, q)"
+    proto = parse(
+        text, inputs="float[1,3,H,W] x", outputs="float[1,3,H,W] y", limit=np.float32([30])
+    )
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    model = load_model(tmp_path / "m.onnx", {"x": [1, 3, 24, 24]})
+    opened = model.reopen(model.proto)
+    with pytest.raises(BadInputError, match="computes NaN"):
+        difference_elsewhere(model, opened, opened, None)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "y = Tanh(b)",
+        "t = Sigmoid(b)\n y = Mul(t, by)",
+        "t = Clip(b, low, high)\n y = Transpose<perm=[0,1,3,2]>(t)",
+        "s = Tanh(b)\n t = Clip(s, low, high)\n y = Add(t, by)",
+    ],
+)
+def test_what_is_saturated_is_compared_before_it_is(end):
+    """All pixels are white, whatever the weights are."""
+
+    def graph(by):
+        return normalise(
+            parse(
+                f"a = Conv(x, w)\n b = Add(a, far)\n {end}",
+                inputs="float[1,3,8,8] x",
+                outputs="float[1,3,8,8] y",
+                w=np.full((3, 3, 1, 1), by, np.float32),
+                far=np.float32(90),
+                by=np.float32(0.5),
+                low=np.float32(-1),
+                high=np.float32(1),
+            )
+        )
+
+    feeds = seeded_feeds(graph(1), None)[:1]
+    assert relative_difference(runner(graph(1)), runner(graph(1.5)), feeds) == 0
+    assert graph_difference(graph(1), graph(1.5), feeds) > 0.1
+    assert graph_difference(graph(1), graph(1), feeds) == 0
+
+
+def test_only_values_of_one_shape_are_compared_before_they_saturate():
+    def graph(body):
+        picks = {"zero": [0, 0], "three": [1, 3], "one": [0, 1]}
+        return normalise(
+            parse(body, inputs="float[1,3,8,8] x", outputs="float[1,3,8,8] y", **picks)
+        )
+
+    early = graph("a = Relu(x)\n b = Transpose<perm=[0,1,3,2]>(a)\n y = Tanh(b)")
+    wide = graph("a = Concat<axis=1>(x, x)\n b = Tanh(a)\n y = Slice(b, zero, three, one)")
+    plain = graph("y = Relu(x)")
+    assert [len(proto.graph.output) for proto in before_saturation(early, early)] == [2, 2]
+    for other in (wide, plain):
+        assert before_saturation(early, other) == (early, other)
+    assert [value.name for value in early.graph.output] == ["y"]
+    feeds = seeded_feeds(plain, None)
+    assert graph_difference(early, early, feeds) == 0
+
+
+def test_a_slice_that_differs_where_nobody_sees_it_is_refused(tmp_path, monkeypatch):
+    """The proof of `slice --verify` on a model whose pictures are all white."""
+    proto = generator()
+    replace_initializers(proto, {"head.bias": np.full(3, 100, np.float32)})
+    onnx.save(proto, tmp_path / "white.onnx")
+    source = resolve(str(tmp_path / "white.onnx"))
+
+    def spoilt(*arguments):
+        sliced = slice_graph(*arguments)
+        weight = initializers(sliced)["head.weight"]
+        replace_initializers(sliced, {"head.weight": weight * np.float32(1.5)})
+        return sliced
+
+    cutter = Cutter(source)
+    assert cutter.cut(cutter.keep(0.5), verify=True).max_abs_diff <= TOLERANCE
+    monkeypatch.setattr("decig.deploy.cut.slice_graph", spoilt)
+    with pytest.raises(DecigError, match="sliced graph and masked original: outputs differ"):
+        cutter.cut(cutter.keep(0.5), verify=True)

@@ -14,6 +14,7 @@ class FakeBench:
     ms: Callable[[Any], float]
     nodes: Callable[[Any], Mapping[str, float]] | None = None
     roof: Callable[[Any], dict[str, Any] | None] = lambda proto: None
+    file_ms: Callable[[Any], float] = lambda proto: 0.0
 
     @property
     def learns(self) -> bool:
@@ -21,6 +22,10 @@ class FakeBench:
 
     def latency(self, proto: Any) -> Latency:
         us = 1000 * self.ms(proto)
+        return Latency(us, 0.0, us, 20)
+
+    def file_latency(self, written: Any, sized: Any) -> Latency:
+        us = 1000 * self.file_ms(written)
         return Latency(us, 0.0, us, 20)
 
     def pause(self) -> None:

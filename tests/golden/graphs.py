@@ -21,7 +21,7 @@ def sliced(place: Place, model: Path) -> dict[str, Any]:
     from decig.graph.model import load_model
 
     out = place.folder / "half.onnx"
-    decig("slice", model, "--keep", KEEP, "-o", out)
+    decig("slice", model, "--keep", KEEP, "--align", 1, "-o", out)
     rewritten = rewrite.apply(load_model(out).proto)
     return {"sliced": digests(onnx.load(out)), "rewritten": digests(rewritten[0])}
 

@@ -146,7 +146,22 @@ _SHUFFLE = "[c3] e = Conv(a, w3)\n[the_node] b = DepthToSpace{}(e)"
 _TWELVE = {"w3": (12, 4, 1, 1)}
 _FOURIER = "u = Unsqueeze(a, last)\n[the_node] g = DFT{}(u)\nb = ReduceSum<keepdims=0>(g, last)"
 _LAST = {"last": [4]}
+
+
+def _folded(value: str, side: int, other: str | None = None) -> Case:
+    """Case of Col2Im: 36 windows of 2x2 of two pictures of this size."""
+    constants = {
+        "eight": np.ones((8, 4, 1, 1), np.float32),
+        "columns": np.array([1, 8, 36]),
+        "size": np.array([side, side]),
+        "block": np.array([2, 2]),
+    }
+    body = "h = Conv(a, eight)\nr = Reshape(h, columns)\n[the_node] b = Col2Im{}(r, size, block)"
+    return Case(body, value, other, made=2, constants=constants)
+
+
 _SCATTER = "p = Gather<axis=3>(a, some)\nu = Neg(p)\n[the_node] b = {}{{}}(a, places, u)"
+_ROWS = {"rows": np.random.default_rng(0).integers(0, 6, (1, 4, 6, 6))}
 _COLUMNS = {"some": [1, 3], "places": np.full((1, 4, 6, 2), [1, 3])}
 _VECTORS = {"s": (4,), "t": (4,)}
 _STORED = {**_VECTORS, "m": (4,), "v": np.full(4, 2.0, np.float32)}
@@ -410,6 +425,37 @@ BY_OPERATOR: dict[str, dict[str, Case]] = {
         "reduction": Case(
             _SCATTER.format("ScatterElements"), 'reduction="add"', "", "axis=3", constants=_COLUMNS
         ),
+    },
+    "Col2Im": {
+        "dilations": _folded("dilations=[2,2]", 8),
+        "pads": _folded("pads=[1,0,0,1]", 6, "pads=[0,1,1,0]"),
+        "strides": _folded("strides=[2,2]", 12),
+    },
+    "GatherElements": {
+        "axis": op("GatherElements", "axis=2", "axis=3", "a, rows", constants=_ROWS),
+    },
+    "GatherND": {
+        "batch_dims": Case(
+            "t = Transpose<perm=[2,3,0,1]>(a)\n[the_node] g = GatherND{}(t, i)\n"
+            "b = Transpose<perm=[2,3,0,1]>(g)",
+            "batch_dims=1",
+            None,
+            constants={"i": np.random.default_rng(0).integers(0, 6, (6, 6, 1))},
+        )
+    },
+    "MaxUnpool": {
+        name: Case(
+            "p, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(a)\n"
+            "[the_node] u = MaxUnpool{}(p, i)\nb = Sigmoid(u)",
+            value,
+            None,
+            more,
+        )
+        for name, value, more in (
+            ("kernel_shape", "kernel_shape=[2,2]", "strides=[2,2]"),
+            ("strides", "strides=[2,2]", "kernel_shape=[2,2]"),
+            ("pads", "pads=[0,0,0,0]", "kernel_shape=[2,2], strides=[2,2]"),
+        )
     },
     "ScatterND": {
         "reduction": Case(

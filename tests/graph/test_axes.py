@@ -301,3 +301,48 @@ def test_a_graph_of_another_opset_gets_its_sizes_in_that(tmp_path: Path):
     onnx.checker.check_model(opened, full_check=True)
     feeds = {"x": np.ones((2, 3, 8, 12), np.float32)}
     np.testing.assert_allclose(run(opened, feeds)[0], run(onnx.load(path), feeds)[0], rtol=1e-5)
+
+
+ATTENTION = """
+    s = Shape(m)
+    c = Gather(s, one)
+    f = Cast<to=1>(c)
+    q = Sqrt(f)
+    {}
+"""
+"""The factor of scaled dot-product attention, as PyTorch's older exporter writes it."""
+
+
+@pytest.mark.parametrize(
+    ("used", "left"),
+    [
+        ("z = Div(m, q)", set()),
+        ("i = Reciprocal(q) j = Sqrt(i) z = Mul(m, j)", set()),
+        ("h = Gather(s, two) hf = Cast<to=1>(h) r = Mul(q, hf) z = Div(m, r)", {"Shape", "Sqrt"}),
+        (
+            "h = Gather(s, two) w = Gather(s, three) hw = Mul(h, w) chw = Mul(hw, c)\n"
+            "g = Cast<to=1>(chw) z = Div(m, g)",
+            {"Shape", "Gather"},
+        ),
+    ],
+)
+def test_factors_of_a_channel_count_stay_what_they_were(used, left, tmp_path):
+    """Of channels alone they are constants; of sizes too, those are computed and these are not."""
+    numbers = {name: NUMBERS[name] for name in ("one", "two", "three")}
+    path = write(tmp_path, IN + MID + ATTENTION.format(used) + OUT, **numbers)
+    sliced = require_dynamic(path, *SIZES)
+    found = {node.op_type for node in sliced.graph.node}
+    assert left <= found
+    assert left or found.isdisjoint({"Shape", "Gather", "Cast"})
+
+
+def test_a_channel_count_that_goes_with_the_channels_beside_one_that_does_not(tmp_path):
+    """A target of Reshape is cut; the factor beside it, from the same Shape, is not."""
+    body = ATTENTION.format(
+        "h = Gather(s, two) w = Gather(s, three) n = Gather(s, zero) hw = Mul(h, w)\n"
+        "n1 = Unsqueeze(n, at) c1_ = Unsqueeze(c, at) hw1 = Unsqueeze(hw, at)\n"
+        "to = Concat<axis=0>(n1, c1_, hw1) t = Reshape(m, to) d = Div(t, q) z = Reshape(d, s)"
+    )
+    numbers = {name: NUMBERS[name] for name in ("zero", "one", "two", "three")}
+    path = write(tmp_path, IN + MID + body + OUT, at=[0], **numbers)
+    require_dynamic(path, *SIZES)

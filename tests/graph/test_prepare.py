@@ -1,12 +1,14 @@
 """Files as exporters write them: functions, sparse weights, any order, any claim."""
 
+import re
+
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
-from decig.graph.model import initializers, normalise, output_info
+from decig.graph.model import initializers, input_info, normalise, output_info
 from tests.graph.tiny import parse, run
 
 
@@ -79,3 +81,44 @@ def test_a_wrong_claim_about_an_output_is_forgotten():
     for claim in ("float[1,3,9,9] y", "float[7] y", "float[A] y"):
         proto = normalise(parse("y = Relu(x)", outputs=claim))
         assert output_info(proto)[0].shape == [1, 3, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("stated", "asked", "refused"),
+    [
+        ("1,3,8,8", [1, 4, 8, 8], "3 channels (axis 1), not 4"),
+        ("1,3,8,8", [1, 1, 8, 8], "3 channels (axis 1), not 1"),
+        ("N,3,H,W", [2, 1, 16, 16], "3 channels (axis 1), not 1"),
+        ("N,H,W,3", [1, 16, 16, 1], "3 channels (axis 3), not 1"),
+        ("1,8,8,3", [1, 16, 16, 1], "3 channels (axis 3), not 1"),
+        ("1,64,8,8", [1, 32, 8, 8], "64 channels (axis 1), not 32"),
+        ("1,3,8,8", [4, 3, 16, 24], ""),
+        ("4,3,8,8", [1, 3, 8, 8], ""),
+        ("1,64,8,8", [1, 64, 16, 24], ""),
+        ("1,8,8,3", [2, 16, 24, 3], ""),
+        ("N,C,H,W", [1, 5, 16, 24], ""),
+        ("N,C,8,W", [1, 5, 16, 16], ""),
+        ("1,12", [1, 16], ""),
+    ],
+)
+def test_the_channels_of_a_picture_are_those_of_the_file(stated, asked, refused):
+    """The mean of every colour would be taken from a single channel three times."""
+    proto = parse("y = Sub(x, mean)", inputs=f"float[{stated}] x", mean=np.float32([0.5]))
+    if refused:
+        text = ",".join(map(str, asked))
+        wanted = re.escape(f"--input-shape x:{text}: this input has {refused}")
+        with pytest.raises(BadInputError, match=f"^{wanted}$"):
+            normalise(proto, {"x": asked})
+    else:
+        assert output_info(normalise(proto, {"x": asked}))[0].shape == asked
+
+
+def test_sizes_without_a_name_are_for_an_only_input():
+    one = parse("y = Relu(x)", inputs="float[N,3,H,W] x", outputs="float[N,3,H,W] y")
+    static = normalise(one, {"": [1, 3, 8, 8]})
+    assert input_info(static)[0].shape == [1, 3, 8, 8]
+    two = parse("y = Add(x, z)", inputs="float[N,3] x, float[N,3] z", outputs="float[N,3] y")
+    with pytest.raises(
+        BadInputError, match=r"--input-shape 1,3 needs the name of its input \(x, z\)"
+    ):
+        normalise(two, {"": [1, 3]})

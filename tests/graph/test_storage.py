@@ -10,7 +10,9 @@ import pytest
 from onnx import TensorProto
 
 from decig.device.run.device import Device
+from decig.device.run.providers import find
 from decig.device.run.runs import run_session
+from decig.device.run.session import SessionSettings
 from decig.errors import BadInputError, DecigError
 from decig.graph import storage
 from decig.graph.model import initializers, load_model, normalise
@@ -151,3 +153,40 @@ def test_a_large_graph_is_checked(proto: onnx.ModelProto):
     proto.graph.node[0].attribute.append(onnx.helper.make_attribute("odd", 1))
     with pytest.raises(onnx.checker.ValidationError, match="odd"):
         normalise(proto)
+
+
+def test_a_file_that_onnx_runtime_optimised_for_one_processor_is_named(tmp_path: Path):
+    """At its highest level it lays weights out as this processor's kernels read them."""
+    weights = {"w1": (64, 32, 3, 3), "b1": (64,), "w2": (32, 64, 1, 1)}
+    ends = {"inputs": "float[1,32,16,16] x", "outputs": "float[1,32,16,16] y"}
+    onnx.save(parse(BODY, **ends, **weights), tmp_path / "plain.onnx")
+    made = tmp_path / "optimised.onnx"
+    SessionSettings(find("cpu"), {}, 1, optimised_path=made).open(tmp_path / "plain.onnx")
+    domains = {node.domain for node in onnx.load(made).graph.node}
+    if "com.microsoft.nchwc" not in domains:
+        pytest.skip("this processor has no such kernels")
+    message = r"optimised\.onnx: ONNX Runtime has optimised this file for one kind of device"
+    with pytest.raises(BadInputError, match=message):
+        load_model(made)
+
+
+@pytest.mark.parametrize(
+    ("domain", "op"),
+    [
+        ("com.microsoft.nchwc", "Conv"),
+        ("com.ms.internal.nhwc", "Conv"),
+        ("com.microsoft", "EPContext"),
+    ],
+)
+def test_graphs_of_one_device_are_refused(domain: str, op: str):
+    proto = parse(f"a = own.{op}(x)\n y = Relu(a)")
+    proto.graph.node[0].domain = domain
+    proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    with pytest.raises(BadInputError, match=f"operator {op} of {domain}, node .*: give the file"):
+        normalise(proto)
+
+
+def test_onnx_runtimes_own_format_is_named(tmp_path: Path):
+    (tmp_path / "m.ort").write_bytes(b"\x14\x00\x00\x00ORTM\x0c\x00\x10\x00" + bytes(40))
+    with pytest.raises(BadInputError, match=r"m\.ort: this is ONNX Runtime's own format"):
+        load_model(tmp_path / "m.ort")

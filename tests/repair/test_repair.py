@@ -9,12 +9,14 @@ from decig.data.crops import fit
 from decig.data.feeds import Feeds
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.model import (
     infer_shapes,
     initializers,
     input_info,
     load_model,
+    normalise,
     replace_initializers,
 )
 from decig.graph.plan import Plan, plan_from_widths, uniform_widths
@@ -24,6 +26,7 @@ from decig.quality.metrics import ssim
 from decig.repair.activations import run_graph
 from decig.repair.repair import repair
 from decig.repair.scores import Importance
+from tests.graph.shared_nets import siamese
 from tests.graph.tiny import tiny
 from tests.repair.small import INPUTS, NORMS, generator
 
@@ -167,3 +170,36 @@ def test_a_batch_norm_in_training_mode_is_repaired_like_an_instance_norm() -> No
         for graph in (proto, infer_shapes(twin))
     ]
     np.testing.assert_allclose(*pictures, atol=1e-4)
+
+
+def test_images_of_which_the_model_computes_no_numbers_end_in_one_line() -> None:
+    proto = tiny(
+        "a = Conv(x, w)\n [root] r = Sqrt(a)\n y = Conv(r, v)", w=(8, 3, 1, 1), v=(3, 8, 1, 1)
+    )
+    channels = analyse(proto)
+    inputs = [{"x": np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)}]
+    wanted = r"^node root \(Sqrt\) computes NaN"
+    (group,) = channels.prunable
+    with pytest.raises(BadInputError, match=wanted):
+        repair(proto, channels, Plan("", {group.name: [0, 1, 2]}), inputs)
+    with pytest.raises(BadInputError, match=wanted):
+        Importance(proto, channels, inputs)
+
+
+def test_weights_that_several_nodes_share_stay_one_and_the_others_are_solved() -> None:
+    proto = normalise(siamese())
+    channels = analyse(proto)
+    plan = Plan("", {"s1": [0, 2, 4, 6], "s2": [0, 1, 2]})
+    rng = np.random.default_rng(0)
+    inputs = [
+        {name: rng.normal(size=(1, 3, 8, 8)).astype(np.float32) for name in ("xs", "xt")}
+        for _ in range(8)
+    ]
+    sliced, repaired = slice_graph(proto, channels, plan), repair(proto, channels, plan, inputs)
+    before, after = initializers(sliced), initializers(repaired)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"w3"}
+    wanted = run_graph(proto, inputs)
+    errors = [np.square(run_graph(graph, inputs) - wanted).mean() for graph in (sliced, repaired)]
+    assert errors[1] < errors[0]

@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from decig.data.ports import AmbiguousPortError
 from decig.graph.channels import Group, analyse
-from decig.graph.model import initializers, normalise, replace_initializers
+from decig.graph.model import initializers, load_model, normalise, replace_initializers
 from decig.repair.readers import find_readers
 from decig.repair.sensitivity import Sensitivity
+from tests.curves import write_curves
 from tests.repair.small import INPUTS, NORMS, generator
 
 
@@ -68,3 +72,47 @@ def test_colour_counts_twice(layout: str) -> None:
         energy = seen[:, place].var() * np.square(mixed[place]).mean()
         wanted = (1 if place == 0 else 2) * energy / variance
         assert picture.error(np.array([label])) == pytest.approx(wanted, rel=0.1)
+
+
+def _curves(tmp_path: Path) -> tuple[onnx.ModelProto, list[dict[str, np.ndarray]]]:
+    proto = load_model(write_curves(tmp_path / "curves.onnx")).proto
+    rng = np.random.default_rng(0)
+    return proto, [{"image": rng.random((1, 3, 24, 24), np.float32)} for _ in range(2)]
+
+
+def test_the_named_picture_is_the_one_that_counts(tmp_path: Path) -> None:
+    proto, inputs = _curves(tmp_path)
+    channels = analyse(proto)
+    readers = find_readers(proto, channels, inputs)
+    (group,) = channels.prunable
+    with pytest.raises(AmbiguousPortError, match="halfway"):
+        Sensitivity(proto, readers, inputs, groups=1)
+    errors = {}
+    for name in ("halfway", "final"):
+        single = onnx.ModelProto.FromString(proto.SerializeToString())
+        kept = [output for output in single.graph.output if output.name == name]
+        del single.graph.output[:]
+        single.graph.output.extend(kept)
+        alone = Sensitivity(single, readers, inputs, groups=1).error(group.classes[:6])
+        named = Sensitivity(proto, readers, inputs, groups=1, picture=name)
+        errors[name] = named.error(group.classes[:6])
+        assert errors[name] == pytest.approx(alone, rel=1e-5)
+    assert errors["halfway"] != pytest.approx(errors["final"], rel=1e-2)
+
+
+def test_all_outputs_of_an_encoder_count(tmp_path: Path) -> None:
+    proto, inputs = _curves(tmp_path)
+    del proto.graph.output[:]
+    shapes = {"h": [1, 6, 24, 24], "curves": [1, 6, 24, 24]}
+    infos = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()}
+    proto.graph.output.extend(infos.values())
+    proto = normalise(proto)
+    channels = analyse(proto)
+    readers = find_readers(proto, channels, inputs)
+    gone = channels.prunable[0].classes[:6]
+    together, *single = (
+        Sensitivity(proto, readers, inputs, groups=1, picture=name).error(gone)
+        for name in (None, "h", "curves")
+    )
+    assert single[0] != pytest.approx(single[1], rel=1e-3)
+    assert together == pytest.approx(np.mean(single), rel=1e-5)

@@ -131,3 +131,18 @@ def test_what_a_branch_of_an_if_reads_ends_the_tail() -> None:
         helper.make_node("Add", ["r", "b"], ["y"]),
     ]
     assert not tails(graph(steps, w=WEIGHT, yes=np.array(True)))["node0"].rectified
+
+
+def test_the_way_out_may_lead_to_any_output() -> None:
+    steps = [
+        conv("x", "a"),
+        helper.make_node("Sigmoid", ["a"], ["y"]),
+        conv("y", "b"),
+        helper.make_node("Tanh", ["b"], ["z"]),
+    ]
+    proto = graph(steps, w=WEIGHT)
+    proto.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1, 4, 8, 8]))
+    way = way_out(proto, "b")
+    assert way is not None
+    values = np.linspace(-2, 2, 24, dtype=np.float32).reshape(2, 4, 3)
+    np.testing.assert_allclose(way(values), np.tanh(values), atol=1e-6)

@@ -1,4 +1,5 @@
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import pytest
 
 from decig.data.labels import Labels
 from decig.errors import BadInputError
-from decig.source.resolve import resolve
+from decig.graph.model import input_info
+from decig.source.resolve import resolve, resolve_both
 from decig.source.source import PixelFlags
 from decig.source.stamp import pixels_entry, stamp
-from tests.samples import generator, write_generator
+from tests.samples import generator, write_dynamic_generator, write_generator
 
 LABELS = Labels(palette=((0, 0, 1),), encoding="colours")
 FLAGS = PixelFlags((0.0, 255.0), (0.0, 1.0), None, "bgr")
@@ -22,6 +24,49 @@ input_shape = [1, 3, 24, 24]
 input_range = [-1, 1]
 output_range = [0, 1]
 """
+
+
+def write_renamed(path, **names):
+    """Write the dynamic generator with other names of its inputs."""
+    write_dynamic_generator(path)
+    proto = onnx.load(path)
+    for value in proto.graph.input:
+        value.name = names.get(value.name, value.name)
+    for node in proto.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    onnx.save(proto, path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["image", "photo"])
+def test_a_shape_is_for_both_models_whatever_their_inputs_are_called(tmp_path, name):
+    one = str(write_dynamic_generator(tmp_path / "one.onnx"))
+    other = write_renamed(tmp_path / "other.onnx", image="photo")
+    shape = [1, 3, 32, 20]
+    for pair in ((one, other), (other, one), (one, one)):
+        if name == "photo" and other not in pair:
+            continue
+        for source in resolve_both(*pair, None, {name: shape}):
+            (taken,) = input_info(source.model.proto)
+            assert taken.shape == shape
+
+
+def test_each_model_may_be_given_its_own_shape(tmp_path):
+    one = str(write_dynamic_generator(tmp_path / "one.onnx"))
+    other = write_renamed(tmp_path / "other.onnx", image="photo")
+    shapes = {"image": [1, 3, 32, 20], "photo": [1, 3, 20, 20]}
+    found = resolve_both(one, other, None, shapes)
+    assert [input_info(s.model.proto)[0].shape for s in found] == list(shapes.values())
+
+
+def test_a_name_that_neither_model_has_is_refused(tmp_path):
+    one = str(write_dynamic_generator(tmp_path / "one.onnx"))
+    with pytest.raises(
+        BadInputError, match=r"one\.onnx: --input-shape mask: no such input; inputs"
+    ):
+        resolve_both(one, one, None, {"mask": [1, 3, 32, 20]})
+    with pytest.raises(BadInputError, match=r"none\.onnx: cannot read this model"):
+        resolve_both(one, str(tmp_path / "none.onnx"), None, {"image": [1, 3, 32, 20]})
 
 
 def test_a_stamped_file_needs_no_flags(tmp_path):
@@ -192,6 +237,80 @@ def test_weights_on_the_command_line_win(net, tmp_path):
     asked = resolve(str(tmp_path), weights=Path("w.onnx"))
     assert asked.model.sha256 == resolve("net.py:Net", None, SHAPES).model.sha256
     assert asked.model.sha256 != resolve(str(tmp_path)).model.sha256
+
+
+NORMED = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self, labels=2, width=4):
+        norm = nn.BatchNorm2d(width)
+        super().__init__(nn.Conv2d(labels, width, 3, padding=1), norm, nn.Conv2d(width, 3, 1))
+def read_sizes(shapes):
+    width, labels, _, _ = shapes["0.weight"]
+    return {"labels": labels, "width": width}, {"input": [None, labels, None, None]}
+"""
+NORMED_RECIPE = """
+[model]
+input_shape = [1, 2, 8, 8]
+[pixels]
+input_range = [0, 1]
+output_range = [0, 1]
+[pixels.labels]
+ids = 2
+[source]
+python = "net.py:Net"
+sizes = "read_sizes"
+"""
+
+
+@pytest.fixture
+def normed(tmp_path) -> Path:
+    """A recipe whose net has a batch norm, and larger.onnx, weights for more labels."""
+    (tmp_path / "net.py").write_text(NORMED)
+    (tmp_path / "recipe.toml").write_text(NORMED_RECIPE)
+    large = NORMED.replace("labels=2, width=4", "labels=5, width=6")
+    (tmp_path / "large.py").write_text(large)
+    model = resolve(f"{tmp_path}/large.py:Net", FLAGS, {"input": [1, 5, 8, 8]}).model
+    onnx.save(model.proto, tmp_path / "larger.onnx")
+    return tmp_path
+
+
+def _operators(source) -> list[str]:
+    return [node.op_type for node in source.model.proto.graph.node]
+
+
+@pytest.mark.train
+def test_a_recipe_or_the_caller_chooses_the_statistics_of_batch_norms(normed):
+    assert "BatchNormalization" in _operators(resolve(str(normed)))
+    assert "InstanceNormalization" in _operators(resolve(str(normed), batch_statistics=True))
+    (normed / "recipe.toml").write_text(NORMED_RECIPE + "batch_statistics = true")
+    assert "InstanceNormalization" in _operators(resolve(str(normed)))
+    assert "BatchNormalization" in _operators(resolve(str(normed), batch_statistics=False))
+    model = write_generator(normed / "m.onnx")
+    for choice, flag in ((True, "--batch-statistics"), (False, "--saved-statistics")):
+        with pytest.raises(BadInputError, match=f"{flag} goes with PyTorch code"):
+            resolve(str(model), batch_statistics=choice)
+
+
+@pytest.mark.train
+def test_weights_for_more_labels_than_the_recipe_names(normed, caplog):
+    caplog.set_level(logging.INFO, "decig")
+    source = resolve(str(normed), weights=normed / "larger.onnx")
+    assert input_info(source.model.proto)[0].shape == [1, 5, 8, 8]
+    assert "its weights are for 5 labels, its recipe names 2: say which ones" in caplog.text
+    with pytest.raises(BadInputError, match=r"has 5 channels; images .*give --one-hot 5"):
+        source.require_image()
+    told = resolve(str(normed), PixelFlags(labels=Labels(ids=5)), weights=normed / "larger.onnx")
+    told.require_image()
+    assert resolve(str(normed)).require_pixels().labels == Labels(ids=2)
+
+
+@pytest.mark.train
+def test_a_shape_that_the_user_gives_wins_over_the_weights(normed):
+    with pytest.raises(BadInputError, match=r"Net cannot take an input of 1x2x8x8"):
+        resolve(str(normed), None, {"input": [1, 2, 8, 8]}, normed / "larger.onnx")
+    source = resolve(str(normed), None, {"input": [1, 5, 16, 8]}, normed / "larger.onnx")
+    assert input_info(source.model.proto)[0].shape == [1, 5, 16, 8]
 
 
 def test_half_of_a_source_asks_for_the_other_half(tmp_path):

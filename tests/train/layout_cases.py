@@ -60,6 +60,17 @@ def _grid(*places):
 
 
 PLACES = [
+    case("Col2Im", x(2, 12, 20), at={1: ints([5, 6]), 2: ints([2, 2])}),
+    case(
+        "Col2Im", x(1, 18, 12), at={1: ints([6, 8]), 2: ints([3, 3])}, strides=[2, 2], pads=[1] * 4
+    ),
+    case(
+        "Col2Im",
+        x(1, 8, 16),
+        at={1: ints([5, 4]), 2: ints([2, 2])},
+        dilations=[2, 1],
+        pads=[0, 1, 1, 0],
+    ),
     case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[4], [0], [-1]])}),
     case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[1], [2], [3]])}),
     case("ScatterND", x(6, 2, 3), x(3, 2, 3), at={1: ints([[0], [2], [4]])}),

@@ -212,6 +212,15 @@ def einsum(cell: Cell) -> str:
     return cell.op("Einsum", "x", weight, equation=equation)
 
 
+@row("Einsum of three operands")
+def einsum_of_three(cell: Cell) -> str:
+    letters = "nabcdefg"[: cell.rank]
+    channel = letters[cell.channel_axis]
+    equation = f"{letters},{channel}y,yz->{letters.replace(channel, 'z')}"
+    factors = cell.numbers(cell.channels, 3), cell.numbers(3, 5)
+    return cell.op("Einsum", "x", *map(cell.constant, factors), equation=equation)
+
+
 def _norm(kind: str, **attributes: Any) -> Row:
     def build(cell: Cell) -> str:
         affine = [cell.constant(cell.numbers(cell.channels)) for _ in range(2)]
@@ -383,6 +392,20 @@ def write(cell: Cell) -> str:
     part = cell.op("Sin", cell.op("Gather", first, cell.constant([1, 4])))
     written = cell.op("ScatterND", first, cell.constant([[0], [6]]), part)
     return cell.op("Transpose", written, perm=back)
+
+
+@row("GatherElements, channels")
+def take_elements(cell: Cell) -> str:
+    order = cell.random.permuted(np.tile(np.arange(cell.channels), (*cell.shape, 1)), axis=-1)
+    return cell.op("GatherElements", "x", cell.constant(order[..., 0]), axis=cell.channel_axis)
+
+
+@row("GatherND over channels")
+def take_places(cell: Cell) -> str:
+    perm = [cell.channel_axis, *(a for a in range(cell.rank) if a != cell.channel_axis)]
+    first = cell.op("Transpose", "x", perm=perm)
+    taken = cell.op("GatherND", first, cell.constant([[4], [0], [-1]]))
+    return cell.op("Transpose", taken, perm=[perm.index(axis) for axis in range(cell.rank)])
 
 
 @row("ScatterElements, channels")

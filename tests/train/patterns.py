@@ -181,6 +181,100 @@ class Unfolded(Pattern):
         return self.head(patches.mean(2).view(n, c, height, width))
 
 
+class ChannelAttention(Pattern):
+    """Restormer: unit queries and keys, channels times channels, a temperature per head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Conv2d(16, 48, 1)
+        self.temperature = nn.Parameter(torch.rand(2, 1, 1) + 0.5)
+        self.project = nn.Conv2d(16, 16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.stem(x))
+        n, c, height, width = h.shape
+        parts = self.qkv(h).chunk(3, 1)
+        q, k, v = (part.reshape(n, 2, c // 2, height * width) for part in parts)
+        q, k = functional.normalize(q, dim=-1), functional.normalize(k, dim=-1)
+        weights = (q @ k.transpose(-2, -1) * self.temperature).softmax(-1)
+        return self.head(h + self.project((weights @ v).reshape(n, c, height, width)))
+
+
+class CosineAttention(Pattern):
+    """Swin transformer V2: queries and keys divided by their length over the places of a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(16, 48)
+        self.scale = nn.Parameter(torch.rand(2, 1, 1) + 0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.stem(x))
+        n, c, height, width = h.shape
+        tokens = h.flatten(2).transpose(1, 2)
+        parts = self.qkv(tokens).reshape(n, height * width, 3, 2, c // 2).permute(2, 0, 3, 1, 4)
+        q, k, v = parts[0], parts[1], parts[2]
+        q, k = functional.normalize(q, dim=-1), functional.normalize(k, dim=-1)
+        weights = (q @ k.transpose(-2, -1) * self.scale).softmax(-1)
+        mixed = (weights @ v).transpose(1, 2).reshape(n, height * width, c)
+        return self.head(h + mixed.transpose(1, 2).reshape(h.shape))
+
+
+class LinearAttention(Pattern):
+    """Keys times values first: no map over all pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Conv2d(16, 48, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.stem(x))
+        n, c, height, width = h.shape
+        q, k, v = (part.reshape(n, 2, c // 2, -1) for part in self.qkv(h).chunk(3, 1))
+        pairs = torch.relu(v) @ k.softmax(-1).transpose(-2, -1)
+        return self.head(h + (pairs @ q.tanh()).reshape(n, c, height, width))
+
+
+class SelectiveKernels(Pattern):
+    """Two branches, stacked, weighed by a softmax over the branches, and added up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(16, 16, k, padding=k // 2) for k in (3, 5))
+        self.squeeze = nn.Conv2d(16, 8, 1)
+        self.choose = nn.ModuleList(nn.Conv2d(8, 16, 1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.stem(x))
+        n, c, height, width = h.shape
+        both = torch.cat([branch(h) for branch in self.branches], 1).view(n, 2, c, height, width)
+        squeezed = torch.relu(self.squeeze(both.sum(1).mean((2, 3), keepdim=True)))
+        weights = torch.cat([choose(squeezed) for choose in self.choose], 1)
+        return self.head((both * weights.view(n, 2, c, 1, 1).softmax(1)).sum(1))
+
+
+class Folded(Pattern):
+    """Overlapping windows, a layer over each, and their sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(16 * 9, 16 * 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.stem(x))
+        windows = functional.unfold(h, 3, padding=1, stride=2).transpose(1, 2)
+        changed = self.inner(windows).transpose(1, 2)
+        return self.head(h + functional.fold(changed, h.shape[2:], 3, padding=1, stride=2))
+
+
+class ChannelSoftmax(Pattern):
+    """Gates over the channels that add up to one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.stem(x)
+        return self.head(h * h.softmax(1))
+
+
 PATTERNS: dict[str, type[Pattern]] = {
     pattern.__name__: pattern
     for pattern in (
@@ -195,6 +289,12 @@ PATTERNS: dict[str, type[Pattern]] = {
         Fourier,
         WindowMask,
         Unfolded,
+        ChannelAttention,
+        CosineAttention,
+        LinearAttention,
+        SelectiveKernels,
+        Folded,
+        ChannelSoftmax,
     )
 }
 SHAPES = {"x": [1, 3, 16, 16]}

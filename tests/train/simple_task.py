@@ -36,6 +36,7 @@ class SimpleTask:
             "student": Group(("student",), self.rate, (0.9, 0.99), WarmUpThenCosine(0.1)),
         }
         self.averages = {"student": Averaging(0.9)}
+        self.memories: dict[str, Any] = {}
 
     def batch(self, number: int) -> Tensor:
         self.asked.append(number)

@@ -85,6 +85,16 @@ def work_table(model: Model) -> CostTable:
     )
 
 
+def write_table(path: Path, model: Path) -> Path:
+    """Write the table of a device that is another one, which takes `node_us`.
+
+    Plans by such a table need --force, and nothing is measured for them.
+    """
+    table = work_table(load_model(model))
+    replace(table, device=replace(table.device, cpu="another")).save(path)
+    return path
+
+
 @dataclass(frozen=True)
 class Asked:
     """What `decig.train.pipeline.compress` is asked."""

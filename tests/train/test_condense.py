@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from decig.graph.channels import analyse
+from decig.graph.model import initializers, normalise
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.train.condense import WEIGHTINGS, Condenser, Steered
 from decig.train.module import build_module, parameter_names, write_back
+from tests.graph.shared_nets import recursive
 from tests.train.tiny import tiny_generator
 
 PROTO = tiny_generator()
@@ -104,7 +106,7 @@ def steered(**changes: object) -> Steered:
 def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
     asked: list[tuple[float, float]] = []
     part = steered()
-    part._condenser.steer = lambda predicted, wanted: asked.append((predicted, wanted))
+    part._narrowing.steer = lambda predicted, wanted: asked.append((predicted, wanted))
     for step in range(30):
         part.after_update(step, step / 30)
     assert part.looked_at == 30 and part.predicted_ms == 5.0
@@ -115,7 +117,7 @@ def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
 def test_proximal_steps_follow_the_learning_rate() -> None:
     shares: list[float] = []
     part = steered()
-    part._condenser.step = shares.append
+    part._narrowing.step = shares.append
     for step in range(4):
         part.after_update(step, step / 4)
     assert shares == [1.0, 0.75, 0.5, 0.25]
@@ -126,4 +128,20 @@ def test_steering_goes_on_where_it_stood() -> None:
     for step in range(10):
         one.after_update(step, 0.9)
     other.load_state_dict(one.state_dict())
-    assert other._condenser.rate == one._condenser.rate != condenser().rate
+    assert other._narrowing.rate == one._narrowing.rate != condenser().rate
+
+
+def test_a_weight_that_several_nodes_read_with_shrinks_once() -> None:
+    """However often a block is run, a step shrinks its weight as if it were run twice."""
+    after = []
+    for depth in (2, 5):
+        proto = normalise(recursive(depth))
+        module, channels = build_module(proto), analyse(proto)
+        made = Condenser(module, parameter_names(module), channels, {"head": 1.0})
+        made.rate = 0.05
+        made.step()
+        after.append(initializers(write_back(module, proto)))
+    before = initializers(normalise(recursive(2)))
+    for name in ("w", "wo"):
+        assert not np.allclose(after[0][name], before[name], rtol=1e-3)
+        np.testing.assert_allclose(after[1][name], after[0][name], rtol=1e-5)

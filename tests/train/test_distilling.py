@@ -20,6 +20,7 @@ from decig.train.distilling import (
 from decig.train.job import Job
 from decig.train.schedule import Budget
 from decig.train.slicing import Origin, slice_and_repair
+from tests.device.bench import FakeBench
 from tests.samples import write_photos
 from tests.train.graphs import code_generator
 from tests.train.methods.test_decig import Told, same, widths
@@ -51,6 +52,30 @@ def test_it_leaves_what_is_better_and_its_figures(tmp_path: Path) -> None:
     assert len(seen) == 40 and len(set(seen)) > 3  # a look at every twentieth of the budget
 
 
+@pytest.mark.parametrize(("factor", "misses"), [(1.0, False), (1.2, True)])
+def test_the_start_is_measured_once_more_and_a_miss_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, factor: float, misses: bool
+) -> None:
+    job, start = begin(tmp_path)
+    assert job.goal.target_ms is not None
+    bench = FakeBench(lambda _: factor * job.goal.target_ms)
+    target = replace(job.goal.target, bench=bench, warnings=("the machine was busy",))
+    job = replace(job, goal=replace(job.goal, target=target))
+    distil(job, start, Budget(steps=1), "stage2.pt", "student.onnx")
+    figures = json.loads(job.run.file("report.json").read_text())
+    assert figures["start_latency_ms"] == pytest.approx(factor * job.goal.target_ms)
+    assert ("this run will miss its target of" in caplog.text) is misses
+    assert len(figures.get("warnings", [])) == misses
+    again = job.run.add_warnings([*target.warnings, *figures.get("warnings", [])])
+    assert len(again["warnings"]) == 1 + misses  # each once, and none is lost
+
+
+def test_elsewhere_the_start_is_not_measured(tmp_path: Path) -> None:
+    job, start = begin(tmp_path)
+    distil(job, start, Budget(steps=1), "stage2.pt", "student.onnx")
+    assert "start_latency_ms" not in json.loads(job.run.file("report.json").read_text())
+
+
 def test_training_that_makes_it_worse_is_not_kept(tmp_path: Path) -> None:
     job, start = begin(tmp_path, settings={"learning_rate": 5.0})
     distil(job, start, Budget(steps=4), "stage2.pt", "student.onnx")
@@ -72,7 +97,7 @@ def test_the_task_has_the_losses_that_the_settings_ask_for(tmp_path: Path) -> No
     task = student_task(job, start, rate=0.5, with_extras=True)
     batch = task.batch(0)
     terms = task.losses("student", batch, task.forward(batch))
-    assert list(terms) == ["output", "features", "targets"]
+    assert list(terms) == ["output", "features", "targets", "adversarial"]
     assert list(task.groups) == ["discriminator", "student"]
     assert task.groups["student"].learning_rate == 0.5 * job.config.train.learning_rate
     bare = student_task(job, start, rate=1.0, with_extras=False)

@@ -97,6 +97,7 @@ def test_gradients_of_several_batches_make_one_update() -> None:
 def test_parts_take_their_turn_after_the_updates() -> None:
     class Part:
         seen: list[tuple[int, float, bool]] = []  # noqa: RUF012
+        done = False
 
         def after_update(self, step: int, progress: float) -> None:
             self.seen.append((step, progress, torch.equal(weights(running.task.student), begun)))
@@ -113,6 +114,37 @@ def test_parts_take_their_turn_after_the_updates() -> None:
     assert Part.seen == [(0, 0.0, False), (1, 0.5, False)]
 
 
+class Enough:
+    """A part that is done after some updates, counted over all resumes."""
+
+    def __init__(self, updates: int) -> None:
+        self.left = updates
+
+    @property
+    def done(self) -> bool:
+        return self.left <= 0
+
+    def after_update(self, step: int, progress: float) -> None:
+        self.left -= 1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"left": self.left}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.left = state["left"]
+
+
+def test_a_part_that_is_done_ends_training(tmp_path: Path) -> None:
+    running = engine(12, tmp_path / "state.pt", parts=[Enough(5)])
+    running.run()
+    assert running.step == 5
+    again = engine(12, tmp_path / "state.pt", parts=[Enough(99)])
+    assert again.resume()
+    again.run()
+    assert again.step == 5 and again.task.asked == []
+    assert engine(12, parts=[Enough(0)]).run() is None  # without a single step
+
+
 def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path: Path, saving_always: None) -> None:
     whole = engine(12)
     whole.run()
@@ -127,6 +159,33 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(tmp_path: Path, saving_alw
         nets = (n["student"] if isinstance(n, dict) else n for n in (one, other))
         assert torch.equal(*map(weights, nets))
     assert torch.equal(weights(again.task.coach), weights(whole.task.coach))
+
+
+def test_what_a_task_remembers_is_saved_with_its_nets(tmp_path: Path, saving_always: None) -> None:
+    class Remembering(SimpleTask):
+        """Remembers how many batches it has seen."""
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            self.seen = 0
+            self.memories = {"seen": self}
+
+        def batch(self, number: int) -> torch.Tensor:
+            self.seen += 1
+            return super().batch(number)
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"seen": self.seen}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.seen = state["seen"]
+
+    with pytest.raises(RuntimeError, match="killed"):
+        engine(12, tmp_path / "state.pt", task=Remembering(), report=kill_at(6)).run()
+    again = engine(12, tmp_path / "state.pt", task=Remembering())
+    assert again.resume() and again.task.seen == again.step == 5
+    again.run()
+    assert again.task.seen == 12
 
 
 def test_what_is_drawn_follows_from_the_seed() -> None:

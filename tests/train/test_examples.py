@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from decig.data import images
 from decig.data.crops import fit
 from decig.data.inputs import Pictures
 from decig.errors import BadInputError
@@ -39,8 +40,8 @@ def test_images_are_held_out_by_the_seed(tmp_path: Path) -> None:
 def test_images_are_fed_as_check_feeds_them(tmp_path: Path) -> None:
     asked, made = small(tmp_path), examples(tmp_path)
     found = dict(zip((e.name for e in made.training), made.feeds(made.training), strict=True))
-    teacher, images = asked.teacher, asked.folders.images
-    pictures = {p.name: p for p in Pictures(images, teacher.model.proto, teacher.pixels)}
+    teacher, photos = asked.teacher, asked.folders.images
+    pictures = {p.name: p for p in Pictures(photos, teacher.model.proto, teacher.pixels)}
     for name, feeds in found.items():
         np.testing.assert_allclose(feeds["input"], pictures[name].feeds["input"], atol=0.02)
     example = made.training[0]
@@ -106,14 +107,43 @@ def test_repair_looks_at_some_of_the_training_images(tmp_path: Path) -> None:
         assert np.array_equal(found["input"], each["input"])
 
 
+def test_images_are_read_when_they_are_asked_for_the_first_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    original = images.read_image
+
+    def counted(path: Path, **options: bool) -> np.ndarray:
+        read.append(path.stem)
+        return original(path, **options)
+
+    monkeypatch.setattr(images, "read_image", counted)
+    made = examples(tmp_path, photos=5)
+    assert read == []
+    assert made.first.name == "a" and read == ["a"]
+    assert len(made.training) == 4 and len(read) == 6
+    assert len(made.held_out) == 1 and len(made.for_repair) == 4 and len(read) == 6
+
+
+def test_pairs_are_matched_before_any_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    targets = write_photos(tmp_path / "targets", 6, 60, 64)
+    next(targets.glob("f.*")).unlink()
+    made = examples(tmp_path, targets=targets)
+    monkeypatch.setattr(images, "read_image", lambda _: pytest.fail("an image was read"))
+    with pytest.raises(BadInputError, match=r"f\.\w+: no image called f in .*targets"):
+        _ = made.first
+
+
 def test_what_cannot_be_trained_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="photos: one image is not enough; give at least two"):
         examples(tmp_path, photos=1)
     with pytest.raises(BadInputError, match="give a folder of images"):
         examples(tmp_path, images=None)
-    images = tmp_path / "photos"
+    photos = tmp_path / "photos"
     with pytest.raises(BadInputError, match="--targets needs a model that takes images"):
-        examples(tmp_path, code_generator(), feeds={"code": "normal"}, targets=images)
+        examples(tmp_path, code_generator(), feeds={"code": "normal"}, targets=photos)
     proto = with_input("map", 1, 1, 48, 48)
     with pytest.raises(BadInputError, match="input map is a map as large as the image"):
         examples(tmp_path, proto, feeds={"map": "files"})
@@ -134,5 +164,9 @@ def _of_five_channels() -> onnx.ModelProto:
 
 
 def test_folders_are_recorded_as_they_were_given() -> None:
-    assert Folders(Path("a/b")).record() == {"images": "a/b", "targets": None}
-    assert Folders(None, Path("c")).record() == {"images": None, "targets": "c"}
+    assert Folders(Path("a/b")).record() == {"images": "a/b", "targets": None, "unpaired": None}
+    assert Folders(None, Path("c")).record() == {
+        "images": None,
+        "targets": "c",
+        "unpaired": None,
+    }

@@ -48,7 +48,7 @@ def asked(place: Path, tmp_path: Path) -> Callable[..., Asked]:
         return Asked(
             Teacher(load_model(place / "tiny.onnx"), PixelFormat((0.0, 1.0), (0.0, 1.0))),
             Folders(place / "photos"),
-            Goal(Target(table), None, Budget(steps=18), fold_norms=True),
+            Goal(Target(table), 0.8 * table.as_it_is_ms, Budget(steps=18), fold_norms=True),
             with_settings(Config.read(None), **settings),
             tmp_path / "run",
         ).but(**changes)
@@ -77,7 +77,7 @@ def weights(proto: onnx.ModelProto) -> dict[str, bytes]:
 def test_norms_fold_where_the_tolerance_lets_them(asked: Callable[..., Asked]) -> None:
     made = asked(settings={"fold_tolerance": 1.0})
     bench = FakeBench(lambda proto: len(proto.graph.node))
-    made = made.but(target=Target(made.goal.target.table, bench))
+    made = made.but(target=Target(made.goal.target.table, bench), target_ms=11.5)  # all take 11
     figures = made.compress()
     assert all_norms(student(made)) == []
     assert figures["norms_folded"].keys() == {"n1", "n2", "n3"}

@@ -7,9 +7,10 @@ import pytest
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import initializers, replace_initializers
-from decig.quality.metrics import ssim
+from decig.quality.metrics import psnr, ssim
 from decig.repair.activations import run_graph
-from decig.train.judge import Judge, Looks
+from decig.train.judge import Judge
+from tests.threads import FREE, watch_threads
 from tests.train.tiny import tiny_generator
 
 PIXELS = PixelFormat((0.0, 1.0), (0.0, 1.0))
@@ -44,12 +45,19 @@ def test_the_figure_is_the_mean_over_the_images() -> None:
     assert found == pytest.approx(np.mean(each), abs=1e-6)
 
 
-def test_looks_are_few_and_each_is_due_once() -> None:
-    looks = Looks()
-    due = [share for share in np.linspace(0, 1, 1001) if looks.due(float(share))]
-    assert due[0] == 0
-    assert len(due) == 20
-    assert np.diff(due).min() > 0.049
+def test_it_paints_on_the_threads_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = watch_threads(monkeypatch)
+    Judge(tiny_generator(), inputs(), PIXELS).ssim(tiny_generator())
+    assert opened == [FREE, FREE]
+
+
+def test_likeness_has_both_figures() -> None:
+    judge, other = Judge(tiny_generator(), inputs(), PIXELS), damaged(0.5)
+    found = judge.likeness(other)
+    a, b = (PIXELS.to_unit(run_graph(proto, inputs())) for proto in (tiny_generator(), other))
+    assert found.ssim == judge.ssim(other) < 1
+    assert found.psnr_db == pytest.approx(psnr(a, b), abs=1e-3)
+    assert judge.likeness(tiny_generator()).psnr_db == pytest.approx(100)
 
 
 def test_what_does_not_fit_the_graph_is_one_line() -> None:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from decig.errors import BadInputError
-from decig.graph.model import initializers
+from decig.graph.model import initializers, normalise
 from decig.train.module import build_module, parameter_names, write_back
+from tests.graph.shared_nets import recursive, siamese
 from tests.train.onnx_cases import assert_close, parsed, run_ort
 
 RNG = np.random.default_rng(0)
@@ -265,3 +266,25 @@ def test_images_of_a_batch_are_treated_as_each_alone(step: str) -> None:
     for image, picture in zip(images, found, strict=True):
         (alone,) = run_ort(proto, image[None])
         assert_close(picture[None].numpy(), alone)
+
+
+def test_a_weight_that_several_nodes_use_is_one_parameter() -> None:
+    proto = normalise(recursive(3))
+    module = build_module(proto)
+    assert sorted(parameter_names(module).values()) == ["w", "wi", "wo"]
+    (weight,) = (p for n, p in module.named_parameters() if parameter_names(module)[n] == "w")
+    x = torch.from_numpy(r(1, 3, 8, 8))
+    module(x)[0].square().mean().backward()
+    torch.optim.SGD(module.parameters(), lr=0.01).step()
+    trained = write_back(module, proto)
+    found = initializers(trained)["w"]
+    np.testing.assert_array_equal(found, weight.detach().numpy())
+    assert not np.array_equal(found, initializers(proto)["w"])
+    with torch.no_grad():
+        assert_close(module(x)[0].numpy(), run_ort(trained, x.numpy())[0])
+
+
+def test_siamese_encoders_are_trained_as_one() -> None:
+    proto = normalise(siamese())
+    names = list(parameter_names(build_module(proto)).values())
+    assert sorted(names) == ["b1", "b2", "scale", "shift", "slope", "w1", "w2", "w3"]

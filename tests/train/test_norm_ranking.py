@@ -3,11 +3,13 @@ import onnx
 import pytest
 
 from decig.data.feeds import Feeds
+from decig.data.ports import AmbiguousPortError
 from decig.graph.model import initializers, input_info, replace_initializers
 from decig.graph.norm_folding import fold_norm, foldable_norms
 from decig.repair.activations import run_graph
 from decig.train.norm_ranking import fold_least, measure_statistics
 from tests.graph.rewrite.small import Net
+from tests.threads import FREE, watch_threads
 from tests.train.tiny import tiny_generator
 
 
@@ -86,3 +88,26 @@ def test_the_norm_that_the_picture_needs_least_goes_first(seed: int) -> None:
     assert name == min(change, key=change.__getitem__)
     assert folded.SerializeToString() == ways[name].SerializeToString()
     assert foldable_norms(folded) == [n for n in ("n1", "n2", "n3") if n != name]
+
+
+def test_norms_are_tried_on_the_threads_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = watch_threads(monkeypatch)
+    proto = tiny_generator()
+    fold_least(proto, ["n1", "n2"], feeds(proto, inputs()))
+    assert opened == [FREE] * 4
+
+
+def test_the_named_output_is_the_one_that_is_compared():
+    proto = tiny_generator()
+    norms = foldable_norms(proto)
+    given = feeds(proto, inputs())
+    alone = fold_least(proto, norms, given)[0]
+    name = proto.graph.output[0].name
+    twin = onnx.helper.make_node("Neg", [name], ["negative"], name="negate")
+    two = onnx.ModelProto.FromString(proto.SerializeToString())
+    two.graph.node.append(twin)
+    two.graph.output.add().CopyFrom(two.graph.output[0])
+    two.graph.output[1].name = "negative"
+    with pytest.raises(AmbiguousPortError):
+        fold_least(two, norms, given)
+    assert fold_least(two, norms, given, name)[0] == alone

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from onnx import helper
 
 from decig.graph import rules
+from decig.graph.operators import Kind, find
 from decig.train.module import build_module
 from decig.train.ops import registry
 from tests.train.onnx_cases import assert_parity, one_node, run_ort
@@ -56,7 +58,10 @@ def test_gradients_agree_with_differences_of_onnx_runtime(op_type, inputs, argum
 
 
 def test_whatever_can_be_cut_can_be_trained():
-    """Apart from operators that the channel analysis leaves alone."""
-    alone = {"GatherElements", "GatherND", "MaxUnpool"}
-    assert set(registry.OPERATORS) - set(rules.registry.RULES) == alone
-    assert set(rules.registry.RULES) <= set(registry.OPERATORS)
+    """But for what draws: two runs of it differ, and training would learn from noise."""
+    random = {
+        name
+        for name in rules.registry.RULES
+        if find(helper.make_node(name, [], [])).kind is Kind.RANDOM
+    }
+    assert random and set(rules.registry.RULES) - random == set(registry.OPERATORS)

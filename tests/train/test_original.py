@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,7 +11,10 @@ from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
 from decig.train import engine, original
-from decig.train.tasks.paired import Batch, Paired
+from decig.train.engine import News
+from decig.train.original import _Shown
+from decig.train.pairs import Batch
+from decig.train.tasks.paired import Paired
 from tests.runtime import open_plain
 
 RECIPE = """
@@ -27,7 +31,7 @@ discriminator_width = 4
 stages = [{ crop = 32, batch = 2, steps = 2 }, { crop = 64, batch = 1, steps = 2 }]
 [train.data]
 layout = "side-by-side"
-input = "right"
+direction = "BtoA"
 """
 NET = """
 from torch import nn
@@ -117,6 +121,17 @@ def test_killed_run_resumes_to_the_same_weights(recipe, data, tmp_path, net):
         assert torch.equal(value, _weights(cut)[name]), name
 
 
+def test_a_net_that_cannot_be_exported_is_not_trained(recipe, data, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BadInputError("the module: PyTorch cannot export this")
+
+    monkeypatch.setattr(original, "export_onnx", refuse)
+    monkeypatch.setattr(Paired, "batch", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(BadInputError, match="PyTorch cannot export this"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
 def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
     (tmp_path / "net.py").write_text(NORMED)
     path = original.train(recipe, tmp_path / "run", data=data)
@@ -128,9 +143,9 @@ def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
         assert np.array_equal(exported[name], trained[name].numpy())
 
 
-def test_interrupted_run_says_how_to_go_on(recipe, data, tmp_path, monkeypatch):
+def test_an_interrupted_run_keeps_its_state(recipe, data, tmp_path, monkeypatch):
     _kill_at(monkeypatch, 2, KeyboardInterrupt())  # as the engine raises it, after saving
-    with pytest.raises(DecigError, match=r"stopped at step 2; .*--resume"):
+    with pytest.raises(KeyboardInterrupt):
         original.train(recipe, tmp_path / "run", data=data)
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 2
 
@@ -201,7 +216,7 @@ def test_recipes_that_cannot_be_trained(recipe, data, tmp_path, old, new, messag
 def test_folders_that_do_not_serve(recipe, data, tmp_path):
     with pytest.raises(BadInputError, match="give --data or folder"):
         original.train(recipe, tmp_path / "run")
-    with pytest.raises(BadInputError, match=r"absent/train: no such folder"):
+    with pytest.raises(BadInputError, match=r"absent: no such folder"):
         original.train(recipe, tmp_path / "run", data=tmp_path / "absent")
     with pytest.raises(BadInputError, match="no run to resume"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
@@ -210,8 +225,40 @@ def test_folders_that_do_not_serve(recipe, data, tmp_path):
     (tmp_path / "run/state.pt").write_bytes(b"half a file")
     with pytest.raises(BadInputError, match="go on with --resume"):
         original.train(recipe, tmp_path / "run", data=data)
+    with pytest.raises(BadInputError, match=r"training\.json: cannot read this record of a run"):
+        original.train(recipe, tmp_path / "run", data=data, resume=True)
+    (tmp_path / "run/state.pt").unlink()
+    original.train(recipe, tmp_path / "run", data=data)
+    (tmp_path / "run/state.pt").write_bytes(b"half a file")
     with pytest.raises(BadInputError, match="not the state of this run"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
+
+
+def test_nothing_else_goes_on_in_the_folder_of_a_run(recipe, data, tmp_path):
+    run = tmp_path / "run"
+    original.train(recipe, run, data=data, direction="AtoB")
+    original.train(recipe, run, data=data, direction="AtoB", resume=True)
+    message = r"run: the run there was begun with train\.data\.direction = 'AtoB', not 'BtoA'"
+    with pytest.raises(BadInputError, match=message):
+        original.train(recipe, run, data=data, resume=True)
+    other = _recipe(tmp_path, RECIPE.replace("[train]", "[train]\nl1 = 10"))
+    with pytest.raises(BadInputError, match=r"begun with train\.l1 = None, not 10"):
+        original.train(other, run, data=data, direction="AtoB", resume=True)
+    larger = _recipe(tmp_path, RECIPE.replace("64, 64]", "32, 32]"))
+    with pytest.raises(BadInputError, match=r"begun with input_shapes\.input = \[1, 3, 64, 64\]"):
+        original.train(larger, run, data=data, direction="AtoB", resume=True)
+
+
+def test_the_direction_that_is_given_goes_before_the_recipes(recipe, data, tmp_path):
+    files = [
+        original.train(recipe, tmp_path / str(direction), data=data, direction=direction)
+        for direction in ("AtoB", "BtoA", None)
+    ]
+    contents = [file.read_bytes() for file in files]
+    assert contents[1] == contents[2] != contents[0]  # the recipe says BtoA
+    text = RECIPE.split("[train.data]")[0] + 'data = "facades"\n'
+    with pytest.raises(BadInputError, match=r"train\.data: expected `object`, not 'facades'"):
+        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data, direction="AtoB")
 
 
 def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
@@ -220,13 +267,29 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
     assert sheets == [f"step-00000{step}.png" for step in (1, 2, 3, 4)]
 
 
-def test_progress_is_logged(recipe, data, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(original, "LOG_EVERY", 2)
+def test_progress_is_logged_with_the_time_left(recipe, data, tmp_path, monkeypatch, caplog):
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(original.time, "monotonic", lambda: float(next(clock)))
+    shown = _Shown(
+        SimpleNamespace(), SimpleNamespace(steps=10), recipe, tmp_path, 1e9, 4, _logged=0.0
+    )
+    shown._sampled = 0.0
     with caplog.at_level("INFO", "decig"):
-        original.train(recipe, tmp_path / "run", data=data)
-    lines = [record.getMessage() for record in caplog.records if "step" in record.getMessage()]
-    assert [line.split(":")[0] for line in lines] == ["step 2 of 4", "step 4 of 4"]
-    assert "generator/l1 " in lines[0] and "0 min left" in lines[1]
+        for step in (5, 6, 7, 8):  # 20 seconds each; a line at least every 30
+            shown.report(News(step, 0.0, 0.0, {"generator/l1": 2.0}))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == [
+        "step 5 of 10: generator/l1 2.000, 0.000 s per step, 0 s left",
+        "step 7 of 10: generator/l1 2.000, 20.000 s per step, 1 min left",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3600, "1 h"), (100000, "1 d 3 h")],
+)
+def test_durations_are_written_in_their_largest_units(seconds, text):
+    assert original.duration(seconds) == text
 
 
 def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
@@ -238,5 +301,5 @@ def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_named(recipe, data, tmp_path):
     (tmp_path / "run").write_bytes(b"a file")
-    with pytest.raises(BadInputError, match="run: cannot write there: "):
+    with pytest.raises(BadInputError, match="run: not written: "):
         original.train(recipe, tmp_path / "run", data=data)

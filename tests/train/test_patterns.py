@@ -12,7 +12,7 @@ from decig.graph.model import Model, load_model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.source.recipe import Source
+from decig.source.recipe import Code
 from decig.train.module import build_module, takes_batches, write_back
 from decig.train.parity import require_parity
 from decig.train.pytorch.load import load_pytorch
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 def exported(request: pytest.FixtureRequest) -> tuple[str, Model]:
     name = request.param
     shapes = STYLED if name == "AdaIN" else SHAPES
-    return name, load_pytorch(Source(f"patterns.py:{name}"), HERE, shapes, name)
+    return name, load_pytorch(Code(f"patterns.py:{name}"), HERE, shapes, name)
 
 
 def half(model: Model) -> tuple:

@@ -15,20 +15,31 @@ from PIL import Image
 from decig.data.pixels import PixelFormat
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
-from decig.errors import BadInputError, DecigError, TargetMissedError
+from decig.errors import BadInputError, TargetMissedError
 from decig.graph.model import Model, load_model, shapes
-from decig.graph.plan import Plan
+from decig.graph.plan import FLOOR, Plan
+from decig.quality.metrics import Likeness
 from decig.train import methods
 from decig.train.config import Config
 from decig.train.examples import Folders
 from decig.train.planner import Goal
+from decig.train.run import hold
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
 from tests.device.bench import FakeBench
-from tests.train.small import Asked, with_settings, work_table
+from tests.train.small import Asked, small, with_settings, work_table
 from tests.train.tiny import tiny_generator
 
 STEPS = 12
+CONTRACT = {
+    "predicted_latency_ms",
+    "measured_latency_ms",
+    "ssim",
+    "method",
+    "steps",
+    "training_seconds",
+}
+"""Keys of the report that other programs rely on."""
 Make = Callable[..., Asked]
 
 
@@ -91,7 +102,10 @@ def test_leaves_a_slim_student_a_plan_in_the_teachers_channels_and_figures(
     assert figures["predicted_latency_ms"] <= made.goal.target_ms
     assert -1 <= figures["ssim_before_distilling"] <= figures["ssim"] <= 1
     report = json.loads((run / "report.json").read_text())
-    assert report["widths"] == figures["widths"]
+    assert report == figures
+    assert figures.keys() >= CONTRACT
+    assert figures["method"] == "decig" and figures["measured_latency_ms"] is None
+    assert CostTable.load(run / "profile.json").to_dict() == made.goal.target.table.to_dict()
     assert report["rewrites"] == ["wide_head"]
     assert not (run / "state").exists()
 
@@ -133,10 +147,24 @@ def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
     assert (made.output_dir / "student.onnx").exists()
 
 
-def test_without_a_target_the_hinge_decides(asked: Make) -> None:
-    made = asked(target_ms=None, settings={"condense": 0.0}, budget=Budget(steps=2))
+def test_without_a_target_stage_one_and_the_hinge_decide_down_to_a_floor(
+    asked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.train.planner.find_hinge", lambda _: 1)
+    made = asked(target_ms=None, budget=Budget(steps=4))
     figures = made.compress()
-    assert all(1 <= width <= 32 for width in figures["widths"].values())
+    assert figures["widths"] == {"c1": FLOOR, "c2": FLOOR}
+    assert figures["target_latency_ms"] is None
+
+
+def test_without_a_target_and_stage_one_nothing_starts(asked: Make) -> None:
+    told: list[str] = []
+    made = asked(target_ms=None, settings={"condense": 0.0})
+    with pytest.raises(BadInputError, match="give the latency to reach"):
+        made.compress(lambda step, *_: told.append(step))
+    with pytest.raises(BadInputError, match="give the latency to reach"):
+        made.preview()
+    assert told == [] and not made.output_dir.exists()
 
 
 def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) -> None:
@@ -151,6 +179,26 @@ def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) ->
     made.compress()
     # The second plan takes longer than predicted, so it is measured again before it is accepted.
     assert seen[1] < seen[0] and set(seen[1:]) == {seen[1]}
+
+
+def test_pictures_that_are_too_small_to_judge_are_refused_first(
+    tmp_path: Path,
+) -> None:
+    settings = {"crop": 10, "structure": 0.0, "condense": 0.0}
+    made = small(tmp_path, tiny_generator(size=10, width=16), settings=settings)
+    told: list[str] = []
+    with pytest.raises(BadInputError, match="its pictures of 10x10 pixels are too small to be jud"):
+        made.compress(lambda step, *_: told.append(step))
+    assert told == []
+
+
+def test_a_latency_far_out_of_reach_is_refused_before_channels_are_scored(asked: Make) -> None:
+    made, told = asked(target_ms=1e-6), []
+    bench = FakeBench(lambda _: pytest.fail("something was measured"))
+    for target in (made.goal.target, Target(made.goal.target.table, bench)):
+        with pytest.raises(TargetMissedError, match="out of reach: with every group at its narr"):
+            made.but(target=target).compress(lambda step, *_: told.append(step))
+    assert told == []
 
 
 def test_an_unreachable_target_says_the_fastest_and_writes_nothing(asked: Make) -> None:
@@ -205,9 +253,11 @@ def test_bad_input_is_found_before_channels_are_scored(asked: Make, tmp_path: Pa
     asked(settings=settings, budget=Budget(steps=1)).compress()
 
 
-def test_a_graph_that_cannot_be_trained_is_refused_first(
+def test_a_graph_that_cannot_be_trained_is_refused_before_images_are_read(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
+
     def refuse(*_: Any) -> None:
         raise BadInputError("node n: operator Odd cannot be trained")
 
@@ -218,16 +268,15 @@ def test_a_graph_that_cannot_be_trained_is_refused_first(
     assert told == []
 
 
-def test_ctrl_c_says_how_to_go_on(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_the_state(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = asked(settings={"condense": 0.0})
 
     def press(step: str, share: float, _: Any) -> None:
         if step == "distil" and share >= 0.4:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(DecigError, match=r"run: stopped; go on with --resume") as raised:
+    with pytest.raises(KeyboardInterrupt):
         made.compress(press)
-    assert isinstance(raised.value.__cause__, KeyboardInterrupt)
     assert made.but(resume=True).compress()["steps"] == STEPS
 
 
@@ -277,3 +326,72 @@ def test_warnings_and_the_roofline_reach_the_report(asked: Make) -> None:
     figures = made.compress()
     assert figures["warnings"] == ["the machine was busy"]
     assert "roofline" not in figures  # the device's limits are not known
+    assert figures["measured_latency_ms"] == pytest.approx(made.goal.target_ms)
+
+
+def test_training_ends_where_nothing_improves(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a run that was stopped ends where one that was not does."""
+    seen: list[int] = []
+
+    def stands_still(_: Any) -> Likeness:
+        seen.append(1)
+        return Likeness(0.5, 20.0)
+
+    monkeypatch.setattr("decig.train.judge.Judge.likeness", lambda _, proto: stands_still(proto))
+    ended = 31
+    made = asked(settings={"condense": 0.0}, budget=Budget(steps=40))
+    figures = made.compress()
+    assert figures["steps"] == ended  # the step behind three quarters of the budget finds it out
+    assert figures["ended_early"] == "nothing improved over 25% of the budget"
+
+    def kill(step: str, share: float, _: Any) -> None:
+        if step == "distil" and share >= 0.4:
+            raise RuntimeError("killed")
+
+    broken = made.but(output_dir=made.output_dir.with_name("broken"))
+    with pytest.raises(RuntimeError, match="killed"):
+        broken.compress(kill)
+    assert broken.but(resume=True).compress()["steps"] == ended
+    name = "student.onnx"
+    assert weights(broken.output_dir / name) == weights(made.output_dir / name)
+    off = made.but(output_dir=made.output_dir.with_name("off"), settings={"patience": 0.0})
+    figures = off.compress()
+    assert figures["steps"] == 40 and figures["ended_early"] is None
+
+
+def test_with_real_targets_likeness_to_the_teacher_ends_nothing(
+    asked: Make, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.train.judge.Judge.likeness", lambda *_: Likeness(1.0, 100.0))
+    figures = asked(targets=photos, settings={"condense": 0.0}).compress()
+    assert figures["steps"] == STEPS and figures["ended_early"] is None
+
+
+def test_a_start_that_cannot_be_told_from_the_teacher_is_not_trained(
+    asked: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.train.judge.Judge.likeness", lambda *_: Likeness(0.99998, 60.0))
+    figures = asked(settings={"condense": 0.0}).compress()
+    assert figures["steps"] == 0
+    assert figures["ended_early"] == "the pictures cannot be told from the original's"
+
+
+def test_two_processes_do_not_write_one_run(asked: Make) -> None:
+    made = asked(settings={"condense": 0.0}, budget=Budget(steps=2))
+    made.compress()
+    with hold(made.output_dir) as take:
+        take()
+        with pytest.raises(BadInputError, match="run: another process is at work in this run"):
+            made.but(resume=True).compress()
+    made.but(resume=True).compress()
+
+
+def test_a_run_that_begins_while_another_plans_is_refused(asked: Make) -> None:
+    made = asked(settings={"condense": 0.0}, budget=Budget(steps=1))
+
+    def another(step: str, *_: Any) -> None:
+        if step == "plan" and not made.output_dir.exists():
+            made.compress()
+
+    with pytest.raises(BadInputError, match="holds a run already"):
+        made.compress(another)

@@ -2,15 +2,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import onnx
 import pytest
 
-from decig.device.cost.predict import Predictor
-from decig.device.plan.learn import Learner
+from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
-from decig.graph.plan import Plan
+from decig.graph.plan import FLOOR, Plan
 from decig.graph.slicing import slice_graph
 from decig.train.schedule import Budget
 from tests.device.bench import FakeBench
@@ -45,11 +44,15 @@ def test_a_plan_is_measured_where_the_device_is_here(tmp_path: Path) -> None:
 
 
 def test_without_a_latency_the_hinge_decides(tmp_path: Path) -> None:
-    job = small(tmp_path, target_ms=None).job()
+    asked = small(tmp_path, target_ms=None, settings={"condense": 0.5})
+    asked.goal.target.predictor.candidates = {"c1": [6, 12, 16], "c2": [6, 12, 16]}
+    job = asked.job()
     planner, teacher = job.planner, job.teacher
     again = planner.plan_for(teacher.model.proto, teacher.channels, planner.importance, None)
     assert planner.plan == again
-    assert all(1 <= len(kept) <= 16 for kept in again.keep.values())
+    assert all(FLOOR <= len(kept) <= 16 for kept in again.keep.values())
+    kept = {name: len(kept) for name, kept in again.keep.items()}
+    assert to_stair_edges(asked.goal.target.predictor, kept) == kept
 
 
 def test_an_unreachable_latency_is_missed(tmp_path: Path) -> None:
@@ -75,21 +78,36 @@ def test_a_condensed_graph_is_planned_in_its_own_channels(tmp_path: Path) -> Non
     assert planner.predict_ms(widths) <= asked.goal.target_ms
 
 
-def test_only_channels_that_a_condensed_graph_has_are_learnt_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("learns", [True, False])
+def test_what_is_planned_of_a_condensed_graph_is_what_is_cut_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learns: bool
 ) -> None:
-    learnt: list[tuple[dict[str, int], float]] = []
+    """Stairs of 8 channels, and a condensed graph of 12: no plan of 16 is predicted for it."""
+    seen: list[dict[str, int]] = []
+    told: list[dict[str, float]] = []
 
-    class Noted(Learner):
-        def __call__(self, widths: dict[str, int], measured_ms: float) -> Predictor:
-            learnt.append((widths, measured_ms))
-            return super().__call__(widths, measured_ms)
+    def ms(proto: onnx.ModelProto) -> float:
+        seen.append({group.name: group.channels for group in analyse(proto).prunable})
+        return total_ms(proto)
 
-    monkeypatch.setattr("decig.device.plan.target.Learner", Noted)
-    asked = measured(small(tmp_path), total_ms, node_us)
+    asked = measured(small(tmp_path), ms, *([node_us] if learns else []))
     planner, *condensed = _condensed(asked)
-    planner.plan_for(*condensed, asked.goal.target.predictor.baseline_ms)
-    assert learnt[0] == ({"c1": 12, "c2": 12}, pytest.approx(total_ms(condensed[0])))
+    target = asked.goal.target
+    target.predictor.candidates = {"c1": [4, 8, 16], "c2": [4, 8, 16]}
+    monkeypatch.setattr(planner, "_progress", lambda step, share, figures: told.append(figures))
+    whole_ms = target.predictor.predict_ms({"c1": 12, "c2": 12})
+    plan = planner.plan_for(*condensed, 1.2 * whole_ms)
+    assert {name: len(kept) for name, kept in plan.keep.items()} == {"c1": 12, "c2": 12}
+    assert seen == [{"c1": 12, "c2": 12}]
+    assert told[0]["predicted_ms"] == pytest.approx(whole_ms)
+    assert told[0]["measured_ms"] == pytest.approx(total_ms(condensed[0]))
+    plan = planner.plan_for(*condensed, 0.8 * whole_ms)
+    sliced = slice_graph(condensed[0], condensed[1], plan)
+    assert {group.name: group.channels for group in analyse(sliced).prunable} in seen
+    assert total_ms(sliced) <= 1.01 * 0.8 * whole_ms
+    if not learns:
+        for widths, figures in zip(seen, told, strict=True):
+            assert figures["predicted_ms"] == pytest.approx(target.predictor.predict_ms(widths))
 
 
 def test_a_groups_run_time_is_that_of_the_nodes_it_runs_through(tmp_path: Path) -> None:
@@ -106,12 +124,6 @@ def test_another_graphs_table_is_refused(tmp_path: Path) -> None:
     table = replace(taken, model=replace(taken.model, sha256="0" * 64))
     with pytest.raises(BadInputError, match="made for another model"):
         asked.but(target=Target(table)).job()
-
-
-def test_channels_that_a_graph_lacks_lose_nothing(tmp_path: Path) -> None:
-    planner = small(tmp_path).job().planner
-    curve = planner._extend("c1", np.array([3.0, 1.0, 0.0]))
-    assert curve.tolist() == [3.0, 1.0, *[0.0] * 15]
 
 
 def test_goals_are_recorded(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_alone_there_is_nobody_to_agree_with() -> None:
     processes, module = Processes(), torch.nn.Linear(2, 2)
     assert (processes.rank, processes.count, processes.main) == (0, 1, True)
     assert processes.from_main(7) == 7 and processes.on_main(lambda: 8) == 8
-    assert processes.mean([1.0, 2.0]) == [1.0, 2.0]
+    assert processes.mean([1.0, 2.0]) == [1.0, 2.0] and processes.gather("x") == ["x"]
     before = module.weight.clone()
     module(torch.ones(2)).sum().backward()
     gradient = module.weight.grad.clone()
@@ -49,6 +49,7 @@ def in_two_processes(folder: Path) -> None:
     ours: dict[str, Any] = {"rank": processes.rank, "count": processes.count}
     ours["decided"] = processes.from_main(f"by {processes.rank}")
     ours["done"] = processes.on_main(lambda: (folder / "main").write_text("x"))
+    ours["gathered"] = processes.gather({"of": processes.rank})
     ours["mean"] = processes.mean([float(processes.rank), 4.0])
     ours["poisoned"] = processes.mean([float("nan") if processes.rank else 1.0])
     ours |= _gradients(processes) | _training(processes) | _clock(processes)
@@ -104,6 +105,10 @@ def test_the_main_process_decides_and_works(found: list[dict[str, Any]]) -> None
     assert [(each["rank"], each["count"]) for each in found] == [(0, 2), (1, 2)]
     assert [each["decided"] for each in found] == ["by 0"] * 2
     assert [each["done"] for each in found] == [1, 1]
+
+
+def test_values_of_all_processes_are_gathered_in_order(found: list[dict[str, Any]]) -> None:
+    assert [each["gathered"] for each in found] == [[{"of": 0}, {"of": 1}]] * 2
 
 
 def test_numbers_are_averaged_and_one_that_is_none_spoils_the_mean(

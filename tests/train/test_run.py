@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.model import initializers
-from decig.train.run import SCHEMA_VERSION, RunFolder
+from decig.train.run import SCHEMA_VERSION, RunFolder, hold
 from decig.train.schedule import Budget
 from tests.device.bench import FakeBench
 from tests.train.small import small
@@ -58,6 +60,53 @@ def test_a_run_is_not_resumed_for_another_request(field: str, value: Any, tmp_pa
         RunFolder.open(folder, asked.but(**{field: value}).record(), resume=True)
 
 
+def test_a_model_that_was_moved_is_the_same(tmp_path: Path) -> None:
+    record = {"model": {"path": "old.onnx", "sha256": "ab"}}
+    RunFolder.open(tmp_path, record, resume=False)
+    RunFolder.open(tmp_path, {"model": {"path": "new.onnx", "sha256": "ab"}}, resume=True)
+    with pytest.raises(BadInputError, match="another model"):
+        RunFolder.open(tmp_path, {"model": {"path": "old.onnx", "sha256": "c"}}, resume=True)
+
+
+def test_what_a_run_needs_to_go_on_is_there_before_its_record(tmp_path: Path) -> None:
+    seen = []
+
+    def begun(folder: Path) -> None:
+        seen.append((folder, (folder / "run.json").exists()))
+
+    for resume in (False, True):
+        RunFolder.open(tmp_path / "run", REQUEST, resume=resume, begun=begun)
+    assert seen == [(tmp_path / "run", False)]
+
+
+HOLDER = """
+import pathlib, sys, time
+from decig.train.run import hold
+with hold(pathlib.Path(sys.argv[1])) as take:
+    take()
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_process_is_free_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        with hold(tmp_path) as take, pytest.raises(BadInputError, match="another process is at"):
+            take()
+        other.kill()
+    with hold(tmp_path) as take:
+        take()
+        take()  # the second time it does nothing
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with hold(tmp_path / "file") as take, pytest.raises(BadInputError, match="file: not written:"):
+        take()
+
+
 def test_what_does_not_change_the_student_is_not_recorded(tmp_path: Path) -> None:
     asked = small(tmp_path)
     busy = Target(asked.goal.target.table, FakeBench(lambda _: 1.0), ("busy",))
@@ -70,12 +119,12 @@ def test_a_folder_that_cannot_hold_a_run_is_named_before_anything_is_written(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(BadInputError, match=r"cannot write there: \S+file is no folder"):
+        with pytest.raises(BadInputError, match=r"not written: \S+file is no folder"):
             RunFolder.check(place, REQUEST, resume=False)
     RunFolder.check(tmp_path / "a" / "b", REQUEST, resume=False)
     assert not (tmp_path / "a").exists()
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
-    with pytest.raises(BadInputError, match=r"cannot write there: .* is read-only"):
+    with pytest.raises(BadInputError, match="not written: Permission denied"):
         RunFolder.check(tmp_path / "a" / "b", REQUEST, resume=False)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decig.train.schedule import Budget, WarmUpThenCosine, constant, hold_then_fall
+from decig.train.schedule import Budget, HoldThenFall, WarmUpThenCosine, constant
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,6 @@ def test_either_half_of_the_schedule_may_be_missing(warm_up: float) -> None:
 
 
 def test_the_rate_holds_for_half_the_steps_and_falls_to_nothing() -> None:
-    found = [hold_then_fall(step / 10) for step in range(11)]
+    found = [HoldThenFall()(step / 10) for step in range(11)]
     assert found == pytest.approx([1] * 6 + [0.8, 0.6, 0.4, 0.2, 0.0])
     assert [constant(step / 10) for step in range(11)] == [1.0] * 11

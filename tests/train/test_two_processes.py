@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,13 @@ from decig.train.distilling import student_task
 from decig.train.engine import Engine, News
 from decig.train.pool import Batch, TeacherPool
 from decig.train.processes import Processes
+from decig.train.run import hold
 from decig.train.schedule import Budget
 from decig.train.tasks import paired
 from decig.train.tasks.distil import Distil
 from tests.samples import PIXELS, write_photos
 from tests.train.launch import launched, together
-from tests.train.small import small, work_table
+from tests.train.small import small, write_table
 
 STEPS = 5
 NET = """
@@ -141,8 +141,9 @@ def test_an_original_trains_as_in_one_process_with_both_batches(
 ) -> None:
     both = [paired.open_task(load_recipe(folder), folder / "data", Processes()) for _ in range(2)]
     task, second = both
-    second._processes = copy.copy(second._processes)
-    second._processes.rank = 1
+    course = second._examples.course
+    course._processes = copy.copy(course._processes)
+    course._processes.rank = 1
     own = task.batch
 
     def joined(number: int) -> paired.Batch:
@@ -189,7 +190,7 @@ class _Both:
 def test_one_run_is_written_by_the_main_process(folder: Path, found: list[dict[str, Any]]) -> None:
     assert [each["written"] for each in found] == ["generator.onnx", None]
     run = sorted(path.name for path in (folder / "run").iterdir())
-    assert run == ["generator.onnx", "samples", "state.pt"]
+    assert run == [".lock", "generator.onnx", "samples", "state.pt", "training.json"]
     assert [path.name for path in (folder / "run/samples").iterdir()] == [f"step-00000{STEPS}.png"]
 
 
@@ -198,11 +199,9 @@ def compress_in_two(
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """Run `decig compress` on a small model, in two processes; also returns the run folder."""
     asked = small(folder)
-    table = work_table(asked.teacher.model)
-    table = replace(table, device=replace(table.device, cpu="another"))  # nothing is measured
-    table.save(folder / "table.json")
+    table = write_table(folder / "table.json", asked.teacher.model.path)
     (folder / "settings.toml").write_text(settings)
-    given = ("--profile", folder / "table.json", "--force", "--data", asked.folders.images)
+    given = ("--profile", table, "--force", "--data", asked.folders.images)
     target = ("--target-speedup", 1.5, "--output-dir", folder / "run")
     config = ("--config", folder / "settings.toml", "--json")
     command = ("compress", asked.teacher.model.path, *PIXELS, *given, *target, *config, *options)
@@ -227,6 +226,14 @@ def test_compress_ends_with_one_run_and_one_report(tmp_path: Path) -> None:
     again, _ = compress_in_two(tmp_path, settings, *every)
     assert again.returncode != 0
     assert again.stderr.count("holds a run already") == 1
+    resumed = launched("decig", "compress", "--resume", "--output-dir", run, "--json")
+    assert resumed.returncode == 0, resumed.stderr[-4000:]
+    assert json.loads(resumed.stdout) == report
+    with hold(run) as take:
+        take()
+        resumed = launched("decig", "compress", "--resume", "--output-dir", run)
+    assert resumed.returncode != 0
+    assert resumed.stderr.count("another process is at work in this run") == 1
 
 
 @pytest.mark.slow

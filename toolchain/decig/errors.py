@@ -24,6 +24,12 @@ class TargetMissedError(DecigError):
     exit_code = 3
 
 
+class StoppedError(DecigError):
+    """Ctrl-C ended what can go on; exit code 130, as shells report it: 128 plus SIGINT's number."""
+
+    exit_code = 130
+
+
 def first_line(error: BaseException) -> str:
     """What an exception of another library says, in one line; its type where it says nothing."""
     lines = (line.strip() for line in str(error).splitlines())

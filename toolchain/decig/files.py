@@ -57,7 +57,7 @@ def destination(target: Path) -> Destination:
         BadInputError: links form a circle, a part of the path is no folder, or permission is
             missing.
     """
-    with _writing(target):
+    with writing(target):
         return _destination(Path(target))
 
 
@@ -78,7 +78,7 @@ def require_writable(target: Path) -> None:
     Raises:
         BadInputError: it is a folder, its folder is missing, or permission is.
     """
-    with _writing(target):
+    with writing(target):
         place = _destination(Path(target))
         if place.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
@@ -96,7 +96,7 @@ def require_folder(folder: Path) -> None:
     Raises:
         BadInputError: a file is in the way, or permission is missing.
     """
-    with _writing(folder):
+    with writing(folder):
         there = Path(folder).resolve()
         while not os.path.lexists(there):
             there = there.parent
@@ -111,7 +111,7 @@ def make_folder(folder: Path) -> None:
     Raises:
         BadInputError, DecigError: that is not possible, as for `atomic_path`.
     """
-    with _writing(folder):
+    with writing(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
 
 
@@ -127,7 +127,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         BadInputError: the folder of `target` is missing or not writable.
         DecigError: writing failed (disk full, quota, I/O error).
     """
-    with _writing(target):
+    with writing(target):
         place = _destination(Path(target))
         if place.stream:
             with _through(place.path) as temporary:
@@ -164,8 +164,13 @@ def _through(stream: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn an OSError into one line that names the target."""
+def writing(target: Path) -> Iterator[None]:
+    """Turn an OSError inside into one line that names the target: "TARGET: not written: REASON".
+
+    Raises:
+        BadInputError: another path would have avoided it.
+        DecigError: it would not, as on a full disk.
+    """
     try:
         yield
     except OSError as error:

@@ -5,9 +5,11 @@ import pytest
 from decig.device.cost import deployed
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.table import CostTable
+from decig.device.measure import rewriting
 from decig.device.measure.rewriting import Choice, canonical_rules
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency
+from decig.errors import DecigError
 from decig.graph.cost import count
 from decig.graph.model import load_model
 from decig.graph.rewrite import DEVICE
@@ -39,8 +41,20 @@ def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
     assert table.as_it_is_ms == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
 
 
+def test_a_model_that_runs_only_when_rewritten_has_a_table(tmp_path, monkeypatch, caplog):
+    def or_refuse(proto, device, _run=rewriting.timed_run):
+        if "BatchNormalization" in {node.op_type for node in proto.graph.node}:
+            raise DecigError("OtherExecutionProvider cannot run BatchNormalization n")
+        return _run(proto, device)
+
+    monkeypatch.setattr(rewriting, "timed_run", or_refuse)
+    model = load_model(write_generator(tmp_path / "m.onnx"))
+    table = profile_as_deployed(model, Device.of(), lambda *_: None)
+    assert table.as_it_is_ms == table.latency_us.median_ms
+    assert "not timed without rewrites: OtherExecutionProvider cannot run" in caplog.text
+
+
 def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, monkeypatch):
-    took = Latency(1.0, 0.0, 1.0, 4)
     found = [(["phase_transpose"], ["winograd"]), (["winograd", "wide_head"], [])]
     sizes, tried = [], []
 
@@ -48,7 +62,7 @@ def test_rewrites_that_find_work_at_narrow_widths_only_are_kept_too(tmp_path, mo
         sizes.append(count(proto).params)
         tried.append(rules)
         kept, dropped = found[len(sizes) - 1]
-        return Choice(proto, {}, kept, dropped, took, took)
+        return Choice(proto, {}, kept, dropped)
 
     monkeypatch.setattr(deployed, "choose_rewrites", choose)
     model = load_model(write_generator(tmp_path / "m.onnx", width=64))

@@ -34,7 +34,6 @@ def test_a_rule_that_pays_is_kept(monkeypatch):
     choice = choose(monkeypatch, lambda name: 50 if name in ("", "chosen") else 100)
     assert "wide_head" in choice.kept
     assert choice.dropped == []
-    assert choice.rewritten.median < choice.plain.median
     assert len(choice.proto.graph.node) > len(normalise(generator()).graph.node)
 
 
@@ -51,14 +50,12 @@ def test_rules_that_only_pay_alone_are_dropped(monkeypatch):
     choice = choose(monkeypatch, lambda name: times.get(name, 100))
     assert choice.kept == []
     assert "wide_head" in choice.dropped
-    assert choice.rewritten == latency(90)
 
 
 def test_rules_of_the_cost_table_are_tried_as_a_set(monkeypatch):
     known = ["wide_head", "winograd", "no_such_rule"]
     choice = choose(monkeypatch, lambda name: 50 if name == "planned" else 100, known=known)
     assert choice.kept == ["wide_head"]
-    assert choice.rewritten == latency(50)
     slower = choose(monkeypatch, lambda name: 200 if name == "planned" else 100, known=known)
     assert slower.kept == []
     assert "wide_head" in slower.dropped
@@ -119,8 +116,10 @@ def test_rules_for_one_size_are_not_for_any(monkeypatch):
 
 
 def test_times_are_real():
-    choice = choose_rewrites(normalise(generator()), Device.of())
-    assert choice.plain.median > 0
+    graph = normalise(generator())
+    times = rewriting.time_graphs({"whole": graph}, Device.of(), rewriting.Timing(max_runs=3))
+    assert times["whole"].median > 0
+    assert set(choose_rewrites(graph, Device.of()).canonical) == {"fold_batchnorm"}
 
 
 @pytest.mark.parametrize(("phases_us", "kept"), [(50, ["wide_head"]), (90, ["coarse_head"])])
@@ -140,7 +139,7 @@ def test_what_another_rule_hides_is_tried_without_it(monkeypatch, phases_us, kep
     )
     choice = choose_rewrites(proto, Device.of())
     assert choice.kept == kept
-    assert choice.rewritten.median == time(choice.proto)
+    assert time(choice.proto) == min(phases_us, 80)
 
 
 def test_of_two_rules_that_do_the_same_one_stays(monkeypatch):
@@ -164,4 +163,4 @@ def test_of_two_rules_that_do_the_same_one_stays(monkeypatch):
     choice = choose_rewrites(proto, Device.of())
     assert len(choice.kept) == 1
     assert len(choice.dropped) > 1
-    assert choice.rewritten.median == 50
+    assert time(choice.proto) == 50

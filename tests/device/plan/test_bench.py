@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from decig.device.plan.bench import DeployedBench, elsewhere
+from decig.device.plan.bench import DeployedBench
 from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.graph.model import load_model
-from tests.samples import write_generator
+from tests.samples import write_dynamic_generator, write_generator
 
 
 def test_the_model_itself_is_measured_whole_and_node_by_node(profiled_table, profiled_model):
@@ -19,6 +19,24 @@ def test_the_model_itself_is_measured_whole_and_node_by_node(profiled_table, pro
     nodes = here.node_us(profiled_model.proto)
     assert {node.name for node in profiled_table.nodes} == nodes.keys()
     assert nodes["conv2"] > 0
+
+
+def test_a_file_is_measured_without_rewrites_and_with_its_dynamic_axes(
+    profiled_table, profiled_model, tmp_path, monkeypatch
+):
+    opened = []
+    monkeypatch.setattr(
+        Device,
+        "open",
+        lambda self, graph, _open=Device.open: opened.append(graph) or _open(self, graph),
+    )
+    path = write_dynamic_generator(tmp_path / "m.onnx")
+    slim = load_model(path, {"image": [1, 3, 24, 24]})
+    written = slim.reopen(slim.proto)
+    here = DeployedBench(profiled_table, profiled_model)
+    assert here.file_latency(written, slim.proto).median > 0
+    assert opened[0] is written
+    assert "BatchNormalization" in {node.op_type for node in written.graph.node}
 
 
 def test_a_provider_that_hides_its_kernels_is_learnt_from_in_wholes(
@@ -43,9 +61,9 @@ def test_the_roofline_of_the_table_and_of_a_slimmer_graph(profiled_table, profil
 
 
 def test_this_machine_is_told_from_others(profiled_table):
-    assert elsewhere(profiled_table) is None
+    assert Device.elsewhere(profiled_table.device) is None
     other = replace(profiled_table, device=replace(profiled_table.device, onnxruntime="1.0"))
-    assert "onnxruntime is '1.0' there" in elsewhere(other)
+    assert "onnxruntime is '1.0' there" in Device.elsewhere(other.device)
 
 
 @pytest.mark.parametrize(
@@ -57,4 +75,4 @@ def test_this_machine_is_told_from_others(profiled_table):
 )
 def test_a_provider_that_is_not_here_is_elsewhere(profiled_table, provider, reason):
     other = replace(profiled_table, device=replace(profiled_table.device, provider=provider))
-    assert reason in elsewhere(other)
+    assert reason in Device.elsewhere(other.device)

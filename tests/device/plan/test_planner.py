@@ -117,7 +117,19 @@ def test_an_unreachable_target_says_what_is(predictor):
 
 def test_the_fastest_widths_are_the_narrowest_where_width_costs(predictor):
     assert fastest_widths(predictor, GROUPS) == dict.fromkeys(GROUPS, 4)
-    assert fastest_widths(predictor, ["a", "c"]) == {"a": 4, "b": GROUPS["b"], "c": 4}
+    assert fastest_widths(predictor, {"a": 64, "c": 64}) == {"a": 4, "b": GROUPS["b"], "c": 4}
+
+
+@pytest.mark.parametrize("most", [16, 17, 20, 30])
+def test_a_shorter_curve_is_of_a_graph_with_fewer_channels(predictor, most):
+    curves = {**losses(0), "a": losses(0)["a"][: most + 1]}
+    whole = predictor.predict_ms({"a": most})
+    assert plan_widths(predictor, curves, whole) == {**GROUPS, "a": most}
+    for share in (0.9, 0.6, 0.3):
+        widths = plan_widths(predictor, curves, share * whole)
+        assert widths["a"] <= most
+        assert predictor.predict_ms(widths) <= share * whole * (1 + 1e-6)
+    assert fastest_widths(predictor, {"a": most})["a"] <= most
 
 
 class Uneven:
@@ -134,7 +146,7 @@ class Uneven:
 
 
 def test_the_narrowest_is_not_always_the_fastest():
-    assert fastest_widths(Uneven(), ["a"]) == {"a": 8}
+    assert fastest_widths(Uneven(), {"a": 16}) == {"a": 8}
     loss = {"a": np.linspace(1, 0, 17)}
     assert plan_widths(Uneven(), loss, 0.6) == {"a": 8}
     with pytest.raises(TargetMissedError, match=r"takes 0\.5 ms"):

@@ -6,9 +6,10 @@ import pytest
 
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Noise
-from decig.device.plan.learn import Learner
+from decig.device.plan.planner import fastest_widths
 from decig.device.plan.target import Target
-from decig.errors import BadInputError
+from decig.device.run.timing import missed
+from decig.errors import BadInputError, TargetMissedError
 from tests.device.bench import FakeBench
 from tests.device.plan.test_planner import losses
 from tests.device.tables import GROUPS, make_table, true_nodes
@@ -48,6 +49,19 @@ def test_without_a_device_the_table_must_do(table):
     assert device.told[0]["predicted_ms"] <= target
 
 
+def test_what_is_out_of_reach_is_told_before_anything_is_known(table):
+    predictor = Predictor(table)
+    least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
+    predicted, measured = Target(table), Target(table, FakeBench(lambda _: pytest.fail("measured")))
+    predicted.require_reachable(least)
+    measured.require_reachable(least / 1.4)  # prediction may be wrong: the device decides
+    for target, wanted in ((predicted, least * 0.99), (measured, least / 1.6)):
+        with pytest.raises(TargetMissedError, match="out of reach: with every group at its narro"):
+            target.require_reachable(wanted)
+    with pytest.raises(BadInputError, match="no width sweep"):
+        Target(replace(table, sweep=())).require_reachable(1.0)
+
+
 @pytest.mark.parametrize("learns", [True, False])
 def test_every_plan_that_is_tried_is_told(table, learns):
     device = Device(table, 1.2)
@@ -62,26 +76,59 @@ def test_every_plan_that_is_tried_is_told(table, learns):
     assert device.profiled == (tried if learns else [])
 
 
-def test_what_a_narrower_graph_teaches_is_about_its_own_widths(table, monkeypatch):
-    asked, learnt = [], []
-
-    class Noted(Learner):
-        def __call__(self, widths, measured_ms):
-            learnt.append(widths)
-            return super().__call__(widths, measured_ms)
-
-    monkeypatch.setattr("decig.device.plan.target.Learner", Noted)
-    most = {name: full // 2 for name, full in GROUPS.items()}
-
-    def sliced(widths):
-        asked.append(widths)
-        return {name: min(width, most[name]) for name, width in widths.items()}
-
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("kept", [0.5, 0.6])
+def test_a_graph_that_has_lost_channels_is_planned_as_it_is(table, learns, kept):
+    """No plan has channels that the graph lacks: what is predicted is what is measured."""
+    most = {name: round(full * kept) for name, full in GROUPS.items()}
+    curves = {name: curve[: most[name] + 1] for name, curve in losses(0).items()}
     device = Device(table, 1.0)
-    bench = FakeBench(device.measure, device.profile)
-    device.plan(bench, device.predictor.baseline_ms / 1.2, sliced, most=most)
-    assert any(widths[name] > most[name] for widths in asked for name in most)
-    assert all(widths[name] <= most[name] for widths in learnt for name in most)
+    bench = FakeBench(device.measure, device.profile if learns else None)
+    target_ms = 0.95 * device.predictor.predict_ms(most)
+    target = Target(table, bench)
+    met = target.plan(curves, target_ms, lambda widths: widths, tell=device.told.append)
+    assert device.measured
+    for widths in (met.widths, *device.measured):
+        assert all(widths[name] <= most[name] for name in most)
+    assert met.measured_ms <= 1.01 * target_ms
+    loose = target.plan(curves, 2 * target_ms, lambda widths: widths, tell=device.told.append)
+    assert loose.widths == most
+
+
+@pytest.mark.parametrize(
+    ("times", "found", "pauses"),
+    [
+        ([9.0], 9.0, 0),
+        ([10.05], 10.05, 0),  # over by no more than noise
+        ([11.0, 8.0], 9.5, 1),
+        ([11.0, 12.0, 8.0], 11.0, 2),
+        ([13.0, 8.0, 9.0], 9.0, 2),
+    ],
+)
+def test_a_graph_that_misses_is_measured_again(table, times, found, pauses):
+    left, waited = list(times), []
+
+    class Slow(FakeBench):
+        def pause(self):
+            waited.append(1)
+
+    target = Target(table, Slow(lambda proto: left.pop(0)))
+    assert target.measure_again(None, 10.0) == pytest.approx(found)
+    assert (len(waited), left) == (pauses, [])
+    assert missed(found, 10.0) is (found == 11.0)
+
+
+def test_what_no_latency_was_asked_for_is_measured_once(table):
+    assert Target(table, FakeBench(lambda proto: 99.0)).measure_again(None, None) == 99.0
+    assert not missed(99.0, None)
+    assert Target(table).measure_again(None, 1.0) is None
+
+
+def test_force_changes_nothing_on_the_tables_own_device(profiled_table, profiled_model):
+    for force in (False, True):
+        target = Target.of(profiled_table, profiled_model, force=force)
+        assert target.bench is not None
+        assert target.warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -51,6 +53,22 @@ def test_the_quota_of_version_1(groups, quota, cores):
         **{"cpu__box__cpu_dot_cfs_quota_us": quota, "cpu__box__cpu_dot_cfs_period_us": "100000\n"},
     )
     assert available_cores() == cores
+
+
+def test_names_of_groups_beyond_ascii_in_any_locale(groups):
+    """A Python that expects ASCII files, as in a container without a locale."""
+    name = "b\u00f6x"
+    groups("", **{f"{name}__cpu_dot_max": "300000 100000"})
+    cores.GROUPS.write_text(f"0::/{name}\n", encoding="utf-8")
+    program = (
+        "import sys; from pathlib import Path; from decig.device.run import cores;"
+        "cores.GROUPS, cores.MOUNT = map(Path, sys.argv[1:]);"
+        "print(list(cores._quotas()))"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", program, str(cores.GROUPS), str(cores.MOUNT)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.stdout.strip() == "[3.0]", result.stderr
 
 
 def test_a_damaged_file_says_nothing(groups):

@@ -54,6 +54,15 @@ def test_more_threads_than_cores_are_warned_of(monkeypatch, caplog):
     assert "3 threads on 2 cores that this process may use" in caplog.text
 
 
+def test_what_nobody_times_takes_the_threads_that_are_free(monkeypatch):
+    monkeypatch.setattr("decig.device.run.device.available_cores", lambda: 8)
+    monkeypatch.setattr("decig.device.run.device.worker_threads", lambda: 6)
+    assert Device.for_work() == Device.of(threads=6)
+    assert Device.of(threads=2).untimed == Device.for_work()
+    graph = Device(find("cuda"), {"device_id": "1", "enable_cuda_graph": "1"}, 2)
+    assert graph.untimed == Device(find("cuda"), {"device_id": "1"}, 2)
+
+
 def test_a_fingerprint_describes_a_device_that_may_be_elsewhere():
     device = Device(find("cuda"), {"device_id": "1"}, 3)
     again = Device.described_by(device.fingerprint())

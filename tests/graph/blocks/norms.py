@@ -39,6 +39,32 @@ def group_norm_spelled(b: Builder, x: Map) -> Map:
     return x.now(b.op("Add", b.op("Mul", back, scale), shift))
 
 
+@block()
+def group_norm_by_means(b: Builder, x: Map) -> Map:
+    """Mean and variance of each group spelled out over [1, groups, -1]."""
+    x = b.convolution(x, out=2 * b.integer(1, 4))
+    groups = b.choose([1, 2, x.channels])
+    rows = b.reshape(x.name, 1, groups, -1)
+    back = b.reshape(_standardised(b, rows, -1), *x.shape)
+    scale, shift = _affine(b, x.channels, 1, 1)
+    return x.now(b.op("Add", b.op("Mul", back, scale), shift))
+
+
+@block()
+def layer_norm_spelled(b: Builder, x: Map) -> Map:
+    """Over the channels of every place, in NCHW, as ConvNeXt and NAFNet write it."""
+    x = b.convolution(x)
+    normed = _standardised(b, x.name, 1)
+    scale, shift = _affine(b, x.channels, 1, 1)
+    return x.now(b.op("Add", b.op("Mul", normed, scale), shift))
+
+
+def _standardised(b: Builder, value: str, axis: int) -> str:
+    centred = b.op("Sub", value, b.mean(value, axis))
+    variance = b.mean(b.op("Pow", centred, b.constant(2.0, "f4")), axis)
+    return b.op("Div", centred, b.op("Sqrt", b.op("Add", variance, b.constant(1e-2, "f4"))))
+
+
 @block(since=21)  # ONNX withdrew the operator of opset 18
 def group_norm(b: Builder, x: Map) -> Map:
     x = b.convolution(x, out=2 * b.integer(1, 4))

@@ -84,7 +84,7 @@ def operations(b: Builder, x: Map) -> Map:
     """Functions of two numbers; the second is far from the first, as a comparison jumps."""
     base, total = middle(b, x.name), x.name
     far = b.op("Add", middle(b, b.like(x).name), b.constant(0.5, "f4"))
-    for kind in some(b, BINARY, 6):
+    for kind in some(b, BINARY, 9):
         operands = [base, far]
         if kind in LOGICAL:
             operands = [b.op("Cast", value, to=TensorProto.BOOL) for value in operands]

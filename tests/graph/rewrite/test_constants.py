@@ -92,7 +92,6 @@ def test_what_is_no_step() -> None:
         (np.full((C, 5, 1), 3.0), 3.0),
         ([1.0, 2.0], None),
         (np.zeros((0, 1, 1, 1)), None),
-        ([np.nan], None),
     ],
 )
 def test_the_number_of_a_constant(array: object, wanted: float | None) -> None:

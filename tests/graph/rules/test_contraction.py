@@ -181,10 +181,42 @@ def test_matmul_over_positions_passes_channels():
     assert worst_difference(proto, channels, keep(channels, c1=[2, 3])) < 1e-5
 
 
-def test_matmul_with_a_stack_of_weights_is_refused():
-    body = "[m1] a = MatMul(x, w1)\n [m2] y = MatMul(a, w2)"
-    proto = tiny(body, inputs="float[2,5,6] x", outputs="float[B,M,N] y", w1=(6, 4), w2=(2, 4, 3))
-    assert reasons(analyse(proto))["m1"] == "MatMul m2 has a stack of weights"
+@pytest.mark.parametrize("stack", [(1,), (2,), (1, 2), (3, 1)])
+def test_all_matrices_of_a_stack_lose_the_same_channels(stack: tuple[int, ...]):
+    body = "[m1] a = MatMul(x, w1)\n [m2] b = MatMul(a, w2)\n [m3] y = MatMul(b, w3)"
+    proto = tiny(
+        body,
+        inputs="float[2,5,6] x",
+        outputs=f"float[{'A,' * (len(stack) - 1)}B,M,N] y",
+        w1=(6, 4),
+        w2=(*stack, 4, 3),
+        w3=(3, 2),
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"m1": 4, "m2": 3}
+    plan = keep(channels, m1=[0, 3], m2=[2])
+    assert worst_difference(proto, channels, plan) < 1e-5
+    assert shape_of(slice_graph(proto, channels, plan), "w2") == [*stack, 2, 1]
+
+
+def test_a_matrix_per_head_and_a_matrix_per_channel():
+    """Between places, from the left: heads of three channels stay whole, single ones do not."""
+    for heads, found in ([1, 2, 3, 64, 1], {"c1": 3}), ([1, 6, 1, 64, 1], {"c1": 6}):
+        middle = "h = Reshape(a, heads)\n m = MatMul(w, h)\n b = Reshape(m, back)"
+        proto = tiny(
+            f"[c1] a = Conv(x, w1)\n {middle}\n [c2] y = Conv(b, w2)",
+            heads=heads,
+            back=[1, 6, 8, 8],
+            w=(heads[1], 1, 64, 64),
+            w1=(6, 3, 1, 1),
+            w2=(3, 6, 1, 1),
+        )
+        channels = analyse(proto)
+        assert widths(channels) == found
+        plan = keep(channels, c1=[0, 2])
+        assert worst_difference(proto, channels, plan) < 1e-5
+        left = 2 if heads[1] == 6 else heads[1]
+        assert shape_of(slice_graph(proto, channels, plan), "w")[0] == left
 
 
 ATTENTION = """
@@ -243,17 +275,6 @@ def test_products_within_each_channel_keep_channels():
     channels = analyse(proto)
     assert widths(channels) == {"c1": 6}
     assert worst_difference(proto, channels, keep(channels, c1=[2, 5])) < 1e-5
-
-
-def test_channels_times_channels_are_refused():
-    body = """
-        [c1] a = Conv(x, w1)
-        r = Reshape(a, rows)
-        t = Transpose<perm=[0,2,1]>(r)
-        y = MatMul(r, t)
-    """
-    proto = tiny(body, outputs="float[B,M,N] y", w1=(6, 3, 1, 1), rows=[1, 6, 64])
-    assert "multiplies channels with channels" in str(reasons(analyse(proto)))
 
 
 def test_a_map_as_deep_as_the_channels_is_refused():

@@ -135,40 +135,10 @@ def test_channels_that_meet_element_by_element_are_one(equation: str, operands: 
     assert worst_difference(proto, channels, keep(channels, c1=[2, 3])) < 1e-5
 
 
-@pytest.mark.parametrize(
-    ("equation", "reason"),
-    [
-        ("bchw,bdhw->bdhw", "Einsum e multiplies channels with channels"),
-        ("bchw,bdhw->bcdh", "Einsum e multiplies channels with channels"),
-    ],
-)
-def test_what_mixes_channels_with_channels_is_frozen(equation: str, reason: str) -> None:
-    body = f"""
-        [c1] a = Conv(x, w1)
-        [c3] d = Conv(x, w3)
-        [e] b = Einsum <equation = "{equation}"> (a, d)
-        [c2] y = Conv(b, w2)
-    """
-    proto = tiny(body, w3=(6, 3, 1, 1), **WEIGHTS)
-    assert reasons(analyse(proto))["c1"] == reason
-
-
 def test_a_sum_of_channels_weighted_by_a_map_is_frozen() -> None:
     body = between('[e] e = Einsum <equation = "bchw,bhw->bhw"> (a, z)\n b = Mul(a, e)')
     proto = tiny(body, inputs="float[1,3,8,8] x, float[1,8,8] z", **WEIGHTS)
     assert reasons(analyse(proto))["c1"] == "Einsum e sums over channels"
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        '<equation = "bchw,bchw,bchw->bchw"> (a, a, a)',
-        '<equation = "bchh->bch"> (a)',
-    ],
-)
-def test_what_is_not_followed_is_frozen(call: str) -> None:
-    proto = tiny(between(f"[e] e = Einsum {call}\n m = ReduceMean(e)\n b = Mul(a, m)"), **WEIGHTS)
-    assert reasons(analyse(proto))["c1"] == "Einsum e has three operands or takes a diagonal"
 
 
 def test_one_operand_moves_or_sums() -> None:

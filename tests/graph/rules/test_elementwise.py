@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from decig.graph.channels import analyse
+from decig.graph.model import initializers
 from decig.graph.slicing import slice_graph
 from tests.graph.tiny import keep, reasons, shape_of, tiny, widths, worst_difference
 
@@ -124,16 +125,26 @@ def test_a_vector_of_one_axis_less_meets_the_right_axis():
     assert worst_difference(proto, channels, plan) < 1e-5
 
 
-def test_softmax_over_places_passes_and_over_channels_freezes():
-    passing = tiny(between("b = Softmax<axis=3>(a)"), **WEIGHTS)
-    assert widths(analyse(passing)) == {"c1": 6}
-    freezing = tiny(between("[s] b = Softmax<axis=1>(a)"), **WEIGHTS)
-    assert reasons(analyse(freezing))["c1"] == "Softmax s compares channels"
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+def test_of_a_softmax_over_channels_those_kept_share_the_sum(operator: str):
+    passing = tiny(between(f"b = {operator}<axis=3>(a)"), **WEIGHTS)
+    assert widths(analyse(passing)) == {"c1": 6} and analyse(passing).group("c1").exact
+    proto = tiny(between(f"b = {operator}<axis=1>(a)"), **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6} and not channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[1, 4])) < 1e-5
+
+
+def test_the_largest_of_all_channels_is_no_channel():
+    proto = tiny(between("[s] b = Hardmax<axis=1>(a)"), **WEIGHTS)
+    assert reasons(analyse(proto))["c1"] == "Hardmax s compares channels"
 
 
 def test_before_opset_13_softmax_takes_all_axes_from_its_own():
-    freezing = tiny(between("[s] b = Softmax(a)"), opset=11, **WEIGHTS)
-    assert reasons(analyse(freezing))["c1"] == "Softmax s compares channels"
+    over = tiny(between("[s] b = Softmax(a)"), opset=11, **WEIGHTS)
+    channels = analyse(over)
+    assert not channels.group("c1").exact
+    assert worst_difference(over, channels, keep(channels, c1=[0, 3])) < 1e-5
     passing = tiny(between("b = Softmax<axis=2>(a)"), opset=11, **WEIGHTS)
     channels = analyse(passing)
     assert worst_difference(passing, channels, keep(channels, c1=[1, 4])) < 1e-5
@@ -147,8 +158,8 @@ def test_indices_of_a_pool_freeze():
 
 def test_a_tensor_as_wide_as_the_channels_but_without_any_freezes():
     """Their mean, laid out for every one of them: its shape is not known to follow a cut."""
-    middle = "m = ReduceMean<axes=[1]>(a)\n e = Expand(m, shape)\n [minus] b = Sub(a, e)"
-    proto = tiny(between(middle), shape=[1, 6, 8, 8], **WEIGHTS)
+    middle = "m = ReduceMean<axes=[1]>(a)\n e = Tile(m, times)\n [minus] b = Sub(a, e)"
+    proto = tiny(between(middle), times=[1, 6, 1, 1], **WEIGHTS)
     assert reasons(analyse(proto))["c1"] == "Sub minus meets a computed tensor"
 
 
@@ -161,3 +172,51 @@ def test_cumsum_along_an_axis_in_a_list():
     )
     channels = analyse(proto)
     assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
+
+
+def test_copies_for_every_channel_go_with_it():
+    """The mean over channels, expanded to all of them."""
+    middle = "m = ReduceMean<axes=[1]>(a)\n e = Expand(m, shape)\n f = Abs(e)\n b = Sub(a, f)"
+    proto = tiny(between(middle), shape=[1, 6, 8, 8], **WEIGHTS)
+    channels = analyse(proto)
+    plan = keep(channels, c1=[1, 2, 5])
+    assert initializers(slice_graph(proto, channels, plan))["shape"].tolist() == [1, 3, 8, 8]
+    assert worst_difference(proto, channels, plan) < 1e-5
+
+
+def test_a_number_per_head_leaves_the_places_of_heads_to_be_cut():
+    """Statistics over the places of a head, and a constant per head: heads stay whole."""
+    middle = """
+        h = Reshape(a, heads)
+        m = ReduceMean<axes=[2]>(h)
+        n = Sub(h, m)
+        k = Mul(n, scale)
+        b = Reshape(k, back)
+    """
+    proto = tiny(
+        between(middle), heads=[1, 2, 3, 8, 8], back=[1, 6, 8, 8], scale=(2, 1, 1, 1), **WEIGHTS
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 3} and not channels.group("c1").exact
+    plan = keep(channels, c1=[0, 2])
+    assert worst_difference(proto, channels, plan) < 1e-5
+    assert shape_of(slice_graph(proto, channels, plan), "scale") == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize("focus", ["f = Softmax<axis=1>(h)", "f = Identity(h)"])
+def test_branches_that_are_stacked_and_added_up_lose_the_same_channels(focus: str):
+    """Selective kernels: two branches, their weights compared, and their sum."""
+    body = f"""
+        [c1] a = Conv(x, w1)
+        [c3] d = Conv(x, w3)
+        c = Concat<axis=1>(a, d)
+        h = Reshape(c, two)
+        {focus}
+        g = Mul(f, h)
+        b = ReduceSum<keepdims=0>(g, one)
+        [c2] y = Conv(b, w2)
+    """
+    proto = tiny(body, two=[1, 2, 6, 8, 8], one=[1], w3=(6, 3, 1, 1), **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6} and channels.group("c1").exact
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 2, 3])) < 1e-5

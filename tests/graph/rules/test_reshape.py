@@ -127,3 +127,26 @@ def test_channel_shuffle_keeps_places():
     channels = analyse(proto)
     assert widths(channels) == {"c1": 3}
     assert worst_difference(proto, channels, keep(channels, c1=[1])) < 1e-5
+
+
+def test_the_segment_of_most_channels_keeps_them_apart() -> None:
+    """A pixel shuffle spelled out with channels last: C channels stay apart, not r rows."""
+    body = """
+        [c1] a = Conv(x, w1)
+        t = Transpose<perm=[0,2,3,1]>(a)
+        r = Reshape(t, apart)
+        s = Transpose<perm=[0,1,3,2,4,5]>(r)
+        u = Reshape(s, wide)
+        b = Transpose<perm=[0,3,1,2]>(u)
+        [c2] y = Conv(b, w2)
+    """
+    proto = tiny(
+        body,
+        apart=[1, 8, 8, 2, 2, 6],
+        wide=[1, 16, 16, 6],
+        w1=(24, 3, 1, 1),
+        w2=(3, 6, 1, 1),
+    )
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5

@@ -28,6 +28,7 @@ class Greying:
         self.nets = {"generator": build_generator(recipe.source, recipe.folder)}
         self.groups = {"generator": Group(("generator",), 0.01, (0.9, 0.999))}
         self.averages = {"generator": Averaging(0.5)}
+        self.memories = {}
 
     def batch(self, number):
         photo = self.photos[number % len(self.photos)]

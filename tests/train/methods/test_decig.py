@@ -6,13 +6,15 @@ import numpy as np
 import onnx
 import pytest
 
+from decig.device.plan.target import Target
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
 from decig.train.condense import Condenser
 from decig.train.job import Job
 from decig.train.methods.decig import steps
 from decig.train.schedule import Budget
-from tests.train.small import small
+from tests.device.bench import FakeBench
+from tests.train.small import node_us, small, total_ms
 from tests.train.tiny import tiny_generator
 
 Told = list[tuple[str, float, dict[str, float]]]
@@ -95,6 +97,25 @@ def test_what_stage_one_left_is_cut_in_the_teachers_channels(tmp_path: Path) -> 
         assert set(kept) <= set(first.keep[name])
     assert sum(map(len, plan.keep.values())) < sum(map(len, first.keep.values()))
     assert job.planner.predict_ms(widths(start)) <= job.goal.target_ms
+
+
+def test_with_stage_one_the_measured_graph_is_the_one_that_is_trained(tmp_path: Path) -> None:
+    seen: list[dict[str, int]] = []
+
+    def ms(proto: onnx.ModelProto) -> float:
+        seen.append(widths(proto))
+        return total_ms(proto)
+
+    asked = small(tmp_path, settings={"condense": 0.5, "condense_from": 1.5})
+    job = asked.but(target=Target(asked.goal.target.table, FakeBench(ms, node_us))).job()
+    do(job, "slice to begin with", "condense", "slice")
+    start = job.run.load_graph("start.onnx").proto
+    plan = Plan.load(job.run.file("plan.json"))
+    assert widths(start) == {name: len(kept) for name, kept in plan.keep.items()}
+    assert widths(start) in seen
+    assert total_ms(start) <= 1.01 * job.goal.target_ms
+    do(job, "distil")
+    assert seen[-1] == widths(start) == widths(job.run.load_graph("student.onnx").proto)
 
 
 def test_condensing_begins_near_the_target_and_steers_towards_it(

@@ -10,7 +10,7 @@ def test_one_logit_for_each_patch_of_70_pixels():
     assert net(*pair).shape == (2, 1, 14, 14)
     # Without the norms, which look at everything, a logit depends on 70x70 pixels.
     plain = torch.nn.Sequential(
-        *(layer for layer in net.layers if not isinstance(layer, torch.nn.InstanceNorm2d))
+        *(layer for layer in net.model if not isinstance(layer, torch.nn.InstanceNorm2d))
     )
     image = torch.randn(1, 6, 128, 128, requires_grad=True)
     plain(image)[0, 0, 7, 7].backward()
@@ -24,7 +24,23 @@ def test_initial_weights_are_small_and_seeded():
         torch.manual_seed(3)
         net = PatchDiscriminator(width=16)
         initialise(net)
-        weights.append(net.layers[2].weight)
+        weights.append(net.model[2].weight)
     assert torch.equal(*weights)
     assert weights[0].std().item() == pytest.approx(0.02, rel=0.05)
-    assert not net.layers[0].bias.any()
+    assert not net.model[0].bias.any()
+
+
+@pytest.mark.parametrize("norm", ["affine", "batch", "instance"])
+def test_sizes_are_read_off_the_weights(norm):
+    net = PatchDiscriminator(channels=5, width=4, depth=4, norm=norm)
+    shapes = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    assert PatchDiscriminator.read_sizes(shapes) == {
+        "channels": 5, "width": 4, "depth": 4, "norm": norm,
+    }  # fmt: skip
+
+
+def test_weights_of_another_net_have_no_sizes():
+    shapes = {"model.0.weight": (4, 3, 4, 4), "model.2.weight": (3, 4, 4, 4)}
+    for found in (shapes, {"model.0.weight": (4, 3, 7, 7)}, {}):
+        with pytest.raises((LookupError, ValueError)):
+            PatchDiscriminator.read_sizes(found)

@@ -31,6 +31,17 @@ def test_registered_functions_are_called(monkeypatch: pytest.MonkeyPatch) -> Non
     assert registry.translate(node("Two")) == ("first", "second")
 
 
+def test_an_operator_is_registered_once() -> None:
+    earlier = registry.OPERATORS["Relu"]
+    with pytest.raises(ValueError, match=r"Relu is registered twice: as .* and as tests\."):
+
+        @registry.op("Relu")
+        def another(given: OpNode) -> str:
+            return given.op_type
+
+    assert registry.OPERATORS["Relu"] is earlier
+
+
 @pytest.mark.parametrize(
     ("op_type", "domain", "shown"), [("Nonsense", "", "Nonsense"), ("Relu", "own", "own.Relu")]
 )

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from decig.errors import BadInputError
-from decig.source.recipe import Source
+from decig.source.recipe import Code
 from decig.train.pytorch.generator import build_generator, check_pictures, noise, run_once
 
 CODE = """
@@ -21,6 +21,11 @@ def fails():
     return make(-1)
 ready = Net(3)
 """
+
+
+class Single(nn.Module):
+    def forward(self, x, noise=None):
+        return x
 
 
 class Styled(nn.Module):
@@ -41,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("python", ["net.py:Net", "net.py:make", "some_package.nets:Gen"])
 def test_classes_and_functions_are_called_with_their_arguments(folder, python, capsys):
-    net = build_generator(Source(python, {"width": 5}), folder)
+    net = build_generator(Code(python, {"width": 5}), folder)
     assert net[0].out_channels == 5
     assert not capsys.readouterr().out
 
@@ -62,7 +67,7 @@ def test_classes_and_functions_are_called_with_their_arguments(folder, python, c
 )
 def test_errors_name_what_was_asked_for(folder, python, arguments, message):
     with pytest.raises(BadInputError, match=message) as caught:
-        build_generator(Source(python, arguments), folder)
+        build_generator(Code(python, arguments), folder)
     assert "\n" not in str(caught.value)
 
 
@@ -71,7 +76,6 @@ def test_errors_name_what_was_asked_for(folder, python, arguments, message):
     [
         ("import nosuch", r"ModuleNotFoundError: No module named 'nosuch' \(net\.py, line 1\)"),
         ("x = 1\nclass Net(:", r"SyntaxError: .* \(net\.py, line 2\)"),
-        ("from .parts import Net", "ImportError: attempted relative import"),
         ("raise SystemExit(0)", "SystemExit: 0"),
         ("\n\nx = 1 / 0", r"ZeroDivisionError: division by zero \(net\.py, line 3\)"),
     ],
@@ -79,19 +83,40 @@ def test_errors_name_what_was_asked_for(folder, python, arguments, message):
 def test_code_that_does_not_run_is_named_with_its_line(tmp_path, code, message):
     (tmp_path / "net.py").write_text(code)
     with pytest.raises(BadInputError, match=rf"^net\.py:Net: {message}"):
-        build_generator(Source("net.py:Net"), tmp_path)
+        build_generator(Code("net.py:Net"), tmp_path)
+
+
+@pytest.mark.parametrize("code", ["from .parts import Net", "from ..top import Net"])
+@pytest.mark.parametrize("regular", [True, False])
+def test_relative_imports_are_answered_with_the_name_that_works(tmp_path, code, regular):
+    own = f"{'regular' if regular else 'bare'}_{len(code)}"  # no other test has imported it
+    folder = tmp_path / f"top_{own}" / own
+    folder.mkdir(parents=True)
+    for place in (folder, folder.parent):
+        for name in ("parts", "top"):
+            (place / f"{name}.py").write_text("import torch\nNet = torch.nn.Identity")
+        if regular:
+            (place / "__init__.py").write_text("")
+    (folder / "net.py").write_text(code)
+    with pytest.raises(BadInputError, match="imports relative to its package: name it ") as caught:
+        build_generator(Code("net.py:Net"), folder)
+    message = str(caught.value)
+    name, _, home = message.partition("name it ")[2].partition(":Name, in the folder ")
+    home = home.partition(" or ")[0]
+    assert name == (f"top_{own}.{own}.net" if regular or ".." in code else f"{own}.net")
+    assert isinstance(build_generator(Code(f"{name}:Net"), Path(home)), nn.Module)
 
 
 def test_interrupts_pass_through(tmp_path):
     (tmp_path / "net.py").write_text("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
-        build_generator(Source("net.py:Net"), tmp_path)
+        build_generator(Code("net.py:Net"), tmp_path)
 
 
 def test_what_lies_beside_a_file_can_be_imported(tmp_path):
     (tmp_path / "sibling_of_net.py").write_text(CODE)
     (tmp_path / "net.py").write_text("from sibling_of_net import make as Net")
-    assert build_generator(Source("net.py:Net"), tmp_path)[0].out_channels == 2
+    assert build_generator(Code("net.py:Net"), tmp_path)[0].out_channels == 2
 
 
 def test_inputs_come_in_the_order_of_forward():
@@ -99,8 +124,9 @@ def test_inputs_come_in_the_order_of_forward():
     made = noise(net, {"style": [1, 1, 1, 1], "image": [1, 3, 4, 4]}, "net")
     assert [*made] == ["image", "style"]
     assert [*noise(nn.Conv2d(3, 3, 1), {"input": [1, 3, 4, 4]}, "net")] == ["input"]
-    assert noise(net, {"image": [2]}, "net").keys() == {"input"}
-    for shapes in ({}, {"style": [1]}, {"image": [1], "noise": [1]}):
+    for name in ("", "x", "input"):
+        assert noise(Single(), {name: [2]}, "net").keys() == {"input"}
+    for shapes in ({}, {"style": [1]}, {"": [1]}, {"image": [1]}, {"image": [1], "noise": [1]}):
         with pytest.raises(BadInputError, match=r"--input-shape image:.* --input-shape style:"):
             noise(net, shapes, "net")
 

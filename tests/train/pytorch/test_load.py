@@ -9,7 +9,7 @@ from torch import nn
 
 from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
-from decig.source.recipe import Source
+from decig.source.recipe import Code
 from decig.train.pytorch import load
 from decig.train.pytorch.load import load_pytorch
 
@@ -50,7 +50,7 @@ def _net(folder: Path, **arguments: object):
 def test_the_graph_computes_what_the_trained_module_does(folder):
     net = _net(folder, width=6)
     torch.save(net.state_dict(), folder / "w.pth")
-    model = load_pytorch(Source("net.py:Net", {"width": 6}, "w.pth"), folder, SHAPES, "net")
+    model = load_pytorch(Code("net.py:Net", {"width": 6}, "w.pth"), folder, SHAPES, "net")
     assert str(model.path) == "net"
     x = np.random.default_rng(0).normal(size=SHAPES["input"]).astype(np.float32)
     found = Device.of().open(model.proto).run(None, {"input": x})[0]
@@ -61,30 +61,30 @@ def test_the_graph_computes_what_the_trained_module_does(folder):
 def test_initial_weights_are_the_same_every_time(folder, caplog):
     caplog.set_level(logging.INFO, "decig")
     state = torch.random.get_rng_state()
-    digests = {load_pytorch(Source("net.py:Net"), folder, SHAPES, "net").sha256 for _ in range(2)}
+    digests = {load_pytorch(Code("net.py:Net"), folder, SHAPES, "net").sha256 for _ in range(2)}
     assert len(digests) == 1
     assert "net: no trained weights; taking initial ones (seed 0)" in caplog.text
     assert torch.equal(state, torch.random.get_rng_state())
-    other = load_pytorch(Source("net.py:Net", {"width": 5}), folder, SHAPES, "net").sha256
+    other = load_pytorch(Code("net.py:Net", {"width": 5}), folder, SHAPES, "net").sha256
     assert other not in digests
 
 
 def test_python_finds_its_way_back(folder):
     before = list(sys.path)
-    load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
+    load_pytorch(Code("net.py:Net"), folder, SHAPES, "net")
     assert sys.path == before
 
 
 def test_random_numbers_in_forward_are_refused(folder):
     wanted = "another result at every call, as it draws random numbers"
     with pytest.raises(DecigError, match=wanted):
-        load_pytorch(Source("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
+        load_pytorch(Code("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
 
 
 def test_values_that_are_no_numbers_are_refused(folder):
     (folder / "net.py").write_text(CODE.replace("torch.randn_like(x)", "(0 * x).log()"))
     with pytest.raises(DecigError, match="forward returns values that are no numbers"):
-        load_pytorch(Source("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
+        load_pytorch(Code("net.py:Net", {"noisy": True}), folder, SHAPES, "net")
 
 
 def test_an_exporter_that_writes_another_computation_is_to_blame(folder, monkeypatch):
@@ -95,17 +95,17 @@ def test_an_exporter_that_writes_another_computation_is_to_blame(folder, monkeyp
 
     monkeypatch.setattr(load, "export_onnx", changed)
     with pytest.raises(DecigError, match="PyTorch's exporter wrote another computation"):
-        load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
+        load_pytorch(Code("net.py:Net"), folder, SHAPES, "net")
 
 
 def test_a_module_that_changes_its_input(folder):
     code = CODE.replace("x = super().forward(x)", "x *= 255\n        x = super().forward(x)")
     (folder / "net.py").write_text(code)
-    model = load_pytorch(Source("net.py:Net"), folder, SHAPES, "net")
+    model = load_pytorch(Code("net.py:Net"), folder, SHAPES, "net")
     assert [value.name for value in model.proto.graph.output] == ["output"]
 
 
 def test_weights_of_another_width(folder):
     torch.save(_net(folder, width=6).state_dict(), folder / "w.pth")
     with pytest.raises(BadInputError, match=r"w\.pth: does not fit net: .* of another shape \("):
-        load_pytorch(Source("net.py:Net", {}, "w.pth"), folder, SHAPES, "net")
+        load_pytorch(Code("net.py:Net", {}, "w.pth"), folder, SHAPES, "net")

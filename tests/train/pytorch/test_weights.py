@@ -1,5 +1,5 @@
 import argparse
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 import safetensors.torch
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from decig.errors import BadInputError
+from decig.train.pytorch.checkpoint import Checkpoint
 from decig.train.pytorch.exporter import export_onnx
 from decig.train.pytorch.weights import load_weights
 
@@ -25,7 +26,7 @@ def _prefixed(prefix: str, seed: int = 1) -> dict[str, torch.Tensor]:
 def _load(path: Path, net: nn.Module | None = None) -> bool:
     """Load into a net of other weights; returns whether it has those of seed 1 then."""
     net = net or _net(0)
-    load_weights(net, path, "net")
+    load_weights(net, Checkpoint.read(path), "net")
     return torch.equal(net[0].weight, _net(1)[0].weight)
 
 
@@ -37,6 +38,7 @@ SPELLINGS = {
     "netG": {"netG": _prefixed(""), "netD": {"0.weight": torch.zeros(1)}},
     "lightning": {"state_dict": _prefixed("generator.") | {"critic.0.weight": torch.zeros(2)}},
     "mean preferred": {"g": _prefixed("", seed=2), "g_ema": _prefixed("")},
+    "options beside it": {"args": argparse.Namespace(batch=4), "g_ema": _prefixed("")},
     "optimiser beside it": {"model": _prefixed(""), "o": {"state": {0: {"m": torch.zeros(1)}}}},
     "no counter": {k: v for k, v in _prefixed("").items() if "num_batches" not in k},
     "half": {k: v.half() if v.is_floating_point() else v for k, v in _prefixed("").items()},
@@ -49,7 +51,7 @@ def test_checkpoints(tmp_path, name):
     torch.save(SPELLINGS[name], path)
     if name == "half":
         net = _net(0)
-        load_weights(net, path, "net")
+        load_weights(net, Checkpoint.read(path), "net")
         assert torch.equal(net[0].weight, _net(1)[0].weight.half().float())
     else:
         assert _load(path)
@@ -70,7 +72,7 @@ def test_spectral_norm_in_file_and_module(tmp_path):
     bare, normed = _net(0), _net(0)
     nn.utils.parametrizations.spectral_norm(normed[0])
     for fresh in (bare, normed):
-        load_weights(fresh, tmp_path / "w.pth", "net")
+        load_weights(fresh, Checkpoint.read(tmp_path / "w.pth"), "net")
         with torch.no_grad():
             assert torch.allclose(fresh(torch.ones(1, 3, 8, 8)), net.eval()(torch.ones(1, 3, 8, 8)))
 
@@ -78,7 +80,9 @@ def test_spectral_norm_in_file_and_module(tmp_path):
 def test_statistics_that_an_instancenorm_does_not_keep(tmp_path):
     norm = nn.InstanceNorm2d(4, affine=True, track_running_stats=True)
     torch.save(nn.Sequential(norm).state_dict(), tmp_path / "w.pth")
-    load_weights(nn.Sequential(nn.InstanceNorm2d(4, affine=True)), tmp_path / "w.pth", "net")
+    load_weights(
+        nn.Sequential(nn.InstanceNorm2d(4, affine=True)), Checkpoint.read(tmp_path / "w.pth"), "net"
+    )
 
 
 def test_two_that_fit_must_be_told_apart(tmp_path):
@@ -114,7 +118,8 @@ def test_another_architecture(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"net": _prefixed(""), "opt": argparse.Namespace(a=1)}, r"\(argparse\.Namespace\)"),
+        ({"net": _prefixed(""), "opt": PurePosixPath("a")}, r"\(pathlib\.\S*PurePosixPath\)"),
+        ({"args": argparse.Namespace(a=PurePosixPath("a"))}, r"\(pathlib\.\S*PurePosixPath\)"),
         (_net(1), r"\(torch\.nn\..*Sequential\), which can run code and are never unpickled"),
         ([torch.zeros(1)], "holds a list, not a dictionary"),
         ({"epoch": 3}, "holds no weights"),

@@ -1,4 +1,5 @@
 import copy
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from decig.data.feeds import Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo
+from decig.train.adversary import against_pairs
 from decig.train.engine import Engine, News
 from decig.train.losses.features import FeatureLoss
 from decig.train.pool import Crops, Example, TeacherPool
@@ -50,7 +52,12 @@ def task(net: Any = None, *, targets: bool = False, seed: int = 0, **options: An
     settings = options.pop("settings", Settings())
     learning = Learning(5e-3, 0.03, 0.9, seed)
     source, exact = pool(targets=targets), Precision("cpu")
-    options["judged_channels"] = 6 if targets else None
+    if targets:
+        options["paired"] = True
+    if targets and settings.adversarial:
+        options["adversary"] = against_pairs(
+            attrgetter("target"), PIXELS, inputs=3, width=16, weight=settings.adversarial, seed=seed
+        )
     return Distil(net or student(), source, PIXELS, settings, learning, exact, **options)
 
 
@@ -109,10 +116,15 @@ def test_the_adversary_learns_first_and_drives_the_picture() -> None:
     assert list(made.groups) == ["discriminator", "student"]
     group = made.groups["discriminator"]
     assert (group.learning_rate, group.betas, group.schedule(0.9)) == (2e-4, (0.5, 0.999), 1.0)
-    before = copy.deepcopy(made.discriminator.state_dict())
+    before = copy.deepcopy(made.nets["discriminator"].state_dict())
     losses = train(made, 3)[0]
-    assert {"discriminator", "student/output", "student/targets"} <= losses.keys()
-    after = made.discriminator.state_dict()
+    assert {
+        "discriminator",
+        "student/output",
+        "student/targets",
+        "student/adversarial",
+    } <= losses.keys()
+    after = made.nets["discriminator"].state_dict()
     assert any(not torch.equal(value, before[name]) for name, value in after.items())
     alone = task(targets=True, settings=Settings(adversarial=0.0))
     train(alone, 3)
@@ -121,7 +133,7 @@ def test_the_adversary_learns_first_and_drives_the_picture() -> None:
 
 def test_without_an_adversary_targets_are_l1() -> None:
     made = task(targets=True, settings=Settings(target=2.0, adversarial=0.0))
-    assert made.discriminator is None and list(made.groups) == ["student"]
+    assert list(made.nets) == list(made.groups) == ["student"]
     batch = made.batch(0)
     picture, *_ = shared = made.forward(batch)
     found = made.losses("student", batch, shared)["targets"].detach()
@@ -133,7 +145,7 @@ def test_the_adversary_begins_by_the_seed() -> None:
     made = []
     for seed in (0, 0, 1):
         torch.rand(len(made) + 1)  # whatever was drawn before
-        made.append(weights(task(targets=True, seed=seed).discriminator))
+        made.append(weights(task(targets=True, seed=seed).nets["discriminator"]))
     assert torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
 
 
@@ -150,11 +162,11 @@ def test_crops_that_are_too_small_for_a_loss_are_refused(
     size: tuple[int, int], paired: bool, message: str | None
 ) -> None:
     if message is None:
-        Settings().require_crop(size, paired=paired)
+        Settings().require_crop(size, real=paired)
         return
     with pytest.raises(BadInputError, match=message):
-        Settings().require_crop(size, paired=paired)
-    Settings(structure=0.0, adversarial=0.0).require_crop(size, paired=paired)
+        Settings().require_crop(size, real=paired)
+    Settings(structure=0.0, adversarial=0.0).require_crop(size, real=paired)
 
 
 def test_the_least_crops_that_are_taken_can_be_trained_on() -> None:

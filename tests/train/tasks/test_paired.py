@@ -7,14 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from decig.data.pairs import Pair
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Recipe, load_recipe
 from decig.train.engine import Engine, News
 from decig.train.processes import Processes
 from decig.train.schedule import Budget
 from decig.train.tasks import find
-from decig.train.tasks.paired import Paired, Settings, load_split, open_task
+from decig.train.tasks.paired import Paired, open_task
 
 RECIPE = """
 [model]
@@ -30,7 +29,7 @@ discriminator_width = 4
 stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]
 [train.data]
 layout = "side-by-side"
-input = "right"
+direction = "BtoA"
 """
 NET = """
 from torch import nn
@@ -199,38 +198,18 @@ def test_what_is_shown_is_painted_by_the_nets_that_are_given(folder: Path) -> No
     assert made.exports({"generator": net}) == {"generator.onnx": net}
 
 
-def test_pairs_lie_in_two_folders_or_side_by_side(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    halves = rng.integers(0, 256, (2, 8, 8, 3), np.uint8)
-    for name, image in zip(("input", "target"), halves, strict=True):
-        (tmp_path / "val" / name).mkdir(parents=True)
-        Image.fromarray(image).save(tmp_path / "val" / name / "a.png")
-    (tmp_path / "train").mkdir()
-    Image.fromarray(np.concatenate(halves[::-1], axis=1)).save(tmp_path / "train" / "a.png")
-    stages = ({"crop": 32, "batch": 1, "steps": 1},)
-    apart = load_split(tmp_path, "val", Settings(stages).data, None)
-    data = {"layout": "side-by-side", "input": "right"}
-    joined = load_split(tmp_path, "train", _settings(stages=stages, data=data).data, None)
-    assert isinstance(apart[0], Pair) and len(apart) == len(joined) == 1
-    for pair in (apart[0], joined[0]):
-        assert np.array_equal(pair.input, halves[0]) and np.array_equal(pair.target, halves[1])
-
-
-def _settings(**table: Any) -> Settings:
-    from decig.schema import convert
-
-    return convert({**table, "stages": list(table["stages"])}, Settings, "test")
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("[train]", "[train]\nunknown = 1", r"unknown key train\.unknown; known: .*learning_rate"),
         ("steps = 6", "steps = 0", r"train\.stages\[0\]\.steps: expected `int` >= 1, not 0"),
         ("crop = 48", "crop = 31", r"train\.stages\[1\]\.crop: expected `int` >= 32, not 31"),
-        ("steps = 6", "epochs = 6", r"unknown key train\.stages\[0\]\.epochs"),
-        ('"side-by-side"', '"unpaired"', r"train\.data\.layout: expected one of folders, side-by"),
-        ('"right"', '"top"', r"train\.data\.input: expected one of left, right"),
+        ("steps = 6", "epoch = 6", r"unknown key train\.stages\[0\]\.epoch; known: .*epochs"),
+        ("steps = 6", "steps = 6, epochs = 6", "give one of steps and epochs for each stage"),
+        (", steps = 6", "", "give one of steps and epochs for each stage"),
+        ("steps = 6", "steps = 6, load = 31", "load is 31, less than crop, which is 32"),
+        ('"side-by-side"', '"unpaired"', r"train\.data\.layout: .*auto, folders, side-by"),
+        ('"BtoA"', '"right"', r"train\.data\.direction: expected one of AtoB, BtoA"),
         ("[train]", "[train]\nl1 = 0\nadversarial = 0", "train: .* nothing would be trained"),
         *(
             ("[train]", f"[train]\n{key} = {value}", rf"train\.{key}: .*{value.strip('-')}")
@@ -261,13 +240,35 @@ def test_what_cannot_be_trained_is_one_line(folder: Path, old: str, new: str, me
     assert "\n" not in str(raised.value)
 
 
-def test_a_table_without_stages_is_refused(folder: Path) -> None:
-    stages = "stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
-    cases = (("", r"train\.stages is missing"), ("stages = []", r"train\.stages: expected .* >= 1"))
-    for new, message in cases:
-        with pytest.raises(BadInputError, match=message) as raised:
-            task(folder, (stages, new))
-        assert str(raised.value).startswith(f"{folder}/recipe.toml: train")
+STAGES = "stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
+
+
+def test_without_stages_training_is_that_of_pix2pix(folder: Path) -> None:
+    made = task(folder, (STAGES, ""), ("discriminator_width = 4", ""))
+    assert made.steps == 200 * 3  # epochs of three pairs, one crop per step
+    rates = [made.groups["generator"].schedule(p) for p in (0.0, 0.5, 0.75, 1.0)]
+    assert rates == [1.0, 1.0, 0.5, 0.0]
+    for group in made.groups.values():
+        assert (group.learning_rate, group.betas) == (2e-4, (0.5, 0.999))
+    assert made.discriminator.model[0].out_channels == 64
+    assert made.batch(0).source.shape == (1, 3, 32, 32)
+    assert made.averages["generator"].decay == 0
+    painted = made.forward(made.batch(0)).detach()
+    off = (painted - made.batch(0).real).abs().mean()
+    found = made.losses("generator", made.batch(0), painted)
+    assert float(found["l1"]) == pytest.approx(100 * float(off))
+
+
+def test_an_empty_list_of_stages_is_refused(folder: Path) -> None:
+    with pytest.raises(BadInputError, match=r"train\.stages: expected .* >= 1") as raised:
+        task(folder, (STAGES, "stages = []"))
+    assert str(raised.value).startswith(f"{folder}/recipe.toml: train")
+
+
+def test_a_small_picture_is_refused_before_training(folder: Path) -> None:
+    with pytest.raises(BadInputError, match=r"0\.png: a 48x48 image is too small for 64x64 crops"):
+        task(folder, ("crop = 48", "crop = 64"))
+    task(folder, ("crop = 48", "crop = 64, load = 70"))
 
 
 def test_the_folder_of_the_data_may_be_given_or_named(folder: Path) -> None:
@@ -275,5 +276,19 @@ def test_the_folder_of_the_data_may_be_given_or_named(folder: Path) -> None:
         open_task(recipe(folder), None, Processes())
     named = recipe(folder, ("[train.data]", '[train.data]\nfolder = "data"'))
     assert open_task(named, None, Processes()).batch(0).source.shape == (2, 3, 32, 32)
-    with pytest.raises(BadInputError, match="absent/train: no such folder"):
+    with pytest.raises(BadInputError, match="absent: no such folder"):
         open_task(named, folder / "absent", Processes())
+
+
+def test_a_net_that_cannot_be_trained_is_refused_before_pictures_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
+    (folder / "net.py").write_text(NET.replace("nn.Conv2d(4, 3, 1)", "nn.Conv2d(4, 2, 1)"))
+    with pytest.raises(BadInputError, match="training needs"):
+        task(folder)
+    (folder / "net.py").write_text(NET)
+    for file in (folder / "data" / "val").iterdir():
+        file.unlink()
+    with pytest.raises(BadInputError, match="val: no images there"):
+        task(folder)

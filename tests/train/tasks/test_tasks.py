@@ -9,7 +9,10 @@ def test_tasks_are_found_by_their_name() -> None:
 
 
 def test_what_cannot_be_trained_from_a_recipe_is_refused() -> None:
-    with pytest.raises(BadInputError, match="no task is called 'pared'; known: distil, paired"):
+    with pytest.raises(
+        BadInputError,
+        match="no task is called 'pared'; known: distil, label_map, paired, sandwich, unpaired",
+    ):
         tasks.find("pared")
     with pytest.raises(BadInputError, match="the task 'distil' cannot be trained from a recipe"):
         tasks.find("distil")

@@ -1,23 +1,25 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from decig.cli.options import (
+    code_options,
     device_options,
     input_shape_option,
     json_option,
     pixel_options,
-    weights_option,
 )
-from decig.cli.process import Command, debug_option, show
+from decig.cli.process import Command, by_name, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
 from decig.errors import BadInputError, TargetMissedError
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
     from rich.table import Table
 
     from decig.deploy.check import Verdict
@@ -71,6 +73,13 @@ _COSTLIEST = 15
     help="Real pictures to compare with; those of the same names as the images are their pairs.",
 )
 @click.option(
+    "--max-unreadable",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Most images that may be unreadable, and so not compared; any number by default.",
+)
+@click.option("--strict", is_flag=True, help="Accept no unreadable image: --max-unreadable 0.")
+@click.option(
     "--grid",
     type=output_file,
     metavar="FILE",
@@ -79,7 +88,7 @@ _COSTLIEST = 15
 @click.option(
     "--roofline", is_flag=True, help="Show the nodes of both beside the limits of the device."
 )
-@weights_option
+@code_options
 @input_shape_option
 @pixel_options
 @device_options
@@ -92,11 +101,14 @@ def check(
     flags: "PixelFlags",
     input_shapes: list[tuple[str, list[int]]],
     weights: Path | None,
+    batch_statistics: bool | None,
     device: "Device",
     as_json: bool,
     grid: Path | None,
     targets: Path | None,
     roofline: bool,
+    strict: bool,
+    max_unreadable: int | None,
     **asked: float | None,
 ) -> None:
     """Compare CANDIDATE with its reference.
@@ -106,27 +118,30 @@ def check(
     """
     from decig.deploy.check import Tolerances, require_packages
     from decig.deploy.check import check as compare
-    from decig.source.resolve import resolve
+    from decig.source.resolve import resolve_both
 
-    tolerances = Tolerances(**asked)
-    require_packages(tolerances, targets)
-    shapes = dict(input_shapes)
-    ours = resolve(candidate, flags, shapes)
-    theirs = resolve(reference, flags, shapes, weights)
+    most = 0 if strict and max_unreadable is None else max_unreadable
+    wanted = Tolerances(**asked, max_unreadable=most)
+    require_packages(wanted, targets)
+    shapes = by_name("--input-shape", input_shapes)
+    ours, theirs = resolve_both(
+        candidate, reference, flags, shapes, weights, batch_statistics=batch_statistics
+    )
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
-    verdict = compare(
-        ours, theirs, data, device, tolerances, grid, targets=targets, roofline=roofline
-    )
-    show(verdict, as_json, _print_verdict)
+    verdict = compare(ours, theirs, data, device, wanted, grid, targets=targets, roofline=roofline)
+    protos = {"reference": theirs.model.proto, "candidate": ours.model.proto}
+    show(verdict, as_json, partial(_print_verdict, protos))
     if verdict.failures:
         raise TargetMissedError(f"{candidate}: {'; '.join(verdict.failures)}")
 
 
-def _print_verdict(verdict: "Verdict") -> None:
+def _print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> None:
     """Show a candidate beside its reference."""
     from decig.cli import roofs
     from decig.cli.tables import columns, console
+    from decig.graph.channels import analyse
+    from decig.report.anatomy import layer_names
 
     shown = columns("", right=("reference", "candidate", ""))
     ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
@@ -140,9 +155,13 @@ def _print_verdict(verdict: "Verdict") -> None:
     screen.print(shown)
     _print_pairs(alike)
     _print_distances(alike)
+    for name, other in alike.other_pictures.items():
+        own = " in its own range" if "range" in other else ""
+        screen.print(f"{name}: SSIM {other['ssim']:.4f}, PSNR {other['psnr_db']:.2f} dB{own}")
     for name, roofline in (verdict.roofline or {}).items():
         screen.print(f"\n{name}")
-        screen.print(roofs.node_table(roofline, _COSTLIEST))
+        layers = layer_names(analyse(protos[name]))
+        screen.print(roofs.node_table(roofline, _COSTLIEST, layers))
         screen.print(roofs.summary(roofline.to_dict(), roofline.limits.to_dict()))
 
 

@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from decig.cli.options import device_options, json_option, output_option, source_options
+from decig.cli.options import (
+    device_of_run,
+    device_options,
+    json_option,
+    output_option,
+    source_options,
+)
 from decig.cli.process import Command, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
 
 if TYPE_CHECKING:
-    from decig.deploy.export import Exported
+    from decig.deploy.exported import Exported
     from decig.device.run.device import Device
     from decig.source.source import Source
 
@@ -71,6 +77,7 @@ def export(
         least.min_ssim if min_ssim is None else min_ssim,
         least.min_psnr_db if min_psnr is None else min_psnr,
     )
+    device = device_of_run(source, device)
     exported = write(source, output, device, Wanted(tolerance=tolerance, **wanted))
     show(exported, as_json, _print_export)
 
@@ -89,15 +96,21 @@ def _print_export(exported: "Exported") -> None:
     ):
         if rules:
             screen.print(f"{what}: {', '.join(rules)}")
-    screen.print(f"difference to the original graph: {exported.difference:.1e} of the range")
+    screen.print(f"difference to the graph before export: {exported.difference:.1e} of the range")
     if exported.torch_difference is not None:
         screen.print(f"difference to the trained module: {exported.torch_difference:.1e}")
     for variant in exported.precision.variants:
         fate = variant.dropped or "used"
         likeness = f"SSIM {variant.ssim:.4f}, PSNR {variant.psnr_db:.2f} dB to fp32"
         screen.print(f"{variant.name}: {fate}; {likeness}")
-    before = f"{choice.plain.median_ms:.3f} ms before"
-    screen.print(f"latency: {exported.exported_ms:.3f} ms, {before}")
+    for name, why in exported.precision.refused.items():
+        screen.print(f"{name}: not tried; {why}")
+    ms = {name: latency.median_ms for name, latency in exported.latency.items()}
+    if ms:
+        before = f", {ms['plain']:.3f} ms before" if "plain" in ms else ""
+        screen.print(f"latency: {ms['exported']:.3f} ms{before}")
+    else:
+        screen.print("latency: not measured, as the device is another one")
     if exported.from_bytes is not None:
         spans = {name: latency.median_ms for name, latency in exported.from_bytes.items()}
         screen.print(

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from decig.cli.process import one_of
+from decig.cli.process import by_name, one_of
 from decig.cli.values import FILE, input_shape, output_file, setting, value_range
 
 if TYPE_CHECKING:
     from decig.data.labels import Labels
+    from decig.device.run.device import Device
+    from decig.source.source import Source
 
 Function = Callable[..., Any]
 """What a command runs."""
@@ -30,18 +33,23 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
             model: str,
             input_shapes: list[tuple[str, list[int]]],
             weights: Path | None,
+            batch_statistics: bool | None,
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
             from decig.source.resolve import resolve
             from decig.source.source import PixelFlags
 
-            flags = rest.pop("flags") if pixels else PixelFlags()
-            source = resolve(model, flags, dict(input_shapes), weights)
+            flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
+            shapes = by_name("--input-shape", input_shapes)
+            source = resolve(model, flags, shapes, weights, batch_statistics=batch_statistics)
             source.require_known_feeds()
+            source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)
 
-        described = weights_option(input_shape_option(pixel_options(run) if pixels else run))
+        described = code_options(
+            input_shape_option(pixel_options(run) if pixels else feed_option(run))
+        )
         sized = click.option(
             "--fixed-size",
             is_flag=True,
@@ -58,16 +66,40 @@ def input_shape_option(function: Function) -> Function:
         "--input-shape",
         "input_shapes",
         type=input_shape,
-        metavar="NAME:1,3,256,256",
+        metavar="[NAME:]1,3,256,256",
         multiple=True,
-        help="Shape of an input with dynamic axes, or of an input of PyTorch code.",
+        help="Shape of an input with dynamic axes, or of an input of PyTorch code; a model with "
+        "one input needs no NAME.",
     )(function)
 
 
-def weights_option(function: Function) -> Function:
-    """--weights; the command gets `weights`, a path or None."""
+def code_options(function: Function) -> Function:
+    """What PyTorch code leaves open; the command gets `weights` and `batch_statistics`.
+
+    Each of them is None where nothing is said.
+    """
+    return _apply(
+        function,
+        click.option("--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."),
+        click.option(
+            "--batch-statistics/--saved-statistics",
+            default=None,
+            help="Whether batch norms of PyTorch code use the mean and variance of each picture, "
+            "as pix2pix's test.py does, or those saved with the weights (default).",
+        ),
+    )
+
+
+def feed_option(function: Function) -> Function:
+    """--feed; the command gets `feeds`, pairs of the name of an input and what feeds it."""
     return click.option(
-        "--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."
+        "--feed",
+        "feeds",
+        type=setting,
+        metavar="INPUT=HOW",
+        multiple=True,
+        help="What feeds an input other than the image: normal, uniform, zeros, a number (needed "
+        "where it sets sizes), or files (NAME.npy or NAME.npz for NAME.png).",
     )(function)
 
 
@@ -85,6 +117,8 @@ def pixel_options(function: Function) -> Function:
         channel_order: str | None,
         one_hot: str | None,
         palette: str | None,
+        image: str | None,
+        picture: str | None,
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
@@ -97,6 +131,8 @@ def pixel_options(function: Function) -> Function:
             channel_order,
             _labels(one_hot, palette),
             _feeds(feeds),
+            image,
+            picture,
         )
         return function(flags=flags, **rest)
 
@@ -119,7 +155,7 @@ def pixel_options(function: Function) -> Function:
         ),
         click.option(
             "--channel-order",
-            type=click.Choice(["rgb", "bgr"]),
+            type=click.Choice(["rgb", "bgr", "rgba", "bgra", "lab"]),
             help="Colours of that image and picture.",
         ),
         click.option(
@@ -134,14 +170,14 @@ def pixel_options(function: Function) -> Function:
             help="MODEL takes label maps as pictures in the colours RRGGBB,RRGGBB,...",
         ),
         click.option(
-            "--feed",
-            "feeds",
-            type=setting,
-            metavar="INPUT=HOW",
-            multiple=True,
-            help="What feeds an input other than the image: normal, uniform, zeros, a number, or "
-            "files (NAME.npy or NAME.npz for NAME.png).",
+            "--image", metavar="INPUT", help="The input that takes the image, where several could."
         ),
+        click.option(
+            "--picture",
+            metavar="OUTPUT",
+            help="The output that is the picture, where several could be.",
+        ),
+        feed_option,
     )
 
 
@@ -161,7 +197,7 @@ def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
         return {}
     from decig.data.feeds import declare
 
-    return {name: declare(name, way) for name, way in said}
+    return {name: declare(name, way) for name, way in by_name("--feed", said).items()}
 
 
 def device_options(function: Function) -> Function:
@@ -171,7 +207,8 @@ def device_options(function: Function) -> Function:
     def run(ep: str, ep_options: list[tuple[str, str]], threads: int, **rest: Any) -> Any:
         from decig.device.run.device import Device
 
-        return function(device=Device.of(ep, dict(ep_options), threads), **rest)
+        given = by_name("--ep-option", ep_options)
+        return function(device=Device.of(ep, given, threads), **rest)
 
     positive = click.IntRange(min=1)
     return _apply(
@@ -200,6 +237,24 @@ def device_options(function: Function) -> Function:
     )
 
 
+def device_of_run(source: "Source", device: "Device") -> "Device":
+    """The device for which MODEL, a run, was planned, where no option says another one.
+
+    Args:
+        source: MODEL.
+        device: what the options say, or stand at; it stays where that device is not here.
+    """
+    from decig.device.run.device import Device
+
+    context = click.get_current_context()
+    default = (context.get_parameter_source(name) for name in ("ep", "ep_options", "threads"))
+    asked = any(each is not ParameterSource.DEFAULT for each in default)
+    planned = source.device
+    if asked or planned is None or Device.elsewhere(planned) is not None:
+        return device
+    return Device.described_by(planned)
+
+
 def output_option(what: str) -> Callable[[Function], Function]:
     """-o; `what` describes the file."""
     return click.option(
@@ -210,7 +265,8 @@ def output_option(what: str) -> Callable[[Function], Function]:
 force_option = click.option(
     "--force",
     is_flag=True,
-    help="Accept a cost table of another device: latencies are predicted and not measured.",
+    help="Accept a cost table of another device: latencies are predicted and not measured. "
+    "Changes nothing on the table's own device.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."

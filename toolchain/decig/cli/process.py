@@ -6,21 +6,20 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 
 from decig.device.run.threads import set_up_threads
-from decig.errors import DecigError
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 plus the number of the signal, as shells report it."""
+from decig.errors import DecigError, StoppedError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failure; 2 wrong usage or bad input; 3 a target or tolerance was "
     "missed; 130 stopped by Ctrl-C."
 )
+
+T = TypeVar("T")
 
 _DEBUG = "decig.debug"
 _PRINTED = "decig.printed"
@@ -103,14 +102,22 @@ class Command(click.Command):
         labels = [_label(param) for param in missing]
         if self.required_one and not any(name in given for name in self.required_one):
             labels.append(_one_of_flags(self.required_one))
-        text = f"Missing {', '.join(labels)}."
-        if any(isinstance(param, click.Argument) for param in missing):
-            for option in self.params:
-                if _may_stand_alone(option) and (taken := given.get(option.name or "")):
-                    text += (
-                        f" ({option.opts[0]} took {taken} for its value: put {labels[0]} first.)"
-                    )
+        text = f"Missing {', '.join(labels)}.{self.hint(missing, given)}"
         return click.UsageError(text, context)
+
+    def hint(self, missing: Sequence[click.Parameter], given: Mapping[str, Any]) -> str:
+        """Why something may be missing, in brackets; empty where nothing is to be said.
+
+        Args:
+            missing: what is required and not there, arguments first.
+            given: what was typed, by parameter.
+        """
+        arguments = [param for param in missing if isinstance(param, click.Argument)]
+        for option in self.params if arguments else ():
+            if _may_stand_alone(option) and (taken := given.get(option.name or "")):
+                place = f"put {_label(arguments[0])} first"
+                return f" ({option.opts[0]} took {taken} for its value: {place}.)"
+        return ""
 
     def _refuse_repetition(self, context: click.Context, order: list[click.Parameter]) -> None:
         options = [p for p in order if isinstance(p, click.Option) and not p.multiple]
@@ -133,6 +140,36 @@ def one_of(asked: dict[str, Any], *names: str) -> str | None:
     if len(given) > 1:
         raise click.UsageError(f"{' and '.join(map(flag, given))} exclude each other.")
     return given[0] if given else None
+
+
+def by_name(option: str, pairs: Sequence[tuple[str, T]]) -> dict[str, T]:
+    """Turn what an option says of several names into a dictionary.
+
+    Args:
+        option: as people type it, such as "--feed".
+        pairs: name and value, in the order in which they were given.
+
+    Raises:
+        click.UsageError: a name is given twice, so that one value would be lost.
+    """
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise click.UsageError(f"{option} {name} is given {times} times; it takes one value.")
+    return dict(pairs)
+
+
+def require_answers(*questions: str) -> None:
+    """Ask for everything that is missing at once.
+
+    Args:
+        questions: what is missing and which option would say it, each empty where nothing is.
+
+    Raises:
+        click.UsageError: something is missing.
+    """
+    asked = [question for question in questions if question]
+    if asked:
+        raise click.UsageError("; ".join(asked))
 
 
 def flag(name: str) -> str:
@@ -173,15 +210,39 @@ def show(result: Any, as_json: bool, print_it: Callable[[Any], None]) -> None:
         return
     from decig.files import json_text
 
-    click.echo(json_text(result if isinstance(result, dict) else result.to_dict()))
+    found = result if isinstance(result, dict) else result.to_dict()
+    click.echo(json_text(_with_notices(found)))
     click.get_current_context().ensure_object(dict)[_PRINTED] = True
 
 
+def _with_notices(found: dict[str, Any]) -> dict[str, Any]:
+    """Add the warnings that stderr got to a JSON object, under "notices"."""
+    listed = [*found.get("notices", ()), *found.get("warnings", ())]
+    handlers = [h for h in logging.getLogger("decig").handlers if isinstance(h, _StderrHandler)]
+    told = [text for handler in handlers for text in handler.told]
+    more = [text for text in told if not any(text.endswith(notice) for notice in listed)]
+    return found | ({"notices": [*found.get("notices", ()), *more]} if more else {})
+
+
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever sys.stderr is now: a progress bar or a test may have replaced it."""
+    """Writes to whatever sys.stderr is now: a progress bar or a test may have replaced it.
+
+    Attributes:
+        told: the warnings so far; each is written once.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+        self.told: list[str] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a warning through that was not told before."""
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            if text in self.told:
+                return False
+            self.told.append(text)
+        return bool(super().filter(record))
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
@@ -228,8 +289,7 @@ def _drop_stdout() -> None:
 def _explain(error: BaseException) -> tuple[int, str]:
     match error:
         case DecigError():
-            stopped = isinstance(error.__cause__, KeyboardInterrupt)
-            return INTERRUPTED if stopped else error.exit_code, f"error: {error}"
+            return error.exit_code, f"error: {error}"
         case click.UsageError():
             command = error.ctx.command_path if error.ctx else "decig"
             message = error.format_message()
@@ -238,7 +298,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
         case click.ClickException():
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, "interrupted"
+            return StoppedError.exit_code, "interrupted"
         case MemoryError():
             return 1, "error: out of memory"
         case OSError(errno=errno.ENOSPC):

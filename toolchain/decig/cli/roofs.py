@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from decig.report.anatomy import short_names
+
 if TYPE_CHECKING:
     from decig.device.measure.roofline import Roofline, RooflineEntry
 
@@ -25,13 +27,22 @@ def cells(part: "RooflineEntry | None") -> list[str]:
     return [reached, f"{part.gbytes_per_s:.2f}", f"{100 * part.of_limit:.0f} %", part.bound]
 
 
-def node_table(roofline: "Roofline", most: int) -> Table:
-    """Return a table of the `most` costliest nodes, one per row."""
+def node_table(roofline: "Roofline", most: int, layers: Mapping[str, str]) -> Table:
+    """Return a table of the `most` costliest nodes, one per row.
+
+    Args:
+        roofline: of a graph.
+        most: rows of the table.
+        layers: names that `decig inspect` has for nodes with weights, by the names of the nodes.
+    """
     shown = Table("node", "op", "ms", *COLUMNS, box=None)
     for column in shown.columns[2:]:
         column.justify = "right"
-    for part in roofline.costliest(most):
-        shown.add_row(part.name, part.op, f"{part.latency_us / 1e3:.3f}", *cells(part))
+    parts = roofline.costliest(most)
+    names = short_names(layers.get(part.name, part.name) for part in parts)
+    for part in parts:
+        name = names[layers.get(part.name, part.name)]
+        shown.add_row(name, part.op, f"{part.latency_us / 1e3:.3f}", *cells(part))
     return shown
 
 

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     metavar="0.5",
     help="Keep this share of every group's channels.",
 )
+@click.option(
+    "--align",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Multiples of which --keep makes widths, 1 for exactly the share; without it, those at "
+    "the edges of the device's stairs with --profile, else multiples of 4.",
+)
 @click.option("--plan", type=EXISTING_FILE, help="Keep the channels that this plan lists, JSON.")
 @click.option(
     "--target-latency", type=latency, metavar="20ms", help="Reach this latency; needs --profile."
@@ -55,6 +62,8 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
 
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
+    if asked["align"] and not asked["keep"]:
+        raise click.UsageError("--align goes with --keep.")
     images = Path(asked["repair"]) if asked["repair"] else None
     drawn = asked["repair"] == ""
     if drawn and source.needs_folder:
@@ -67,7 +76,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
         if asked["plan"]:
             proposal = cutter.load(asked["plan"])
         elif asked["keep"]:
-            proposal = cutter.keep(asked["keep"])
+            proposal = cutter.keep(asked["keep"], asked["align"])
         else:
             proposal = cutter.reach(asked["target_latency"])
         cut = cutter.cut(proposal, verify=asked["verify"])
@@ -93,5 +102,7 @@ def _print_cut(cut: "Cut") -> None:
     for how, ms in (("predicted", cut.predicted_ms), ("measured", cut.measured_ms)):
         if ms is not None:
             screen.print(f"{how} latency, once exported: {ms:.3f} ms")
+    if cut.file_ms is not None:
+        screen.print(f"measured latency of this file, not exported yet: {cut.file_ms:.3f} ms")
     if cut.max_abs_diff is not None:
         screen.print(f"difference to the masked original: {cut.max_abs_diff:.1e} of the range")

@@ -6,8 +6,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from decig.cli import roofs
-
 _WIDE = 140
 """Columns of text where there is no terminal that has a width."""
 
@@ -38,12 +36,6 @@ def print_figures(figures: Mapping[str, Any]) -> None:
     """Show figures, one per line."""
     screen = console()
     for name, value in figures.items():
-        if name == "schema_version":
-            continue
-        if name == "roofline":
-            for side in ("reference", "candidate"):
-                screen.print(f"{side}: {roofs.summary(value[side], value['limits'])}")
-            continue
         if isinstance(value, Mapping):
             shown = ", ".join(f"{key} {_short(part)}" for key, part in value.items())
         else:

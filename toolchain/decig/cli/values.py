@@ -71,9 +71,9 @@ def value_range(text: str) -> tuple[float, float]:
 
 
 def input_shape(text: str) -> tuple[str, list[int]]:
-    """Read NAME:1,3,256,256; the name may hold colons."""
-    name, _, shape = text.rpartition(":")
-    if not name or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", shape):
+    """Read NAME:1,3,256,256; the name may hold colons, and is empty where sizes stand alone."""
+    name, colon, shape = text.rpartition(":")
+    if (colon and not name) or not re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", shape):
         raise click.BadParameter(f"{text!r}; write it like NAME:1,3,256,256")
     return name, [int(size) for size in shape.split(",")]
 

@@ -17,6 +17,7 @@ def random_crop(
     *,
     zoom: float = 1.0,
     shrink: float = 1.0,
+    flip: bool = True,
     filters: Sequence[str] | None = None,
 ) -> list[np.ndarray]:
     """Cut the same random window out of several aligned images, and mirror it half the time.
@@ -28,6 +29,7 @@ def random_crop(
         zoom: the window's content is enlarged by a random factor between 1 and this.
         shrink: the content is shrunk by a random factor between 1 and this, or by less where the
             image is too small for such a window.
+        flip: whether to mirror at all.
         filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
 
     Returns:
@@ -46,11 +48,45 @@ def random_crop(
     left, top = rng.uniform(0, width - window), rng.uniform(0, height - window)
     if window == size:
         left, top = round(left), round(top)
-    mirrored = rng.random() < 0.5
+    mirrored = rng.random() < 0.5 and flip
     box = (left, top, left + window, top + window)
     crops = []
     for image, name in zip(images, filters or ["smooth"] * len(images), strict=True):
         crop = np.asarray(Image.fromarray(image).resize((size, size), _FILTERS[name], box))
+        crops.append(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
+    return crops
+
+
+def load_and_crop(
+    images: Sequence[np.ndarray],
+    load: int,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    flip: bool = True,
+    filters: Sequence[str] | None = None,
+) -> list[np.ndarray]:
+    """Resize aligned images to a square, cut the same random window out, mirror it half the time.
+
+    So pix2pix, CycleGAN and GauGAN prepare their training images ("resize_and_crop").
+
+    Args:
+        images: uint8 H,W,3, all of one size; others than squares are distorted.
+        load: side of the square, in pixels.
+        size: side of the result, in pixels, at most `load`.
+        rng: makes every random choice, so equal seeds give equal crops.
+        flip: whether to mirror at all.
+        filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
+
+    Returns:
+        One uint8 array size,size,3 per image.
+    """
+    left, top = (int(edge) for edge in rng.integers(load - size + 1, size=2))
+    mirrored = rng.random() < 0.5 and flip
+    crops = []
+    for image, name in zip(images, filters or ["smooth"] * len(images), strict=True):
+        loaded = np.asarray(Image.fromarray(image).resize((load, load), _FILTERS[name]))
+        crop = loaded[top : top + size, left : left + size]
         crops.append(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
     return crops
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from decig.data.images import name_in
+from decig.data.companions import read_companion
+from decig.data.images import SUFFIXES, name_in, photo_of
 from decig.data.pixels import PixelFormat
+from decig.data.ports import almost_image, only_image, sizes
 from decig.errors import BadInputError, first_line
-from decig.graph.model import ValueInfo, input_info, output_info
+from decig.graph.model import ValueInfo, input_info
 
 Feeds = dict[str, np.ndarray]
 Declared = Mapping[str, str | float]
@@ -23,14 +25,17 @@ NORMAL, UNIFORM, ZEROS = DRAWN = ("normal", "uniform", "zeros")
 """Drawn anew for every picture, from a seed: standard normal, uniform between -1 and 1; and zeros,
 which need no draw."""
 FILES = "files"
-"""Read from `photo.npy` for `photo.png`, or from `photo.npz`, where the array has the input's name.
+"""Read from `photo.npy` for `photo.png`, from `photo.npz`, where the array has the input's name, or
+from images as `decig.data.companions` finds them.
 
-The file lies beside the photo, in whatever sub-folder that is."""
+The file lies beside the photo, in whatever sub-folder that is. `files:LOW,HIGH` says which values
+black and white of such images are; without it, they are those of the photo."""
 
 _ARRAYS = (".npy", ".npz")
 # What numpy raises on files that hold no array, or only a part of one.
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
-_WAYS = f"{', '.join(DRAWN)}, {FILES} or a number"
+_WAYS = f"{', '.join(DRAWN)}, {FILES}, {FILES}:LOW,HIGH or a number"
+"""What may feed an input; several numbers with commas between them are taken, too."""
 
 
 class UnfedInputError(BadInputError):
@@ -38,64 +43,14 @@ class UnfedInputError(BadInputError):
 
     Attributes:
         name: of the input.
+        image_like: whether it has the sizes of an image, so that draws would be no picture.
     """
 
     def __init__(self, info: ValueInfo) -> None:
-        super().__init__(
-            f"input {info.name} ({_sizes(info)}) takes no image: say what feeds it ({_WAYS})"
-        )
-        self.name = info.name
-
-
-def find_image(
-    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
-) -> ValueInfo | None:
-    """Return the input that takes an image; None if no input is shaped like a batch of one image.
-
-    Of several candidates it is the one with one channel per label, where `pixels` says that label
-    maps are fed one-hot; otherwise the first with 3 channels, then with 1, then with any number.
-
-    Args:
-        proto: the model.
-        pixels: its pixel format, where that is known.
-        declared: inputs that something else feeds, so that they are no candidates.
-    """
-    inputs = [i for i in input_info(proto) if _is_picture(i) and i.name not in declared]
-    labels = None if pixels is None else pixels.labels
-    if labels is not None and labels.one_hot:
-        fitting = [i for i in inputs if labels.count in (i.shape[1], i.shape[3])]
-        inputs = fitting or inputs
-    return min(inputs, key=_by_channels, default=None)
-
-
-def image_input(
-    proto: onnx.ModelProto, pixels: PixelFormat | None = None, declared: Collection[str] = ()
-) -> ValueInfo:
-    """Return the input that takes an image, as `find_image` does.
-
-    Raises:
-        BadInputError: no input takes an image.
-    """
-    image = find_image(proto, pixels, declared)
-    if image is None:
-        shown = ", ".join(f"{i.name} {_sizes(i)}" for i in input_info(proto))
-        raise BadInputError(f"the model takes {shown or 'nothing'}; images can feed no input of it")
-    return image
-
-
-def picture_output(proto: onnx.ModelProto) -> int:
-    """Return the place of the output that is the picture; 0 if none is shaped like a picture.
-
-    Of several it is the first with 3 channels, then with 1, then with any number.
-    """
-    outputs = output_info(proto)
-    pictures = [place for place, info in enumerate(outputs) if _is_picture(info)]
-    return min(pictures, key=lambda place: _by_channels(outputs[place]), default=0)
-
-
-def output_image(proto: onnx.ModelProto) -> ValueInfo:
-    """Return the output that is the picture, as `picture_output` finds it."""
-    return output_info(proto)[picture_output(proto)]
+        looks = almost_image(info)
+        why = f"takes no image: say what feeds it ({_WAYS})" if looks is None else looks
+        super().__init__(f"input {info.name} ({sizes(info)}) {why}")
+        self.name, self.image_like = info.name, looks is not None
 
 
 def declare(name: str, way: object) -> str | float:
@@ -111,7 +66,10 @@ def declare(name: str, way: object) -> str | float:
     Raises:
         BadInputError: this cannot feed an input.
     """
-    if isinstance(way, str) and way in (*DRAWN, FILES):
+    if isinstance(way, str) and (way in DRAWN or from_files(way)):
+        stated_range(way, name)
+        return way
+    if isinstance(way, str) and "," in way and numbers(way):
         return way
     try:
         number = math.nan if isinstance(way, bool) else float(way)  # type: ignore[arg-type]
@@ -120,6 +78,43 @@ def declare(name: str, way: object) -> str | float:
     if not math.isfinite(number):
         raise BadInputError(f"input {name} cannot be fed {way!r}; use {_WAYS}")
     return number
+
+
+def numbers(way: str | float) -> list[float]:
+    """Numbers that an entry of `Declared` feeds, one or one for each element; none where it draws.
+
+    Several are written with commas between them, as in 1,3,256,256.
+    """
+    if not isinstance(way, str):
+        return [way]
+    try:
+        found = [float(part) for part in way.split(",")]
+    except ValueError:
+        return []
+    return found if all(map(math.isfinite, found)) else []
+
+
+def from_files(way: str | float) -> bool:
+    """Whether an entry of `Declared` says that files feed the input."""
+    return isinstance(way, str) and way.partition(":")[0] == FILES
+
+
+def stated_range(way: str | float, name: str) -> tuple[float, float] | None:
+    """Return the values of black and white that an entry states, as in `files:0,1`; or None.
+
+    Raises:
+        BadInputError: what it states is no range.
+    """
+    _, colon, text = str(way).partition(":")
+    if not colon:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise BadInputError(f"input {name} cannot be fed {way!r}: write {FILES}:0,1 or the like")
+    return low, high
 
 
 def require_inputs(declared: Collection[str], inputs: Sequence[str]) -> None:
@@ -144,6 +139,7 @@ class Inputs:
         declared: what feeds the others.
         folder: where the files lie that feed some of them.
         order: names of all inputs, in the order of the graph.
+        pixels: the model's pixel format, by which images feed inputs beside the photo.
     """
 
     image: ValueInfo | None
@@ -151,6 +147,7 @@ class Inputs:
     declared: Declared = field(default_factory=dict)
     folder: Path | None = None
     order: tuple[str, ...] = ()
+    pixels: PixelFormat | None = None
 
     @classmethod
     def of(
@@ -166,11 +163,12 @@ class Inputs:
         every model has.
 
         Raises:
+            AmbiguousPortError: several inputs could be the image.
             UnfedInputError: a float input beside the image is not declared.
             BadInputError: what is declared is no input, or an input is no tensor of numbers.
         """
         infos = input_info(proto)
-        image = find_image(proto, pixels, declared)
+        image = only_image(proto, pixels, declared)
         others = tuple(info for info in infos if image is None or info.name != image.name)
         names = [info.name for info in infos]
         require_inputs(declared, names)
@@ -178,12 +176,22 @@ class Inputs:
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
         }
-        return cls(image, others, known, folder, tuple(names))
+        return cls(image, others, known, folder, tuple(names), pixels)
 
     @property
     def reads_files(self) -> bool:
         """Whether some input is fed from files."""
-        return FILES in self.declared.values()
+        return bool(self.filed)
+
+    @property
+    def filed(self) -> list[str]:
+        """Names of the inputs that are fed from files."""
+        return [name for name, way in self.declared.items() if from_files(way)]
+
+    @property
+    def batch(self) -> int:
+        """Images that the model takes at once."""
+        return 1 if self.image is None else self.image.shape[0]
 
     def draw(
         self, rng: np.random.Generator, name: str, size: tuple[int, int] | None = None
@@ -194,8 +202,8 @@ class Inputs:
             rng: makes every random choice.
             name: of the image's file (`decig.data.images.name_in`), by which the files are found
                 that feed other inputs.
-            size: height and width of the crop that is fed instead of the image, for inputs that
-                have a value for every pixel; None where the whole image is fed.
+            size: height and width of the one crop that is fed instead of the batch of images, for
+                inputs that have a value for every pixel; None where whole images are fed.
 
         Raises:
             BadInputError: a file is missing or has another shape.
@@ -204,7 +212,7 @@ class Inputs:
         for info in self.others:
             shape = self._shape(info, size)
             way = self.declared[info.name]
-            if way == FILES:
+            if from_files(way):
                 feeds[info.name] = self._read(info, name, shape)
                 continue
             if way == NORMAL:
@@ -212,7 +220,7 @@ class Inputs:
             elif way == UNIFORM:
                 values = rng.uniform(-1, 1, shape)
             else:
-                values = np.full(shape, 0.0 if isinstance(way, str) else way)
+                values = _repeated(info, numbers(way) or [0.0], shape)
             feeds[info.name] = values.astype(info.dtype)
         return feeds
 
@@ -220,7 +228,8 @@ class Inputs:
         """Make the values of all inputs for one image, the same ones every time.
 
         Args:
-            image: RGB uint8 H,W,3 of the model's size; None where the model takes no image.
+            image: RGB uint8 H,W,3 of the model's size, with which a batch of several is filled;
+                None where the model takes no image.
             pixels: the pixel format of the model.
             name: of the image's file, as in `draw`; seeds the random draws together with `seed`.
             seed: another one gives other draws.
@@ -231,7 +240,8 @@ class Inputs:
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         tensor = None
         if image is not None and self.image is not None:
-            tensor = pixels.to_tensor(image[None], pixels.channels_of(self.image.shape))
+            batch = np.repeat(image[None], self.batch, axis=0)
+            tensor = pixels.to_tensor(batch, pixels.channels_of(self.image.shape))
         return self.join(tensor, self.draw(rng, name))
 
     def join(self, image: np.ndarray | None, others: Feeds) -> Feeds:
@@ -243,11 +253,11 @@ class Inputs:
 
     def _shape(self, info: ValueInfo, size: tuple[int, int] | None) -> list[int]:
         """Shape of an input where the image is fed at another size than the graph says."""
-        axes = self._plane(info)
-        if size is None or axes is None:
-            return info.shape
-        shape = list(info.shape)
-        shape[axes] = size
+        axes, shape = self._plane(info), list(info.shape)
+        if size is not None and self.batch > 1 and shape[:1] == [self.batch]:
+            shape[0] = 1
+        if size is not None and axes is not None:
+            shape[axes] = size
         return shape
 
     def along_image(self, info: ValueInfo) -> bool:
@@ -267,26 +277,56 @@ class Inputs:
         assert self.folder is not None
         single, several = (self.folder / f"{name}.{suffix}" for suffix in ("npy", "npz"))
         path = single if single.is_file() else several
+        if not path.is_file():
+            return self._read_images(info, name, shape)
         try:
             with path.open("rb") as file:
                 found = np.load(file, allow_pickle=False)
                 array = found if isinstance(found, np.ndarray) else found[info.name]
-        except FileNotFoundError as error:
-            raise BadInputError(
-                f"{single}: no such file for input {info.name}, nor {several.name}"
-            ) from error
         except _DAMAGED as error:
             raise BadInputError(
                 f"{path}: cannot feed input {info.name}: {first_line(error)}"
             ) from error
-        if list(array.shape) == shape[1:]:
-            array = array[None]
+        if list(array.shape) in (shape[1:], [1, *shape[1:]]) and shape:
+            array = np.broadcast_to(array, shape)
         if list(array.shape) != shape or array.dtype.kind not in "biuf":
             raise BadInputError(
                 f"{path}: holds {'x'.join(map(str, array.shape))} {array.dtype}, input "
-                f"{info.name} takes {_sizes(info)}"
+                f"{info.name} takes {sizes(info)}"
             )
-        return array.astype(info.dtype)
+        with np.errstate(over="ignore"):
+            values = array.astype(info.dtype)
+        if not np.isfinite(values.astype(np.float64)).all():
+            raise BadInputError(
+                f"{path}: holds NaN, infinity, or more than input {info.name} can hold"
+            )
+        return values
+
+    def _read_images(self, info: ValueInfo, name: str, shape: list[int]) -> np.ndarray:
+        """Read an input that lies beside the photo as images."""
+        assert self.folder is not None and self.pixels is not None
+        pixels, alone = self.pixels, self.image is None
+        images = None
+        if len(shape) == 4:
+            size, channels = pixels.size_of(shape), pixels.channels_of(shape)
+            images = read_companion(self.folder, name, info.name, size, channels, alone=alone)
+        if images is None:
+            raise BadInputError(
+                f"{self.folder / name}.npy: no such file for input {info.name}, nor {name}.npz, "
+                f"{name}.{info.name}.png or {info.name}/{name}.png"
+            )
+        stated = stated_range(self.declared[info.name], info.name)
+        if stated is None and alone:
+            raise BadInputError(
+                f"input {info.name}: say which values black and white are: "
+                f"{info.name}={FILES}:0,255 or the like"
+            )
+        low, high = stated or pixels.input_range
+        if pixels.channel_order.startswith("bgr") and images.shape[-1] % 3 == 0:
+            images = images.reshape(*images.shape[:2], -1, 3)[..., ::-1].reshape(images.shape)
+        values = images.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
+        tensor = pixels.arrange(values[None])
+        return np.broadcast_to(tensor, shape).astype(info.dtype)
 
 
 def drawn_names(inputs: Inputs, count: int) -> list[str]:
@@ -298,19 +338,30 @@ def drawn_names(inputs: Inputs, count: int) -> list[str]:
     if not inputs.reads_files:
         return [str(number) for number in range(count)]
     folder = inputs.folder
-    names = [] if folder is None else _arrays_in(folder)
+    names = [] if folder is None else _files_in(folder, inputs.filed)
     if not names:
         if folder is None:
             raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
-        raise BadInputError(f"{folder}: no .npy or .npz files there to feed the model")
+        raise BadInputError(f"{folder}: no .npy or .npz files or images there to feed the model")
     count = min(count, len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
 
-def _arrays_in(folder: Path) -> list[str]:
-    """Names of the .npy and .npz files in a folder and its sub-folders."""
-    files = (path for path in folder.rglob("*") if path.suffix in _ARRAYS)
-    return sorted({name_in(folder, path) for path in files if not path.name.startswith(".")})
+def _files_in(folder: Path, filed: Collection[str]) -> list[str]:
+    """Names by which files in a folder and its sub-folders feed a model that takes no image.
+
+    Images count by their own names only where there is nothing else.
+    """
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for path in folder.rglob("*"):
+        if not path.name.startswith("."):
+            name = name_in(folder, path)
+            photo = photo_of(name, filed) if path.suffix.lower() in SUFFIXES else None
+            if photo is not None or path.suffix in _ARRAYS:
+                found[True].add(photo or name)
+            elif path.suffix.lower() in SUFFIXES:
+                found[False].add(name)
+    return sorted(found[True] or found[False])
 
 
 def _default(info: ValueInfo) -> str:
@@ -322,13 +373,8 @@ def _default(info: ValueInfo) -> str:
     return ZEROS
 
 
-def _sizes(info: ValueInfo) -> str:
-    return "x".join(map(str, info.shape)) or "one number"
-
-
-def _is_picture(info: ValueInfo) -> bool:
-    return len(info.shape) == 4 and info.shape[0] == 1 and info.dtype.kind in "fuV"  # V: bfloat16
-
-
-def _by_channels(info: ValueInfo) -> int:
-    return next((rank for rank, n in enumerate((3, 1)) if n in (info.shape[1], info.shape[3])), 2)
+def _repeated(info: ValueInfo, given: list[float], shape: list[int]) -> np.ndarray:
+    """Lay one number, or as many as an input has elements, into its shape."""
+    if len(given) not in (1, math.prod(shape)):
+        raise BadInputError(f"input {info.name} ({sizes(info)}) is fed {len(given)} numbers")
+    return np.full(shape, given[0]) if len(given) == 1 else np.reshape(given, shape)

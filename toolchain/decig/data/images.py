@@ -2,37 +2,63 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from decig.data.depth import UnknownScaleError, depth_of, read_tiff, to_eight_bits
 from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+_TIFF = (".tif", ".tiff")
 
 _log = logging.getLogger(__name__)
+
+_SAY_EVERY_S = 5.0
+"""Seconds between two lines that say how far reading a folder is."""
 
 
 class UnreadableImageError(BadInputError):
     """A file is missing, truncated or no image; a folder of others can be used without it."""
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, *, alpha: bool = False) -> np.ndarray:
     """Read one image as RGB uint8 H,W,3, turned upright as its EXIF orientation says.
 
-    Transparency is laid over white, as a browser would show it on a page.
+    With `alpha` it is RGBA uint8 H,W,4, opaque where the file has no transparency. Otherwise
+    transparency is laid over white, as a browser would show it on a page. Greys of more than 8
+    bits are scaled by their bit depth (`decig.data.depth`).
 
     Raises:
         UnreadableImageError: the file is missing, truncated or no image.
+        BadInputError: it cannot be known which of its values are black and white.
     """
-    with _opened(path) as upright:
+    with _opened(path, scaled=True) as upright:
+        if alpha:
+            return np.array(upright.convert("RGBA"))
         if upright.has_transparency_data:
             rgba = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         return np.array(upright.convert("RGB"))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image, upright, by the header of its file alone.
+
+    Raises:
+        UnreadableImageError: the file is missing or no image.
+    """
+    try:
+        with Image.open(path) as opened:
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            return (opened.height, opened.width) if turned else (opened.width, opened.height)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
 
 
 def read_labels(path: Path, labels: Labels) -> np.ndarray:
@@ -57,14 +83,26 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError."""
+def _opened(path: Path, *, scaled: bool = False) -> Iterator[Image.Image]:
+    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError.
+
+    `scaled` brings greys of every bit depth to 8 bits; ids of labels are no greys.
+    """
     try:
-        with Image.open(path) as opened:
-            form = opened.format
-            upright = ImageOps.exif_transpose(opened)
-            upright.format = form
-            yield upright
+        try:
+            with Image.open(path) as opened:
+                form, depth = opened.format, depth_of(opened) if scaled else None
+                upright = ImageOps.exif_transpose(opened)
+                if depth is not None:
+                    upright = to_eight_bits(upright, depth)
+                upright.format = form
+        except UnidentifiedImageError:
+            if path.suffix.lower() not in _TIFF:
+                raise
+            upright = read_tiff(path)
+        yield upright
+    except UnknownScaleError as error:
+        raise BadInputError(f"{path}: {error}") from error
     # Pillow's decoders raise these on damaged files; DecompressionBombError guards the memory.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
@@ -79,11 +117,32 @@ def name_in(folder: Path, file: Path) -> str:
     return file.relative_to(folder).with_suffix("").as_posix()
 
 
+def photo_of(name: str, inputs: Collection[str]) -> str | None:
+    """Return the photo that a file goes with, if it feeds another input (`decig.data.companions`).
+
+    Args:
+        name: of the file, as `name_in` returns it.
+        inputs: names of the inputs that are fed from files.
+    """
+    first, _, rest = name.partition("/")
+    head, _, number = name.rpartition(".")
+    folder, _, place = first.rpartition(".")
+    for each in inputs:
+        if rest and (first == each or (folder == each and place.isdecimal())):
+            return rest
+        if name.endswith(f".{each}"):
+            return name.removesuffix(f".{each}")
+        if number.isdecimal() and head.endswith(f".{each}"):
+            return head.removesuffix(f".{each}")
+    return None
+
+
 class ImageFolder:
     """The images of a folder and its sub-folders, in the order of their paths.
 
     Iterating gives `(path, pixels)` for every readable image. An unreadable file is left out: a
-    warning names it, and `skipped` lists it. That no image is readable is an error.
+    warning names it, and `skipped` lists it. That no image is readable is an error. A folder that
+    takes long says now and then how far it is.
 
     Attributes:
         path: the folder.
@@ -91,17 +150,27 @@ class ImageFolder:
         skipped: those of them that turned out to be unreadable.
     """
 
-    def __init__(self, path: Path, labels: Labels | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        labels: Labels | None = None,
+        *,
+        beside: Collection[str] = (),
+        alpha: bool = False,
+    ) -> None:
         """List the folder without opening any image.
 
         Args:
             path: the folder.
             labels: how to read its images, where they are label maps.
+            beside: names of inputs that other files in the folder feed (`decig.data.companions`),
+                which are left out.
+            alpha: whether to read transparency as a fourth channel.
 
         Raises:
             BadInputError: the folder is missing, or holds no file with one of `SUFFIXES`.
         """
-        self.path, self._labels = Path(path), labels
+        self.path, self._labels, self._alpha = Path(path), labels, alpha
         if not self.path.is_dir():
             raise BadInputError(f"{path}: no such folder of images")
         self.files = sorted(
@@ -109,6 +178,9 @@ class ImageFolder:
             for file in self.path.rglob("*")
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
         )
+        if beside:
+            names = {file: name_in(self.path, file) for file in self.files}
+            self.files = [f for f in self.files if photo_of(names[f], beside) is None]
         if not self.files:
             raise BadInputError(f"{path}: no images there (looked for {', '.join(SUFFIXES)})")
         self.skipped: list[Path] = []
@@ -124,11 +196,17 @@ class ImageFolder:
             BadInputError: no image of the folder is readable, or a label map holds an id that is
                 no label.
         """
-        readable = 0
-        for file in self.files:
+        readable, said = 0, time.monotonic()
+        for place, file in enumerate(self.files):
+            if time.monotonic() - said >= _SAY_EVERY_S:
+                _log.info("%s: at image %d of %d", self.path, place + 1, len(self.files))
+                said = time.monotonic()
             try:
                 labels = self._labels
-                pixels = read_image(file) if labels is None else read_labels(file, labels)
+                if labels is None:
+                    pixels = read_image(file, alpha=self._alpha)
+                else:
+                    pixels = read_labels(file, labels)
             except UnreadableImageError as error:
                 if file not in self.skipped:
                     self.skipped.append(file)

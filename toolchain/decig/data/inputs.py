@@ -13,12 +13,15 @@ from decig.data.images import ImageFolder, name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
+from decig.graph.size_inputs import value_arrays
 
 _SEED = 2**31
 """Seed of what is drawn to compare models. Nobody trains with it, so that a model is never judged
 on the draws that it was repaired or trained on."""
 _DRAWS = 16
 """Number of pictures that a model is compared on if it takes no image."""
+_WITH_ALPHA = 4
+"""Channels of images whose transparency is fed."""
 _USUAL_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -28,7 +31,8 @@ class Picture:
 
     Attributes:
         name: of the file (`decig.data.images.name_in`); a number where everything is drawn.
-        pixels: RGB uint8 H,W,3 at the model's input size; None where the model takes no image.
+        pixels: RGB uint8 H,W,3 at the model's input size, or RGBA where the model takes that; None
+            where it takes no image.
         feeds: values of the model's inputs by name; the image is 1,C,H,W or 1,H,W,C.
     """
 
@@ -82,7 +86,9 @@ class Pictures:
             return
         if folder is None:
             raise BadInputError(f"input {image.name} takes images, and no folder of them is given")
-        self.folder = ImageFolder(folder, pixels.labels)
+        alpha = pixels.channels_of(image.shape) == _WITH_ALPHA
+        filed = self.inputs.filed
+        self.folder = ImageFolder(folder, pixels.labels, beside=filed, alpha=alpha)
         files = self.folder.files
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
@@ -121,7 +127,7 @@ def seeded_feeds(
     """Return uniform noise for every input, three times.
 
     Inputs of whole numbers get zeros, an index or a class that every model has; but bytes, which
-    are pixels, get noise too.
+    are pixels, get noise too. Inputs that set sizes get the values at which the model was analysed.
 
     Args:
         proto: the model.
@@ -164,11 +170,13 @@ def _noise(
     shapes: Mapping[str, list[int]],
 ) -> Feeds:
     rng = np.random.default_rng(seed)
-    feeds = {}
+    feeds, sizes = {}, value_arrays(proto)
     for info in input_info(proto):
         _require_numbers(info)
         shape = shapes.get(info.name, info.shape)
-        if info.dtype == np.uint8:
+        if info.name in sizes:
+            feeds[info.name] = sizes[info.name]
+        elif info.dtype == np.uint8:
             feeds[info.name] = rng.integers(256, size=shape, dtype=np.uint8)
         elif info.dtype.kind in "biu":
             feeds[info.name] = np.zeros(shape, info.dtype)

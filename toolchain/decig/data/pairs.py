@@ -1,16 +1,29 @@
 """Pairs of an input image and the target picture that belongs to it."""
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder, UnreadableImageError, name_in, read_image
+from decig.data.gallery import require_side
+from decig.data.images import (
+    ImageFolder,
+    UnreadableImageError,
+    image_size,
+    name_in,
+    read_image,
+    read_labels,
+)
 from decig.data.labels import Labels
+from decig.data.layouts import Split
 from decig.errors import BadInputError
+
+ROOM_BYTES = 2**31
+"""Memory that the pairs of one part of a data set may keep once they were read."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,34 +43,136 @@ class Pair:
     target: np.ndarray
 
 
-def side_by_side(
-    folder: Path, input_side: str = "right", labels: Labels | None = None
-) -> list[Pair]:
-    """Read images that hold both halves of a pair, as pix2pix stores facades.
+class Pairs:
+    """The pairs in one part of a data set, by number; each is read when it is first asked for.
 
-    Args:
-        folder: images twice as wide as one half.
-        input_side: "left" or "right", the half that is the generator's input.
-        labels: how to read the inputs, where they are label maps in the colours of a palette.
-
-    Raises:
-        BadInputError: there is no usable image, an image has an odd width, or the label maps hold
-            ids.
+    Pairs that were read stay in memory while there is room for them. One that has an unreadable
+    file is replaced by the next that is readable, so that a number always gives the same pair; a
+    warning names the file.
     """
-    if labels is not None and labels.ids:
-        raise BadInputError(
-            f"{folder}: a photo and ids of labels cannot share an image; give the labels' palette"
-        )
-    pairs = []
-    for file, pixels in ImageFolder(folder):
+
+    def __init__(self, split: Split, direction: str, labels: Labels | None = None) -> None:
+        """List the files, match their names, and look at the first pair.
+
+        Args:
+            split: where the sides A and B lie.
+            direction: "AtoB" takes A as the input and B as its target, "BtoA" the other way round.
+            labels: how to read the inputs, where they are label maps.
+
+        Raises:
+            BadInputError: there is no usable image, names do not match (see `by_stem`), the
+                inputs are no label maps where they should be, or hold ids beside a photo.
+        """
+        if split.joined and labels is not None and labels.ids:
+            raise BadInputError(
+                f"{split.a}: a photo and ids of labels cannot share an image; give the labels' "
+                "palette"
+            )
+        self._backwards, self._labels = direction == "BtoA", labels
+        folders = (split.b, split.a) if self._backwards else (split.a, split.b)
+        self.folder, self._joined = folders[0], split.joined
+        if split.joined:
+            self._files = [(file, file) for file in ImageFolder(split.a).files]
+        else:
+            self._files = list(_matched(ImageFolder(folders[0]), folders[1]).items())
+        self._read: dict[int, Pair] = {}
+        self._room = ROOM_BYTES
+        self._unreadable: set[int] = set()
+        self._require_label_maps()
+        self[0]
+
+    def __len__(self) -> int:
+        """Return the number of pairs, readable or not."""
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield all pairs in the order of the inputs' paths."""
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Pair:
+        """Return a pair.
+
+        Args:
+            number: from 0 on, below the number of pairs.
+
+        Raises:
+            BadInputError: no pair is readable, its two images are of unequal sizes, or its label
+                map holds an id that is no label.
+        """
+        for offset in range(len(self)):
+            place = (number + offset) % len(self)
+            if place in self._read:
+                return self._read[place]
+            if place in self._unreadable:
+                continue
+            try:
+                pair = self._open(*self._files[place])
+            except UnreadableImageError as error:
+                self._unreadable.add(place)
+                _log.warning("skipped %s", error)
+                continue
+            size = pair.input.nbytes + pair.target.nbytes
+            if size <= self._room:
+                self._room -= size
+                self._read[place] = pair
+            return pair
+        raise BadInputError(f"{self.folder}: none of its {len(self)} pairs is readable")
+
+    def require_at_least(self, side: int) -> None:
+        """Check the sizes of all pairs by the headers of their files, before any is decoded.
+
+        Raises:
+            BadInputError: a pair is smaller than side x side pixels, cannot be halved, or its
+                images are of unequal sizes.
+        """
+        for file, target in self._files:
+            with contextlib.suppress(UnreadableImageError):  # named when it is read
+                width, height = image_size(file)
+                if self._joined:
+                    _require_halves(file, width, height)
+                    width //= 2
+                else:
+                    _require_equal(file, (width, height), image_size(target))
+                require_side(file, (width, height), side)
+
+    def _open(self, file: Path, target_file: Path) -> Pair:
+        """Read a pair; its name is that of the input's file."""
+        name, labels = name_in(self.folder, file), self._labels
+        if not self._joined:
+            source = read_image(file) if labels is None else read_labels(file, labels)
+            target = read_image(target_file)
+            _require_equal(file, source.shape[1::-1], target.shape[1::-1])
+            return Pair(name, source, target)
+        pixels = read_image(file)
         height, width = pixels.shape[:2]
-        if width % 2:
-            raise BadInputError(f"{file}: {width}x{height} cannot hold two halves side by side")
+        _require_halves(file, width, height)
         halves = pixels[:, : width // 2], pixels[:, width // 2 :]
-        target, source = halves if input_side == "right" else halves[::-1]
-        clean = source if labels is None else labels.clean(source, file)
-        pairs.append(Pair(name_in(folder, file), clean, target))
-    return pairs
+        source, target = halves[::-1] if self._backwards else halves
+        return Pair(name, source if labels is None else labels.clean(source, file), target)
+
+    def _require_label_maps(self) -> None:
+        """Look whether the first readable input is a label map, where it should be one."""
+        if self._labels is None:
+            return
+        file, pixels = next(iter(ImageFolder(self.folder)))
+        if self._joined:
+            middle = pixels.shape[1] // 2
+            pixels = pixels[:, middle:] if self._backwards else pixels[:, :middle]
+        self._labels.require_like(pixels, file)
+
+
+def _require_halves(file: Path, width: int, height: int) -> None:
+    if width % 2:
+        raise BadInputError(f"{file}: {width}x{height} cannot hold two halves side by side")
+
+
+def _require_equal(file: Path, size: tuple[int, ...], target: tuple[int, ...]) -> None:
+    """Compare the sizes of an input and its target, width before height."""
+    if size != target:
+        raise BadInputError(
+            f"{file}: input is {size[0]}x{size[1]}, its target {target[0]}x{target[1]}; "
+            "make them the same size"
+        )
 
 
 class Targets:
@@ -87,7 +202,9 @@ class Targets:
         return self._alike[name.rpartition("/")[2]] > 0
 
 
-def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterator[Pair]:
+def by_stem(
+    inputs: Path, targets: Path, labels: Labels | None = None, *, beside: Collection[str] = ()
+) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix, as `Targets` says.
 
     Names are compared before the first image is read; then pairs are read one at a time. A pair of
@@ -97,6 +214,7 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         inputs: folder of inputs.
         targets: folder of targets.
         labels: how to read the inputs, where they are label maps.
+        beside: names of inputs that other files in the folder of inputs feed, as in `ImageFolder`.
 
     Yields:
         Pairs, in the order of the inputs' paths.
@@ -105,26 +223,27 @@ def by_stem(inputs: Path, targets: Path, labels: Labels | None = None) -> Iterat
         BadInputError: there is no usable image, an input has no target or several, or the two are
             of unequal sizes.
     """
-    named = Targets(targets)
-    folder = ImageFolder(inputs, labels)
-    wanted: dict[Path, Path] = {}
-    for file in folder.files:  # all of them before the first is read
-        name = name_in(inputs, file)
-        target = named.of(name)
-        if target is None:
-            several = named.several(name)
-            called = f"{name}, and several {file.stem}," if several else file.stem
-            raise BadInputError(f"{file}: no image called {called} in {targets}")
-        wanted[file] = target
+    folder = ImageFolder(inputs, labels, beside=beside)
+    wanted = _matched(folder, targets)
     for file, pixels in folder:
         try:
             target_pixels = read_image(wanted[file])
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
-        if target_pixels.shape != pixels.shape:
-            raise BadInputError(
-                f"{file}: input is {pixels.shape[1]}x{pixels.shape[0]}, its target "
-                f"{target_pixels.shape[1]}x{target_pixels.shape[0]}; make them the same size"
-            )
+        _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1])
         yield Pair(name_in(inputs, file), pixels, target_pixels)
+
+
+def _matched(inputs: ImageFolder, targets: Path) -> dict[Path, Path]:
+    """The target's file for each input's, as `by_stem` says; errors as there."""
+    named = Targets(targets)
+    wanted: dict[Path, Path] = {}
+    for file in inputs.files:
+        name = name_in(inputs.path, file)
+        target = named.of(name)
+        if target is None:
+            called = f"{name}, and several {file.stem}," if named.several(name) else file.stem
+            raise BadInputError(f"{file}: no image called {called} in {targets}")
+        wanted[file] = target
+    return wanted

@@ -1,11 +1,13 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
+import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from decig.data.feeds import image_input, output_image
+from decig.data.ports import image_input
 from decig.deploy.likeness import Likeness, compare_pictures
 from decig.deploy.side import Side
 from decig.device.measure.limits import measure_limits
@@ -14,9 +16,13 @@ from decig.device.run.device import Device
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
+from decig.graph.draws import drawing
 from decig.graph.model import ValueInfo, input_info, output_info
 from decig.quality.features import FeatureNetwork, lacking, require_features
 from decig.source.source import Source
+from decig.source.stamp import stamped_device
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class Tolerances:
         min_psnr_db: least PSNR to them, in dB.
         max_kid: greatest KID, the squared kernel distance of features: to the real pictures where
             they are given, to the reference's otherwise.
+        max_unreadable: most images that may be unreadable, and so not compared.
     """
 
     max_latency_ms: float | None = None
@@ -37,6 +44,7 @@ class Tolerances:
     min_ssim: float | None = None
     min_psnr_db: float | None = None
     max_kid: float | None = None
+    max_unreadable: int | None = None
 
     @property
     def asked(self) -> bool:
@@ -53,13 +61,15 @@ class Verdict:
         likeness: of their pictures.
         macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed, and for pictures that hold values
-            that are no numbers.
+        failures: one line for every tolerance that was missed, for pictures of the candidate that
+            no right range leads to, and for values that are no numbers.
         tolerances: what was asked for.
         from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
             and postprocessing included, because one of the models has them inside.
         roofline: the nodes of each model beside the limits of the device; None where they were
             not asked for, or the limits are not known.
+        warnings: what the latencies do not say, one line each: that a file was exported for
+            another device.
     """
 
     latency: dict[str, Latency]
@@ -70,6 +80,7 @@ class Verdict:
     tolerances: Tolerances
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def speedup(self) -> float:
@@ -92,6 +103,8 @@ class Verdict:
             "passed": self.passed,
             "failures": self.failures,
         }
+        if self.warnings:
+            found["warnings"] = list(self.warnings)
         if self.from_bytes:
             found["latency_from_bytes"] = True
         if self.roofline is not None:
@@ -128,12 +141,17 @@ def check(
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
-            image is readable, a package is missing for what is asked, or the provider is not
-            installed or has an option that does not go with pixels in a graph.
+            image is readable, a package is missing for what is asked, the reference's pictures
+            show that a range is stated wrongly, or the provider is not installed or has an option
+            that does not go with pixels in a graph.
     """
     require_packages(tolerances, targets)
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
+    for source in (candidate, reference):
+        source.require_ports()
     _require_alike(candidate, reference)
+    for source in (reference, candidate):
+        _tell_of_draws(source)
     from_bytes = candidate.pixel_io or reference.pixel_io
     if from_bytes:
         device.require_unbound()
@@ -147,6 +165,9 @@ def check(
     )
     network = None if lacking() else FeatureNetwork()
     likeness = compare_pictures(theirs, ours, network=network, targets=targets, grid=grid)
+    if wrong := theirs.fault("the reference's"):
+        raise BadInputError(f"{reference.model.path}: {wrong}")
+    faults = [fault for fault in [ours.fault("the candidate's")] if fault]
     latency = measure_interleaved(
         {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
     )
@@ -159,10 +180,11 @@ def check(
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        _failures(tolerances, latency, likeness),
+        faults + _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
         tolerances,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
+        _elsewhere(candidate, device),
     )
 
 
@@ -178,6 +200,30 @@ def require_packages(tolerances: Tolerances, targets: Path | None) -> None:
         require_features("--targets")
     if tolerances.max_kid is not None:
         require_features("--max-kid")
+
+
+def _tell_of_draws(source: Source) -> None:
+    """Warn of a model that paints another picture in every run."""
+    if nodes := drawing(source.model.proto):
+        log.warning(
+            "%s draws random numbers (%s %s%s): no two of its runs are alike; pictures are "
+            "compared on fixed draws, the same where both models draw as many",
+            source.model.path,
+            nodes[0].op_type,
+            nodes[0].name,
+            f" and {len(nodes) - 1} more" if len(nodes) > 1 else "",
+        )
+
+
+def _elsewhere(candidate: Source, device: Device) -> tuple[str, ...]:
+    """Say that a file was exported for another device, where its stamp says so."""
+    planned = stamped_device(candidate.model.proto)
+    reason = planned and device.fingerprint().difference(planned)
+    if not reason:
+        return ()
+    what = f"{candidate.model.path}: exported for another device: {reason}"
+    log.warning("%s; its latency there is not the one measured here", what)
+    return (f"{what}; its latency there is not the one measured here",)
 
 
 def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str, Roofline] | None:
@@ -199,7 +245,7 @@ def _require_alike(candidate: Source, reference: Source) -> None:
     inside = candidate.pixel_io or reference.pixel_io
     for what, describe, pick in (
         ("takes", input_info, _taken),
-        ("gives", output_info, lambda source: output_image(source.model.proto)),
+        ("gives", output_info, Source.picture),
     ):
         sources = (candidate, reference)
         shapes = [[i.shape for i in describe(source.model.proto)] for source in sources]
@@ -221,12 +267,21 @@ def _size(source: Source, shape: list[int]) -> list[int]:
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
 
-def _failures(asked: Tolerances, latency: dict[str, Latency], likeness: Likeness) -> list[str]:
+def _failures(
+    asked: Tolerances,
+    latency: dict[str, Latency],
+    likeness: Likeness,
+    sides: Mapping[str, Side],
+) -> list[str]:
     """Describe each tolerance that was missed, and what never passes."""
-    failures = []
-    for name, value in likeness.colour.items():
-        if math.isnan(value):
-            failures.append(f"the {name}'s pictures hold values that are no numbers")
+    failures = [
+        f"the {name}'s pictures hold values that are no numbers: {side.spoilt}"
+        for name, side in sides.items()
+        if side.spoilt
+    ]
+    unread, most = len(likeness.skipped), asked.max_unreadable
+    if most is not None and unread > most:
+        failures.append(f"{unread} images are unreadable, at most {most} may be (--max-unreadable)")
     ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
     if limit is not None and ms > limit:
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")

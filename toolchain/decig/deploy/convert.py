@@ -19,6 +19,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 from onnxruntime.transformers.onnx_model import OnnxModel
 
 from decig.data.feeds import Feeds
+from decig.device.run.device import Device
 from decig.errors import BadInputError, first_line
 from decig.graph.model import infer_shapes, opset
 from decig.graph.operators import Int8, every
@@ -108,6 +109,8 @@ class Quantiser:
             onnx.save(self._proto, before)
             self._inferred = load_model_with_shape_infer(before)
             calibrator = create_calibrator(before, _QUANTISED, augmented.as_posix())
+            # Its own session would take every core of the machine, those of other programs too.
+            calibrator.infer_session = Device.for_work().open(augmented, optimisation="none")
             calibrator.collect_data(_Reader(feeds))
             self._ranges = calibrator.compute_data()
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,11 +13,17 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
-from decig.data.inputs import seeded_feeds
-from decig.deploy.verify import difference_elsewhere, graph_difference, require_same
+from decig.deploy.verify import (
+    difference_elsewhere,
+    graph_difference,
+    noise_feeds,
+    require_same,
+)
+from decig.deploy.widths import few, odd_widths, share_widths
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import Cost, count
+from decig.graph.draws import Draws, draws, kept_draws, pin
 from decig.graph.model import (
     input_info,
     load_model,
@@ -26,11 +31,13 @@ from decig.graph.model import (
 )
 from decig.graph.operators import Kind, find
 from decig.graph.oracle import masked_graph
-from decig.graph.plan import FLOOR, Plan, floor_of, plan_from_widths, uniform_widths
+from decig.graph.plan import Plan, plan_from_widths
 from decig.graph.scoring import magnitude_loss, magnitude_scores
+from decig.graph.size_inputs import analysed_values
 from decig.graph.slicing import slice_graph
 from decig.graph.widen import narrow, widen
 from decig.progress import Progress
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -39,9 +46,6 @@ if TYPE_CHECKING:
     from decig.repair.scores import Importance
 
 log = logging.getLogger(__name__)
-
-_NAMED = 3
-"""Groups that a notice names before it counts the rest."""
 
 REPAIR_IMAGES = 24
 """Enough for the closed-form repair: more images change its result little."""
@@ -54,7 +58,8 @@ class Proposal:
     Attributes:
         plan: the channels to keep.
         predicted_ms: latency by the cost table, once exported; None without a table.
-        measured_ms: latency on the device, once exported; None where it was not measured.
+        measured_ms: latency on the device, once exported: with the rewrites of the cost table;
+            None where it was not measured.
         notices: how the plan differs from what whoever asked may expect, one line each.
     """
 
@@ -76,6 +81,8 @@ class Cut:
         after: cost of the sliced graph.
         predicted_ms: as `Proposal` has it.
         measured_ms: as `Proposal` has it.
+        file_ms: latency on the device of the graph as `save` writes it, without rewrites; None
+            where `measured_ms` is None.
         max_abs_diff: difference to the oracle as a share of the output range; None if it was not
             asked for.
         notices: what may surprise whoever asked: nothing to remove, groups at their floor.
@@ -88,6 +95,7 @@ class Cut:
     after: Cost
     predicted_ms: float | None
     measured_ms: float | None
+    file_ms: float | None
     max_abs_diff: float | None
     notices: list[str]
 
@@ -103,6 +111,8 @@ class Cut:
             found["predicted_latency_ms"] = round(self.predicted_ms, 4)
         if self.measured_ms is not None:
             found["measured_latency_ms"] = round(self.measured_ms, 4)
+        if self.file_ms is not None:
+            found["file_latency_ms"] = round(self.file_ms, 4)
         if self.max_abs_diff is not None:
             found["max_abs_diff"] = self.max_abs_diff
         return found
@@ -152,30 +162,30 @@ class Cutter:
 
         Raises:
             BadInputError: the table is of another graph or of other groups, the images cannot
-                feed the model, or its pixel format is not known.
+                feed the model, or its pixel format is not known. Whatever looks at images raises it
+                where the model's pictures show that a range is stated wrongly.
         """
         self.channels: ChannelMap = analyse(source.model.proto)
         if target is not None:
             target.table.require_same_model(source.model, self.channels)
+            _ = target.predictor  # a table that predicts nothing is refused before scoring
         self.model, self.target, self._progress = source.model, target, progress
         wanted = drawn or images is not None
         self.pictures = source.pictures(images, limit=REPAIR_IMAGES) if wanted else None
         self.pixels = source.pixels
+        # Asked before anything is scored: several outputs could be the picture.
+        self._picture = source.picture().name if wanted and source.paints else None
+        self._source = source
 
-    def keep(self, ratio: float) -> Proposal:
-        """Plan to keep this share of every prunable group, the best-scored channels.
+    def keep(self, ratio: float, align: int | None = None) -> Proposal:
+        """Plan to keep at least this share of every prunable group, the best-scored channels.
 
-        No group is cut below `decig.graph.plan.FLOOR` channels.
+        Widths go up as `decig.deploy.widths.share_widths` says. No group is cut below
+        `decig.graph.plan.FLOOR` channels.
         """
-        at_floor = [
-            group.name
-            for group in self.channels.prunable
-            if math.ceil(group.channels * ratio - 1e-9) < floor_of(group)
-        ]
-        why = f"no share of the channels leaves a group fewer than {FLOOR} (a plan can)"
-        notices = (f"{_few(at_floor)}: {why}",) if at_floor else ()
-        plan = self.best(uniform_widths(self.channels, ratio))
-        return replace(self.propose(plan), notices=notices)
+        predictor = None if self.target is None else self.target.predictor
+        widths, notices = share_widths(self.channels, ratio, align, predictor)
+        return replace(self.propose(self.best(widths)), notices=notices)
 
     def load(self, path: Path) -> Proposal:
         """Read a plan; BadInputError if it is not for this model."""
@@ -184,7 +194,10 @@ class Cutter:
             plan.require_fits(self.channels, self.model.sha256)
         except BadInputError as error:
             raise BadInputError(f"{path}: {error}") from error
-        return self.propose(plan)
+        widths = {g.name: len(plan.keep.get(g.name, g.classes)) for g in self.channels.prunable}
+        predictor = None if self.target is None else self.target.predictor
+        notices = odd_widths(self.channels, widths, predictor)
+        return replace(self.propose(plan), notices=notices)
 
     def reach(self, target_ms: float) -> Proposal:
         """Plan for a latency in milliseconds.
@@ -195,6 +208,7 @@ class Cutter:
         """
         if self.target is None:
             raise BadInputError("a latency is only known with --profile TABLE.json")
+        self.target.require_reachable(target_ms)
 
         def sliced(widths: Mapping[str, int]) -> onnx.ModelProto:
             return slice_graph(self.model.proto, self.channels, self.best(widths))
@@ -256,9 +270,17 @@ class Cutter:
             after=count(sliced),
             predicted_ms=proposal.predicted_ms,
             measured_ms=proposal.measured_ms,
+            file_ms=None if proposal.measured_ms is None else self._file_ms(sliced),
             max_abs_diff=difference,
             notices=notices,
         )
+
+    def _file_ms(self, sliced: onnx.ModelProto) -> float | None:
+        """Latency of a sliced graph as it is written; None where this is not the device."""
+        bench = None if self.target is None else self.target.bench
+        if bench is None:
+            return None
+        return bench.file_latency(self.model.reopen(sliced), sliced).median_ms
 
     def _remarks(self, removed: dict[str, int]) -> list[str]:
         """Say in which ways a cut may surprise, one line each."""
@@ -268,7 +290,7 @@ class Cutter:
             remarks.append(f"nothing to remove; the output is the model as it is{why}")
         rough = [name for name in removed if not self.channels.group(name).exact]
         if rough:
-            remarks.append(f"{_few(rough)}: the norm of what is left changes with what is removed")
+            remarks.append(f"{few(rough)}: the norm of what is left changes with what is removed")
         return remarks
 
     def _obstacle(self) -> str:
@@ -299,7 +321,7 @@ class Cutter:
         from decig.repair.scores import Importance
 
         self._progress("score channels", 0.0, {})
-        return Importance(self._wide, self.channels, self._feeds)
+        return Importance(self._wide, self.channels, self._feeds, self._picture)
 
     @cached_property
     def _wide(self) -> onnx.ModelProto:
@@ -310,23 +332,36 @@ class Cutter:
     def _feeds(self) -> list[Feeds]:
         """What the oracle is compared on: the images of the repair, or noise without them."""
         if self.pictures is None:
-            return seeded_feeds(self._wide, self.pixels)
-        feeds = (picture.feeds for picture in self.pictures)
+            return noise_feeds(self._wide, self.pixels)
+        read = (picture.feeds for picture in self.pictures)
         types = {info.name: info.dtype for info in input_info(self._wide)}
-        return [{n: array.astype(types[n]) for n, array in each.items()} for each in feeds]
+        feeds = [{n: array.astype(types[n]) for n, array in each.items()} for each in read]
+        if self._picture is not None:
+            require_plausible_model(self._source, self._wide, feeds)
+        return feeds
 
     def _difference(self, plan: Plan, sliced: onnx.ModelProto) -> float:
         """Compare with the oracle; DecigError where they differ."""
         masked = masked_graph(self._wide, self.channels, plan)
+        elsewhere = self._masked_elsewhere(plan)
         wide = widen(sliced)
+        here, there = draws(masked), draws(elsewhere)
         difference = max(
-            graph_difference(masked, wide, self._feeds),
+            graph_difference(
+                pin(masked, here), pin(wide, self._kept_draws(here, plan)), self._feeds
+            ),
             difference_elsewhere(
-                self.model, self._masked_elsewhere(plan), self.model.reopen(wide), self.pixels
+                self.model,
+                pin(elsewhere, there),
+                pin(self.model.reopen(wide), self._kept_draws(there, plan)),
+                self.pixels,
             ),
         )
         require_same(difference, f"{self.model.path}: sliced graph and masked original")
         return difference
+
+    def _kept_draws(self, given: Draws, plan: Plan) -> Draws:
+        return kept_draws(self.model.proto, self.channels, plan.keep, given)
 
     def _masked_elsewhere(self, plan: Plan) -> onnx.ModelProto:
         """Return the oracle at the other sizes, made without `Model.reopen` where possible.
@@ -335,12 +370,7 @@ class Cutter:
         """
         if self.model.axes is not None and self.model.path.suffix == ".onnx":
             with contextlib.suppress(BadInputError):
-                there = load_model(self.model.path, self.model.axes.other_sizes()).proto
+                sizes, values = self.model.axes.other_sizes(), analysed_values(self.model.proto)
+                there = load_model(self.model.path, sizes, values).proto
                 return masked_graph(widen(there), analyse(there), plan)
         return self.model.reopen(masked_graph(self._wide, self.channels, plan))
-
-
-def _few(names: list[str]) -> str:
-    """Name the first groups, and count the rest."""
-    shown = ", ".join(names[:_NAMED])
-    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"

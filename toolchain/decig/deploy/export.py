@@ -1,19 +1,26 @@
-"""`decig export`: the file to deploy: rewritten where it pays, verified, stamped."""
+"""`decig export`: the file to deploy: rewritten where it pays, verified, stamped.
+
+A run of `decig compress` is made for the device of its cost table. On any other device nothing is
+measured, since latencies would say nothing of that one: the file gets the rewrites that the cost
+table was taken with, and it says so.
+"""
 
 import importlib.util
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
+import numpy as np
 import onnx
 
-from decig.data.inputs import seeded_feeds
 from decig.deploy.convert import at_opset
+from decig.deploy.exported import Exported
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
+    AUTO,
     FP32,
     Precision,
     Tolerance,
@@ -22,8 +29,10 @@ from decig.deploy.precision import (
 )
 from decig.deploy.verify import (
     Runner,
+    before_saturation,
     difference_elsewhere,
     grey_levels,
+    noise_feeds,
     relative_difference,
     require_same,
     require_same_pixels,
@@ -31,81 +40,32 @@ from decig.deploy.verify import (
     tolerance_of,
     torch_runner,
 )
-from decig.device.measure.rewriting import Choice, canonical_rules, choose_rewrites
+from decig.device.measure.rewriting import (
+    COMPARISON,
+    Choice,
+    canonical_rules,
+    choose_rewrites,
+    known_rewrites,
+    timed_run,
+)
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.runs import run_session
+from decig.device.run.timing import Latency, measure_interleaved, missed
+from decig.errors import BadInputError, DecigError
 from decig.files import require_writable
 from decig.graph import rewrite
 from decig.graph.cost import count
+from decig.graph.draws import draws
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
 from decig.schema import read_json
+from decig.source.resolve import RUN_FILE
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
 log = logging.getLogger(__name__)
 
 _IMAGES = 4
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export did and found; differences are shares of the output range.
-
-    Attributes:
-        choice: the rewrites, with the latency before and after.
-        precision: the precision used, and what was tried.
-        difference: of the float32 graph to the source without any rewrite.
-        torch_difference: of the float32 graph to the trained module; None where there is no
-            PyTorch or no run.
-        predicted_ms: latency that the run's cost table predicted; None where there is no run.
-        params: parameters of the file.
-        macs: multiply-accumulates of the file.
-        from_bytes: latency from the bytes of an image to those of the picture, with pre- and
-            postprocessing outside and inside the graph; None where the file takes no bytes.
-    """
-
-    choice: Choice
-    precision: Precision
-    difference: float
-    torch_difference: float | None
-    predicted_ms: float | None
-    params: int
-    macs: int
-    from_bytes: dict[str, Latency] | None = None
-
-    @property
-    def exported_ms(self) -> float:
-        """Latency of the file."""
-        # The variants were timed in turns with float32, so their ratio holds here too.
-        return self.choice.rewritten.median_ms / self.precision.speedup
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object of `decig export --json`, which is also stamped into the file."""
-        found: dict[str, Any] = {
-            "latency_ms": {
-                "plain": round(self.choice.plain.median_ms, 4),
-                "exported": round(self.exported_ms, 4),
-            },
-            "rewrites": {
-                "canonical": self.choice.canonical,
-                "kept": self.choice.kept,
-                "dropped": self.choice.dropped,
-            },
-            "precision": self.precision.to_dict(),
-            "max_abs_diff": self.difference,
-            "params": self.params,
-            "macs": self.macs,
-        }
-        if self.torch_difference is not None:
-            found["torch_max_abs_diff"] = self.torch_difference
-        if self.predicted_ms is not None:
-            found["predicted_latency_ms"] = self.predicted_ms
-        if self.from_bytes is not None:
-            found["bytes_to_bytes_ms"] = {
-                name: round(latency.median_ms, 4) for name, latency in self.from_bytes.items()
-            }
-        return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +94,8 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     Args:
         source: a run of `decig compress`, or any model.
         output: the ONNX file.
-        device: where rewrites and precisions are measured, and where the file must run.
+        device: where rewrites and precisions are measured, and where the file must run; for a run
+            that was planned for another device, only where the file is verified.
         wanted: what the file shall be.
 
     Raises:
@@ -145,25 +106,28 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
         DecigError: the file would not compute what the source computes.
     """
     job = _prepare(source, output, device, wanted or Wanted())
-    wanted, taken = job.wanted, job.taken
-    choice = choose_rewrites(
-        taken.model.proto,
-        device,
-        any_size=taken.model.axes is not None,
-        known=job.report.rewrites,
-    )
+    wanted, taken, aim = job.wanted, job.taken, job.aim
+    choice = _rewrite(job)
     rewritten = _at_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
     if wanted.precision != FP32:
         plain = _at_opset(_for_fewer_bits(taken), wanted.opset)
         precision = choose_precision(
-            wanted.precision, rewritten, plain, taken, job.calibration, device, wanted.tolerance
+            wanted.precision,
+            rewritten,
+            plain,
+            taken,
+            job.calibration,
+            device,
+            wanted.tolerance,
+            aim,
         )
     opened, final = (taken.model.reopen(graph) for graph in (rewritten, precision.proto))
-    difference = _difference(job, runner(source.model.proto), opened)
+    difference = _difference(job, runner, opened)
     # Proves that the provider alone can run it.
-    runner(final, device, "all")(seeded_feeds(taken.model.proto, taken.pixels)[0])
+    runner(final, device, "all", given={})(noise_feeds(taken.model.proto, taken.pixels)[0])
     cost = count(precision.proto)
+    latency = _time(job, final) if aim is None else {}
     exported = Exported(
         choice,
         precision,
@@ -172,17 +136,25 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
         job.report.predicted_latency_ms,
         cost.params,
         cost.macs,
-        _time_from_bytes(job, choice, final) if wanted.pixel_io else None,
+        latency,
+        (*job.warnings, *_missed(job, latency)),
+        _time_from_bytes(job, choice, final) if wanted.pixel_io and aim is None else None,
     )
     plan = None if job.plan is None else job.plan.to_dict()
     figures = {
-        "device": device.fingerprint().to_dict(),
+        "device": (source.device if aim and source.device else device.fingerprint()).to_dict(),
         "plan": plan,
         "figures": exported.to_dict(),
     }
     stamp(final, taken.entries() | figures)
     save_model(final, output)
     return exported
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What an export reads of the run.json of a run."""
+
+    target_ms: float | None = None
 
 
 class _Report(msgspec.Struct, frozen=True):
@@ -205,6 +177,10 @@ class _Job:
         images: images to verify on; None where noise must do.
         report: of the run.
         plan: of the run; None where the model is no run.
+        aim: the device that a run was planned for, where that is another one than `device`; None
+            where the file is for `device`.
+        warnings: what whoever uses the file should know, one line each.
+        target_ms: latency that was asked of the run, in milliseconds; None where none was.
     """
 
     source: Source
@@ -215,6 +191,9 @@ class _Job:
     images: Path | None
     report: _Report
     plan: Plan | None
+    aim: Device | None = None
+    warnings: tuple[str, ...] = ()
+    target_ms: float | None = None
 
 
 def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _Job:
@@ -222,25 +201,97 @@ def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _J
     require_writable(output)
     if wanted.pixel_io:
         device.require_unbound()
-    images = _images(source)
+    aim, elsewhere = _aim(source, device, wanted)
+    images, gone = _images(source)
     calibration = wanted.calibration or images
     require_precision(wanted.precision, source, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
     # The graph as it is stands for the one to come: what it uses cannot be converted either.
     _at_opset(taken.model.proto, wanted.opset)
-    report, plan = _Report(), None
+    report, plan, asked = _Report(), None, _Asked()
     if source.run is not None:
+        asked = read_json(source.run / RUN_FILE, _Asked, "run description")
         report = read_json(source.run / "report.json", _Report, "report of a run")
         plan = Plan.load(source.run / "plan.json")
-    return _Job(source, taken, device, wanted, calibration, images, report, plan)
+    warnings = (*elsewhere, *gone)
+    return _Job(
+        source,
+        taken,
+        device,
+        wanted,
+        calibration,
+        images,
+        report,
+        plan,
+        aim,
+        warnings,
+        asked.target_ms,
+    )
 
 
-def _images(source: Source) -> Path | None:
-    """Folder of the run's images; None, and a warning, where it is not there any more."""
+def _aim(source: Source, device: Device, wanted: Wanted) -> tuple[Device | None, tuple[str, ...]]:
+    """The device that a run was planned for, where it is another one, and a line that says so.
+
+    Raises:
+        BadInputError: `--precision auto` was asked for, which measures, or the provider of that
+            device is not known.
+    """
+    reason = source.device and device.fingerprint().difference(source.device)
+    if source.device is None or not reason:
+        return None, ()
+    text = f"{source.run}: planned for another device: {reason}"
+    if wanted.precision == AUTO:
+        raise BadInputError(f"{text}; --precision auto measures on it: give fp32, fp16 or int8")
+    warning = (
+        f"{text}; the file has the rewrites of the run's cost table, its latency was not measured, "
+        "and it was not run there"
+    )
+    log.warning("%s", warning)
+    return Device.described_by(source.device), (warning,)
+
+
+def _rewrite(job: _Job) -> Choice:
+    """Rewrite where it pays; for a device that is not here, where it paid in its cost table."""
+    proto, any_size = job.taken.model.proto, job.taken.model.axes is not None
+    known = job.report.rewrites
+    if job.aim is not None:
+        return known_rewrites(proto, known, any_size=any_size)
+    return choose_rewrites(proto, job.device, any_size=any_size, known=known)
+
+
+def _missed(job: _Job, latency: Mapping[str, Latency]) -> tuple[str, ...]:
+    """Say that a file takes longer than was asked of its run."""
+    if not latency or not missed(found := latency["exported"].median_ms, job.target_ms):
+        return ()
+    warning = f"{job.source.run}: takes {found:.4g} ms, and {job.target_ms:.4g} ms were asked for"
+    log.warning("%s", warning)
+    return (warning,)
+
+
+def _time(job: _Job, final: onnx.ModelProto) -> dict[str, Latency]:
+    """Time the file as it is written, in turns with the model without rewrites.
+
+    Whatever is done to a graph after its rewrites are chosen may change its latency: another
+    operator set, fewer bits, dynamic axes.
+    """
+    model, device = job.taken.model, job.device
+    runs = {"exported": timed_run(final, device, model.proto)}
+    try:
+        plain = timed_run(model.reopen(model.proto), device, model.proto)
+        plain()
+        runs = {"plain": plain} | runs
+    except DecigError as error:
+        log.warning("%s: not timed without rewrites: %s", model.path, error)
+    return measure_interleaved(runs, COMPARISON)
+
+
+def _images(source: Source) -> tuple[Path | None, tuple[str, ...]]:
+    """Folder of the run's images; None, and a line that says so, where it is gone."""
     if source.images is None or source.images.is_dir():
-        return source.images
-    log.warning("%s: the images of the run are not there; noise stands in for them", source.images)
-    return None
+        return source.images, ()
+    warning = f"{source.images}: the images of the run are not there; noise stands in for them"
+    log.warning("%s", warning)
+    return None, (warning,)
 
 
 def _for_fewer_bits(source: Source) -> onnx.ModelProto:
@@ -251,27 +302,38 @@ def _for_fewer_bits(source: Source) -> onnx.ModelProto:
     return rewrite.apply(source.model.proto, kept)[0]
 
 
-def _difference(job: _Job, reference: Runner, candidate: onnx.ModelProto) -> float:
+def _difference(
+    job: _Job, run: Callable[[onnx.ModelProto], Runner], candidate: onnx.ModelProto
+) -> float:
     """Compare the rewritten graph with what it was made from, on a few of the run's images.
 
     On noise where there are none. With pixels in the graph, pictures are compared in bytes; with
     dynamic axes, they are compared at another size too.
+
+    Args:
+        job: the export.
+        run: runs the graph before export.
+        candidate: the graph after it.
 
     Raises:
         DecigError: they differ by more than rounding.
     """
     source, taken = job.source, job.taken
     pictures = [] if job.images is None else list(source.pictures(job.images, limit=_IMAGES))
-    what, original = f"{source.model.path}: exported and original graph", source.model.proto
+    given = draws(source.model.proto)  # shapes of the candidate may be open
+    what, original = f"{source.model.path}: the graph after and before export", source.model.proto
     if taken.pixel_io and not source.pixel_io:
-        images = [p.pixels[None] for p in pictures if p.pixels is not None] or [noise_pixels(taken)]
-        painters = painter(source, reference), painter(taken, runner(candidate))
+        noise = noise_pixels(taken)
+        single = [p.pixels[None] for p in pictures if p.pixels is not None]
+        images = [np.repeat(image, len(noise), axis=0) for image in single] or [noise]
+        painters = painter(source, run(original)), painter(taken, runner(candidate, given=given))
         levels = grey_levels(*painters, images)
         require_same_pixels(levels, what)
         return levels / 255
-    feeds = [p.feeds for p in pictures] or seeded_feeds(original, source.pixels)
+    feeds = [p.feeds for p in pictures] or noise_feeds(original, source.pixels)
+    before, after = before_saturation(original, candidate)
     difference = max(
-        relative_difference(reference, runner(candidate), feeds),
+        relative_difference(run(before), runner(after, given=given), feeds),
         difference_elsewhere(source.model, source.model.reopen(original), candidate, source.pixels),
     )
     require_same(difference, what, tolerance_of(original))
@@ -282,8 +344,10 @@ def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[
     """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
     source, taken, device = job.source, job.taken, job.device
     rules = [*choice.canonical, *choice.kept]
-    outside = painter(source, runner(rewrite.apply(source.model.proto, rules)[0], device, "all"))
-    inside = painter(taken, runner(final, device, "all"))
+    plain = _at_opset(rewrite.apply(source.model.proto, rules)[0], job.wanted.opset)
+    sessions = [device.unbound.open(proto, optimisation="all") for proto in (plain, final)]
+    outside = painter(source, partial(run_session, sessions[0]))
+    inside = painter(taken, partial(run_session, sessions[1]))
     image = noise_pixels(taken)
     calls = {"outside": partial(outside, image), "inside": partial(inside, image)}
     return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})
@@ -300,4 +364,4 @@ def _torch_difference(job: _Job, rewritten: onnx.ModelProto) -> float | None:
     if importlib.util.find_spec("torch") is None:
         log.warning("torch is not installed: the file is not compared with the trained module")
         return None
-    return _difference(job, torch_runner(job.source.model.proto), rewritten)
+    return _difference(job, torch_runner, rewritten)

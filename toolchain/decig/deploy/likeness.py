@@ -10,6 +10,7 @@ import numpy as np
 from decig.data.crops import fit
 from decig.data.inputs import Picture
 from decig.data.sheet import write_sheet
+from decig.deploy.beside import beside
 from decig.deploy.real import Real, RealPictures
 from decig.deploy.side import Side
 from decig.quality.distributions import Distance
@@ -36,6 +37,9 @@ class Likeness:
         real: of the pictures of both models to real ones; None where none were given.
         images: number of pictures compared.
         skipped: files that could not be read.
+        picture: name of the reference's output that is the picture.
+        other_pictures: SSIM and PSNR of its other outputs that are shaped like pictures, by name;
+            `range` are the values of black and white where these are not the stated ones.
     """
 
     pairs: PairFigures
@@ -46,6 +50,8 @@ class Likeness:
     real: Real | None
     images: int
     skipped: list[str]
+    picture: str
+    other_pictures: dict[str, dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as `decig check --json` shows them."""
@@ -58,6 +64,8 @@ class Likeness:
             "protocol": None if self.protocol is None else asdict(self.protocol),
             "images": self.images,
             "skipped": self.skipped,
+            "picture": self.picture,
+            "other_pictures": self.other_pictures,
         }
         return found if self.real is None else found | {"real": self.real.to_dict()}
 
@@ -77,7 +85,7 @@ class _Comparison:
         for taken, unit in zip(self._sets or (), (ours, theirs), strict=False):
             taken.add(unit[0])
 
-    def result(self, reference: Side, real: Real | None) -> Likeness:
+    def result(self, reference: Side, real: Real | None, others: dict[str, Any]) -> Likeness:
         """Return the figures of all pictures so far."""
         count = len(self._figures)
         means = np.mean(self._figures, axis=0).tolist()
@@ -93,6 +101,8 @@ class _Comparison:
             real=real,
             images=count,
             skipped=[str(path) for path in reference.pictures.skipped],
+            picture=reference.source.picture().name,
+            other_pictures=others,
         )
 
 
@@ -120,9 +130,11 @@ def compare_pictures(
     if targets is not None and network is not None:
         real = RealPictures(targets, reference.pictures.listed, network)
     rows: list[tuple[np.ndarray, ...]] = []
-    seen = _Comparison(network)
+    seen, others = _Comparison(network), beside(reference.source)
     for picture in reference.pictures:
-        ours, theirs = candidate.paint(picture), reference.paint(picture)
+        (ours, outputs), (theirs, expected) = candidate.paint(picture), reference.paint(picture)
+        for other in others:
+            other.add(expected, outputs)
         seen.add(theirs, ours)
         if real is not None:
             real.add(picture.name, {"reference": theirs, "candidate": ours})
@@ -131,7 +143,8 @@ def compare_pictures(
     if grid is not None:
         titles = ("input", "reference", "candidate")[-len(rows[0]) :]
         write_sheet(dict(zip(titles, zip(*rows, strict=True), strict=True)), grid)
-    return seen.result(reference, None if real is None else real.result())
+    figures = {other.name: other.figures() for other in others}
+    return seen.result(reference, None if real is None else real.result(), figures)
 
 
 def _row(side: Side, picture: Picture, units: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

@@ -20,9 +20,10 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from decig.data.feeds import Feeds, image_input, output_image, picture_output
+from decig.data.feeds import Feeds
 from decig.data.inputs import other_feeds
-from decig.data.pixels import LUMA, PixelFormat, check_channels
+from decig.data.pixels import LUMA, PixelFormat
+from decig.data.ports import image_input, output_image, picture_output
 from decig.errors import BadInputError
 from decig.graph.branches import rename
 from decig.graph.model import ValueInfo, infer_shapes
@@ -51,6 +52,10 @@ def with_pixel_io(source: Source) -> Source:
         log.warning("--pixel-io: the written file takes images of one size")
     pixels = source.require_pixels()
     source.require_image()
+    source.picture()
+    if pixels.channel_order not in ("rgb", "bgr"):
+        order = pixels.channel_order.upper()
+        raise BadInputError(f"--pixel-io: {source.model.path} takes {order}: only RGB and BGR can")
     fixed = source.fixed()
     if pixels.labels is not None and pixels.labels.one_hot:
         raise BadInputError(f"--pixel-io: {source.model.path} takes one-hot label maps, no pixels")
@@ -71,7 +76,7 @@ def wrap(
     Raises:
         BadInputError: the graph does not turn an image of 1 or 3 channels into another.
     """
-    taken, result = image_input(proto, pixels, declared), output_image(proto)
+    taken, result = image_input(proto, pixels, declared), output_image(proto, pixels)
     if len(result.shape) != 4:
         raise BadInputError(f"--pixel-io: the model's output {result.name} is no image")
     wrapped = onnx.ModelProto()
@@ -79,7 +84,7 @@ def wrap(
     graph = wrapped.graph
     channels = [pixels.channels_of(info.shape) for info in (taken, result)]
     for count, side in zip(channels, ("input", "output"), strict=True):
-        check_channels(count, side)
+        pixels.check_channels(count, side)
     inner, outer = f"{taken.name}/tensor", f"{result.name}/tensor"
     for node in graph.node:
         rename(node, {taken.name: inner, result.name: outer})
@@ -106,7 +111,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
         run: runs the graph of the model.
     """
     proto, pixels = source.model.proto, source.require_pixels()
-    taken, shown = image_input(proto, pixels, source.feeds), picture_output(proto)
+    taken, shown = image_input(proto, pixels, source.feeds), picture_output(proto, pixels)
     others = other_feeds(proto, taken.name)
     channels = pixels.channels_of(taken.shape)
 

@@ -7,27 +7,32 @@
   one or two layers at the end are enough.
 
 Both may be slower than float32: where a device has no kernels for them, ONNX Runtime converts back
-and forth. So a variant is only kept if it measures faster and its pictures are good enough.
+and forth. So a variant is only kept if it measures faster and its pictures are good enough. Some
+providers do not run a variant at all. That ends `--precision fp16` and `--precision int8`; `auto`
+goes on with what is left.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
-from decig.data.feeds import Feeds, picture_output
+from decig.data.feeds import Feeds
+from decig.data.ports import picture_output
 from decig.deploy.convert import INT8_OPSET, Quantiser, to_fp16
 from decig.deploy.verify import runner
-from decig.device.measure.rewriting import faster, time_graphs
+from decig.device.measure.rewriting import faster, time_graphs, timed_run
 from decig.device.run.device import Device
+from decig.device.run.numbers import NoNumbersError
 from decig.device.run.timing import Latency
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
 from decig.graph.cost import count
 from decig.quality.metrics import psnr, ssim
+from decig.source.plausible import require_plausible_model
 from decig.source.source import Source
 
 log = logging.getLogger(__name__)
@@ -41,6 +46,8 @@ _WORTH = 1.05
 """How many times faster than float32 a variant must be to be worth its loss."""
 _FEW = 2
 """Number of images on which layers are ranked: the first ones of `IMAGES`."""
+_WORST_SSIM = -1.0
+"""Stands for pictures that hold NaN or infinity: the least that SSIM can be."""
 _SECOND_LOOKS = 4
 """Number of layers left in float32 that are tried in eight bits once more."""
 
@@ -101,6 +108,8 @@ class Precision:
         fp32: latency of the float32 graph, timed in turns with the variants; None if no variant
             was timed.
         variants: what was tried.
+        refused: why other variants could not be tried, by name: the graph cannot be converted, or
+            the provider does not run it.
     """
 
     asked: str
@@ -108,6 +117,7 @@ class Precision:
     proto: onnx.ModelProto
     fp32: Latency | None = None
     variants: tuple[Variant, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def speedup(self) -> float:
@@ -120,7 +130,10 @@ class Precision:
         found: dict[str, Any] = {"asked": self.asked, "used": self.used}
         if self.fp32 is not None:
             found["fp32_latency_ms"] = round(self.fp32.median_ms, 4)
-        return found | {"variants": {variant.name: variant.to_dict() for variant in self.variants}}
+        variants: dict[str, Any] = {variant.name: variant.to_dict() for variant in self.variants}
+        return found | {
+            "variants": variants | {name: {"dropped": why} for name, why in self.refused.items()}
+        }
 
 
 def require_precision(
@@ -130,7 +143,8 @@ def require_precision(
 
     Raises:
         BadInputError: it is not known, there are no images to judge it by or the model does not
-            take them, its pixel format is not known, or the operator set is too old.
+            take them, its pixel format is not known or contradicted by its pictures, or the
+            operator set is too old.
     """
     if asked not in PRECISIONS:
         raise BadInputError(f"--precision {asked}: not one of {', '.join(PRECISIONS)}")
@@ -141,8 +155,9 @@ def require_precision(
     if asked in (INT8, AUTO) and opset is not None and opset < INT8_OPSET:
         raise BadInputError(f"--precision {asked} needs --opset {INT8_OPSET} or later")
     if asked != FP32:
-        source.pictures(calibration, limit=IMAGES)
+        pictures = source.pictures(calibration, limit=IMAGES)
         source.require_picture()
+        require_plausible_model(source, source.model.proto, (each.feeds for each in pictures))
 
 
 def choose_precision(
@@ -153,6 +168,7 @@ def choose_precision(
     calibration: Path | None,
     device: Device,
     tolerance: Tolerance,
+    aim: Device | None = None,
 ) -> Precision:
     """Try the precisions that were asked for and take the fastest that is good enough.
 
@@ -163,25 +179,35 @@ def choose_precision(
         source: of the model; says what its pixels are.
         calibration: folder of images like those of the deployment; None where the model takes no
             image and is fed by draws.
-        device: where the graph will run.
+        device: where the graph runs now: where it will run, unless `aim` is that.
         tolerance: see `Tolerance`.
+        aim: the device where the graph will run, where that is another one than `device`. Nothing
+            is timed then, and a precision that is good enough is used; not with "auto".
 
     Raises:
-        BadInputError: there are no images, or the graph cannot be converted. (With "auto", a
-            warning says that it cannot.)
+        BadInputError: there are no images, or the graph cannot be converted.
+        DecigError: the provider does not run the graph in that precision. (With "auto", a warning
+            says so of a precision, and the others are tried.)
     """
-    judge = _Judge(source, calibration, rewritten, device, tolerance)
-    tried = []
+    symmetric = (aim or device).provider.symmetric_int8
+    judge = _Judge(source, calibration, rewritten, device, tolerance, symmetric=symmetric)
+    tried: list[Variant] = []
+    refused: dict[str, str] = {}
     for name in (FP16, INT8) if asked == AUTO else (asked,):
         try:
-            tried.append(judge(FP16, to_fp16(plain)) if name == FP16 else _int8(plain, judge))
-        except BadInputError as error:
+            variant = judge(FP16, to_fp16(plain)) if name == FP16 else _int8(plain, judge)
+            if not variant.dropped and aim is None:
+                timed_run(variant.proto, device)()  # with options that only hold for timed runs
+            tried.append(variant)
+        except DecigError as error:
             if asked != AUTO:
-                raise
+                kind = BadInputError if isinstance(error, BadInputError) else DecigError
+                raise kind(_named(name, error)) from error
+            refused[name] = str(error)
             log.warning("%s is not tried: %s", name, error)
     good = {variant.name: variant.proto for variant in tried if not variant.dropped}
-    times = time_graphs({FP32: rewritten} | good, device) if good else {}
-    used = _fastest(times)
+    times = time_graphs({FP32: rewritten} | good, device) if good and aim is None else {}
+    used = asked if aim is not None and asked in good else _fastest(times)
     variants = tuple(
         replace(v, latency=times.get(v.name), dropped=v.dropped or _slower(v.name, used, times))
         for v in tried
@@ -189,7 +215,13 @@ def choose_precision(
     for variant in variants:
         if asked != AUTO and variant.dropped:
             log.warning("%s is not used: %s", variant.name, variant.dropped)
-    return Precision(asked, used, good.get(used, rewritten), times.get(FP32), variants)
+    return Precision(asked, used, good.get(used, rewritten), times.get(FP32), variants, refused)
+
+
+def _named(name: str, error: DecigError) -> str:
+    """What an error says, beginning with the precision that it is about."""
+    text = str(error)
+    return text if text.startswith(name) else f"{name}: {text}"
 
 
 def _fastest(times: dict[str, Latency]) -> str:
@@ -224,12 +256,14 @@ class _Judge:
         reference: onnx.ModelProto,
         device: Device,
         tolerance: Tolerance,
+        *,
+        symmetric: bool,
     ) -> None:
         self._pictures = source.pictures(folder, limit=IMAGES)
         self._to_unit = source.require_pixels().to_unit
         self._device, self._tolerance = device, tolerance
-        self.symmetric = device.provider.symmetric_int8
-        self._shown = picture_output(source.model.proto)
+        self.symmetric = symmetric
+        self._shown = picture_output(source.model.proto, source.pixels)
         self._wanted = list(self._paint(reference, self.feeds()))
 
     def feeds(self) -> Iterator[Feeds]:
@@ -237,14 +271,17 @@ class _Judge:
         return (picture.feeds for picture in self._pictures)
 
     def _paint(self, proto: onnx.ModelProto, feeds: Iterable[Feeds]) -> Iterator[np.ndarray]:
-        run = runner(proto, self._device, "all")
+        run = runner(proto, self._device.untimed, "all")
         return (self._to_unit(run(given)[self._shown]) for given in feeds)
 
     def __call__(self, name: str, proto: onnx.ModelProto, *, few: bool = False) -> Variant:
         """Compare a variant's pictures with those of float32; with `few`, on the first images."""
         wanted = self._wanted[: _FEW if few else None]
         painted = zip(wanted, self._paint(proto, self.feeds()), strict=False)
-        figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
+        try:
+            figures = [(ssim(theirs, ours), psnr(theirs, ours)) for theirs, ours in painted]
+        except NoNumbersError as error:
+            return Variant(name, proto, _WORST_SSIM, 0.0, dropped=str(error))
         alike, decibels = np.mean(figures, axis=0).tolist()
         asked = self._tolerance
         reasons = [

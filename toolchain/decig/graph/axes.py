@@ -8,14 +8,16 @@ made from the normal form: sliced, repaired, rewritten.
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, TypeProto, helper, version_converter
 
 from decig.errors import BadInputError
 from decig.graph.computed import NotComputedError, restore
 from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
+from decig.graph.size_inputs import value_arrays
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class OpenAxes:
         twins: constants of the static graph that are copies of a shared one, with its name.
         shapes: of the values whose shapes those nodes read, in the static graph.
         opset: version of the default operator set that those nodes are written in.
+        values: of the inputs that set sizes (`decig.graph.size_inputs`), by name.
     """
 
     types: FileTypes
@@ -66,6 +69,7 @@ class OpenAxes:
     twins: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
     opset: int
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def other_sizes(self) -> dict[str, list[int]]:
         """Return other shapes of the inputs, at which graphs can be compared once more.
@@ -98,7 +102,7 @@ class OpenAxes:
                 wanted[tensor.name] = origin
         try:
             nodes, constants = self._written_for(opset(proto))
-            opened = restore(proto, wanted, nodes, constants, self.shapes)
+            opened = restore(proto, wanted, nodes, constants, self.shapes, self.values)
         except NotComputedError as error:
             log.warning("the written file has fixed sizes: %s", error)
             return proto
@@ -161,7 +165,7 @@ def open_axes(
     static: onnx.ModelProto,
     twins: Mapping[str, str],
 ) -> OpenAxes | None:
-    """Compare a file's graph with the static one made from it; None if the file has no open axis.
+    """Compare a file's graph with the static one made from it; None if no size in it is open.
 
     Args:
         types: of the file.
@@ -169,7 +173,8 @@ def open_axes(
         static: the same, constants folded and parted, shapes inferred.
         twins: as in `OpenAxes`.
     """
-    if not any(has_dynamic_axes(kind) for kind in types.inputs.values()):
+    values = value_arrays(static)
+    if not values and not any(has_dynamic_axes(kind) for kind in types.inputs.values()):
         return None
     arithmetic = _Arithmetic(file, static.graph)
     folded = {tensor.name for tensor in static.graph.initializer}.union(twins.values())
@@ -190,6 +195,7 @@ def open_axes(
         dict(twins),
         known,
         opset(static),
+        values,
     )
 
 

@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 import onnx
 
-from decig.graph.flow import Binding, Cut, Flow, Read
+from decig.graph.flow import Binding, Cut, Flow, Read, on_axis
 from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.meanings import unknown
 from decig.graph.rules import carry, find
+from decig.graph.ties import unite_shared
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,29 @@ class ChannelMap:
         reads: inputs of nodes that mix channels: there a removed channel is as good as zero.
         statistics: nodes that take statistics over several channels.
         groups: all groups, those that cannot be cut included.
+        frozen: why a class must stay, by its number; class 0 is that of all fixed channels.
+        blocked: why the outputs of nodes that no rule follows are fixed, by value name.
     """
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         _make_rectangular(flow)
         self._class = flow.space.classes()
-        self.bindings: list[Binding] = [*flow.bindings, *flow.claimed(self._class)]
+        self.bindings: list[Binding] = [
+            *(binding for binding in flow.bindings if self._is_apart(binding)),
+            *flow.claimed(self._class),
+        ]
         self.reads: list[Read] = flow.reads
         self.statistics: list[Read] = flow.statistics
+        self.frozen: dict[int, str] = flow.space.frozen(self._class)
+        self.blocked: dict[str, str] = flow.blocked
         self.groups: list[Group] = self._gather()
         self._by_name = {group.name: group for group in self.groups}
+
+    def _is_apart(self, binding: Binding) -> bool:
+        """Whether a binding tells channels apart; see `Binding.loose`."""
+        labels = self._class[binding.ids]
+        return not binding.loose or bool((labels != labels.flat[0]).any())
 
     @property
     def prunable(self) -> list[Group]:
@@ -117,6 +130,21 @@ class ChannelMap:
                 gone[group.classes[list(keep[group.name])]] = False
         mask: np.ndarray = gone[self._class]
         return mask
+
+    def part_of(
+        self, value: str, array: np.ndarray, keep: Mapping[str, Sequence[int]]
+    ) -> np.ndarray:
+        """Return what stays of an array in the place of a value, if these indices stay."""
+        removed = self.removed(keep)
+        ids = self._flow.of(value)
+        laid = [] if ids is None else [ids]
+        spare = self._flow.spare.get(value, {})
+        laid += [on_axis(ids, axis, array.ndim) for axis, ids in spare.items()]
+        for each in laid:
+            for axis in varying_axes(each):
+                others = tuple(a for a in range(each.ndim) if a != axis)
+                array = array.compress(~removed[each].all(axis=others), axis)
+        return array
 
     def mend(self, cut: Cut) -> None:
         """Mend shape constants and attributes of the graph that `cut` was made for."""
@@ -158,7 +186,7 @@ class ChannelMap:
 
     def _gather(self) -> list[Group]:
         """Gather classes that the same bindings touch into groups."""
-        frozen = self._flow.space.frozen(self._class)
+        frozen = self.frozen
         inexact = self._flow.space.inexact(self._class)
         alike: dict[tuple[bool, bytes], tuple[list[int], np.ndarray]] = {}
         for label, uses in self._uses():
@@ -218,7 +246,9 @@ def analyse(proto: onnx.ModelProto) -> ChannelMap:
                 flow.ids[name] = ids
         carry(flow, node)
     for value in proto.graph.output:
-        flow.space.freeze(flow.of(value.name), f"graph output {value.name}")
+        for ids in (flow.of(value.name), *flow.spare.get(value.name, {}).values()):
+            flow.space.freeze(ids, f"graph output {value.name}")
+    unite_shared(flow)
     return ChannelMap(flow)
 
 

@@ -6,7 +6,7 @@ Where that alone does not give what the slice made of the constant (the file mul
 written 64), the computed value is fitted: 64 * H becomes 64 * H * 32 / 64.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -27,11 +27,14 @@ def restore(
     nodes: list[NodeProto],
     constants: Mapping[str, TensorProto],
     whole: Mapping[str, tuple[int, ...]] | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
 ) -> onnx.ModelProto:
     """Return a copy of a static graph in which constants are computed.
 
-    Sizes are computed from the shapes that values have now. Where that fails (a constant is
-    expanded to a shape that lost channels), they are computed as if no channel had been removed.
+    Sizes are computed from the shapes that values have now. What was computed from a channel count
+    and is not cut with it (the factor 1 / sqrt(C) of an attention) is computed as if no channel had
+    been removed; so is everything where the shapes of now lead nowhere (a constant is expanded to a
+    shape that lost channels). What depends on channels alone stays a constant then.
 
     Args:
         proto: the graph, shapes inferred.
@@ -39,6 +42,7 @@ def restore(
         nodes: what computes them, from shapes of values of `proto`.
         constants: initializers that `nodes` read.
         whole: shapes of the values before any cut, by name.
+        inputs: values of the graph's inputs that are not read for their shapes alone, by name.
 
     Raises:
         NotComputedError: a value whose shape is read is gone, or a constant cannot be fitted.
@@ -47,26 +51,77 @@ def restore(
     opened.CopyFrom(proto)
     if not wanted:
         return opened
-    needed = list(_needed(nodes, set(wanted.values())))
     known, full = shapes(proto), dict(whole or {})
-    names = sorted(set(wanted.values()))
-    pinned = {}
+    pinned = {name: full[name] for name in full if known.get(name) not in (None, full[name])}
+    sizes = _Sizes(proto, nodes, constants, sorted(set(wanted.values())), inputs or {})
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     try:
-        values = _evaluate(proto, needed, constants, names, known)
+        now = sizes.at(known)
     except NotComputedError:
-        pinned = {name: full[name] for name in full if known.get(name) not in (None, full[name])}
         if not pinned:
             raise
-        values = _evaluate(proto, needed, constants, names, known | pinned)
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    writer = _Writer(proto, wanted)
-    writer.copy(needed, constants)
-    for name, shape in pinned.items():
-        writer.pin(name, shape, known[name])
-    for name, origin in wanted.items():
-        writer.fit(name, origin, values[origin], numpy_helper.to_array(tensors[name]))
-    writer.write(opened.graph)
+        now = {}
+    fits = {name for name, origin in wanted.items() if now and _fits(now[origin], tensors[name])}
+    rest = wanted.keys() - fits
+    before = sizes.at(known | pinned) if rest and pinned else now
+    if now:
+        rest -= sizes.of_channels_alone(rest, wanted, tensors, known, pinned)
+    for names, values, pins in ((fits, now, {}), (rest, before, pinned)):
+        part = {name: origin for name, origin in wanted.items() if name in names}
+        if not part:
+            continue
+        writer = _Writer(opened, part)
+        writer.copy(list(_needed(nodes, set(part.values()))), constants)
+        for name, shape in pins.items():
+            writer.pin(name, shape, known[name])
+        for name, origin in part.items():
+            writer.fit(name, origin, values[origin], tensors[name])
+        writer.write(opened.graph)
     return opened
+
+
+class _Sizes:
+    """What a file computes from shapes of values of a graph, at any shapes."""
+
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        nodes: list[NodeProto],
+        constants: Mapping[str, TensorProto],
+        names: list[str],
+        inputs: Mapping[str, np.ndarray],
+    ) -> None:
+        self._proto, self._constants, self._names = proto, constants, names
+        self._nodes, self._inputs = list(_needed(nodes, set(names))), inputs
+
+    def at(self, known: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+        """Values by name; NotComputedError where one cannot be computed."""
+        given = self._nodes, self._constants, self._names
+        return _evaluate(self._proto, *given, known, self._inputs)
+
+    def of_channels_alone(
+        self,
+        names: Collection[str],
+        wanted: Mapping[str, str],
+        tensors: Mapping[str, np.ndarray],
+        known: Mapping[str, tuple[int, ...]],
+        pinned: Mapping[str, tuple[int, ...]],
+    ) -> set[str]:
+        """Those of some constants that other sizes leave as they are, if no channel goes."""
+        if not names or not pinned:
+            return set()
+        larger = {
+            name: tuple(
+                size if name in pinned and size != known[name][axis] else 2 * size
+                for axis, size in enumerate(pinned.get(name, shape))
+            )
+            for name, shape in known.items()
+        }
+        try:
+            found = self.at(larger)
+        except NotComputedError:
+            return set()
+        return {name for name in names if _same(found[wanted[name]], tensors[name])}
 
 
 class _Writer:
@@ -181,6 +236,7 @@ def _evaluate(
     constants: Mapping[str, TensorProto],
     names: list[str],
     known: Mapping[str, tuple[int, ...]],
+    inputs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Compute values, given the shapes of those that the graph has."""
     made = {name for node in nodes for name in node.output}
@@ -192,8 +248,8 @@ def _evaluate(
     for name in open_names:
         if name not in present or name not in known:
             raise NotComputedError(f"a size depends on {name}, which is not in it any more")
-        # Only its shape is read; this takes no memory.
-        feeds[name] = np.broadcast_to(np.float32(0), known[name])
+        # Of other values only the shape is read; this takes no memory.
+        feeds[name] = inputs.get(name, np.broadcast_to(np.float32(0), known[name]))
     graph = helper.make_graph(
         nodes,
         "sizes",
@@ -221,6 +277,17 @@ def _is_multiple(found: np.ndarray, wanted: np.ndarray) -> bool:
     """Whether every whole number becomes the wanted one by a factor; a 0 must stay 0."""
     whole = found.shape == wanted.shape and found.dtype.kind == "i"
     return whole and bool(((found != 0) | (wanted == 0)).all())
+
+
+def _fits(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether `_Writer.fit` can make one of the other."""
+    if _same(found, wanted) or _is_multiple(found, wanted):
+        return True
+    try:
+        _kept_places("", found, wanted)
+    except NotComputedError:
+        return False
+    return True
 
 
 def _kept_places(name: str, found: np.ndarray, wanted: np.ndarray) -> tuple[int, np.ndarray]:

@@ -13,7 +13,8 @@ from onnx import helper
 
 from decig.errors import BadInputError
 from decig.graph.flow import attributes
-from decig.graph.inference import infer_shapes, shapes
+from decig.graph.inference import infer_shapes, opset, shapes
+from decig.graph.operands import by, named, require_fitting_operands
 from decig.graph.operators import Kind, find
 
 _ADVICE = "give another size of input with --input-shape"
@@ -32,21 +33,14 @@ def require_fitting_sizes(proto: onnx.ModelProto) -> None:
         BadInputError: the sizes of a node do not fit; the message names the node, the sizes and,
             where another size of input may help, the option that gives one.
     """
-    known = shapes(proto)
+    known, version = shapes(proto), opset(proto)
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         _require_size(node, known)
         inputs = [known.get(name) for name in node.input]
-        kind = find(node).kind
         if node.op_type == "Reshape":
             _require_same_elements(node, inputs[0], known.get(node.output[0]))
-        elif kind is Kind.CONVOLUTION and inputs[0] and inputs[1]:
-            _require_channels(node, inputs[0], inputs[1])
-        elif node.op_type == "InstanceNormalization" and inputs[0]:
-            wrong = [shape for shape in inputs[1:3] if shape not in (None, inputs[0][1:2])]
-            if wrong:
-                raise BadInputError(
-                    f"{_named(node)} has {_by(wrong[0])} numbers for {_by(inputs[0])}"
-                )
+        require_fitting_operands(node, known, constants, version)
 
 
 def require_sizes_before_slices(proto: onnx.ModelProto) -> None:
@@ -104,7 +98,7 @@ def _require_size(node: onnx.NodeProto, known: Mapping[str, Shape]) -> None:
     for name in node.output:
         if min(known.get(name, ()), default=1) < (1 if slides else 0):
             raise BadInputError(
-                f"{_named(node)} would make {_by(known[name])} of {_by(given)}, which is too "
+                f"{named(node)} would make {by(known[name])} of {by(given)}, which is too "
                 f"small for it: {_ADVICE}"
             )
 
@@ -113,26 +107,6 @@ def _require_same_elements(node: onnx.NodeProto, before: Shape | None, after: Sh
     if before is None or after is None or math.prod(before) == math.prod(after):
         return
     raise BadInputError(
-        f"{_named(node)} cannot make {_by(after)} ({math.prod(after)} elements) of {_by(before)} "
+        f"{named(node)} cannot make {by(after)} ({math.prod(after)} elements) of {by(before)} "
         f"({math.prod(before)} elements): {_ADVICE}"
     )
-
-
-def _require_channels(node: onnx.NodeProto, data: Shape, weights: Shape) -> None:
-    """Check a convolution's channels and groups against its weights."""
-    groups = attributes(node).get("group", 1)
-    of_one = data[1] / groups if groups > 0 else 0
-    fits = weights[0] == data[1] if find(node).transposed else weights[1] == of_one
-    if groups < 1 or weights[0] % groups or not fits:
-        raise BadInputError(
-            f"{_named(node)} in {groups} groups has weights {_by(weights)}, which do not fit "
-            f"{_by(data)}"
-        )
-
-
-def _named(node: onnx.NodeProto) -> str:
-    return f"{node.op_type} {node.name or node.output[0]}"
-
-
-def _by(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "a number"

@@ -31,12 +31,15 @@ class Binding:
         node: the node that uses it.
         role: what the weights do with the channel.
         ids: identities, broadcastable to the initializer's shape.
+        loose: whether each element serves channels along other axes too: the initializer is whole
+            where it turns out that channels go along those alone.
     """
 
     initializer: str
     node: str
     role: Role
     ids: Ids
+    loose: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,7 @@ class Cut:
 
     def kept(self, ids: Ids, axis: int) -> np.ndarray:
         """Boolean mask of the indices kept along `axis` of an identity array."""
-        others = tuple(a for a in range(ids.ndim) if a != axis)
-        mask: np.ndarray = ~self._removed[ids].all(axis=others)
-        return mask
+        return kept_along(self._removed, ids, axis)
 
     def shape(self, ids: Ids, shape: tuple[int, ...]) -> list[int]:
         """Shape that a tensor of these identities has after the cut."""
@@ -99,6 +100,13 @@ class Cut:
         attributes.append(onnx.helper.make_attribute(name, value))
 
 
+def kept_along(removed: np.ndarray, ids: Ids, axis: int) -> np.ndarray:
+    """Boolean mask of the indices along `axis` of an identity array at which something stays."""
+    others = tuple(a for a in range(ids.ndim) if a != axis)
+    mask: np.ndarray = ~removed[ids].all(axis=others)
+    return mask
+
+
 class Flow:
     """State of the pass: facts of the graph, and what the rules found so far.
 
@@ -115,6 +123,9 @@ class Flow:
         statistics: first inputs of nodes that take statistics over several channels.
         parts: identities of parts that were taken out of tensors.
         menders: what is to be done to constants and attributes when channels go.
+        products: values with channels of two factors along two spare axes, as channel attention has
+            them.
+        blocked: why the outputs of nodes that the rules do not follow stay, by value name.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
@@ -130,6 +141,8 @@ class Flow:
         self.statistics: list[Read] = []
         self.parts: list[Ids] = []
         self.menders: list[Callable[[Cut], None]] = []
+        self.products: set[str] = set()
+        self.blocked: dict[str, str] = {}
 
     @cached_property
     def _initializers(self) -> dict[str, onnx.TensorProto]:
@@ -173,7 +186,9 @@ class Flow:
         others = tuple(a for a in range(ids.ndim) if a != axis % ids.ndim)
         return np.broadcast_to(self.space.tie(ids, others, reason).ravel(), (size,))
 
-    def bind(self, node: onnx.NodeProto, slot: int, role: Role, ids: Ids) -> None:
+    def bind(
+        self, node: onnx.NodeProto, slot: int, role: Role, ids: Ids, *, loose: bool = False
+    ) -> None:
         """Bind the initializer at an input slot; an absent input binds nothing.
 
         What a computed input meets is frozen.
@@ -182,7 +197,7 @@ class Flow:
         if not name:
             return
         if self.is_constant(name):
-            self.bindings.append(Binding(name, node.name, role, ids))
+            self.bindings.append(Binding(name, node.name, role, ids, loose))
         else:
             self.space.freeze(ids, f"{node.op_type} {node.name} has computed weights")
             self.space.freeze(self.of(name), f"weights of {node.op_type} {node.name}")
@@ -240,6 +255,9 @@ class Flow:
         """Freeze all that a node touches; its outputs can never be cut."""
         for name in inputs_of(node):
             self.space.freeze(self.of(name), reason)
+            for ids in self.spare.get(name, {}).values():
+                self.space.freeze(ids, reason)
+        self.blocked.update(dict.fromkeys(node.output, reason))
         return [self.fixed(name) for name in node.output]
 
     def findings(self) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from decig.graph.branches import take_branches
 from decig.graph.inference import infer_shapes, shapes
 from decig.graph.operators import Kind, find, names
 from decig.graph.sequences import unroll_sequences
+from decig.graph.size_inputs import with_values
 
 _LARGEST = 2**30
 """Most bytes of a constant that is folded; a larger one stays computed."""
@@ -32,7 +33,7 @@ def fold_constants(file: onnx.ModelProto) -> tuple[onnx.ModelProto, onnx.ModelPr
         is replaced by the branch that it takes.
     """
     while True:
-        folded = _fold_all(file)
+        folded = _fold_all(with_values(file))
         while unroll_sequences(folded):
             folded = _fold_all(folded)
         asked = {node.input[0] for node in file.graph.node if node.op_type == "If"}

@@ -42,8 +42,11 @@ class IdSpace:
         if fixed.any():
             self.freeze(np.maximum(left, right)[fixed], reason)
         differ = (left != right) & (left != FIXED) & (right != FIXED)
-        self._left.append(left[differ])
-        self._right.append(right[differ])
+        if differ.any():
+            # A norm over all pixels of a group meets the same few pairs a million times.
+            pairs = np.unique(left[differ] * np.int64(self._next) + right[differ])
+            self._left.append(pairs // self._next)
+            self._right.append(pairs % self._next)
 
     def freeze(self, ids: Ids | None, reason: str) -> None:
         """Keep these channels whatever a plan says."""

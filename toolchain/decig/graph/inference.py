@@ -9,6 +9,11 @@ from decig.errors import BadInputError
 from decig.graph.operators import find
 from decig.graph.storage import without_weights
 
+_ONE_DEVICE = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
+"""Domains of operators that ONNX Runtime writes for one kind of device."""
+_COMPILED = "EPContext"
+"""Operator that holds what an execution provider has compiled."""
+
 
 def infer_shapes(proto: onnx.ModelProto, *, lenient: bool = False) -> onnx.ModelProto:
     """Infer the shape of every value, in `proto` itself; the shapes that a file claims are dropped.
@@ -66,6 +71,22 @@ def require_operators(proto: onnx.ModelProto) -> None:
             raise BadInputError(
                 f"operator {node.op_type} (node '{node.name or node.output[0]}') is not in ONNX "
                 f"opset {version}: export the model again with current operators"
+            )
+
+
+def require_portable(proto: onnx.ModelProto) -> None:
+    """Check that a graph was not optimised or compiled by ONNX Runtime for one kind of device.
+
+    Raises:
+        BadInputError: a node stores its weights as one processor reads them, or holds a program
+            for one accelerator; nothing can be cut or moved there any more.
+    """
+    for node in all_nodes(proto.graph):
+        if node.domain in _ONE_DEVICE or node.op_type == _COMPILED:
+            raise BadInputError(
+                f"ONNX Runtime has optimised this file for one kind of device (operator "
+                f"{node.op_type} of {node.domain}, node '{node.name or node.output[0]}'): give the "
+                "file that it was made from"
             )
 
 

@@ -36,6 +36,7 @@ _HONOURED = {
     "Cast": "to",
     "Celu Elu LeakyRelu QuickGelu Swish ThresholdedRelu": "alpha",
     "Clip": "max min",
+    "Col2Im": "dilations pads strides",
     "Concat Flatten Gather GatherElements Hardmax LogSoftmax Softmax": "axis",
     "Constant": "value value_float value_floats value_int value_ints",
     "ConstantOfShape": "value",
@@ -71,6 +72,12 @@ _HONOURED = {
     ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
     ReduceSum ReduceSumSquare
     """: "axes keepdims noop_with_empty_axes",
+    "Bernoulli": "dtype",
+    "Multinomial": "dtype sample_size",
+    "RandomNormal": "dtype mean scale shape",
+    "RandomNormalLike": "dtype mean scale",
+    "RandomUniform": "dtype high low shape",
+    "RandomUniformLike": "dtype high low",
     "Reshape": "allowzero",
     "Resize": """
         antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside
@@ -95,6 +102,9 @@ _HONOURED = {
 _WITHOUT_EFFECT = {
     "BatchNormalization": {"momentum": "only running statistics that a training step stores"},
     "Cast CastLike": dict.fromkeys(("saturate", "round_mode"), "floats of 8 bits and less alone"),
+    "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike": {
+        "seed": "which draws are made, not how"
+    },
     "Dropout": dict.fromkeys(("ratio", "seed"), "in training mode alone, which is refused"),
     "GroupNormalization LayerNormalization RMSNormalization Range": {
         "stash_type": "the precision of what lies between"

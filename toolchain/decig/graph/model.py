@@ -1,8 +1,9 @@
 """Loading an ONNX file into the normal form that everything else works on, and saving one.
 
 Normal form: checked by ONNX, static shapes that fit together, constants folded into initializers,
-no initializer shared by two nodes or listed as an input, every node named, the shape of every value
-inferred. BatchNormalization is kept: training needs it, export folds it.
+no initializer listed as an input, none read by two nodes unless they share a weight
+(`decig.graph.sharing`), every node named, the shape of every value inferred. BatchNormalization is
+kept: training needs it, export folds it.
 """
 
 import contextlib
@@ -18,11 +19,15 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from decig.errors import BadInputError, first_line
+from decig.graph import sharing
 from decig.graph.axes import OpenAxes, open_axes
 from decig.graph.fit import require_fitting_sizes
 from decig.graph.folding import fold_constants
-from decig.graph.inference import infer_shapes, inputs_of, opset, shapes
+from decig.graph.inference import infer_shapes, opset, shapes
+from decig.graph.numbers import require_numbers
+from decig.graph.operands import MisfitError
 from decig.graph.prepare import prepare
+from decig.graph.size_inputs import Values
 from decig.graph.storage import read_model, save_model
 
 __all__ = [
@@ -79,13 +84,19 @@ class ValueInfo:
     dtype: np.dtype
 
 
-def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = None) -> Model:
+def load_model(
+    path: Path | str,
+    input_shapes: dict[str, list[int]] | None = None,
+    values: Values | None = None,
+) -> Model:
     """Read an ONNX file, check it and bring it into normal form.
 
     Args:
         path: the `.onnx` file; external data is read from beside it.
         input_shapes: full shapes for inputs whose axes are dynamic. A dynamic first axis
             without one becomes 1; a file that decig wrote names the sizes it was analysed at.
+        values: numbers that feed inputs; of use are those of inputs that set sizes
+            (`decig.graph.size_inputs`).
 
     Raises:
         BadInputError: the file is missing, no ONNX, fails the ONNX checker, or has a dynamic
@@ -96,27 +107,31 @@ def load_model(path: Path | str, input_shapes: dict[str, list[int]] | None = Non
         proto, sha256 = read_model(path)
         if not proto.graph.node:
             raise BadInputError("not a usable ONNX file: its graph has no nodes")
-        static, axes = _normalise(proto, input_shapes)
+        static, axes = _normalise(proto, input_shapes, values)
         return Model(static, sha256, path, axes)
 
 
 def normalise(
-    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None = None
+    proto: onnx.ModelProto,
+    input_shapes: dict[str, list[int]] | None = None,
+    values: Values | None = None,
 ) -> onnx.ModelProto:
     """Bring a graph into normal form (see the module's docstring); the argument is not changed."""
-    return _normalise(copy.deepcopy(proto), input_shapes)[0]
+    return _normalise(copy.deepcopy(proto), input_shapes, values)[0]
 
 
 def _normalise(
-    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None
+    proto: onnx.ModelProto, input_shapes: dict[str, list[int]] | None, values: Values | None
 ) -> tuple[onnx.ModelProto, OpenAxes | None]:
-    proto, types = prepare(proto, input_shapes or {})
+    proto, types = prepare(proto, input_shapes or {}, values or {})
+    _require_whole(proto.graph)
     file, proto = fold_constants(proto)
     _name_nodes(proto.graph)
-    twins = _unshare_initializers(proto.graph)
-    _require_whole(proto.graph)
+    require_numbers(proto.graph, file.graph)
+    twins = sharing.part(proto.graph)
     infer_shapes(proto)
     require_fitting_sizes(proto)
+    sharing.join(proto)
     return proto, open_axes(types, file.graph, proto, twins)
 
 
@@ -159,18 +174,27 @@ def _one_line_errors(path: Path, input_shapes: dict[str, list[int]]) -> Iterator
     """
     try:
         yield
+    except MisfitError as error:
+        given = f" (--input-shape {_listed(input_shapes)})" if input_shapes else ""
+        raise BadInputError(f"{path}: {error}{given}") from error
     except BadInputError as error:
         raise BadInputError(f"{path}: {error}") from error
     except Exception as error:
         if input_shapes and isinstance(error, shape_inference.InferenceError):
-            asked = " ".join(f"{n}:{','.join(map(str, s))}" for n, s in input_shapes.items())
             raise BadInputError(
-                f"{path}: the graph does not fit together with --input-shape {asked}: "
+                f"{path}: the graph does not fit together with --input-shape "
+                f"{_listed(input_shapes)}: "
                 f"{_first_misfit(error)}; give another size, or export the model again"
             ) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines[:_REASON_LINES]) or type(error).__name__
         raise BadInputError(f"{path}: not a valid ONNX graph: {reason}") from error
+
+
+def _listed(input_shapes: dict[str, list[int]]) -> str:
+    """Shapes of inputs as people type them."""
+    shapes = ((name, ",".join(map(str, sizes))) for name, sizes in input_shapes.items())
+    return " ".join(f"{name}:{shape}" if name else shape for name, shape in shapes)
 
 
 def _first_misfit(error: shape_inference.InferenceError) -> str:
@@ -203,28 +227,3 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
                 name += "_"
             taken[name] = 1
             node.name = name
-
-
-def _unshare_initializers(graph: onnx.GraphProto) -> dict[str, str]:
-    """Give each use its own copy of a shared initializer: exporters merge equal constants.
-
-    Returns the names of the copies, each with that of the shared one.
-    """
-    twins = {}
-    by_name = {tensor.name: tensor for tensor in graph.initializer}
-    # Graph outputs and subgraphs name the initializer itself, so they keep it.
-    uses = Counter(value.name for value in graph.output)
-    for node in graph.node:
-        uses.update(set(inputs_of(node)) - set(node.input))
-    for node in graph.node:
-        for slot, name in enumerate(node.input):
-            if name not in by_name:
-                continue
-            uses[name] += 1
-            if uses[name] > 1:
-                twin = graph.initializer.add()
-                twin.CopyFrom(by_name[name])
-                twin.name = f"{name}__{node.name}_{slot}"
-                node.input[slot] = twin.name
-                twins[twin.name] = name
-    return twins

@@ -138,7 +138,8 @@ def with_statistics(
 def _layer_of(graph: Editor, norm: NodeProto) -> NodeProto | None:
     """The convolution into which `norm` can be folded; a crop may stand between them.
 
-    None if there is no such layer, or if `norm` is no InstanceNormalization by constants.
+    None if there is no such layer, if other nodes share its weights, whose statistics may differ,
+    or if `norm` is no InstanceNormalization by constants.
     """
     constants = [graph.constant(name) for name in norm.input[1:3]]
     if norm.op_type != _NORM or any(constant is None for constant in constants):
@@ -155,7 +156,8 @@ def _layer_of(graph: Editor, norm: NodeProto) -> NodeProto | None:
     if not (entry.is_layer and entry.absorbs_affine):
         return None
     weights = [graph.constant(name) for name in layer.input[1:]]
-    return None if any(weight is None for weight in weights) else layer
+    own = all(graph.sole_reader(name) is not None for name in layer.input[1:2])
+    return layer if own and all(weight is not None for weight in weights) else None
 
 
 def _rename(graph: Editor, layer: NodeProto, name: str) -> None:

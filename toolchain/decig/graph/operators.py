@@ -24,6 +24,7 @@ import onnx
 
 from decig.graph import macs
 from decig.graph.macs import Count
+from decig.graph.registration import table_of
 
 _DOMAINS = ("", "ai.onnx", "com.microsoft")
 
@@ -151,7 +152,7 @@ def every() -> Iterator[Operator]:
 
 @cache
 def _table() -> dict[str, Operator]:
-    return {entry.name: entry for entry in _ENTRIES}
+    return table_of((entry.name, entry) for entry in _ENTRIES)
 
 
 def _all(
@@ -270,7 +271,9 @@ _ENTRIES: tuple[Operator, ...] = (
     *_all(Kind.PICK, "Gather GatherElements GatherND Split"),
     *_all(Kind.MOVE, "DepthToSpace Transpose", follows=True),
     Operator("Concat", Kind.MOVE, int8=Int8.BETWEEN),
-    *_all(Kind.MOVE, "Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile"),
+    *_all(
+        Kind.MOVE, "Col2Im Expand MaxUnpool Pad Scatter ScatterElements ScatterND SpaceToDepth Tile"
+    ),
     # No pictures.
     *_all(Kind.SIZE, "Shape Size"),
     *_all(Kind.CONSTANT, "Constant ConstantOfShape Range"),

@@ -5,7 +5,7 @@ import onnx
 from onnx import numpy_helper
 
 from decig.graph.channels import ChannelMap
-from decig.graph.flow import Cut
+from decig.graph.flow import Cut, kept_along
 from decig.graph.model import infer_shapes
 from decig.graph.plan import Plan
 
@@ -23,23 +23,28 @@ def slice_graph(proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onn
     """
     sliced = onnx.ModelProto()
     sliced.CopyFrom(proto)
-    removed = channels.removed(plan.keep)
-    cut = Cut(sliced, removed)
-    masks = _axis_masks(channels, cut)
+    masks = axis_masks(channels, plan)
     for tensor in sliced.graph.initializer:
         if tensor.name in masks:
             array = numpy_helper.to_array(tensor)
             for axis, mask in masks[tensor.name].items():
                 array = array.compress(mask, axis)
             tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-    channels.mend(cut)
+    channels.mend(Cut(sliced, channels.removed(plan.keep)))
     return infer_shapes(sliced)
 
 
-def _axis_masks(channels: ChannelMap, cut: Cut) -> dict[str, dict[int, np.ndarray]]:
+def axis_masks(channels: ChannelMap, plan: Plan) -> dict[str, dict[int, np.ndarray]]:
+    """Find which indices of every initializer's axes a plan keeps.
+
+    Returns:
+        By initializer and axis, a boolean for every index along that axis; axes that lose nothing
+        are left out.
+    """
+    removed = channels.removed(plan.keep)
     masks: dict[str, dict[int, np.ndarray]] = {}
     for binding in channels.bindings:
         for axis, size in enumerate(binding.ids.shape):
-            if size > 1 and not (kept := cut.kept(binding.ids, axis)).all():
+            if size > 1 and not (kept := kept_along(removed, binding.ids, axis)).all():
                 masks.setdefault(binding.initializer, {})[axis] = kept
     return masks

@@ -13,7 +13,14 @@ from onnx import helper, numpy_helper
 
 from decig.graph.flow import attributes
 
-_NEUTRAL = {"ReduceMax": -1e30, "ReduceMin": 1e30, "ReduceProd": 1.0, "ReduceLogSumExp": -1e30}
+_NEUTRAL = {
+    "ReduceMax": -1e30,
+    "ReduceMin": 1e30,
+    "ReduceProd": 1.0,
+    "ReduceLogSumExp": -1e30,
+    "Softmax": -1e30,
+    "LogSoftmax": -1e30,
+}
 """Number that changes nothing where it stands instead of a removed channel, by operator."""
 
 
@@ -36,7 +43,7 @@ class Masked:
         """Spell out `node`.
 
         Args:
-            node: a normalisation or reduction; its first input has the channels.
+            node: a normalisation, reduction or softmax; its first input has the channels.
             keep: numbers of the input's element type, 1 for a kept channel and 0 for others, that
                 broadcast to `shape`.
             shape: of the input.

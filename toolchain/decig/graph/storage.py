@@ -19,6 +19,8 @@ LIMIT = 2**31 - 2**24
 bytes; the room left is for the rest of the graph."""
 _HEAVY = 2**24  # bytes of weights that are not copied for ONNX's checker to look at
 _SMALL = 1024  # bytes of a tensor that stays in the graph: inference reads short constants
+_ORT_FORMAT = b"ORTM"
+"""What a file in ONNX Runtime's own format holds behind its first four bytes."""
 _PAGE = 4096  # ONNX Runtime maps weights into memory by pages
 
 
@@ -36,6 +38,11 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
         content = path.read_bytes()
     except OSError as error:
         raise BadInputError(f"cannot read this model: {error.strerror}") from error
+    if content[4:8] == _ORT_FORMAT:
+        raise BadInputError(
+            "this is ONNX Runtime's own format (.ort), made for running alone: give the .onnx "
+            "file that it was made from"
+        )
     try:
         proto = onnx.load_model_from_string(content)
     except DecodeError as error:

@@ -4,10 +4,33 @@ A batch is always float N,H,W,3 RGB between 0 and 1, and the result is the mean 
 so that figures for different sizes and numbers of pictures can be compared.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from skimage.metrics import structural_similarity
 
 from decig.errors import BadInputError
+
+SSIM_WINDOW = 11
+"""Pixels that a side of a picture has at least, so that its SSIM can be taken."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike two batches of pictures are.
+
+    Attributes:
+        ssim: their structural similarity; 1 for equal pictures.
+        psnr_db: their peak signal-to-noise ratio, in dB; 100 for equal pictures.
+    """
+
+    ssim: float
+    psnr_db: float
+
+    @classmethod
+    def of(cls, a: np.ndarray, b: np.ndarray) -> "Likeness":
+        """Compare two batches; errors as for `ssim`."""
+        return cls(ssim(a, b), psnr(a, b))
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -20,8 +43,9 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
         BadInputError: the batches differ in shape, or pictures are under 11x11 pixels.
     """
     check_same(a, b)
-    if min(a.shape[1:3]) < 11:
-        raise BadInputError(f"SSIM needs pictures of at least 11x11 pixels, not {a.shape[1:3]}")
+    if min(a.shape[1:3]) < SSIM_WINDOW:
+        least = f"{SSIM_WINDOW}x{SSIM_WINDOW}"
+        raise BadInputError(f"SSIM needs pictures of at least {least} pixels, not {a.shape[1:3]}")
     values = [
         structural_similarity(  # type: ignore[no-untyped-call]
             one,

@@ -8,7 +8,7 @@ from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.device.run.device import Device
-from decig.device.run.threads import worker_threads
+from decig.device.run.numbers import NoNumbersError, are_numbers, first_without_numbers
 from decig.errors import BadInputError
 from decig.graph.inference import inputs_of
 from decig.graph.model import input_info
@@ -39,13 +39,13 @@ class Stream:
             BadInputError: there is nothing to run on, or it does not fit the graph's inputs.
         """
         self.proto = proto
-        self._device = Device.of(threads=worker_threads())
+        self._device = Device.for_work()
         self._pinned = set(pinned)
         self._place = {node.name: index for index, node in enumerate(proto.graph.node)}
         self._next = 0
         _require_fit(proto, inputs)
         names = [value.name for value in proto.graph.input]
-        self._runs = len(inputs)
+        self._inputs, self._runs = inputs, len(inputs)
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._live = {name: [feeds[name] for feeds in inputs] for name in names}
         self._last_read = {
@@ -57,9 +57,16 @@ class Stream:
 
         Raises:
             KeyError: not computed yet, or dropped.
+            NoNumbersError: it holds NaN or infinity; names the first node that computes such.
         """
         if name in self._constants:  # where a net that takes no image begins
             return [numpy_helper.to_array(self._constants[name])] * self._runs
+        for feeds, array in zip(self._inputs, self._live[name], strict=True):
+            if not are_numbers([array]):
+                raise NoNumbersError(
+                    f"{first_without_numbers(self.proto, feeds, [name])} from an image: check the "
+                    "weights and the input range"
+                )
         return self._live[name]
 
     def has(self, name: str) -> bool:
@@ -103,7 +110,7 @@ class Stream:
 def run_graph(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> np.ndarray:
     """First output of a graph for each of the inputs, joined; errors as in `Stream`."""
     _require_fit(proto, inputs)
-    return Device.of(threads=worker_threads()).run_over(proto, inputs)[0]
+    return Device.for_work().run_over(proto, inputs)[0]
 
 
 def _require_fit(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> None:

@@ -14,12 +14,16 @@ import numpy as np
 import onnx
 
 from decig.data.feeds import Feeds
+from decig.device.run.numbers import are_numbers
+from decig.errors import DecigError
 from decig.graph.channels import ChannelMap
+from decig.graph.draws import draws, kept_draws, pin
 from decig.graph.flow import attributes
 from decig.graph.model import initializers, replace_initializers, shapes
 from decig.graph.operators import find
 from decig.graph.plan import Plan
 from decig.graph.rules.normalisation import uses_batch_statistics
+from decig.graph.sharing import shared
 from decig.graph.slicing import slice_graph
 from decig.repair.activations import Stream
 from decig.repair.match import match
@@ -49,11 +53,14 @@ def repair(
         progress: told the share of layers that are done.
 
     Returns:
-        The sliced graph. Grouped convolutions, layers without constant weights and those before
-        the first one that reads fewer channels keep their weights.
+        The sliced graph. Grouped convolutions, layers without constant weights, those that share
+        weights with others, or a norm behind them, and those before the first one that reads fewer
+        channels keep their weights.
 
     Raises:
-        BadInputError: there are none, or they do not fit the graph.
+        BadInputError: there are none, they do not fit the graph, or it computes NaN or infinity
+            from them; names the first node that does.
+        DecigError: the solved weights of a layer are no numbers; names the layer.
     """
     job = _Repair(proto, channels, plan, inputs)
     layers = job.layers()
@@ -65,7 +72,7 @@ def repair(
 
 
 class _Repair:
-    """Both graphs, running side by side."""
+    """Both graphs, running side by side; if they draw random numbers, on the same ones."""
 
     def __init__(
         self,
@@ -81,12 +88,15 @@ class _Repair:
         self._weights = initializers(self.sliced)
         self._shapes = shapes(proto)
         self._tails = tails(proto)
+        self._shared = shared(proto.graph)
         self._order = [node.name for node in proto.graph.node]
         ends = [(node, self._tails[node.name]) for node in self.layers()]
         wanted = {name for node, tail in ends for name in (node.output[0], tail.value)}
-        self._teacher = Stream(proto, inputs, pinned=wanted)
+        given = draws(proto)
+        self._teacher = Stream(pin(proto, given), inputs, pinned=wanted)
+        self._running = pin(self.sliced, kept_draws(proto, channels, plan.keep, given))
         skips = {tail.skip for _, tail in ends if tail.skip}
-        self._student = Stream(self.sliced, inputs, pinned=skips)
+        self._student = Stream(self._running, inputs, pinned=skips)
         self._rng = np.random.default_rng(0)
 
     def layers(self) -> list[onnx.NodeProto]:
@@ -105,8 +115,11 @@ class _Repair:
         plain = entry.is_layer and entry.absorbs_affine and options.get("group", 1) == 1
         known = plain and node.input[1] in self._weights and node.output[0] in self._shapes
         bias = node.input[2] if known and len(node.input) > 2 else ""
+        norm = self._tails[node.name].norm if known else None
+        solved = {*node.input[1:], *(norm.input[1:] if norm is not None else ())}
         return (
             known
+            and self._shared.isdisjoint(solved)
             and not options.get("transA")
             and options.get("alpha", 1.0) == options.get("beta", 1.0) == 1.0
             and (not bias or self._is_vector(bias))
@@ -129,7 +142,11 @@ class _Repair:
         new = {node.input[1]: from_matrix(node, matrix, self._weights[node.input[1]])}
         for name, array in offset.stored(mean).items():
             new[name] = array.astype(self._weights[name].dtype)
+        if not are_numbers(new.values()):
+            raise DecigError(f"repair: the solved weights of {node.name} are no numbers")
         replace_initializers(self.sliced, new)
+        if self._running is not self.sliced:
+            replace_initializers(self._running, new)
         self._weights |= new
         self._teacher.unpin({node.output[0], tail.value})
 

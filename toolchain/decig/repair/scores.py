@@ -13,6 +13,7 @@ import onnx
 
 from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap, Group
+from decig.graph.draws import draws, pin
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
 
@@ -36,6 +37,7 @@ class Importance:
         proto: onnx.ModelProto,
         channels: ChannelMap,
         inputs: Sequence[Feeds],
+        picture: str | None = None,
     ) -> None:
         """Order the channels.
 
@@ -43,13 +45,15 @@ class Importance:
             proto: graph in normal form.
             channels: its channel groups.
             inputs: what it takes, by input name, for every image.
+            picture: name of the output that is the picture; None where only one could be.
 
         Raises:
             BadInputError: there are none, or they do not fit the graph.
         """
-        self._proto, self._inputs = proto, inputs
+        self._proto, self._inputs = pin(proto, draws(proto)), inputs
+        self._picture = picture
         self._groups = channels.prunable
-        self._readers = find_readers(proto, channels, inputs)
+        self._readers = find_readers(self._proto, channels, inputs)
         self.order: dict[str, np.ndarray] = {}
         self._energy: dict[str, np.ndarray] = {}  # lost if the k best are kept, by k
         for group in self._groups:
@@ -77,6 +81,7 @@ class Importance:
             self._readers,
             self._inputs,
             groups=len(self._groups),
+            picture=self._picture,
         )
         loss = {}
         for group in self._groups:

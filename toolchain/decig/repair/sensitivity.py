@@ -11,12 +11,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from decig.data.feeds import Feeds, output_image
+from decig.data.feeds import Feeds
+from decig.data.ports import output_image, paints
 from decig.device.run.device import Device
-from decig.device.run.threads import worker_threads
+from decig.device.run.numbers import run_to_numbers
 from decig.graph.cost import count
 from decig.graph.inference import kinds
-from decig.graph.model import shapes
+from decig.graph.model import output_info, shapes
 from decig.repair.readers import Reader
 
 _IMAGES = 4
@@ -34,6 +35,7 @@ class Sensitivity:
         inputs: Sequence[Feeds],
         *,
         groups: int,
+        picture: str | None = None,
     ) -> None:
         """Paint the true pictures.
 
@@ -42,6 +44,8 @@ class Sensitivity:
             readers: its consumers of channels.
             inputs: what it takes, by input name, for every image.
             groups: how often `error` will be asked; fewer images are looked at if it is often.
+            picture: name of the output that is the picture; None where only one could be. Of a
+                model that makes no picture, all outputs count.
         """
         self._proto, self._readers = proto, readers
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
@@ -49,8 +53,8 @@ class Sensitivity:
         self._inputs = inputs[-images:]
         self._kinds = kinds(proto)
         self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
+        self._outputs = [picture] if picture is not None else _shown(proto)
         self._pictures = self._paint(proto)
-        self._variance = float(self._pictures.var())
 
     def error(self, gone: np.ndarray) -> float:
         """Error of the picture without some classes, its readers making up for what they can.
@@ -63,18 +67,14 @@ class Sensitivity:
             colours, as in `decig.train.losses.output`: what is grey has nearly all of the variance,
             and alone it would hide the loss of all colour.
         """
-        difference = self._paint(self._narrowed(gone)) - self._pictures
-        colour = difference - difference.mean(axis=-1, keepdims=True)
-        lost = np.square(difference).mean() + np.square(colour).mean()
-        return float(lost / max(self._variance, 1e-12))
+        painted = self._paint(self._narrowed(gone))
+        pairs = zip(painted, self._pictures, strict=True)
+        return float(np.mean([_error(ours, theirs) for ours, theirs in pairs]))
 
-    def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
+    def _paint(self, proto: onnx.ModelProto) -> list[np.ndarray]:
         """Pictures with their channels last, where that can be told."""
-        name = output_image(self._proto).name
-        picture = Device.of(threads=worker_threads()).run_over(proto, self._inputs, [name])[0]
-        picture = picture.astype(np.float32, copy=False)
-        planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
-        return np.moveaxis(picture, 1, -1) if planar else picture
+        painted = run_to_numbers(Device.for_work(), proto, self._inputs, self._outputs)
+        return [_channels_last(made) for made in painted]
 
     def _narrowed(self, gone: np.ndarray) -> onnx.ModelProto:
         narrowed = onnx.ModelProto()
@@ -111,3 +111,23 @@ class Sensitivity:
             helper.make_node("Add", [f"{stem}/product", f"{stem}/c"], [f"{stem}/sum"]),
             helper.make_node("Transpose", [f"{stem}/sum"], [f"{stem}/out"], perm=swap),
         ]
+
+
+def _shown(proto: onnx.ModelProto) -> list[str]:
+    """Names of the outputs that count: the picture, or all of a model that makes none."""
+    if paints(proto, None):
+        return [output_image(proto).name]
+    return [info.name for info in output_info(proto) if info.dtype.kind in "fV"]
+
+
+def _channels_last(picture: np.ndarray) -> np.ndarray:
+    picture = picture.astype(np.float32, copy=False)
+    planar = picture.ndim == 4 and picture.shape[1] <= picture.shape[3]
+    return np.moveaxis(picture, 1, -1) if planar else picture
+
+
+def _error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    difference = ours - theirs
+    colour = difference - difference.mean(axis=-1, keepdims=True)
+    lost = np.square(difference).mean() + np.square(colour).mean()
+    return float(lost / max(float(theirs.var()), 1e-12))

@@ -92,7 +92,7 @@ def _adds_up(
 
 
 def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
-    """Function from a value to the graph's output, if nothing but elementwise steps lie between.
+    """Function from a value to an output, if nothing but elementwise steps lie between.
 
     Args:
         proto: the graph.
@@ -103,9 +103,10 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
     """
     readers = _readers(proto)
     constants = initializers(proto)
+    outputs = {output.name for output in proto.graph.output}
     steps = []
     name = value
-    while name != proto.graph.output[0].name:
+    while name not in outputs:
         if len(readers[name]) != 1:
             return None
         step = readers[name][0]
@@ -132,7 +133,7 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
         [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
-    session = Device.of().open(model)
+    session = Device.for_work().open(model)
 
     def run(values: np.ndarray) -> np.ndarray:
         given = values.astype(helper.tensor_dtype_to_np_dtype(kind))

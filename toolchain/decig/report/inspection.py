@@ -139,13 +139,13 @@ def inspect_model(
 
 
 def _params_by_node(proto: onnx.ModelProto) -> dict[str, int]:
-    """Parameters of each node; in normal form no two nodes share an initializer."""
+    """Parameters of each node; what several nodes share is charged to the first of them."""
     sizes = {
         tensor.name: math.prod(tensor.dims)
         for tensor in proto.graph.initializer
         if tensor.dims and tensor.data_type in FLOATS
     }
-    return {node.name: sum(sizes.get(n, 0) for n in node.input) for node in proto.graph.node}
+    return {node.name: sum(sizes.pop(name, 0) for name in node.input) for node in proto.graph.node}
 
 
 def _charge(channels: ChannelMap, by_node: Mapping[str, float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ Image = Annotated[list[AtLeastOne], Meta(min_length=4, max_length=4)]
 
 
 @dataclass(frozen=True)
-class Source:
+class Code:
     """A generator as PyTorch code.
 
     Attributes:
@@ -28,11 +28,17 @@ class Source:
             module.
         arguments: what it is called with.
         weights: file of trained weights; empty for fresh ones.
+        sizes: name of a function beside `python` that reads off the shapes in a checkpoint what
+            the module is called with; empty if there is none (see `decig.train.pytorch.sizes`).
+        batch_statistics: whether batch norms normalise every picture by its own mean and variance
+            instead of those saved with the weights; None where nothing is said, which is no.
     """
 
     python: str
     arguments: dict[str, Any] = field(default_factory=dict)
     weights: str = ""
+    sizes: str = ""
+    batch_statistics: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Recipe:
     input_shapes: dict[str, list[int]]
     pixels: PixelFormat
     onnx: Path | None = None
-    source: Source | None = None
+    source: Code | None = None
     train: dict[str, Any] | None = None
     feeds: Declared = field(default_factory=dict)
 
@@ -96,7 +102,7 @@ class _File:
 
     model: _Model
     pixels: PixelFormat
-    source: Source | None = None
+    source: Code | None = None
     train: dict[str, Any] | None = None
     feeds: dict[str, str | float] = field(default_factory=dict)
 

@@ -4,8 +4,9 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the 
 `decig compress`, or PyTorch code: `file.py:Name` or `package.module:Name`.
 """
 
+import logging
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import Declared
+from decig.data.feeds import Declared, numbers
+from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
+from decig.graph.prepare import UnknownInputError
+from decig.graph.size_inputs import Values
 from decig.schema import read_json
-from decig.source.recipe import Recipe, load_recipe
-from decig.source.recipe import Source as Code
+from decig.source.recipe import Code, Recipe, load_recipe
 from decig.source.source import PixelFlags, Source
 from decig.source.stamp import Known, read_known
 
@@ -33,12 +36,16 @@ _WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
 
 Shapes = dict[str, list[int]]
 
+_log = logging.getLogger(__name__)
+
 
 def resolve(
     text: str,
     flags: PixelFlags | None = None,
     input_shapes: Shapes | None = None,
     weights: Path | None = None,
+    *,
+    batch_statistics: bool | None = None,
 ) -> Source:
     """Find and read the model that MODEL names.
 
@@ -47,38 +54,146 @@ def resolve(
         flags: what the command line says of how it is fed; this overrides every file.
         input_shapes: full shapes of inputs whose axes are dynamic, and of PyTorch code.
         weights: trained weights for PyTorch code; they replace those that a recipe names.
+        batch_statistics: whether batch norms of PyTorch code use each picture's own mean and
+            variance; None takes what a recipe says.
 
     Raises:
         BadInputError: there is no usable model; says what was expected.
     """
     flags = flags or PixelFlags()
-    source = _resolve(text, flags.known(), input_shapes, weights)
+    asked = _Asked(flags, input_shapes or {}, weights, batch_statistics)
+    source = _resolve(text, asked)
     return replace(source, feeds={**source.feeds, **flags.feeds})
 
 
-def _resolve(
-    text: str, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
-) -> Source:
+def resolve_both(
+    candidate: str,
+    reference: str,
+    flags: PixelFlags | None = None,
+    input_shapes: Shapes | None = None,
+    weights: Path | None = None,
+    *,
+    batch_statistics: bool | None = None,
+) -> tuple[Source, Source]:
+    """Find and read a model and the one that it is compared with.
+
+    Their inputs may have different names. A shape may be given by the name in either model, and
+    is for the input in the same place in the other one.
+
+    Args:
+        candidate: the one, as the user wrote it.
+        reference: the other one.
+        flags: as for `resolve`.
+        input_shapes: as for `resolve`, by the names of either model's inputs.
+        weights: trained weights for the reference.
+        batch_statistics: as for `resolve`, of the reference.
+
+    Raises:
+        BadInputError: as for `resolve`, or neither model has an input of that name.
+    """
+    shapes = input_shapes or {}
+
+    def read(text: str, weights: Path | None, own: bool | None) -> Source | UnknownInputError:
+        try:
+            return resolve(text, flags, shapes, weights, batch_statistics=own)
+        except BadInputError as error:
+            if isinstance(error.__cause__, UnknownInputError):
+                return error.__cause__
+            raise
+
+    ours, theirs = read(candidate, None, None), read(reference, weights, batch_statistics)
+    names = [_input_names(each) for each in (ours, theirs)]
+    if isinstance(ours, UnknownInputError):
+        ours = resolve(candidate, flags, _renamed(shapes, *names))
+    if isinstance(theirs, UnknownInputError):
+        theirs = resolve(
+            reference,
+            flags,
+            _renamed(shapes, *names[::-1]),
+            weights,
+            batch_statistics=batch_statistics,
+        )
+    return ours, theirs
+
+
+def _input_names(found: Source | UnknownInputError) -> list[str]:
+    """Names of a model's inputs, in order, whether or not it could be read."""
+    if isinstance(found, UnknownInputError):
+        return found.inputs
+    return [info.name for info in input_info(found.model.proto)]
+
+
+def _renamed(shapes: Shapes, ours: list[str], theirs: list[str]) -> Shapes:
+    """Shapes by our names of inputs; one by their name is for the input in the same place here.
+
+    What is given by our own name counts first.
+    """
+    places = dict(zip(theirs, ours, strict=False))
+    by_place = {places.get(name, name): shapes[name] for name in shapes if name not in ours}
+    return by_place | {name: shapes[name] for name in shapes if name in ours}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What whoever named MODEL said beside it; see `resolve`.
+
+    Attributes:
+        flags: what was said of how it is fed.
+        shapes: of inputs.
+        weights: for PyTorch code.
+        batch_statistics: for PyTorch code.
+    """
+
+    flags: PixelFlags
+    shapes: Shapes
+    weights: Path | None
+    batch_statistics: bool | None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Fields of the pixel format."""
+        return self.flags.known()
+
+    def values(self, declared: Declared | None = None) -> Values:
+        """Numbers that feed inputs, by what a file declares and what was said."""
+        ways = {**(declared or {}), **self.flags.feeds}
+        return {name: found for name, way in ways.items() if (found := numbers(way))}
+
+    def code(self, code: Code) -> Code:
+        """Return PyTorch code with what was said of it."""
+        if self.weights is not None:
+            code = replace(code, weights=str(self.weights.resolve()))
+        if self.batch_statistics is not None:
+            code = replace(code, batch_statistics=self.batch_statistics)
+        return code
+
+    def refuse_for_code(self, what: str) -> None:
+        """Refuse what only PyTorch code can take; `what` names the MODEL."""
+        statistics = {None: "", True: "--batch-statistics", False: "--saved-statistics"}
+        flag = "--weights" if self.weights is not None else statistics[self.batch_statistics]
+        if flag:
+            raise BadInputError(
+                f"{flag} goes with PyTorch code (file.py:Class), and {what} is something else"
+            )
+
+
+def _resolve(text: str, asked: _Asked) -> Source:
     path = Path(text)
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
-        return _from_recipe(load_recipe(path), said, input_shapes, weights)
+        return _from_recipe(load_recipe(path), asked)
     if not path.exists() and _PYTHON.search(text):
-        code = Code(text, weights="" if weights is None else str(weights))
-        return _from_code(code, Path(), said, input_shapes or {})
-    if weights is not None:
-        raise BadInputError(
-            f"--weights goes with PyTorch code (file.py:Class), and {text} is something else"
-        )
+        return _from_code(asked.code(Code(text)), Path(), asked.said, asked.shapes, asked.shapes)
+    asked.refuse_for_code(text)
     if path.is_dir():
-        return _from_run(path, said, input_shapes)
+        return _from_run(path, asked)
     _refuse_half(path)
-    model = load_model(path, input_shapes)
+    model = load_model(path, asked.shapes, asked.values())
     stamped = read_known(model.proto, str(path))
     pixel_io = stamped.pixel_io and stamped.pixels is not None
     return Source(
         model,
         # What the graph does inside is a fact of the file, which no flag can change.
-        stamped.format if pixel_io else stamped.format | said,
+        stamped.format if pixel_io else stamped.format | asked.said,
         model.sha256,
         pixel_io=pixel_io,
         feeds=_declared(stamped, path),
@@ -96,20 +211,31 @@ class _Run(Known, frozen=True):
 
     model: _Teacher = _Teacher()
     images: str | None = None
+    device: Fingerprint | None = None
 
 
-def _from_run(folder: Path, said: dict[str, Any], input_shapes: Shapes | None) -> Source:
+def _from_run(folder: Path, asked: _Asked) -> Source:
     file = folder / RUN_FILE
     run = read_json(file, _Run, "run description", strict=True)
     student = folder / STUDENT_FILE
     if not student.is_file():
         raise BadInputError(
-            f"{folder}: this run has not finished; continue it with decig compress --resume"
+            f"{folder}: this run has not finished; continue it with "
+            f"decig compress --resume --output-dir {folder}"
         )
-    model = load_model(student, input_shapes)
-    known = run.format | said
+    declared = _declared(run, file)
+    model = load_model(student, asked.shapes, asked.values(declared))
+    known = run.format | asked.said
     images = None if run.images is None else Path(run.images)
-    return Source(model, known, run.model.sha256, folder, images, feeds=_declared(run, file))
+    return Source(
+        model,
+        known,
+        run.model.sha256,
+        folder,
+        images,
+        feeds=declared,
+        device=run.device,
+    )
 
 
 def _declared(known: Known, file: Path) -> Declared:
@@ -119,24 +245,26 @@ def _declared(known: Known, file: Path) -> Declared:
         raise BadInputError(f"{file}: {error}") from error
 
 
-def _from_recipe(
-    recipe: Recipe, said: dict[str, Any], input_shapes: Shapes | None, weights: Path | None
-) -> Source:
-    known = recipe.pixels.fields() | said
-    if recipe.source is not None and (weights is not None or recipe.onnx is None):
-        code = recipe.source
-        if weights is not None:
-            code = replace(code, weights=str(weights.resolve()))
-        source = _from_code(code, recipe.folder, known, recipe.input_shapes | (input_shapes or {}))
-        return replace(source, feeds=_feeds_of(recipe, source.model))
-    if weights is not None or recipe.onnx is None:  # a recipe has a source or a file
+def _from_recipe(recipe: Recipe, asked: _Asked) -> Source:
+    known = recipe.pixels.fields() | asked.said
+    if recipe.source is not None and (asked.weights is not None or recipe.onnx is None):
+        unnamed = "" in asked.shapes  # then it is for the only input, whatever its name
+        shapes = asked.shapes if unnamed else recipe.input_shapes | asked.shapes
+        code = asked.code(recipe.source)
+        source = _from_code(code, recipe.folder, known, shapes, asked.shapes)
+        source = replace(source, feeds=_feeds_of(recipe, source.model))
+        foreign = code.weights and "labels" not in asked.said
+        return _with_fitting_labels(source) if foreign else source
+    if asked.weights is not None or recipe.onnx is None:  # a recipe has a source or a file
         raise BadInputError(f"{recipe.folder}/recipe.toml: --weights needs a [source] table")
+    asked.refuse_for_code(str(recipe.onnx))
     if not recipe.onnx.is_file():
         raise BadInputError(
             f"{recipe.onnx}: this recipe's model is not there; "
             f"make it with decig train {recipe.folder}"
         )
-    model = load_model(recipe.onnx, input_shapes or _shapes_of_recipe(recipe, recipe.onnx))
+    shapes = asked.shapes or _shapes_of_recipe(recipe, recipe.onnx)
+    model = load_model(recipe.onnx, shapes, asked.values(recipe.feeds))
     return Source(model, known, model.sha256, feeds=_feeds_of(recipe, model))
 
 
@@ -148,12 +276,34 @@ def _feeds_of(recipe: Recipe, model: Model) -> Declared:
     return recipe.feeds
 
 
-def _from_code(code: Code, folder: Path, known: dict[str, Any], input_shapes: Shapes) -> Source:
-    """Build and export a PyTorch module; messages name it as one would write MODEL."""
+def _with_fitting_labels(source: Source) -> Source:
+    """Forget the labels of a recipe where trained weights are for another number of them."""
+    labels, image = source.known.get("labels"), source.image
+    if labels is None or not labels.one_hot or image is None:
+        return source
+    channels = image.shape[1]
+    if channels == labels.count:
+        return source
+    _log.info(
+        "%s: its weights are for %d labels, its recipe names %d: say which ones with --one-hot",
+        source.model.path,
+        channels,
+        labels.count,
+    )
+    return replace(source, known=source.known | {"labels": None})
+
+
+def _from_code(
+    code: Code, folder: Path, known: dict[str, Any], shapes: Shapes, given: Shapes
+) -> Source:
+    """Build and export a PyTorch module; messages name it as one would write MODEL.
+
+    `given` are those of the shapes that the user gave.
+    """
     name = str(folder / code.python) if ".py:" in code.python else code.python
     with needs_torch(f"{name}: PyTorch code"):
         from decig.train.pytorch.load import load_pytorch
-    model = load_pytorch(code, folder, input_shapes, name)
+    model = load_pytorch(code, folder, shapes, name, given=given.keys())
     return Source(model, known, model.sha256)
 
 

@@ -4,6 +4,7 @@ Keys start with `decig.`; every value is JSON. `decig.pixels` lets later command
 without being told its pixel format again.
 """
 
+import contextlib
 import dataclasses
 import json
 from typing import Any
@@ -14,6 +15,7 @@ import onnx
 from decig import __version__
 from decig.data.feeds import Declared, declare
 from decig.data.pixels import PixelFormat
+from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.files import json_text
 from decig.schema import convert
@@ -54,6 +56,13 @@ def read_stamp(proto: onnx.ModelProto) -> dict[str, Any]:
             except ValueError as error:
                 raise BadInputError(f"metadata {prop.key} is not valid JSON: {error}") from error
     return found
+
+
+def stamped_device(proto: onnx.ModelProto) -> Fingerprint | None:
+    """The device that a file was exported for; None where no stamp of this version says it."""
+    with contextlib.suppress(BadInputError):
+        return convert(read_stamp(proto).get("device"), Fingerprint, "stamp")
+    return None
 
 
 def pixels_entry(pixels: PixelFormat | None) -> dict[str, Any] | None:

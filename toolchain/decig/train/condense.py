@@ -20,7 +20,7 @@ nobody reads can be sliced away without changing a pixel. Three traps and their 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -136,17 +136,42 @@ class Condenser:
         return total.sqrt()
 
 
+class Narrowing(Protocol):
+    """What takes channels away little by little.
+
+    Attributes:
+        rate: how strongly it does in a step.
+    """
+
+    rate: float
+
+    def step(self, share: float = 1.0) -> None:
+        """Take a step at a share of the rate."""
+        ...
+
+    def live(self) -> dict[str, int]:
+        """Channels of each group that are left."""
+        ...
+
+    def steer(self, predicted: float, wanted: float) -> None:
+        """Raise the rate while the predicted latency is above the wanted one, else lower it."""
+        ...
+
+
 class Steered:
-    """Stage I as a part of training (`decig.train.engine.Part`): condenses on schedule.
+    """Narrowing as a part of training (`decig.train.engine.Part`): on schedule to a latency.
 
     Attributes:
         predicted_ms: latency predicted for the live channels when it was last looked at.
         looked_at: number of the step after which that was, counted from 1; 0 before the first.
+        done: never: the penalty grows with the progress of the budget, and needs all of it.
     """
+
+    done = False
 
     def __init__(
         self,
-        condenser: Condenser,
+        narrowing: Narrowing,
         schedule: Schedule,
         predict_ms: Callable[[Mapping[str, int]], float],
         begin_ms: float,
@@ -155,43 +180,45 @@ class Steered:
         """Prepare.
 
         Args:
-            condenser: takes the steps.
-            schedule: of the learning rate, which the rate of the penalty follows.
+            narrowing: takes the steps.
+            schedule: of the learning rate, which the rate of the steps follows.
             predict_ms: latency on the device by the widths of the groups.
             begin_ms: latency at the beginning.
             end_ms: latency wanted at the end.
         """
-        self._condenser, self._schedule, self._predict = condenser, schedule, predict_ms
+        self._narrowing, self._schedule, self._predict = narrowing, schedule, predict_ms
         self._begin_ms, self._end_ms = begin_ms, end_ms
         self.predicted_ms, self.looked_at = begin_ms, 0
 
     def after_update(self, step: int, progress: float) -> None:
         """Take a proximal step, and now and then steer its rate."""
-        self._condenser.step(self._schedule(progress))
+        self._narrowing.step(self._schedule(progress))
         if (step + 1) % _STEER_EVERY == 0:
-            self.predicted_ms = self._predict(self._condenser.live())
+            self.predicted_ms = self._predict(self._narrowing.live())
             self.looked_at = step + 1
             # Geometric: every step of the schedule takes the same share of what is left.
             wanted = self._begin_ms * (self._end_ms / self._begin_ms) ** progress
-            self._condenser.steer(self.predicted_ms, wanted)
+            self._narrowing.steer(self.predicted_ms, wanted)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rate, where steering has brought it."""
-        return {"rate": self._condenser.rate}
+        return {"rate": self._narrowing.rate}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on steering from a saved rate."""
-        self._condenser.rate = state["rate"]
+        self._narrowing.rate = state["rate"]
 
 
 def _parts(channels: ChannelMap, group: str, weights: Mapping[str, nn.Parameter]) -> list[_Part]:
     classes = channels.group(group).classes
     parts = []
+    seen = set()  # several nodes may read with the same weight
     for binding in channels.bindings:
         weight = weights.get(binding.initializer)
-        if binding.role != "read" or weight is None:
-            continue
         axis = int(np.argmax(binding.ids.shape))
+        if binding.role != "read" or weight is None or (binding.initializer, axis) in seen:
+            continue
+        seen.add((binding.initializer, axis))
         labels = channels.classes_of(binding.ids).ravel()
         rows = np.flatnonzero(np.isin(labels, classes))
         if len(rows):

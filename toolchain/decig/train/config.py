@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from decig.errors import BadInputError
-from decig.schema import WrittenByHand, convert, read_toml
+from decig.schema import WrittenByHand, convert, read_json, read_toml
 from decig.train import engine, methods
 from decig.train.tasks import distil
 
@@ -32,6 +32,13 @@ S = TypeVar("S", bound=WrittenByHand)
 
 _OF_ALL: Kinds = {"train": engine.Settings, "distil": distil.Settings}
 """Tables that are read for every method."""
+
+
+class _Recorded(msgspec.Struct, frozen=True):
+    """What run.json says of the settings; see `Config.record`."""
+
+    method: str
+    settings: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -70,12 +77,36 @@ class Config:
             written = read_toml(path, dict[str, Any], "file of settings")
             every = {name: methods.find(name).Settings for name in methods.names()}
             _check(path, written, _OF_ALL | every | kinds)
+        return cls._of_tables(method, written, str(path))
+
+    @classmethod
+    def recorded(cls, file: Path) -> "Config":
+        """Read the settings that the file of a run says it began with.
+
+        Args:
+            file: run.json, in which `record` stands.
+
+        Raises:
+            BadInputError: the file is damaged, or the method is not there any more.
+        """
+        found = read_json(file, _Recorded, "record of a run")
+        return cls._of_tables(found.method, found.settings, str(file))
+
+    @classmethod
+    def _of_tables(cls, method: str, tables: Mapping[str, Any], where: str) -> "Config":
+        """Make records of tables; one that is missing holds the defaults."""
+        own = methods.table_of(method)
 
         def table(name: str, kind: type[S]) -> S:
-            return convert(written.get(name, {}), kind, f"{path}: [{name}]")
+            return convert(tables.get(name, {}), kind, f"{where}: [{name}]")
 
         train, task = table("train", engine.Settings), table("distil", distil.Settings)
-        return cls(method, train, task, table(own, kinds[own]))
+        return cls(method, train, task, table(own, methods.find(method).Settings))
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the method, with these settings, finds no widths unless a latency is asked."""
+        return bool(getattr(self.of_method, "needs_target", False))
 
     def record(self) -> dict[str, Any]:
         """Return what the file of a run says of the settings, as plain JSON values."""

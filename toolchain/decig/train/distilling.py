@@ -3,31 +3,34 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import onnx
+from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from decig.data.feeds import output_image
+from decig.device.run.timing import missed
 from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
+from decig.quality.metrics import Likeness
+from decig.train.adversary import Adversary, RealPictures, against_domain, against_pairs, width_for
 from decig.train.engine import Engine, News, Part
 from decig.train.job import Job
-from decig.train.judge import Looks
 from decig.train.losses.features import FeatureLoss, feature_values, features_by_kept_index
 from decig.train.module import build_module, takes_batches, write_back
+from decig.train.patience import Patience
 from decig.train.pool import Crops, TeacherPool
 from decig.train.schedule import Budget
+from decig.train.tasks import Task
 from decig.train.tasks.distil import STUDENT, Distil, Learning
 
 _log = logging.getLogger(__name__)
 
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
-_COLOURS = 3
-"""Channels of a real picture."""
 
 
 def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_file: str) -> None:
@@ -44,36 +47,63 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     Raises:
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
     """
-    before = job.processes.on_main(lambda: job.judge.ssim(start))
-    figures = {"predicted_ms": job.planner.predict_ms(analyse(start).widths)}
-    looks = Looks()
+    job.processes.on_main(lambda: _measure_start(job, start))
+    before = job.processes.on_main(lambda: job.judge.likeness(start))
+    predicted_ms = job.planner.predict_ms(analyse(start).widths)
+    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True)
+
+    def look() -> Likeness:
+        return job.judge.likeness(write_back(mean_of(engine), start))
 
     def report(news: News) -> None:
-        if looks.due(news.progress):
-            figures["ssim"] = job.judge.ssim(write_back(mean_of(engine), start))
+        figures = {"predicted_ms": predicted_ms, "ssim": watch.latest.ssim}
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
-    engine = student_engine(
-        job,
-        student_task(job, start, rate=rate_share(before), with_extras=True),
-        budget,
-        state_file(job, state),
-        report,
-    )
+    patience = job.config.train.patience if job.examples.only_teacher else 0.0
+    watch = Patience(look if job.processes.main else None, before, patience)
+    engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
     engine.resume()
     engine.run()
 
     def finish() -> None:
-        result = write_back(mean_of(engine), start)
-        after = job.judge.ssim(result)
-        if after < before and not job.examples.paired:
+        if watch.reason:
+            _log.info("training ended early: %s", watch.reason)
+        result, after = write_back(mean_of(engine), start), look()
+        if after.ssim < before.ssim and job.examples.only_teacher:
             _log.warning("training made nothing better in this budget: the repaired graph is kept")
             result, after = start, before
-        quality = {"ssim": after, "ssim_before_distilling": before}
-        job.run.add_figures(quality | _figures(job, engine))
+        job.run.add_figures(
+            {
+                "ssim": after.ssim,
+                "psnr_db": after.psnr_db,
+                "ssim_before_distilling": before.ssim,
+                "psnr_db_before_distilling": before.psnr_db,
+                "ended_early": watch.reason or None,
+                **_figures(job, engine),
+            }
+        )
         save_student(job, result, graph_file)
 
     job.processes.on_main(finish)
+
+
+def _measure_start(job: Job, start: onnx.ModelProto) -> None:
+    """Measure the start once more, and say if it misses the target.
+
+    Training changes no latency: a start that is too slow ends as a student that is too slow.
+    """
+    target, target_ms = job.goal.target, job.goal.target_ms
+    measured_ms = target.measure_again(start, target_ms)
+    if measured_ms is not None:
+        job.run.add_figures({"start_latency_ms": measured_ms})
+        if target_ms is not None and missed(measured_ms, target_ms):
+            warning = (
+                f"this run will miss its target of {target_ms:.4g} ms: the graph that it trains, "
+                f"measured once more, takes {measured_ms:.4g} ms, which training does not change; "
+                f"to meet it, stop here and ask for a lower latency"
+            )
+            _log.warning("%s", warning)
+            job.run.add_warnings([warning])
 
 
 def student_task(
@@ -82,9 +112,12 @@ def student_task(
     *,
     rate: float,
     with_extras: bool,
+    features: bool = True,
     whole: bool = False,
     pool: TeacherPool | None = None,
     first: int = 0,
+    examples: int | None = None,
+    wrap: Callable[[GraphModule], nn.Module] = lambda net: net,
 ) -> Distil:
     """Set a student's task up by the settings of the compression.
 
@@ -94,29 +127,66 @@ def student_task(
         rate: share of the learning rate; see `rate_share`.
         with_extras: add the losses beside the output's that the settings ask for: against the
             teacher's features, which needs `plan.json`, and against real targets.
+        features: whether features may be among them.
         whole: train on crops as large as the model's input.
         pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
+        examples: how many of the training images to cut from, the first ones; all if None.
+        wrap: makes the net that is trained of the student's module.
     """
     train, settings, size = job.config.train, job.config.distil, job.examples.crop(whole=whole)
-    values = _feature_values(job, start) if with_extras and settings.features else []
-    paired = with_extras and job.examples.paired
+    wanted = features and with_extras and settings.features
+    values = _feature_values(job, start) if wanted else []
     return Distil(
-        build_module(start, [output_image(start).name, *values], size),
-        pool or teacher_pool(job, seed=train.seed, whole=whole),
+        wrap(build_module(start, [job.teacher.picture, *values], size)),
+        pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
         job.teacher.pixels,
         settings,
         Learning(rate * train.learning_rate, train.warmup, train.ema, train.seed),
         job.precision,
         features=_feature_loss(job, values, size) if values else None,
-        judged_channels=job.examples.input_channels + _COLOURS if paired else None,
+        adversary=_adversary(job, start) if with_extras else None,
+        paired=with_extras and job.examples.paired,
+        real=_real_pictures(job, whole=whole) if with_extras else None,
         first=first,
     )
 
 
+def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
+    """The discriminator that the user's pictures and the settings call for."""
+    settings, examples = job.config.distil, job.examples
+    whole = job.teacher.channels.widths
+    narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
+    width, seed = settings.discriminator_width or narrow, job.config.train.seed
+    if examples.unpaired is not None:
+        weight = settings.adversarial
+        return against_domain(width=width, weight=weight, seed=seed) if weight else None
+    weight = settings.adversarial if examples.paired else settings.imitation
+    if not weight:
+        return None
+    return against_pairs(
+        attrgetter("target" if examples.paired else "teacher"),
+        job.teacher.pixels,
+        inputs=examples.input_channels,
+        width=width,
+        weight=weight,
+        seed=seed,
+    )
+
+
+def _real_pictures(job: Job, *, whole: bool) -> Callable[[int], Tensor] | None:
+    gallery, settings = job.examples.unpaired, job.config.distil
+    if gallery is None or not settings.adversarial:
+        return None
+    size = job.examples.crop(whole=whole) or job.examples.size
+    crops = Crops(*size, settings.batch, settings.zoom)
+    seed, rank = job.config.train.seed, job.processes.rank
+    return RealPictures(gallery, crops, job.teacher.pixels, seed=seed, rank=rank).batch
+
+
 def student_engine(
     job: Job,
-    task: Distil,
+    task: Task,
     budget: Budget,
     state: Path,
     report: Callable[[News], None],
@@ -163,28 +233,32 @@ def rate_share(ssim: float) -> float:
     return min(1.0, max(1 - ssim, _NEAREST) / _FAR)
 
 
-def teacher_pool(job: Job, *, seed: int, whole: bool = False) -> TeacherPool:
+def teacher_pool(
+    job: Job, *, seed: int, whole: bool = False, examples: int | None = None
+) -> TeacherPool:
     """Make a pool of crops that the teacher paints.
 
     Args:
         job: of the compression.
         seed: of every random choice.
         whole: cut crops as large as the model's input, and as few per step as cost the same.
+        examples: how many of the training images to cut from, the first ones; all if None.
     """
-    settings, examples, processes = job.config.distil, job.examples, job.processes
-    cut = examples.crop(whole=whole)
-    size = cut or examples.size
+    settings, processes = job.config.distil, job.processes
+    cut = job.examples.crop(whole=whole)
+    size = cut or job.examples.size
     teacher = job.teacher.module(cut).to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
-    if batch > 1 and not takes_batches(teacher):
-        _log.warning("the model is made for one image at a time: batch = 1")
-        batch = 1
+    made_for = job.examples.inputs.batch
+    if max(batch, 1) != made_for and not takes_batches(teacher):
+        _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
+        batch = made_for
     return TeacherPool(
-        examples.training,
+        job.examples.training[:examples],
         teacher,
         job.teacher.pixels,
-        examples.inputs,
+        job.examples.inputs,
         Crops(*size, max(1, batch), settings.zoom),
         refresh=settings.refresh,
         capacity=settings.pool,

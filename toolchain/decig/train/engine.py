@@ -48,6 +48,10 @@ class Settings(WrittenByHand, frozen=True):
         ema: share of the running mean of the weights that stays at each step; the mean is what
             is kept.
         accumulate: batches whose gradients are averaged for one update.
+        patience: share of the budget in which a student's pictures must become more like its
+            teacher's, or training ends early; 0 always takes the whole budget. It counts in the
+            second half of the budget only, and not where real targets are given, as likeness to
+            the teacher is not all that counts there. See `decig.train.patience`.
     """
 
     seed: Seed = 0
@@ -56,6 +60,7 @@ class Settings(WrittenByHand, frozen=True):
     precision: PrecisionName = "auto"
     ema: Decay = 0.999
     accumulate: AtLeastOne = 1
+    patience: Share = 0.25
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,13 @@ class News:
 class Part(Protocol):
     """What takes part in training beside the task, and must be there again after a resume."""
 
+    @property
+    def done(self) -> bool:
+        """Whether training should end before its budget does; the main process's answer counts."""
+        ...
+
     def after_update(self, step: int, progress: float) -> None:
-        """Do its share of a step, after all groups were updated.
+        """Do its share of a step, after all groups were updated and before the means follow.
 
         Args:
             step: number of the step, from 0 on.
@@ -147,7 +157,9 @@ class Engine:
         self._next_save = 0.0
 
     def run(self) -> None:
-        """Train until the budget is used up; what comes of it are the nets and `means`.
+        """Train until the budget is used up or a part is done.
+
+        What comes of it are the nets and `means`.
 
         Raises:
             DecigError: a loss is no number any more, or the state cannot be written; the last
@@ -159,11 +171,12 @@ class Engine:
             net.train()
         with _deferred_interrupt() as interrupted:
             while True:
-                progress, stop = self._decided(interrupted())
-                if stop:
+                progress, save, stop, done = self._decided(interrupted())
+                if save or stop:
                     self.save()
+                if stop:
                     raise KeyboardInterrupt
-                if progress >= 1.0:
+                if progress >= 1.0 or done:
                     break
                 losses = self._update(progress)
                 for part in self.parts:
@@ -174,14 +187,18 @@ class Engine:
                 self.elapsed_s = time.monotonic() - begun
                 if self.report and self.processes.main:
                     self.report(News(self.step, self.elapsed_s, progress, losses))
-                if self.step == 1 or time.monotonic() > self._next_save:
-                    self.save()
         self.save()
 
-    def _decided(self, interrupted: bool) -> tuple[float, bool]:
-        """Progress of the budget, and whether to stop, as the main process sees them."""
+    def _decided(self, interrupted: bool) -> tuple[float, bool, bool, bool]:
+        """Progress of the budget, and whether to save, to stop or to end, as the main process says.
+
+        All processes save together, for each has memories of its own.
+        """
         progress = self.budget.progress(self.step, self.elapsed_s)
-        return self.processes.from_main((progress, interrupted))
+        due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
+        save = due and progress < 1.0  # at the end, the state is saved in any case
+        done = any(part.done for part in self.parts)
+        return self.processes.from_main((progress, save, interrupted, done))
 
     def _update(self, progress: float) -> dict[str, float]:
         """Update all groups once; returns the losses as `News` has them."""
@@ -227,7 +244,7 @@ class Engine:
         return [parameter for net in nets for parameter in net.parameters()]
 
     def save(self) -> None:
-        """Write the state atomically, from the main process only.
+        """Write the state atomically, from the main process only; all processes call it together.
 
         An update can make weights infinite one step before the loss shows it: such a state is
         not good, and the one on disk is kept.
@@ -235,13 +252,19 @@ class Engine:
         Raises:
             DecigError: the state cannot be written.
         """
-        if self.state_file is None or not self.processes.main:
+        if self.state_file is None:
+            return
+        memories = {
+            name: self.processes.gather(memory.state_dict())
+            for name, memory in self.task.memories.items()
+        }
+        if not self.processes.main:
             return
         trained = (p for name in self.task.groups for p in self._parameters(name))
         if not all(bool(parameter.isfinite().all()) for parameter in trained):
             return
         began = time.monotonic()
-        write_state(self.state_file, self._state())
+        write_state(self.state_file, self._state(memories))
         now = time.monotonic()
         self._next_save = now + max(SAVE_EVERY_S, (now - began) / SAVING_SHARE)
 
@@ -261,16 +284,22 @@ class Engine:
                 mean.load_state_dict(state["means"][name])
             for part, saved in zip(self.parts, state["parts"], strict=True):
                 part.load_state_dict(saved)
+            rank = self.processes.rank
+            for name, memory in self.task.memories.items():
+                of_rank = state["memories"][name]
+                if rank < len(of_rank):  # a process that was not there before remembers nothing
+                    memory.load_state_dict(of_rank[rank])
             self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
         return True
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self, memories: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "step": self.step,
             "elapsed_s": self.elapsed_s,
             "groups": {name: self.group_state(name) for name in self.task.groups},
             "means": {name: mean.state_dict() for name, mean in self.means.items()},
             "parts": [part.state_dict() for part in self.parts],
+            "memories": dict(memories),
         }
 
     def group_state(self, name: str) -> dict[str, Any]:

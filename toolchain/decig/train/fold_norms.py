@@ -173,7 +173,9 @@ def _play(
 
     def choose() -> tuple[str, onnx.ModelProto, float]:
         left = [name for name in foldable_norms(standing.graph) if name not in standing.ssim]
-        name, folded = fold_least(standing.graph, left, job.examples.for_repair)
+        name, folded = fold_least(
+            standing.graph, left, job.examples.for_repair, job.teacher.picture
+        )
         return name, folded, job.judge.ssim(folded)
 
     norm, candidate, before = job.processes.on_main(choose)
@@ -212,10 +214,11 @@ def _play(
 def _figures(job: Job, start: onnx.ModelProto, standing: _Standing) -> dict[str, Any]:
     """What report.json says of it; an SSIM is that after the round of its norm."""
     foldable = foldable_norms(start)
-    ssim = standing.ssim
+    ssim, after = standing.ssim, job.judge.likeness(standing.graph)
     figures: dict[str, Any] = {
         "ssim_before_folding": job.judge.ssim(start),
-        "ssim": job.judge.ssim(standing.graph),
+        "ssim": after.ssim,
+        "psnr_db": after.psnr_db,
         "norms_folded": {name: ssim[name] for name in standing.folded},
         "norms_put_back": {n: value for n, value in ssim.items() if n not in standing.folded},
         "norms_without_convolution": [n for n in all_norms(start) if n not in foldable],

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from decig.data.feeds import Feeds, output_image
+from decig.data.feeds import Feeds
 from decig.data.pixels import PixelFormat
+from decig.data.ports import output_image
 from decig.device.run.device import Device
-from decig.quality.metrics import ssim
+from decig.device.run.numbers import run_to_numbers
+from decig.quality.metrics import Likeness, ssim
+from decig.source.plausible import require_plausible
 
 
 class Judge:
@@ -20,30 +23,22 @@ class Judge:
         """Let the teacher paint the inputs.
 
         Raises:
-            BadInputError: the inputs do not fit the graph.
+            BadInputError: the inputs do not fit the graph, it computes NaN or infinity from them,
+                or its pictures show that a range is stated wrongly.
         """
         self._inputs, self._pixels = inputs, pixels
-        self._expected = self._paint(teacher)
+        painted = self._run(teacher)
+        require_plausible([painted], pixels, "the model's")
+        self._expected = pixels.to_unit(painted)
 
     def ssim(self, proto: onnx.ModelProto) -> float:
         """Mean SSIM of a graph's pictures to the teacher's."""
-        return float(np.mean(ssim(self._paint(proto), self._expected)))
+        return ssim(self._pixels.to_unit(self._run(proto)), self._expected)
 
-    def _paint(self, proto: onnx.ModelProto) -> np.ndarray:
-        wanted = [output_image(proto).name]
-        return self._pixels.to_unit(Device.of().run_over(proto, self._inputs, wanted)[0])
+    def likeness(self, proto: onnx.ModelProto) -> Likeness:
+        """How alike a graph's pictures and the teacher's are."""
+        return Likeness.of(self._pixels.to_unit(self._run(proto)), self._expected)
 
-
-class Looks:
-    """Says when a stretch of training is due for another look, so that looks stay few."""
-
-    def __init__(self, count: int = 20) -> None:
-        """Spread `count` looks evenly over the progress of training."""
-        self._apart, self._next = 1 / count, 0.0
-
-    def due(self, progress: float) -> bool:
-        """Whether this progress calls for a look; each look is due once."""
-        if progress < self._next:
-            return False
-        self._next = progress + self._apart
-        return True
+    def _run(self, proto: onnx.ModelProto) -> np.ndarray:
+        wanted = [output_image(proto, self._pixels).name]
+        return run_to_numbers(Device.for_work(), proto, self._inputs, wanted)[0]

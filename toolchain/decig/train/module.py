@@ -7,7 +7,7 @@ unless a node has them baked in; see `decig.train.ops.sizes`.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
@@ -84,6 +84,38 @@ def takes_batches(module: fx.GraphModule) -> bool:
 def parameter_names(module: fx.GraphModule) -> dict[str, str]:
     """Initializer name of every parameter of a module made by `build_module`, by its own name."""
     return {name: module.meta[_NAMES][name] for name, _ in module.named_parameters()}
+
+
+def tensors_by_initializer(module: fx.GraphModule) -> dict[str, Tensor]:
+    """Parameters and buffers of a module made by `build_module`, by their initializer's name."""
+    tensors = (*module.named_parameters(), *module.named_buffers())
+    return {module.meta[_NAMES][attribute]: tensor for attribute, tensor in tensors}
+
+
+def parameters_by_initializer(module: fx.GraphModule) -> dict[str, nn.Parameter]:
+    """Parameters of a module made by `build_module`, by their initializer's name."""
+    return {module.meta[_NAMES][attribute]: p for attribute, p in module.named_parameters()}
+
+
+def with_tensors(
+    module: fx.GraphModule, tensors: Mapping[str, Tensor], inputs: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Run a module made by `build_module` with other parameters and buffers than its own.
+
+    Args:
+        module: says how to compute.
+        tensors: by the names of initializers; those that the module lacks are not used, and of
+            those that are missing here the module takes its own.
+        inputs: what it takes.
+
+    Returns:
+        What the module returns. Gradients reach `tensors`.
+    """
+    names = module.meta[_NAMES]
+    own = (name for name, _ in (*module.named_parameters(), *module.named_buffers()))
+    given = {name: tensors[names[name]] for name in own if names[name] in tensors}
+    outputs: tuple[Tensor, ...] = torch.func.functional_call(module, given, tuple(inputs))
+    return outputs
 
 
 def write_back(module: fx.GraphModule, proto: onnx.ModelProto) -> onnx.ModelProto:

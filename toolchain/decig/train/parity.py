@@ -7,7 +7,7 @@ own input.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +16,16 @@ import torch
 from onnx import TensorProto, helper
 from torch import fx
 
-from decig.device.run.device import Device
-from decig.device.run.runs import run_session
-from decig.errors import BadInputError, DecigError
-from decig.graph.inference import kinds
+from decig.device.run.numbers import (
+    Feeds,
+    NoNumbersError,
+    are_numbers,
+    described,
+    first_without_numbers,
+    in_order,
+    values_of,
+)
+from decig.errors import DecigError
 from decig.graph.model import infer_shapes, input_info
 from decig.train.module import build_module
 
@@ -37,9 +43,6 @@ _TOLERANCE_OF_HALVES = 5e-2
 _STEPS = 64
 """Steps of the number format by which large values may differ, however small their range is."""
 
-_AT_ONCE = 16
-"""Values inside the graph that are compared in one run; more would need more memory."""
-
 _JUMPS = frozenset(
     """
     ArgMax ArgMin Cast Ceil Equal Floor Greater GreaterOrEqual Hardmax Less LessOrEqual Mod Round
@@ -47,8 +50,6 @@ _JUMPS = frozenset(
     """.split()  # noqa: SIM905  # a table, not a list of fifteen quoted words
 )
 """Operators that turn a difference in the last bit into another result."""
-
-Feeds = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,12 @@ def require_parity(
             differs.
     """
     names = list(outputs or [value.name for value in proto.graph.output])
-    expected = _run_graph(proto, feeds, names)
-    if not all(map(_is_finite, expected)):
-        raise BadInputError(_first_without_numbers(proto, feeds, names))
+    expected = values_of(proto, feeds, names)
+    if not are_numbers(expected):
+        raise NoNumbersError(
+            f"{first_without_numbers(proto, feeds, names)} from the first training input: "
+            "check the weights and the input range"
+        )
     tolerance = _tolerance(proto)
     shares = map(_share, expected, _run_module(module, proto, feeds))
     worst = max(shares, default=0.0)
@@ -116,9 +120,9 @@ def _first_difference(
     proto: onnx.ModelProto, feeds: Feeds, wanted: list[str], tolerance: float
 ) -> _Difference | None:
     """Find the first node, in the graph's order, whose result differs."""
-    for makers in _in_order(proto, wanted):
+    for makers in in_order(proto, wanted):
         module = build_module(proto, list(makers)).eval()
-        expected = _run_graph(proto, feeds, list(makers))
+        expected = values_of(proto, feeds, list(makers))
         found = _run_module(module, proto, feeds)
         for node, *pair in zip(makers.values(), expected, found, strict=True):
             share = _share(*pair)
@@ -127,67 +131,25 @@ def _first_difference(
     return None
 
 
-def _first_without_numbers(proto: onnx.ModelProto, feeds: Feeds, wanted: list[str]) -> str:
-    """Name the first node that computes NaN, or infinity where the output has no NaN.
-
-    Infinities inside a graph may be meant, as in the masks of an attention.
-    """
-    nan = any(np.isnan(value).any() for value in _run_graph(proto, feeds, wanted))
-    for makers in _in_order(proto, wanted):
-        values = _run_graph(proto, feeds, list(makers))
-        for node, value in zip(makers.values(), values, strict=True):
-            if np.isnan(value).any() if nan else not _is_finite(value):
-                return (
-                    f"node {node.name} ({node.op_type}) computes {'NaN' if nan else 'infinity'} "
-                    "from the first training input: check the weights and the input range"
-                )
-    return "the model computes no numbers from the first training input: check the input range"
-
-
 def _agrees(proto: onnx.ModelProto, feeds: Feeds, node: onnx.NodeProto) -> bool:
     """Whether the module's version of a node, fed what ONNX Runtime feeds it, gives its result."""
     constants = {tensor.name: tensor for tensor in proto.graph.initializer}
     live = [name for name in dict.fromkeys(node.input) if name and name not in constants]
-    given = dict(zip(live, _run_graph(proto, feeds, live), strict=True))
+    given = dict(zip(live, values_of(proto, feeds, live), strict=True))
     made = [name for name in node.output if name][:1]
     graph = helper.make_graph(
         [node],
         "node",
-        [_described(proto, name, array.shape) for name, array in given.items()],
-        [_described(proto, name) for name in made],
+        [described(proto, name, array.shape) for name, array in given.items()],
+        [described(proto, name) for name in made],
         [constants[name] for name in dict.fromkeys(node.input) if name in constants],
     )
     alone = infer_shapes(
         helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
     )
     module = build_module(alone, made).eval()
-    pairs = zip(_run_graph(proto, feeds, made), _run_module(module, alone, given), strict=True)
+    pairs = zip(values_of(proto, feeds, made), _run_module(module, alone, given), strict=True)
     return all(_share(*pair) <= _tolerance(proto) for pair in pairs)
-
-
-def _in_order(proto: onnx.ModelProto, wanted: list[str]) -> Iterator[dict[str, onnx.NodeProto]]:
-    """List what the wanted values are computed from, a few values at once, with their makers."""
-    makers = {name: node for node in proto.graph.node for name in node.output if name}
-    needed, left = set[str](), list(wanted)
-    while left:
-        name = left.pop()
-        if name in makers and name not in needed:
-            needed.add(name)
-            left += makers[name].input
-    values = [name for name in makers if name in needed]
-    for start in range(0, len(values), _AT_ONCE):
-        yield {name: makers[name] for name in values[start : start + _AT_ONCE]}
-
-
-def _run_graph(proto: onnx.ModelProto, feeds: Feeds, names: list[str]) -> list[np.ndarray]:
-    """Values of a graph as ONNX Runtime computes them, without rewriting the graph."""
-    asked = onnx.ModelProto()
-    asked.CopyFrom(proto)
-    del asked.graph.output[:]
-    asked.graph.output.extend(_described(proto, name) for name in names)
-    session = Device.of().open(asked, optimisation="none")
-    used = {value.name for value in session.get_inputs()}
-    return run_session(session, {name: feeds[name] for name in feeds if name in used}, names)
 
 
 def _run_module(module: fx.GraphModule, proto: onnx.ModelProto, feeds: Feeds) -> list[np.ndarray]:
@@ -198,12 +160,6 @@ def _run_module(module: fx.GraphModule, proto: onnx.ModelProto, feeds: Feeds) ->
         found = [value.numpy() for value in module(*tensors)]
     module.train(training)
     return found
-
-
-def _described(
-    proto: onnx.ModelProto, name: str, shape: Sequence[int] | None = None
-) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kinds(proto)[name], shape)
 
 
 def _share(expected: np.ndarray, found: np.ndarray) -> float:
@@ -226,10 +182,6 @@ def _share(expected: np.ndarray, found: np.ndarray) -> float:
     step = float(np.finfo(expected.dtype).eps) * float(np.abs(wide).max())
     off = float(np.abs(wide - other).max()) - _STEPS * step
     return max(off, 0.0) / (float(np.ptp(wide)) or 1.0)
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return not np.issubdtype(array.dtype, np.floating) or bool(np.isfinite(array).all())
 
 
 def _tolerance(proto: onnx.ModelProto) -> float:

@@ -3,14 +3,18 @@
 Runs the steps of a method whose files are missing from the run folder.
 """
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from decig.errors import DecigError
+from decig.data.ports import other_pictures, output_image
+from decig.errors import BadInputError
+from decig.files import make_folder
 from decig.progress import Progress
+from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
 from decig.train.config import Config
 from decig.train.examples import Examples, Folders
@@ -18,8 +22,10 @@ from decig.train.job import Job
 from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
-from decig.train.run import RunFolder
+from decig.train.run import TABLE_FILE, Begun, RunFolder, hold
 from decig.train.teacher import Teacher
+
+_log = logging.getLogger(__name__)
 
 
 def compress(
@@ -30,6 +36,7 @@ def compress(
     output_dir: Path,
     *,
     resume: bool = False,
+    begun: Begun | None = None,
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Run the steps whose files are missing from the run folder.
@@ -41,35 +48,60 @@ def compress(
         config: settings, and the name of the method.
         output_dir: the run folder.
         resume: go on with the run in there, for which the same was asked.
+        begun: leaves in the folder of a new run what is needed to go on with it.
         progress: told how far each step is.
 
     Returns:
         The content of report.json; None in all processes but the main one.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit, the run folder is taken.
+        BadInputError: the table is of another graph, images do not fit, the run folder is taken,
+            or another process is at work there.
         TargetMissedError: no plan reaches the latency; the message names the fastest.
-        DecigError: training failed or was interrupted; the state is kept.
+        DecigError: training failed; the state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     processes = Processes()
     record = {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
-    processes.on_main(lambda: RunFolder.check(output_dir, record, resume=resume))
-    job = prepare(teacher, folders, goal, config, RunFolder(output_dir), processes, progress)
-    steps = methods.find(config.method).steps(job)
-    _require_whole(steps)
 
-    def begin() -> None:
-        if not resume:
-            _ = job.planner.plan  # a latency out of reach ends here, before any file is written
-        RunFolder.open(output_dir, record, resume=resume)
+    def check() -> None:
+        RunFolder.check(output_dir, record, resume=resume)
+        if resume:
+            take()
 
-    processes.on_main(begin)
-    try:
+    with hold(output_dir) as take:
+        processes.on_main(check)
+        run = RunFolder(output_dir)
+        job = prepare(teacher, folders, goal, config, run, processes, progress)
+        steps = methods.find(config.method).steps(job)
+        _require_whole(steps)
+        processes.on_main(lambda: _begin(job, record, take, begun, resume=resume))
         _run_missing(job, steps)
-    except KeyboardInterrupt as interrupt:
-        raise DecigError(f"{output_dir}: stopped; go on with --resume") from interrupt
-    figures = processes.on_main(lambda: _finish(job))
+        figures = processes.on_main(lambda: _finish(job))
     return figures if processes.main else None
+
+
+def _begin(
+    job: Job,
+    record: dict[str, Any],
+    take: Callable[[], None],
+    begun: Begun | None,
+    *,
+    resume: bool,
+) -> None:
+    """Open the run folder; a latency out of reach ends a new run before any file is written."""
+    folder = job.run.path
+
+    def leave(path: Path) -> None:
+        job.goal.target.table.save(path / TABLE_FILE)
+        if begun is not None:
+            begun(path)
+
+    if not resume:
+        _ = job.planner.plan
+        make_folder(folder)
+        take()
+    RunFolder.open(folder, record, resume=resume, begun=leave)
 
 
 def preview(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
@@ -93,7 +125,9 @@ def prepare(
     processes: Processes,
     progress: Progress,
 ) -> Job:
-    """Read the images, and find out whether the model can be trained at all.
+    """Find out whether the model can be trained at all, then read the images.
+
+    What costs least is checked first.
 
     Args:
         teacher: the model.
@@ -105,20 +139,48 @@ def prepare(
         progress: told how far each step is.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit or are too few, or a node
-            of the model cannot be trained.
+        BadInputError: the table is of another graph, a latency is needed and none asked, images
+            do not fit or are too few, a node of the model cannot be trained, or its pictures show
+            that a range is stated wrongly.
+        TargetMissedError: the latency is far out of reach.
         DecigError: the trainable module does not compute what the model does.
     """
     goal.target.table.require_same_model(teacher.model, teacher.channels)
+    if goal.target_ms is None and config.needs_target:
+        raise BadInputError("give the latency to reach: these settings find no widths without one")
+    if goal.target_ms is not None:
+        goal.target.require_reachable(goal.target_ms)
     seed, whole = config.train.seed, goal.fold_norms
     examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
     crop = examples.crop()
-    config.distil.require_crop(crop or examples.size, paired=examples.paired)
-    planner = Planner(teacher, goal, examples, progress)
+    real = examples.paired or examples.unpaired is not None
+    config.distil.require_crop(crop or examples.size, real=real)
+    _require_judged(teacher)
     module = teacher.module(crop)
-    feeds = examples.feeds(examples.training[:1])[0]
+    feeds = examples.feeds([examples.first])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
-    return Job(teacher, examples, goal, planner, config, run, processes, progress)
+    planner = Planner(teacher, goal, examples, progress)
+    if processes.main:
+        progress("read images", 0.0, {})
+    _ = examples.training  # whatever is wrong with one of them is found now
+    job = Job(teacher, examples, goal, planner, config, run, processes, progress)
+    # The teacher's pictures may show that a range is stated wrongly.
+    processes.on_main(lambda: bool(job.judge))
+    untrained = [info.name for info in other_pictures(teacher.model.proto, teacher.pixels, 1)]
+    if untrained and processes.main:
+        shown = ", ".join(untrained)
+        _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
+    return job
+
+
+def _require_judged(teacher: Teacher) -> None:
+    """Refuse pictures that are too small to be judged."""
+    height, width = teacher.pixels.size_of(output_image(teacher.model.proto, teacher.pixels).shape)
+    if min(height, width) < SSIM_WINDOW:
+        raise BadInputError(
+            f"{teacher.model.path}: its pictures of {height}x{width} pixels are too small to be "
+            f"judged, which needs {SSIM_WINDOW}x{SSIM_WINDOW}"
+        )
 
 
 def _require_whole(steps: Sequence[methods.Step]) -> None:
@@ -141,14 +203,24 @@ def _run_missing(job: Job, steps: Sequence[methods.Step]) -> None:
 
 
 def _finish(job: Job) -> dict[str, Any]:
-    """Remove the saved states, and complete the report."""
-    job.run.finish()
+    """Complete the report, and remove the saved states."""
     target = job.goal.target
-    figures: dict[str, Any] = {"rewrites": list(target.rewrites)}
+    figures: dict[str, Any] = {
+        "method": job.config.method,
+        "rewrites": list(target.rewrites),
+        "target_latency_ms": job.goal.target_ms,
+        "original_latency_ms": target.as_it_is_ms,
+        "measured_latency_ms": None,
+    }
     if target.bench is not None:
-        roofline = target.bench.roofline(job.run.load_graph("student.onnx").proto)
+        student = job.run.load_graph("student.onnx").proto
+        figures["measured_latency_ms"] = target.bench.latency(student).median_ms
+        roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}
-    return job.run.add_figures(figures | _warnings(job.goal))
+    job.run.add_figures(figures)
+    found = job.run.add_warnings(target.warnings)
+    job.run.finish()
+    return found
 
 
 def _warnings(goal: Goal) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
 
+from decig.device.plan.edges import to_stair_edges
+from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
-from decig.graph.channels import ChannelMap
-from decig.graph.plan import Plan
+from decig.errors import TargetMissedError
+from decig.graph.channels import ChannelMap, Group
+from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
@@ -18,6 +21,20 @@ from decig.train.examples import Examples
 from decig.train.hinge import find_hinge
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
+
+
+class Scores(Protocol):
+    """How much the channels of a graph matter."""
+
+    @property
+    def order(self) -> Mapping[str, np.ndarray]:
+        """Channel indices by group, the most important first."""
+        ...
+
+    @property
+    def loss(self) -> Mapping[str, np.ndarray]:
+        """What is lost, by group, if the k best channels are kept, for k = 0 to all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class Planner:
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
         """How much each channel of a graph matters, on real inputs."""
         self._progress("score channels", 0.0, {})
-        return Importance(proto, channels, self._examples.for_repair)
+        return Importance(proto, channels, self._examples.for_repair, self._teacher.picture)
 
     @cached_property
     def plan(self) -> Plan:
@@ -88,10 +105,13 @@ class Planner:
         self,
         proto: onnx.ModelProto,
         channels: ChannelMap,
-        scores: Importance,
+        scores: Scores,
         target_ms: float | None,
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
+
+        A hinge goes up to the edge of the device's stair: the channels up to there take no time.
+        At the hinge, no group is cut below the width that cutting by shares leaves it (`floor_of`).
 
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
@@ -105,30 +125,36 @@ class Planner:
         Raises:
             TargetMissedError: no plan is that fast; the message names the fastest.
         """
-
-        def best(widths: Mapping[str, int]) -> Plan:
-            # A condensed graph has fewer channels than the table's.
-            orders = {name: order[: widths[name]] for name, order in scores.order.items()}
-            keep = {name: sorted(int(i) for i in order) for name, order in orders.items()}
-            return Plan(self._teacher.model.sha256, keep)
-
+        best = partial(self.best_channels, scores)
         if target_ms is None:
-            gains = {g.name: -np.diff(scores.loss[g.name]) for g in channels.prunable}
-            hinges = {name: find_hinge(np.maximum(gain, 0)) for name, gain in gains.items()}
-            return best({name: found or channels.widths[name] for name, found in hinges.items()})
+            widths = {group.name: _at_hinge(group, scores) for group in channels.prunable}
+            edges = to_stair_edges(self._goal.target.predictor, widths)
+            return best({name: min(edges[name], channels.widths[name]) for name in widths})
         met = self._goal.target.plan(
-            {name: self._extend(name, curve) for name, curve in scores.loss.items()},
+            scores.loss,
             target_ms,
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
-            most=channels.widths,
         )
         return best(met.widths)
 
-    def _extend(self, group: str, loss: np.ndarray) -> np.ndarray:
-        """Lengthen a curve to the teacher's channels; those that a graph lacks lose nothing."""
-        missing = self._teacher.channels.widths[group] + 1 - len(loss)
-        return np.concatenate([loss, np.zeros(missing)])
+    def best_channels(self, scores: Scores, widths: Mapping[str, int]) -> Plan:
+        """Keep the channels of every group that matter most; groups may have fewer than asked."""
+        orders = {name: order[: widths[name]] for name, order in scores.order.items()}
+        keep = {name: sorted(int(i) for i in order) for name, order in orders.items()}
+        return Plan(self._teacher.model.sha256, keep)
+
+    def predicted_widths(self, target_ms: float) -> dict[str, int]:
+        """Widths of the teacher for a latency, by prediction alone.
+
+        Returns:
+            The widths that lose least; the fastest ones where none is that fast.
+        """
+        predictor, loss = self._goal.target.predictor, self.importance.loss
+        try:
+            return plan_widths(predictor, loss, target_ms)
+        except TargetMissedError:
+            return fastest_widths(predictor, self._teacher.channels.widths)
 
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through, in us."""
@@ -137,3 +163,9 @@ class Planner:
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self._teacher.channels.prunable
         }
+
+
+def _at_hinge(group: Group, scores: Scores) -> int:
+    """How many channels of a group lie before its hinge, or its floor; all where it has none."""
+    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    return group.channels if found is None else max(found, floor_of(group))

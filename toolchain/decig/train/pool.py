@@ -31,12 +31,14 @@ class Batch:
         source: the one of them that is the image; None where there is none.
         teacher: the teacher's picture, N,C,H,W scaled to 0..1.
         target: the real picture, N,3,H,W scaled to 0..1, where there is one.
+        real: real pictures that are made of something else, in the same form, where there are.
     """
 
     inputs: tuple[Tensor, ...]
     source: Tensor | None
     teacher: Tensor
     target: Tensor | None
+    real: Tensor | None = None
 
 
 @dataclass(frozen=True)

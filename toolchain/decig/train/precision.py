@@ -1,11 +1,12 @@
 """The precision that nets compute in: float32, or bfloat16 where the processor is fast at it."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 AUTO = "auto"
 BF16 = "bf16"
@@ -38,7 +39,7 @@ class Precision:
         """Let PyTorch choose the type of every operation inside by this precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
-    def run(self, net: nn.Module, *inputs: Tensor) -> tuple[Tensor, ...]:
+    def run(self, net: Callable[..., Any], *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run a net in this precision; returns its outputs in float32, always as a tuple."""
         with self.autocast():
             outputs = net(*inputs)

@@ -70,6 +70,14 @@ class Processes:
         distributed.broadcast_object_list(box, src=0)
         return cast(T, box[0])
 
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes, in the order of their ranks, in every process."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        distributed.all_gather_object(found, value)
+        return cast(list[T], found)
+
     def on_main(self, work: Callable[[], T]) -> T:
         """Let the main process work while the others wait; all return what it found.
 

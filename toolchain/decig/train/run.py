@@ -2,28 +2,72 @@
 
 run.json        what was asked for: model, pixels, feeds, images, device, latency, settings
 condensed.onnx  the result of stage I, where it was asked for
+command.json    what was typed, for whoever resumes the run
+profile.json    the cost table
 plan.json       which channels of the original stay
 start.onnx      the cut and repaired graph that stage II starts from
 distilled.onnx  the trained student with its norms, where these were to be folded
 student.onnx    the result: cut, trained, BatchNormalization not yet folded
 report.json     the figures
 state/          the states from which a stopped run goes on
+.lock           locked by the process that is at work there
 """
 
-import os
+import contextlib
 import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import onnx
 
 from decig.errors import BadInputError
-from decig.files import write_json
+from decig.files import make_folder, require_folder, write_json, writing
 from decig.graph.model import Model, load_model, save_model
 from decig.schema import read_json
 
 SCHEMA_VERSION = 1
+RUN_FILE, TABLE_FILE = "run.json", "profile.json"
+LOCK_FILE = ".lock"
+"""File that the process at work in a run folder locks. It stays: who deletes a file that others
+may be waiting for lets two of them in."""
+
+Begun = Callable[[Path], None]
+"""Leaves in the folder of a run that begins what is needed to go on with it."""
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[Callable[[], None]]:
+    """Keep every other process out of a run folder; of several that train together, one calls it.
+
+    The operating system takes the lock back when the process ends, however it ends.
+
+    Args:
+        folder: of the run, which need not be there yet.
+
+    Yields:
+        Takes the lock, once the folder is there. It raises BadInputError if another process has
+        it, or the folder cannot be written, and does nothing the second time.
+    """
+    lock = filelock.FileLock(folder / LOCK_FILE, timeout=0)
+
+    def take() -> None:
+        if lock.is_locked:
+            return
+        with writing(folder):
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise BadInputError(
+                    f"{folder}: another process is at work in this run; wait for it, or stop it"
+                ) from error
+
+    try:
+        yield take
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True)
@@ -35,45 +79,44 @@ class RunFolder:
     @classmethod
     def check(cls, path: Path, record: dict[str, Any], *, resume: bool) -> None:
         """See whether `open` would succeed; nothing is written. Arguments and errors as there."""
-        file = cls(path).file("run.json")
+        file = cls(path).file(RUN_FILE)
+        require_folder(path)
         if resume:
             if not file.exists():
                 raise BadInputError(f"{path}: holds no run that could go on: leave --resume out")
             known = read_json(file, dict[str, Any], "record of a run to resume")
             for key, value in _versioned(record).items():
-                if known.get(key) != value:
+                if _identity(known.get(key)) != _identity(value):
                     raise BadInputError(
                         f"{path}: the run there has another {key}; cannot resume it"
                     )
         elif file.exists():
             raise BadInputError(f"{path}: holds a run already; use --resume or another folder")
-        place = next(place for place in (path, *path.absolute().parents) if place.exists())
-        if not place.is_dir():
-            raise BadInputError(f"{path}: cannot write there: {place} is no folder")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise BadInputError(f"{path}: cannot write there: {place} is read-only")
 
     @classmethod
-    def open(cls, path: Path, record: dict[str, Any], *, resume: bool) -> "RunFolder":
+    def open(
+        cls, path: Path, record: dict[str, Any], *, resume: bool, begun: Begun | None = None
+    ) -> "RunFolder":
         """Begin a run, or find the one that is to go on.
 
         Args:
             path: the folder, made if missing.
             record: what run.json says of what was asked for, as plain JSON values.
             resume: whether the folder must hold a run for which the very same was asked.
+            begun: called before the record of a new run is written.
 
         Raises:
             BadInputError: a run is there and `resume` is false, or none is there, or it was
                 asked for something else, or the folder cannot be written.
+            DecigError: a file cannot be written, as on a full disk.
         """
         cls.check(path, record, resume=resume)
         run = cls(path)
-        try:
-            run.file("state").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInputError(f"{path}: cannot write there: {error.strerror}") from error
+        make_folder(run.file("state"))
         if not resume:
-            write_json(run.file("run.json"), _versioned(record))
+            if begun is not None:
+                begun(path)
+            write_json(run.file(RUN_FILE), _versioned(record))
         return run
 
     def file(self, name: str) -> Path:
@@ -100,6 +143,13 @@ class RunFolder:
         write_json(file, known)
         return known
 
+    def add_warnings(self, warnings: Iterable[str]) -> dict[str, Any]:
+        """Add lines to the warnings of report.json, each once, and return all that is in it."""
+        file = self.file("report.json")
+        known = read_json(file, dict[str, Any], "report") if file.exists() else {}
+        lines = list(dict.fromkeys([*known.get("warnings", []), *warnings]))
+        return self.add_figures({"warnings": lines} if lines else {})
+
     def finish(self) -> None:
         """Remove the saved states: nothing is left of a finished run to go on with."""
         shutil.rmtree(self.file("state"), ignore_errors=True)
@@ -107,3 +157,10 @@ class RunFolder:
 
 def _versioned(record: dict[str, Any]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **record}
+
+
+def _identity(value: Any) -> Any:
+    """What must be the same when a run goes on: the files that it names may have been moved."""
+    if isinstance(value, dict) and "sha256" in value:
+        return value["sha256"]
+    return value

@@ -38,13 +38,23 @@ def constant(progress: float) -> float:
     return 1.0
 
 
-def hold_then_fall(progress: float) -> float:
-    """Keep the learning rate for the first half, then let it fall to zero in a straight line.
+@dataclass(frozen=True)
+class HoldThenFall:
+    """Keep the learning rate for a while, then let it fall to zero in a straight line.
 
     Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks"
-    (ICCV 2017), section 4; the public code trains pix2pix by the same schedule.
+    (ICCV 2017), section 4, where it falls from the middle on; the public code trains pix2pix by
+    the same schedule.
+
+    Attributes:
+        hold: progress at which the learning rate begins to fall; at 1 it never does.
     """
-    return min(1.0, 2.0 * (1.0 - progress))
+
+    hold: float = 0.5
+
+    def __call__(self, progress: float) -> float:
+        """Return the factor on the learning rate."""
+        return 1.0 if self.hold >= 1 else min(1.0, (1.0 - progress) / (1.0 - self.hold))
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,20 @@
 """The step that cuts: plan, slice and repair a graph."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
 from decig.repair.repair import repair
-from decig.repair.scores import Importance
 from decig.train.job import Job
+from decig.train.judge import Judge
+from decig.train.planner import Scores
+
+_COMPARED = 8
+"""Training images on which two starts are compared."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class Origin:
 
     proto: onnx.ModelProto
     channels: ChannelMap
-    scores: Importance
+    scores: Scores
     plan: Plan | None = None
 
     @classmethod
@@ -63,3 +69,55 @@ def slice_and_repair(
     repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
     plan.after(origin.plan).save(job.run.file(plan_file))
     job.run.save_graph(graph_file, repaired)
+
+
+def cut_to_begin(job: Job, begin_ms: float, plan_file: str, graph_file: str) -> None:
+    """Cut and repair the teacher for a stage that makes it narrower yet, and save plan and graph.
+
+    Args:
+        job: of the compression.
+        begin_ms: predicted latency to begin with; from that of the whole teacher on, nothing is
+            cut and nothing measured.
+        plan_file: name in the run folder.
+        graph_file: name in the run folder.
+
+    Raises:
+        TargetMissedError: no plan is that fast; the message names the fastest.
+    """
+    teacher = job.teacher
+    if begin_ms < job.planner.predict_ms(teacher.channels.widths):
+        slice_and_repair(job, Origin.teacher(job), begin_ms, plan_file, graph_file)
+        return
+    every = {group.name: list(range(group.channels)) for group in teacher.channels.prunable}
+    Plan(teacher.model.sha256, every).save(job.run.file(plan_file))
+    job.run.save_graph(graph_file, teacher.model.proto)
+
+
+def start_with_the_better(job: Job, inherited: onnx.ModelProto) -> None:
+    """Save the better of two starts for the distilling of a plan.
+
+    Weights that a method has trained on the way to its plan need not be better than the teacher's,
+    cut by the same plan and repaired: that costs no training. Both are compared on training images.
+
+    Args:
+        job: of the compression; its run folder holds plan.json.
+        inherited: the graph with the weights that the method has trained.
+    """
+    plan = Plan.load(job.run.file("plan.json"))
+    teacher = job.teacher
+    repaired = repair(teacher.model.proto, teacher.channels, plan, job.examples.for_repair)
+    judge = Judge(teacher.model.proto, job.examples.for_repair[:_COMPARED], teacher.pixels)
+    found = {"inherited": judge.ssim(inherited), "repaired": judge.ssim(repaired)}
+    better = found["repaired"] > found["inherited"]
+    job.run.add_figures({"ssim_of_starts": found})
+    job.run.save_graph("start.onnx", repaired if better else inherited)
+
+
+def order_left(order: np.ndarray, kept: Sequence[int]) -> np.ndarray:
+    """Order of the channels that a plan leaves of a group, counted among themselves.
+
+    Args:
+        order: indices of all of the group's channels, the most important first.
+        kept: those that stay, ascending.
+    """
+    return np.searchsorted(kept, order[np.isin(order, kept)])

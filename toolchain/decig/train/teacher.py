@@ -9,8 +9,9 @@ from typing import Any
 
 from torch.fx import GraphModule
 
-from decig.data.feeds import Declared, output_image
+from decig.data.feeds import Declared
 from decig.data.pixels import PixelFormat
+from decig.data.ports import output_image
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model
 from decig.train.module import build_module
@@ -38,7 +39,7 @@ class Teacher:
     @cached_property
     def picture(self) -> str:
         """Name of the output that is the picture."""
-        return output_image(self.model.proto).name
+        return output_image(self.model.proto, self.pixels).name
 
     def module(self, size: tuple[int, int] | None, values: list[str] | None = None) -> GraphModule:
         """Build it as a module for evaluation.

@@ -4,6 +4,7 @@ Rewrites change what a width costs: written as phases, a wide head to RGB takes 
 A plan made from the graph as it is would cut in the wrong place, so the sweep sees the rewrites.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,13 +19,16 @@ from decig.device.measure.rewriting import (
     time_graphs,
 )
 from decig.device.run.device import Device
-from decig.device.run.timing import Timing
+from decig.device.run.timing import Latency, Timing
+from decig.errors import DecigError
 from decig.graph import rewrite
 from decig.graph.channels import analyse
 from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
+
+log = logging.getLogger(__name__)
 
 _RATIO = Timing(max_seconds=3.0)
 """How long the model is timed in turns with and without rewrites."""
@@ -57,13 +61,26 @@ def profile_as_deployed(
         return rewrite.apply(proto, rules)[0]
 
     table = profile_model(model, device, effort=effort, prepare=prepare, progress=progress)
-    graphs = {"as it is": model.proto, "deployed": prepare(model.proto)}
-    times = time_graphs(graphs, device, _RATIO)
-    # The ratio of one run carries over to the table; milliseconds of two runs do not compare.
-    slower = times["as it is"].median / times["deployed"].median
-    as_it_is = replace(times["as it is"], median=table.latency_us.median * slower)
+    as_it_is = _as_it_is(table, model.proto, prepare(model.proto), device)
     entry = replace(table.model, rewrites=tuple(rules), as_it_is_latency_us=as_it_is)
     return replace(table, model=entry)
+
+
+def _as_it_is(
+    table: CostTable, plain: onnx.ModelProto, prepared: onnx.ModelProto, device: Device
+) -> Latency | None:
+    """Latency of the model without rewrites, at the pace of its table.
+
+    None, with a warning, where the device runs it only with rewrites.
+    """
+    try:
+        times = time_graphs({"as it is": plain, "deployed": prepared}, device, _RATIO)
+    except DecigError as error:
+        log.warning("not timed without rewrites: %s", error)
+        return None
+    # The ratio of one run carries over to the table; milliseconds of two runs do not compare.
+    slower = times["as it is"].median / times["deployed"].median
+    return replace(times["as it is"], median=table.latency_us.median * slower)
 
 
 def _rules_that_pay(model: Model, device: Device) -> list[str]:

@@ -31,16 +31,12 @@ class Choice:
         kept: device rules that pay.
         dropped: device rules that match the graph but make it no faster, or whose result the
             device cannot run.
-        plain: latency of the graph as it was given.
-        rewritten: latency of `proto`, timed in turns with `plain`.
     """
 
     proto: onnx.ModelProto
     canonical: dict[str, int]
     kept: list[str]
     dropped: list[str]
-    plain: Latency
-    rewritten: Latency
 
 
 def choose_rewrites(
@@ -56,9 +52,9 @@ def choose_rewrites(
     Rules are dropped one at a time, and those that are left are timed again: of two rules for the
     same node, each looks needless while the other one is there. A rule may find work only where
     another one was dropped, and is tried then. At the end the chosen rules are timed in turns with
-    the graph as it is, with the canonical rules alone, and with the known set. Device rules hold
-    only at the size of the graph, so with `any_size` there are none. A rule whose result the
-    provider cannot run is left out.
+    the canonical rules alone, and with the known set. Device rules hold only at the size of the
+    graph, so with `any_size` there are none. A rule whose result the provider cannot run is left
+    out.
 
     Args:
         proto: the graph.
@@ -81,11 +77,27 @@ def choose_rewrites(
         if kept not in sets.values():
             sets[name] = kept
     graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
-    times = time_graphs({"plain": proto} | graphs, device)
-    best = _fastest(sets, times)
+    best = _fastest(sets, time_graphs(graphs, device))
     found = dict.fromkeys(chain(matching(canonical, rules), *sets.values()))
     dropped = [rule for rule in found if rule not in sets[best]]
-    return Choice(graphs[best], counts, sets[best], dropped, times["plain"], times[best])
+    return Choice(graphs[best], counts, sets[best], dropped)
+
+
+def known_rewrites(
+    proto: onnx.ModelProto, known: Sequence[str], *, any_size: bool = False
+) -> Choice:
+    """Apply the canonical rules and known device rules to a graph; nothing is measured.
+
+    Args:
+        proto: the graph.
+        known: rules that paid on the device that the graph is for, by its cost table.
+        any_size: whether the graph must serve any size; there are no device rules then.
+    """
+    canonical, applied = rewrite.apply(proto, canonical_rules(any_size=any_size))
+    device_rules = [] if any_size else [rule for rule in rewrite.DEVICE if rule in known]
+    kept = matching(canonical, device_rules)
+    counts = Counter(step.rule for step in applied)
+    return Choice(_apply(canonical, kept), counts, kept, [])
 
 
 def _accepted(proto: onnx.ModelProto, rules: Sequence[str], device: Device) -> list[str]:
@@ -170,7 +182,16 @@ def time_graphs(
     return measure_interleaved(calls, timing or COMPARISON)
 
 
-def timed_run(proto: onnx.ModelProto, device: Device) -> UndisturbedRun:
-    """Make a run of a graph on noise, without the time that other programs took if it is known."""
-    session, feeds = device.open(proto), seeded_feeds(proto, None)[0]
+def timed_run(
+    proto: onnx.ModelProto, device: Device, sized: onnx.ModelProto | None = None
+) -> UndisturbedRun:
+    """Make a run of a graph on noise, without the time that other programs took if it is known.
+
+    Args:
+        proto: the graph.
+        device: the device.
+        sized: the graph at one size, by which the noise is made; needed where `proto` has dynamic
+            axes.
+    """
+    session, feeds = device.open(proto), seeded_feeds(sized or proto, None)[0]
     return device.undisturbed(device.prepare(session, feeds))

@@ -15,7 +15,6 @@ from decig.device.measure.roofline import compare, measure_roofline
 from decig.device.run.device import Device
 from decig.device.run.runs import UndisturbedRun
 from decig.device.run.timing import Latency, Timing
-from decig.errors import BadInputError
 from decig.graph import rewrite
 from decig.graph.model import Model
 
@@ -35,6 +34,15 @@ class Bench(Protocol):
 
     def latency(self, proto: onnx.ModelProto) -> Latency:
         """Latency of a sliced graph as it would be deployed."""
+        ...
+
+    def file_latency(self, written: onnx.ModelProto, sized: onnx.ModelProto) -> Latency:
+        """Latency of a sliced graph as it is in a file, without rewrites.
+
+        Args:
+            written: the graph, which may have dynamic axes.
+            sized: the same graph at the size of the cost table.
+        """
         ...
 
     def pause(self) -> None:
@@ -60,7 +68,7 @@ class DeployedBench:
         """Prepare; nothing is measured yet.
 
         Args:
-            table: taken of the model on this machine (`elsewhere` gives None).
+            table: taken of the model on this machine (`Device.elsewhere` gives None).
             model: the whole model.
         """
         self._table, self._model = table, model
@@ -78,6 +86,11 @@ class DeployedBench:
         """
         slim = timed_run(self._deployed(proto), self._device)
         return latency_at_pace(slim, self._whole, self._table.latency_us.median)
+
+    def file_latency(self, written: onnx.ModelProto, sized: onnx.ModelProto) -> Latency:
+        """Latency of a sliced graph as it is in a file, timed like `latency`."""
+        run = timed_run(written, self._device, sized)
+        return latency_at_pace(run, self._whole, self._table.latency_us.median)
 
     def pause(self) -> None:
         """Wait for `PAUSE_SECONDS`."""
@@ -108,13 +121,3 @@ class DeployedBench:
     def _whole(self) -> UndisturbedRun:
         """Runs the whole model. It is opened when needed: a plan by shares is not measured."""
         return timed_run(self._deployed(self._model.proto), self._device)
-
-
-def elsewhere(table: CostTable) -> str | None:
-    """What sets the table's device apart from this one; None if it is this one."""
-    try:
-        device = Device.described_by(table.device)
-        device.provider.require_installed()
-        return device.fingerprint().difference(table.device)
-    except BadInputError as error:
-        return str(error)

@@ -1,6 +1,6 @@
 """Widths that meet a latency target at the least loss, chosen on the device's stairs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +36,9 @@ def plan_widths(
     Args:
         predictor: predicts the model's latency on the device.
         loss: for each group, the loss if k of its channels are kept, [channels + 1] for k = 0 to
-            all; must not grow with k. Groups that are left out keep all their channels.
+            all; must not grow with k. A shorter curve is that of a graph that has lost channels of
+            the group already: it gets no more than the graph has. Groups that are left out keep
+            all their channels.
         target_ms: predicted latency to stay within, in milliseconds.
 
     Returns:
@@ -60,9 +62,15 @@ def plan_widths(
     return steps.named(ends[first_least(steps.loss(ends))])
 
 
-def fastest_widths(predictor: Predictor, groups: Iterable[str]) -> dict[str, int]:
-    """Widths of the least predicted latency; groups that are not named keep all their channels."""
-    steps = _Steps(predictor, {name: np.zeros(predictor.groups[name] + 1) for name in groups})
+def fastest_widths(predictor: Predictor, most: Mapping[str, int]) -> dict[str, int]:
+    """Widths of the least predicted latency.
+
+    Args:
+        predictor: predicts the model's latency on the device.
+        most: channels that the graph has of each group; groups that are not named keep all the
+            channels of the predictor's.
+    """
+    steps = _Steps(predictor, {name: np.zeros(width + 1) for name, width in most.items()})
     return steps.named(steps.fastest())
 
 
@@ -72,7 +80,7 @@ class _Steps:
     def __init__(self, predictor: Predictor, loss: Mapping[str, np.ndarray]) -> None:
         self._predictor = predictor
         candidates = [
-            predictor.candidates[name] if name in loss else [full]
+            _up_to(len(loss[name]) - 1, predictor.candidates[name]) if name in loss else [full]
             for name, full in predictor.groups.items()
         ]
         self._top = np.array([len(widths) - 1 for widths in candidates])
@@ -217,3 +225,8 @@ class _Steps:
         for row, (group, change) in enumerate(changes):
             deltas[row, group] = change
         return deltas
+
+
+def _up_to(most: int, widths: Sequence[int]) -> list[int]:
+    """Those of the ascending widths that a graph of `most` channels can have, and all of them."""
+    return [*(width for width in widths if width < most), most]

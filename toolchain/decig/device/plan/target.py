@@ -15,14 +15,23 @@ import onnx
 
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable, Widths
-from decig.device.plan.bench import Bench, DeployedBench, elsewhere
+from decig.device.plan.bench import Bench, DeployedBench
+from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.learn import Learner
+from decig.device.plan.planner import fastest_widths
 from decig.device.plan.tighten import Met, meet_target
-from decig.device.run.timing import Latency
-from decig.errors import BadInputError
+from decig.device.run.device import Device
+from decig.device.run.timing import Latency, missed
+from decig.errors import BadInputError, TargetMissedError
 from decig.graph.model import Model
 
 log = logging.getLogger(__name__)
+
+_MEASUREMENTS = 3
+"""Most measurements of a graph that misses its target."""
+_FAR = 1.5
+"""Times slower than asked that the fastest widths may be predicted to be where they can be
+measured: predictions err by a fifth at most (benchmarks/results/prediction.md)."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Target:
             BadInputError: the table belongs to another device and `force` is false.
         """
         warnings = list(table.doubts)
-        reason = elsewhere(table)
+        reason = Device.elsewhere(table.device)
         if reason is not None:
             text = f"the cost table belongs to another device: {reason}"
             if not force:
@@ -82,6 +91,24 @@ class Target:
         """Latency of the model without any rewrite: what a speed-up is counted from."""
         return self.table.as_it_is_ms
 
+    def require_reachable(self, target_ms: float) -> None:
+        """Refuse a latency that is out of reach, before anything is scored or measured.
+
+        Where plans can be measured, prediction may be wrong: only what is far out of reach is
+        refused here.
+
+        Raises:
+            BadInputError: the table has no sweep to predict by.
+            TargetMissedError: the fastest widths are predicted to take longer.
+        """
+        predictor = self.predictor
+        least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
+        if least > target_ms * (1 + ROUNDING if self.bench is None else _FAR):
+            raise TargetMissedError(
+                f"a target of {target_ms:.4g} ms is out of reach: with every group at its "
+                f"narrowest the model takes {least:.4g} ms on this device, as its cost table says"
+            )
+
     def plan(
         self,
         loss: Mapping[str, np.ndarray],
@@ -89,17 +116,16 @@ class Target:
         sliced: Callable[[Widths], onnx.ModelProto],
         *,
         tell: Callable[[dict[str, float]], None],
-        most: Mapping[str, int] | None = None,
     ) -> Met:
         """Find the widths that meet a latency at the least loss, and try them if there is a bench.
 
         Args:
-            loss: loss by group, as for `decig.device.plan.planner.plan_widths`.
+            loss: loss by group, as for `decig.device.plan.planner.plan_widths`; curves are as long
+                as the groups of the graph that `sliced` cuts.
             target_ms: the latency in milliseconds.
             sliced: makes the graph of given widths.
             tell: told the milliseconds of every plan, as measured and as predicted by what was
                 known when it was tried.
-            most: channels of the groups of `sliced`, where those are fewer than the table's.
 
         Raises:
             TargetMissedError: out of reach; says how fast the fastest plan is.
@@ -126,8 +152,28 @@ class Target:
 
         def learn(widths: Widths, measured_ms: float) -> Predictor:
             nonlocal predictor
-            there = {name: min(width, (most or widths)[name]) for name, width in widths.items()}
-            predictor = learner(there, measured_ms)
+            predictor = learner(widths, measured_ms)
             return predictor
 
         return meet_target(predictor, loss, target_ms, time, learn, bench.pause)
+
+    def measure_again(self, proto: onnx.ModelProto, target_ms: float | None) -> float | None:
+        """Measure a sliced graph once more, before anything expensive is made of it.
+
+        Whatever else the machine does may disturb a measurement. So one that misses the target is
+        repeated after pauses, and the median counts.
+
+        Args:
+            proto: the graph.
+            target_ms: latency that it was planned for; None where none was asked for.
+
+        Returns:
+            Milliseconds; None where this machine is not the table's device.
+        """
+        if self.bench is None:
+            return None
+        found = [self.bench.latency(proto).median_ms]
+        while missed(float(np.median(found)), target_ms) and len(found) < _MEASUREMENTS:
+            self.bench.pause()
+            found.append(self.bench.latency(proto).median_ms)
+        return float(np.median(found))

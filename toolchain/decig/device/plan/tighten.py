@@ -19,13 +19,13 @@ import numpy as np
 from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Widths
 from decig.device.plan.planner import fastest_widths, plan_widths
-from decig.device.run.timing import Latency
+from decig.device.run.timing import OVER, Latency
 from decig.errors import TargetMissedError
 
 _TRIALS = 8
 """Plans that are tried at most, besides the fastest one."""
-_NEAR, _OVER = 0.96, 1.01
-"""Measured latencies that end the search, as shares of the target; what is over 1 is noise."""
+_NEAR = 0.96
+"""Measured latency, as a share of the target, from which on a plan that fits ends the search."""
 _WISH = 0.985
 """Share of the target that is aimed at."""
 _INSIDE = 0.1
@@ -144,7 +144,8 @@ class _Search:
     ) -> None:
         self._predictor, self._loss, self._target_ms = predictor, loss, target_ms
         self._measure, self._learn, self._pause = measure, learn, pause
-        self._fastest = fastest_widths(predictor, loss)
+        most = {name: len(curve) - 1 for name, curve in loss.items()}
+        self._fastest = fastest_widths(predictor, most)
         self._trials: list[_Trial] = []
 
     def step(self, aim: float) -> float | None:
@@ -163,7 +164,7 @@ class _Search:
         if self._learn is not None:
             self._predictor = self._learn(widths, measured)
             return _learnt_aim(self._trials, self._target_ms)
-        if _NEAR <= measured / self._target_ms <= _OVER:
+        if _NEAR <= measured / self._target_ms <= OVER:
             return None
         return _next_aim(self._trials, self._target_ms)
 
@@ -200,7 +201,7 @@ class _Search:
         return trial.measured_ms
 
     def _fits(self, trial: _Trial) -> bool:
-        return trial.measured_ms <= self._target_ms * _OVER
+        return trial.measured_ms <= self._target_ms * OVER
 
     def _fitting(self) -> list[_Trial]:
         return [each for each in self._trials if self._fits(each)]
@@ -215,8 +216,8 @@ class _Search:
 def _next_aim(trials: list[_Trial], target_ms: float) -> float:
     """Aim from the trials on either side of the target, or in proportion from the nearest one."""
     wish = target_ms * _WISH
-    fits = [trial for trial in trials if trial.measured_ms <= target_ms * _OVER]
-    misses = [trial for trial in trials if trial.measured_ms > target_ms * _OVER]
+    fits = [trial for trial in trials if trial.measured_ms <= target_ms * OVER]
+    misses = [trial for trial in trials if trial.measured_ms > target_ms * OVER]
     if not fits or not misses:
         nearest = min(trials, key=lambda trial: abs(math.log(trial.measured_ms / wish)))
         return nearest.predicted_ms * wish / nearest.measured_ms
@@ -234,6 +235,6 @@ def _learnt_aim(trials: list[_Trial], target_ms: float) -> float:
     widths. While nothing fits, it is expected to be as much slower than predicted as the nearest
     plan was.
     """
-    misses = sum(trial.measured_ms > target_ms * _OVER for trial in trials)
+    misses = sum(trial.measured_ms > target_ms * OVER for trial in trials)
     aim = target_ms * _WISH ** (1 + misses)
     return aim if misses < len(trials) else min(aim, _next_aim(trials, target_ms))

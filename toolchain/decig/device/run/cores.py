@@ -30,12 +30,10 @@ def _quotas() -> Iterator[float]:
     """Yield how many cores' time each control group around this process allows."""
     for folder in _folders():
         with contextlib.suppress(OSError, ValueError):  # no such file, or "max": no quota
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = _read(folder / "cpu.max").split()
             yield int(quota) / int(period)
         with contextlib.suppress(OSError, ValueError):
-            quota, period = (
-                (folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
-            )
+            quota, period = (_read(folder / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
             if int(quota) > 0:  # -1: no quota
                 yield int(quota) / int(period)
 
@@ -44,7 +42,7 @@ def _folders() -> Iterator[Path]:
     """Yield the folders of this process's control groups and of the groups around them."""
     lines: list[str] = []
     with contextlib.suppress(OSError):
-        lines = GROUPS.read_text().splitlines()
+        lines = _read(GROUPS).splitlines()
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -53,3 +51,8 @@ def _folders() -> Iterator[Path]:
         group = mount / path.strip("/")
         yield group
         yield from (parent for parent in group.parents if parent.is_relative_to(mount))
+
+
+def _read(file: Path) -> str:
+    """Text of a file, whose names of folders may be of any bytes, in any locale."""
+    return os.fsdecode(file.read_bytes())

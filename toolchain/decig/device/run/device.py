@@ -18,6 +18,7 @@ from decig.device.run.fingerprint import Fingerprint, cpu_model
 from decig.device.run.providers import Provider, find
 from decig.device.run.runs import UndisturbedRun, run_session
 from decig.device.run.session import Graph, SessionSettings
+from decig.device.run.threads import worker_threads
 from decig.device.run.timing import Call, time_once, time_with_processor_share
 from decig.errors import BadInputError
 
@@ -71,6 +72,14 @@ class Device:
         return cls(provider, given, threads)
 
     @classmethod
+    def for_work(cls) -> "Device":
+        """This machine's processor for runs that nobody times, on as many threads as they may use.
+
+        A latency belongs to a number of threads; scores, pictures and proofs do not.
+        """
+        return cls.of(threads=worker_threads())
+
+    @classmethod
     def described_by(cls, fingerprint: Fingerprint) -> "Device":
         """Make the device that a fingerprint describes, whether or not this machine has it.
 
@@ -79,6 +88,20 @@ class Device:
         """
         provider = find(fingerprint.provider)
         return cls(provider, dict(fingerprint.provider_options), fingerprint.threads)
+
+    @classmethod
+    def elsewhere(cls, fingerprint: Fingerprint) -> str | None:
+        """What sets the device of a fingerprint apart from all of this machine; None if it is here.
+
+        Args:
+            fingerprint: of the device of a cost table, or of a run.
+        """
+        try:
+            device = cls.described_by(fingerprint)
+            device.provider.require_installed()
+            return device.fingerprint().difference(fingerprint)
+        except BadInputError as error:
+            return str(error)
 
     @property
     def options(self) -> dict[str, str]:
@@ -118,6 +141,12 @@ class Device:
         """The same device for runs on arrays of the host: without options for bound runs only."""
         kept = {k: v for k, v in self.given.items() if k not in self.provider.bound_only}
         return replace(self, given=kept)
+
+    @property
+    def untimed(self) -> "Device":
+        """The same device for runs on images that nobody times: with all threads they may use."""
+        unbound = self.unbound
+        return replace(unbound, threads=worker_threads()) if self.on_processor else unbound
 
     def require_unbound(self) -> None:
         """Check that no option stands in the way of runs on arrays of the host.

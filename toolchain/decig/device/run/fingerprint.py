@@ -84,7 +84,7 @@ def cpu_model() -> str:
     sizes depend on the vector unit.
     """
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.processor() or platform.machine()
     pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line)

@@ -16,6 +16,9 @@ from decig.schema import AtLeastOne, NotNegative, Positive
 Call = Callable[[], object]
 """Something to run and time. One with a method `time_us` runs and times itself."""
 
+OVER = 1.01
+"""Measured latency, as a share of its target, up to which the target is met: the rest is noise."""
+
 # The median absolute deviation of a normal distribution times 1.4826 is its standard deviation;
 # the standard error of a median is sqrt(pi / 2) = 1.2533 deviations over the root of the count.
 _DEVIATION_TO_ERROR = 1.4826 * 1.2533
@@ -145,3 +148,8 @@ def time_with_processor_share(
     wall_us = time_once(call)
     own_us = (clock() - own) / 1000.0
     return wall_us, min(1.0, own_us / (threads * wall_us))
+
+
+def missed(measured_ms: float, target_ms: float | None) -> bool:
+    """Whether a measured latency is over its target by more than noise."""
+    return target_ms is not None and measured_ms > target_ms * OVER

@@ -26,8 +26,10 @@ from onnx import NodeProto
 
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes
+from decig.graph.registration import table_of
 from decig.graph.rewrite.editor import Editor
 from decig.graph.rewrite.rule import NoMatch, Rule
+from decig.graph.sharing import merge_equal, shared
 
 _ORDER = (
     # canonical
@@ -62,7 +64,7 @@ def _load(name: str) -> Rule:
     return found
 
 
-RULES: dict[str, Rule] = {name: _load(name) for name in _ORDER}
+RULES: dict[str, Rule] = table_of((name, _load(name)) for name in _ORDER)
 """All rules by name, in the order in which they are applied."""
 CANONICAL = tuple(name for name, rule in RULES.items() if rule.canonical)
 """Names of the rules that make a graph better on any device."""
@@ -112,12 +114,15 @@ def apply(
     _require_rules(wanted)
     applied: list[Applied] = []
     proto = infer_shapes(_copy(proto))
+    has_shared = bool(shared(proto.graph))
     for name in (name for name in RULES if name in wanted):
         editor = Editor(proto)
         done, _ = _run(RULES[name], editor)
         if done:
             applied += [Applied(name, node) for node in done]
             proto = editor.finish()
+    if applied and has_shared:  # rewritten alike for each reader, they are shared again
+        merge_equal(proto.graph)
     return proto, applied
 
 

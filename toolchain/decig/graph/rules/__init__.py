@@ -6,6 +6,9 @@ from decig.graph.rules import (
     elementwise,
     layout,
     normalisation,
+    picks,
+    pools,
+    random,
     scatter,
     spectrum,
 )
@@ -21,6 +24,9 @@ __all__ = [
     "find",
     "layout",
     "normalisation",
+    "picks",
+    "pools",
+    "random",
     "scatter",
     "spectrum",
 ]

@@ -4,8 +4,9 @@ import numpy as np
 import onnx
 
 from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
-from decig.graph.ids import Ids, varying_axes
+from decig.graph.ids import Ids
 from decig.graph.operators import Kind, find, names
+from decig.graph.rules.products import product
 from decig.graph.rules.registry import rule
 from decig.graph.rules.rows import by_row
 
@@ -102,59 +103,40 @@ def matmul(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
         return flow.block(node, f"MatMul {node.name} of a vector")
     if any(constant):
         return _matmul_constant(flow, node, weight_slot=constant.index(True))
-    return _matmul_computed(flow, node)
+    return product(flow, node)
 
 
 def _matmul_constant(flow: Flow, node: onnx.NodeProto, weight_slot: int) -> Ids | list[Ids | None]:
-    """Linear layer on the last axis, or from the left on the last but one."""
+    """Linear layer on the last axis, or from the left on the last but one.
+
+    Of a stack of weights (one matrix per head, say) all matrices lose the same channels.
+    """
     data_slot = 1 - weight_slot
     source, weight = flow.of_or_fixed(node.input[data_slot]), flow.shape(node.input[weight_slot])
     inner, outer = (-1, -2) if data_slot == 0 else (-2, -1)  # contracted, surviving data axis
     rank = len(flow.shape(node.output[0]))
-    if len(weight) != 2:
-        return flow.block(node, f"MatMul {node.name} has a stack of weights")
     if source.shape[inner] == 1 and source.size > 1:
         # The product runs over positions, not channels: channels pass through.
-        return pad_rank(source, rank)
+        return _stacked(flow, node, weight_slot, pad_rank(source, rank))
     size = flow.shape(node.input[data_slot])[inner]
     incoming = flow.along(source, inner, size, f"MatMul {node.name} reads them")
-    outgoing = flow.space.fresh(weight[-1] if data_slot == 0 else weight[0])
+    outgoing = flow.space.fresh(weight[inner])
     flow.read(node, data_slot, on_axis(incoming, inner, source.ndim))
-    flow.bind(node, weight_slot, "read", on_axis(incoming, outer, 2))
-    flow.bind(node, weight_slot, "write", on_axis(outgoing, inner, 2))
+    flow.bind(node, weight_slot, "read", on_axis(incoming, outer, len(weight)))
+    flow.bind(node, weight_slot, "write", on_axis(outgoing, inner, len(weight)))
     return on_axis(outgoing, inner, rank)
 
 
-def _matmul_computed(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Attention: contracted channels are united, those of the other axes pass."""
-    left, right = (flow.of(name) for name in node.input)
-    rank = len(flow.shape(node.output[0]))
-    if left is None or right is None:
-        return _matmul_map(flow, node, known_slot=0 if right is None else 1)
-    padded, turned = pad_rank(left, rank), np.swapaxes(pad_rank(right, rank), -1, -2)
-    flow.space.unite(padded[..., :1, :], turned[..., :1, :], f"MatMul {node.name} joins them")
-    if left.shape[-2] > 1 or right.shape[-1] > 1:
-        return flow.block(node, f"MatMul {node.name} multiplies channels with channels")
-    if left.shape[-1] > 1 or right.shape[-2] > 1:
-        for operand in (padded, turned):
-            why = f"heads of MatMul {node.name} must stay equal"
-            flow.space.tie(operand, tuple(range(rank - 2)), why)
-        flow.read(node, 0, left)
-        return None
-    stacked = max(padded, turned, key=np.size)
-    return stacked if stacked.size > 1 else None
-
-
-def _matmul_map(flow: Flow, node: onnx.NodeProto, known_slot: int) -> Ids | list[Ids | None] | None:
-    """Product with an attention map, which has no channels: those of the other factor pass."""
-    known, other = flow.of(node.input[known_slot]), flow.shape(node.input[1 - known_slot])
-    rank = len(flow.shape(node.output[0]))
-    if known is None:
-        return None
-    known = pad_rank(known, rank)
-    other = (1,) * (rank - len(other)) + other
-    contracted = -1 if known_slot == 0 else -2
-    stacked = tuple(axis for axis in range(rank - 2) if known.shape[axis] > 1 and other[axis] > 1)
-    if known.shape[contracted] > 1 or set(stacked) == set(varying_axes(known)) != set():
-        return flow.block(node, f"MatMul {node.name} joins channels with a computed tensor")
-    return flow.space.tie(known, stacked, f"heads of MatMul {node.name} must stay equal")
+def _stacked(flow: Flow, node: onnx.NodeProto, weight_slot: int, source: Ids) -> Ids:
+    """Channels along the leading axes: a stack of weights loses the matrices of those that go."""
+    weight = flow.shape(node.input[weight_slot])
+    lead = (1,) * (source.ndim - len(weight)) + weight[:-2]
+    axes = [axis for axis, size in enumerate(lead) if size > 1 and source.shape[axis] > 1]
+    if not axes:
+        return source
+    if source.size > source.shape[axes[0]]:  # channels of heads: these lose the same places
+        flow.space.tie(source, tuple(axes), f"MatMul {node.name} has a matrix for each of them")
+        return source
+    bound = on_axis(source.ravel(), axes[0] - source.ndim, len(weight))
+    flow.bind(node, weight_slot, "value", bound)
+    return source

@@ -13,6 +13,7 @@ import onnx
 
 from decig.graph.flow import Flow, attributes
 from decig.graph.ids import Ids, varying_axes
+from decig.graph.rules.multilinear import sum_of_products
 from decig.graph.rules.registry import rule
 
 
@@ -50,15 +51,16 @@ class Equation:
 
 @rule("Einsum")
 def einsum(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Sum of products of one or two operands."""
+    """Sum of products of any number of operands."""
     names = list(node.input)
     ranks = [len(flow.shape(name)) for name in names]
     equation = Equation.of(attributes(node)["equation"].decode(), ranks)
     weights = [slot for slot, name in enumerate(names) if flow.is_constant(name)]
     if not weights and all(flow.of(name) is None for name in names):
         return None
-    if len(names) > 2 or any(len(set(term)) < len(term) for term in equation.terms):
-        return flow.block(node, f"Einsum {node.name} has three operands or takes a diagonal")
+    diagonal = any(len(set(term)) < len(term) for term in equation.terms)
+    if len(names) > 2 or diagonal or not flow.products.isdisjoint(names):
+        return sum_of_products(flow, node, equation.terms, equation.result)
     if len(names) == 1:
         return _sum(flow, node, equation)
     if weights:
@@ -152,7 +154,7 @@ def _computed(
     common = [x for x in one if x in other and (x in vary[0] or x in vary[1])]
     summed = [x for x in common if x not in equation.result]
     if (summed and any(apart)) or all(apart):
-        return flow.block(node, f"Einsum {node.name} multiplies channels with channels")
+        return sum_of_products(flow, node, equation.terms, equation.result)
     if any(x not in equation.result for side in apart for x in side):
         return flow.block(node, f"Einsum {node.name} sums over channels")
     heads = [x for x in common if x in equation.result] if summed else []

@@ -3,11 +3,13 @@
 import onnx
 
 from decig.graph.flow import Flow, attributes, pad_rank
-from decig.graph.ids import FIXED, Ids
+from decig.graph.ids import FIXED, Ids, varying_axes
 from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 
-UNARY = [*names(Kind.ACTIVATION, Kind.FUNCTION), "Dropout", "Identity"]
+_LIKE = ("Bernoulli", "RandomNormalLike", "RandomUniformLike")
+"""Operators that draw one number for each element."""
+UNARY = [*names(Kind.ACTIVATION, Kind.FUNCTION), *_LIKE, "Dropout", "Identity"]
 NARY = names(Kind.ARITHMETIC)
 
 
@@ -15,18 +17,6 @@ NARY = names(Kind.ARITHMETIC)
 def unary(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
     """Pass the first input's channels on; bounds and ratios are scalars."""
     return [flow.of(node.input[0])] * len(node.output)
-
-
-@rule(*names(Kind.POOL))
-def window(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Pool each channel by itself; what varies inside the window is tied."""
-    if len(node.output) > 1 and node.output[1]:
-        return flow.block(node, f"the indices of {node.op_type} {node.name} count channels")
-    ids = flow.of(node.input[0])
-    if ids is not None:
-        spatial = tuple(range(2, ids.ndim))
-        ids = flow.space.tie(ids, spatial, f"{node.op_type} {node.name} pools over them")
-    return [ids]
 
 
 @rule(*NARY)
@@ -67,13 +57,17 @@ def _guard_operand(
     flow: Flow, node: onnx.NodeProto, name: str, joined: Ids, shape: tuple[int, ...]
 ) -> None:
     """Freeze what cannot follow a cut: an operand of full size that has no channels there."""
-    axes = [axis for axis, size in enumerate(joined.shape) if size > 1]
+    axes = varying_axes(joined)
     lead = joined.ndim - len(flow.shape(name))
-    full = any(shape[axis] > 1 and axis - lead not in flow.spare.get(name, {}) for axis in axes)
+    spare = flow.spare.get(name, {})
+    full = [axis for axis in axes if shape[axis] > 1 and axis - lead not in spare]
     ids = flow.of(name)
     if ids is None:
-        if full:
-            flow.space.freeze(joined, f"{node.op_type} {node.name} meets a computed tensor")
+        why = f"{node.op_type} {node.name} meets a computed tensor"
+        if len(full) < len(axes):  # one number per head, say: heads stay, their channels may go
+            flow.space.tie(joined, tuple(full), why)
+        elif full:
+            flow.space.freeze(joined, why)
         return
     ids = pad_rank(ids, joined.ndim)
     if full and ids.size == 1:
@@ -90,12 +84,13 @@ def _adopt(
     for axis, size in enumerate(shape):
         if size == 1 and bound.shape[axis] > 1:
             bound = bound.take([0], axis)
+    loose = bound.size < joined.size
     if bound.size == 1 and joined.size > 1:
         return  # a scalar or a spatial map: the same for every channel
     rank = len(flow.shape(node.input[slot]))
     bound = bound.reshape(bound.shape[bound.ndim - rank :])
     if (bound != FIXED).any():
-        flow.bind(node, slot, "value", bound)
+        flow.bind(node, slot, "value", bound, loose=loose)
 
 
 @rule(*names(Kind.SIZE))
@@ -136,13 +131,25 @@ def response_norm(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
 
 @rule("Softmax", "LogSoftmax", "Hardmax")
 def softmax(flow: Flow, node: onnx.NodeProto) -> list[Ids | None]:
-    """Compare the elements of one axis; before opset 13, of all axes from it on together."""
+    """Compare the elements of one axis: over channels, those that stay share the sum of one."""
     ids = flow.of(node.input[0])
     if ids is None:
         return [None]
-    flattens = flow.opset < 13
-    axis = attributes(node).get("axis", 1 if flattens else -1) % ids.ndim
-    compared = ids.shape[axis:] if flattens else ids.shape[axis : axis + 1]
-    if max(compared) == 1:
+    varying = varying_axes(ids)
+    compared = [axis for axis in compared_axes(flow, node, ids.ndim) if axis in varying]
+    if compared and varying[-1] not in compared:  # as elsewhere, the last axis keeps them apart
+        why = f"{node.op_type} {node.name} compares them"
+        return [flow.space.tie(ids, tuple(compared), why)]
+    if not compared:
         return [ids]
-    return flow.block(node, f"{node.op_type} {node.name} compares channels")
+    if node.op_type == "Hardmax":
+        return flow.block(node, f"{node.op_type} {node.name} compares channels")
+    flow.share(node, ids)
+    return [ids]
+
+
+def compared_axes(flow: Flow, node: onnx.NodeProto, rank: int) -> range:
+    """Axes along which a softmax compares; before opset 13 all axes from one on, together."""
+    flattens = flow.opset < 13
+    axis = attributes(node).get("axis", 1 if flattens else -1) % rank
+    return range(axis, rank if flattens else axis + 1)

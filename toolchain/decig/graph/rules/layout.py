@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from decig.graph.flow import Cut, Flow, attributes, pad_rank
+from decig.graph.flow import Cut, Flow, attributes, on_axis, pad_rank
 from decig.graph.ids import FIXED, Ids, compress, varying_axes
 from decig.graph.rules.registry import rule
 from decig.graph.rules.reshape import regroup
@@ -156,38 +156,6 @@ def _slice_mender(
     return mend
 
 
-@rule("Gather")
-def gather(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
-    """Pick by constant indices; along channels, the indices are renumbered."""
-    ids = flow.of(node.input[0])
-    if ids is None:
-        return None
-    axis = attributes(node).get("axis", 0) % ids.ndim
-    indices = flow.constant(node.input[1])
-    if indices is None:
-        return flow.block(node, f"Gather {node.name} by computed indices")
-    if ids.shape[axis] == 1:
-        shape = ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :]
-        return ids.reshape(shape)
-    if len(varying_axes(ids)) > 1:
-        # Queries, keys and values in one: what is picked along stays whole.
-        ids = flow.space.tie(ids, (axis,), f"Gather {node.name} picks along them")
-        return ids.reshape(ids.shape[:axis] + (1,) * indices.ndim + ids.shape[axis + 1 :])
-    picked = ids.take(indices, axis)
-    if indices.ndim != 1:
-        flow.space.freeze(picked, f"Gather {node.name} picks single channels")
-
-    def mend(cut: Cut) -> None:
-        kept = cut.kept(ids, axis)
-        position = np.cumsum(kept) - 1
-        wanted = indices % ids.shape[axis]
-        wanted = wanted[kept[wanted]] if indices.ndim == 1 else wanted
-        cut.set_constant(node.input[1], position[wanted].astype(indices.dtype))
-
-    flow.on_cut(mend)
-    return flow.part(picked)
-
-
 @rule("Pad")
 def pad(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
     """Add borders; new channels among them are fixed."""
@@ -310,3 +278,19 @@ def depth_to_space(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] |
     grid = ids.reshape(-1, block).T if by_column else ids.reshape(block, -1)
     why = f"DepthToSpace {node.name} makes one channel of them"
     return flow.space.tie(grid, (0,), why).reshape(1, -1, 1, 1)
+
+
+@rule("Col2Im")
+def column_to_image(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
+    """Sum windows [N, C * k, L] into a picture [N, C, *size]: k places of a window stay or go.
+
+    PyTorch calls it fold.
+    """
+    source = flow.of(node.input[0])
+    if source is None:
+        return None
+    rank, made = len(flow.shape(node.output[0])), flow.shape(node.output[0])[1]
+    count = flow.shape(node.input[0])[1]
+    ids = flow.along(source, 1, count, f"Col2Im {node.name} adds them up")
+    why = f"Col2Im {node.name} makes one channel of them"
+    return on_axis(flow.space.tie(ids.reshape(made, -1), (1,), why).ravel(), 1, rank)

@@ -3,7 +3,7 @@
 import onnx
 
 from decig.graph.flow import Cut, Flow, Role, attributes, on_axis
-from decig.graph.ids import Ids
+from decig.graph.ids import Ids, varying_axes
 from decig.graph.operators import Kind, names
 from decig.graph.rules.registry import rule
 from decig.graph.rules.rows import by_row
@@ -147,16 +147,27 @@ def reduction(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None
     if flow.integers(node, "axes", 1) is None and len(node.input) > 1 and node.input[1]:
         return flow.block(node, f"{node.op_type} {node.name} over computed axes")
     reduced = reduced_axes(flow, node, ids.ndim)
-    if any(ids.shape[axis] > 1 for axis in reduced):
-        if node.op_type in _SUMS:
-            flow.read(node, 0, ids)
-        else:
-            flow.share(node, ids)
-        return None if ids.size == max(ids.shape) else flow.fixed(node.output[0])
+    varying = varying_axes(ids)
+    if reduced.intersection(varying):
+        if varying[-1] in reduced:  # as elsewhere, the last axis keeps its channels apart
+            note_reduced(flow, node, ids)
+            others = tuple(axis for axis in varying if axis not in reduced)
+            flow.space.tie(ids, others, f"{node.op_type} {node.name} gives one number for them")
+            return None
+        why = f"{node.op_type} {node.name} makes one channel of them"
+        ids = flow.space.tie(ids, tuple(reduced.intersection(varying)), why)
     if attributes(node).get("keepdims", 1):
         return ids
     kept_axes = [size for axis, size in enumerate(ids.shape) if axis not in reduced]
     return ids.reshape(kept_axes)
+
+
+def note_reduced(flow: Flow, node: onnx.NodeProto, ids: Ids) -> None:
+    """Note that a reduction goes over channels of its input, which has these identities."""
+    if node.op_type in _SUMS:
+        flow.read(node, 0, ids)
+    else:
+        flow.share(node, ids)
 
 
 def reduced_axes(flow: Flow, node: onnx.NodeProto, rank: int) -> set[int]:

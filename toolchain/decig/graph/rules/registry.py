@@ -7,6 +7,7 @@ import onnx
 from decig.graph.flow import Flow
 from decig.graph.ids import Ids
 from decig.graph.operators import in_known_domain
+from decig.graph.registration import enter
 
 Rule = Callable[[Flow, onnx.NodeProto], "Ids | list[Ids | None] | None"]
 """Takes the pass and a node; returns the identities of its output, or a list for several outputs.
@@ -20,11 +21,15 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*op_types: str) -> Callable[[Rule], Rule]:
-    """Register a rule for operators of the default or the `com.microsoft` domain."""
+    """Register a rule for operators of the default or the `com.microsoft` domain.
+
+    Raises:
+        ValueError: one of them has a rule already.
+    """
 
     def register(function: Rule) -> Rule:
         for op_type in op_types:
-            RULES[op_type] = function
+            enter(RULES, op_type, function)
         return function
 
     return register

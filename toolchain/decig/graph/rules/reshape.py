@@ -21,8 +21,8 @@ def regroup(
     """Identities of a reshaped tensor; `before` and `after` are its static shapes.
 
     Where channels vary in several segments (a pixel shuffle that is spelled out), only the segment
-    that becomes axis 1 keeps them apart: no cut could follow the others. Segments that only move
-    an axis to another place (the heads of an attention) all keep them apart.
+    of most channels keeps them apart: no cut could follow the others. Segments that only move an
+    axis to another place (the heads of an attention) all keep them apart.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -30,7 +30,9 @@ def regroup(
     parts = list(matching_segments(before, after))
     varied = [part for part in parts if any(ids.shape[axis] > 1 for axis in part[0])]
     if len(varied) > 1 and not all(_is_renamed(part, before, after) for part in varied):
-        keep = next((part for part in varied if 1 in part[1]), varied[0])
+        keep = max(
+            varied, key=lambda part: (math.prod(ids.shape[axis] for axis in part[0]), 1 in part[1])
+        )
         for part in varied:
             if part is not keep:
                 why = f"{node.op_type} {node.name} spreads them over several axes"

@@ -12,6 +12,7 @@ import onnx
 
 from decig.graph.flow import Cut, Flow, attributes
 from decig.graph.ids import Ids, compress
+from decig.graph.rules.picks import follow
 from decig.graph.rules.registry import rule
 
 
@@ -60,9 +61,9 @@ def scatter_elements(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]
     if flow.of(data) is None and flow.of(updates) is None:
         return None
     shape, places = flow.shape(data), flow.constant(indices)
-    if places is None:
-        return flow.block(node, f"{node.op_type} {node.name} writes at computed places")
     axis = attributes(node).get("axis", 0) % len(shape)
+    if places is None:
+        return _at_computed_places(flow, node, axis)
     targets = [np.arange(size) for size in places.shape]
     row = _row(places, axis)
     if row is not None:
@@ -73,6 +74,22 @@ def scatter_elements(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None]
     axes = [a for a in range(len(shape)) if joined.shape[a] > 1]
     if axes:
         flow.on_cut(partial(_mend_elements, indices, joined, axes, targets, axis))
+    return joined
+
+
+def _at_computed_places(
+    flow: Flow, node: onnx.NodeProto, axis: int
+) -> Ids | list[Ids | None] | None:
+    """Channels on other axes pass, if the places are copied for every one of them."""
+    data, indices, updates = node.input[:3]
+    whole = flow.shape(data)[:axis] + flow.shape(data)[axis + 1 :]
+    same = whole == flow.shape(updates)[:axis] + flow.shape(updates)[axis + 1 :]
+    sides = [ids for ids in (flow.of(data), flow.of(updates)) if ids is not None]
+    if not same or any(ids.shape[axis] > 1 for ids in sides):
+        return flow.block(node, f"{node.op_type} {node.name} writes at computed places")
+    joined = _join(flow, node, [np.arange(size) for size in flow.shape(data)])
+    if not follow(flow, indices, node, joined):
+        return flow.block(node, f"{node.op_type} {node.name} writes at computed places")
     return joined
 
 

@@ -15,7 +15,7 @@ import onnx
 from decig.graph.flow import Binding, Flow, attributes, on_axis
 from decig.graph.ids import Ids, varying_axes
 from decig.graph.operators import Kind, names
-from decig.graph.rules import elementwise, normalisation
+from decig.graph.rules import elementwise, normalisation, random
 from decig.graph.rules.layout import mend_sizes
 from decig.graph.rules.reshape import regroup
 
@@ -37,11 +37,16 @@ def carry(flow: Flow, node: onnx.NodeProto) -> None:
             _freeze(flow, node, flow.spare.get(name, {}))
     elif spare:
         flow.spare[node.output[0]] = spare
+        if not flow.products.isdisjoint(node.input):
+            flow.products.add(node.output[0])
 
 
 def _freeze(flow: Flow, node: onnx.NodeProto, spare: Spare) -> None:
+    what = "computed weights as a picture"
+    if not flow.products.isdisjoint(node.input):
+        what = "a product of channels with channels in another way than attention does"
     for ids in spare.values():
-        flow.space.freeze(ids, f"{node.op_type} {node.name} uses computed weights as a picture")
+        flow.space.freeze(ids, f"{node.op_type} {node.name} uses {what}")
 
 
 def _elementwise(flow: Flow, node: onnx.NodeProto) -> Spare:
@@ -97,6 +102,9 @@ def _operands(
 
 def _bind_spare(flow: Flow, node: onnx.NodeProto, slot: int, axis: int, ids: Ids) -> None:
     shape = flow.shape(node.input[slot])
+    if not flow.products.isdisjoint(node.input):
+        flow.bind(node, slot, "value", on_axis(ids, axis, len(shape)))
+        return
     # A matrix or a kernel makes channels; a vector scales what others make.
     role = "write" if sum(size > 1 for size in shape) > 1 else "value"
     bound = on_axis(ids, axis, len(shape))
@@ -119,7 +127,7 @@ def _reshape(flow: Flow, node: onnx.NodeProto) -> Spare:
     for axis, ids in flow.spare.get(node.input[0], {}).items():
         moved = regroup(flow, node, on_axis(ids, axis, len(before)), before, after)
         axes = varying_axes(moved)
-        if len(axes) != 1 or axes[0] in taken:
+        if len(axes) != 1 or axes[0] in taken or axes[0] in found:
             _freeze(flow, node, {axis: ids})
             _freeze(flow, node, {place: found.pop(place) for place in axes if place in found})
             taken += axes
@@ -130,9 +138,13 @@ def _reshape(flow: Flow, node: onnx.NodeProto) -> Spare:
 
 
 def _expand(flow: Flow, node: onnx.NodeProto) -> Spare:
-    after = flow.shape(node.output[0])
-    lead = len(after) - len(flow.shape(node.input[0]))
+    """Carry axes on; along an axis of copies, any of them can go with what it meets."""
+    before, after = flow.shape(node.input[0]), flow.shape(node.output[0])
+    lead = len(after) - len(before)
     spare = {lead + axis: ids for axis, ids in flow.spare.get(node.input[0], {}).items()}
+    for axis, size in enumerate(after):
+        if size > 1 and (axis < lead or before[axis - lead] == 1):
+            spare[axis] = flow.space.fresh(size)
     _mend(flow, node, spare, after)
     return spare
 
@@ -150,10 +162,59 @@ def _mend(flow: Flow, node: onnx.NodeProto, spare: Spare, after: tuple[int, ...]
         flow.on_cut(partial(mend_sizes, name=node.input[1], ids=ids, shape=after))
 
 
+def _softmax(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """Compare the channels of a spare axis: those that stay share the sum of one."""
+    spare = flow.spare.get(node.input[0], {})
+    rank = len(flow.shape(node.input[0]))
+    compared = {
+        a: ids for a, ids in spare.items() if a in elementwise.compared_axes(flow, node, rank)
+    }
+    if node.input[0] not in flow.products or len(compared) > 1:
+        _freeze(flow, node, compared)
+    else:
+        for axis, ids in compared.items():
+            flow.share(node, on_axis(ids, axis, rank))
+    return spare
+
+
+def _product(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """The rule of products has followed channels of two factors, between computed operands."""
+    followed = not any(flow.is_constant(name) for name in node.input)
+    for name in node.input:
+        for axis, ids in flow.spare.get(name, {}).items():
+            if not (followed and name in flow.products and axis >= len(flow.shape(name)) - 2):
+                _freeze(flow, node, {axis: ids})
+    return flow.spare.get(node.output[0], {})
+
+
+def _einsum(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """The rule of Einsum has followed channels of two factors; weights it has not."""
+    for name in node.input:
+        if name not in flow.products:
+            _freeze(flow, node, flow.spare.get(name, {}))
+    return flow.spare.get(node.output[0], {})
+
+
+def _places(flow: Flow, node: onnx.NodeProto) -> Spare:
+    """Places that are copied for every channel have met these; other spare axes are frozen."""
+    ids = flow.of(node.output[0])
+    for slot, name in enumerate(node.input):
+        for axis, one in flow.spare.get(name, {}).items():
+            if slot != 1 or ids is None or ids.shape[axis] == 1:
+                _freeze(flow, node, {axis: one})
+    return {}
+
+
 def _reduce(flow: Flow, node: onnx.NodeProto) -> Spare:
     reduced = normalisation.reduced_axes(flow, node, len(flow.shape(node.input[0])))
+    rank = len(flow.shape(node.input[0]))
     spare = flow.spare.get(node.input[0], {})
-    _freeze(flow, node, {axis: ids for axis, ids in spare.items() if axis in reduced})
+    gone = {axis: ids for axis, ids in spare.items() if axis in reduced}
+    if node.input[0] not in flow.products or len(gone) > 1:
+        _freeze(flow, node, gone)
+    else:
+        for axis, ids in gone.items():
+            normalisation.note_reduced(flow, node, on_axis(ids, axis, rank))
     lost = () if attributes(node).get("keepdims", 1) else reduced
     return {
         axis - sum(gone < axis for gone in lost): ids
@@ -177,6 +238,11 @@ _MOVES: dict[str, Callable[[Flow, onnx.NodeProto], Spare]] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     **dict.fromkeys(names(Kind.REDUCTION), _reduce),
     **dict.fromkeys(names(Kind.CONVOLUTION), _convolution),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
+    "MatMul": _product,
+    "Einsum": _einsum,
+    **dict.fromkeys(("GatherElements", "ScatterElements"), _places),
     "Transpose": _transpose,
     "Expand": _expand,
+    **dict.fromkeys(random.DRAWN, random.spare_axes),
 }

@@ -28,14 +28,18 @@ def discriminator_loss(
 
 def generator_loss(discriminator: nn.Module, source: Tensor, fake: Tensor) -> Tensor:
     """How badly `fake` passes for real. The discriminator's weights receive no gradient."""
-    with _frozen(discriminator):
+    with frozen(discriminator):
         logits = discriminator(source, fake).float()
     return binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Record no gradient for the module's weights: a third of the backward pass is saved."""
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Record no gradient for the weights of a module inside the block.
+
+    A generator's loss then reaches the generator alone, and a third of the backward pass through
+    its discriminator is saved.
+    """
     module.requires_grad_(False)
     try:
         yield

@@ -45,7 +45,11 @@ class Method(Protocol):
 
     @property
     def Settings(self) -> type[WrittenByHand]:  # noqa: N802
-        """Record of the method's table in the file of settings; every key has a default."""
+        """Record of the method's table in the file of settings; every key has a default.
+
+        A record whose attribute `needs_target` is true refuses a compression without a latency to
+        reach; one without that attribute finds widths of its own where none is asked for.
+        """
         ...
 
     def steps(self, job: Job) -> list[Step]:

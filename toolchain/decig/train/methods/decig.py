@@ -29,7 +29,7 @@ from decig.train.job import Job
 from decig.train.methods import Step
 from decig.train.module import parameter_names, write_back
 from decig.train.schedule import Budget
-from decig.train.slicing import Origin, slice_and_repair
+from decig.train.slicing import Origin, cut_to_begin, slice_and_repair
 from decig.train.tasks.distil import STUDENT
 
 _UNASKED = 4
@@ -43,7 +43,7 @@ class Settings(WrittenByHand, frozen=True):
         condense: share of the budget that stage I gets; 0 leaves it out. In budgets of minutes
             on a CPU its steps cost more than they give: see benchmarks/README.md.
         condense_from: stage I begins with a graph cut to this many times the wanted latency;
-            0 takes the full graph, as in the paper.
+            0 takes the full graph, as in the paper, and so does a run without a wanted latency.
         weighting: f(j) of stage I, how the penalty grows over the sorted channels.
         fold: share of stage II's budget in which norms are folded, where that is asked for.
         fold_tolerance: SSIM to the teacher that folding all norms together may cost; below 0
@@ -55,6 +55,11 @@ class Settings(WrittenByHand, frozen=True):
     weighting: Literal["uniform", "linear", "exponential"] = "linear"
     fold: Share = 0.3
     fold_tolerance: Annotated[float, msgspec.Meta(ge=-1, le=2)] = 0.01
+
+    @property
+    def needs_target(self) -> bool:
+        """Without stage I no channels are condensed, and there are no hinges to cut at."""
+        return not self.condense
 
 
 def steps(job: Job) -> list[Step]:
@@ -97,17 +102,19 @@ def _folding_share(job: Job, settings: Settings) -> float:
 
 def _begin(job: Job) -> None:
     """Cut the graph with which stage I begins: steps of the full graph take long."""
-    slice_and_repair(
-        job, Origin.teacher(job), _wanted(job)[0], "condense-plan.json", "condense-start.onnx"
-    )
+    cut_to_begin(job, _wanted(job)[0], "condense-plan.json", "condense-start.onnx")
 
 
 def _wanted(job: Job) -> tuple[float, float]:
-    """Latency in ms at which stage I begins, and at which it is to end."""
+    """Latency in ms at which stage I begins, and at which it is to end.
+
+    Where none is asked for, it begins with the whole graph, as nobody knows what is too far.
+    """
     full = job.planner.predict_ms(job.teacher.channels.widths)
-    end = job.goal.target_ms or full / _UNASKED
-    factor = job.settings(Settings).condense_from
-    return (min(full, end * factor) if factor else full), end
+    target_ms, factor = job.goal.target_ms, job.settings(Settings).condense_from
+    if target_ms is None:
+        return full, full / _UNASKED
+    return (min(full, target_ms * factor) if factor else full), target_ms
 
 
 def _condense(job: Job, budget: Budget) -> None:

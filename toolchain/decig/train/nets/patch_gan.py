@@ -1,41 +1,97 @@
 """PatchGAN: a discriminator that judges overlapping patches instead of the whole picture.
 
 P. Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (CVPR 2017),
-section 3.2.2 and appendix 6.1.2, with InstanceNorm instead of BatchNorm, as batches are small.
+section 3.2.2 and appendix 6.1.2. Its weights have the names that they have in the authors'
+checkpoints (`latest_net_D.pth`; CycleGAN's and CUT's as well), so these load.
 """
+
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+Norm = Literal["affine", "batch", "instance"]
+"""Norms between the convolutions: instance norms with weights (decig's own choice, as batches are
+small), batch norms (pix2pix's), or instance norms without weights (CycleGAN's)."""
+
+KERNEL = 4
+"""Side of every kernel, in pixels."""
+
 
 class PatchDiscriminator(nn.Module):
-    """Logits for 70x70 patches of an image, conditional if the input image is given as well.
-
-    `width` is the number of channels of the first layer (64 in the paper). `channels` counts
-    the channels of everything that is judged: 6 for an input and an output in RGB.
+    """Logits for patches of an image (70x70 at a depth of 3), conditional if given its input too.
 
     Attributes:
         SMALLEST: least side of the images, in pixels; of smaller ones nothing is left to judge.
+        TITLE: what messages call it.
+        channels: of everything that is judged.
     """
 
     SMALLEST = 24
+    TITLE = "PatchGAN, as pix2pix, CycleGAN and CUT save it"
 
-    def __init__(self, channels: int = 6, width: int = 64) -> None:
+    def __init__(
+        self, channels: int = 6, width: int = 64, depth: int = 3, norm: Norm = "affine"
+    ) -> None:
+        """Make one with fresh weights.
+
+        Args:
+            channels: of everything that is judged: 6 for an input and an output in RGB.
+            width: channels of the first layer; 64 in the paper.
+            depth: convolutions with a norm; all of them but the last halve the map.
+            norm: of which kind.
+        """
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+        self.channels = channels
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, KERNEL, 2, 1), nn.LeakyReLU(0.2)]
+        widths = [width * min(2**level, 8) for level in range(depth + 1)]
+        for level in range(1, depth + 1):
+            inputs, outputs = widths[level - 1], widths[level]
+            stride = 1 if level == depth else 2
+            biased = norm == "instance"
             layers += [
-                nn.Conv2d(inputs * width, outputs * width, 4, stride, 1, bias=False),
-                nn.InstanceNorm2d(outputs * width, affine=True),
+                nn.Conv2d(inputs, outputs, KERNEL, stride, 1, bias=biased),
+                _norm(norm, outputs),
                 nn.LeakyReLU(0.2),
             ]
-        layers.append(nn.Conv2d(8 * width, 1, 4, 1, 1))
-        self.layers = nn.Sequential(*layers)
+        layers.append(nn.Conv2d(widths[-1], 1, KERNEL, 1, 1))
+        self.model = nn.Sequential(*layers)
+
+    @staticmethod
+    def read_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+        """Return the arguments that fit weights of these names and shapes.
+
+        Raises:
+            LookupError: they are of another net.
+            ValueError: the same.
+        """
+        width, channels, *kernel = shapes["model.0.weight"]
+        depth = 0
+        while f"model.{3 * depth + 2}.weight" in shapes:
+            depth += 1
+        outputs, *_ = shapes[f"model.{3 * depth - 1}.weight"]
+        if kernel != [KERNEL, KERNEL] or outputs != 1:
+            raise ValueError("no patches of 4x4 that end in one logit")
+        depth -= 1
+        norm = "instance"
+        if "model.3.weight" in shapes:
+            norm = "batch" if "model.3.running_mean" in shapes else "affine"
+        return {"channels": channels, "width": width, "depth": depth, "norm": norm}
 
     def forward(self, *images: Tensor) -> Tensor:
-        """Judge images of shape N,C,H,W, joined over their channels; N,1,H/8-2,W/8-2 logits."""
-        logits: Tensor = self.layers(torch.cat(images, dim=1))
+        """Judge images of shape N,C,H,W, joined over their channels.
+
+        Returns:
+            Logits N,1,H/8-2,W/8-2 at a depth of 3.
+        """
+        logits: Tensor = self.model(torch.cat(images, dim=1))
         return logits
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.InstanceNorm2d(channels, affine=norm == "affine")
 
 
 def initialise(module: nn.Module) -> None:

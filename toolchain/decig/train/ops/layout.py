@@ -264,3 +264,30 @@ def space_to_blocks(x: Tensor, block: int) -> Tensor:
     n, c, h, w = x.shape
     parts = x.reshape(n, c, h // block, block, w // block, block).permute(0, 3, 5, 1, 2, 4)
     return parts.reshape(n, c * block**2, h // block, w // block)
+
+
+@op("Col2Im")
+def column_to_image(node: OpNode) -> fx.Node:
+    """Y = the picture N,C,H,W that overlapping windows N,C*k,L add up to."""
+    x = node.tensor(0)
+    size, block = (tuple(node.constant(slot).tolist()) for slot in (1, 2))
+    if len(size) != 2:
+        raise node.error("windows of pictures with two axes alone are known")
+    node.fix(x, 2)
+    pads = node.attr("pads", [0] * 4)
+    steps = (tuple(node.attr(name, [1, 1])) for name in ("dilations", "strides"))
+    return node.emit(add_windows, x, size, block, pads, *steps)
+
+
+def add_windows(
+    x: Tensor,
+    size: tuple[int, int],
+    block: tuple[int, int],
+    pads: list[int],
+    dilations: tuple[int, int],
+    strides: tuple[int, int],
+) -> Tensor:
+    """Add up windows in a padded picture and cut its border off (ONNX Col2Im)."""
+    wide = (size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3])
+    picture = F.fold(x, wide, block, dilation=dilations, stride=strides)
+    return picture[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from torch import fx
 
+from decig.graph.registration import enter
 from decig.train.ops.node import OpNode, Value
 
 Operator = Callable[[OpNode], "Value | tuple[fx.Node, ...]"]
@@ -21,11 +22,16 @@ OPERATORS: dict[str, Operator] = {}
 
 
 def op(*op_types: str) -> Callable[[_Given], _Given]:
-    """Register a function for operators of the default or the `com.microsoft` domain."""
+    """Register a function for operators of the default or the `com.microsoft` domain.
+
+    Raises:
+        ValueError: one of them has a function already.
+    """
 
     def register(function: _Given) -> _Given:
+        operator: Operator = function
         for op_type in op_types:
-            OPERATORS[op_type] = function
+            enter(OPERATORS, op_type, operator)
         return function
 
     return register

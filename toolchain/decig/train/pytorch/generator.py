@@ -3,6 +3,7 @@
 The code is the user's: whatever it raises ends in one line that names the file and the line.
 """
 
+import ast
 import contextlib
 import importlib
 import importlib.util
@@ -10,7 +11,7 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,19 +22,21 @@ from torch.utils import _pytree as pytree
 
 import decig
 from decig.errors import BadInputError
-from decig.source.recipe import ONLY_INPUT, Source
+from decig.source.recipe import ONLY_INPUT, Code
 
 Shapes = dict[str, list[int]]
+Sizes = dict[str, tuple[int, ...]]
+"""Shapes of the weights in a checkpoint, by their names."""
 
 _NOT_THE_USERS: tuple[str, ...] = (sys.prefix, sys.base_prefix, str(Path(decig.__file__).parent))
 """Folders whose code is not the user's: messages name no line there."""
 
 
-def build_generator(source: Source, folder: Path) -> nn.Module:
-    """Make the module that `source` names, with fresh weights.
+def build_generator(code: Code, folder: Path) -> nn.Module:
+    """Make the module that `code` names, with fresh weights.
 
     Args:
-        source: "file.py:Name" is relative to `folder`; "package.module:Name" is looked for there
+        code: "file.py:Name" is relative to `folder`; "package.module:Name" is looked for there
             first, then on Python's path.
         folder: of the recipe, or the working directory.
 
@@ -41,27 +44,35 @@ def build_generator(source: Source, folder: Path) -> nn.Module:
         BadInputError: no such file, module, class or function, code that does not run, or
             arguments that it does not take.
     """
-    place, _, name = source.python.rpartition(":")
-    home = (folder / place).parent if place.endswith(".py") else folder
-    with guarded(source.python), _importable(home):
-        module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
-        factory = getattr(module, name, None)
-        if factory is None:
-            raise BadInputError(f"{source.python}: {place} has no class or function {name!r}")
-        if not callable(factory) or isinstance(factory, nn.Module):
-            raise BadInputError(f"{source.python}: this is no class and no function")
-        _check_arguments(source, factory)
-        generator = factory(**source.arguments)
+    with _found(code.python, folder) as factory:
+        _check_arguments(code, factory)
+        generator = factory(**code.arguments)
     if not isinstance(generator, nn.Module):
         kind = type(generator).__name__
-        raise BadInputError(f"{source.python}: gives a {kind}, not a torch.nn.Module")
+        raise BadInputError(f"{code.python}: gives a {kind}, not a torch.nn.Module")
     return generator
+
+
+def sizes_function(code: Code, folder: Path) -> Callable[[Sizes], Any]:
+    """Find the function that reads off a checkpoint what the module is called with.
+
+    Args:
+        code: names it in `sizes`; it lies beside the module's class.
+        folder: as for `build_generator`.
+
+    Raises:
+        BadInputError: there is no such function, or the code does not run.
+    """
+    place, _, _ = code.python.rpartition(":")
+    with _found(f"{place}:{code.sizes}", folder) as function:
+        return function
 
 
 def noise(module: nn.Module, shapes: Shapes, name: str) -> dict[str, Tensor]:
     """Make seeded noise between -1 and 1 for the inputs, in the order that `forward` takes them.
 
-    The only input of a module is called "input", whatever its `forward` calls it.
+    The only input of a module is called "input", whatever its `forward` calls it; its shape may
+    also have an empty name.
 
     Raises:
         BadInputError: the shapes are not those of `forward`'s first parameters; `name` is the
@@ -71,12 +82,14 @@ def noise(module: nn.Module, shapes: Shapes, name: str) -> dict[str, Tensor]:
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     takes = [p.name for p in parameters if p.kind in named] or [ONLY_INPUT]
     needed = [p.name for p in parameters if p.kind in named and p.default is p.empty]
-    if len(shapes) == 1 and shapes.keys() <= {ONLY_INPUT, takes[0]}:
+    alone = len(shapes) == 1 and len(needed) < 2
+    if alone and shapes.keys() <= {ONLY_INPUT, takes[0], ""}:
         shapes = {ONLY_INPUT: next(iter(shapes.values()))}
-    elif not shapes or shapes.keys() != set(takes[: len(shapes)]):
+    elif len(shapes) < max(1, len(needed)) or shapes.keys() != set(takes[: len(shapes)]):
         names = needed if len(needed) > 1 else [ONLY_INPUT]
         flags = " ".join(f"--input-shape {p}:1,3,256,256" for p in names)
-        given = f", not {', '.join(shapes)}" if shapes else ""
+        given = ", ".join(name or "sizes without a name" for name in shapes)
+        given = f", not {given}" if given else ""
         raise BadInputError(f"{name}: give the sizes of its inputs{given}, as in {flags}")
     else:
         shapes = {p: shapes[p] for p in takes[: len(shapes)]}
@@ -112,6 +125,25 @@ def check_pictures(generator: nn.Module, input_shape: list[int]) -> None:
     given = [list(output.shape) for output in outputs]
     if given != [wanted]:
         raise BadInputError(f"{name} turns {input_shape} into {given}; training needs {wanted}")
+
+
+@contextlib.contextmanager
+def _found(python: str, folder: Path) -> Iterator[Callable[..., Any]]:
+    """Find a class or function, and let the code that uses it import what lies beside it.
+
+    Raises:
+        BadInputError: there is none, or the code that holds it, or that uses it, does not run.
+    """
+    place, _, name = python.rpartition(":")
+    home = (folder / place).parent if place.endswith(".py") else folder
+    with guarded(python), _importable(home):
+        module = _run_file(folder / place) if place.endswith(".py") else _import(place, home)
+        found = getattr(module, name, None)
+        if found is None:
+            raise BadInputError(f"{python}: {place} has no class or function {name!r}")
+        if not callable(found) or isinstance(found, nn.Module):
+            raise BadInputError(f"{python}: this is no class and no function")
+        yield found
 
 
 @contextlib.contextmanager
@@ -154,8 +186,28 @@ def _run_file(file: Path) -> ModuleType:
         raise BadInputError(f"{file}: no such Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "relative import" in str(error):
+            raise BadInputError(_as_package(file)) from error
+        raise
     return module
+
+
+def _as_package(file: Path) -> str:
+    """Say how a file is named whose imports are relative: as a module of its package."""
+    full = file.resolve()
+    depth, folder = 0, full.parent
+    while (folder / "__init__.py").is_file():
+        depth, folder = depth + 1, folder.parent
+    imports = ast.walk(ast.parse(full.read_bytes()))
+    depth = max(depth, *(node.level for node in imports if isinstance(node, ast.ImportFrom)))
+    name = ".".join([*full.parts[-depth - 1 : -1], full.stem])
+    return (
+        f"{file}: imports relative to its package: name it {name}:Name, in the folder "
+        f"{full.parents[depth]} or with that folder in PYTHONPATH"
+    )
 
 
 def _import(name: str, home: Path) -> ModuleType:
@@ -180,15 +232,15 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _check_arguments(source: Source, factory: Any) -> None:
+def _check_arguments(code: Code, factory: Any) -> None:
     try:
         signature = inspect.signature(factory)
     except ValueError:
         return  # written in C: the call itself will tell
     try:
-        signature.bind(**source.arguments)
+        signature.bind(**code.arguments)
     except TypeError as error:
         raise BadInputError(
-            f"{source.python}: {error}; its arguments stand in a recipe.toml: "
+            f"{code.python}: {error}; its arguments stand in a recipe.toml: "
             "[source] arguments = { ... }"
         ) from error

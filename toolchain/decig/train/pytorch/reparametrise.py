@@ -38,13 +38,45 @@ def resolve_module(module: nn.Module) -> None:
         parametrised = getattr(part, "parametrizations", {})
         for name, steps in list(parametrised.items()):
             if all(isinstance(step, _NORMS) for step in steps):
+                _give_own_class(part)
                 parametrize.remove_parametrizations(part, name)
+
+
+def _give_own_class(part: nn.Module) -> None:
+    """Give a parametrised module a class of its own, equal to the one that it has.
+
+    PyTorch makes a class whose properties compute the weights, which deep copies share. Removing
+    a parametrisation deletes its property from the class, and so from all copies.
+    """
+    shared = type(part)
+    content = {k: v for k, v in vars(shared).items() if k not in ("__dict__", "__weakref__")}
+    part.__class__ = type(shared.__name__, shared.__bases__, content)
 
 
 def plain_name(key: str) -> str:
     """Name of the weight that an entry of a state dict takes part in: "a.weight_u" is a.weight."""
     hooked = _HOOKED.match(_hook_spelling(key))
     return hooked[1] if hooked else key
+
+
+def plain_shapes(state: State) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a state dict as they are once both norms are resolved.
+
+    Args:
+        state: in either spelling.
+
+    Returns:
+        The shape of every entry, by the plain name of the weight that it takes part in.
+    """
+    spelled = {_hook_spelling(key): tuple(value.shape) for key, value in state.items()}
+    shapes = dict(spelled)
+    for key in spelled:
+        stem = plain_name(key)
+        full = spelled.get(f"{stem}_orig") or (f"{stem}_g" in spelled and spelled.get(f"{stem}_v"))
+        if stem != key and full:
+            del shapes[key]
+            shapes[stem] = full
+    return shapes
 
 
 def resolve_state(state: State, module: nn.Module) -> State:

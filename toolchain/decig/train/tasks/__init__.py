@@ -42,6 +42,18 @@ class Group:
     schedule: Schedule = constant
 
 
+class Memory(Protocol):
+    """What a task remembers from step to step beside its nets, such as a pool of pictures."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs of it; tensors on the CPU."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        ...
+
+
 class Task(Protocol):
     """What the engine trains.
 
@@ -55,6 +67,8 @@ class Task(Protocol):
         nets: the nets that are trained, by name.
         groups: the nets of each optimiser, by the name of the group.
         averages: the nets of which a running mean is kept, and how it follows.
+        memories: what else must be saved so that a resumed run ends the same, by name; each
+            process has its own.
     """
 
     @property
@@ -70,6 +84,11 @@ class Task(Protocol):
     @property
     def averages(self) -> Mapping[str, Averaging]:
         """The nets of which a running mean is kept, and how the mean follows."""
+        ...
+
+    @property
+    def memories(self) -> Mapping[str, Memory]:
+        """What is remembered from step to step beside the nets, by name."""
         ...
 
     def batch(self, number: int) -> Any:

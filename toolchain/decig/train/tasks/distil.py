@@ -5,26 +5,26 @@ for, with the teacher's features and with real pictures. A discriminator that te
 pictures from real ones is a group of its own; it is updated first, at a constant rate.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
+from torch.nn.functional import l1_loss
 
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Count, NotNegative, WrittenByHand
-from decig.train.losses.adversarial import discriminator_loss
+from decig.train.adversary import Adversary
 from decig.train.losses.features import FeatureLoss
-from decig.train.losses.output import WINDOW, OutputLoss, condition_of, picture_of
-from decig.train.losses.targets import target_loss
+from decig.train.losses.output import WINDOW, OutputLoss, picture_of
 from decig.train.memory import put_channels_last
 from decig.train.nets.averaging import Averaging
-from decig.train.nets.patch_gan import PatchDiscriminator, initialise
+from decig.train.nets.patch_gan import PatchDiscriminator
 from decig.train.pool import Batch, TeacherPool
 from decig.train.precision import Precision
 from decig.train.ranges import Zoom
 from decig.train.schedule import WarmUpThenCosine
-from decig.train.tasks import Group
+from decig.train.tasks import Group, Memory
 
 STUDENT, DISCRIMINATOR = "student", "discriminator"
 """Names of the nets and of their groups."""
@@ -49,7 +49,12 @@ class Settings(WrittenByHand, frozen=True):
         structure: weight of its SSIM term.
         features: weight of the feature loss against the kept channels of the teacher.
         target: weight of L1 to real targets, where these are given.
-        adversarial: weight of the PatchGAN term, where real targets are given.
+        adversarial: weight of the PatchGAN term, where real pictures are given: targets, or
+            others of the same kind.
+        imitation: weight of the PatchGAN term that takes the teacher's pictures for real, where
+            no others are given.
+        discriminator_width: channels of the PatchGAN's first layer; 0 makes it as narrow as the
+            student is of its teacher, of 64.
         held_out: images kept from training to measure quality.
         repair_crops: images on which channels are scored and weights repaired.
     """
@@ -65,22 +70,23 @@ class Settings(WrittenByHand, frozen=True):
     features: NotNegative = 0.0
     target: NotNegative = 1.0
     adversarial: NotNegative = 0.01
+    imitation: NotNegative = 0.0
+    discriminator_width: Count = 0
     held_out: Count = 8
     repair_crops: AtLeastOne = 32
 
-    def require_crop(self, size: tuple[int, int], *, paired: bool) -> None:
+    def require_crop(self, size: tuple[int, int], *, real: bool) -> None:
         """Check that the losses can look at crops of a size.
 
         Args:
             size: height and width of the crops, in pixels.
-            paired: whether there are real targets.
+            real: whether there are real pictures.
 
         Raises:
             BadInputError: a crop is too small for a loss; names the setting.
         """
         sides = {"structure": WINDOW}
-        if paired:
-            sides["adversarial"] = PatchDiscriminator.SMALLEST
+        sides["adversarial" if real else "imitation"] = PatchDiscriminator.SMALLEST
         for name, least in sides.items():
             if getattr(self, name) and min(size) < least:
                 raise BadInputError(
@@ -107,7 +113,13 @@ class Learning:
 
 
 class Distil:
-    """The task: see `decig.train.tasks.Task`."""
+    """The task: see `decig.train.tasks.Task`.
+
+    Attributes:
+        student: the module to train.
+        pixels: the model's pixel format.
+        precision: that the student computes in.
+    """
 
     def __init__(
         self,
@@ -119,7 +131,9 @@ class Distil:
         precision: Precision,
         *,
         features: FeatureLoss | None = None,
-        judged_channels: int | None = None,
+        adversary: Adversary | None = None,
+        paired: bool = False,
+        real: Callable[[int], Tensor] | None = None,
         first: int = 0,
     ) -> None:
         """Prepare.
@@ -133,62 +147,52 @@ class Distil:
             learning: how fast the student learns.
             precision: that the student computes in.
             features: compares its inner values with the teacher's.
-            judged_channels: channels of input and picture together, where batches have real
-                targets; None where they have none.
+            adversary: judges the student's pictures; None where nothing does.
+            paired: whether batches have real targets.
+            real: makes the real pictures for a batch that the adversary sees, by its number.
             first: how many of the pool's batches were taken before.
         """
-        self._pool, self._pixels, self._settings = pool, pixels, settings
-        self._precision, self._features, self._first = precision, features, first
-        self._paired = judged_channels is not None
+        self._pool, self.pixels, self._settings = pool, pixels, settings
+        self.precision, self._features, self._first = precision, features, first
+        self._adversary, self._paired, self._real = adversary, paired, real
         self._output = OutputLoss(settings.chroma, settings.gradient, settings.structure)
         put_channels_last(student)
         self.student = student
-        self.discriminator: PatchDiscriminator | None = None
         schedule = WarmUpThenCosine(learning.warm_up)
         self.nets: dict[str, nn.Module] = {STUDENT: student}
         self.groups = {STUDENT: Group((STUDENT,), learning.rate, _BETAS, schedule)}
         self.averages = {STUDENT: Averaging(learning.ema)}
-        if judged_channels is not None and settings.adversarial:
-            torch.manual_seed(learning.seed)
-            self.discriminator = PatchDiscriminator(judged_channels)
-            initialise(self.discriminator)
-            self.nets[DISCRIMINATOR] = self.discriminator
+        self.memories: dict[str, Memory] = {}
+        if adversary is not None:
+            self.nets[DISCRIMINATOR] = adversary.net
             group = Group((DISCRIMINATOR,), _ADVERSARY_RATE, _ADVERSARY_BETAS)
             self.groups = {DISCRIMINATOR: group, **self.groups}
 
     def batch(self, number: int) -> Batch:
-        """Return the pool's batch of a step."""
-        return self._pool.batch(self._first + number)
+        """Return the pool's batch of a step, with real pictures where the adversary needs them."""
+        batch = self._pool.batch(self._first + number)
+        if self._real is None:
+            return batch
+        return replace(batch, real=self._real(self._first + number).to(batch.teacher.device))
 
     def forward(self, batch: Batch) -> tuple[Tensor, ...]:
         """Let the student paint; returns its picture in 0..1, and its inner values."""
-        output, *values = self._precision.run(self.student, *batch.inputs)
-        return picture_of(output, self._pixels), *values
+        output, *values = self.precision.run(self.student, *batch.inputs)
+        return picture_of(output, self.pixels), *values
 
     def losses(self, group: str, batch: Batch, shared: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Return the terms of one of the two nets."""
         picture, *values = shared
-        condition = self._condition(batch)
         if group == DISCRIMINATOR:
-            assert self.discriminator is not None and batch.target is not None
-            assert condition is not None
-            wrong = discriminator_loss(self.discriminator, condition, picture, batch.target)
-            return {"adversarial": wrong}
+            assert self._adversary is not None
+            return {"adversarial": self._adversary.loss(batch, picture)}
         terms = {"output": self._output(picture, batch.teacher)}
         if self._features is not None:
             terms["features"] = self._features(batch.inputs, tuple(values))
         if self._paired:
             assert batch.target is not None
-            terms["targets"] = target_loss(
-                picture,
-                batch.target,
-                l1=self._settings.target,
-                adversarial=self._settings.adversarial,
-                discriminator=self.discriminator,
-                source=condition,
-            )
+            terms["targets"] = self._settings.target * l1_loss(picture, batch.target)
+        if self._adversary is not None:
+            judged = self._adversary.student_loss(batch, picture)
+            terms["adversarial"] = self._adversary.weight * judged
         return terms
-
-    def _condition(self, batch: Batch) -> Tensor | None:
-        """What the discriminator sees beside a picture: the input that it was made from."""
-        return None if batch.source is None else condition_of(batch.source, self._pixels)

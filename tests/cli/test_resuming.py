@@ -1,0 +1,178 @@
+"""Going on with a run needs the folder alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+import decig as decig_package
+from tests.samples import PIXELS, decig, write_photos
+from tests.train.small import small, write_table
+
+pytestmark = pytest.mark.train
+
+SETTINGS = (
+    "[distil]\ncrop = 32\nbatch = 2\nheld_out = 2\nrepair_crops = 4\n[train]\npatience = 0.0\n"
+)
+STEPS = 6
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a model, its cost table of another device, photos and quick settings."""
+    write_table(tmp_path / "table.json", small(tmp_path).teacher.model.path)
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    return tmp_path
+
+
+def begin(run: str, *options: Any) -> Any:
+    """Compress in the working directory, all paths relative."""
+    pixels = (*PIXELS, "--layout", "nchw")
+    files = ("--profile", "table.json", "--data", "photos", "--config", "settings.toml", "--force")
+    target = () if "--target-latency" in options else ("--target-speedup", 2)
+    asked = ("model.onnx", *pixels, *files, *target, "--steps", STEPS, "--output-dir", run)
+    return decig("compress", *asked, *options)
+
+
+def press(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Press Ctrl-C in a step of training."""
+    from decig.train.engine import Engine
+
+    update = Engine._update
+
+    def pressed(engine: Engine, progress: float) -> dict[str, float]:
+        if engine.step == after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(engine, progress)
+
+    monkeypatch.setattr(Engine, "_update", pressed)
+
+
+def weights(run: Path) -> list[bytes]:
+    return [t.raw_data for t in onnx.load(run / "student.onnx").graph.initializer]
+
+
+def test_the_folder_alone_is_enough(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even from another working directory, without the cost table and the settings."""
+    monkeypatch.chdir(place)
+    assert begin("whole").exit_code == 0
+    with monkeypatch.context() as patch:
+        press(2, patch)
+        stopped = begin("a run")
+    assert stopped.exit_code == 130
+    *_, line = stopped.stderr.splitlines()
+    command = "decig compress --resume --output-dir 'a run'"
+    assert line == f"decig: error: a run: stopped; go on with {command}"
+    for name in ("table.json", "settings.toml"):
+        (place / name).unlink()
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    result = decig("compress", "--resume", "--output-dir", "../a run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == STEPS
+    assert weights(place / "a run") == weights(place / "whole")
+
+
+def test_what_is_given_again_must_be_what_the_run_began_with(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    assert begin("run").exit_code == 0
+    again = ("compress", "--resume", "--output-dir", "run")
+    assert decig(*again, "--target-speedup", "2", "--steps", STEPS).exit_code == 0
+    for other, message in (
+        (("--target-latency", "5ms"), "another target_ms"),  # and not: exclude each other
+        (("--budget", "1m"), "another budget"),
+        (("--fold-norms",), "another fold_norms"),
+        (("--method", "nothing"), "no method is called 'nothing'"),
+    ):
+        result = decig(*again, *other)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    result = decig("train", *again[1:])
+    assert result.exit_code == 2
+    assert "run: the run there is one of decig compress" in result.stderr
+
+
+def test_before_anything_is_written_ctrl_c_promises_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("decig.train.pipeline.prepare", stop)
+    result = begin("run")
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "decig: interrupted")
+
+
+def test_a_damaged_record_is_named(place: Path) -> None:
+    (place / "command.json").write_text('{"command": "compress"}')
+    result = decig("compress", "--resume", "--output-dir", place)
+    assert result.exit_code == 2
+    assert "command.json: given is missing" in result.stderr
+
+
+def test_a_disk_that_is_full_says_so_and_the_run_goes_on(place: Path) -> None:
+    """Files may have 30 KiB, which the saved state exceeds."""
+    pixels = (*PIXELS, "--layout", "nchw")
+    files = ("--profile", "table.json", "--data", "photos", "--config", "settings.toml", "--force")
+    asked = ("--target-speedup", "2", "--steps", str(STEPS), "--output-dir", "run")
+    command = [sys.executable, "-m", "decig", "compress", "model.onnx", *pixels, *files, *asked]
+    limited = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash", *command]
+    environment = os.environ | {"PYTHONPATH": str(Path(decig_package.__file__).parents[1])}
+    done = subprocess.run(
+        limited, cwd=place, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    *_, line = done.stderr.splitlines()
+    assert line == "decig: error: run/state/stage2.pt: not written: File too large"
+    result = decig("compress", "--resume", "--output-dir", place / "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == STEPS
+
+
+NET = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 1))
+"""
+RECIPE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, 32, 32]
+[pixels]
+input_range = [0, 1]
+output_range = [0, 1]
+[source]
+python = "net.py:Net"
+[train]
+discriminator_width = 4
+stages = [{ crop = 32, batch = 1, steps = 5 }]
+"""
+
+
+def test_an_original_goes_on_with_the_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    for split in ("train", "val"):
+        for half in ("input", "target"):
+            write_photos(tmp_path / "data" / split / half, 2, 40, 44)
+    with monkeypatch.context() as patch:
+        press(2, patch)
+        stopped = decig("train", "recipe.toml", "--data", "data", "--output-dir", "run")
+    assert stopped.exit_code == 130
+    assert "go on with decig train --resume --output-dir run" in stopped.stderr
+    result = decig("train", "--resume", "--output-dir", tmp_path / "run")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "run" / "generator.onnx").is_file()

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from decig.errors import BadInputError
+from decig.train.nets.multiscale import MultiscaleDiscriminator
+from decig.train.nets.patch_gan import PatchDiscriminator
+from decig.train.pytorch.discriminator import load_discriminator
+
+NETS = {
+    "pix2pix": lambda: PatchDiscriminator(6, 8, norm="batch"),
+    "cyclegan": lambda: PatchDiscriminator(3, 4, depth=2, norm="instance"),
+    "decig": lambda: PatchDiscriminator(4, 4),
+    "spade": lambda: MultiscaleDiscriminator(16, 4, scales=3, layers=3),
+}
+
+
+def _save(folder: Path, net: nn.Module, *, spectral: bool = False) -> Path:
+    if spectral:
+        for part in net.modules():
+            if isinstance(part, nn.Conv2d) and part.bias is None:
+                nn.utils.spectral_norm(part)
+    state = {f"module.{key}": value for key, value in net.eval().state_dict().items()}
+    torch.save(state, folder / "D.pth")
+    return folder / "D.pth"
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_size_is_read_off_the_weights(tmp_path, name):
+    torch.manual_seed(0)
+    net = NETS[name]()
+    x = torch.rand(1, net.channels, 48, 48)
+    found = load_discriminator(_save(tmp_path, net, spectral=name == "spade"))
+    assert type(found) is type(net)
+    assert not found.training
+    with torch.no_grad():
+        torch.testing.assert_close(found(x), net(x))
+
+
+def test_other_files_are_refused(tmp_path):
+    path = _save(tmp_path, nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 1, 1)))
+    with pytest.raises(BadInputError, match=r"D\.pth: holds no discriminator of a known kind: Pa"):
+        load_discriminator(path)
+
+
+def test_one_of_several_is_chosen_by_its_name(tmp_path):
+    nets = {name: PatchDiscriminator(3, 4, norm="instance") for name in ("D_A", "D_B")}
+    torch.save({name: net.state_dict() for name, net in nets.items()}, tmp_path / "D.pth")
+    with pytest.raises(BadInputError, match=r"several sets of weights fit .*: D_A, D_B; choose"):
+        load_discriminator(tmp_path / "D.pth")
+    found = load_discriminator(tmp_path / "D.pth:D_B")
+    assert torch.equal(found.model[0].weight, nets["D_B"].model[0].weight)

@@ -1,0 +1,106 @@
+"""What `decig compress` says when it is done: what was asked, what came of it, what to do next."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from decig.cli import roofs
+from decig.cli.tables import console
+
+if TYPE_CHECKING:
+    from decig.device.run.fingerprint import Fingerprint
+
+_MINUTE = 60
+
+
+def print_compression(folder: Path, device: "Fingerprint", figures: Mapping[str, Any]) -> None:
+    """Show what a run reached, and the command that writes the file to deploy.
+
+    Args:
+        folder: of the run.
+        device: that it was compressed for.
+        figures: the content of report.json.
+    """
+    lines = {
+        "asked": _asked(figures),
+        "predicted": f"{figures['predicted_latency_ms']:.3f} ms",
+        "measured": _measured(figures),
+        "pictures": _pictures(figures),
+        "training": _training(figures),
+        "method": figures["method"],
+    }
+    if "latency_ms" in figures:
+        spans = figures["latency_ms"]
+        lines["norms"] = (
+            f"{len(figures['norms_folded'])} folded, {len(figures['norms_put_back'])} put back; "
+            f"{spans['with_norms']:.3f} ms with all of them, {spans['folded']:.3f} ms now"
+        )
+    if "roofline" in figures:
+        found = figures["roofline"]
+        lines["reaches"] = roofs.summary(found["candidate"], found["limits"])
+    screen = console()
+    for title, text in lines.items():
+        screen.print(f"{title + ':':<11}{text}", soft_wrap=True)
+    for warning in figures.get("warnings", ()):
+        screen.print(f"warning:   {warning}", soft_wrap=True)
+    screen.print(f"figures:   {folder / 'report.json'}", soft_wrap=True)
+    screen.print(f"next:      {_export(folder, device)}", soft_wrap=True)
+
+
+def _asked(figures: Mapping[str, Any]) -> str:
+    """The latency that was asked for, beside that of the original."""
+    original, wanted = figures["original_latency_ms"], figures["target_latency_ms"]
+    if wanted is None:
+        return f"no latency (the original takes {original:.3f} ms)"
+    return f"{wanted:.3f} ms, {original / wanted:.2f} times faster than {original:.3f} ms"
+
+
+def _measured(figures: Mapping[str, Any]) -> str:
+    """The latency that was measured, and whether it is what was asked for."""
+    found, wanted = figures["measured_latency_ms"], figures["target_latency_ms"]
+    if found is None:
+        return "not here: the cost table belongs to another device"
+    times = f"{found:.3f} ms once exported, {figures['original_latency_ms'] / found:.2f} times"
+    missed = wanted is not None and found > wanted
+    return f"{times} faster{f', {found / wanted - 1:.1%} over the target' if missed else ''}"
+
+
+def _pictures(figures: Mapping[str, Any]) -> str:
+    """How like the original's the pictures are, before and after training."""
+    told = []
+    for when, after in (("before training", "_before_distilling"), ("after it", "")):
+        ssim, psnr_db = figures.get(f"ssim{after}"), figures.get(f"psnr_db{after}")
+        values = [f"SSIM {ssim:.4f}"] if ssim is not None else []
+        values += [f"PSNR {psnr_db:.2f} dB"] if psnr_db is not None else []
+        if values:
+            told.append(f"{', '.join(values)} {when}")
+    images = f"{figures.get('held_out_images')} of them, held out of training"
+    return f"{'; '.join(told)} (compared with the original's, {images})"
+
+
+def _training(figures: Mapping[str, Any]) -> str:
+    """How long training took, and why it ended if that was before its budget did."""
+    steps = figures["steps"] + figures.get("folding_steps", 0)
+    seconds = figures["training_seconds"] + figures.get("folding_seconds", 0.0)
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    took = f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+    early = figures.get("ended_early")
+    return f"{steps:,} steps in {took}{f'; ended early: {early}' if early else ''}"
+
+
+def _export(folder: Path, device: "Fingerprint") -> str:
+    """The command that writes the file to deploy, measured where the cost table was taken."""
+    from decig.device.run.providers import find
+
+    provider = find(device.provider)
+    command = ["decig", "export", str(folder), "-o", f"{folder.absolute().name}.onnx"]
+    if not provider.built_in:
+        command += ["--ep", provider.short]
+    usual = provider.options({}, device.threads)
+    for name, value in device.provider_options.items():
+        if usual.get(name) != value:
+            command += ["--ep-option", f"{name}={value}"]
+    if device.threads > 1:
+        command += ["--threads", str(device.threads)]
+    return shlex.join(command)

@@ -1,0 +1,84 @@
+"""The images of a folder one by one, by number: as many as there are, and none kept in memory."""
+
+import contextlib
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from decig.data.images import ImageFolder, UnreadableImageError, image_size, read_image
+from decig.errors import BadInputError
+
+_log = logging.getLogger(__name__)
+
+
+class Gallery:
+    """The images of a folder and its sub-folders, in the order of their paths, read when asked for.
+
+    An unreadable file is replaced by the next one that is readable, so that a number always gives
+    the same image; a warning names the file once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """List the folder and read its first image.
+
+        Args:
+            folder: of the images.
+
+        Raises:
+            BadInputError: the folder is missing, or holds no image or no readable one.
+        """
+        self.path = folder
+        self._files = ImageFolder(folder).files
+        self._unreadable: set[Path] = set()
+        self[0]  # so that an unusable folder is refused before training begins
+
+    def __len__(self) -> int:
+        """Return the number of files, readable or not."""
+        return len(self._files)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """Read an image as RGB uint8 H,W,3.
+
+        Args:
+            number: from 0 on; after the last image the first one follows again.
+
+        Raises:
+            BadInputError: no image is readable.
+        """
+        for offset in range(len(self)):
+            file = self._files[(number + offset) % len(self)]
+            try:
+                return read_image(file)
+            except UnreadableImageError as error:
+                if file not in self._unreadable:
+                    self._unreadable.add(file)
+                    _log.warning("skipped %s", error)
+        raise BadInputError(f"{self.path}: none of its {len(self)} images is readable")
+
+    def require_at_least(self, side: int) -> None:
+        """Check the sizes of all images by the headers of their files, before any is decoded.
+
+        Raises:
+            BadInputError: an image is smaller than side x side pixels.
+        """
+        for file in self._files:
+            with contextlib.suppress(UnreadableImageError):  # named when it is read
+                require_side(file, image_size(file), side)
+
+
+def require_side(file: Path, size: tuple[int, int], side: int) -> None:
+    """Check that crops of a side fit into an image.
+
+    Args:
+        file: for the message.
+        size: width and height of the image, in pixels.
+        side: of the crops, in pixels.
+
+    Raises:
+        BadInputError: they do not.
+    """
+    if min(size) < side:
+        raise BadInputError(
+            f"{file}: a {size[0]}x{size[1]} image is too small for {side}x{side} crops"
+        )

@@ -1,0 +1,137 @@
+"""Hypernet: latent numbers make the weights and shrink to zero, then the graph is cut and trained.
+
+After CoroNet-GAN (arXiv 2403.08261), which prunes the channels of conditional generators while they
+are trained, to a ratio that is asked for; see `decig.train.latents` for what is trained. Here the
+ratio is one of latency, predicted from the cost table of a device, channels shrink by what they
+cost there, and training begins with the teacher cut to some multiple of the wanted latency.
+"""
+
+import numpy as np
+from torch.fx import GraphModule
+
+from decig.files import write_json
+from decig.graph.channels import analyse
+from decig.graph.plan import Plan
+from decig.schema import NotNegative, Share, WrittenByHand, read_json
+from decig.train.condense import Steered
+from decig.train.distilling import distil, state_file, student_engine, student_task
+from decig.train.engine import News
+from decig.train.job import Job
+from decig.train.latents import LatentModule, LatentScores, Shrinking
+from decig.train.methods import Step
+from decig.train.schedule import Budget, constant
+from decig.train.slicing import (
+    Origin,
+    cut_to_begin,
+    order_left,
+    slice_and_repair,
+    start_with_the_better,
+)
+from decig.train.tasks.distil import STUDENT
+
+
+class Settings(WrittenByHand, frozen=True):
+    """The table [hypernet] of a file of settings.
+
+    Attributes:
+        shrink: share of the budget in which latents shrink.
+        shrink_from: shrinking begins with a graph cut to this many times the wanted latency; 0
+            takes the full graph, as in the paper.
+    """
+
+    shrink: Share = 0.4
+    shrink_from: NotNegative = 2.0
+
+    @property
+    def needs_target(self) -> bool:
+        """Latents shrink until a latency is reached."""
+        return True
+
+
+def steps(job: Job) -> list[Step]:
+    """Return the steps of a compression by this method."""
+    shrink = job.settings(Settings).shrink
+    return [
+        Step(
+            "slice to begin with",
+            ("hypernet-plan.json", "hypernet-start.onnx", "order.json"),
+            lambda _: _begin(job),
+            alone=True,
+        ),
+        Step("shrink", ("hypernet.onnx", "latents.json"), lambda b: _shrink(job, b), shrink),
+        Step("slice", ("plan.json", "start.onnx"), lambda _: _slice(job), alone=True),
+        Step("distil", ("student.onnx",), lambda b: _distil(job, b), 1 - shrink),
+    ]
+
+
+def _latencies(job: Job) -> tuple[float, float]:
+    """Latency in ms at which shrinking begins, and at which it is to end."""
+    assert job.goal.target_ms is not None
+    full = job.planner.predict_ms(job.teacher.channels.widths)
+    factor = job.settings(Settings).shrink_from
+    return (min(full, job.goal.target_ms * factor) if factor else full), job.goal.target_ms
+
+
+def _begin(job: Job) -> None:
+    """Cut the graph with which shrinking begins: steps of the full graph take long."""
+    begin, _ = _latencies(job)
+    cut_to_begin(job, begin, "hypernet-plan.json", "hypernet-start.onnx")
+    plan, ranked = Plan.load(job.run.file("hypernet-plan.json")), job.planner.importance.order
+    order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
+    write_json(job.run.file("order.json"), order)
+
+
+def _shrink(job: Job, budget: Budget) -> None:
+    """Train weights and latents, which shrink until the predicted latency is the wanted one."""
+    start = job.run.load_graph("hypernet-start.onnx").proto
+    channels = analyse(start)
+    found = read_json(job.run.file("order.json"), dict[str, list[int]], "order of channels")
+    order = {name: np.array(indices) for name, indices in found.items()}
+    made: list[LatentModule] = []
+
+    def with_latents(net: GraphModule) -> LatentModule:
+        made.append(LatentModule(net, channels, order))
+        return made[-1]
+
+    task = student_task(job, start, rate=1.0, with_extras=True, features=False, wrap=with_latents)
+    shrinking = Shrinking(made[0], channels, job.goal.target.predictor)
+    part = Steered(shrinking, constant, job.planner.predict_ms, *_latencies(job))
+
+    def report(news: News) -> None:
+        if part.looked_at == news.step:
+            figures = {"loss": news.losses[STUDENT], "predicted_ms": part.predicted_ms}
+            job.progress("shrink", news.progress, figures)
+
+    engine = student_engine(job, task, budget, state_file(job, "shrink.pt"), report, [part])
+    engine.resume()
+    engine.run()
+
+    def finish() -> None:
+        mean = engine.means[STUDENT]
+        assert isinstance(mean, LatentModule)
+        # The mean of a latent that has reached zero is still on its way there.
+        mean.latents.data[made[0].latents == 0] = 0
+        figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
+        job.run.add_figures({"hypernet": figures})
+        latents = {name: z.tolist() for name, z in mean.by_group().items()}
+        write_json(job.run.file("latents.json"), latents)
+        job.run.save_graph("hypernet.onnx", mean.graph(start))
+
+    job.processes.on_main(finish)
+
+
+def _slice(job: Job) -> None:
+    """Cut the channels whose latents are zero, and what more the measured latency asks for."""
+    proto = job.run.load_graph("hypernet.onnx").proto
+    found = read_json(job.run.file("latents.json"), dict[str, list[float]], "latents")
+    channels = analyse(proto)
+    scores = LatentScores({name: np.array(z) for name, z in found.items()}, channels)
+    plan = Plan.load(job.run.file("hypernet-plan.json"))
+    origin = Origin(proto, channels, scores, plan)
+    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "inherited.onnx")
+    start_with_the_better(job, job.run.load_graph("inherited.onnx").proto)
+
+
+def _distil(job: Job, budget: Budget) -> None:
+    """Train what is left on."""
+    distil(job, job.run.load_graph("start.onnx").proto, budget, "distil.pt", "student.onnx")

@@ -1,0 +1,41 @@
+"""A trained discriminator from a file, such as latest_net_D.pth of pix2pix, CycleGAN or SPADE."""
+
+from pathlib import Path
+
+from decig.errors import BadInputError
+from decig.train.nets.recognise import DISCRIMINATORS, Discriminator, discriminator_in
+from decig.train.pytorch.checkpoint import Checkpoint
+from decig.train.pytorch.reparametrise import State, plain_shapes
+from decig.train.pytorch.weights import load_weights
+
+
+def load_discriminator(file: Path) -> Discriminator:
+    """Make the discriminator whose weights a file holds, in their size.
+
+    Args:
+        file: as for `Checkpoint.read`.
+
+    Returns:
+        The discriminator, in evaluation mode.
+
+    Raises:
+        BadInputError: the file cannot be read, or holds no discriminator that decig knows, or
+            several.
+    """
+    checkpoint = Checkpoint.read(file)
+    states = [state for kind in DISCRIMINATORS for _, state in checkpoint.parts(kind(channels=6))]
+    found = [net for state in states if (net := _sized(state)) is not None]
+    if not found:
+        known = "; ".join(kind.TITLE for kind in DISCRIMINATORS)
+        raise BadInputError(f"{checkpoint.path}: holds no discriminator of a known kind: {known}")
+    load_weights(found[0], checkpoint, "the discriminator")
+    return found[0]
+
+
+def _sized(state: State) -> Discriminator | None:
+    """Make the discriminator that weights are of; None if they are of no known one."""
+    shapes = plain_shapes(state)
+    kind = discriminator_in(shapes)
+    if kind is None:
+        return None
+    return kind(**kind.read_sizes(shapes))
