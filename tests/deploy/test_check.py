@@ -26,7 +26,7 @@ def test_figures_of_two_models(tmp_path, folder):
     one = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
     other = resolve(str(write_generator(tmp_path / "b.onnx", seed=1)), FLAGS)
     verdict = check(one, other, folder, Device.of(), Tolerances())
-    assert verdict.likeness.ssim < 0.99
+    assert verdict.likeness.pairs.ssim < 0.99
     assert verdict.macs["reference"] == verdict.macs["candidate"]
     assert verdict.failures == []
 
@@ -79,7 +79,7 @@ def test_pictures_that_are_no_numbers_never_pass(tmp_path, folder):
 def test_what_one_model_knows_of_its_pixels_goes_for_both(tmp_path, folder):
     path = str(write_generator(tmp_path / "a.onnx"))
     verdict = check(resolve(path), resolve(path, FLAGS), folder, Device.of(), Tolerances())
-    assert verdict.likeness.psnr_db == pytest.approx(100)
+    assert verdict.likeness.pairs.psnr_db == pytest.approx(100)
 
 
 def test_models_may_differ_in_their_pixels(tmp_path, folder):
@@ -87,7 +87,7 @@ def test_models_may_differ_in_their_pixels(tmp_path, folder):
     darker = PixelFlags((0.0, 1.0), (0.0, 2.0), None, "rgb")
     one, other = resolve(path, FLAGS), resolve(path, darker)
     verdict = check(one, other, folder, Device.of(), Tolerances(min_psnr_db=50))
-    assert verdict.likeness.psnr_db < 50
+    assert verdict.likeness.pairs.psnr_db < 50
     assert len(verdict.failures) == 1
 
 

@@ -13,6 +13,7 @@ def test_the_means_are_those_of_the_batch():
     for one, other in zip(a, b, strict=True):
         means.add(one[None], other[None])
     found = means.result()
+    assert len(means) == 3
     assert found.ssim == pytest.approx(ssim(a, b))
     assert found.ms_ssim == pytest.approx(ms_ssim(a, b))
     assert found.psnr_db == pytest.approx(psnr(a, b))
@@ -23,7 +24,3 @@ def test_small_pictures_have_no_multiscale_figure():
     means.add(np.zeros((1, 160, 200, 3)), np.zeros((1, 160, 200, 3)))
     assert means.result().ms_ssim is None
     assert means.result().ssim == pytest.approx(1)
-
-
-def test_no_pair_has_no_figures():
-    assert PairMeans().result() is None

@@ -29,7 +29,14 @@ def needs_torch(what: str) -> Iterator[None]:
 
 def missing(modules: Sequence[str]) -> str | None:
     """Return the first of these modules that is not installed; None if all are. Imports none."""
-    return next((name for name in modules if importlib.util.find_spec(name) is None), None)
+    return next((name for name in modules if not _found(name)), None)
+
+
+def _found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # an import hook says so
+        return False
 
 
 def require(what: str, extra: str, modules: Sequence[str]) -> None:

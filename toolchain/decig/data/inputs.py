@@ -96,6 +96,13 @@ class Pictures:
         pixels.require_input(pixels.channels_of(image.shape))
         self.height, self.width = pixels.size_of(image.shape)
 
+    @property
+    def listed(self) -> list[str]:
+        """Names of all pictures, with those of files that turn out to be unreadable."""
+        if self.inputs.image is None:
+            return list(self.names)
+        return [name_in(self.folder.path, file) for file in self.folder.files]
+
     def __iter__(self) -> Iterator[Picture]:
         """Yield every readable image as the model takes it; BadInputError if there is none."""
         if self.inputs.image is None:

@@ -1,41 +1,28 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from functools import partial
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from decig.data.crops import fit
-from decig.data.feeds import Feeds
-from decig.data.inputs import Picture, Pictures, seeded_feeds
-from decig.data.ports import image_input, picture_output
-from decig.data.sheet import write_sheet
-from decig.deploy.beside import beside
-from decig.deploy.pixel_io import noise_pixels, painter
+from decig.data.ports import image_input
+from decig.deploy.likeness import Likeness, compare_pictures
+from decig.deploy.side import Side
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
-from decig.device.run.numbers import are_numbers, first_without_numbers
-from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved
 from decig.errors import BadInputError
 from decig.graph.cost import count
-from decig.graph.draws import drawing, draws, pin
+from decig.graph.draws import drawing
 from decig.graph.model import ValueInfo, input_info, output_info
-from decig.quality.metrics import colour, edge_difference, psnr, ssim
-from decig.quality.plausible import PictureValues
-from decig.source.plausible import implausible
+from decig.quality.features import FeatureNetwork, lacking, require_features
 from decig.source.source import Source
 from decig.source.stamp import stamped_device
 
 log = logging.getLogger(__name__)
-
-GRID_ROWS = 6
-"""Rows of the picture grid: the first images of the folder."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +34,8 @@ class Tolerances:
         min_speedup: how many times faster than the reference, at least.
         min_ssim: least SSIM to the reference's pictures.
         min_psnr_db: least PSNR to them, in dB.
+        max_kid: greatest KID, the squared kernel distance of features: to the real pictures where
+            they are given, to the reference's otherwise.
         max_unreadable: most images that may be unreadable, and so not compared.
     """
 
@@ -54,38 +43,13 @@ class Tolerances:
     min_speedup: float | None = None
     min_ssim: float | None = None
     min_psnr_db: float | None = None
+    max_kid: float | None = None
     max_unreadable: int | None = None
 
     @property
     def asked(self) -> bool:
         """Whether anything is asked for."""
         return self != Tolerances()
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """Figures of the pictures, as means over the folder; see `decig.quality.metrics`.
-
-    Attributes:
-        ssim: of candidate to reference.
-        psnr_db: of candidate to reference.
-        colour: how colourful the pictures of each model are.
-        edges: difference of the gradients of their pictures.
-        images: number of pictures compared.
-        skipped: files that could not be read.
-        picture: name of the reference's output that is the picture.
-        other_pictures: SSIM and PSNR of its other outputs that are shaped like pictures, by name;
-            `range` are the values of black and white where these are not the stated ones.
-    """
-
-    ssim: float
-    psnr_db: float
-    colour: dict[str, float]
-    edges: float
-    images: int
-    skipped: list[str]
-    picture: str
-    other_pictures: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -133,7 +97,7 @@ class Verdict:
         found = {
             "latency_ms": {name: round(each.median_ms, 4) for name, each in self.latency.items()},
             "speedup": round(self.speedup, 4),
-            **asdict(self.likeness),
+            **self.likeness.to_dict(),
             "macs": self.macs,
             "params": self.params,
             "passed": self.passed,
@@ -156,6 +120,7 @@ def check(
     tolerances: Tolerances,
     grid: Path | None = None,
     *,
+    targets: Path | None = None,
     roofline: bool = False,
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
@@ -171,14 +136,16 @@ def check(
         device: where both run.
         tolerances: what must be reached.
         grid: file for a grid of pictures: inputs, those of the reference, those of the candidate.
+        targets: folder of real pictures, to which those of both models are compared.
         roofline: whether to measure the nodes of both, beside the limits of the device.
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
-            image is readable, the reference's pictures show that a range is stated wrongly, or the
-            provider is not installed or has an option that does not go
-            with pixels in a graph.
+            image is readable, a package is missing for what is asked, the reference's pictures
+            show that a range is stated wrongly, or the provider is not installed or has an option
+            that does not go with pixels in a graph.
     """
+    require_packages(tolerances, targets)
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     for source in (candidate, reference):
         source.require_ports()
@@ -193,10 +160,11 @@ def check(
         listed.append(source.pictures(folder))
         source.require_picture()
     ours, theirs = (
-        _Side(source, pictures, device)
+        Side(source, pictures, device)
         for source, pictures in zip((candidate, reference), listed, strict=True)
     )
-    likeness = _compare(theirs, ours, grid)
+    network = None if lacking() else FeatureNetwork()
+    likeness = compare_pictures(theirs, ours, network=network, targets=targets, grid=grid)
     if wrong := theirs.fault("the reference's"):
         raise BadInputError(f"{reference.model.path}: {wrong}")
     faults = [fault for fault in [ours.fault("the candidate's")] if fault]
@@ -218,6 +186,20 @@ def check(
         _roofline(reference, candidate, device) if roofline else None,
         _elsewhere(candidate, device),
     )
+
+
+def require_packages(tolerances: Tolerances, targets: Path | None) -> None:
+    """Check that what is asked for can be computed with the packages that are installed.
+
+    Without them the figures that need them are left out, unless one of these options asks for one.
+
+    Raises:
+        BadInputError: a package is missing; the message names the option and the package.
+    """
+    if targets is not None:
+        require_features("--targets")
+    if tolerances.max_kid is not None:
+        require_features("--max-kid")
 
 
 def _tell_of_draws(source: Source) -> None:
@@ -250,54 +232,6 @@ def _roofline(reference: Source, candidate: Source, device: Device) -> dict[str,
         return None
     graphs = {"reference": reference.model.proto, "candidate": candidate.model.proto}
     return {name: measure_roofline(proto, proto, device, limits) for name, proto in graphs.items()}
-
-
-class _Side:
-    """One of the two models, ready to run."""
-
-    def __init__(self, source: Source, pictures: Pictures, device: Device) -> None:
-        self.source, self.pictures = source, pictures
-        self._session = device.open(source.model.proto)
-        self._painting = self._session
-        still = pin(source.model.proto, draws(source.model.proto))
-        if device.untimed != device or still is not source.model.proto:
-            self._painting = device.untimed.open(still)
-        self._device = device
-        self.spoilt = ""
-        """The first node that computed NaN or infinity; empty as long as there was none."""
-        self._shown = picture_output(source.model.proto, source.pixels)
-        self.values = PictureValues()
-
-    def fault(self, whose: str) -> str | None:
-        """Say what is wrong with the pictures painted so far; None if nothing is."""
-        return implausible(self.values, self.source.inner_pixels, whose)
-
-    def timed(self, from_bytes: bool) -> Callable[[], object]:
-        """Return one run on noise, for timing; `from_bytes` adds pre- and postprocessing."""
-        if from_bytes:
-            session = self._device.unbound.open(self.source.model.proto)  # with its own draws
-            paint = painter(self.source, partial(run_session, session))
-            return partial(paint, noise_pixels(self.source))
-        feeds = seeded_feeds(self.source.model.proto, self.source.pixels)[0]
-        return self._device.prepare(self._session, feeds)
-
-    def show(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn an input into an image to look at."""
-        labels = self.source.require_pixels().labels
-        return pixels if labels is None else labels.show(pixels)
-
-    def _run(self, feeds: Feeds) -> list[np.ndarray]:
-        """Run as it is timed."""
-        return run_session(self._session, feeds)
-
-    def paint(self, picture: Picture) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Return the model's picture of an input, N,H,W,3 between 0 and 1, and all its outputs."""
-        feeds, pixels = self.pictures.feed(picture).feeds, self.source.require_pixels()
-        outputs = run_session(self._painting, feeds)
-        if not self.spoilt and not are_numbers(outputs):
-            self.spoilt = first_without_numbers(self.source.model.proto, feeds)
-        self.values.add(pixels.scaled(outputs[self._shown]))
-        return pixels.to_unit(outputs[self._shown]), outputs
 
 
 def _require_alike(candidate: Source, reference: Source) -> None:
@@ -333,49 +267,11 @@ def _size(source: Source, shape: list[int]) -> list[int]:
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
 
-def _compare(reference: _Side, candidate: _Side, grid: Path | None) -> Likeness:
-    rows: list[tuple[np.ndarray, ...]] = []
-    figures = []
-    others = beside(reference.source)
-    for picture in reference.pictures:
-        (ours, outputs), (theirs, expected) = candidate.paint(picture), reference.paint(picture)
-        for other in others:
-            other.add(expected, outputs)
-        figures.append(
-            (
-                ssim(theirs, ours),
-                psnr(theirs, ours),
-                colour(theirs),
-                colour(ours),
-                edge_difference(theirs, ours),
-            )
-        )
-        if len(rows) < GRID_ROWS:
-            defined = (np.nan_to_num(unit[0]) for unit in (theirs, ours))
-            painted = [np.round(unit * 255).astype(np.uint8) for unit in defined]
-            given = [] if picture.pixels is None else [reference.show(picture.pixels)]
-            rows.append((*(fit(image, *painted[0].shape[:2]) for image in given), *painted))
-    if grid is not None:
-        titles = ("input", "reference", "candidate")[-len(rows[0]) :]
-        write_sheet(dict(zip(titles, zip(*rows, strict=True), strict=True)), grid)
-    means = [float(np.mean(values)) for values in zip(*figures, strict=True)]
-    return Likeness(
-        ssim=means[0],
-        psnr_db=means[1],
-        colour={"reference": means[2], "candidate": means[3]},
-        edges=means[4],
-        images=len(figures),
-        skipped=[str(path) for path in reference.pictures.skipped],
-        picture=reference.source.picture().name,
-        other_pictures={other.name: other.figures() for other in others},
-    )
-
-
 def _failures(
     asked: Tolerances,
     latency: dict[str, Latency],
     likeness: Likeness,
-    sides: Mapping[str, _Side],
+    sides: Mapping[str, Side],
 ) -> list[str]:
     """Describe each tolerance that was missed, and what never passes."""
     failures = [
@@ -391,12 +287,26 @@ def _failures(
         failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")
     for found, wanted, what, option in (
         (_speedup(latency), asked.min_speedup, "speedup", "--min-speedup"),
-        (likeness.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
-        (likeness.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
+        (likeness.pairs.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
+        (likeness.pairs.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
     ):
         if wanted is not None and not found >= wanted:
             failures.append(f"{what} {found:.4g} is under {wanted:g} ({option})")
-    return failures
+    return failures + _far(asked.max_kid, likeness)
+
+
+def _far(max_kid: float | None, likeness: Likeness) -> list[str]:
+    """Describe a KID that is over its tolerance, or that so few pictures do not give."""
+    if max_kid is None or likeness.distance is None:
+        return []
+    far, whose = likeness.distance, "the reference's pictures"
+    if likeness.real is not None:
+        far, whose = likeness.real.distance["candidate"], "the real pictures"
+    if math.isnan(far.kid):
+        return [f"KID to {whose} is not defined: it takes two pictures and more (--max-kid)"]
+    if far.kid > max_kid:
+        return [f"KID {far.kid:.4g} to {whose} is over {max_kid:g} (--max-kid)"]
+    return []
 
 
 def _speedup(latency: dict[str, Latency]) -> float:

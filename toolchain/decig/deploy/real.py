@@ -121,10 +121,10 @@ class RealPictures:
             if self._of.get(name) in where
         ]
         found = {name: compare_sets(each, self._real, pairs) for name, each in self._sets.items()}
-        means = {name: each.result() for name, each in self._means.items()}
+        means = {name: each.result() for name, each in self._means.items() if len(each)}
         return Real(
             distance={name: far for name, (far, _) in found.items()},
-            pairs={name: mean for name, mean in means.items() if mean} or None,
+            pairs=means or None,
             protocol=found["candidate"][1],
             matched=len(self._of),
             inputs=self._inputs,

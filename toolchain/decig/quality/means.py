@@ -30,6 +30,10 @@ class PairMeans:
         """Start without any pair."""
         self._figures: list[tuple[float, float, float]] = []
 
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self._figures)
+
     def add(self, wanted: np.ndarray, found: np.ndarray) -> None:
         """Compare a picture with the one that it should be: float N,H,W,3 between 0 and 1.
 
@@ -41,9 +45,7 @@ class PairMeans:
         self._figures.append((ssim(wanted, found), multiscale, psnr(wanted, found)))
         self._large = large
 
-    def result(self) -> PairFigures | None:
-        """Return the means; None if there was no pair."""
-        if not self._figures:
-            return None
+    def result(self) -> PairFigures:
+        """Return the means over the pairs, of which there must be one at least."""
         alike, multiscale, decibels = np.mean(self._figures, axis=0).tolist()
         return PairFigures(alike, multiscale if self._large else None, decibels)

@@ -38,8 +38,9 @@ class Protocol:
         paired = f", {self.pairs} in pairs" if self.pairs else ""
         return (
             f"{self.pictures} pictures against {self.others}{paired}, no subsets, scaled to "
-            f"{self.size}x{self.size}, features of {NAME} on ImageNet; not to be compared "
-            "with KID and FID on Inception features"
+            f"{self.size}x{self.size}, features of {NAME} trained on ImageNet; not to be compared "
+            "with KID and FID on Inception features, nor Frechet distances of other numbers of "
+            "pictures"
         )
 
 
