@@ -113,7 +113,7 @@ BINARY = [
     case("Div", x(*IMAGE), at={1: x(9, 8)}),
     case("Add", x(3), at={1: x(1, 1)}),
     case("Div", ints([7, -7, 8]), at={1: ints([2])}),
-    case("Pow", np.abs(x(*IMAGE)), at={1: np.float32(0.5)}),
+    case("Pow", np.abs(x(*IMAGE)) + np.float32(0.1), at={1: np.float32(0.5)}),
     case("Max", x(*IMAGE), at={1: np.float32(0)}),
     case("Min", x(*IMAGE), x(6, 1, 1), x(8)),
     case("Mean", x(*IMAGE), x(6, 1, 1), x(8)),
