@@ -5,7 +5,9 @@ import numpy as np
 import onnx
 import pytest
 
+from decig.device.cost.table import CostTable
 from decig.device.plan.bench import DeployedBench
+from decig.device.run.device import Device
 from decig.graph.cost import count
 from decig.source.stamp import read_stamp
 from tests.device.bench import FakeBench
@@ -91,6 +93,28 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["macs"]["candidate"] < found["macs"]["reference"]
+
+
+def test_without_a_table_the_model_is_profiled_here_first(place, tmp_path, monkeypatch):
+    known = CostTable.load(place / "table.json")
+    asked = []
+
+    def profiled(model, device, *_):
+        asked.append(device)
+        return known
+
+    monkeypatch.setattr("decig.device.cost.deployed.profile_as_deployed", profiled)
+    data, run = place / "photos", tmp_path / "run"
+    given = ("compress", place / "model.onnx", "--data", data, "--output-dir", run, *PIXELS)
+    given = (*given, "--config", place / "quick.toml", "--steps", 2, "--target-speedup", "1.05")
+    assert decig(*given).exit_code == 0
+    assert asked == [Device.of()]
+    assert CostTable.load(run / "profile.json") == known
+    again = decig(*given)
+    assert again.exit_code == 2 and "holds a run already" in again.stderr
+    bad = decig(*given[:-1], "1.1", "--targets", tmp_path / "run")
+    assert bad.exit_code == 2
+    assert len(asked) == 1  # bad input is found before anything is measured
 
 
 def test_folded_norms_are_not_in_the_exported_file(place, tmp_path):

@@ -19,6 +19,7 @@ from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, Number, latency, ti
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
+    from decig.device.cost.table import CostTable
     from decig.source.source import Source
     from decig.train.config import Config
 
@@ -43,7 +44,9 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     not_recorded=("config", "method"),  # run.json holds the settings
 )
 @click.option(
-    "--profile", type=EXISTING_FILE, required=True, help="Cost table of MODEL on the device."
+    "--profile",
+    type=EXISTING_FILE,
+    help="Cost table of MODEL on the device; without it, MODEL is profiled here first.",
 )
 @click.option("--data", type=EXISTING_FOLDER, help="Folder of images to feed MODEL.")
 @click.option(
@@ -96,7 +99,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train import pipeline
         from decig.train.examples import Folders
         from decig.train.planner import Goal
-        from decig.train.run import RUN_FILE
+        from decig.train.processes import Processes
+        from decig.train.run import RUN_FILE, RunFolder
         from decig.train.schedule import Budget
         from decig.train.teacher import Teacher
 
@@ -111,14 +115,23 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     source.require_picture()
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
-    target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
+    teacher = Teacher(source.model, source.require_pixels(), source.feeds)
+    folders = Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired")))
+    if asked["profile"] is None:
+        # Measuring takes a minute or more: whatever else may be wrong is found before.
+        RunFolder.check(folder, {}, resume=resume)
+        pipeline.look_over(teacher, folders, config, whole=asked["fold_norms"])
+        table = Processes().on_main(lambda: _profile(source))
+    else:
+        table = CostTable.load(asked["profile"])
+    target = Target.of(table, source.model, force=force)
     target_ms = asked["target_latency"]
     if asked["target_speedup"]:
         target_ms = target.as_it_is_ms / asked["target_speedup"]
     budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
     what = (
-        Teacher(source.model, source.require_pixels(), source.feeds),
-        Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired"))),
+        teacher,
+        folders,
         Goal(target, target_ms, budget, fold_norms=asked["fold_norms"]),
         config,
     )
@@ -131,6 +144,19 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         )
     if figures is not None:  # of several processes, the main one alone speaks
         show(figures, as_json, partial(print_compression, folder, target.table.device))
+
+
+def _profile(source: "Source") -> "CostTable":
+    """Measure the model on this machine's processor, as `decig profile` does."""
+    from decig.cli.progress import ProgressBar
+    from decig.device.cost.deployed import profile_as_deployed
+    from decig.device.cost.profile import EFFORTS
+    from decig.device.run.device import Device
+
+    with ProgressBar() as bar:
+        bar.update("profile", 0.0)
+        count = partial(bar.count, "profile")
+        return profile_as_deployed(source.model, Device.of(), count, EFFORTS["standard"])
 
 
 def _settings(asked: dict[str, Any]) -> "Config":

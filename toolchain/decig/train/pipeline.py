@@ -150,15 +150,7 @@ def prepare(
         raise BadInputError("give the latency to reach: these settings find no widths without one")
     if goal.target_ms is not None:
         goal.target.require_reachable(goal.target_ms)
-    seed, whole = config.train.seed, goal.fold_norms
-    examples = Examples(teacher, folders, config.distil, seed=seed, whole=whole)
-    crop = examples.crop()
-    real = examples.paired or examples.unpaired is not None
-    config.distil.require_crop(crop or examples.size, real=real)
-    _require_judged(teacher)
-    module = teacher.module(crop)
-    feeds = examples.feeds([examples.first])[0]
-    require_parity(module, teacher.model.proto, feeds, [teacher.picture])
+    examples = look_over(teacher, folders, config, whole=goal.fold_norms)
     planner = Planner(teacher, goal, examples, progress)
     if processes.main:
         progress("read images", 0.0, {})
@@ -171,6 +163,33 @@ def prepare(
         shown = ", ".join(untrained)
         _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
     return job
+
+
+def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool) -> Examples:
+    """Find out what can be found out of a compression without its device; takes seconds.
+
+    Args:
+        teacher: the model.
+        folders: its images.
+        config: settings.
+        whole: whether crops as large as the model's input will be asked for.
+
+    Returns:
+        The images, of which the first one was read.
+
+    Raises:
+        BadInputError: images do not fit or are too few, or a node of the model cannot be trained.
+        DecigError: the trainable module does not compute what the model does.
+    """
+    examples = Examples(teacher, folders, config.distil, seed=config.train.seed, whole=whole)
+    crop = examples.crop()
+    real = examples.paired or examples.unpaired is not None
+    config.distil.require_crop(crop or examples.size, real=real)
+    _require_judged(teacher)
+    module = teacher.module(crop)
+    feeds = examples.feeds([examples.first])[0]
+    require_parity(module, teacher.model.proto, feeds, [teacher.picture])
+    return examples
 
 
 def _require_judged(teacher: Teacher) -> None:
