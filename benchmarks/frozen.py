@@ -145,7 +145,16 @@ def main(
     only: tuple[str, ...], shared: Path | None, exports: Path, before: Path | None, results: Path
 ) -> None:
     """Print the tables and write them to frozen.md and frozen.json."""
-    logging.getLogger("decig").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)
+    try:
+        _run(only, shared, exports, before, results)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _run(
+    only: tuple[str, ...], shared: Path | None, exports: Path, before: Path | None, results: Path
+) -> None:
     earlier = None if before is None else json.loads(before.read_text(encoding="utf-8"))["graphs"]
     rows = []
     for net in every() if shared is None else every(shared):

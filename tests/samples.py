@@ -20,6 +20,14 @@ def decig(*arguments: Any) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+def call(*arguments: object) -> dict[str, Any]:
+    """Run a command with --json, which must succeed; returns its JSON object."""
+    result = decig(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
 def generator(channels: int = 3, size: int = 24, width: int = 8, seed: int = 0) -> onnx.ModelProto:
     """Return Conv-BatchNorm-Relu, Conv-InstanceNorm-Relu, Conv-Sigmoid."""
     rng = np.random.default_rng(seed)

@@ -108,7 +108,7 @@ def test_without_a_table_the_model_is_profiled_here_first(place, tmp_path, monke
     given = ("compress", place / "model.onnx", "--data", data, "--output-dir", run, *PIXELS)
     given = (*given, "--config", place / "quick.toml", "--steps", 2, "--target-speedup", "1.05")
     assert decig(*given).exit_code == 0
-    assert asked == [Device.of()]
+    assert asked == [Device.of(threads=1)]
     assert CostTable.load(run / "profile.json") == known
     again = decig(*given)
     assert again.exit_code == 2 and "holds a run already" in again.stderr

@@ -1,6 +1,5 @@
 """Files with a fixed batch of several images, through every command that looks at pictures."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from decig.device.measure import rewriting
 from decig.device.run.timing import Timing
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
-from tests.samples import PIXELS, decig, generator, write_photos
+from tests.samples import PIXELS, call, decig, generator, write_photos
 
 BATCH = 4
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
@@ -48,13 +47,6 @@ def write_batched(path: Path, *, tied: bool = False, channels: int = 3) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", 6)
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 @pytest.mark.parametrize("channels", [1, 3])

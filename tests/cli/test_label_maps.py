@@ -1,6 +1,5 @@
 """A generator that takes one-hot label maps, from image files through every command."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.graph.tiny import parse
-from tests.samples import decig
+from tests.samples import call, decig
 
 PALETTE = np.array([[0, 0, 222], [0, 128, 255], [255, 240, 0], [174, 0, 0]], np.uint8)
 RANGES = ("--input-range", "0,1", "--output-range", "0,1", "--channel-order", "rgb")
@@ -44,13 +43,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(ids).save(folder / "ids" / f"{index}.png")
         Image.fromarray(PALETTE[ids]).save(folder / "colours" / f"{index}.jpg", quality=90)
     return folder
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 @pytest.mark.parametrize(("kind", "flags"), [("colours", COLOURS), ("ids", ("--one-hot", 4))])

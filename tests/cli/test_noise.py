@@ -1,6 +1,5 @@
 """A generator that adds noise to its features: cut, verified, repaired, exported and checked."""
 
-import json
 from pathlib import Path
 
 import onnx
@@ -10,19 +9,12 @@ from decig.deploy.verify import runner
 from decig.graph.draws import drawing
 from decig.graph.model import load_model
 from tests.graph.random_nets import NOISE, noisy
-from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.samples import PIXELS, call, decig, write_generator, write_photos
 
 CUT = sorted(name for name, (_, _, cut) in NOISE.items() if cut)
 
 WIDE = ("--input-range", "0,1", "--output-range", "-100,100", "--channel-order", "rgb")
 """Pixel format of nets with random weights, whose pictures have large values."""
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 def write(path: Path, name: str, size: int = 8) -> Path:

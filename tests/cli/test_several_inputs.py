@@ -10,7 +10,7 @@ from decig.device.measure import rewriting
 from decig.device.run.timing import Timing
 from decig.graph.model import initializers, load_model
 from tests.graph.tiny import parse
-from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.samples import PIXELS, call, decig, write_generator, write_photos
 
 # Image, label map, style code (AdaIN) and noise in; a mask beside the picture out.
 BODY = """
@@ -58,13 +58,6 @@ def model(tmp_path: Path) -> Path:
     path = tmp_path / "several.onnx"
     onnx.save(proto, path)
     return path
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 def a_target(folder: Path, model: Path) -> tuple[object, ...]:

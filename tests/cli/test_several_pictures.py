@@ -16,7 +16,7 @@ from decig.source.source import PixelFlags
 from tests.curves import write_curves
 from tests.graph.tiny import parse
 from tests.runtime import open_plain
-from tests.samples import PIXELS, decig, write_photos
+from tests.samples import PIXELS, call, decig, write_photos
 
 CANDIDATES = "halfway (1x3x24x24), final (1x3x24x24)"
 
@@ -34,13 +34,6 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", 4)
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 def test_every_command_refuses_and_names_the_pictures(model: Path, photos: Path, tmp_path: Path):

@@ -1,6 +1,5 @@
 """A block that is run again and again: its weights are one, from the first command to the last."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 
 from decig.graph.model import initializers, load_model
 from tests.graph.shared_nets import recursive
-from tests.samples import decig, write_photos
+from tests.samples import call, decig, write_photos
 
 PARAMS = 8 * 3 * 9 + 8 * 8 * 9 + 3 * 8 * 9
 
@@ -21,13 +20,6 @@ WIDE = ("--input-range", "0,1", "--output-range", "-60000,60000", "--channel-ord
 def model(tmp_path: Path) -> Path:
     onnx.save(recursive(4, size=24), tmp_path / "m.onnx")
     return tmp_path / "m.onnx"
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 def weights(path: Path) -> list[tuple[int, ...]]:

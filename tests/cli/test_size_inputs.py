@@ -1,6 +1,5 @@
 """A model with a ratio beside the picture that says how large the picture is inside."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import onnx
 import pytest
 
 from tests.graph.tiny import parse, run
-from tests.samples import PIXELS, decig, write_photos
+from tests.samples import PIXELS, call, decig, write_photos
 
 FEED = ("--feed", "ratio=0.5")
 
@@ -32,13 +31,6 @@ def model(tmp_path: Path) -> Path:
     )
     onnx.save(proto, tmp_path / "m.onnx")
     return tmp_path / "m.onnx"
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Encoders, images beside the photo, stacked pictures, RGBA and Lab, through the commands."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from decig.device.measure import rewriting
 from decig.device.run.timing import Timing
 from tests.graph.tiny import parse
-from tests.samples import decig, write_photos
+from tests.samples import call, decig, write_photos
 
 RANGES = ("--input-range", "0,1", "--output-range", "0,1")
 RGB = ("--channel-order", "rgb")
@@ -25,13 +24,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "photos", 4)
-
-
-def call(*arguments: object) -> dict:
-    result = decig(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    found: dict = json.loads(result.stdout)
-    return found
 
 
 def write_net(path: Path, inputs: dict[str, int], made: int) -> Path:

@@ -59,6 +59,18 @@ def test_constants_follow_the_channels_they_meet(operation: str, shape: tuple, a
     assert worst_difference(proto, channels, plan) < 1e-5
 
 
+def test_the_bias_of_an_activation_is_cut_with_its_channels():
+    middle = """t = Transpose<perm = [0, 2, 3, 1]>(a)
+    g = com.microsoft.FastGelu(t, bias)
+    b = Transpose<perm = [0, 3, 1, 2]>(g)"""
+    proto = tiny(between(middle), bias=np.arange(6, dtype=np.float32), **WEIGHTS)
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 6}
+    plan = keep(channels, c1=[1, 2, 5])
+    assert worst_difference(proto, channels, plan) < 1e-5
+    assert list(initializers(slice_graph(proto, channels, plan))["bias"]) == [1, 2, 5]
+
+
 def test_a_shared_constant_is_cut_for_each_use():
     body = """
         [c1] a = Conv(x, w1)

@@ -156,7 +156,7 @@ def _profile(source: "Source") -> "CostTable":
     with ProgressBar() as bar:
         bar.update("profile", 0.0)
         count = partial(bar.count, "profile")
-        return profile_as_deployed(source.model, Device.of(), count, EFFORTS["standard"])
+        return profile_as_deployed(source.model, Device.of(threads=1), count, EFFORTS["standard"])
 
 
 def _settings(asked: dict[str, Any]) -> "Config":

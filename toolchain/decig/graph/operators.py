@@ -231,7 +231,7 @@ _ENTRIES: tuple[Operator, ...] = (
         follows=True,
     ),
     *_all(Kind.ACTIVATION, "Celu Mish Selu Shrink Softsign Swish ThresholdedRelu"),
-    *_all(Kind.ACTIVATION, "FastGelu Gelu QuickGelu", keeps_shape=True),
+    *_all(Kind.ACTIVATION, "Gelu QuickGelu", keeps_shape=True),
     *_all(
         Kind.FUNCTION,
         """
@@ -244,6 +244,7 @@ _ENTRIES: tuple[Operator, ...] = (
     Operator("Mul", Kind.ARITHMETIC, title="scale"),
     Operator("Div", Kind.ARITHMETIC, title="scale"),
     Operator("PRelu", Kind.ARITHMETIC, follows=True),
+    Operator("FastGelu", Kind.ARITHMETIC, keeps_shape=True),  # it may have a bias
     *_all(
         Kind.ARITHMETIC,
         """
