@@ -134,7 +134,13 @@ class ChannelMap:
     def part_of(
         self, value: str, array: np.ndarray, keep: Mapping[str, Sequence[int]]
     ) -> np.ndarray:
-        """Return what stays of an array in the place of a value, if these indices stay."""
+        """Return what a cut leaves of an array that has the axes and channels of a value.
+
+        Args:
+            value: name of the value.
+            array: the array.
+            keep: indices that stay of each group's channels.
+        """
         removed = self.removed(keep)
         ids = self._flow.of(value)
         laid = [] if ids is None else [ids]

@@ -84,15 +84,17 @@ class Paired:
         held_out: Pairs,
         processes: Processes,
     ) -> None:
-        """Make the discriminator, and give both nets their first weights.
+        """Make the nets with fresh weights.
 
         Args:
             recipe: of the generator.
             settings: its table [train].
-            generator: as `fresh_generator` made it.
             training: pairs to cut crops from.
             held_out: pairs to show.
             processes: that train together.
+
+        Raises:
+            BadInputError: the generator makes no pictures of the sizes that it is trained at.
         """
         self._examples = Examples(recipe, settings, training, held_out, processes)
         self._settings = settings
