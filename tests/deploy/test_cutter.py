@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.device.cost.profile import EFFORTS, profile_model
 from decig.device.plan.target import Target
 from decig.device.run.device import Device
@@ -151,7 +151,7 @@ def test_a_wrong_slice_is_not_handed_out(source, monkeypatch):
         replace_initializers(sliced, {"head.weight": 2 * weight})
         return sliced
 
-    monkeypatch.setattr("decig.deploy.cut.slice_graph", spoiled)
+    monkeypatch.setattr("decig.deploy.cutter.slice_graph", spoiled)
     cutter = Cutter(source)
     with pytest.raises(DecigError, match=r"m\.onnx: sliced graph and masked original: outputs"):
         cutter.cut(cutter.keep(0.5), verify=True)
@@ -166,7 +166,7 @@ def test_a_slightly_wrong_weight_is_not_rounding(source, monkeypatch, spoil):
         replace_initializers(sliced, {"head.weight": weight})
         return sliced
 
-    monkeypatch.setattr("decig.deploy.cut.slice_graph", spoiled)
+    monkeypatch.setattr("decig.deploy.cutter.slice_graph", spoiled)
     cutter = Cutter(source)
     with pytest.raises(DecigError, match="sliced graph and masked original: outputs differ by"):
         cutter.cut(cutter.keep(0.5), verify=True)
