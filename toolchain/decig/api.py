@@ -135,7 +135,7 @@ def profile(
         progress("profile", done / of, {})
 
     progress("profile", 0.0, {})  # rewrites are tried before the first measurement is counted
-    return profile_as_deployed(_source(model).model, device or Device.of(), count, EFFORTS[effort])
+    return profile_as_deployed(_source(model).model, device or Device.of(threads=1), count, EFFORTS[effort])
 
 
 def slice(
@@ -248,7 +248,7 @@ def _planned_device(source: Source) -> Device:
     """The device that a run was planned for, where it is this machine; else the processor."""
     planned = source.device
     if planned is None or Device.elsewhere(planned) is not None:
-        return Device.of()
+        return Device.of(threads=1)
     return Device.described_by(planned)
 
 
