@@ -135,7 +135,8 @@ def profile(
         progress("profile", done / of, {})
 
     progress("profile", 0.0, {})  # rewrites are tried before the first measurement is counted
-    return profile_as_deployed(_source(model).model, device or Device.of(threads=1), count, EFFORTS[effort])
+    where = device or Device.of(threads=1)
+    return profile_as_deployed(_source(model).model, where, count, EFFORTS[effort])
 
 
 def slice(
