@@ -31,6 +31,7 @@ NEEDED = {
     "benchmarks/test_frozen.py": ("torch",),
     "benchmarks/test_scale.py": ("torch",),
     "cli/test_resuming.py": ("torch",),
+    "docs/test_formats.py": ("torch", "jsonschema"),
     "test_checkpoints.py": ("torch",),
     "test_models.py": ("torch",),
     "train": ("torch",),

@@ -1,0 +1,125 @@
+"""The shipped JSON Schemas: current, taking what decig writes, refusing what decig refuses."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import onnx
+import pytest
+
+from decig import formats
+from decig.errors import BadInputError
+from decig.graph.plan import Plan
+from decig.source.recipe import load_recipe
+from decig.source.stamp import read_stamp
+from decig.train.config import Config
+from tests.docs.generate import made
+from tests.samples import PIXELS, call
+from tests.train.small import small
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = sorted(ROOT.glob("models/*/*.toml"))
+SETTINGS = {
+    "good": "[train]\nseed = 3\n[distil]\ncrop = 64\n[decig]\ncondense = 0.3\n",
+    "unknown key": "[distil]\ncorp = 64\n",
+    "out of range": "[decig]\ncondense = 3\n",
+    "another type": "[train]\nseed = 'one'\n",
+}
+BAD_RECIPES = {
+    "unknown key": "[model]\nonnx='m.onnx'\ninput_shape=[1,3,8,8]\n[pixels]\n"
+    "input_range=[0,1]\noutput_range=[0,1]\ncolour='rgb'\n",
+    "missing key": "[model]\nonnx='m.onnx'\ninput_shape=[1,3,8,8]\n[pixels]\ninput_range=[0,1]\n",
+    "three axes": "[model]\nonnx='m.onnx'\ninput_shape=[3,8,8]\n[pixels]\n"
+    "input_range=[0,1]\noutput_range=[0,1]\n",
+}
+
+
+def fits(value: object, name: str) -> bool:
+    schema = formats.schema(name)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(value))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run, and the file that was exported of it."""
+    folder = tmp_path_factory.mktemp("compress")
+    asked = small(folder)
+    asked.compress()
+    return asked.output_dir
+
+
+@pytest.mark.parametrize("file", sorted(made()), ids=lambda file: file.name)
+def test_what_is_made_from_the_code_is_current(file):
+    assert file.read_text("utf-8") == made()[file], "run: python -m tests.docs.generate"
+
+
+def test_there_are_no_other_schemas():
+    names = {f"{name}.schema.json" for name in formats.names()}
+    assert names == {file.name for file in made() if file.suffix == ".json"}
+    with pytest.raises(BadInputError, match="there is no format 'nothing'; known: cost-table, "):
+        formats.schema("nothing")
+
+
+def test_the_schemas_are_shipped():
+    assert "formats/*.schema.json" in (ROOT / "setup.cfg").read_text()
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("profiles/*.json")), ids=lambda file: file.name)
+def test_cost_tables_fit(file):
+    table = json.loads(file.read_text())
+    assert fits(table, "cost-table")
+    assert not fits(table | {"schema_version": 2}, "cost-table")
+    del table["device"]["cpu"]
+    assert not fits(table, "cost-table")
+
+
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_recipes_fit(file):
+    assert fits(tomllib.loads(file.read_text()), "recipe")
+    wrong = tomllib.loads(file.read_text()) | {"train": {"task": "paired", "l3": 1}}
+    assert not fits(wrong, "recipe")
+
+
+@pytest.mark.parametrize("text", BAD_RECIPES.values(), ids=BAD_RECIPES)
+def test_recipes_that_decig_refuses_do_not_fit(tmp_path, text):
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(BadInputError):
+        load_recipe(file)
+    assert not fits(tomllib.loads(text), "recipe")
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_settings_fit_where_decig_takes_them(tmp_path, kind):
+    file = tmp_path / "settings.toml"
+    file.write_text(SETTINGS[kind])
+    assert fits(tomllib.loads(SETTINGS[kind]), "settings") == (kind == "good")
+    if kind == "good":
+        Config.read(file)
+    else:
+        with pytest.raises(BadInputError):
+            Config.read(file)
+
+
+def test_the_files_of_a_run_fit(run):
+    for file, name in (("run.json", "run"), ("report.json", "report"), ("plan.json", "plan")):
+        value = json.loads((run / file).read_text())
+        assert fits(value, name), file
+        assert not fits(value | {"schema_version": 2}, name), file
+    assert Plan.load(run / "plan.json").keep
+
+
+def test_the_stamp_of_an_export_fits(run, tmp_path):
+    call("export", run, "-o", tmp_path / "out.onnx")
+    stamped = read_stamp(onnx.load(tmp_path / "out.onnx"))
+    assert {"version", "pixels", "device", "plan", "figures"} <= stamped.keys()
+    assert fits(stamped, "stamp")
+    assert not fits(stamped | {"pixels": {"input_range": [0, 1]}}, "stamp")
+
+
+def test_the_stamp_of_a_slice_fits(run, tmp_path):
+    model = run.parent / "model.onnx"
+    call("slice", model, "-o", tmp_path / "half.onnx", "--keep", 0.5, *PIXELS)
+    assert fits(read_stamp(onnx.load(tmp_path / "half.onnx")), "stamp")
