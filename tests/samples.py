@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,6 @@ def write_photos(folder: Path, count: int = 3, height: int = 30, width: int = 40
     for index in range(count):
         noise = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
         noise.resize((width, height), Image.Resampling.BICUBIC).save(
-            folder / f"{'abcdefgh'[index]}.jpg"
+            folder / f"{ascii_lowercase[index]}.jpg"
         )
     return folder

@@ -90,7 +90,12 @@ def write_table(path: Path, model: Path) -> Path:
 
     Plans by such a table need --force, and nothing is measured for them.
     """
-    table = work_table(load_model(model))
+    return write_model_table(path, load_model(model))
+
+
+def write_model_table(path: Path, model: Model) -> Path:
+    """The same for a model that was read already."""
+    table = work_table(model)
     replace(table, device=replace(table.device, cpu="another")).save(path)
     return path
 

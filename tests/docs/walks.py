@@ -1,0 +1,123 @@
+"""The files that a reader of each tutorial has, as small stand-ins."""
+
+import shutil
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+
+from tests.samples import PIXELS, decig, generator, write_photos
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE, PHOTOS = 48, 12
+"""Pixels of the pictures, and how many images a folder has."""
+
+
+def furnish(home: Path, page: str) -> None:
+    """Put a reader's files into a folder, and the programs that a page calls into its bin/."""
+    _programs(home / "bin")
+    _FILES[page](home)
+
+
+def _programs(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name, command in (("decig", "-m tests.docs.standin"), ("python", "")):
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+
+def _onnx_file(home: Path) -> None:
+    folder = home / "models/facades-resunet"
+    folder.mkdir(parents=True)
+    _painter(folder / "generator.onnx")
+    for part in ("train", "val"):
+        _photos(folder / "labels" / part)
+
+
+def _pytorch_checkpoint(home: Path) -> None:
+    import torch
+
+    for recipe, weights, arguments in (
+        ("cyclegan-resnet9", "latest_net_G_A.pth", {"width": 4, "blocks": 1}),
+        ("pix2pix-unet256", "latest_net_G.pth", {"width": 2, "levels": 5}),
+    ):
+        shutil.copytree(ROOT / "models" / recipe, home / "models" / recipe)
+        _shrink(home / "models" / recipe / "recipe.toml")
+        torch.save(_module(home / "models" / recipe, arguments).state_dict(), home / weights)
+    (home / "net.py").write_text(_NET)
+    torch.manual_seed(0)
+    names: dict[str, object] = {}
+    exec(_NET, names)
+    torch.save(names["Gen"]().state_dict(), home / "checkpoint.pth")  # type: ignore[operator]
+    for part in ("trainA", "testA"):
+        _photos(home / "horse2zebra" / part)
+
+
+def _ci(home: Path) -> None:
+    _painter(home / "big.onnx")
+    _photos(home / "photos")
+    made = decig("slice", home / "big.onnx", "-o", home / "small.onnx", "--keep", 0.5, *PIXELS)
+    assert made.exit_code == 0, made.stderr
+
+
+def _edge_box(home: Path) -> None:
+    _painter(home / "big.onnx", width=16)
+    _photos(home / "photos")
+
+
+def _comparing_methods(home: Path) -> None:
+    _onnx_file(home)
+    recipe = home / "models/facades-resunet/recipe.toml"
+    recipe.write_text(
+        f'[model]\nonnx = "generator.onnx"\ninput_shape = [1, 3, {SIDE}, {SIDE}]\n'
+        "[pixels]\ninput_range = [-1, 1]\noutput_range = [-1, 1]\n"
+    )
+
+
+def _painter(path: Path, width: int = 16) -> None:
+    """A generator of values from 0 to 1, which also pass as some from -1 to 1."""
+    onnx.save(generator(size=SIDE, width=width), path)
+
+
+def _photos(folder: Path) -> None:
+    write_photos(folder, PHOTOS, 60, 64)
+
+
+def _shrink(recipe: Path) -> None:
+    """Let a recipe take small pictures: that is all that its weights do not say."""
+    text = recipe.read_text("utf-8")
+    assert "256, 256" in text
+    recipe.write_text(text.replace("256, 256", "64, 64"), "utf-8")
+
+
+def _module(folder: Path, arguments: dict[str, int]) -> "object":
+    import torch
+
+    from decig.source.recipe import load_recipe
+    from decig.train.pytorch.generator import build_generator
+
+    recipe = load_recipe(folder)
+    assert recipe.source is not None
+    recipe.source.arguments.update(arguments)
+    torch.manual_seed(0)
+    return build_generator(recipe.source, recipe.folder)
+
+
+_NET = '''from torch import nn
+
+
+class Gen(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
+'''
+
+_FILES: dict[str, Callable[[Path], None]] = {
+    "onnx-file": _onnx_file,
+    "pytorch-checkpoint": _pytorch_checkpoint,
+    "ci": _ci,
+    "edge-box": _edge_box,
+    "comparing-methods": _comparing_methods,
+}
