@@ -15,7 +15,7 @@ DEMO_LABELS := $(DEMO_MODEL)/labels
 DEMO_SPEEDUP := 2
 DEMO_BUDGET := 3m
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint site reference bench
 
 # From a trained generator to a smaller one: 12 minutes at most on 2 cores, install included.
 demo: $(INSTALLED)
@@ -37,6 +37,15 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# The pages of docs/ as a web site, in build/site.
+site: $(INSTALLED)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site . build/site
+	@echo "Site: build/site/index.html"
+
+# docs/commands.md and the JSON Schemas, from the code.
+reference: $(INSTALLED)
+	$(BIN)/python -m tests.docs.generate
 
 # Hours, on a quiet machine.
 bench: $(BENCH_INSTALLED)

@@ -11,6 +11,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
 
+_CALLS = re.compile(r"(?:[A-Z_]+=\S+ )?(?:\.venv\S*/bin/)?(?:decig|make|pip|python3?|torchrun)\b")
+"""How an indented block begins that is for a shell."""
+_BEFORE = r"(?:^|[|;(&]|\bdo|\bthen|-m)\s*(?:\S*/)?"
+"""What may stand before the name of a program that is called."""
 _ENDS = re.compile(r"\s*(?:\|\||&&|[;|<>])")
 """What ends a command of a shell within its line."""
 
@@ -21,7 +25,8 @@ class Block:
 
     Attributes:
         line: of the page, counted from 1.
-        language: first word of its info string; empty where it has none.
+        language: first word of its info string. A block that has none, such as an indented one, is
+            "sh" if it begins like a command, and else "text".
         notes: the other words.
         text: its content.
     """
@@ -37,7 +42,8 @@ def blocks(page: Path) -> list[Block]:
     found = []
     for token in MarkdownIt().parse(page.read_text("utf-8")):
         if token.type in ("fence", "code_block"):
-            language, *notes = token.info.split() or [""]
+            indented = "sh" if _CALLS.match(token.content) else "text"
+            language, *notes = token.info.split() or [indented]
             line = (token.map or [0])[0] + 1
             found.append(Block(line, language, tuple(notes), token.content))
     return found
@@ -47,7 +53,7 @@ def commands(text: str, program: str) -> list[list[str]]:
     """Arguments of every call of a program in a shell block."""
     found = []
     for line in text.replace("\\\n", " ").splitlines():
-        for place in re.finditer(rf"(?:^|[\s/(]){re.escape(program)}(?=\s|$)", line):
+        for place in re.finditer(rf"{_BEFORE}\b{re.escape(program)}(?=\s|$)", line):
             call = line[place.end() :]
             if not line.strip().startswith("#"):
                 found.append(shlex.split(_until_its_end(call)))

@@ -52,7 +52,7 @@ def _section(name: str, command: click.Command) -> str:
     one = " or ".join(f"`{_flags(p)}`" for p in options if p.name in must)
     given = f"One of {one} must be given.\n\n" if one else ""
     table = _table(("option", "value", "meaning"), [_row(option) for option in options])
-    return f"\n## decig {name}\n\n    {usage}\n\n{lines}\n{given}{table}"
+    return f"\n## decig {name}\n\n```text\n{usage}\n```\n\n{lines}\n{given}{table}"
 
 
 def _row(option: click.Option) -> tuple[str, str, str]:

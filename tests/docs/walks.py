@@ -21,6 +21,14 @@ def furnish(home: Path, page: str) -> None:
     _FILES[page](home)
 
 
+def furnish_for_python(home: Path) -> None:
+    """Put the files into a folder that the Python blocks of other pages name."""
+    _painter(home / "udnie.onnx")
+    _photos(home / "photos")
+    made = decig("slice", home / "udnie.onnx", "-o", home / "small.onnx", "--keep", 0.5, *PIXELS)
+    assert made.exit_code == 0, made.stderr
+
+
 def _programs(folder: Path) -> None:
     folder.mkdir(parents=True)
     for name, command in (("decig", "-m tests.docs.standin"), ("python", "")):
