@@ -31,7 +31,7 @@ myst_heading_anchors = 3
 nitpicky = True
 
 html_theme = "alabaster"
-html_theme_options = {"page_width": "70em", "sidebar_width": "18em", "show_powered_by": False}
+html_theme_options = {"page_width": "1100px", "sidebar_width": "240px", "show_powered_by": False}
 html_show_sourcelink = False
 html_extra_path = ["index.html"]
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "models/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 _QUOTE = re.compile(r"(?ms)^( *)```\w+ file=(\S+)\n(.*?)^ *```$")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 _MENTIONED = re.compile(r"`((?:toolchain|tests|models|benchmarks)/[\w./-]+)`")
@@ -18,7 +21,7 @@ def test_there_are_pages_with_quotes():
     }
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_is_quoted_stands_in_the_file(page):
     for _, file, code in _QUOTE.findall(page.read_text()):
         lines = [line.strip() for line in code.splitlines() if line.strip()]
@@ -27,7 +30,7 @@ def test_what_is_quoted_stands_in_the_file(page):
         assert any(found[i : i + len(lines)] == lines for i in places), f"{file}: {lines[0]}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_named_files_are_there(page):
     text = _QUOTE.sub("", page.read_text())
     for link in _LINK.findall(text):
