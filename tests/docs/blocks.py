@@ -8,7 +8,8 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
 
 _CALLS = re.compile(r"(?:[A-Z_]+=\S+ )?(?:\.venv\S*/bin/)?(?:decig|make|pip|python3?|torchrun)\b")
@@ -47,6 +48,12 @@ def blocks(page: Path) -> list[Block]:
             line = (token.map or [0])[0] + 1
             found.append(Block(line, language, tuple(notes), token.content))
     return found
+
+
+def typed(session: str) -> str:
+    """What is typed in a `console` block: its lines behind "$ ", with those that continue them."""
+    calls = re.findall(r"(?m)^\$ ((?:.*\\\n)*.*\n)", session)
+    return "".join(calls)
 
 
 def commands(text: str, program: str) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """Every code block of README and docs: of a kind that some test looks at, and true.
 
-Shell blocks of the tutorials are walked in test_tutorials.py. Here all shell blocks of all pages are
+Shell blocks of the tutorials are walked in test_walks.py. Here all shell blocks of all pages are
 read: programs, options, extras, targets of make and files of the repository must be there.
 """
 
@@ -18,10 +18,10 @@ import pytest
 
 from decig import formats
 from decig.cli.main import main
-from tests.docs.blocks import PAGES, ROOT, TUTORIALS, blocks, commands
+from tests.docs.blocks import PAGES, ROOT, TUTORIALS, blocks, commands, typed
 from tests.docs.walks import furnish_for_python
 
-KINDS = {"sh", "python", "json", "toml", "text"}
+KINDS = {"sh", "console", "python", "json", "toml", "text"}
 EVERY = [(page, block) for page in PAGES for block in blocks(page)]
 NAMED = [f"{page.relative_to(ROOT)}:{block.line}" for page, block in EVERY]
 
@@ -48,9 +48,10 @@ def test_a_block_is_of_a_known_kind(page, block):
         assert block.notes, "name its schema behind the language"
 
 
-@pytest.mark.parametrize("block", of("sh"))
+@pytest.mark.parametrize("block", of("sh") + of("console"))
 def test_commands_and_options_exist(block):
-    called = commands(block.text, "decig")
+    text = typed(block.text) if block.language == "console" else block.text
+    called = commands(text, "decig")
     for arguments in called:
         if arguments[:1] in ([], ["--help"]):
             continue

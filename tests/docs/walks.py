@@ -1,4 +1,4 @@
-"""The files that a reader of each tutorial has, as small stand-ins."""
+"""The files that a reader of each page has, as small stand-ins."""
 
 import shutil
 import stat
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from tests.samples import PIXELS, decig, generator, write_photos
@@ -13,6 +14,11 @@ from tests.samples import PIXELS, decig, generator, write_photos
 ROOT = Path(__file__).resolve().parents[2]
 SIDE, PHOTOS = 48, 12
 """Pixels of the pictures, and how many images a folder has."""
+
+
+def walked(page: str) -> bool:
+    """Whether there are files for a page, by its name."""
+    return page in _FILES
 
 
 def furnish(home: Path, page: str) -> None:
@@ -37,6 +43,45 @@ def _programs(folder: Path) -> None:
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
 
+def _readme(home: Path) -> None:
+    _painter_of_bytes(home / "udnie.onnx")
+    for part in ("train", "val"):
+        _photos(home / "photos" / part)
+
+
+def _models(home: Path) -> None:
+    _painter_of_bytes(home / "udnie.onnx")
+    _code(home)
+    for folder in ("photos", "more-photos"):
+        _photos(home / folder)
+
+
+def _from_data(home: Path) -> None:
+    folder = home / "models/cyclegan-resnet9"
+    shutil.copytree(ROOT / "models/cyclegan-resnet9", folder)
+    _shrink(folder / "recipe.toml")
+    text = (folder / "recipe.toml").read_text("utf-8")
+    assert "width = 64, blocks = 9" in text
+    assert text.endswith("seed = 1\n")
+    text = text.replace("width = 64, blocks = 9", "width = 4, blocks = 1")
+    text += "discriminator_width = 4\nstages = [{ crop = 64, load = 72, steps = 2 }]\n"
+    (folder / "recipe.toml").write_text(text, "utf-8")
+    for part in ("trainA", "trainB", "testA", "testB"):
+        write_photos(home / "horse2zebra" / part, PHOTOS, 80, 80)
+
+
+def _export(home: Path) -> None:
+    (home / "run").mkdir()
+    _painter(home / "run/generator.onnx")
+    _recipe(home / "run/recipe.toml", "[0, 1]")
+    _photos(home / "photos")
+
+
+def _quality(home: Path) -> None:
+    _ci(home)
+    _photos(home / "labels")
+
+
 def _onnx_file(home: Path) -> None:
     folder = home / "models/facades-resunet"
     folder.mkdir(parents=True)
@@ -55,11 +100,7 @@ def _pytorch_checkpoint(home: Path) -> None:
         shutil.copytree(ROOT / "models" / recipe, home / "models" / recipe)
         _shrink(home / "models" / recipe / "recipe.toml")
         torch.save(_module(home / "models" / recipe, arguments).state_dict(), home / weights)
-    (home / "net.py").write_text(_NET)
-    torch.manual_seed(0)
-    names: dict[str, object] = {}
-    exec(_NET, names)
-    torch.save(names["Gen"]().state_dict(), home / "checkpoint.pth")  # type: ignore[operator]
+    _code(home)
     for part in ("trainA", "testA"):
         _photos(home / "horse2zebra" / part)
 
@@ -78,11 +119,37 @@ def _edge_box(home: Path) -> None:
 
 def _comparing_methods(home: Path) -> None:
     _onnx_file(home)
-    recipe = home / "models/facades-resunet/recipe.toml"
-    recipe.write_text(
+    _recipe(home / "models/facades-resunet/recipe.toml", "[-1, 1]")
+
+
+def _recipe(path: Path, values: str) -> None:
+    """A recipe for generator.onnx beside it, whose black and white are the ends of a range."""
+    path.write_text(
         f'[model]\nonnx = "generator.onnx"\ninput_shape = [1, 3, {SIDE}, {SIDE}]\n'
-        "[pixels]\ninput_range = [-1, 1]\noutput_range = [-1, 1]\n"
+        f"[pixels]\ninput_range = {values}\noutput_range = {values}\n"
     )
+
+
+def _code(home: Path) -> None:
+    """A network as code, and its weights."""
+    import torch
+
+    (home / "net.py").write_text(_NET)
+    names: dict[str, type[torch.nn.Module]] = {}
+    exec(_NET, names)
+    torch.manual_seed(0)
+    torch.save(names["Gen"]().state_dict(), home / "checkpoint.pth")
+
+
+def _painter_of_bytes(path: Path) -> None:
+    """A generator of values from 0 to 255."""
+    proto = generator(size=SIDE, width=16)
+    white = onnx.numpy_helper.from_array(np.float32([255.0]), "white")
+    proto.graph.initializer.append(white)
+    proto.graph.node[-1].output[0] = "share"
+    scaled = onnx.helper.make_node("Mul", ["share", "white"], ["picture"], name="scale")
+    proto.graph.node.append(scaled)
+    onnx.save(proto, path)
 
 
 def _painter(path: Path, width: int = 16) -> None:
@@ -123,6 +190,11 @@ class Gen(nn.Sequential):
 '''
 
 _FILES: dict[str, Callable[[Path], None]] = {
+    "README": _readme,
+    "models": _models,
+    "from-data": _from_data,
+    "export": _export,
+    "quality": _quality,
     "onnx-file": _onnx_file,
     "pytorch-checkpoint": _pytorch_checkpoint,
     "ci": _ci,

@@ -1,8 +1,9 @@
-"""Each tutorial, walked from its first line to its last, on small stand-ins for the reader's files.
+"""README, each tutorial and each guide, walked from its first line to its last, on small stand-ins for the reader's files.
 
 Shell blocks run in their order in one shell, python blocks as scripts between them. What follows
 such a block as `text` or `json` is its output: a JSON block may only have keys that the output has,
-a text block only lines that it has, where numbers of several digits stand for any. Blocks that say
+a text block only lines that it has, where numbers of several digits stand for any. In a `console`
+block the lines behind "$ " run, and the keys in the others are looked for. Blocks that say
 `setup` (installing) or `elsewhere` (on another machine) are read, and not run; test_blocks.py looks
 at their options. `tests.docs.standin` says what is done to be quick.
 """
@@ -14,9 +15,9 @@ import subprocess
 
 import pytest
 
-from tests.docs.blocks import ROOT, TUTORIALS, Block, blocks
+from tests.docs.blocks import PAGES, ROOT, TUTORIALS, Block, blocks, typed
 from tests.docs.standin import WITHOUT_TORCH
-from tests.docs.walks import furnish
+from tests.docs.walks import furnish, walked
 
 NOT_RUN = {"setup", "elsewhere"}
 NO_TORCH = {"ci", "edge-box"}
@@ -26,10 +27,21 @@ _WRITTEN = re.compile(r"> (\S+\.json)")
 _END = "\x1e"
 
 
+WALKED = [page for page in PAGES if walked(page.stem) and page.name != "README.md"]
+WALKED.insert(0, ROOT / "README.md")
+
+
+def test_every_page_for_readers_is_walked():
+    """Whoever writes a page with commands says in tests/docs/walks.py which files it needs."""
+    assert set(TUTORIALS) <= set(WALKED)
+    for page in (ROOT / "docs/guides").glob("*.md"):
+        assert page in WALKED or not any(_runs(block) for block in blocks(page)), page
+
+
 @pytest.mark.slow
 @pytest.mark.train
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
-def test_a_tutorial_works(page, tmp_path):
+@pytest.mark.parametrize("page", WALKED, ids=lambda page: page.stem)
+def test_a_page_works(page, tmp_path):
     furnish(tmp_path, page.stem)
     found = blocks(page)
     done = _walk([b for b in found if _runs(b)], tmp_path, without_torch=page.stem in NO_TORCH)
@@ -37,6 +49,8 @@ def test_a_tutorial_works(page, tmp_path):
     for block in found:
         if _runs(block):
             output = done.pop(0)
+            if block.language == "console":
+                _has_shown_keys(output, block.text)
         elif block.language == "json":
             _has_keys(_object_in(output), json.loads(block.text), f"{page.name}:{block.line}")
         elif block.language == "text":
@@ -45,7 +59,7 @@ def test_a_tutorial_works(page, tmp_path):
 
 
 def _runs(block: Block) -> bool:
-    return block.language in ("sh", "python") and not NOT_RUN & set(block.notes)
+    return block.language in ("sh", "console", "python") and not NOT_RUN & set(block.notes)
 
 
 def _walk(parts, home, *, without_torch):
@@ -56,7 +70,8 @@ def _walk(parts, home, *, without_torch):
             (home / f"block{number}.py").write_text(block.text)
             script.append(f"python block{number}.py")
         else:
-            script += [block.text, *(f"cat {file}" for file in _WRITTEN.findall(block.text))]
+            text = typed(block.text) if block.language == "console" else block.text
+            script += [text, *(f"cat {file}" for file in _WRITTEN.findall(block.text))]
         script.append(f"printf '{_END}'")
     search = f"{ROOT / 'toolchain'}{os.pathsep}{ROOT}"
     path = f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}"
@@ -78,6 +93,13 @@ def _walk(parts, home, *, without_torch):
 def _object_in(output):
     """The last JSON object that was printed."""
     return json.loads(output[output.index("{") :].strip().splitlines()[-1])
+
+
+def _has_shown_keys(output, session):
+    """Look for the keys of abbreviated JSON; names of channel groups differ, and have dots."""
+    keys = set(re.findall(r'"(\w+)":', session))
+    assert keys
+    assert not [key for key in sorted(keys) if f'"{key}":' not in output]
 
 
 def _has_keys(found, shown, where):
