@@ -45,6 +45,7 @@ _CONTENTS = {
         "tutorials/comparing-methods",
     ],
     "Guides": [
+        "guides/overview",
         "guides/models",
         "guides/from-data",
         "guides/compress",

@@ -63,7 +63,7 @@ def _from_data(home: Path) -> None:
     text = (folder / "recipe.toml").read_text("utf-8")
     assert "width = 64, blocks = 9" in text
     assert text.endswith("seed = 1\n")
-    text = text.replace("width = 64, blocks = 9", "width = 4, blocks = 1")
+    text = text.replace("width = 64, blocks = 9", "width = 16, blocks = 1")
     text += "discriminator_width = 4\nstages = [{ crop = 64, load = 72, steps = 2 }]\n"
     (folder / "recipe.toml").write_text(text, "utf-8")
     for part in ("trainA", "trainB", "testA", "testB"):
@@ -94,7 +94,7 @@ def _pytorch_checkpoint(home: Path) -> None:
     import torch
 
     for recipe, weights, arguments in (
-        ("cyclegan-resnet9", "latest_net_G_A.pth", {"width": 4, "blocks": 1}),
+        ("cyclegan-resnet9", "latest_net_G_A.pth", {"width": 16, "blocks": 1}),
         ("pix2pix-unet256", "latest_net_G.pth", {"width": 2, "levels": 5}),
     ):
         shutil.copytree(ROOT / "models" / recipe, home / "models" / recipe)
