@@ -1,5 +1,6 @@
 """A trained discriminator from a file, such as latest_net_D.pth of pix2pix, CycleGAN or SPADE."""
 
+import hashlib
 from pathlib import Path
 
 from decig.errors import BadInputError
@@ -30,6 +31,15 @@ def load_discriminator(file: Path) -> Discriminator:
         raise BadInputError(f"{checkpoint.path}: holds no discriminator of a known kind: {known}")
     load_weights(found[0], checkpoint, "the discriminator")
     return found[0]
+
+
+def digest(net: Discriminator) -> str:
+    """SHA-256 of the weights of a discriminator, by which a run knows it wherever its file is."""
+    found = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _sized(state: State) -> Discriminator | None:
