@@ -40,7 +40,15 @@ _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 
 
-def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_file: str) -> None:
+def distil(
+    job: Job,
+    start: onnx.ModelProto,
+    budget: Budget,
+    state: str,
+    graph_file: str,
+    *,
+    painter: onnx.ModelProto | None = None,
+) -> None:
     """Train a graph with all losses that the settings ask for, and save what is better.
 
     Args:
@@ -50,6 +58,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
         state: name of the file, in the run's folder of states, from which a stopped run goes on.
         graph_file: name of the result in the run folder. `student.onnx` gets the open axes of
             the teacher's file.
+        painter: graph that paints the pictures to learn from; the teacher's if None. Held-out
+            pictures are compared with the teacher's in any case.
 
     Raises:
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
@@ -57,7 +67,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     job.processes.on_main(lambda: _measure_start(job, start))
     before = job.processes.on_main(lambda: job.judge.likeness(start))
     predicted_ms = job.planner.predict_ms(analyse(start).widths)
-    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True)
+    pool = None if painter is None else teacher_pool(job, seed=job.config.train.seed, proto=painter)
+    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True, pool=pool)
 
     def look() -> Likeness:
         return job.judge.likeness(write_back(mean_of(engine), start))
@@ -245,7 +256,12 @@ def rate_share(ssim: float) -> float:
 
 
 def teacher_pool(
-    job: Job, *, seed: int, whole: bool = False, examples: int | None = None
+    job: Job,
+    *,
+    seed: int,
+    whole: bool = False,
+    examples: int | None = None,
+    proto: onnx.ModelProto | None = None,
 ) -> TeacherPool:
     """Make a pool of crops that the teacher paints.
 
@@ -254,11 +270,13 @@ def teacher_pool(
         seed: of every random choice.
         whole: cut crops as large as the model's input, and as few per step as cost the same.
         examples: how many of the training images to cut from, the first ones; all if None.
+        proto: graph that paints instead of the teacher's.
     """
     settings, processes = job.config.distil, job.processes
     cut = job.examples.crop(whole=whole)
     size = cut or job.examples.size
-    teacher = job.teacher.module(cut).to(processes.device)
+    graph = job.teacher.model.proto if proto is None else proto
+    teacher = build_module(graph, [job.teacher.picture], cut).eval().to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
     made_for = job.examples.inputs.batch

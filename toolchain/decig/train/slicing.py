@@ -8,6 +8,7 @@ import onnx
 
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
 from decig.repair.repair import repair
 from decig.train.job import Job
 from decig.train.judge import Judge
@@ -66,9 +67,16 @@ def slice_and_repair(
         plan = job.planner.plan
     else:
         plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)
-    repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
+    sliced = cut(job, origin.proto, origin.channels, plan)
     plan.after(origin.plan).save(job.run.file(plan_file))
-    job.run.save_graph(graph_file, repaired)
+    job.run.save_graph(graph_file, sliced)
+
+
+def cut(job: Job, proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onnx.ModelProto:
+    """Cut a graph by a plan, and repair the weights that are left unless the settings forbid it."""
+    if not job.config.distil.repair:
+        return slice_graph(proto, channels, plan)
+    return repair(proto, channels, plan, job.examples.for_repair)
 
 
 def cut_to_begin(job: Job, begin_ms: float, plan_file: str, graph_file: str) -> None:
@@ -105,7 +113,7 @@ def start_with_the_better(job: Job, inherited: onnx.ModelProto) -> None:
     """
     plan = Plan.load(job.run.file("plan.json"))
     teacher = job.teacher
-    repaired = repair(teacher.model.proto, teacher.channels, plan, job.examples.for_repair)
+    repaired = cut(job, teacher.model.proto, teacher.channels, plan)
     judge = Judge(teacher.model.proto, job.examples.for_repair[:_COMPARED], teacher.pixels)
     found = {"inherited": judge.ssim(inherited), "repaired": judge.ssim(repaired)}
     better = found["repaired"] > found["inherited"]

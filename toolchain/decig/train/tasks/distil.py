@@ -73,6 +73,8 @@ class Settings(WrittenByHand, frozen=True):
             as the student is of its teacher, of 64.
         held_out: images kept from training to measure quality.
         repair_crops: images on which channels are scored and weights repaired.
+        repair: whether weights are repaired in closed form after a cut; without, they are those
+            of the channels that stay.
     """
 
     crop: Count = 256
@@ -96,6 +98,7 @@ class Settings(WrittenByHand, frozen=True):
     discriminator_width: Count = 0
     held_out: Count = 8
     repair_crops: AtLeastOne = 32
+    repair: bool = True
 
     @property
     def terms(self) -> dict[str, float]:
