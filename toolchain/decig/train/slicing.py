@@ -1,6 +1,6 @@
 """The step that cuts: plan, slice and repair a graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,13 @@ class Origin:
 
 
 def slice_and_repair(
-    job: Job, origin: Origin, target_ms: float | None, plan_file: str, graph_file: str
+    job: Job,
+    origin: Origin,
+    target_ms: float | None,
+    plan_file: str,
+    graph_file: str,
+    *,
+    widths: Mapping[str, int] | None = None,
 ) -> None:
     """Plan for a latency, cut, repair the weights that are left, and save plan and graph.
 
@@ -59,11 +65,14 @@ def slice_and_repair(
         target_ms: latency on the device; None lets the hinges decide.
         plan_file: name in the run folder; the plan counts the teacher's channels.
         graph_file: name in the run folder.
+        widths: of the graph's groups, where they are known; nothing is planned then.
 
     Raises:
         TargetMissedError: no plan is that fast; the message names the fastest.
     """
-    if origin.plan is None and target_ms == job.goal.target_ms:
+    if widths is not None:
+        plan = job.planner.best_channels(origin.scores, widths)
+    elif origin.plan is None and target_ms == job.goal.target_ms:
         plan = job.planner.plan
     else:
         plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)

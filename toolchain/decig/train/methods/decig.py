@@ -49,6 +49,8 @@ class Settings(WrittenByHand, frozen=True):
             otherwise it is 1 for every channel group.
         painter: which graph paints the pictures that stage II learns from: the original, or the
             one that stage I has condensed, as in the paper.
+        bend: what decides the widths where no latency is asked for: the "hinge" of each group, or
+            one "threshold" for all of them, which makes the graph as fast.
         fold: share of stage II's budget in which norms are folded, where that is asked for.
         fold_tolerance: SSIM to the teacher that folding all norms together may cost; below 0
             every norm has to make the pictures better.
@@ -59,6 +61,7 @@ class Settings(WrittenByHand, frozen=True):
     weighting: Literal["uniform", "linear", "exponential"] = "linear"
     device_weighted: bool = True
     painter: Literal["original", "condensed"] = "original"
+    bend: Literal["hinge", "threshold"] = "hinge"
     fold: Share = 0.3
     fold_tolerance: Annotated[float, msgspec.Meta(ge=-1, le=2)] = 0.01
 
@@ -158,7 +161,10 @@ def _slice(job: Job) -> None:
     origin = Origin.teacher(job)
     if job.run.done("condensed.onnx"):
         origin = Origin.of_run(job, "condensed.onnx", "condense-plan.json")
-    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx")
+    widths = None
+    if job.goal.target_ms is None and job.settings(Settings).bend == "threshold":
+        widths = job.planner.threshold_widths(origin.channels, origin.scores)
+    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx", widths=widths)
 
 
 def _distil(job: Job, budget: Budget) -> None:
