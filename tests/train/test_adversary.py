@@ -178,6 +178,9 @@ def test_one_of_several_scales_is_under_spectral_norm_again(tmp_path: Path) -> N
     net = trained_discriminator(tmp_path / "D.pth", 3, "target")
     normed = [n for n, part in net.named_modules() if hasattr(part, "parametrizations")]
     assert sorted(normed) == [f"discriminator_{k}.model{n}.0.0" for k in (0, 1) for n in (1, 2, 3)]
+    torch.rand(3)  # whatever was drawn before, the same seed begins the same
+    again = trained_discriminator(tmp_path / "D.pth", 3, "target").state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in net.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def fresh_discriminator(inputs: int, width: int, seed: int) -> PatchDiscriminato
     return net
 
 
-def trained_discriminator(file: Path, inputs: int, real: Real) -> Discriminator:
+def trained_discriminator(file: Path, inputs: int, real: Real, seed: int = 0) -> Discriminator:
     """Read the discriminator that a generator was trained with, to be trained on.
 
     One of several scales is put under spectral norm again, as its authors train it.
@@ -112,6 +112,7 @@ def trained_discriminator(file: Path, inputs: int, real: Real) -> Discriminator:
         file: as for `load_discriminator`.
         inputs: channels of the generator's image input; 0 where it takes none.
         real: which pictures will be taken for real.
+        seed: of the vectors with which spectral norms begin to look for the greatest stretch.
 
     Raises:
         BadInputError: the file holds no discriminator of a known kind, or one that judges
@@ -133,6 +134,7 @@ def trained_discriminator(file: Path, inputs: int, real: Real) -> Discriminator:
             f"channels), and unpaired pictures belong to no input: give one of {fits}, or pairs"
         )
     if isinstance(net, MultiscaleDiscriminator):
+        torch.manual_seed(seed)
         normalise_spectrally(net, net.NORMED)
     return net
 

@@ -26,6 +26,7 @@ from decig.train.engine import Engine, News, Part
 from decig.train.inner import InnerValues, comparable_values, kept_indices
 from decig.train.job import Job
 from decig.train.module import build_module, takes_batches, write_back
+from decig.train.nets.recognise import Discriminator
 from decig.train.patience import Patience
 from decig.train.pool import Crops, TeacherPool
 from decig.train.real_pictures import RealPictures
@@ -178,14 +179,15 @@ def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
     settings, examples, file = job.config.distil, job.examples, job.examples.discriminator
     if not settings.needs_judge(real=not examples.only_teacher):
         return None
-    inputs = examples.input_channels
+    inputs, seed = examples.input_channels, job.config.train.seed
+    net: Discriminator
     if file is not None:
-        net = trained_discriminator(file, inputs, examples.real)
+        net = trained_discriminator(file, inputs, examples.real, seed)
     else:
         whole = job.teacher.channels.widths
         narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
         width, beside = settings.discriminator_width or narrow, examples.real != "real"
-        net = fresh_discriminator(inputs if beside else 0, width, job.config.train.seed)
+        net = fresh_discriminator(inputs if beside else 0, width, seed)
     return adversary_of(
         net,
         job.teacher.pixels,

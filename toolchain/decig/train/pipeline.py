@@ -204,14 +204,13 @@ def _require_judge(examples: Examples, config: Config) -> int | None:
     if file is None:
         return None
     if not config.distil.needs_judge(real=not examples.only_teacher):
-        raise BadInputError(
-            f"{file}: this discriminator would judge nothing: give real pictures (targets or "
-            "unpaired ones), or let it take the teacher's for real, with imitation above 0 in the "
-            "table [distil] of the settings"
-            if examples.only_teacher
-            else f"{file}: this discriminator would judge nothing: adversarial is 0 in the table "
-            "[distil] of the settings"
-        )
+        why = "adversarial is 0 in the table [distil] of the settings"
+        if examples.only_teacher:
+            why = (
+                "give real pictures (targets or unpaired ones), or let it take the teacher's for "
+                "real, with imitation above 0 in the table [distil] of the settings"
+            )
+        raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
     return trained_discriminator(file, examples.input_channels, examples.real).smallest
 
 
