@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from decig.data.feeds import declare
+from decig.data.declared import declare
 from decig.data.labels import COLOURS, ONE_HOT, parse_labels
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.profile import EFFORTS

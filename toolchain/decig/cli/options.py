@@ -194,7 +194,7 @@ def _labels(one_hot: str | None, palette: str | None) -> "Labels | None":
 def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
     if not said:
         return {}
-    from decig.data.feeds import declare
+    from decig.data.declared import declare
 
     return {name: declare(name, way) for name, way in by_name("--feed", said).items()}
 
