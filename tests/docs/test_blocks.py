@@ -16,6 +16,7 @@ import click
 import jsonschema
 import pytest
 
+import decig
 from decig import formats
 from decig.cli.main import main
 from tests.docs.blocks import PAGES, ROOT, TUTORIALS, blocks, commands, typed
@@ -97,6 +98,11 @@ def test_python_runs(block, tmp_path):
     program = [sys.executable, "-c", block.text]
     ran = subprocess.run(program, cwd=tmp_path, env=surroundings, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_every_public_name_of_the_package_is_described():
+    text = (ROOT / "docs/api.md").read_text("utf-8")
+    assert [name for name in decig.__all__ if f"`decig.{name}" not in text] == []
 
 
 def test_options_that_are_not_there_are_found():
