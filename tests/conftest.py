@@ -32,6 +32,7 @@ NEEDED = {
     "benchmarks/test_scale.py": ("torch",),
     "cli/test_resuming.py": ("torch",),
     "docs/test_formats.py": ("torch", "jsonschema"),
+    "docs/test_blocks.py": ("jsonschema",),
     "test_checkpoints.py": ("torch",),
     "test_models.py": ("torch",),
     "train": ("torch",),
