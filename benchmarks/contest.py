@@ -25,6 +25,7 @@ from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.extras import require
 from decig.files import write_json
+from decig.graph.channels import analyse
 from decig.graph.model import input_info
 from decig.quality.features import require_features
 from decig.schema import read_json
@@ -329,6 +330,23 @@ def _of(seed: int | None) -> str:
     return "" if seed is None else f" seed {seed}"
 
 
+def require_packages(methods: Sequence[str], *, judged: bool = True) -> None:
+    """Check that all packages are installed that methods and peers need.
+
+    Args:
+        methods: those of decig, and peers.
+        judged: whether pictures will be judged by their features.
+
+    Raises:
+        BadInputError: one is missing; names it and the line that installs it.
+    """
+    require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
+    if judged:
+        require_features("judging pictures")
+    if PRUNED in methods:
+        require(f"the peer {PRUNED}", "bench", ("torch_pruning",))
+
+
 def require_ready(contest: Contest, *, judged: bool = True) -> None:
     """Find out now, not after hours of training, what would stop a contest.
 
@@ -337,21 +355,25 @@ def require_ready(contest: Contest, *, judged: bool = True) -> None:
         judged: whether its pictures will be judged by their features.
 
     Raises:
-        DecigError: a package is missing, the teacher, its images or the settings cannot be read,
-            or peers are asked for without decig, whose latency and time they get.
+        DecigError: a package is missing, the teacher, its images, the settings, the cost table or
+            the peers' recipe cannot be read, or peers are asked for without decig, whose latency
+            and time they get.
     """
-    require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
-    if judged:
-        require_features("judging pictures")
-    if PRUNED in contest.methods:
-        require(f"the peer {PRUNED}", "bench", ("torch_pruning",))
+    require_packages(contest.methods, judged=judged)
     from decig.train.config import Config
 
     for method in contest.own or [DECIG]:
         Config.read(contest.config, method)
     source = contest.teacher.source()
     next(iter(ImageFolder(contest.teacher.images, source.require_pixels().labels)))
-    if contest.peers and DECIG not in contest.methods:
-        for run in contest.runs([DECIG]):
-            if not contest.exported(*run).exists():
-                raise DecigError(f"{', '.join(contest.peers)} need decig's results: run decig too")
+    if contest.table is not None:
+        CostTable.load(contest.table).require_same_model(source.model, analyse(source.model.proto))
+    if not contest.peers:
+        return
+    from peers.family import family_of
+
+    family = family_of(contest.recipe)
+    family.make(family.narrowest)
+    missing = [run for run in contest.runs([DECIG]) if not contest.exported(*run).exists()]
+    if missing and DECIG not in contest.methods:
+        raise DecigError(f"{', '.join(contest.peers)} need decig's results: run decig too")
