@@ -225,7 +225,9 @@ class Contest:
         command += [*target.options(), "--profile", self.profile_file, *self._force()]
         command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
         command += [*self.effort.options(), *self._config_options(seed), *self.options]
-        asked = self._asked(seed, effort=self.effort.options(), options=list(map(str, self.options)))
+        asked = self._asked(
+            seed, effort=self.effort.options(), options=list(map(str, self.options))
+        )
         resume = [*PROGRAM, "compress", "--resume", "--output-dir", run]
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, resume, run / "run.json")

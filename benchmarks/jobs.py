@@ -41,6 +41,7 @@ class Job:
         resume: program and arguments that go on with a run that was stopped; none starts again.
         state: file that is there once the run can go on.
         threads: variables of the environment that limit its threads; one thread by default.
+        limit_s: seconds after which the process is killed; None lets it run.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     resume: Sequence[str | Path] = ()
     state: Path | None = None
     threads: Mapping[str, str] = field(default_factory=lambda: ONE_THREAD)
+    limit_s: float | None = None
 
     @property
     def done(self) -> bool:
@@ -98,7 +100,8 @@ class Job:
                 cwd=BENCHMARKS,
                 env=os.environ | self.threads,
             )
-            _, status, usage = os.wait4(process.pid, 0)
+            with _killed_after(process, self.limit_s):
+                _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise DecigError(f"{self.name} ended with exit code {process.returncode}; see {log}")
@@ -123,6 +126,20 @@ def _noting(file: Path, note: Any) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def _killed_after(process: subprocess.Popen[bytes], limit_s: float | None) -> Iterator[None]:
+    """Kill a process that is not at its end after some seconds."""
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, limit_s), process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def run_all(jobs: Sequence[Job], at_once: int) -> None:

@@ -227,7 +227,6 @@ class Judge:
             "kid_standard_error": kid_standard_error,
         }
 
-
     def _distance_to_real(self, features: np.ndarray) -> dict[str, float]:
         if self._real_features is None:
             return {}

@@ -22,7 +22,11 @@ _MADE = "made.json"
 
 
 def write_halves(
-    pairs: Path, labels: Labels | None, folder: Path, direction: str = "BtoA"
+    pairs: Path,
+    labels: Labels | None,
+    folder: Path,
+    direction: str = "BtoA",
+    most: int | None = None,
 ) -> tuple[Path, Path]:
     """Write both halves of images that hold pairs side by side; what is there already stays.
 
@@ -31,6 +35,7 @@ def write_halves(
         labels: how inputs are read, where they are label maps; they are written in clean colours.
         folder: where the two folders go.
         direction: "BtoA" takes the right half as the input.
+        most: how many pairs are written at most, the first ones; all if None.
 
     Returns:
         Folders of the inputs and of their targets.
@@ -40,16 +45,17 @@ def write_halves(
     """
     inputs, targets = folder / "inputs", folder / "targets"
     found = Pairs(Split(pairs, pairs), direction, labels)
-    asked = {"pairs": str(pairs), "count": len(found), "direction": direction}
+    count = min(len(found), most or len(found))
+    asked = {"pairs": str(pairs), "count": count, "direction": direction}
     if not _made(folder, asked):
-        _write(inputs, ((pair.name, pair.input) for pair in found))
-        _write(targets, ((pair.name, pair.target) for pair in found))
+        _write(inputs, ((found[n].name, found[n].input) for n in range(count)))
+        _write(targets, ((found[n].name, found[n].target) for n in range(count)))
         write_json(folder / _MADE, asked)
     return inputs, targets
 
 
 def write_domains(
-    photos: Path, style: Path, pixels: PixelFormat, side: int, folder: Path
+    photos: Path, style: Path, pixels: PixelFormat, side: int, folders: tuple[Path, Path]
 ) -> tuple[Path, Path]:
     """Write every other photo as it is, and the rest as a model paints them: nothing is aligned.
 
@@ -58,18 +64,18 @@ def write_domains(
         style: ONNX file of the model.
         pixels: of the model.
         side: height and width of what is written, in pixels.
-        folder: where the two folders go.
+        folders: for the photos and for the styled pictures; what is there already stays.
 
     Returns:
-        Folders of the photos and of the styled pictures.
+        These folders.
 
     Raises:
         BadInputError: there is no usable photo, or the model cannot be run.
     """
-    plain, styled = folder / "photos", folder / "styled"
+    plain, styled = folders
     found = ImageFolder(photos)
     asked = {"photos": str(photos), "count": len(found), "style": style.name, "side": side}
-    if not _made(folder, asked):
+    if not _made(styled, asked):
         shape = input_info(load_model(style).proto)[0].shape
         session, size = Device.for_work().open(style), pixels.size_of(shape)
         name = session.get_inputs()[0].name
@@ -81,7 +87,7 @@ def write_domains(
         read = list(found)
         _write(plain, ((path.stem, fit(fit(p, *size), side, side)) for path, p in read[::2]))
         _write(styled, ((path.stem, fit(paint(p), side, side)) for path, p in read[1::2]))
-        write_json(folder / _MADE, asked)
+        write_json(styled / _MADE, asked)
     return plain, styled
 
 

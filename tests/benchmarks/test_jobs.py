@@ -67,8 +67,6 @@ def test_how_long_a_process_runs_is_noted_while_it_runs(
 ) -> None:
     monkeypatch.setattr(jobs, "_NOTE_EVERY_S", 0.0)
     begun = tmp_path / "job" / "begun.json"
-    wait = (
-        "import json, pathlib, time\n"
-        f"while not json.loads(pathlib.Path({str(begun)!r}).read_text())['wall_s']: time.sleep(0.01)"
-    )
+    read = f"json.loads(pathlib.Path({str(begun)!r}).read_text())['wall_s']"
+    wait = f"import json, pathlib, time\nwhile not {read}: time.sleep(0.01)"
     run_all([Job("waits", tmp_path / "job", [sys.executable, "-c", wait])], 1)
