@@ -155,16 +155,40 @@ class Contest:
     profile_options: Sequence[str] = ()
     options: Sequence[str | Path] = ()
 
-    def train(self) -> None:
-        """Profile, compress, export, match widths, train the peers; what is done stays."""
+    def train(self) -> list[str]:
+        """Profile, compress, export, match widths, train the peers; what is done stays.
+
+        Returns:
+            What went wrong with single runs, one line each; the others went on without them.
+
+        Raises:
+            DecigError: the teacher could not be profiled, or no peer matched.
+        """
         self.profile()
+        failures: list[str] = []
+
+        def attempt(what: str, jobs: Sequence[Job], at_once: int) -> None:
+            try:
+                finish(what, jobs, at_once)
+            except DecigError as error:
+                failures.append(f"{what}: {error}")
+
         own = list(self.runs(self.own))
-        finish("compress", [self.compression(*run) for run in own], self.at_once)
-        finish("export", [self._export(*run) for run in own], 1)
+        attempt("compress", [self.compression(*run) for run in own], self.at_once)
+        done = [run for run in own if self.compression(*run).done]
+        attempt("export", [self._export(*run) for run in done], 1)
         if self.peers:
             matches = self._match()
-            jobs = [self._peer(*run, matches[run[1].label]) for run in self.runs(self.peers)]
-            finish("peers", jobs, self.at_once)
+            runs = self.runs(self.peers)
+            led = [run for run in runs if self._led(*run)]
+            jobs = [self._peer(*run, matches[run[1].label]) for run in led]
+            attempt("peers", jobs, self.at_once)
+        return failures
+
+    def _led(self, _: str, target: Target, seed: int | None) -> bool:
+        """Whether decig has the results whose latency and time a peer gets."""
+        ours = self.folder(DECIG, target, seed) / "done.json"
+        return ours.exists() and self.exported(DECIG, target, self.seeds[0]).exists()
 
     @property
     def own(self) -> list[str]:
@@ -281,7 +305,8 @@ class Contest:
 
         file = self.out / "match.json"
         known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
-        results = {t.label: self.exported(DECIG, t, self.seeds[0]) for t in self.targets}
+        exported = {t.label: self.exported(DECIG, t, self.seeds[0]) for t in self.targets}
+        results = {label: file for label, file in exported.items() if file.exists()}
         digests = {label: digest(result) for label, result in results.items()}
         new = [label for label in results if known.get(label, {}).get("of") != digests[label]]
         if new:
@@ -326,6 +351,12 @@ class Contest:
     @cached_property
     def _model(self) -> str:
         return digest(self.teacher.source().model.path)
+
+
+def raise_all(failures: Sequence[str]) -> None:
+    """End with what went wrong, where something did; for when all else is published."""
+    if failures:
+        raise DecigError("; ".join(failures))
 
 
 def _of(seed: int | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from contest import OWN, Contest, Effort, Target, Teacher, require_ready
+from contest import OWN, Contest, Effort, Target, Teacher, raise_all, require_ready
 from jobs import BENCHMARKS, SHARED
 from judge import Judge, Row, table
 from options import numbers, one_line_errors
@@ -148,9 +148,9 @@ def main(
     with one_line_errors():
         require_ready(job)
         next(iter(ImageFolder(data / "val")))
-        if not judge_only:
-            job.train()
+        failures = [] if judge_only else job.train()
         publish(job, data / "val", results.resolve(), timing_seconds)
+        raise_all(failures)
 
 
 if __name__ == "__main__":

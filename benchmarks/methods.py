@@ -22,6 +22,7 @@ from contest import (
     Effort,
     Target,
     Teacher,
+    raise_all,
     require_packages,
     require_ready,
 )
@@ -211,14 +212,14 @@ def main(
             table=profile and profile.resolve(),
         )
         require_ready(contest)
-        if not judge_only:
-            contest.train()
+        failures = [] if judge_only else contest.train()
         source = contest.teacher.source()
         inputs, photos = split[test]
         judge = Judge(source.model.path, inputs, source.require_pixels(), Real(photos, paired=True))
         long = f"--minutes {minutes:g}" if steps is None else f"--steps {steps}"
         command = f"python benchmarks/methods.py {long} --out runs/methods"
         publish(contest, judge, command, results.resolve(), timing_seconds)
+        raise_all(failures)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,14 @@ _USUAL = ({"input_range": (0.0, 255.0), "output_range": (0.0, 255.0)}, {"channel
 """Of the style transfer nets in ../shared/suite. Layouts show in the shapes of a model."""
 
 
+def numbers(_: click.Context, __: click.Parameter, text: str | None) -> list[float]:
+    """Read numbers with commas between them."""
+    try:
+        return [float(part) for part in text.split(",")] if text else []
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} must be numbers with commas between them") from error
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Let an error that the user can act on end the command in one line."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from contest import DECIG, OWN, Contest, Effort, Target, Teacher, require_ready
+from contest import DECIG, OWN, Contest, Effort, Target, Teacher, raise_all, require_ready
 from jobs import BENCHMARKS, SHARED
 from judge import Judge, Row, table
 from options import numbers, one_line_errors, pixel_flags
@@ -140,11 +140,13 @@ def main(
         next(iter(ImageFolder(data / "val")))
         for each in contests:
             require_ready(each)
+        failures = []
         for each in contests if not judge_only else ():
-            each.train()
+            failures += each.train()
         long = f"--minutes {minutes:g}" if steps is None else f"--steps {steps}"
         command = f"python benchmarks/style.py {long} --out runs/style"
         publish(contests, data / "val", command, results.resolve(), timing_seconds)
+        raise_all(failures)
 
 
 if __name__ == "__main__":

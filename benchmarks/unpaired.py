@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from contest import DECIG, OWN, Contest, Effort, Target, Teacher, require_packages, require_ready
+from contest import (
+    DECIG,
+    OWN,
+    Contest,
+    Effort,
+    Target,
+    Teacher,
+    raise_all,
+    require_packages,
+    require_ready,
+)
 from jobs import BENCHMARKS, SHARED, Job, finish
 from jobs import DECIG as PROGRAM
 from judge import Judge, Real, Row, kid
@@ -248,8 +258,7 @@ def main(
             options=["--unpaired", train[1]],
         )
         require_ready(contest)
-        if not judge_only:
-            contest.train()
+        failures = [] if judge_only else contest.train()
         source = contest.teacher.source()
         real = Real(test[1], paired=False)
         judge = Judge(source.model.path, test[0], source.require_pixels(), real)
@@ -258,6 +267,7 @@ def main(
             f"python benchmarks/unpaired.py --train-steps {train_steps} {long} --out runs/unpaired"
         )
         publish(contest, judge, command, results.resolve(), timing_seconds)
+        raise_all(failures)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,14 @@ def test_a_line_has_the_ratio_its_spread_and_whether_the_limit_is_kept() -> None
 
 
 def test_the_command(work: Work, tmp_path: Path) -> None:
-    given = ["--model", work.model.path, "--data", work.data, "--config", tmp_path / "settings.toml"]
+    given = [
+        "--model",
+        work.model.path,
+        "--data",
+        work.data,
+        "--config",
+        tmp_path / "settings.toml",
+    ]
     given += ["--input-range", "0,1", "--output-range", "0,1", "--rounds", 1]
     given += ["--results", tmp_path, "--only", "stage II", "--only", "supernet"]
     result = CliRunner().invoke(stage_cost.main, [str(each) for each in given])
