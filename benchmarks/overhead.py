@@ -41,7 +41,6 @@ _MODELS = BENCHMARKS.parent / "models"
 MODELS = (SHARED / "suite" / "udnie.onnx", _MODELS / "pix2pix-unet256")
 DATA = (SHARED / "data" / "photos" / "train", _MODELS / "facades-resunet" / "labels" / "train")
 LIMITS_S = "30,60"
-_SPEEDUP = Target(4, "x")
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Case:
         teacher: the model and its images.
         limit_s: seconds until the first step that are allowed.
         table: its cost table; it is profiled if None.
+        target: what is asked for.
         method: of decig compress.
         config: its settings.
         out: folder of the case.
@@ -60,6 +60,7 @@ class Case:
     teacher: Teacher
     limit_s: float
     table: Path | None
+    target: Target
     method: str
     config: Path | None
     out: Path
@@ -82,7 +83,7 @@ class Case:
         folder = self.out / f"run-{number}"
         table = self.table or self.out / "profile" / "table.json"
         command = [sys.executable, "-m", "phases", folder / "phases.json", "compress"]
-        command += [self.teacher.model, *self.teacher.options(), *_SPEEDUP.options()]
+        command += [self.teacher.model, *self.teacher.options(), *self.target.options()]
         command += ["--data", self.teacher.images, "--profile", table, "--method", self.method]
         command += [*Effort(10).options(), "--output-dir", folder / "run", "--force"]
         command += [] if self.config is None else ["--config", self.config]
@@ -155,6 +156,7 @@ def publish(cases: Sequence[Case], repeats: int, cores: int, results: Path) -> N
 @click.option("--data", type=EXISTING_FOLDER, multiple=True, default=DATA, help="One per model.")
 @click.option("--limits", callback=numbers, default=LIMITS_S, help="Seconds, one per model.")
 @click.option("--profile", "tables", type=EXISTING_FILE, multiple=True, help="One per model.")
+@click.option("--speedup", type=float, default=4.0, help="Times faster, that is asked for.")
 @click.option("--method", default="decig", help="Of decig compress.")
 @click.option("--config", type=EXISTING_FILE, help="Settings of compress.")
 @click.option("--cores", type=click.IntRange(1), default=2)
@@ -167,6 +169,7 @@ def main(
     data: tuple[Path, ...],
     limits: list[float],
     tables: tuple[Path, ...],
+    speedup: float,
     method: str,
     config: Path | None,
     cores: int,
@@ -187,7 +190,8 @@ def main(
             given = tables[place].resolve() if tables else None
             settings = config and config.resolve()
             folder = out.resolve() / model.stem
-            cases.append(Case(teacher, limit, given, method, settings, folder))
+            target = Target(speedup, "x")
+            cases.append(Case(teacher, limit, given, target, method, settings, folder))
         for case in cases:
             next(iter(ImageFolder(case.teacher.images)))
             resolve(str(case.teacher.model), case.teacher.flags).require_pixels()

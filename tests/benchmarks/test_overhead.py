@@ -76,6 +76,7 @@ def test_every_model_needs_its_images(tmp_path: Path) -> None:
 def test_in_miniature(tmp_path: Path) -> None:
     model = write_generator(tmp_path / "small.onnx", size=SIDE)
     given = ["--model", model, "--data", write_photos(tmp_path / "photos", 5, 40, 40)]
+    given += ["--speedup", 1.5]
     given += ["--limits", "1000", "--repeats", 1, "--config", write_settings(tmp_path)]
     given += ["--profile", table_of(model, tmp_path)]
     given += ["--out", tmp_path / "out", "--results", tmp_path / "results"]
