@@ -29,6 +29,7 @@ hypothesis.settings.load_profile("decig")
 NEEDED = {
     "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
     "benchmarks/test_frozen.py": ("torch",),
+    "benchmarks/test_family.py": ("torch",),
     "benchmarks/test_methods.py": ("torch",),
     "benchmarks/test_on_gpu.py": ("torch",),
     "benchmarks/test_overhead.py": ("torch",),

@@ -26,6 +26,7 @@ from decig.quality import features
 from decig.quality.parity import max_abs_diff
 from decig.train.config import Config
 from decig.train.schedule import Budget
+from tests.benchmarks.small import SIDE, table_of, write_settings
 from tests.samples import write_generator, write_photos
 
 PIXELS = PixelFormat((0, 255), (0, 255))
@@ -226,3 +227,24 @@ def test_a_pessimistic_screening_is_corrected() -> None:
     assert peers.match(Path("result.onnx")).trunk == 80
     peers.screened = {trunk: ratio / 3 for trunk, ratio in peers.screened.items()}
     assert peers.match(Path("result.onnx")).trunk == 80
+
+
+def test_other_teachers_have_results_of_their_own() -> None:
+    assert main_job.file_name(Path("suite/udnie.onnx")) == "main_job"
+    assert main_job.file_name(Path("suite/wave.onnx")) == "main_job_wave"
+
+
+@pytest.mark.slow
+def test_in_miniature(tmp_path: Path) -> None:
+    model = write_generator(tmp_path / "small.onnx", size=SIDE)
+    for split in ("train", "val"):
+        write_photos(tmp_path / "photos" / split, 5, 40, 40)
+    given = ["--model", model, "--data", tmp_path / "photos", "--targets", 1.5, "--steps", 3]
+    given += ["--input-range", "0,1", "--output-range", "0,1", "--timing-seconds", 0.1]
+    given += ["--config", write_settings(tmp_path), "--profile", table_of(model, tmp_path)]
+    given += ["--only", "decig", "--out", tmp_path / "out", "--results", tmp_path / "results"]
+    result = CliRunner().invoke(main_job.main, [str(each) for each in given])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "results" / "main_job_small.md").read_text()
+    assert "| 1.5x | decig |" in text
+    assert (tmp_path / "results" / "main_job_small_1.5x.jpg").exists()
