@@ -88,9 +88,8 @@ class Case:
         command += [*Effort(10).options(), "--output-dir", folder / "run", "--force"]
         command += [] if self.config is None else ["--config", self.config]
         started = {STARTED: str(time.time())}
-        return Job(
-            f"{self.name} {number}", folder, command, {"method": self.method}, threads=started
-        )
+        asked = {"method": self.method, "target": self.target.label}
+        return Job(f"{self.name} {number}", folder, command, asked, threads=started)
 
     def phases(self, number: int) -> dict[str, float]:
         """Seconds of every phase of a run that is done."""

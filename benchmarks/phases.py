@@ -18,7 +18,7 @@ from types import FrameType
 STARTED = "DECIG_BENCHMARK_STARTED"
 """Variable of the environment: when the process was started, in seconds since 1970."""
 START, OTHER = "start of Python", "everything else"
-_LOOK_EVERY_S = 0.01
+_LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True)
