@@ -156,18 +156,15 @@ def main(
             out,
             results.resolve(),
         )
+        labels = load_recipe(originals[0].recipe).pixels.labels
         for split in ("train", "test"):
-            Pairs(
-                Split(*[plan.data / split] * 2),
-                "BtoA",
-                load_recipe(originals[0].recipe).pixels.labels,
-            )
+            Pairs(Split(plan.data / split, plan.data / split), "BtoA", labels)
         failures = plan.train()
         publish(plan, {}, failures)
         failures += plan.profile()
-        failures += plan.compress()
-        rows, more = plan.judge(timing_seconds)
-        print(publish(plan, rows, [*failures, *more]))
+        failures += plan.compress(lambda so_far: publish(plan, {}, [*failures, *so_far]))
+        rows = judge(plan, timing_seconds, failures)
+        print(publish(plan, rows, failures))
         if not any(rows.values()):
             raise DecigError(f"{plan.out}: nothing was trained; see the logs there")
 

@@ -10,6 +10,7 @@ from decig.data.pixels import PixelFormat
 from decig.graph.model import save_model
 from decig.source.resolve import resolve
 from decig.source.stamp import pixels_entry, stamp
+from tests.samples import generator
 from tests.train.small import write_table
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -62,6 +63,15 @@ def write_recipe(folder: Path) -> Path:
     save_model(source.model.proto, folder / "generator.onnx")
     file.write_text(texts[1])
     return folder
+
+
+def write_stamped(path: Path) -> Path:
+    """Write a tiny generator that says itself that its pixels are from 0 to 1."""
+    pixels = PixelFormat((0, 1), (0, 1))
+    proto = generator(size=SIDE)
+    stamp(proto, {"pixels": pixels_entry(pixels)})
+    save_model(proto, path)
+    return path
 
 
 def write_pairs(folder: Path, count: int = 6) -> Path:

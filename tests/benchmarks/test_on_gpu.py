@@ -1,6 +1,7 @@
 """The benchmark for a GPU: how it divides its time, and all of it in miniature on the processor."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,27 @@ def test_without_a_gpu_it_says_so_at_once(tmp_path: Path) -> None:
     if result.exit_code == 0:
         pytest.skip("there is a GPU")
     assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+
+
+def test_what_went_wrong_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def compress(self: Plan, ended: Callable[[list[str]], object]) -> list[str]:
+        ended(["a wave failed"])
+        told.append((tmp_path / "results" / "on_gpu.md").read_text())
+        return ["a wave failed", "another one, too"]
+
+    monkeypatch.setattr(Plan, "train", lambda self: ["training failed"])
+    monkeypatch.setattr(Plan, "profile", lambda self: [])
+    monkeypatch.setattr(Plan, "compress", compress)
+    for split in ("train", "test"):
+        write_pairs(tmp_path / "data" / split)
+    given = ["--miniature", "--data", tmp_path / "data"]
+    given += ["--out", tmp_path / "out", "--results", tmp_path / "results"]
+    result = CliRunner().invoke(on_gpu.main, [str(each) for each in given])
+    assert result.exit_code == 1 and "nothing was trained" in result.output
+    assert "- training failed\n- a wave failed\n" in told[0]
+    assert "- another one, too" in (tmp_path / "results" / "on_gpu.md").read_text()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from overhead import table
 from phases import NAMES, OTHER, PHASES, START, phase_of
 
 import decig
-from tests.benchmarks.small import SIDE, table_of, write_settings
+from tests.benchmarks.small import table_of, write_settings, write_stamped
 from tests.samples import write_generator, write_photos
 
 PACKAGE = Path(decig.__file__).parent
@@ -74,7 +74,7 @@ def test_every_model_needs_its_images(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_in_miniature(tmp_path: Path) -> None:
-    model = write_generator(tmp_path / "small.onnx", size=SIDE)
+    model = write_stamped(tmp_path / "small.onnx")
     given = ["--model", model, "--data", write_photos(tmp_path / "photos", 5, 40, 40)]
     given += ["--speedup", 1.5]
     given += ["--limits", "1000", "--repeats", 1, "--config", write_settings(tmp_path)]
