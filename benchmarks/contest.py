@@ -138,7 +138,6 @@ class Contest:
         seeds: of training; None is the one of the settings.
         recipe: its PyTorch class makes the peers; `peers.family.STYLE` does if None.
         table: cost table; the teacher is profiled if None.
-        profile_options: further options of decig profile, such as those of a device.
         options: further options of decig compress.
     """
 
@@ -152,7 +151,6 @@ class Contest:
     seeds: Sequence[int | None] = (None,)
     recipe: Path | None = None
     table: Path | None = None
-    profile_options: Sequence[str] = ()
     options: Sequence[str | Path] = ()
 
     def train(self) -> list[str]:
@@ -200,16 +198,12 @@ class Contest:
         """The others."""
         return [method for method in self.methods if method not in OWN]
 
-    def profile(self) -> Path:
-        """Take the cost table, or check the one that is given; returns its file."""
-        if self.table is not None:
-            return self.table
-        folder = self.out / "profile"
-        table = folder / "table.json"
-        command = [*PROGRAM, "profile", self.teacher.model, "-o", table, *self.profile_options]
-        asked = {"model": self._model, "options": list(self.profile_options)}
-        finish("profile", [Job("profile", folder, command, asked)], 1)
-        return table
+    def profile(self) -> None:
+        """Take the cost table, unless one is given."""
+        if self.table is None:
+            folder = self.out / "profile"
+            command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
+            finish("profile", [Job("profile", folder, command, {"model": self._model})], 1)
 
     def entries(self, target: Target) -> list[Entry]:
         """Finished results for a target, decig's first."""
@@ -246,7 +240,7 @@ class Contest:
         folder = self.folder(method, target, seed)
         run = folder / "run"
         command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
-        command += [*target.options(), "--profile", self.profile_file, *self._force()]
+        command += [*target.options(), "--profile", self.profile_file, *self._force]
         command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
         command += [*self.effort.options(), *self._config_options(seed), *self.options]
         asked = self._asked(
@@ -274,6 +268,7 @@ class Contest:
         place = Path(method, target.label)
         return place if seed is None else place / f"seed-{seed}"
 
+    @cached_property
     def _force(self) -> list[str]:
         """Accept a cost table of another device, which only one that was given can be of."""
         if self.table is None:

@@ -191,6 +191,8 @@ def main(
     results: Path,
 ) -> None:
     """Compare the methods on the teacher of RECIPE and publish the table, whatever it says."""
+    if not (targets and seeds):
+        raise click.UsageError("Give at least one of --targets, and of --seeds.")
     out, recipe = out.resolve(), recipe.resolve()
     with one_line_errors():
         require_packages(only or METHODS)
