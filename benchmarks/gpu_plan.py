@@ -126,7 +126,7 @@ class Plan:
         jobs = []
         for original in self.originals:
             folder = original.out / "original"
-            command = [sys.executable, "-m", "gpu_parts", "original", "--recipe", original.recipe]
+            command = [sys.executable, "-m", "parts.gpu", "original", "--recipe", original.recipe]
             command += ["--data", self.data, *self._long(max(1.0, limit_s - _START_S))]
             command += ["--output-dir", folder]
             asked = {"recipe": digest(original.recipe / "recipe.toml")}
@@ -205,7 +205,7 @@ class Plan:
                         continue
                     inputs, photos = self.halves(original, "train")
                     folder = original.run(method, target)
-                    command = [sys.executable, "-m", "gpu_parts", "compress", "--model"]
+                    command = [sys.executable, "-m", "parts.gpu", "compress", "--model"]
                     command += [original.model, "--table", original.table, "--method", method]
                     command += ["--speedup", f"{target.value:g}", "--data", inputs]
                     command += ["--targets", photos, "--config", self._settings()]

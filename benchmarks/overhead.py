@@ -3,7 +3,7 @@
 python benchmarks/overhead.py --out runs/overhead     (30 minutes, most of it profiles; '.[train]')
 
 With a cost table given, on two cores: a style transfer net as ONNX, and pix2pix's U-Net-256 with 54
-million parameters as PyTorch code with random weights. `phases.py` splits the time. Profiles that
+million parameters as PyTorch code with random weights. `parts/phases.py` splits the time. Profiles that
 are done are not repeated; runs are, with --again.
 """
 
@@ -23,7 +23,7 @@ from contest import Effort, Target, Teacher
 from jobs import BENCHMARKS, SHARED, Job, finish
 from jobs import DECIG as PROGRAM
 from options import numbers, one_line_errors, pixel_flags
-from phases import NAMES, STARTED
+from parts.phases import NAMES, STARTED
 
 from decig import __version__
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
@@ -82,7 +82,7 @@ class Case:
         """One run of decig compress until its first step."""
         folder = self.out / f"run-{number}"
         table = self.table or self.out / "profile" / "table.json"
-        command = [sys.executable, "-m", "phases", folder / "phases.json", "compress"]
+        command = [sys.executable, "-m", "parts.phases", folder / "phases.json", "compress"]
         command += [self.teacher.model, *self.teacher.options(), *self.target.options()]
         command += ["--data", self.teacher.images, "--profile", table, "--method", self.method]
         command += [*Effort(10).options(), "--output-dir", folder / "run", "--force"]

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import overhead
-import phases
 import pytest
 from click.testing import CliRunner
 from overhead import table
-from phases import NAMES, OTHER, PHASES, START, phase_of
+from parts import phases
+from parts.phases import NAMES, OTHER, PHASES, START, phase_of
 
 import decig
 from tests.benchmarks.small import table_of, write_settings, write_stamped

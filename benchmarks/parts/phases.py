@@ -1,6 +1,6 @@
 """Run a decig command until its first training step, and write down where its time went.
 
-python -m phases PHASES.json compress MODEL --data ...
+python -m parts.phases PHASES.json compress MODEL --data ...
 
 A second thread looks at what the first one does, again and again; the time since its last look goes
 to the phase of the innermost function that belongs to one. The command ends when its first step of

@@ -1,7 +1,7 @@
 """The parts of on_gpu.py that train, as processes of their own.
 
-python -m gpu_parts original --recipe FILE --data DIR --seconds 180 --output-dir DIR
-python -m gpu_parts compress --model FILE --table FILE --method decig --speedup 4 ...
+python -m parts.gpu original --recipe FILE --data DIR --seconds 180 --output-dir DIR
+python -m parts.gpu compress --model FILE --table FILE --method decig --speedup 4 ...
 """
 
 import shutil
