@@ -3,8 +3,8 @@
 python benchmarks/overhead.py --out runs/overhead     (30 minutes, most of it profiles; '.[train]')
 
 With a cost table given, on two cores: a style transfer net as ONNX, and pix2pix's U-Net-256 with 54
-million parameters as PyTorch code with random weights. `parts/phases.py` splits the time. Profiles that
-are done are not repeated; runs are, with --again.
+million parameters as PyTorch code with random weights. `parts/phases.py` splits the time. Profiles
+that are done are not repeated; runs are, with --again.
 """
 
 import datetime
