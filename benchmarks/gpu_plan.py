@@ -25,7 +25,7 @@ MODELS = BENCHMARKS.parent / "models"
 NAMES = ("pix2pix-unet256", "gaugan-spade")
 TINY: dict[str, dict[str, Any]] = {
     NAMES[0]: {"side": 32, "arguments": {"width": 4, "levels": 5}},
-    NAMES[1]: {"side": 64, "arguments": {"width": 2, "hidden": 4}},
+    NAMES[1]: {"side": 64, "arguments": {"width": 4, "hidden": 16}},
 }
 """Sizes for --miniature."""
 SHARES = {"originals": 0.34, "profiles": 0.20, "compressions": 0.33}

@@ -28,6 +28,9 @@ _DONE, _BEGUN = "done.json", "begun.json"
 _NOTE_EVERY_S = 10.0
 """Seconds between two notes of how long a process has run, for whoever goes on after a kill."""
 
+_SAID = 300
+"""Characters of a log's last line that a message about a failed process shows."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -104,7 +107,11 @@ class Job:
                 _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise DecigError(f"{self.name} ended with exit code {process.returncode}; see {log}")
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            last = f" ({said[-1][:_SAID]})" if said else ""
+            raise DecigError(
+                f"{self.name} ended with exit code {process.returncode}{last}; see {log}"
+            )
         cpu_s = round(usage.ru_utime + usage.ru_stime, 1)
         write_json(self.folder / _DONE, note() | {"cpu_s": cpu_s})
 

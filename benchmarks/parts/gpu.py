@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from curves import Notes
+from options import one_line_errors
 
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
 from decig.device.cost.table import CostTable
@@ -65,8 +66,9 @@ def original(
         state_file=output_dir / "state.pt",
         report=report,
     )
-    engine.resume()
-    engine.run()
+    with one_line_errors():
+        engine.resume()
+        engine.run()
     export(task, engine.means, loaded, output_dir)
     figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
     write_json(output_dir / REPORT, figures)
@@ -110,14 +112,15 @@ def compress(
     def progress(step: str, share: float, figures: dict[str, Any] | None = None) -> None:
         notes.add({f"{step}/{name}": float(value) for name, value in (figures or {}).items()})
 
-    figures = pipeline.compress(
-        Teacher(source.model, source.require_pixels(), source.feeds),
-        Folders(data, targets),
-        Goal(target, target.as_it_is_ms / speedup, Budget(seconds, steps)),
-        Config.read(config, method),
-        run,
-        progress=progress,
-    )
+    with one_line_errors():
+        figures = pipeline.compress(
+            Teacher(source.model, source.require_pixels(), source.feeds),
+            Folders(data, targets),
+            Goal(target, target.as_it_is_ms / speedup, Budget(seconds, steps)),
+            Config.read(config, method),
+            run,
+            progress=progress,
+        )
     assert figures is not None
     student = load_model(run / "student.onnx").proto
     save_model(rewrite.apply(student, costs.rewrites)[0], output_dir / "student.onnx")

@@ -27,8 +27,10 @@ def test_a_finished_job_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
-    job = Job("broken", tmp_path / "job", [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(DecigError, match=r"broken ended with exit code 3.*log\.txt"):
+    script = "print('starts'); print('no such thing'); raise SystemExit(3)"
+    job = Job("broken", tmp_path / "job", [sys.executable, "-c", script])
+    message = r"broken ended with exit code 3 \(no such thing\); see .*log\.txt"
+    with pytest.raises(DecigError, match=message):
         run_all([job], 1)
     assert not job.done
 
