@@ -254,7 +254,8 @@ def write_recipe(name: str, folder: Path, miniature: bool) -> Path:
         tiny = TINY[name]
         found["source"]["arguments"] |= tiny["arguments"]
         found["model"]["input_shape"][2:] = [tiny["side"]] * 2
-        found["train"] |= {"precision": "fp32", "discriminator_width": 4}
+        # In three steps a net must come to use its range, or compress takes it for broken.
+        found["train"] |= {"precision": "fp32", "discriminator_width": 4, "learning_rate": 2e-2}
     written(folder / "recipe.toml", None, found)
     return folder
 
