@@ -28,7 +28,7 @@ RGB = ("--channel-order", "rgb")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that paints label maps in the colours that a segmenter knows, and one that swaps red and blue."""
+    """A model that paints label maps in colours that a segmenter knows, and one that swaps two."""
     folder = tmp_path_factory.mktemp("judges")
     for name, order in (("model", (0, 1, 2)), ("swapped", (2, 1, 0))):
         weight = 0.8 * np.eye(3, dtype=np.float32)[list(order)].reshape(3, 3, 1, 1)
