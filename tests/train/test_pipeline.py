@@ -145,7 +145,7 @@ def test_every_stage_of_training_has_its_log(asked: Make) -> None:
     made = asked(tensorboard=True, settings={"condense": 0.5})
     made.compress()
     logs = made.output_dir / "tensorboard"
-    assert {folder.name for folder in logs.iterdir()} == {"stage1", "distil"}
+    assert {folder.name for folder in logs.iterdir()} == {"stage1", "stage2"}
     for folder in logs.iterdir():
         assert {"loss/student", "learning_rate/student"} <= read_events(folder).keys()
 

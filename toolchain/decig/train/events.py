@@ -75,7 +75,8 @@ class _Log:
         self._engine, self._sheets, self._before = engine, sheets, before
         self._step, self._elapsed_s = engine.step, engine.elapsed_s
         self._sums: dict[str, float] = defaultdict(float)
-        self._shown = 0
+        # What a run had shown at the step from which it goes on, it has logged.
+        self._shown = before + engine.step
         purge = before + engine.step + 1 if engine.step else None
         # By name: type checkers do not know the package.
         self._writer: Any = import_module(_MODULE).SummaryWriter(str(folder), purge_step=purge)
