@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from decig.deploy import check as module
-from decig.deploy.check import Tolerances, check
+from decig.deploy.check import check
+from decig.deploy.tolerances import Tolerances
 from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
