@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from decig.cli.gate import gate_options
 from decig.cli.judging import judge_options
 from decig.cli.options import (
     code_options,
@@ -19,6 +20,7 @@ from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_
 from decig.errors import TargetMissedError
 
 if TYPE_CHECKING:
+    from decig.cli.gate import Gate
     from decig.deploy.judges.panel import Files
     from decig.device.run.device import Device
     from decig.source.source import PixelFlags
@@ -58,7 +60,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Most images that may be unreadable, and so not compared; any number by default.",
 )
-@click.option("--strict", is_flag=True, help="Accept no unreadable image: --max-unreadable 0.")
+@gate_options
 @click.option(
     "--grid",
     type=output_file,
@@ -88,21 +90,21 @@ def check(
     targets: Path | None,
     networks: "Files",
     roofline: bool,
-    strict: bool,
+    gate: "Gate",
     max_unreadable: int | None,
     **asked: float | None,
 ) -> None:
     """Compare CANDIDATE with its reference.
 
     Measures the latency of both in turns and compares their pictures, also with real ones. The
-    exit code is 3 if a tolerance is missed.
+    exit code is 3 if a limit is surely missed.
     """
     from decig.cli.verdict import print_verdict
     from decig.deploy.check import check as compare
     from decig.deploy.tolerances import Tolerances, require_judges
     from decig.source.resolve import resolve_both
 
-    most = 0 if strict and max_unreadable is None else max_unreadable
+    most = 0 if gate.strict and max_unreadable is None else max_unreadable
     wanted = Tolerances(**asked, max_unreadable=most)
     require_judges(wanted, targets, networks)
     shapes = by_name("--input-shape", input_shapes)
@@ -121,7 +123,10 @@ def check(
         targets=targets,
         networks=networks,
         roofline=roofline,
+        strict=gate.strict,
+        patience=gate.patience(),
     )
+    gate.write(verdict, candidate)
     protos = {"reference": theirs.model.proto, "candidate": ours.model.proto}
     show(verdict, as_json, partial(print_verdict, protos))
     if verdict.failures:
