@@ -18,6 +18,7 @@ from decig.graph.plan import Plan
 from decig.quality.metrics import Likeness
 from decig.train.adversary import Adversary, RealPictures, against_domain, against_pairs, width_for
 from decig.train.engine import Engine, News, Part
+from decig.train.events import logged
 from decig.train.job import Job
 from decig.train.losses.features import FeatureLoss, feature_values, features_by_kept_index
 from decig.train.module import build_module, takes_batches, write_back
@@ -62,8 +63,7 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
     watch = Patience(look if job.processes.main else None, before, patience)
     engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def finish() -> None:
         if watch.reason:
@@ -204,6 +204,14 @@ def student_engine(
         state_file=state,
         report=report,
     )
+
+
+def run_student(job: Job, engine: Engine) -> None:
+    """Train a student to the end of its budget, from the saved state on if there is one."""
+    engine.resume()
+    assert engine.state_file is not None
+    with logged(engine, job.run.events(engine.state_file.stem)):
+        engine.run()
 
 
 def mean_of(engine: Engine) -> GraphModule:
