@@ -12,7 +12,6 @@ from decig.cli.values import Number, output_file, time_budget
 
 if TYPE_CHECKING:
     from decig.deploy.check import Verdict
-    from decig.device.measure.paired import Patience
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,9 @@ class Gate:
     junit: Path | None
     markdown: Path | None
 
-    def patience(self) -> "Patience":
-        """How sure and how long latencies are measured."""
-        from decig.device.measure.paired import Patience
-
-        return Patience(confidence=self.confidence, max_seconds=self.timing_s)
+    def measuring(self) -> dict[str, Any]:
+        """What `decig.api.check` is told of how sure its answers must be."""
+        return {"strict": self.strict, "confidence": self.confidence, "timing_s": self.timing_s}
 
     def write(self, verdict: "Verdict", candidate: str) -> None:
         """Write the files that were asked for.
