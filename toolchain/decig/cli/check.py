@@ -2,11 +2,12 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from decig.cli.judging import judge_options
+from decig.cli.gate import gate_options
+from decig.cli.judging import judge_options, require_what_judges_need
 from decig.cli.options import (
     code_options,
     device_options,
@@ -19,7 +20,7 @@ from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_
 from decig.errors import TargetMissedError
 
 if TYPE_CHECKING:
-    from decig.deploy.judges.panel import Files
+    from decig.cli.gate import Gate
     from decig.device.run.device import Device
     from decig.source.source import PixelFlags
 
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Most images that may be unreadable, and so not compared; any number by default.",
 )
-@click.option("--strict", is_flag=True, help="Accept no unreadable image: --max-unreadable 0.")
+@gate_options
 @click.option(
     "--grid",
     type=output_file,
@@ -85,43 +86,29 @@ def check(
     device: "Device",
     as_json: bool,
     grid: Path | None,
-    targets: Path | None,
-    networks: "Files",
-    roofline: bool,
-    strict: bool,
-    max_unreadable: int | None,
-    **asked: float | None,
+    gate: "Gate",
+    **asked: Any,
 ) -> None:
     """Compare CANDIDATE with its reference.
 
     Measures the latency of both in turns and compares their pictures, also with real ones. The
-    exit code is 3 if a tolerance is missed.
+    exit code is 3 if a limit is surely missed.
     """
+    from decig import api
     from decig.cli.verdict import print_verdict
-    from decig.deploy.check import check as compare
-    from decig.deploy.tolerances import Tolerances, require_judges
     from decig.source.resolve import resolve_both
 
-    most = 0 if strict and max_unreadable is None else max_unreadable
-    wanted = Tolerances(**asked, max_unreadable=most)
-    require_judges(wanted, targets, networks)
+    require_what_judges_need(asked)
     shapes = by_name("--input-shape", input_shapes)
     ours, theirs = resolve_both(
         candidate, reference, flags, shapes, weights, batch_statistics=batch_statistics
     )
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
-    verdict = compare(
-        ours,
-        theirs,
-        data,
-        device,
-        wanted,
-        grid,
-        targets=targets,
-        networks=networks,
-        roofline=roofline,
+    verdict = api.check(
+        ours, theirs, data=data, device=device, grid=grid, **gate.measuring(), **asked
     )
+    gate.write(verdict, candidate)
     protos = {"reference": theirs.model.proto, "candidate": ours.model.proto}
     show(verdict, as_json, partial(print_verdict, protos))
     if verdict.failures:

@@ -1,7 +1,6 @@
 """Options of `decig check` about figures for which networks look at the pictures."""
 
-from functools import wraps
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -13,21 +12,32 @@ from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, Number
 def judge_options(function: Function) -> Function:
     """Networks, real pictures and limits.
 
-    The command gets `networks`, a `decig.deploy.judges.panel.Files`; `targets`, a folder; and
+    The command gets files as `inception`, `lpips` and `segmenter`; a folder as `targets`; and
     `max_kid`, `max_fid`, `max_lpips` and `min_iou`, numbers. What is not given is None.
     """
-
-    @wraps(function)
-    def run(inception: Path | None, lpips: Path | None, segmenter: Path | None, **rest: Any) -> Any:
-        from decig.deploy.judges.panel import Files
-
-        return function(networks=Files(inception, lpips, segmenter), **rest)
-
-    described: Function = run
     for option in reversed(_OPTIONS):
-        described = option(described)
-    return described
+        function = option(function)
+    return function
 
+
+def require_what_judges_need(asked: Mapping[str, Any]) -> None:
+    """Check that packages are installed and networks given, before any model is read.
+
+    Args:
+        asked: values of the options of `judge_options`.
+
+    Raises:
+        BadInputError: something is missing; the message names the option and what it needs.
+    """
+    from decig.deploy.judges.panel import Files
+    from decig.deploy.tolerances import Tolerances, require_judges
+
+    limits = Tolerances(**{name: asked[name] for name in _LIMITS})
+    files = Files(*(asked[name] for name in ("inception", "lpips", "segmenter")))
+    require_judges(limits, asked["targets"], files)
+
+
+_LIMITS = ("max_kid", "max_fid", "max_lpips", "min_iou")
 
 _OPTIONS = (
     click.option(

@@ -22,7 +22,7 @@ _COSTLIEST = 15
 def print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> None:
     """Show a candidate beside its reference."""
     from decig.cli import roofs
-    from decig.cli.tables import columns, console
+    from decig.cli.tables import columns, console, percent
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
 
@@ -36,11 +36,17 @@ def print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> Non
     _add_pair(shown, "colour (max - min of RGB)", alike.colour, "{:.4f}")
     screen = console()
     screen.print(shown)
+    screen.print(
+        f"{len(verdict.times.candidate_us)} runs of each, in turns; other programs had the "
+        f"processor for {percent(verdict.times.disturbed)} of the time"
+    )
     _print_pairs(alike)
     _print_distances(alike)
     for name, other in alike.other_pictures.items():
         own = " in its own range" if "range" in other else ""
         screen.print(f"{name}: SSIM {other['ssim']:.4f}, PSNR {other['psnr_db']:.2f} dB{own}")
+    for finding in verdict.findings:
+        screen.print(f"{finding.answer.value}: {finding.text}", soft_wrap=True)
     for name, roofline in (verdict.roofline or {}).items():
         screen.print(f"\n{name}")
         layers = layer_names(analyse(protos[name]))

@@ -10,11 +10,12 @@ from decig.data.ports import image_input
 from decig.deploy.judges.panel import GIVEN, Files, Panel
 from decig.deploy.likeness import Likeness, compare_pictures
 from decig.deploy.side import Side
-from decig.deploy.tolerances import Tolerances, missed, require_judges, speedup
+from decig.deploy.tolerances import Finding, Tolerances, judge, require_judges, speedup
 from decig.device.measure.limits import measure_limits
+from decig.device.measure.paired import Answer, PairedTimes, Patience, measure_pairs
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.draws import drawing
@@ -30,13 +31,14 @@ class Verdict:
     """Result of a check; dictionaries have the keys reference and candidate.
 
     Attributes:
-        latency: of both models, from runs in turns.
+        times: of both models, from runs in turns.
         likeness: of their pictures.
         macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed, for pictures of the candidate that
-            no right range leads to, and for values that are no numbers.
-        tolerances: what was asked for.
+        faults: what never passes, one line each: pictures of the candidate that no right range
+            leads to, and values that are no numbers.
+        findings: what is to be said of each limit that was asked for.
+        strict: whether a limit of which it cannot be told whether it is met counts as missed.
         from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
             and postprocessing included, because one of the models has them inside.
         roofline: the nodes of each model beside the limits of the device; None where they were
@@ -45,12 +47,13 @@ class Verdict:
             another device.
     """
 
-    latency: dict[str, Latency]
+    times: PairedTimes
     likeness: Likeness
     macs: dict[str, int]
     params: dict[str, int]
-    failures: list[str]
-    tolerances: Tolerances
+    faults: list[str]
+    findings: list[Finding]
+    strict: bool = False
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
     warnings: tuple[str, ...] = ()
@@ -61,9 +64,27 @@ class Verdict:
         return speedup(self.latency)
 
     @property
+    def latency(self) -> dict[str, Latency]:
+        """Latency of both models, under the keys reference and candidate."""
+        return self.times.latency
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each limit that was missed, and for whatever never passes."""
+        missed = [Answer.MISSED, Answer.UNSURE] if self.strict else [Answer.MISSED]
+        return [*self.faults, *(each.text for each in self.findings if each.answer in missed)]
+
+    @property
+    def doubts(self) -> list[str]:
+        """One line for each limit of which it cannot be told whether it is met."""
+        return [each.text for each in self.findings if each.answer is Answer.UNSURE]
+
+    @property
     def passed(self) -> bool | None:
-        """Whether every tolerance was met; None where none was asked for and nothing is wrong."""
-        return not self.failures if self.failures or self.tolerances.asked else None
+        """Whether every limit is met; None where none was asked for, or it cannot be told."""
+        if self.failures:
+            return False
+        return True if self.findings and not self.doubts else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
@@ -75,6 +96,9 @@ class Verdict:
             "params": self.params,
             "passed": self.passed,
             "failures": self.failures,
+            "limits": [finding.to_dict() for finding in self.findings],
+            "runs": len(self.times.candidate_us),
+            "disturbed": round(self.times.disturbed, 4),
         }
         if self.warnings:
             found["warnings"] = list(self.warnings)
@@ -96,6 +120,8 @@ def check(
     targets: Path | None = None,
     networks: Files | None = None,
     roofline: bool = False,
+    strict: bool = False,
+    patience: Patience | None = None,
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
@@ -113,6 +139,8 @@ def check(
         targets: folder of real pictures, to which those of both models are compared.
         networks: files with further networks that judge the pictures.
         roofline: whether to measure the nodes of both, beside the limits of the device.
+        strict: whether a limit of which it cannot be told whether it is met counts as missed.
+        patience: how sure and how long the latencies are measured; the defaults where None.
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
@@ -144,26 +172,31 @@ def check(
     if wrong := theirs.fault("the reference's"):
         raise BadInputError(f"{reference.model.path}: {wrong}")
     faults = [fault for fault in [ours.fault("the candidate's")] if fault]
-    latency = measure_interleaved(
-        {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
+    times = measure_pairs(
+        device.undisturbed(theirs.timed(from_bytes)),
+        device.undisturbed(ours.timed(from_bytes)),
+        tolerances.of_latency,
+        patience,
     )
     costs = {
         "reference": count(reference.model.proto),
         "candidate": count(candidate.model.proto),
     }
-    return Verdict(
-        latency,
+    verdict = Verdict(
+        times,
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        faults
-        + _spoilt({"reference": theirs, "candidate": ours})
-        + missed(tolerances, latency, likeness),
-        tolerances,
+        faults + _spoilt({"reference": theirs, "candidate": ours}),
+        judge(tolerances, times, likeness),
+        strict,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
         _elsewhere(candidate, device),
     )
+    for doubt in [] if strict else verdict.doubts:
+        log.warning("cannot tell: %s", doubt)
+    return verdict
 
 
 def _panel(reference: Source, networks: Files, tolerances: Tolerances) -> Panel:
