@@ -51,6 +51,8 @@ _CONTENTS = {
         "guides/compress",
         "guides/export",
         "guides/quality",
+        "guides/own-networks",
+        "ci/README",
         "guides/results",
     ],
     "Reference": ["commands", "api", "formats", "troubleshooting", "stability", "operators"],

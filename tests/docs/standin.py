@@ -33,6 +33,16 @@ _NO_LIMIT, _UNMEETABLE = "-1", 0.99
 """SSIM that any pictures reach, and that no page means to be reached in a few steps."""
 
 
+class NoTorch:
+    """Makes PyTorch as good as not installed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        """Refuse to find it; other modules are found by the next finder."""
+        if name.partition(".")[0] in ("torch", "accelerate"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def changed(arguments: list[str]) -> list[str]:
     """Arguments of `decig` after the rules."""
     name, rest = arguments[0], list(arguments[1:])
@@ -92,7 +102,7 @@ def main() -> None:
 
     bare = os.environ.get(WITHOUT_TORCH)
     if bare:
-        sys.modules["torch"] = None  # type: ignore[assignment]
+        sys.meta_path.insert(0, NoTorch())  # type: ignore[arg-type]
     arguments = changed(sys.argv[1:]) if len(sys.argv) > 1 else []
     try:
         program(arguments)
