@@ -17,11 +17,13 @@ from decig.progress import Progress
 from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
 from decig.train.config import Config
+from decig.train.curve import Curve
 from decig.train.examples import Examples, Folders
 from decig.train.job import Job
 from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
+from decig.train.recording import record_plans, record_result, record_scores, record_session
 from decig.train.run import TABLE_FILE, Begun, RunFolder, hold
 from decig.train.teacher import Teacher
 
@@ -94,6 +96,8 @@ def _begin(
 
     def leave(path: Path) -> None:
         job.goal.target.table.save(path / TABLE_FILE)
+        record_plans(job)
+        record_scores(job, "original", job.teacher.channels, job.planner.importance)
         if begun is not None:
             begun(path)
 
@@ -102,6 +106,7 @@ def _begin(
         make_folder(folder)
         take()
     RunFolder.open(folder, record, resume=resume, begun=leave)
+    record_session(job)
 
 
 def preview(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
@@ -155,7 +160,8 @@ def prepare(
     if processes.main:
         progress("read images", 0.0, {})
     _ = examples.training  # whatever is wrong with one of them is found now
-    job = Job(teacher, examples, goal, planner, config, run, processes, progress)
+    curve = Curve(run, progress)
+    job = Job(teacher, examples, goal, planner, config, run, processes, curve)
     # The teacher's pictures may show that a range is stated wrongly.
     processes.on_main(lambda: bool(job.judge))
     untrained = [info.name for info in other_pictures(teacher.model.proto, teacher.pixels, 1)]
@@ -223,7 +229,9 @@ def _run_missing(job: Job, steps: Sequence[methods.Step]) -> None:
 
 def _finish(job: Job) -> dict[str, Any]:
     """Complete the report, and remove the saved states."""
+    job.progress("measure the result", 0.0, {})
     target = job.goal.target
+    student = job.run.load_graph("student.onnx").proto
     figures: dict[str, Any] = {
         "method": job.config.method,
         "rewrites": list(target.rewrites),
@@ -232,11 +240,12 @@ def _finish(job: Job) -> dict[str, Any]:
         "measured_latency_ms": None,
     }
     if target.bench is not None:
-        student = job.run.load_graph("student.onnx").proto
-        figures["measured_latency_ms"] = target.bench.latency(student).median_ms
+        latency = target.bench.latency(student)
+        figures["measured_latency_ms"] = latency.median_ms
+        figures["measured_latency_us"] = latency.to_dict()
         roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}
-    job.run.add_figures(figures)
+    job.run.add_figures(figures | record_result(job, student, figures))
     found = job.run.add_warnings(target.warnings)
     job.run.finish()
     return found

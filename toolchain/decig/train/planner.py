@@ -11,6 +11,7 @@ import onnx
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
+from decig.device.plan.tighten import Met
 from decig.errors import TargetMissedError
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import Plan, floor_of
@@ -18,9 +19,13 @@ from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
 from decig.train.examples import Examples
-from decig.train.hinge import find_hinge
+from decig.train.hinge import hinge_of
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
+
+
+Found = tuple[float, Met]
+"""A latency in ms that was planned for, and how that search ended."""
 
 
 class Scores(Protocol):
@@ -64,7 +69,11 @@ class Goal:
 
 
 class Planner:
-    """Scores channels on real inputs and plans with the cost table of the device."""
+    """Scores channels on real inputs and plans with the cost table of the device.
+
+    Attributes:
+        found: the plans that were made so far.
+    """
 
     def __init__(
         self, teacher: Teacher, goal: Goal, examples: Examples, progress: Progress
@@ -79,6 +88,7 @@ class Planner:
         """
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
+        self.found: list[Found] = []
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """Latency on the device with these numbers of channels in the teacher's groups."""
@@ -136,6 +146,7 @@ class Planner:
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
         )
+        self.found.append((target_ms, met))
         return best(met.widths)
 
     def best_channels(self, scores: Scores, widths: Mapping[str, int]) -> Plan:
@@ -167,5 +178,5 @@ class Planner:
 
 def _at_hinge(group: Group, scores: Scores) -> int:
     """How many channels of a group lie before its hinge, or its floor; all where it has none."""
-    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    found = hinge_of(scores.loss[group.name])
     return group.channels if found is None else max(found, floor_of(group))

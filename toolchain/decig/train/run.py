@@ -11,6 +11,9 @@ student.onnx    the result: cut, trained, BatchNormalization not yet folded
 report.json     the figures
 state/          the states from which a stopped run goes on
 .lock           locked by the process that is at work there
+report.html     what `decig report` makes of all that
+
+Beside these lie the files of `decig.records`, for the report alone.
 """
 
 import contextlib
