@@ -13,6 +13,7 @@ from typing import Any
 from decig.data.ports import other_pictures, output_image
 from decig.errors import BadInputError
 from decig.files import make_folder
+from decig.graph.cost import count
 from decig.progress import Progress
 from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
@@ -239,6 +240,10 @@ def _finish(job: Job) -> dict[str, Any]:
         "original_latency_ms": target.as_it_is_ms,
         "measured_latency_ms": None,
     }
+    before, after = count(job.teacher.model.proto), count(student)
+    figures["macs"] = {"before": before.macs, "after": after.macs}
+    figures["params"] = {"before": before.params, "after": after.params}
+    figures["file_bytes"] = job.run.file("student.onnx").stat().st_size
     if target.bench is not None:
         latency = target.bench.latency(student)
         figures["measured_latency_ms"] = latency.median_ms

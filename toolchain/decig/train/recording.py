@@ -86,7 +86,7 @@ def record_scores(job: Job, graph: Scored, channels: ChannelMap, scores: Channel
         Group(
             name=group.name,
             channels=group.channels,
-            loss=[float(f"{value:.4g}") for value in scores.loss[group.name]],
+            loss=[float(f"{value:.6g}") for value in scores.loss[group.name]],
             hinge=hinge_of(scores.loss[group.name]),
         )
         for group in channels.prunable
