@@ -92,6 +92,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     from decig.cli.tables import print_figures
     from decig.device.cost.table import CostTable
     from decig.device.plan.target import Target
+    from decig.report.page import write_where_possible
 
     one_of(asked, "target_latency", "target_speedup")
     one_of(asked, "budget", "steps")
@@ -143,6 +144,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
             *what, folder, resume=resume, begun=record_command, progress=bar.update
         )
     if figures is not None:  # of several processes, the main one alone speaks
+        write_where_possible(folder)
         show(figures, as_json, partial(print_compression, folder, target.table.device))
 
 

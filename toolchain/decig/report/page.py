@@ -305,9 +305,10 @@ def _search(search: Search) -> dict[str, Any]:
         rows.append({"cells": cells, "outcome": outcome})
     tried = len(search.trials)
     measured = sum(len(trial.measured_ms) for trial in search.trials)
-    how = f"measured {measured} times in all" if measured else "predicted, not measured"
+    how = f"with {measured} measurements" if measured > 1 else "and measured once"
+    how = how if measured else "by prediction alone"
     note = (
-        f"For {search.target_ms:.2f} ms, {tried} plan{'s were' if tried > 1 else ' was'} tried, "
+        f"For {search.target_ms:.2f} ms, {tried} plan{'s were' if tried > 1 else ' was'} tried "
         f"{how}. Of those that fit, the one that gives the least importance away is taken."
     )
     plot = Markup(plots.planning(search)) if search.trials else ""
@@ -342,9 +343,15 @@ def _again(command: Command | None) -> dict[str, str]:
     """The command that repeats a run, as it was typed."""
     if command is None or not command.arguments:
         return {"note": "The run did not write down what was typed.", "text": ""}
-    words = shlex.join(["decig", command.command, *command.arguments])
+    lines = [f"decig {command.command}"]
+    for word in map(shlex.quote, command.arguments):
+        if word.startswith("-"):
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}"
     note = "What was typed. Give another --output-dir to repeat it beside this run."
-    return {"note": note, "text": f"cd {shlex.quote(command.folder)}\n{words}"}
+    text = " \\\n    ".join(lines)
+    return {"note": note, "text": f"cd {shlex.quote(command.folder)}\n{text}"}
 
 
 def _tables(evidence: Evidence) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from scipy.ndimage import uniform_filter1d
 
 from decig.records import Group, Member, Point, Search
 
@@ -36,13 +38,13 @@ _STYLE = {
     "axes.edgecolor": _GRID,
     "axes.grid": True,
     "axes.labelcolor": _INK,
-    "axes.labelsize": 11,
+    "axes.labelsize": 12,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "font.size": 11,
+    "font.size": 12,
     "grid.color": _GRID,
     "grid.linewidth": 0.6,
-    "legend.fontsize": 10,
+    "legend.fontsize": 11,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
@@ -50,14 +52,16 @@ _STYLE = {
     "text.color": _INK,
     "text.parse_math": False,
     "xtick.color": _MUTED,
-    "xtick.labelsize": 10,
+    "xtick.labelsize": 11,
     "ytick.color": _MUTED,
-    "ytick.labelsize": 10,
+    "ytick.labelsize": 11,
 }
-_WIDE, _SMALL = (5.2, 3.2), (3.6, 1.9)
+_WIDE, _SMALL = (5.0, 3.4), (3.6, 1.9)
 """Width and height in inches."""
 _MOST_POINTS = 400
 """Points of a line that are drawn; of longer ones every second, third, ..."""
+_AVERAGED = 9
+"""Points over which a loss is averaged: single batches differ much. They are drawn thin behind."""
 _LEAST_SCORE = 1e-6
 """Scores below this share of the greatest one are drawn at it: the axis is logarithmic."""
 _number = itertools.count()
@@ -75,6 +79,8 @@ def scores(group: Group, kept: int) -> str:
     edges = np.arange(len(gains) + 1) + 0.5
     with _axes(_SMALL) as (figure, axes):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.grid(visible=False, axis="x")
         floor = gains.min() / 2
         axes.fill_between(edges[: kept + 1], floor, _steps(gains[:kept]), step="post", color=_ONE)
@@ -123,7 +129,7 @@ def planning(search: Search) -> str:
             if trial.chosen:
                 axes.axvspan(place - 0.35, place + 0.35, color=_GOOD, alpha=0.16, lw=0)
                 axes.text(place, 0.98, "taken", transform=axes.get_xaxis_transform(),
-                          ha="center", va="top", color=_INK, fontsize=10)
+                          ha="center", va="top", color=_INK, fontsize=11)
         axes.set_xlim(0.4, len(places) + 0.6)
         axes.set_xticks(places)
         axes.set_xlabel("plan")
@@ -148,9 +154,12 @@ def training(points: Sequence[Point], name: str) -> str:
     styles = itertools.cycle([(_ONE, "-"), (_TWO, "--"), (_GOOD, "-."), (_INK, ":")])
     with _axes(_WIDE) as (figure, axes):
         for (step, values), (colour, dash) in zip(steps.items(), styles, strict=False):
-            drawn = values[:: max(1, len(values) // _MOST_POINTS)]
-            mark = "o" if len(drawn) < 3 else ""
-            axes.plot(*zip(*drawn, strict=True), dash, color=colour, marker=mark, label=step)
+            at, found = np.array(values[:: max(1, len(values) // _MOST_POINTS)]).T
+            mark = "o" if len(found) < 3 else ""
+            if name == "loss" and len(found) > 2 * _AVERAGED:
+                axes.plot(at, found, "-", color=colour, linewidth=0.6, alpha=0.5)
+                found = uniform_filter1d(found, _AVERAGED, mode="nearest")
+            axes.plot(at, found, dash, color=colour, marker=mark, label=step)
         axes.set_xlim(0, 100)
         axes.set_xlabel("share of the step's budget, %")
         axes.set_ylabel(_TITLES.get(name, name))

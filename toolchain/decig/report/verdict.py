@@ -10,6 +10,7 @@ MET, MISSED, OPEN = "met", "missed", "open"
 _MARKS = {MET: "✓", MISSED: "✗", OPEN: "?"}
 _PREFIXES = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
 _MINUTE = 60
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def judge(evidence: Evidence) -> Verdict:
     """Put the figures of a run into words."""
     figures, device = evidence.figures, evidence.device
     state, answer = _answer(evidence)
-    tiles = [_latency(figures), _quality(evidence), *_size(figures), _training(evidence)]
+    tiles = [_latency(evidence), _quality(evidence), *_size(figures), _training(evidence)]
     if device is not None:
         tiles.append(_device(device))
     where = device.computes if device is not None else "an unknown device"
@@ -135,7 +136,8 @@ def _headline(evidence: Evidence) -> str:
         return "This run has not finished"
     if original is None or result is None:
         return "This run has no latency"
-    return f"{original / result:.2f} times faster: {original:.1f} ms became {result:.1f} ms"
+    was, now = (f"{ms:.1f}{_NO_BREAK}ms" for ms in (original, result))
+    return f"{original / result:.2f} times faster: {was} became {now}"
 
 
 def _answer(evidence: Evidence) -> tuple[str, str]:
@@ -153,17 +155,22 @@ def _answer(evidence: Evidence) -> tuple[str, str]:
     return MET, f"met: {target:.2f} ms were asked for"
 
 
-def _latency(figures: Figures) -> Tile | None:
-    measured, us = figures.measured_latency_ms, figures.measured_latency_us
-    if measured is not None:
-        return Tile("Latency", f"{measured:.2f} ms", [_within(us)] if us is not None else [])
-    if figures.predicted_latency_ms is not None:
-        return Tile("Latency", f"{figures.predicted_latency_ms:.2f} ms", ["predicted, not measured"])
-    return None
+def _latency(evidence: Evidence) -> Tile | None:
+    figures, original = evidence.figures, _original_ms(evidence)
+    measured, now = figures.measured_latency_ms, _result_ms(figures)
+    if now is None:
+        return None
+    lines = ["predicted, not measured"] if measured is None else _within(figures.measured_latency_us)
+    if original is not None:
+        lines.append(f"the original {original:.2f} ms")
+        lines += _within(figures.original_latency_us)
+    return Tile("Latency", f"{now:.2f} ms", lines)
 
 
-def _within(latency: Latency) -> str:
-    return f"±{latency.mad / 1000:.2f} ms in half of {latency.runs} runs"
+def _within(latency: Latency | None) -> list[str]:
+    if latency is None:
+        return []
+    return [f"±{latency.mad / 1000:.2f} ms in half of {latency.runs} runs"]
 
 
 def _quality(evidence: Evidence) -> Tile | None:
@@ -220,5 +227,8 @@ def _training(evidence: Evidence) -> Tile | None:
 
 def _device(device: Fingerprint) -> Tile:
     threads = f"{device.threads} thread{'s' if device.threads > 1 else ''}"
-    lines = [f"{device.provider}, {threads}", f"ONNX Runtime {device.onnxruntime}, {device.machine}"]
-    return Tile("Device", device.computes, lines)
+    name, bracket, details = device.computes.partition(" (")
+    lines = [f"{bracket.strip()}{details}"] if details else []
+    provider = device.provider.removesuffix("ExecutionProvider")
+    lines += [f"{provider}, {threads}", f"ONNX Runtime {device.onnxruntime}, {device.machine}"]
+    return Tile("Device", name, lines)

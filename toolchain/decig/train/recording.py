@@ -142,16 +142,23 @@ def _search(found: Found) -> Search:
 
 
 def _nodes(job: Job, student: onnx.ModelProto, figures: dict[str, Any]) -> Nodes:
-    """Times of the nodes: those that were measured already, else measured now, else predicted."""
+    """Times of the nodes: those that were measured already, else measured now, else predicted.
+
+    Whatever else the machine does slows both kinds of measurement. So the nodes are scaled to add
+    up to the latency, which was timed between runs of the original, as they are in cost tables.
+    """
     target = job.goal.target
     before = {node.name: node.latency_us for node in target.table.nodes}
+    after: dict[str, float] = {}
     if "roofline" in figures:
         parts = figures["roofline"]["candidate"]["nodes"]
-        return Nodes(measured=True, before=before, after={p["name"]: p["latency_us"] for p in parts})
-    if target.bench is not None and target.bench.learns:
+        after = {part["name"]: part["latency_us"] for part in parts}
+    elif target.bench is not None and target.bench.learns:
         after = dict(target.bench.node_us(student))
-        if after:
-            return Nodes(measured=True, before=before, after=after)
+    if total := sum(after.values()):
+        scale = 1000 * figures["measured_latency_ms"] / total
+        scaled = {name: round(us * scale, 1) for name, us in after.items()}
+        return Nodes(measured=True, before=before, after=scaled)
     kept = Plan.load(job.run.file("plan.json")).keep
     widths = {name: len(channels) for name, channels in kept.items()}
     return Nodes(measured=False, before=before, after=target.predictor.node_us(widths))

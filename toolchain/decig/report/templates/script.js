@@ -50,7 +50,7 @@
       list.value = kinds.includes(wanted) ? wanted : kinds[0];
     }
     exhibits.forEach((each, place) => each.setAttribute("aria-current", String(place === current)));
-    name.textContent = exhibits[current].querySelector("figcaption").dataset.text;
+    name.textContent = exhibits[current].dataset.text;
     draw();
   }
 
@@ -66,7 +66,6 @@
 
   exhibits.forEach((exhibit, index) => {
     const caption = exhibit.querySelector("figcaption");
-    caption.dataset.text = caption.textContent.replace(/\s+/g, " ").trim();
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Compare";
