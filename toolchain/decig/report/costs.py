@@ -36,9 +36,7 @@ class Change:
 
 def by_node(table: CostTable, nodes: Nodes) -> list[Change]:
     """Nodes that take time, before or after; those that took the longest first."""
-    changes = [
-        Change(node.name, _detail(node), *_both(nodes, node.name)) for node in table.nodes
-    ]
+    changes = [Change(node.name, _detail(node), *_both(nodes, node.name)) for node in table.nodes]
     busy = [change for change in changes if change.before_ms or change.after_ms]
     return sorted(busy, key=lambda change: -max(change.before_ms, change.after_ms))
 

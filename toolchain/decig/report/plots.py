@@ -35,6 +35,7 @@ _VARIABLES = {
 }
 """Variables of the style sheet by the colours that stand for them."""
 _STYLE = {
+    "axes.axisbelow": True,
     "axes.edgecolor": _GRID,
     "axes.grid": True,
     "axes.labelcolor": _INK,
@@ -77,7 +78,7 @@ def scores(group: Group, kept: int) -> str:
     gains = np.maximum(-np.diff(group.loss), 0)
     gains = np.maximum(gains, _LEAST_SCORE * max(float(gains.max(initial=0)), _LEAST_SCORE))
     edges = np.arange(len(gains) + 1) + 0.5
-    with _axes(_SMALL) as (figure, axes):
+    with _Canvas(_SMALL) as (figure, axes):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.yaxis.set_minor_locator(NullLocator())
@@ -106,7 +107,7 @@ def planning(search: Search) -> str:
     places = np.arange(1, len(search.trials) + 1)
     predicted = np.array([trial.predicted_ms for trial in search.trials])
     doubt = predicted * [trial.doubt for trial in search.trials]
-    with _axes(_WIDE) as (figure, axes):
+    with _Canvas(_WIDE) as (figure, axes):
         axes.axhline(search.target_ms, color=_INK, linestyle="--", label="asked for")
         axes.errorbar(
             places - 0.08,
@@ -128,8 +129,16 @@ def planning(search: Search) -> str:
         for place, trial in zip(places, search.trials, strict=True):
             if trial.chosen:
                 axes.axvspan(place - 0.35, place + 0.35, color=_GOOD, alpha=0.16, lw=0)
-                axes.text(place, 0.98, "taken", transform=axes.get_xaxis_transform(),
-                          ha="center", va="top", color=_INK, fontsize=11)
+                axes.text(
+                    place,
+                    0.98,
+                    "taken",
+                    transform=axes.get_xaxis_transform(),
+                    ha="center",
+                    va="top",
+                    color=_INK,
+                    fontsize=11,
+                )
         axes.set_xlim(0.4, len(places) + 0.6)
         axes.set_xticks(places)
         axes.set_xlabel("plan")
@@ -152,7 +161,7 @@ def training(points: Sequence[Point], name: str) -> str:
         if value is not None:
             steps[point.step].append((100 * point.at, value))
     styles = itertools.cycle([(_ONE, "-"), (_TWO, "--"), (_GOOD, "-."), (_INK, ":")])
-    with _axes(_WIDE) as (figure, axes):
+    with _Canvas(_WIDE) as (figure, axes):
         for (step, values), (colour, dash) in zip(steps.items(), styles, strict=False):
             at, found = np.array(values[:: max(1, len(values) // _MOST_POINTS)]).T
             mark = "o" if len(found) < 3 else ""
@@ -178,15 +187,13 @@ _TITLES = {
 def figures_of(points: Sequence[Point]) -> list[str]:
     """Names of the figures of training that changed, those that people know first."""
     names = dict.fromkeys([*_TITLES, *(name for point in points for name in point.figures)])
-    values = {
-        name: {point.figures.get(name) for point in points} - {None} for name in names
-    }
+    values = {name: {point.figures.get(name) for point in points} - {None} for name in names}
     return [name for name in names if len(values[name]) > 1]
 
 
 def frontier(members: Sequence[Member]) -> str:
     """Draw likeness over latency of several targets."""
-    with _axes(_WIDE) as (figure, axes):
+    with _Canvas(_WIDE) as (figure, axes):
         found = [
             (member.measured_latency_ms or member.predicted_latency_ms, member.ssim, member)
             for member in members
@@ -195,8 +202,14 @@ def frontier(members: Sequence[Member]) -> str:
         axes.plot([k[0] for k in known], [k[1] for k in known], "-", color=_MUTED, linewidth=1)
         for ms, ssim, member in known:
             measured = member.measured_latency_ms is not None
-            axes.plot([ms], [ssim], "D" if measured else "o", color=_ONE,
-                      mfc=_ONE if measured else "none", ms=7)
+            axes.plot(
+                [ms],
+                [ssim],
+                "D" if measured else "o",
+                color=_ONE,
+                mfc=_ONE if measured else "none",
+                ms=7,
+            )
             axes.annotate(member.target, (ms, ssim), xytext=(7, -12), textcoords="offset points")
         axes.margins(0.15)
         axes.set_xlabel("latency, ms")
@@ -204,7 +217,7 @@ def frontier(members: Sequence[Member]) -> str:
         return _svg(figure, "Likeness over latency of all targets")
 
 
-class _axes:  # noqa: N801
+class _Canvas:
     """A figure in the style of the report, and its axes."""
 
     def __init__(self, size: tuple[float, float]) -> None:
@@ -222,7 +235,7 @@ class _axes:  # noqa: N801
 def _legend(figure: Figure, axes: Axes) -> None:
     """Put the legend below the axes, where it hides nothing."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2))
 
 
 def _svg(figure: Figure, title: str) -> str:

@@ -160,7 +160,9 @@ def _latency(evidence: Evidence) -> Tile | None:
     measured, now = figures.measured_latency_ms, _result_ms(figures)
     if now is None:
         return None
-    lines = ["predicted, not measured"] if measured is None else _within(figures.measured_latency_us)
+    lines = (
+        ["predicted, not measured"] if measured is None else _within(figures.measured_latency_us)
+    )
     if original is not None:
         lines.append(f"the original {original:.2f} ms")
         lines += _within(figures.original_latency_us)

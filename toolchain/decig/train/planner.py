@@ -23,7 +23,6 @@ from decig.train.hinge import hinge_of
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
 
-
 Found = tuple[float, Met]
 """A latency in ms that was planned for, and how that search ended."""
 

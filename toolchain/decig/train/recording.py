@@ -131,9 +131,7 @@ def _search(found: Found) -> Search:
             predicted_ms=trial.predicted_ms,
             doubt=trial.doubt,
             measured_ms=[each.median_ms for each in trial.measured],
-            fits=not missed(
-                trial.measured_ms if trial.measured else trial.predicted_ms, target_ms
-            ),
+            fits=not missed(trial.measured_ms if trial.measured else trial.predicted_ms, target_ms),
             chosen=trial is met.best,
         )
         for trial in met.trials
