@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from decig import __version__, extras
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
 from decig.files import write_bytes
 from decig.records import Member
 from decig.report import verdict
@@ -39,17 +39,17 @@ def write_where_possible(folder: Path) -> Path | None:
     Returns:
         The file; None where none was written.
     """
+    name = shlex.quote(str(folder))
     if extras.missing(_NEEDED) is not None:
-        _log.info(
-            "no %s: for one, pip install 'decig[%s]' and decig report %s",
-            FILE,
-            _EXTRA,
-            shlex.quote(str(folder)),
-        )
+        text = "no %s: for one, pip install 'decig[%s]' and decig report %s"
+        _log.info(text, FILE, _EXTRA, name)
         return None
-    file = folder / FILE
-    write(folder, file)
-    return file
+    try:
+        write(folder, folder / FILE)
+    except DecigError as error:
+        _log.warning("no %s: %s; for one, mend that and decig report %s", FILE, error, name)
+        return None
+    return folder / FILE
 
 
 def write(folder: Path, output: Path) -> dict[str, Any]:
