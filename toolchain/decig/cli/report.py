@@ -8,6 +8,7 @@ import click
 from decig.cli.options import json_option
 from decig.cli.process import Command, debug_option, show
 from decig.cli.values import EXISTING_FOLDER, output_file
+from decig.files import require_writable
 
 
 @click.command(cls=Command)
@@ -30,7 +31,9 @@ def report(run: Path, output: Path | None, as_json: bool) -> None:
     from decig.report import page
 
     page.require_packages()
-    show(page.write(run, output or run / page.FILE), as_json, _print_report)
+    file = output or run / page.FILE
+    require_writable(file)
+    show(page.write(run, file), as_json, _print_report)
 
 
 def _print_report(written: dict[str, Any]) -> None:
