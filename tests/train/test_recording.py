@@ -54,10 +54,14 @@ def test_held_out_pictures_are_kept_without_loss(run: Path) -> None:
     assert len(found.pictures) == figures.held_out_images
     assert np.mean([p.ssim for p in found.pictures]) == pytest.approx(figures.ssim, abs=1e-6)
     worst = found.pictures[0]
-    pair = [np.asarray(Image.open(run / worst.files[k]), float) for k in ("original", "compressed")]
+    shown = {}
+    for kind, file in worst.files.items():
+        with Image.open(run / file) as opened:
+            shown[kind] = np.asarray(opened, float)
+    pair = [shown["original"], shown["compressed"]]
     mse = np.square(pair[0] - pair[1]).mean() / 255**2
     assert -10 * np.log10(mse) == pytest.approx(worst.psnr_db, abs=0.1)
-    assert Image.open(run / worst.files["input"]).size == (48, 48)
+    assert shown["input"].shape == (48, 48, 3)
 
 
 def test_sessions_and_curve_are_there(run: Path) -> None:
@@ -90,8 +94,7 @@ def test_what_was_trained_before_the_cut_is_what_is_scored(tmp_path: Path) -> No
     asked.compress()
     found = records.load(asked.output_dir, records.GROUPS_FILE, Scores)
     assert found is not None and found.graph == "trained"
-    steps = [point.step for point in records.load_curve(asked.output_dir)]
-    assert set(steps) == {"condense", "distil"}
+    assert [group.channels for group in found.groups] <= [16, 16]
 
 
 @pytest.mark.parametrize("count", [1, SHOWN, SHOWN + 1, 100])
