@@ -35,6 +35,7 @@
     let shown = false;
     const turn = () => {
       shown = !shown;
+      viewer.dataset.shown = shown ? "left" : "right";
       stage.style.setProperty("--at", shown ? "100%" : "0%");
     };
     turn();
