@@ -104,11 +104,17 @@ def test_large_pictures_make_no_large_report(tmp_path: Path) -> None:
 
 def test_several_targets_have_a_frontier_and_links(tmp_path: Path) -> None:
     folder = write_several(tmp_path / "all")
-    page.write(folder / "2x", folder / "2x" / page.FILE)
+    assert page.write_where_possible(folder) == folder / page.FILE
+    assert len(list(folder.glob(f"*/{page.FILE}"))) == 3
+    (folder / "4x" / page.FILE).unlink()
     found = written(folder)
     assert "2 of 3 targets done" in found.text and "8x has not finished" in found.text
     assert "2x is hardly better than 4x" in found.text
-    assert [link["href"] for link in found.all("a")] == ["#main", "2x/report.html"]
+    assert [link["href"] for link in found.all("a")] == [
+        "#main",
+        "2x/report.html",
+        "8x/report.html",
+    ]
     assert found.all("svg")
 
 

@@ -14,6 +14,7 @@ from decig.records import Member
 from decig.report import verdict
 from decig.report.evidence import Evidence, Several, is_several, not_a_run
 from decig.report.pictures import Exhibit, exhibits
+from decig.source.resolve import RUN_FILE
 
 FILE = "report.html"
 """Name of the report in a run folder."""
@@ -34,7 +35,8 @@ def require_packages() -> None:
 def write_where_possible(folder: Path) -> Path | None:
     """Write the report of a run into its folder, as `decig compress` does when it is done.
 
-    Where that is not possible, one line says why: what was trained is there all the same.
+    In the folder of a call with several targets, each run gets its report too. Where that is not
+    possible, one line says why: what was trained is there all the same.
 
     Returns:
         The file; None where none was written.
@@ -44,8 +46,12 @@ def write_where_possible(folder: Path) -> Path | None:
         text = "no %s: for one, pip install 'decig[%s]' and decig report %s"
         _log.info(text, FILE, _EXTRA, name)
         return None
+    runs = (
+        sorted(file.parent for file in folder.glob(f"*/{RUN_FILE}")) if is_several(folder) else []
+    )
     try:
-        write(folder, folder / FILE)
+        for each in (*runs, folder):
+            write(each, each / FILE)
     except DecigError as error:
         _log.warning("no %s: %s; for one, mend that and decig report %s", FILE, error, name)
         return None
