@@ -204,8 +204,8 @@ def training(evidence: Evidence) -> dict[str, Any] | None:
                 rows.append((step, name.replace("_", " "), *ends))
     note = (
         f"{len(curve)} moments of training, at most one per second. SSIM is looked at now and then "
-        "in a step, on pictures that training never sees. A thin line is the loss of single batches, "
-        "a thick one its mean over neighbours."
+        "in a step, on pictures that training never sees. A thin line is the loss of single "
+        "batches, a thick one its mean over neighbours."
     )
     return {
         "note": note,
