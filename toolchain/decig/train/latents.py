@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import WidthCost
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import floor_of
 from decig.train.module import tensors_by_initializer, with_tensors, write_back
@@ -156,7 +156,7 @@ def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str
 class Shrinking:
     """Takes the proximal step on latents, and says which channels live."""
 
-    def __init__(self, module: LatentModule, channels: ChannelMap, predictor: Predictor) -> None:
+    def __init__(self, module: LatentModule, channels: ChannelMap, predictor: WidthCost) -> None:
         """Prepare.
 
         Args:
