@@ -261,7 +261,8 @@ def test_several_targets_make_a_run_each_and_a_frontier(place, tmp_path):
 def test_a_dry_run_of_several_targets_plans_them_all(place, tmp_path):
     asked = ("--target-speedup", "1.05,1.2", "--dry-run")
     found = json.loads(compress(place, tmp_path / "run", *asked, "--json").stdout)["targets"]
-    assert found["1.05x"]["predicted_latency_ms"] > found["1.2x"]["predicted_latency_ms"]
+    assert list(found) == ["1.05x", "1.2x"]
+    assert all(plan["widths"].keys() == {"conv1", "conv2"} for plan in found.values())
     shown = compress(place, tmp_path / "run", *asked).stdout
     assert shown.index("1.05x:") < shown.index("1.2x:")
     assert not (tmp_path / "run").exists()

@@ -18,6 +18,15 @@ in which s_g follows from the time on the device that a channel of group g saves
 stair of the device's latency. (All latents at 1 to begin with, shrinking by the time saved alone,
 starved the groups whose channels take longest, at the stem and the head.) A channel is gone once
 nothing reads it: z_write alone would not do, as a normalisation behind the layer undoes it.
+
+The scale of a group is not its latents' to learn: V can take any factor of them. Left to the
+optimiser, all latents of a group drift up or down together, by steps whose size has nothing to do
+with what its channels matter, and whole groups are starved or spared by that. So before the
+proximal step the latents of a group are scaled back to the sum that they had after the one before:
+the optimiser says which channels matter within a group, and the loss at the beginning and s_g how
+much groups do. As in DHP, a share of each group stays whatever its latents say.
+
+With an `embedding`, V is made by hypernetworks (`decig.train.hypernetworks`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +40,13 @@ from torch.fx import GraphModule
 from decig.device.cost.terms import WidthCost
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import floor_of
-from decig.train.module import tensors_by_initializer, with_tensors, write_back
+from decig.train.hypernetworks import Hypernetworks, kernels_of
+from decig.train.module import (
+    parameters_by_initializer,
+    tensors_by_initializer,
+    with_tensors,
+    write_back,
+)
 from decig.train.planner import Scores
 
 _LEAST = 0.05
@@ -39,6 +54,8 @@ _LEAST = 0.05
 _POWER = 0.25
 """Losses and savings are taken to this power, as losses spread over many orders of magnitude and
 weights must not. A channel then goes where its loss per time saved is least."""
+_TINY = 1e-12
+"""Least sum of latents that is divided by."""
 _LOOKS = 10
 """Steps in which latents shrink as far as one look at the latency asks for."""
 _BISECTIONS = 20
@@ -52,10 +69,21 @@ class LatentModule(nn.Module):
     Attributes:
         net: computes; its parameters are V.
         latents: z of all groups that have latents, one behind the other.
+        sums: of the latents' sizes, by group, as the last proximal step left them.
+        hypernetworks: make V of the weights that have latents on both sides; None where V is
+            trained as it is.
     """
 
+    sums: Tensor
+
     def __init__(
-        self, net: GraphModule, channels: ChannelMap, first: Mapping[str, np.ndarray]
+        self,
+        net: GraphModule,
+        channels: ChannelMap,
+        first: Mapping[str, np.ndarray],
+        *,
+        embedding: int = 0,
+        seed: int = 0,
     ) -> None:
         """Give latents to every group that only weights read.
 
@@ -64,6 +92,8 @@ class LatentModule(nn.Module):
                 changed, so that the weights made are what they were.
             channels: the graph's channel groups.
             first: latents to begin with, by group and channel; none may be 0.
+            embedding: size of the embeddings of hypernetworks; 0 trains V as it is.
+            seed: of the hypernetworks' first weights.
         """
         super().__init__()
         self.net = net
@@ -86,7 +116,12 @@ class LatentModule(nn.Module):
                 self._factors.append((binding.initializer, binding.role, name))
         for name, latents in self.by_group().items():
             latents.copy_(torch.as_tensor(first[name]))
+        self.register_buffer("sums", torch.zeros(len(groups)))
+        self.note_sums()
+        self.hypernetworks: Hypernetworks | None = None
         self._divide()
+        if embedding:
+            self.hypernetworks = self._make_hypernetworks(embedding, seed)
 
     @torch.no_grad()
     def _divide(self) -> None:
@@ -95,6 +130,28 @@ class LatentModule(nn.Module):
         for name, weight in made.items():
             before = known[name].clone()
             known[name].div_((weight / before).where(before != 0, 1.0))
+
+    def _make_hypernetworks(self, embedding: int, seed: int) -> Hypernetworks:
+        """Let hypernetworks make the V of weights that have latents on both sides."""
+        axes = kernels_of(self.net, self._factors, self.get_buffer)
+        known = parameters_by_initializer(self.net)
+        for name in axes:
+            known[name].requires_grad_(False)  # it is made, and not trained itself
+        return Hypernetworks(
+            {n: (known[n].data, each) for n, each in axes.items()}, embedding, seed
+        )
+
+    @torch.no_grad()
+    def note_sums(self) -> None:
+        """Take the latents of every group as they are for those that it is scaled back to."""
+        for place, latents in enumerate(self.by_group().values()):
+            self.sums[place] = latents.abs().sum()
+
+    @torch.no_grad()
+    def scale_back(self) -> None:
+        """Scale the latents of every group back to the sum that was noted."""
+        for place, latents in enumerate(self.by_group().values()):
+            latents.mul_(self.sums[place] / latents.abs().sum().clamp_min(_TINY))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the net with the weights that V and the latents make."""
@@ -107,7 +164,7 @@ class LatentModule(nn.Module):
         # What nobody reads may be anything but no number, which times 0 is no number either: a
         # modulated convolution divides by the norm of its weights.
         write = read.where(read != 0, 1.0)
-        made: dict[str, Tensor] = {}
+        made: dict[str, Tensor] = self.hypernetworks() if self.hypernetworks is not None else {}
         for name, role, indices in self._factors:
             if name in known:
                 factor = (read if role == "read" else write)[getattr(self, indices)]
@@ -156,17 +213,28 @@ def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str
 class Shrinking:
     """Takes the proximal step on latents, and says which channels live."""
 
-    def __init__(self, module: LatentModule, channels: ChannelMap, predictor: WidthCost) -> None:
+    def __init__(
+        self,
+        module: LatentModule,
+        channels: ChannelMap,
+        predictor: WidthCost,
+        least: Mapping[str, int] | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             module: whose latents shrink.
             channels: the groups of its graph.
             predictor: of the teacher's latency, with groups of the same names.
+            least: channels that stay of each group, whatever its latents say; of a group that is
+                not named, as many as of any plan (`decig.graph.plan.floor_of`).
         """
         self._module, self._predictor = module, predictor
         self._full = channels.widths
-        self._floor = {group.name: floor_of(group) for group in channels.prunable}
+        self._floor = {
+            group.name: min(group.channels, max(floor_of(group), (least or {}).get(group.name, 0)))
+            for group in channels.prunable
+        }
         self.rate = 0.0
         self._saved = dict.fromkeys(module.by_group(), 1.0)
         self._saved = self._savings()
@@ -174,12 +242,14 @@ class Shrinking:
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
         """Take one proximal step at a share of the rate; a floor of channels does not shrink."""
+        self._module.scale_back()
         for name, latents in self._module.by_group().items():
             smaller = latents.abs() - self.rate * share * self._saved[name]
             shrunk = latents.sign() * smaller.clamp_min(0)
             largest = latents.abs().topk(self._floor[name]).indices
             shrunk[largest] = latents[largest]
             latents.copy_(shrunk)
+        self._module.note_sums()
 
     def live(self) -> dict[str, int]:
         """Count the channels of each group that are left; groups without latents keep all."""
@@ -246,8 +316,8 @@ class LatentScores:
 
     Attributes:
         order: channel indices by group, the most important first.
-        loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum of the
-            squares of the other latents.
+        loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum over the
+            other latents, which began as losses to the power of `_POWER`, to its inverse.
     """
 
     def __init__(self, latents: Mapping[str, np.ndarray], channels: ChannelMap) -> None:
@@ -257,7 +327,7 @@ class LatentScores:
         for group in channels.prunable:
             size = np.abs(latents.get(group.name, np.ones(group.channels)))
             self.order[group.name] = np.argsort(-size, kind="stable")
-            rest = np.cumsum(np.sort(size**2))[::-1]  # of the k-th best on
+            rest = np.cumsum(np.sort(size ** (1 / _POWER)))[::-1]  # of the k-th best on
             self.loss[group.name] = np.append(rest, 0.0)
 
 
