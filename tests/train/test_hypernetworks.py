@@ -34,7 +34,7 @@ def test_they_are_the_papers_hypernetwork_without_biases() -> None:
     assert made.hypernetworks is not None
     place = list(made.hypernetworks()).index("c2.weight")
     w1, w2 = made.hypernetworks.w1[place], made.hypernetworks.w2[place]
-    z_in, z_out = (torch.as_tensor(first[name], dtype=torch.float32) for name in ("c1", "c2"))
+    z_in, z_out = (made.by_group()[name] for name in ("c1", "c2"))
     outer = torch.outer(z_out, z_in)[:, :, None, None, None]
     torch.testing.assert_close(made.weights()["c2.weight"], (w2 * (w1 * outer)).sum(-1))
 

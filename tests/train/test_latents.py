@@ -51,6 +51,10 @@ def test_latents_begin_with_what_is_lost_without_their_channels() -> None:
     found = first_latents(scores, {"a": [1, 2], "b": [0, 1]})
     # Of 16, 1 and 0.0001 in the order of a: its channel 2 has 16, channel 1 has 0.0001.
     assert found["a"] == pytest.approx([0.05, 1.0], rel=1e-3)
+    made = module()
+    for name, latents in made.by_group().items():
+        assert latents.mean() == pytest.approx(1)
+        assert latents.numpy() * made.strength[name] == pytest.approx(FIRST[name])
     assert found["b"] == pytest.approx([0.5, 0.5])
 
 

@@ -8,23 +8,23 @@ them (residual sums, concatenations, pixel shuffles), as they are one channel gr
 
     W = V * outer(z_write, z_read)
 
-with V trained too. Latents begin with how much their channels matter (`first_latents`) and V makes
-up for that, so the first W are exactly the teacher's. After every step of the optimiser comes the
-proximal step of DHP's equation 9,
+with V trained too. Latents begin with how much their channels matter within their group, around 1
+(`first_latents`), and V makes up for that, so the first W are exactly the teacher's. After every
+step of the optimiser comes the proximal step of DHP's equation 9,
 
-    z <- sign(z) max(|z| - rate s_g, 0)
+    z <- sign(z) max(|z| - rate s_g / a_g, 0)
 
 in which s_g follows from the time on the device that a channel of group g saves, down to the next
-stair of the device's latency. (All latents at 1 to begin with, shrinking by the time saved alone,
-starved the groups whose channels take longest, at the stem and the head.) A channel is gone once
-nothing reads it: z_write alone would not do, as a normalisation behind the layer undoes it.
+stair of the device's latency, and a_g from how much the channels of the group matter. (All latents
+at 1 and shrinking by the time saved alone starved the groups whose channels take longest, at the
+stem and the head.) A channel is gone once nothing reads it: z_write alone would not do, as a
+normalisation behind the layer undoes it.
 
-The scale of a group is not its latents' to learn: V can take any factor of them. Left to the
+How much a group matters is not for its latents to learn: V can take any factor of them. Left to the
 optimiser, all latents of a group drift up or down together, by steps whose size has nothing to do
-with what its channels matter, and whole groups are starved or spared by that. So before the
-proximal step the latents of a group are scaled back to the sum that they had after the one before:
-the optimiser says which channels matter within a group, and the loss at the beginning and s_g how
-much groups do. As in DHP, a share of each group stays whatever its latents say.
+with a_g, and whole groups are starved or spared by that. So before the proximal step the latents of
+a group are scaled back to the sum that they had after the one before: the optimiser says which
+channels matter within a group. As in DHP, a share of each group stays whatever its latents say.
 
 With an `embedding`, V is made by hypernetworks (`decig.train.hypernetworks`).
 """
@@ -49,8 +49,10 @@ from decig.train.module import (
 )
 from decig.train.planner import Scores
 
-_LEAST = 0.05
-"""Least latent at the beginning; that of the channel that matters most is 1."""
+_LEAST = 0.01
+"""Least `first_latents` of a channel; that of the channel that matters most is 1."""
+_LEAST_IN_GROUP = 0.1
+"""Least latent at the beginning, as a share of the mean of its group: V is divided by it."""
 _POWER = 0.25
 """Losses and savings are taken to this power, as losses spread over many orders of magnitude and
 weights must not. A channel then goes where its loss per time saved is least."""
@@ -59,7 +61,7 @@ _TINY = 1e-12
 _LOOKS = 10
 """Steps in which latents shrink as far as one look at the latency asks for."""
 _BISECTIONS = 20
-_LEAST_SAVED = 0.05
+_LEAST_SAVED = 1e-3
 """Least share of the mean saving that a group's channels count as, so that no group is free."""
 
 
@@ -68,7 +70,8 @@ class LatentModule(nn.Module):
 
     Attributes:
         net: computes; its parameters are V.
-        latents: z of all groups that have latents, one behind the other.
+        latents: z of all groups that have latents, one behind the other, around 1.
+        strength: a_g, how much the channels of each group matter, by its name.
         sums: of the latents' sizes, by group, as the last proximal step left them.
         hypernetworks: make V of the weights that have latents on both sides; None where V is
             trained as it is.
@@ -91,7 +94,8 @@ class LatentModule(nn.Module):
             net: of a graph, as `decig.train.module.build_module` makes it. Its parameters are
                 changed, so that the weights made are what they were.
             channels: the graph's channel groups.
-            first: latents to begin with, by group and channel; none may be 0.
+            first: how much channels matter, by group and channel, all above 0; latents begin
+                with this, divided by the mean of their group.
             embedding: size of the embeddings of hypernetworks; 0 trains V as it is.
             seed: of the hypernetworks' first weights.
         """
@@ -114,8 +118,10 @@ class LatentModule(nn.Module):
                 name = f"_indices_{number}"
                 self.register_buffer(name, torch.as_tensor(indices), persistent=False)
                 self._factors.append((binding.initializer, binding.role, name))
+        self.strength = {name: float(np.mean(first[name])) for name in self._slices}
         for name, latents in self.by_group().items():
-            latents.copy_(torch.as_tensor(first[name]))
+            relative = np.asarray(first[name]) / self.strength[name]
+            latents.copy_(torch.as_tensor(np.maximum(relative, _LEAST_IN_GROUP)))
         self.register_buffer("sums", torch.zeros(len(groups)))
         self.note_sums()
         self.hypernetworks: Hypernetworks | None = None
@@ -190,7 +196,7 @@ class LatentModule(nn.Module):
 
 
 def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Latents to begin with, for the channels that a plan leaves of each group.
+    """How much channels matter, for those that a plan leaves of each group.
 
     Each is what is lost with the channel, when all more important ones of its group stay, relative
     to the greatest such loss of all groups, and taken to `_POWER`.
@@ -244,7 +250,7 @@ class Shrinking:
         """Take one proximal step at a share of the rate; a floor of channels does not shrink."""
         self._module.scale_back()
         for name, latents in self._module.by_group().items():
-            smaller = latents.abs() - self.rate * share * self._saved[name]
+            smaller = latents.abs() - self.rate * share * self._price(name)
             shrunk = latents.sign() * smaller.clamp_min(0)
             largest = latents.abs().topk(self._floor[name]).indices
             shrunk[largest] = latents[largest]
@@ -256,10 +262,10 @@ class Shrinking:
         return self._left(0.0)
 
     def _left(self, threshold: float) -> dict[str, int]:
-        """Widths, if every latent shrank by this threshold times what its group saves."""
+        """Widths, if every latent shrank by this threshold times the price of its group."""
         widths = dict(self._full)
         for name, latents in self._module.by_group().items():
-            live = int((latents.abs() > threshold * self._saved[name]).sum())
+            live = int((latents.abs() > threshold * self._price(name)).sum())
             widths[name] = max(self._floor[name], live)
         return widths
 
@@ -269,7 +275,7 @@ class Shrinking:
         low, high = (
             0.0,
             max(
-                float(latents.abs().max()) / self._saved[name]
+                float(latents.abs().max()) / self._price(name)
                 for name, latents in self._module.by_group().items()
             ),
         )
@@ -280,6 +286,10 @@ class Shrinking:
             else:
                 high = middle
         self.rate = (low + high) / 2 / _LOOKS if predicted > wanted else 0.0
+
+    def _price(self, name: str) -> float:
+        """s_g / a_g: by how much the latents of a group shrink at a rate of 1."""
+        return self._saved[name] / self._module.strength[name]
 
     def _savings(self) -> dict[str, float]:
         """s_g: time that one channel less of a group saves, as a multiple of the groups' mean.
@@ -310,14 +320,14 @@ class Shrinking:
 
 
 class LatentScores:
-    """How much channels matter by their latents (see `decig.train.planner.Scores`).
+    """How much channels matter by a_g z (see `decig.train.planner.Scores`).
 
     A group that has no latents loses much with every channel, so that planning leaves it alone.
 
     Attributes:
         order: channel indices by group, the most important first.
         loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum over the
-            other latents, which began as losses to the power of `_POWER`, to its inverse.
+            other channels, whose a_g z began as losses to the power of `_POWER`, to its inverse.
     """
 
     def __init__(self, latents: Mapping[str, np.ndarray], channels: ChannelMap) -> None:
