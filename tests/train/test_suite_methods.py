@@ -79,15 +79,15 @@ def start(place: Path, run: Path, *asked: object) -> subprocess.Popen[str]:
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "decig", "compress", *map(str, asked)]
-    said = run.with_suffix(".log").open("w")
-    return subprocess.Popen(
-        [*command, "--output-dir", str(run)],
-        cwd=place,
-        env=environment,
-        stdout=said,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with run.with_suffix(".log").open("w") as said:
+        return subprocess.Popen(
+            [*command, "--output-dir", str(run)],
+            cwd=place,
+            env=environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
 def finish(process: subprocess.Popen[str], run: Path) -> None:

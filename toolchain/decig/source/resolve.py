@@ -183,7 +183,8 @@ def _resolve(text: str, asked: _Asked) -> Source:
     path = Path(text)
     if (path / TARGETS_FILE).is_file():
         found = sorted(str(file.parent) for file in path.glob(f"*/{RUN_FILE}"))
-        raise BadInputError(f"{path}: holds a run for each target; name one: {', '.join(found)}")
+        names = ", ".join(found) or "none has begun"
+        raise BadInputError(f"{path}: holds a run for each target; name one: {names}")
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
         return _from_recipe(load_recipe(path), asked)
     if not path.exists() and _PYTHON.search(text):
