@@ -107,7 +107,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     from decig.cli.summary import print_compression
     from decig.cli.tables import print_figures
 
-    targets = asked_targets(asked)
+    wanted = asked_targets(asked)
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
         from decig.train import pipeline, several
@@ -121,7 +121,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     require_answers(
         source.unsaid,
         "" if asked["data"] or not source.needs_folder else _NO_DATA,
-        "" if targets or not config.needs_target else _NO_TARGET,
+        "" if wanted or not config.needs_target else _NO_TARGET,
     )
     source.require_feeds()
     source.require_picture()
@@ -131,7 +131,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         raise click.UsageError("--target-macs is for no device: leave --profile out.")
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
     folders = Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired")))
-    record_file = TARGETS_FILE if len(targets) > 1 else RUN_FILE
+    record_file = TARGETS_FILE if len(wanted) > 1 else RUN_FILE
 
     def look_over() -> None:
         RunFolder.check(folder, {}, resume=resume, record_file=record_file)
@@ -140,33 +140,31 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     target = _target(teacher, asked, look_over, force=force)
     budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
 
-    def goal(wanted: float | None) -> Goal:
-        return Goal(target, wanted, budget, fold_norms=asked["fold_norms"])
+    def goal(target_ms: float | None) -> Goal:
+        return Goal(target, target_ms, budget, fold_norms=asked["fold_norms"])
 
     goals = {
         name: goal(wanted_ms(parameter, number, target.as_it_is_ms))
-        for name, (parameter, number) in targets.items()
+        for name, (parameter, number) in wanted.items()
     }
+    begun: dict[str, Any] = {"resume": resume, "begun": record_command}
+    figures: dict[str, Any] | None
+    show_figures: Callable[[Any], None]
     with ProgressBar() as bar, says_how_to_go_on(folder, record_file):
         if len(goals) > 1:
             call = several.Several(teacher, folders, goals, config)
-            show_figures: Callable[[Any], None] = partial(print_frontier, folder)
-            figures: dict[str, Any] | None
             if dry_run:
                 figures, show_figures = several.preview(call), print_previews
             else:
-                figures = several.compress(
-                    call, folder, resume=resume, begun=record_command, progress=bar.update
-                )
+                show_figures = partial(print_frontier, folder)
+                figures = several.compress(call, folder, **begun, progress=bar.update)
         else:
             what = (teacher, folders, next(iter(goals.values()), goal(None)), config)
-            show_figures = partial(print_compression, folder, target.device)
             if dry_run:
                 figures, show_figures = pipeline.preview(*what), print_figures
             else:
-                figures = pipeline.compress(
-                    *what, folder, resume=resume, begun=record_command, progress=bar.update
-                )
+                show_figures = partial(print_compression, folder, target.device)
+                figures = pipeline.compress(*what, folder, **begun, progress=bar.update)
     show(figures, as_json, show_figures)  # of several processes, the main one alone speaks
 
 
