@@ -155,10 +155,12 @@ def test_the_folder_of_another_call_is_refused(tmp_path: Path) -> None:
         run(asked)
     with pytest.raises(BadInputError, match="holds a run already"):
         asked.compress()
-    with pytest.raises(BadInputError, match="has another targets"):
+    with pytest.raises(BadInputError, match="has another target_list"):
         several.compress(
             call(asked, **{"1.5x": 1.5, "4x": 4.0}), asked.output_dir, resume=True, progress=quiet
         )
+    record = json.loads((asked.output_dir / "targets.json").read_text())
+    assert list(record["target_list"]) == ["1.5x", "3x"] and record["targets"] is None
     with pytest.raises(BadInputError, match="another number of targets"):
         asked.but(resume=True).compress()
     with hold(asked.output_dir) as take:

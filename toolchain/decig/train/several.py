@@ -72,7 +72,7 @@ class Several:
             **self.folders.record(),
             **{key: value for key, value in first.items() if key not in _OF_ONE},
             **self.config.record(),
-            "targets": {
+            "target_list": {
                 name: next(record[key] for key in _OF_ONE if key in record)
                 for name, record in records.items()
             },
