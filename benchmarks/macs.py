@@ -10,12 +10,16 @@ from decig.graph.channels import analyse
 
 
 class MacsCost(MacsPredictor):
-    """Multiply-accumulates in the time that they were measured to take."""
+    """Multiply-accumulates in the time that they were measured to take.
+
+    Attributes:
+        baseline_ms: of the whole model, as the table has it.
+    """
 
     def __init__(self, proto: onnx.ModelProto, table: CostTable) -> None:
         super().__init__(proto, analyse(proto))
-        self._factor = 1.0
-        self.calibrate(self.groups, table.latency_us.median_ms)
+        self.baseline_ms, self._factor = table.latency_us.median_ms, 1.0
+        self.calibrate(self.groups, self.baseline_ms)
 
     def calibrate(self, widths: dict[str, int], measured_ms: float) -> None:
         """Say how long a plan took, so that the next one is looked for from there."""
