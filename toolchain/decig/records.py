@@ -47,6 +47,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     processes: AtLeastOne = 1
 
 
+Unit = Literal["ms", "million multiply-accumulates"]
+MS: Unit = "ms"
+MILLION_MACS: Unit = "million multiply-accumulates"
+"""Stands where milliseconds do in runs for no device."""
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """A plan that was tried.
 
@@ -75,10 +81,12 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         target_ms: the latency.
         trials: the plans, in the order in which they were tried.
+        unit: of all latencies in it.
     """
 
     target_ms: NotNegative
     trials: list[Trial]
+    unit: Unit = "ms"
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +194,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         ssim: of its held-out pictures to the original's.
         psnr_db: of the same, in dB.
         params: parameters of the result.
+        macs: its multiply-accumulates.
         file_bytes: size of its file.
     """
 
@@ -196,6 +205,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     ssim: float | None = None
     psnr_db: float | None = None
     params: Count | None = None
+    macs: Count | None = None
     file_bytes: Count | None = None
 
 

@@ -53,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True):
         model: file and digest of the original.
         images: folder of the images.
         target_ms: the latency; None where the hinges of channel groups decided.
+        target_macs: multiply-accumulates, in a run for no device.
         method: name of the method.
         settings: of the engine, the task and the method, by table.
         budget: seconds or steps of training.
@@ -63,6 +64,7 @@ class Asked(msgspec.Struct, frozen=True):
     model: _Model = _Model()
     images: str | None = None
     target_ms: float | None = None
+    target_macs: float | None = None
     method: str = ""
     settings: dict[str, dict[str, Any]] = {}
     budget: dict[str, float | None] = {}
@@ -190,19 +192,34 @@ class Evidence:
         """The device that the run is for."""
         return self.table.device if self.table is not None else self.asked.device
 
+    @property
+    def for_no_device(self) -> bool:
+        """Whether the run was for fewer multiply-accumulates, whatever the device."""
+        return self.asked.target_macs is not None
+
+    @property
+    def channels(self) -> Mapping[str, int]:
+        """Channels of the original's groups; empty where they are not known."""
+        if self.table is not None:
+            return self.table.groups
+        scores = self.scores
+        known = scores is not None and scores.graph == "original"
+        return {group.name: group.channels for group in scores.groups} if scores and known else {}
+
     @cached_property
     def missing(self) -> list[str]:
         """What the report cannot show because the run did not write it down, in words."""
         if not self.finished:
             return []
-        found = {
-            "latency by node": self.nodes,
+        timed = (
+            {} if self.for_no_device else {"latency by node": self.nodes, "cost table": self.table}
+        )
+        found = timed | {
             "scores of channels": self.scores,
             "how the plan was found": self.searches,
             "training curves": self.curve,
             "held-out pictures": self.pictures,
             "versions": self.sessions,
-            "cost table": self.table,
         }
         return [name for name, value in found.items() if not value]
 

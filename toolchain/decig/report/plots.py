@@ -142,7 +142,7 @@ def planning(search: Search) -> str:
         axes.set_xlim(0.4, len(places) + 0.6)
         axes.set_xticks(places)
         axes.set_xlabel("plan")
-        axes.set_ylabel("ms")
+        axes.set_ylabel(search.unit)
         axes.margins(y=0.2)
         _legend(figure, axes)
         return _svg(figure, f"Predicted and measured latency of {len(places)} plans")
@@ -192,29 +192,31 @@ def figures_of(points: Sequence[Point]) -> list[str]:
 
 
 def frontier(members: Sequence[Member]) -> str:
-    """Draw likeness over latency of several targets."""
+    """Draw likeness over latency of several targets; over multiply-accumulates without a device."""
+    timed = any(member.measured_latency_ms or member.predicted_latency_ms for member in members)
+    known = [
+        (cost, member.ssim, member)
+        for member in members
+        if (cost := _cost(member, timed=timed)) and member.ssim is not None
+    ]
+    what = "latency, ms" if timed else "million multiply-accumulates"
     with _Canvas(_WIDE) as (figure, axes):
-        found = [
-            (member.measured_latency_ms or member.predicted_latency_ms, member.ssim, member)
-            for member in members
-        ]
-        known = [(ms, ssim, member) for ms, ssim, member in found if ms and ssim is not None]
         axes.plot([k[0] for k in known], [k[1] for k in known], "-", color=_MUTED, linewidth=1)
-        for ms, ssim, member in known:
-            measured = member.measured_latency_ms is not None
-            axes.plot(
-                [ms],
-                [ssim],
-                "D" if measured else "o",
-                color=_ONE,
-                mfc=_ONE if measured else "none",
-                ms=7,
-            )
-            axes.annotate(member.target, (ms, ssim), xytext=(7, -12), textcoords="offset points")
+        for cost, ssim, member in known:
+            sure = not timed or member.measured_latency_ms is not None
+            mark = {"marker": "D"} if sure else {"marker": "o", "markerfacecolor": "none"}
+            axes.plot([cost], [ssim], color=_ONE, markersize=7, **mark)
+            axes.annotate(member.target, (cost, ssim), xytext=(7, -12), textcoords="offset points")
         axes.margins(0.15)
-        axes.set_xlabel("latency, ms")
-        axes.set_ylabel("SSIM of held-out pictures")
-        return _svg(figure, "Likeness over latency of all targets")
+        axes.set_xlabel(what)
+        axes.set_ylabel(_TITLES["ssim"])
+        return _svg(figure, f"Likeness over {what} of all targets")
+
+
+def _cost(member: Member, *, timed: bool) -> float | None:
+    if timed:
+        return member.measured_latency_ms or member.predicted_latency_ms
+    return None if member.macs is None else member.macs / 1e6
 
 
 class _Canvas:

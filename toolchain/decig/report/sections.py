@@ -83,11 +83,13 @@ def nodes(evidence: Evidence) -> dict[str, Any] | None:
 
 def groups(evidence: Evidence) -> dict[str, Any] | None:
     """Channel groups, drawn and as a table; None where no plan is known."""
-    table, kept = evidence.table, evidence.kept
-    if table is None or kept is None:
+    channels, kept, table = evidence.channels, evidence.kept, evidence.table
+    if not channels or kept is None:
         return None
-    changes = {} if evidence.nodes is None else costs.by_group(table, evidence.nodes)
-    cards = _cards(evidence, table.groups, kept, changes)
+    changes = {}
+    if table is not None and evidence.nodes is not None:
+        changes = costs.by_group(table, evidence.nodes)
+    cards = _cards(evidence, channels, kept, changes)
     trained = evidence.scores is not None and evidence.scores.graph == "trained"
     of = "what the method had trained before it was cut" if trained else "the original"
     fewer = f" The {len(cards)} that save the most are drawn."
@@ -95,9 +97,9 @@ def groups(evidence: Evidence) -> dict[str, Any] | None:
         "Channels that are added to each other are cut together, as one group. A score is what one "
         f"more channel gives to those that read the group, in {of}; its axis is logarithmic. The "
         "milliseconds of a node belong to the groups whose channels it puts out, so all rows add "
-        f"up to the model.{fewer if 0 < len(cards) < len(table.groups) else ''}"
+        f"up to the model.{fewer if 0 < len(cards) < len(channels) else ''}"
     )
-    return {"note": note, "cards": cards, "rows": _rows(evidence, table.groups, kept, changes)}
+    return {"note": note, "cards": cards, "rows": _rows(evidence, channels, kept, changes)}
 
 
 def _rows(
@@ -162,8 +164,9 @@ def search(found: Search) -> dict[str, Any]:
     """How widths were found for a latency."""
     tried, measured = len(found.trials), sum(len(trial.measured_ms) for trial in found.trials)
     how = f"with {measured} measurements" if measured > 1 else "and measured once"
+    plans = f"{tried} plan{'s were' if tried > 1 else ' was'}"
     note = (
-        f"For {found.target_ms:.2f} ms, {tried} plan{'s were' if tried > 1 else ' was'} tried "
+        f"For {found.target_ms:.2f} {found.unit}, {plans} tried "
         f"{how if measured else 'by prediction alone'}. Of those that fit, the one that gives the "
         "least importance away is taken."
     )
@@ -171,7 +174,8 @@ def search(found: Search) -> dict[str, Any]:
         "note": note,
         "rows": [_trial(trial) for trial in found.trials],
         "plot": Markup(plots.planning(found)) if found.trials else "",
-        "target": f"{found.target_ms:.2f}",
+        "target": f"{found.target_ms:.2f} {found.unit}",
+        "unit": found.unit,
     }
 
 

@@ -132,8 +132,11 @@ def _result_ms(figures: Figures) -> float | None:
 
 def _headline(evidence: Evidence) -> str:
     original, result = _original_ms(evidence), _result_ms(evidence.figures)
+    macs = evidence.figures.macs
     if not evidence.finished:
         return "This run has not finished"
+    if evidence.for_no_device and macs is not None and macs.after:
+        return f"{macs.before / macs.after:.2f} times fewer multiply-accumulates"
     if original is None or result is None:
         return "This run has no latency"
     was, now = (f"{ms:.1f}{_NO_BREAK}ms" for ms in (original, result))
@@ -145,7 +148,9 @@ def _answer(evidence: Evidence) -> tuple[str, str]:
     if not evidence.finished:
         go_on = f"decig compress --resume --output-dir {evidence.folder}"
         return OPEN, f"not finished: go on with {go_on}"
-    measured = figures.measured_latency_ms
+    measured, wanted = figures.measured_latency_ms, evidence.asked.target_macs
+    if wanted is not None:
+        return OPEN, f"counted, not measured: {_short(wanted)} were asked for, for no device"
     if target is None:
         return OPEN, "no latency was asked for"
     if measured is None:

@@ -29,6 +29,8 @@ from decig.train.tasks.distil import STUDENT, Distil, Learning
 
 _log = logging.getLogger(__name__)
 
+_KEPT_BYTES = 512 * 2**20
+"""Memory for pictures of the teacher that students for other targets will learn from too."""
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 
@@ -49,14 +51,14 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     """
     job.processes.on_main(lambda: _measure_start(job, start))
     before = job.processes.on_main(lambda: job.judge.likeness(start))
-    predicted_ms = job.planner.predict_ms(analyse(start).widths)
+    predicted = job.goal.target.predicted(job.planner.predict_ms(analyse(start).widths))
     task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True)
 
     def look() -> Likeness:
         return job.judge.likeness(write_back(mean_of(engine), start))
 
     def report(news: News) -> None:
-        figures = {"predicted_ms": predicted_ms, "ssim": watch.latest.ssim}
+        figures = predicted | {"ssim": watch.latest.ssim}
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
@@ -236,7 +238,7 @@ def rate_share(ssim: float) -> float:
 def teacher_pool(
     job: Job, *, seed: int, whole: bool = False, examples: int | None = None
 ) -> TeacherPool:
-    """Make a pool of crops that the teacher paints.
+    """Make a pool of crops that the teacher paints, or take the one of another target.
 
     Args:
         job: of the compression.
@@ -244,6 +246,19 @@ def teacher_pool(
         whole: cut crops as large as the model's input, and as few per step as cost the same.
         examples: how many of the training images to cut from, the first ones; all if None.
     """
+    if len(job.shared.planners) == 1:
+        return _new_pool(job, seed=seed, whole=whole, examples=examples, kept_bytes=0)
+    key, pools = (seed, whole, examples), job.shared.pools
+    if key not in pools:
+        pools[key] = _new_pool(
+            job, seed=seed, whole=whole, examples=examples, kept_bytes=_KEPT_BYTES
+        )
+    return pools[key]
+
+
+def _new_pool(
+    job: Job, *, seed: int, whole: bool, examples: int | None, kept_bytes: int
+) -> TeacherPool:
     settings, processes = job.config.distil, job.processes
     cut = job.examples.crop(whole=whole)
     size = cut or job.examples.size
@@ -266,6 +281,7 @@ def teacher_pool(
         device=processes.device,
         precision=job.precision,
         rank=processes.rank,
+        kept_bytes=kept_bytes,
     )
 
 
@@ -288,7 +304,7 @@ def _figures(job: Job, engine: Engine) -> dict[str, Any]:
     widths = {name: len(channels) for name, channels in kept.items()}
     return {
         "held_out_images": len(job.examples.held_out),
-        "predicted_latency_ms": job.planner.predict_ms(widths),
+        **job.goal.target.prediction(job.planner.predict_ms(widths)),
         "widths": widths,
         "steps": engine.step,
         "training_seconds": round(engine.elapsed_s, 1),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnx
 
+from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
@@ -46,13 +47,14 @@ class Goal:
     """What a compression is to reach, and what it may take.
 
     Attributes:
-        target: the teacher on the device of its cost table.
-        target_ms: wanted latency there; None lets the hinge of every channel group decide.
+        target: the teacher on the device of its cost table, or without a device.
+        target_ms: wanted latency there, without a device millions of multiply-accumulates; None
+            lets the hinge of every channel group decide.
         budget: of all training together.
         fold_norms: whether to fold InstanceNorms into convolutions where the pictures allow it.
     """
 
-    target: Target
+    target: Target | MacsTarget
     target_ms: float | None
     budget: Budget
     fold_norms: bool = False
@@ -60,8 +62,7 @@ class Goal:
     def record(self) -> Mapping[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
         return {
-            "device": self.target.table.device.to_dict(),
-            "target_ms": self.target_ms,
+            **self.target.record(self.target_ms),
             "fold_norms": self.fold_norms,
             "budget": {"seconds": self.budget.seconds, "steps": self.budget.steps},
         }
@@ -88,14 +89,28 @@ class Planner:
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
         self.found: list[Found] = []
+        self._other: Planner | None = None
+
+    def toward(self, goal: Goal, progress: Progress) -> "Planner":
+        """Return a planner of another goal, which takes the scores of channels from this one."""
+        made = Planner(self._teacher, goal, self._examples, progress)
+        made._other = self
+        return made
+
+    @property
+    def target_ms(self) -> float | None:
+        """What is to be reached; None where nothing was asked for."""
+        return self._goal.target_ms
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
-        """Latency on the device with these numbers of channels in the teacher's groups."""
+        """What these numbers of channels in the teacher's groups cost, in the unit of the goal."""
         return self._goal.target.predictor.predict_ms(widths)
 
     @cached_property
     def importance(self) -> Importance:
         """How much each channel of the teacher matters."""
+        if self._other is not None:
+            return self._other.importance
         return self.score(self._teacher.model.proto, self._teacher.channels)
 
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
@@ -167,8 +182,8 @@ class Planner:
             return fastest_widths(predictor, self._teacher.channels.widths)
 
     def run_time(self) -> dict[str, float]:
-        """I(i): measured run time of the nodes that each group's channels run through, in us."""
-        spent = {node.name: node.latency_us for node in self._goal.target.table.nodes}
+        """I(i): what the nodes cost that each group's channels run through, in any unit."""
+        spent = self._goal.target.spent()
         return {
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self._teacher.channels.prunable

@@ -14,6 +14,8 @@ from PIL import Image
 
 from decig import __version__, records
 from decig.data.crops import fit
+from decig.device.plan.compute import MacsTarget
+from decig.device.plan.target import Target
 from decig.device.run.fingerprint import cpu_model
 from decig.device.run.timing import missed
 from decig.files import atomic_path, make_folder
@@ -21,6 +23,8 @@ from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
 from decig.quality.metrics import Likeness
 from decig.records import (
+    MILLION_MACS,
+    MS,
     Group,
     Nodes,
     Picture,
@@ -30,6 +34,7 @@ from decig.records import (
     Search,
     Session,
     Trial,
+    Unit,
 )
 from decig.train.hinge import hinge_of
 from decig.train.job import Job
@@ -56,8 +61,8 @@ _PACKAGES = (
 """Packages whose versions may change a result."""
 
 
-def record_session(job: Job) -> None:
-    """Write down that a process works on a run, and with which versions."""
+def record_start(job: Job) -> None:
+    """Write down that a process works on a run, with which versions; and what it begins with."""
     session = Session(
         began=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=f"{platform.node()}: {cpu_model()}, {platform.platform()}",
@@ -65,11 +70,15 @@ def record_session(job: Job) -> None:
         processes=job.processes.count,
     )
     records.add(job.run.path, records.SESSIONS_FILE, Session, [session])
+    record_plans(job)
+    if not any(map(job.run.done, ("plan.json", records.GROUPS_FILE))):
+        record_scores(job, "original", job.teacher.channels, job.planner.importance)
 
 
 def record_plans(job: Job) -> None:
     """Write down how the plans that were made so far were found."""
-    searches = [_search(found) for found in job.planner.found]
+    counted = isinstance(job.goal.target, MacsTarget)
+    searches = [_search(found, MILLION_MACS if counted else MS) for found in job.planner.found]
     records.add(job.run.path, records.PLANNING_FILE, Search, searches)
 
 
@@ -105,9 +114,12 @@ def record_result(job: Job, student: onnx.ModelProto, figures: dict[str, Any]) -
     Returns:
         Further figures for the report: the spread of the latency of the original.
     """
-    records.save(job.run.path, records.NODES_FILE, _nodes(job, student, figures))
     records.save(job.run.path, records.PICTURES_FILE, _pictures(job, student))
-    table = job.goal.target.table
+    target = job.goal.target
+    if isinstance(target, MacsTarget):
+        return {}
+    records.save(job.run.path, records.NODES_FILE, _nodes(job, target, student, figures))
+    table = target.table
     as_it_is = table.model.as_it_is_latency_us or table.latency_us
     return {"original_latency_us": as_it_is.to_dict()}
 
@@ -122,7 +134,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _search(found: Found) -> Search:
+def _search(found: Found, unit: Unit) -> Search:
     target_ms, met = found
     trials = [
         Trial(
@@ -136,16 +148,15 @@ def _search(found: Found) -> Search:
         )
         for trial in met.trials
     ]
-    return Search(target_ms=target_ms, trials=trials)
+    return Search(target_ms=target_ms, trials=trials, unit=unit)
 
 
-def _nodes(job: Job, student: onnx.ModelProto, figures: dict[str, Any]) -> Nodes:
+def _nodes(job: Job, target: Target, student: onnx.ModelProto, figures: dict[str, Any]) -> Nodes:
     """Times of the nodes: those that were measured already, else measured now, else predicted.
 
     Whatever else the machine does slows both kinds of measurement. So the nodes are scaled to add
     up to the latency, which was timed between runs of the original, as they are in cost tables.
     """
-    target = job.goal.target
     before = {node.name: node.latency_us for node in target.table.nodes}
     after: dict[str, float] = {}
     if "roofline" in figures:

@@ -174,7 +174,7 @@ class _Search:
         if self._tried(widths):
             return None if fits or widths == self._fastest else aim * _LOWER
         worth = (1 - _GAIN) * min((trial.loss for trial in fits), default=math.inf)
-        if self._learn and _lost(self._loss, widths) > worth:
+        if self._learn and lost(self._loss, widths) > worth:
             return None
         measured = self._try(widths)
         if self._learn is not None:
@@ -224,10 +224,11 @@ def _plan(predictor: Predictor, loss: Mapping[str, np.ndarray], widths: Widths) 
     """A plan that was not measured yet."""
     row = np.array([[widths[name] for name in predictor.groups]])
     predicted_ms, doubt = predictor.predict_ms(widths), float(predictor.doubt(row)[0])
-    return Trial(widths, _lost(loss, widths), predicted_ms, doubt, ())
+    return Trial(widths, lost(loss, widths), predicted_ms, doubt, ())
 
 
-def _lost(loss: Mapping[str, np.ndarray], widths: Widths) -> float:
+def lost(loss: Mapping[str, np.ndarray], widths: Widths) -> float:
+    """What is lost with these widths, by the loss of every group."""
     return float(sum(curve[widths[name]] for name, curve in loss.items()))
 
 
