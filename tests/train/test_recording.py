@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from decig import records
+from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import Target
 from decig.records import Nodes, Pictures, Scores, Search, Session
 from decig.report import page
@@ -103,3 +104,17 @@ def test_the_worst_and_some_of_the_others_are_shown(count: int) -> None:
     assert ranks == sorted(set(ranks)) and ranks[-1] == count - 1
     assert len(ranks) == min(count, SHOWN)
     assert ranks[:WORST] == list(range(min(count, WORST)))
+
+
+def test_a_run_for_no_device_has_a_report_too(tmp_path: Path) -> None:
+    asked = small(tmp_path)
+    teacher = asked.teacher
+    target = MacsTarget(teacher.model, teacher.channels)
+    asked.but(target=target, target_ms=target.as_it_is_ms / 2).compress()
+    (search,) = records.load(asked.output_dir, records.PLANNING_FILE, list[Search]) or []
+    assert search.unit == "million multiply-accumulates" and search.trials[0].chosen
+    assert page.Evidence.read(asked.output_dir).missing == []
+    page.write(asked.output_dir, tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "times fewer multiply-accumulates" in text and "counted, not measured" in text
+    assert "predicted, million multiply-accumulates" in text

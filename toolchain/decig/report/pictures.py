@@ -105,7 +105,8 @@ def exhibits(
 
 def _read(folder: Path, picture: Picture) -> tuple[dict[str, Image.Image], list[str]]:
     """Read the files of an image and add the difference; returns also what cannot be read."""
-    views, lost = {}, []
+    views: dict[str, Image.Image] = {}
+    lost: list[str] = []
     for kind in ("input", "original", "compressed"):
         if kind not in picture.files:
             continue

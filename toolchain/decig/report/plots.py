@@ -16,7 +16,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.ndimage import uniform_filter1d
 
 from decig.records import Group, Member, Point, Search
@@ -92,7 +92,7 @@ def scores(group: Group, kept: int) -> str:
             axes.axvline(group.hinge + 0.5, color=_TWO, linewidth=1.6, linestyle="--")
         axes.set_xlim(0.5, len(gains) + 0.5)
         axes.set_ylim(bottom=floor)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 5, 10], integer=True))
         title = f"Scores of {len(gains)} channels of {group.name}, {kept} of them kept"
         return _svg(figure, title)
 
@@ -104,13 +104,13 @@ def _steps(values: np.ndarray) -> np.ndarray:
 
 def planning(search: Search) -> str:
     """Draw the plans that were tried for a latency: predicted beside measured."""
-    places = np.arange(1, len(search.trials) + 1)
+    places = [float(place) for place in range(1, len(search.trials) + 1)]
     predicted = np.array([trial.predicted_ms for trial in search.trials])
     doubt = predicted * [trial.doubt for trial in search.trials]
     with _Canvas(_WIDE) as (figure, axes):
         axes.axhline(search.target_ms, color=_INK, linestyle="--", label="asked for")
         axes.errorbar(
-            places - 0.08,
+            [place - 0.08 for place in places],
             predicted,
             yerr=doubt,
             fmt="o",
@@ -204,8 +204,8 @@ def frontier(members: Sequence[Member]) -> str:
         axes.plot([k[0] for k in known], [k[1] for k in known], "-", color=_MUTED, linewidth=1)
         for cost, ssim, member in known:
             sure = not timed or member.measured_latency_ms is not None
-            mark = {"marker": "D"} if sure else {"marker": "o", "markerfacecolor": "none"}
-            axes.plot([cost], [ssim], color=_ONE, markersize=7, **mark)
+            mark, face = ("D", _ONE) if sure else ("o", "none")
+            axes.plot([cost], [ssim], mark, color=_ONE, markersize=7, markerfacecolor=face)
             axes.annotate(member.target, (cost, ssim), xytext=(7, -12), textcoords="offset points")
         axes.margins(0.15)
         axes.set_xlabel(what)
