@@ -18,7 +18,7 @@ from decig.cli.resuming import (
 )
 from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import asked_targets, target_options, wanted_ms
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, time_budget
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     "--unpaired",
     type=EXISTING_FOLDER,
     help="Folder of real pictures of what MODEL paints, which belong to no image of --data.",
+)
+@click.option(
+    "--discriminator",
+    type=FILE,
+    help="Discriminator that MODEL was trained with (latest_net_D.pth): it judges what is left.",
 )
 @output_dir_option
 @target_options
@@ -131,7 +136,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     if asked["profile"] and asked["target_macs"]:
         raise click.UsageError("--target-macs is for no device: leave --profile out.")
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
-    folders = Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired")))
+    given = ("data", "targets", "unpaired", "discriminator")
+    folders = Folders(*(_absolute(asked[name]) for name in given))
     record_file = TARGETS_FILE if len(wanted) > 1 else RUN_FILE
 
     def look_over() -> None:
@@ -224,6 +230,6 @@ def _settings(asked: dict[str, Any]) -> "Config":
     return Config.read(asked["config"], asked["method"] or DEFAULT)
 
 
-def _absolute(folder: Path | None) -> Path | None:
+def _absolute(path: Path | None) -> Path | None:
     """A path that still holds when export reads it in another working directory."""
-    return None if folder is None else folder.absolute()
+    return None if path is None else path.absolute()

@@ -20,7 +20,9 @@ from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
 from decig.train.engine import Engine, News
+from decig.train.nets.recognise import DISCRIMINATORS
 from decig.train.processes import Processes
+from decig.train.pytorch.discriminator import save_discriminator
 from decig.train.pytorch.exporter import export_onnx
 from decig.train.run import Begun, hold
 from decig.train.schedule import Budget
@@ -49,8 +51,9 @@ def train(
     """Train the recipe's generator and export it.
 
     The run folder receives `training.json` (what is trained, and how), `state.pt` (all that is
-    needed to go on), `samples/*.png` (pictures of held-out examples) and the ONNX files of the
-    task, renewed with every sheet of samples and at the end. Every choice follows from the seed
+    needed to go on), `samples/*.png` (pictures of held-out examples), the ONNX files of the task
+    and its discriminators (`discriminator.safetensors`), by which a compression can judge students;
+    files are renewed with every sheet of samples and at the end. Every choice follows from the seed
     and the step number, so a run that was killed and resumed ends with the weights of one that
     was not.
 
@@ -212,9 +215,12 @@ class _Shown:
         return paths
 
     def write(self) -> Path:
-        """Write a sheet of samples and the task's ONNX files; returns the first of those."""
+        """Write a sheet of samples, discriminators and ONNX files; returns the first of those."""
         sheet = self.folder / "samples" / f"step-{self.engine.step:06d}.png"
         write_sheet(self.task.show(self.engine.means), sheet)
+        for name, net in self.task.nets.items():
+            if isinstance(net, DISCRIMINATORS):
+                save_discriminator(net, self.folder / f"{name}.safetensors")
         return self._export(self.folder)[0]
 
     def _stamp(self, file: Path) -> None:
