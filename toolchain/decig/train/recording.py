@@ -118,7 +118,9 @@ def record_result(job: Job, student: onnx.ModelProto, figures: dict[str, Any]) -
     target = job.goal.target
     if isinstance(target, MacsTarget):
         return {}
-    records.save(job.run.path, records.NODES_FILE, _nodes(job, target, student, figures))
+    nodes = _nodes(job, target, student, figures)
+    if nodes is not None:
+        records.save(job.run.path, records.NODES_FILE, nodes)
     table = target.table
     as_it_is = table.model.as_it_is_latency_us or table.latency_us
     return {"original_latency_us": as_it_is.to_dict()}
@@ -151,7 +153,9 @@ def _search(found: Found, unit: Unit) -> Search:
     return Search(target_ms=target_ms, trials=trials, unit=unit)
 
 
-def _nodes(job: Job, target: Target, student: onnx.ModelProto, figures: dict[str, Any]) -> Nodes:
+def _nodes(
+    job: Job, target: Target, student: onnx.ModelProto, figures: dict[str, Any]
+) -> Nodes | None:
     """Times of the nodes: those that were measured already, else measured now, else predicted.
 
     Whatever else the machine does slows both kinds of measurement. So the nodes are scaled to add
@@ -168,6 +172,8 @@ def _nodes(job: Job, target: Target, student: onnx.ModelProto, figures: dict[str
         scale = 1000 * figures["measured_latency_ms"] / total
         scaled = {name: round(us * scale, 1) for name, us in after.items()}
         return Nodes(measured=True, before=before, after=scaled)
+    if not job.run.done("plan.json"):
+        return None
     kept = Plan.load(job.run.file("plan.json")).keep
     widths = {name: len(channels) for name, channels in kept.items()}
     return Nodes(measured=False, before=before, after=target.predictor.node_us(widths))
