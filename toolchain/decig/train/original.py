@@ -20,11 +20,12 @@ from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
 from decig.train.engine import Engine, News
+from decig.train.events import logged
 from decig.train.nets.recognise import DISCRIMINATORS
 from decig.train.processes import Processes
 from decig.train.pytorch.discriminator import save_discriminator
 from decig.train.pytorch.exporter import export_onnx
-from decig.train.run import Begun, hold
+from decig.train.run import EVENTS_FOLDER, Begun, hold
 from decig.train.schedule import Budget
 from decig.train.stages import Direction
 
@@ -47,6 +48,7 @@ def train(
     resume: bool = False,
     begun: Begun | None = None,
     sample_every_s: float = 600.0,
+    tensorboard: bool = False,
 ) -> Path | None:
     """Train the recipe's generator and export it.
 
@@ -66,6 +68,7 @@ def train(
         resume: go on from `state.pt` of the run folder.
         begun: leaves in the folder of a new run what is needed to go on with it.
         sample_every_s: seconds between two sheets of samples.
+        tensorboard: log losses and sheets of samples for TensorBoard, in the run folder.
 
     Returns:
         The path of the exported ONNX file, of the first one where the task exports several; None
@@ -105,8 +108,10 @@ def train(
         engine.report = shown.report
         if not resume:
             processes.on_main(shown.require_exportable)
-        engine.run()
-        written = processes.on_main(shown.write)
+        events = output_dir / EVENTS_FOLDER if tensorboard else None
+        with logged(engine, events, sheets=output_dir / "samples"):
+            engine.run()
+            written = processes.on_main(shown.write)
     return written if processes.main else None
 
 
