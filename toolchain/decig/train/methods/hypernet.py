@@ -151,7 +151,7 @@ def _shrink(job: Job, budget: Budget) -> None:
         mean.latents.data[made[0].latents == 0] = 0
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        scores = {n: z.numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
+        scores = {n: z.cpu().numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
         _save_latents(job, "latents.json", scores)
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
