@@ -29,6 +29,7 @@ from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
 from tests.device.bench import FakeBench
 from tests.train.small import Asked, small, with_settings, work_table
+from tests.train.test_events import read_events
 from tests.train.tiny import tiny_generator
 
 STEPS = 12
@@ -141,6 +142,15 @@ def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(
     assert weights(broken.output_dir / name) == weights(whole.output_dir / name)
 
 
+def test_every_stage_of_training_has_its_log(asked: Make) -> None:
+    made = asked(tensorboard=True, settings={"condense": 0.5})
+    made.compress()
+    logs = made.output_dir / "tensorboard"
+    assert {folder.name for folder in logs.iterdir()} == {"stage1", "stage2"}
+    for folder in logs.iterdir():
+        assert {"loss/student", "learning_rate/student"} <= read_events(folder).keys()
+
+
 def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
     made = asked(targets=photos, settings={"features": 0.1, "condense": 0.0})
     made.compress()
@@ -151,7 +161,7 @@ def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
 def test_without_a_target_stage_one_and_the_hinge_decide_down_to_a_floor(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decig.train.planner.find_hinge", lambda _: 1)
+    monkeypatch.setattr("decig.train.planner.hinge_of", lambda _: 1)
     made = asked(target_ms=None, budget=Budget(steps=4))
     figures = made.compress()
     assert figures["widths"] == {"c1": FLOOR, "c2": FLOOR}

@@ -15,6 +15,7 @@ from decig.cli.resuming import (
     record_command,
     resume_option,
     says_how_to_go_on,
+    tensorboard_option,
 )
 from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import asked_targets, target_options, wanted_ms
@@ -94,6 +95,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     is_flag=True,
     help="Make InstanceNorms part of convolutions where pictures allow it.",
 )
+@tensorboard_option
 @resume_option
 @click.option("--dry-run", is_flag=True, help="Show the plan; train nothing and write nothing.")
 @source_options(pixels=True)
@@ -117,12 +119,15 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
         from decig.train import pipeline, several
+        from decig.train.events import require_events
         from decig.train.examples import Folders
         from decig.train.planner import Goal
         from decig.train.run import RUN_FILE, TARGETS_FILE, RunFolder
         from decig.train.schedule import Budget
         from decig.train.teacher import Teacher
 
+    if asked["tensorboard"]:
+        require_events("--tensorboard")
     config, folder, resume = _settings(asked), asked["output_dir"], asked["resume"]
     require_answers(
         source.unsaid,
@@ -155,6 +160,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         for name, (parameter, number) in wanted.items()
     }
     begun: dict[str, Any] = {"resume": resume, "begun": record_command}
+    begun["tensorboard"] = asked["tensorboard"]
     figures: dict[str, Any] | None
     show_figures: Callable[[Any], None]
     with ProgressBar() as bar, says_how_to_go_on(folder, record_file):

@@ -12,6 +12,7 @@ from decig.cli.resuming import (
     record_command,
     resume_option,
     says_how_to_go_on,
+    tensorboard_option,
 )
 from decig.cli.values import EXISTING, EXISTING_FOLDER, time_budget
 from decig.extras import needs_torch
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     metavar="10m",
     help="Time between two sheets of samples; the model is written with each.",
 )
+@tensorboard_option
 @resume_option
 @debug_option
 def train(
@@ -48,6 +50,7 @@ def train(
     data: Path | None,
     direction: "Direction | None",
     sample_every: float,
+    tensorboard: bool,
     resume: bool,
 ) -> None:
     """Train the original generator of a RECIPE.
@@ -60,8 +63,11 @@ def train(
 
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
+        from decig.train.events import require_events
         from decig.train.original import STATE_FILE
         from decig.train.original import train as run
+    if tensorboard:
+        require_events("--tensorboard")
     with says_how_to_go_on(output_dir, STATE_FILE):
         written: Path | None = run(
             loaded,
@@ -71,6 +77,7 @@ def train(
             resume=resume,
             begun=record_command,
             sample_every_s=sample_every,
+            tensorboard=tensorboard,
         )
     if written is not None:  # of several processes one writes
         click.echo(written)

@@ -5,11 +5,13 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import onnx
+from torch import nn
 
 from decig.data.sheet import write_sheet
 from decig.errors import BadInputError
@@ -20,11 +22,12 @@ from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train import tasks
 from decig.train.engine import Engine, News
+from decig.train.events import logged
 from decig.train.nets.recognise import DISCRIMINATORS
 from decig.train.processes import Processes
 from decig.train.pytorch.discriminator import save_discriminator
 from decig.train.pytorch.exporter import export_onnx
-from decig.train.run import Begun, hold
+from decig.train.run import EVENTS_FOLDER, Begun, hold
 from decig.train.schedule import Budget
 from decig.train.stages import Direction
 
@@ -47,6 +50,7 @@ def train(
     resume: bool = False,
     begun: Begun | None = None,
     sample_every_s: float = 600.0,
+    tensorboard: bool = False,
 ) -> Path | None:
     """Train the recipe's generator and export it.
 
@@ -66,6 +70,7 @@ def train(
         resume: go on from `state.pt` of the run folder.
         begun: leaves in the folder of a new run what is needed to go on with it.
         sample_every_s: seconds between two sheets of samples.
+        tensorboard: log losses and sheets of samples for TensorBoard, in the run folder.
 
     Returns:
         The path of the exported ONNX file, of the first one where the task exports several; None
@@ -105,8 +110,10 @@ def train(
         engine.report = shown.report
         if not resume:
             processes.on_main(shown.require_exportable)
-        engine.run()
-        written = processes.on_main(shown.write)
+        events = output_dir / EVENTS_FOLDER if tensorboard else None
+        with logged(engine, events, sheets=output_dir / "samples"):
+            engine.run()
+            written = processes.on_main(shown.write)
     return written if processes.main else None
 
 
@@ -203,16 +210,7 @@ class _Shown:
             BadInputError, DecigError: as for `export_onnx`.
         """
         with tempfile.TemporaryDirectory() as scratch:
-            self._export(Path(scratch))
-
-    def _export(self, folder: Path) -> list[Path]:
-        """Write the task's ONNX files into a folder; returns their paths."""
-        paths = []
-        for name, net in self.task.exports(self.engine.means).items():
-            paths.append(folder / name)
-            export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
-            self._stamp(paths[-1])
-        return paths
+            export(self.task, self.engine.means, self.recipe, Path(scratch))
 
     def write(self) -> Path:
         """Write a sheet of samples, discriminators and ONNX files; returns the first of those."""
@@ -221,13 +219,34 @@ class _Shown:
         for name, net in self.task.nets.items():
             if isinstance(net, DISCRIMINATORS):
                 save_discriminator(net, self.folder / f"{name}.safetensors")
-        return self._export(self.folder)[0]
+        return export(self.task, self.engine.means, self.recipe, self.folder)[0]
 
-    def _stamp(self, file: Path) -> None:
-        """Write into a file how it is fed, so that other commands need not be told."""
-        proto = onnx.load(file)
-        stamp(proto, {"pixels": pixels_entry(self.recipe.pixels)})
-        save_model(proto, file)
+
+def export(
+    task: tasks.Original, nets: Mapping[str, nn.Module], recipe: Recipe, folder: Path
+) -> list[Path]:
+    """Write the ONNX files of a task into a folder; each says how it is fed.
+
+    Args:
+        task: says which nets are written, under which names.
+        nets: the running means of its nets.
+        recipe: of its generator.
+        folder: where the files go.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        BadInputError, DecigError: as for `export_onnx`.
+    """
+    paths = []
+    for name, net in task.exports(nets).items():
+        paths.append(folder / name)
+        export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, paths[-1])
+        proto = onnx.load(paths[-1])
+        stamp(proto, {"pixels": pixels_entry(recipe.pixels)})
+        save_model(proto, paths[-1])
+    return paths
 
 
 def duration(seconds: float) -> str:

@@ -78,10 +78,12 @@ class Several:
             },
         }
 
-    def jobs(self, folder: Path, processes: Processes, progress: Progress) -> list[Job]:
+    def jobs(
+        self, folder: Path, processes: Processes, progress: Progress, *, tensorboard: bool = False
+    ) -> list[Job]:
         """Check everything and read the images; errors as for `prepare_all`."""
         targets = [
-            Towards(goal, RunFolder(folder / name), _named(name, progress), name)
+            Towards(goal, RunFolder(folder / name, tensorboard), _named(name, progress), name)
             for name, goal in self.goals.items()
         ]
         shared = RunFolder(folder / SHARED_FOLDER)
@@ -94,6 +96,7 @@ def compress(
     *,
     resume: bool = False,
     begun: Begun | None = None,
+    tensorboard: bool = False,
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Compress to one target after the other; what is done already is not done again.
@@ -103,6 +106,7 @@ def compress(
         output_dir: the folder of all targets.
         resume: go on in there; the same must have been asked for.
         begun: leaves in the new folder what is needed to go on with it.
+        tensorboard: log losses for TensorBoard, in the run folder of each target.
         progress: told how far each step is, by names that begin with that of the target.
 
     Returns:
@@ -134,7 +138,7 @@ def compress(
 
     with hold(output_dir) as take:
         processes.on_main(check)
-        jobs = asked.jobs(output_dir, processes, progress)
+        jobs = asked.jobs(output_dir, processes, progress, tensorboard=tensorboard)
         for job in jobs:
             steps_of(job)
         processes.on_main(begin)

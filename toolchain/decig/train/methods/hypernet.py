@@ -19,7 +19,13 @@ from decig.graph.cost import count
 from decig.graph.plan import Plan
 from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
 from decig.train.condense import Steered
-from decig.train.distilling import distil, state_file, student_engine, student_task
+from decig.train.distilling import (
+    distil,
+    run_student,
+    state_file,
+    student_engine,
+    student_task,
+)
 from decig.train.engine import News
 from decig.train.hypernetworks import require_memory
 from decig.train.job import Job
@@ -136,8 +142,7 @@ def _shrink(job: Job, budget: Budget) -> None:
             job.progress("shrink", news.progress, figures)
 
     engine = student_engine(job, task, budget, state_file(job, "shrink.pt"), report, [part])
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def finish() -> None:
         mean = engine.means[STUDENT]
@@ -146,7 +151,7 @@ def _shrink(job: Job, budget: Budget) -> None:
         mean.latents.data[made[0].latents == 0] = 0
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        scores = {n: z.numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
+        scores = {n: z.cpu().numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
         _save_latents(job, "latents.json", scores)
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
