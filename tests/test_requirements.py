@@ -39,9 +39,8 @@ def imported(*folders: Path) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     train = ROOT / "toolchain" / "decig" / "train"
-    needed, extra = (
-        declared("options", "install_requires"),
-        declared("options.extras_require", "train"),
-    )
-    assert imported(ROOT / "toolchain") == needed | extra
-    assert extra <= imported(train)
+    needed = declared("options", "install_requires")
+    extras = {name: declared("options.extras_require", name) for name in ("train", "report")}
+    assert imported(ROOT / "toolchain") == needed | extras["train"] | extras["report"]
+    assert extras["train"] <= imported(train)
+    assert extras["report"] <= imported(ROOT / "toolchain" / "decig" / "report")

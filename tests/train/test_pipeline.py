@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -160,7 +161,7 @@ def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
 def test_without_a_target_stage_one_and_the_hinge_decide_down_to_a_floor(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decig.train.planner.find_hinge", lambda _: 1)
+    monkeypatch.setattr("decig.train.planner.hinge_of", lambda _: 1)
     made = asked(target_ms=None, budget=Budget(steps=4))
     figures = made.compress()
     assert figures["widths"] == {"c1": FLOOR, "c2": FLOOR}
@@ -299,7 +300,7 @@ def test_only_steps_whose_files_are_missing_run(
     def steps(job: Any) -> list[methods.Step]:
         def leave(name: str, budget: Budget) -> None:
             done.append((name, budget))
-            job.run.file(name).write_bytes(b"")
+            shutil.copy(job.teacher.model.path, job.run.file(name))
 
         names = ("a", "b", "student.onnx")
         return [

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import onnx
 
+from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
+from decig.device.plan.tighten import Met
 from decig.errors import TargetMissedError
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import Plan, floor_of
@@ -18,9 +20,12 @@ from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
 from decig.train.examples import Examples
-from decig.train.hinge import find_hinge
+from decig.train.hinge import hinge_of
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
+
+Found = tuple[float, Met]
+"""A latency in ms that was planned for, and how that search ended."""
 
 
 class Scores(Protocol):
@@ -42,13 +47,14 @@ class Goal:
     """What a compression is to reach, and what it may take.
 
     Attributes:
-        target: the teacher on the device of its cost table.
-        target_ms: wanted latency there; None lets the hinge of every channel group decide.
+        target: the teacher on the device of its cost table, or without a device.
+        target_ms: wanted latency there, without a device millions of multiply-accumulates; None
+            lets the hinge of every channel group decide.
         budget: of all training together.
         fold_norms: whether to fold InstanceNorms into convolutions where the pictures allow it.
     """
 
-    target: Target
+    target: Target | MacsTarget
     target_ms: float | None
     budget: Budget
     fold_norms: bool = False
@@ -56,15 +62,18 @@ class Goal:
     def record(self) -> Mapping[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
         return {
-            "device": self.target.table.device.to_dict(),
-            "target_ms": self.target_ms,
+            **self.target.record(self.target_ms),
             "fold_norms": self.fold_norms,
             "budget": {"seconds": self.budget.seconds, "steps": self.budget.steps},
         }
 
 
 class Planner:
-    """Scores channels on real inputs and plans with the cost table of the device."""
+    """Scores channels on real inputs and plans with the cost table of the device.
+
+    Attributes:
+        found: the plans that were made so far.
+    """
 
     def __init__(
         self, teacher: Teacher, goal: Goal, examples: Examples, progress: Progress
@@ -79,14 +88,29 @@ class Planner:
         """
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
+        self.found: list[Found] = []
+        self._other: Planner | None = None
+
+    def toward(self, goal: Goal, progress: Progress) -> "Planner":
+        """Return a planner of another goal, which takes the scores of channels from this one."""
+        made = Planner(self._teacher, goal, self._examples, progress)
+        made._other = self
+        return made
+
+    @property
+    def target_ms(self) -> float | None:
+        """What is to be reached; None where nothing was asked for."""
+        return self._goal.target_ms
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
-        """Latency on the device with these numbers of channels in the teacher's groups."""
+        """What these numbers of channels in the teacher's groups cost, in the unit of the goal."""
         return self._goal.target.predictor.predict_ms(widths)
 
     @cached_property
     def importance(self) -> Importance:
         """How much each channel of the teacher matters."""
+        if self._other is not None:
+            return self._other.importance
         return self.score(self._teacher.model.proto, self._teacher.channels)
 
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
@@ -134,6 +158,7 @@ class Planner:
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
         )
+        self.found.append((target_ms, met))
         return best(met.widths)
 
     def _hinge_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
@@ -194,8 +219,8 @@ class Planner:
             return fastest_widths(predictor, self._teacher.channels.widths)
 
     def run_time(self) -> dict[str, float]:
-        """I(i): measured run time of the nodes that each group's channels run through, in us."""
-        spent = {node.name: node.latency_us for node in self._goal.target.table.nodes}
+        """I(i): what the nodes cost that each group's channels run through, in any unit."""
+        spent = self._goal.target.spent()
         return {
             group.name: sum(spent.get(node, 0.0) for node in group.nodes)
             for group in self._teacher.channels.prunable
@@ -204,5 +229,5 @@ class Planner:
 
 def _at_hinge(group: Group, scores: Scores) -> int:
     """How many channels of a group lie before its hinge, or its floor; all where it has none."""
-    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    found = hinge_of(scores.loss[group.name])
     return group.channels if found is None else max(found, floor_of(group))
