@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from decig import records
 from decig.device.cost import table
 from decig.device.run.fingerprint import Fingerprint
 from decig.graph import plan
@@ -22,6 +23,17 @@ Schema = dict[str, Any]
 _ENTRY = re.compile(r"(?m)^(\w+): (.*(?:\n[ ]+.*)*)")
 _TASKS = {"paired": paired, "unpaired": unpaired, "label_map": label_map}
 
+_KEPT = {
+    "sessions": (records.SESSIONS_FILE, list[records.Session]),
+    "planning": (records.PLANNING_FILE, list[records.Search]),
+    "groups": (records.GROUPS_FILE, records.Scores),
+    "curve": (f"A line of {records.CURVE_FILE}", records.Point),
+    "nodes": (records.NODES_FILE, records.Nodes),
+    "pictures": (records.PICTURES_FILE, records.Pictures),
+    "frontier": (records.FRONTIER_FILE, records.Frontier),
+}
+"""What a run leaves for its report: file and record by the name of the format."""
+
 
 def schemas() -> dict[str, Schema]:
     """Every schema by the name of its format."""
@@ -32,6 +44,7 @@ def schemas() -> dict[str, Schema]:
         "settings": _titled(_settings(), "File of settings, for --config"),
         "run": _versioned(_run(), 1, "Record of a run, run.json"),
         "report": _versioned(_of(Report), 1, "Figures of a run, report.json"),
+        **{name: _titled(_of(kind), f"{file} of a run") for name, (file, kind) in _KEPT.items()},
         "stamp": _titled(_stamp(), "What decig writes into metadata_props, without 'decig.'"),
     }
 

@@ -111,6 +111,18 @@ def test_the_files_of_a_run_fit(run):
     assert Plan.load(run / "plan.json").keep
 
 
+@pytest.mark.parametrize("name", ["sessions", "planning", "groups", "nodes", "pictures"])
+def test_what_a_run_leaves_for_its_report_fits(run, name):
+    assert fits(json.loads((run / f"{name}.json").read_text()), name)
+    assert not fits([[]], name)
+
+
+def test_lines_of_the_curve_fit(run):
+    lines = (run / "curve.jsonl").read_text().splitlines()
+    assert lines
+    assert all(fits(json.loads(line), "curve") for line in lines)
+
+
 def test_the_stamp_of_an_export_fits(run, tmp_path):
     call("export", run, "-o", tmp_path / "out.onnx")
     stamped = read_stamp(onnx.load(tmp_path / "out.onnx"))
