@@ -1,12 +1,12 @@
-"""README, each tutorial and each guide, walked from its first line to its last, on small stand-ins for the reader's files.
+"""README, tutorials and guides, walked from their first line to their last on small stand-ins.
 
 Shell blocks run in their order in one shell, python blocks as scripts between them. What follows
 such a block as `text` or `json` is its output: a JSON block may only have keys that the output has,
 a text block only lines that it has, where numbers of several digits stand for any. In a `console`
 block the lines behind "$ " run, and the keys in the others are looked for. Blocks that say
-`setup` (installing) or `elsewhere` (on another machine, or with files that decig does not bring) are
-read, and not run; test_blocks.py looks
-at their options. `tests.docs.standin` says what is done to be quick.
+`setup` (installing) or `elsewhere` (on another machine, or with files that decig does not bring)
+are read, and not run; test_blocks.py looks at their options. `tests.docs.standin` says what is done
+to be quick.
 """
 
 import json
