@@ -1,4 +1,4 @@
-"""docs/commands.md, the reference of all commands, made from the code of the commands themselves."""
+"""docs/commands.md, the reference of all commands, made from the code of the commands."""
 
 import inspect
 import re

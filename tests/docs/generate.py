@@ -1,6 +1,6 @@
 """Write what is made from the code: docs/commands.md and toolchain/decig/formats.
 
-    python -m tests.docs.generate
+python -m tests.docs.generate
 """
 
 import json

@@ -1,4 +1,4 @@
-"""`decig` as the tests of the tutorials call it: the same command, made quick and independent of time.
+"""`decig` as the walks call it: the same command, made quick and independent of time.
 
     python -m tests.docs.standin compress ...
 
@@ -16,7 +16,9 @@ With DECIG_WITHOUT_TORCH in the environment there is no PyTorch, and tables stay
 
 import os
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,14 +35,14 @@ _NO_LIMIT, _UNMEETABLE = "-1", 0.99
 """SSIM that any pictures reach, and that no page means to be reached in a few steps."""
 
 
-class NoTorch:
-    """Makes PyTorch as good as not installed."""
+def hide_torch() -> None:
+    """Make PyTorch as good as not installed: nothing finds it any more."""
+    find = PathFinder.find_spec
 
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        """Refuse to find it; other modules are found by the next finder."""
-        if name.partition(".")[0] in ("torch", "accelerate"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    def without(name: str, *rest: Any) -> Any:
+        return None if name.partition(".")[0] in ("torch", "accelerate") else find(name, *rest)
+
+    PathFinder.find_spec = without  # type: ignore[method-assign, assignment]
 
 
 def changed(arguments: list[str]) -> list[str]:
@@ -102,7 +104,7 @@ def main() -> None:
 
     bare = os.environ.get(WITHOUT_TORCH)
     if bare:
-        sys.meta_path.insert(0, NoTorch())  # type: ignore[arg-type]
+        hide_torch()
     arguments = changed(sys.argv[1:]) if len(sys.argv) > 1 else []
     try:
         program(arguments)

@@ -47,10 +47,14 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("file", "read"), [("github.yml", github), ("gitlab-ci.yml", gitlab)])
 def test_a_workflow_runs_and_leaves_its_files(project: Path, file: str, read: Any) -> None:
     commands, variables = read(yaml.safe_load((DOCS / file).read_text()))
-    environment = os.environ | variables | {
-        "PATH": f"{project.parent / 'tools'}:{os.environ['PATH']}",
-        "GITHUB_STEP_SUMMARY": "summary.md",
-    }
+    environment = (
+        os.environ
+        | variables
+        | {
+            "PATH": f"{project.parent / 'tools'}:{os.environ['PATH']}",
+            "GITHUB_STEP_SUMMARY": "summary.md",
+        }
+    )
     for command in commands:
         shell = ["bash", "-euo", "pipefail", "-c", command]
         done = subprocess.run(

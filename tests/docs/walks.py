@@ -181,13 +181,13 @@ def _module(folder: Path, arguments: dict[str, int]) -> "object":
     return build_generator(recipe.source, recipe.folder)
 
 
-_NET = '''from torch import nn
+_NET = """from torch import nn
 
 
 class Gen(nn.Sequential):
     def __init__(self):
         super().__init__(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
-'''
+"""
 
 _FILES: dict[str, Callable[[Path], None]] = {
     "README": _readme,
