@@ -31,7 +31,7 @@ from decig.train.condense import Condenser, Steered
 from decig.train.config import Config
 from decig.train.engine import Engine
 from decig.train.losses.output import OutputLoss, picture_of
-from decig.train.module import build_module, parameter_names
+from decig.train.module import build_module, parameters_by_initializer
 from decig.train.precision import Precision
 from decig.train.schedule import Budget, constant
 
@@ -61,7 +61,7 @@ class Bench:
         engine, channels = self.engine(proto), analyse(proto)
         student = engine.task.student
         costs = {group.name: 1.0 for group in channels.prunable}
-        condenser = Condenser(student, parameter_names(student), channels, costs)
+        condenser = Condenser(parameters_by_initializer(student), channels, costs)
         engine.parts = (Steered(condenser, constant, lambda widths: 1.0, 1.0, 1.0),)
         return engine
 

@@ -17,6 +17,7 @@ from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
+from decig.train.condense import run_times
 from decig.train.examples import Examples
 from decig.train.hinge import find_hinge
 from decig.train.schedule import Budget
@@ -158,11 +159,7 @@ class Planner:
 
     def run_time(self) -> dict[str, float]:
         """I(i): measured run time of the nodes that each group's channels run through, in us."""
-        spent = {node.name: node.latency_us for node in self._goal.target.table.nodes}
-        return {
-            group.name: sum(spent.get(node, 0.0) for node in group.nodes)
-            for group in self._teacher.channels.prunable
-        }
+        return run_times(self._goal.target.table, self._teacher.channels)
 
 
 def _at_hinge(group: Group, scores: Scores) -> int:
