@@ -39,9 +39,8 @@ def imported(*folders: Path) -> set[str]:
 
 def test_what_the_package_imports_is_declared():
     train = ROOT / "toolchain" / "decig" / "train"
-    needed, extra = (
-        declared("options", "install_requires"),
-        declared("options.extras_require", "train"),
-    )
-    assert imported(ROOT / "toolchain") == needed | extra
+    needed = declared("options", "install_requires")
+    extra, drawing = (declared("options.extras_require", each) for each in ("train", "report"))
+    assert imported(ROOT / "toolchain") == needed | extra | drawing
+    assert drawing <= imported(ROOT / "toolchain" / "decig" / "report")
     assert extra <= imported(train)

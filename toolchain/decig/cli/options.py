@@ -20,9 +20,7 @@ Function = Callable[..., Any]
 """What a command runs."""
 
 
-def source_options(
-    *, pixels: bool, untrained: bool = False
-) -> Callable[[Function], Function]:
+def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Function], Function]:
     """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
     Args:

@@ -225,8 +225,7 @@ def run_times(table: CostTable, channels: ChannelMap) -> dict[str, float]:
     """I(i): measured run time of the nodes that each group's channels run through, in us."""
     spent = {node.name: node.latency_us for node in table.nodes}
     return {
-        group.name: sum(spent.get(node, 0.0) for node in group.nodes)
-        for group in channels.prunable
+        group.name: sum(spent.get(node, 0.0) for node in group.nodes) for group in channels.prunable
     }
 
 
