@@ -72,7 +72,7 @@ def draw_hinges(run: Path) -> Path | None:
         for group, curve in groups.items()
     }
     with atomic_path(run / FILE) as temporary:
-        temporary.write_text(svg_of(curves))
+        temporary.write_text(svg_of(curves), encoding="utf-8")
     return run / FILE
 
 

@@ -1,0 +1,55 @@
+"""The benchmark of training from scratch, in miniature: one seed, a handful of steps."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import from_scratch
+import pytest
+from click.testing import CliRunner
+from from_scratch import ORIGINAL, SCRATCH, THEN, Asked
+
+from decig.source.resolve import resolve
+from tests.samples import write_photos
+from tests.train.small import work_table
+
+pytestmark = [pytest.mark.train, pytest.mark.slow]
+MINIATURE = ("--seeds", "1", "--steps", "4", "--side", "64", "--widths", "8,12", "--share", "0.5")
+
+
+def test_all_three_are_trained_once_and_judged(tmp_path: Path, monkeypatch) -> None:
+    for split in ("train", "val"):
+        write_photos(tmp_path / "facades" / split, 3, 80, 160)
+    options = {"out": tmp_path / "out", "data": tmp_path / "facades", "steps": 4, "side": 64}
+    asked = Asked(
+        **options,
+        widths=[8, 12],
+        discriminator=4,
+        speedup=2.0,
+        share=0.5,
+        profile=None,
+        compress_steps=2,
+    )
+    recipe = asked.recipe(tmp_path / "out/seed-1/recipe", 1, 4)
+    table = work_table(resolve(str(recipe), untrained=True).model)
+    replace(table, device=replace(table.device, cpu="another")).save(tmp_path / "table.json")
+    arguments = [*MINIATURE, "--out", asked.out, "--data", asked.data, "--discriminator", "4"]
+    arguments += ["--profile", tmp_path / "table.json", "--speedup", "2", "--compress-steps", "2"]
+    arguments += ["--results", tmp_path / "results"]
+    result = CliRunner().invoke(from_scratch.main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / "results/from_scratch.json").read_text())["rows"]
+    assert [row["model"] for row in rows] == [ORIGINAL, SCRATCH, THEN]
+    assert rows[0]["ssim"] == pytest.approx(1) and all(row["minutes"] > 0 for row in rows)
+    text = (tmp_path / "results/from_scratch.md").read_text()
+    assert text.count("| 1 |") == 3 and f"{SCRATCH}: SSIM" in text
+    files = {
+        name: (asked.out / f"seed-1/{name}/generator.onnx") for name in ("original", "scratch")
+    }
+    assert files["scratch"].stat().st_size < files["original"].stat().st_size
+
+    taken = []
+    decig = from_scratch.decig
+    monkeypatch.setattr(from_scratch, "decig", lambda *a: taken.append(a[1]) or decig(*a))
+    again = CliRunner().invoke(from_scratch.main, [str(argument) for argument in arguments])
+    assert again.exit_code == 0 and set(taken) == {"check"}  # nothing was trained again
