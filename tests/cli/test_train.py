@@ -105,7 +105,7 @@ def test_condensing_while_training(condensable, tmp_path):
 
 
 def test_condensing_needs_a_table_that_fits(condensable, tmp_path):
-    *rest, _, table = condensable
+    *rest, _, _ = condensable
     result = decig("train", *rest, "--target-latency", "5ms")
     assert result.exit_code == 2 and "make it with decig profile RECIPE" in result.stderr
     both = ("--target-latency", "5ms", "--target-speedup", 2)

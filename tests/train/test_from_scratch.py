@@ -161,7 +161,7 @@ def test_what_cannot_be_condensed_is_refused_before_training(tmp_path: Path) -> 
     with pytest.raises(TargetMissedError, match="out of reach"):
         train(recipe, run, wanted(table, 1000.0))
     larger = write(tmp_path, nets=condensable.NETS.replace("3, padding=1)", "5, padding=2)"))
-    with pytest.raises(BadInputError, match="made for another model .*profile this one"):
+    with pytest.raises(BadInputError, match=r"made for another model .*profile this one"):
         train(larger, run, wanted(table))
     computed = """
 from torch import nn

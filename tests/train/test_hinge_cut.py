@@ -23,12 +23,8 @@ def condensed(tmp_path_factory):
     for binding in (channels := analyse(proto)).bindings:
         if binding.role == "read" and channels.classes_of(binding.ids).any():
             axis = int(np.argmax(binding.ids.shape))
-            value = np.moveaxis(
-                dead.get(binding.initializer, weights[binding.initializer]), axis, 0
-            )
-            value = value.copy()
-            value[order[LIVE:]] = 0
-            dead[binding.initializer] = np.moveaxis(value, 0, axis)
+            value = dead.setdefault(binding.initializer, weights[binding.initializer].copy())
+            np.moveaxis(value, axis, 0)[order[LIVE:]] = 0
     replace_initializers(proto, dead)
     path = tmp_path_factory.mktemp("condensed") / "model.onnx"
     onnx.save(proto, path)
