@@ -29,7 +29,7 @@ from tables import cost_table, described, machine, merged, named, write_by_machi
 
 from decig.cli.options import device_options, pixel_options
 from decig.cli.values import FOLDER
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.device.cost.table import Widths
 from decig.device.measure.rewriting import time_graphs
 from decig.device.plan.planner import fastest_widths, plan_widths

@@ -12,7 +12,7 @@ from decig.cli.values import FILE, FOLDER, value_range
 from decig.data.feeds import Feeds
 from decig.data.inputs import Pictures
 from decig.data.pixels import PixelFormat
-from decig.deploy.cut import REPAIR_IMAGES
+from decig.deploy.cutter import REPAIR_IMAGES
 from decig.device.run.fingerprint import cpu_model
 from decig.device.run.threads import worker_threads
 from decig.files import write_bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.source.resolve import resolve
 
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from decig.data.feeds import Inputs
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.deploy.verify import TOLERANCE
 from decig.device.run.device import Device
 from decig.graph.channels import analyse

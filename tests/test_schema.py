@@ -112,6 +112,15 @@ def test_bad_json_is_told_in_one_line(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_half_a_surrogate_is_no_text(tmp_path):
+    class Named(msgspec.Struct):
+        name: Literal["one", "two"]
+
+    (tmp_path / "f.json").write_text('{"name": "\\ud800"}')
+    with pytest.raises(BadInputError, match="which is no text"):
+        read_json(tmp_path / "f.json", Named, "thing")
+
+
 def test_0_is_not_positive_where_subnormal_numbers_are_read_as_zero():
     """As ONNX Runtime sets the thread that opens one of decig's sessions."""
     Device.of().open(generator())

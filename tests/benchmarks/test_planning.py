@@ -8,7 +8,7 @@ from bound import Bound
 from macs import MacsCost
 from planning import Bench, Row
 
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.device.cost.profile import EFFORTS, profile_model
 from decig.device.plan.bench import DeployedBench
 from decig.device.plan.planner import plan_widths

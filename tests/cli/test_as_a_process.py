@@ -76,6 +76,7 @@ def test_everything_but_training_works_without_torch(tmp_path):
         ),
         ("export", small, "-o", out, "--pixel-io", "--precision", "auto", "--calibration", photos),
         ("check", out, "--reference", model, "--data", photos),
+        ("doctor",),
     ):
         result = python(WITHOUT_TORCH, *command)
         assert result.returncode == 0, result.stderr

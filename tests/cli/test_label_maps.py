@@ -75,6 +75,26 @@ def test_compress(place: Path, tmp_path: Path):
     assert call("check", out, *asked)["ssim"] < 1
 
 
+@pytest.mark.train
+def test_a_discriminator_sees_label_maps_beside_the_pictures(place: Path, tmp_path: Path):
+    from decig.train.adversary import fresh_discriminator
+    from decig.train.pytorch.discriminator import save_discriminator
+    from tests.train.small import write_table
+
+    model, file = place / "model.onnx", tmp_path / "D.safetensors"
+    table = write_table(tmp_path / "table.json", model)
+    save_discriminator(fresh_discriminator(4, 8, 0), file)
+    (tmp_path / "quick.toml").write_text(
+        "[distil]\ncrop = 24\nbatch = 2\npool = 2\nheld_out = 1\nimitation = 0.1\n"
+        "discriminator_features = 0.1\n"
+    )
+    given = ("--profile", table, "--data", place / "colours", "--steps", 2, "--force")
+    given = (*given, *RANGES, *COLOURS, "--config", tmp_path / "quick.toml")
+    for name, judge in (("fresh", ()), ("trained", ("--discriminator", file))):
+        asked = ("--output-dir", tmp_path / name, "--target-speedup", 1.5, *judge)
+        assert call("compress", model, *given, *asked)["steps"] == 2
+
+
 @pytest.mark.parametrize(
     ("kind", "flags", "message"),
     [

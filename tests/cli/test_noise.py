@@ -34,7 +34,7 @@ def test_slices_are_verified_on_the_same_draws(name, tmp_path):
 
 def test_a_wrong_slice_is_still_found(tmp_path, monkeypatch):
     """The same draws hide nothing."""
-    from decig.deploy import cut
+    from decig.deploy import cutter
     from decig.graph.slicing import slice_graph
 
     def spoiled(*given):
@@ -43,7 +43,7 @@ def test_a_wrong_slice_is_still_found(tmp_path, monkeypatch):
         bias.raw_data = bytes(len(bias.raw_data))
         return sliced
 
-    monkeypatch.setattr(cut, "slice_graph", spoiled)
+    monkeypatch.setattr(cutter, "slice_graph", spoiled)
     model = write(tmp_path / "m.onnx", "normal, every channel")
     result = decig("slice", model, "--keep", 0.5, "--verify", "-o", tmp_path / "half.onnx")
     assert result.exit_code == 1

@@ -40,10 +40,14 @@ DRAWN = (*PIXELS[2:], "--feed", "code=normal")
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "several.onnx")
+
+
+def write_model(path: Path, side: int = 12) -> Path:
     proto = parse(
         BODY,
-        inputs=INPUTS,
-        outputs=OUTPUTS,
+        inputs=INPUTS.replace("12,12", f"{side},{side}"),
+        outputs=OUTPUTS.replace("12,12", f"{side},{side}"),
         w1=(16, 38, 3, 3),
         one=(16,),
         zero=(16,),
@@ -55,7 +59,6 @@ def model(tmp_path: Path) -> Path:
         w3=(3, 8, 3, 3),
         w4=(1, 8, 1, 1),
     )
-    path = tmp_path / "several.onnx"
     onnx.save(proto, path)
     return path
 
@@ -108,6 +111,19 @@ def test_repair_and_compress(model: Path, tmp_path: Path):
     found = call("compress", model, *given, *FED, "--output-dir", run, "--config", settings)
     assert found["steps"] == 3
     assert call("check", run, "--reference", model, "--data", photos)["images"] == 4
+
+
+@pytest.mark.train
+def test_a_discriminator_sees_the_image_beside_the_picture(tmp_path: Path):
+    model, photos = write_model(tmp_path / "m.onnx", 24), write_photos(tmp_path / "photos", 4)
+    settings = tmp_path / "quick.toml"
+    settings.write_text(
+        "[distil]\ncrop = 24\nbatch = 2\npool = 2\nheld_out = 1\nimitation = 0.1\n"
+        "discriminator_style = 0.1\n"
+    )
+    given = ("--data", photos, *PIXELS, *FED, "--steps", 2, "--config", settings)
+    run = ("--output-dir", tmp_path / "run", *a_target(tmp_path, model))
+    assert call("compress", model, *given, *run)["steps"] == 2
 
 
 def test_what_nothing_feeds_is_one_line(model: Path, tmp_path: Path):

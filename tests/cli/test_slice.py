@@ -307,7 +307,7 @@ def test_ctrl_c_leaves_nothing(model, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("decig.deploy.cut.slice_graph", stop)
+    monkeypatch.setattr("decig.deploy.cutter.slice_graph", stop)
     result = decig("slice", model, "-o", tmp_path / "x.onnx", "--keep", 0.5)
     assert result.exit_code == 130
     assert "decig: interrupted" in result.stderr

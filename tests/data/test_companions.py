@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from decig.data.feeds import Inputs, declare, drawn_names, from_files
+from decig.data.declared import declare, from_files
+from decig.data.feeds import Inputs, drawn_names
 from decig.data.images import ImageFolder, photo_of
 from decig.data.inputs import Pictures
 from decig.data.pixels import PixelFormat

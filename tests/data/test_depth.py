@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from decig.data.depth import UnknownScaleError, depth_of
@@ -205,3 +206,20 @@ def test_a_format_without_a_bit_depth_is_refused():
     image.format = "SPIDER"
     with pytest.raises(UnknownScaleError, match="SPIDER"):
         depth_of(image)
+
+
+def test_a_tiff_that_says_it_is_huge_is_refused_before_memory_is_taken(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9, 3), np.float32), photometric="rgb")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(UnreadableImageError, match="its 243 values are too many"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_what_tifffile_logs_of_damage_is_not_shown(tmp_path, capfd):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9, 3), np.float32), photometric="rgb")
+    whole = bytearray((tmp_path / "a.tif").read_bytes())
+    whole[12:60] = b"\x00" * 48
+    (tmp_path / "a.tif").write_bytes(whole)
+    with pytest.raises(UnreadableImageError):
+        read_image(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""

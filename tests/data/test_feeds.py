@@ -5,13 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from decig.data.feeds import (
-    Inputs,
-    UnfedInputError,
-    declare,
-    drawn_names,
-    numbers,
-)
+from decig.data.feeds import Inputs, UnfedInputError, drawn_names
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
 from decig.data.ports import find_image
@@ -103,26 +97,7 @@ def test_what_nothing_feeds_is_named():
         Inputs.of(takes(IMAGE, ("words", TensorProto.STRING, [1])), PIXELS, {})
 
 
-@pytest.mark.parametrize("way", ["gauss", "nan", "inf", "", True, None, [1], "1,", "1,a", "1,nan"])
-def test_ways_that_do_not_exist(way: object):
-    with pytest.raises(BadInputError, match=r"input code cannot be fed .*; use normal, uniform"):
-        declare("code", way)
-
-
-def test_ways_that_do():
-    assert [declare("x", way) for way in ("normal", "files", "0.5", 2, "1,2.5")] == [
-        "normal",
-        "files",
-        0.5,
-        2,
-        "1,2.5",
-    ]
-
-
 def test_numbers_that_are_declared():
-    assert numbers(0.5) == [0.5]
-    assert numbers("1,2.5") == [1, 2.5]
-    assert numbers("normal") == numbers("files") == numbers("zeros") == []
     inputs = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "1,2,3,4,5,6,7,8"})
     assert inputs.draw(rng(), "a")["code"].tolist() == [[1, 2, 3, 4, 5, 6, 7, 8]]
     few = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "1,2"})

@@ -3,9 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from decig.data.images import ImageFolder, image_size, read_image, read_labels
+from decig.data.images import (
+    ImageFolder,
+    UnreadableImageError,
+    image_size,
+    read_image,
+    read_labels,
+)
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 
@@ -156,3 +162,27 @@ def test_a_size_that_cannot_be_read_names_the_file(tmp_path):
     for name in ("a.png", "absent.png"):
         with pytest.raises(BadInputError, match=rf"{name}: not a readable image"):
             image_size(tmp_path / name)
+
+
+def test_damaged_metadata_takes_no_picture_away_and_no_word_is_said(tmp_path, capfd):
+    """Pillow warns of EXIF that ends early; the pixels are right all the same."""
+    colours = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colours).save(tmp_path / "whole.png", exif=exif.tobytes()[:-9])
+    assert sorted(read_image(tmp_path / "whole.png").shape) == [3, 8, 8]
+    assert image_size(tmp_path / "whole.png") == (8, 8)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("error", [TypeError("a tuple"), IndexError(), EOFError("two\nlines")])
+def test_whatever_a_decoder_stumbles_over_is_one_line(tmp_path, monkeypatch, error):
+    def stumble(_):
+        raise error
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageOps, "exif_transpose", stumble)
+    with pytest.raises(UnreadableImageError) as told:
+        read_image(tmp_path / "a.png")
+    assert str(told.value).startswith(f"{tmp_path / 'a.png'}: not a readable image: ")
+    assert len(str(told.value).splitlines()) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from decig.data.inputs import seeded_feeds
 from decig.data.pixels import PixelFormat
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.deploy.verify import (
     TOLERANCE,
     before_saturation,
@@ -258,6 +258,6 @@ def test_a_slice_that_differs_where_nobody_sees_it_is_refused(tmp_path, monkeypa
 
     cutter = Cutter(source)
     assert cutter.cut(cutter.keep(0.5), verify=True).max_abs_diff <= TOLERANCE
-    monkeypatch.setattr("decig.deploy.cut.slice_graph", spoilt)
+    monkeypatch.setattr("decig.deploy.cutter.slice_graph", spoilt)
     with pytest.raises(DecigError, match="sliced graph and masked original: outputs differ"):
         cutter.cut(cutter.keep(0.5), verify=True)

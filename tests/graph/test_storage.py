@@ -18,6 +18,7 @@ from decig.graph import storage
 from decig.graph.model import initializers, load_model, normalise
 from decig.graph.storage import is_large, read_model, save_model
 from tests.graph.tiny import parse, run
+from tests.samples import generator
 
 BODY = "[c1] a = Conv<pads=[1,1,1,1]>(x, w1, b1)\n [c2] y = Conv(a, w2)"
 SHAPES = {"w1": (64, 3, 3, 3), "b1": (64,), "w2": (3, 64, 1, 1)}
@@ -190,3 +191,22 @@ def test_onnx_runtimes_own_format_is_named(tmp_path: Path):
     (tmp_path / "m.ort").write_bytes(b"\x14\x00\x00\x00ORTM\x0c\x00\x10\x00" + bytes(40))
     with pytest.raises(BadInputError, match=r"m\.ort: this is ONNX Runtime's own format"):
         load_model(tmp_path / "m.ort")
+
+
+@pytest.mark.parametrize("place", ["../w.bin", "{above}/w.bin", "link.bin"])
+def test_weights_elsewhere_than_beside_the_file_are_refused(tmp_path: Path, place: str) -> None:
+    """A model of a stranger must not read any file of this machine."""
+    proto, inside = generator(3, 16, 4), tmp_path / "inside"
+    inside.mkdir()
+    tensor = proto.graph.initializer[0]
+    (tmp_path / "w.bin").write_bytes(tensor.raw_data)
+    (inside / "link.bin").symlink_to(tmp_path / "w.bin")
+    length = len(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", place.format(above=tmp_path)), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    (inside / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(BadInputError) as error:
+        load_model(inside / "m.onnx")
+    assert "\n" not in str(error.value)

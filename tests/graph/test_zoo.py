@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from decig.deploy.cut import Cutter
+from decig.deploy.cutter import Cutter
 from decig.errors import BadInputError
 from decig.graph.model import load_model
 from decig.source.source import Source

@@ -1,4 +1,4 @@
-"""A task and a method of somebody else run by their names; no file of decig knows them."""
+"""Tasks, methods and losses of somebody else run; no file of decig knows them."""
 
 import shutil
 from pathlib import Path
@@ -12,9 +12,13 @@ from decig.graph.model import shapes
 from decig.source.recipe import load_recipe
 from decig.train import methods, original, tasks
 from decig.train.config import Config
+from decig.train.terms import TERMS
 from tests.runtime import open_plain
 from tests.samples import write_photos
+from tests.train.extending.brightness import TERM
 from tests.train.small import small, with_settings
+from tests.train.tasks.test_distil import task
+from tests.train.tasks.test_distil import train as learn
 
 EXTENDING = Path(__file__).parent / "extending"
 GREYING, THINNING = "tests.train.extending.greying", "tests.train.extending.thinning"
@@ -80,3 +84,14 @@ def test_a_file_in_decigs_folder_is_known_by_its_short_name(
     asked = small(tmp_path).but(config=with_settings(Config.read(None, "thinning"), crop=32))
     assert asked.compress()["widths"] == {"c1": 8, "c2": 8}
     assert train(tmp_path, "greying").name == "generator.onnx"
+
+
+def test_a_loss_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TERMS, "brightness", TERM)
+    made = task(terms={"brightness": 0.5})
+    batch = made.batch(0)
+    shared = made.forward(batch)
+    found = made.losses("student", batch, shared)["brightness"]
+    means = shared[0].mean((1, 2, 3)) - batch.teacher.mean((1, 2, 3))
+    assert float(found.detach()) == pytest.approx(0.5 * float(means.abs().mean().detach()))
+    assert "student/brightness" in learn(made, 2)[-1]

@@ -10,6 +10,7 @@ from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
 from decig.train import engine, original, shown
+from decig.train.adversary import trained_discriminator
 from decig.train.pairs import Batch
 from decig.train.tasks.paired import Paired
 from tests.runtime import open_plain
@@ -101,6 +102,18 @@ def test_run_leaves_a_model_a_state_and_a_sheet(recipe, data, tmp_path):
     with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:
         assert sheet.width > 3 * 64
     assert torch.load(tmp_path / "run/state.pt", weights_only=True)["step"] == 4
+
+
+def test_a_run_leaves_its_discriminator_to_judge_students(recipe, data, tmp_path):
+    original.train(recipe, tmp_path / "run", data=data)
+    # Both the file that is written for it and the state hold it.
+    files = [tmp_path / "run" / name for name in ("discriminator.safetensors", "state.pt")]
+    judges = [trained_discriminator(file, 3, "target") for file in files]
+    wanted = {name: value for name, value in _weights(tmp_path / "run").items() if name[:2] == "d."}
+    for judge in judges:
+        found = {f"d.{name}": value for name, value in judge.state_dict().items()}
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(value, wanted[name]) for name, value in found.items())
 
 
 @pytest.mark.parametrize("net", [NET, NORMED])

@@ -1,7 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 
@@ -134,3 +136,24 @@ def test_goals_are_recorded(tmp_path: Path) -> None:
         "fold_norms": True,
         "budget": {"seconds": 3.0, "steps": None},
     }
+
+
+def test_one_threshold_for_all_groups_is_as_fast_as_the_hinges(tmp_path: Path) -> None:
+    job = small(tmp_path, target_ms=None, settings={"condense": 0.5}).job()
+    planner, channels = job.planner, job.teacher.channels
+    hinges = {name: len(kept) for name, kept in planner.plan.keep.items()}
+    found = planner.threshold_widths(channels, planner.importance)
+    assert found.keys() == hinges.keys()
+    assert planner.predict_ms(found) <= planner.predict_ms(hinges)
+
+    # Both groups bend after 8 channels, but all of the first matters more than any of the second.
+    drops = np.array([10.0] * 8 + [0.1] * 8)
+    lost = {"c1": drops, "c2": drops / 1000}
+    loss = {name: np.append(np.cumsum(each[::-1])[::-1], 0.0) for name, each in lost.items()}
+    scores = SimpleNamespace(order=planner.importance.order, loss=loss)
+    even = planner.plan_for(job.teacher.model.proto, channels, scores, None)
+    hinges = {name: len(kept) for name, kept in even.keep.items()}
+    assert len(set(hinges.values())) == 1
+    widths = planner.threshold_widths(channels, scores)
+    assert widths["c2"] == FLOOR < widths["c1"]
+    assert planner.predict_ms(widths) <= planner.predict_ms(hinges)

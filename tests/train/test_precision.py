@@ -60,3 +60,15 @@ def test_several_outputs_stay_several() -> None:
 
     first, second = precision.Precision("cpu").run(Twice(), torch.ones(2))
     assert torch.equal(second, 2 * first)
+
+
+def test_the_device_of_a_training_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    found = precision.describe_training_device()
+    assert found == f"{torch.__version__} on cpu, bfloat16 in hardware"
+    monkeypatch.setattr(precision, "has_native_bf16", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "H100")
+    found = precision.describe_training_device()
+    assert found == f"{torch.__version__} on 2 x H100, bfloat16 emulated"

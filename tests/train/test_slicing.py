@@ -30,6 +30,13 @@ def test_the_teacher_is_cut_by_the_plan_and_repaired(tmp_path: Path) -> None:
     assert same(start, repair(teacher, job.teacher.channels, plan, job.examples.for_repair))
 
 
+def test_repair_may_be_left_out(tmp_path: Path) -> None:
+    job = small(tmp_path, settings={"repair": False}).job()
+    slice_and_repair(job, Origin.teacher(job), job.goal.target_ms, "plan.json", "start.onnx")
+    plan, start = Plan.load(job.run.file("plan.json")), job.run.load_graph("start.onnx").proto
+    assert same(start, slice_graph(job.teacher.model.proto, job.teacher.channels, plan))
+
+
 def test_another_latency_makes_another_plan(tmp_path: Path) -> None:
     job = small(tmp_path).job()
     loose = 1.5 * job.goal.target_ms

@@ -96,6 +96,8 @@ def convert(value: Any, kind: type[T], where: str, *, strict: bool = False) -> T
         raise BadInputError(f"{where}: {error}") from error
     except RecursionError as error:
         raise BadInputError(f"{where}: nested too deeply") from error
+    except UnicodeEncodeError as error:  # JSON can hold half of a pair of surrogates
+        raise BadInputError(f"{where}: a text holds {error.object!r}, which is no text") from error
 
 
 def _parsed(file: Path, what: str, parse: Any, form: str) -> Any:

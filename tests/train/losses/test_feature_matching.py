@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from decig.train.losses.feature_matching import feature_matching_loss
+from tests.train.losses.pictures import require_sound
 
 
 def _layers(*values):
@@ -20,3 +21,7 @@ def test_real_pictures_receive_no_gradient():
     feature_matching_loss(fake, real).backward()
     assert fake[0][0].grad.tolist() == [0.5, -0.5]
     assert real[0][0].grad is None
+
+
+def test_it_is_sound():
+    require_sound(lambda picture, target: feature_matching_loss([[picture]], [[target]]))

@@ -5,14 +5,18 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from decig.device.plan.target import Target
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
 from decig.train.condense import Condenser
+from decig.train.distilling import teacher_pool
 from decig.train.job import Job
 from decig.train.methods.decig import steps
+from decig.train.pool import Batch
 from decig.train.schedule import Budget
+from decig.train.tasks.distil import Distil
 from tests.device.bench import FakeBench
 from tests.train.small import node_us, small, total_ms
 from tests.train.tiny import tiny_generator
@@ -149,3 +153,46 @@ def test_with_norms_to_fold_the_student_comes_later(tmp_path: Path) -> None:
     do(job, "slice", "distil")
     assert job.run.done("distilled.onnx") and not job.run.done("student.onnx")
     assert json.loads(job.run.file("report.json").read_text())["steps"] == 4
+
+
+def test_stage_one_may_leave_the_device_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, float]] = []
+    made = Condenser.__init__
+
+    def noted(self: Condenser, *args: Any) -> None:
+        given.append(args[3])
+        made(self, *args)
+
+    monkeypatch.setattr(Condenser, "__init__", noted)
+    for place, weighted in ((tmp_path / "a", True), (tmp_path / "b", False)):
+        place.mkdir()
+        job = begin(place, settings={"condense": 0.5, "device_weighted": weighted})
+        do(job, "slice to begin with", "condense")
+    weighted_times, equal = given
+    assert weighted_times == job.planner.run_time() and len(set(weighted_times.values())) > 1
+    assert equal == dict.fromkeys(weighted_times, 1.0)
+
+
+@pytest.mark.parametrize("painter", ["original", "condensed"])
+def test_the_condensed_graph_may_paint_for_stage_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, painter: str
+) -> None:
+    job = begin(tmp_path, settings={"condense": 0.5, "painter": painter})
+    do(job, "slice to begin with", "condense", "slice")
+    learnt: list[torch.Tensor] = []
+    batch = Distil.batch
+
+    def noted(task: Distil, number: int) -> Batch:
+        learnt.append(batch(task, number).teacher)
+        return batch(task, number)
+
+    monkeypatch.setattr(Distil, "batch", noted)
+    do(job, "distil")
+    condensed = job.run.load_graph("condensed.onnx").proto
+    pools = {"original": teacher_pool(job, seed=0)}
+    pools["condensed"] = teacher_pool(job, seed=0, proto=condensed)
+    painted = {name: pool.batch(0).teacher for name, pool in pools.items()}
+    assert not torch.equal(painted["original"], painted["condensed"])
+    assert torch.equal(learnt[0], painted[painter])

@@ -71,6 +71,14 @@ def test_every_scale_shows_its_features_and_ends_in_logits():
     ]
 
 
+@pytest.mark.parametrize("scales", [1, 2, 3])
+def test_the_least_side_is_the_least_that_can_be_judged(scales):
+    net = MultiscaleDiscriminator(3, 4, scales=scales)
+    assert len(net.judge(torch.rand(1, 3, net.smallest, net.smallest))) == scales
+    with pytest.raises((RuntimeError, ValueError)):
+        net(torch.rand(1, 3, net.smallest - 1, net.smallest - 1))
+
+
 def test_the_second_scale_sees_the_picture_in_half():
     torch.manual_seed(0)
     net = MultiscaleDiscriminator(channels=3, width=4).eval()

@@ -44,3 +44,21 @@ def test_weights_of_another_net_have_no_sizes():
     for found in (shapes, {"model.0.weight": (4, 3, 7, 7)}, {}):
         with pytest.raises((LookupError, ValueError)):
             PatchDiscriminator.read_sizes(found)
+
+
+def test_a_judgement_shows_every_layer_on_the_way():
+    net = PatchDiscriminator(channels=6, width=4)
+    pair = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+    (layers,) = net.judge(*pair)
+    assert [tuple(layer.shape[1:]) for layer in layers] == [
+        (4, 16, 16), (8, 8, 8), (16, 4, 4), (32, 3, 3), (1, 2, 2),
+    ]  # fmt: skip
+    assert torch.equal(layers[-1], net(*pair))
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3, 4])
+def test_the_least_side_is_the_least_that_can_be_judged(depth):
+    net = PatchDiscriminator(3, 4, depth=depth)
+    assert net(torch.rand(1, 3, net.smallest, net.smallest)).numel() >= 1
+    with pytest.raises((RuntimeError, ValueError)):
+        net(torch.rand(1, 3, net.smallest - 1, net.smallest - 1))

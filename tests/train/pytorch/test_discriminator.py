@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from decig.errors import BadInputError
-from decig.train.nets.multiscale import MultiscaleDiscriminator
+from decig.train.nets.multiscale import MultiscaleDiscriminator, normalise_spectrally
 from decig.train.nets.patch_gan import PatchDiscriminator
-from decig.train.pytorch.discriminator import load_discriminator
+from decig.train.pytorch.discriminator import digest, load_discriminator, save_discriminator
 
 NETS = {
     "pix2pix": lambda: PatchDiscriminator(6, 8, norm="batch"),
@@ -52,3 +52,30 @@ def test_one_of_several_is_chosen_by_its_name(tmp_path):
         load_discriminator(tmp_path / "D.pth")
     found = load_discriminator(tmp_path / "D.pth:D_B")
     assert torch.equal(found.model[0].weight, nets["D_B"].model[0].weight)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_is_saved_is_read_again(tmp_path, name):
+    torch.manual_seed(0)
+    net = NETS[name]()
+    if name == "spade":
+        normalise_spectrally(net, net.NORMED)
+    net.eval()
+    x = torch.rand(1, net.channels, 48, 48)
+    save_discriminator(net, tmp_path / "D.safetensors")
+    found = load_discriminator(tmp_path / "D.safetensors")
+    assert any("parametrizations" in key for key in net.state_dict()) is (name == "spade")
+    with torch.no_grad():
+        torch.testing.assert_close(found(x), net(x))
+
+
+def test_weights_are_known_wherever_they_lie(tmp_path):
+    torch.manual_seed(0)
+    net = PatchDiscriminator(6, 4)
+    torch.save(net.state_dict(), tmp_path / "D.pth")
+    save_discriminator(net, tmp_path / "moved.safetensors")
+    one, other = (load_discriminator(tmp_path / n) for n in ("D.pth", "moved.safetensors"))
+    assert digest(one) == digest(other)
+    with torch.no_grad():
+        other.model[0].bias[0] += 1e-3
+    assert digest(one) != digest(other)

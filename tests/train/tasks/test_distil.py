@@ -1,5 +1,4 @@
 import copy
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ from decig.data.feeds import Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo
-from decig.train.adversary import against_pairs
+from decig.train.adversary import adversary_of, fresh_discriminator
 from decig.train.engine import Engine, News
-from decig.train.losses.features import FeatureLoss
+from decig.train.inner import InnerValues
 from decig.train.pool import Crops, Example, TeacherPool
 from decig.train.precision import Precision
 from decig.train.processes import Processes
@@ -55,8 +54,9 @@ def task(net: Any = None, *, targets: bool = False, seed: int = 0, **options: An
     if targets:
         options["paired"] = True
     if targets and settings.adversarial:
-        options["adversary"] = against_pairs(
-            attrgetter("target"), PIXELS, inputs=3, width=16, weight=settings.adversarial, seed=seed
+        judge = fresh_discriminator(3, 16, seed)
+        options["adversary"] = adversary_of(
+            judge, PIXELS, real="target", weight=settings.adversarial, trained=False
         )
     return Distil(net or student(), source, PIXELS, settings, learning, exact, **options)
 
@@ -100,11 +100,12 @@ def test_inner_values_are_compared_where_that_is_asked_for() -> None:
         def forward(self, x: Any) -> Any:
             return self.body(x), self.body[0](x)
 
-    features = FeatureLoss(Shows().body[0], [None], 0.5, Precision("cpu"), CPU)
-    made = task(Shows(), features=features)
+    inner = InnerValues(Shows().body[0], [None], Precision("cpu"), CPU)
+    made = task(Shows(), terms={"features": 0.5, "feature_relations": 1.0}, inner=inner)
     batch = made.batch(0)
     terms = made.losses("student", batch, made.forward(batch))
-    assert list(terms) == ["output", "features"]
+    assert list(terms) == ["output", "features", "feature_relations"]
+    assert float(terms["feature_relations"].detach()) == 0.0
     assert float(terms["features"].detach()) == 0.0  # the same first layer
     with torch.no_grad():
         made.student.body[0].weight.add_(0.1)
@@ -155,6 +156,7 @@ def test_the_adversary_begins_by_the_seed() -> None:
         ((10, 40), False, r"crops of 10x40 pixels .* distil\.structure, which needs 11"),
         ((16, 16), True, r"crops of 16x16 pixels .* distil\.adversarial, which needs 24"),
         ((16, 16), False, None),
+        ((16, 1), False, r"crops of 16x1 pixels .* distil\.structure, which needs 11"),
         ((24, 24), True, None),
     ],
 )
@@ -180,3 +182,51 @@ def test_the_least_crops_that_are_taken_can_be_trained_on() -> None:
 def test_convolutions_lie_with_their_channels_last() -> None:
     made = task()
     assert made.student[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "message"),
+    [
+        ({"haar": 1.0}, (1, 30), r"distil\.haar, which needs 2"),
+        ({"relations": 1.0}, (30, 1), r"distil\.relations, which needs 2"),
+        ({"discriminator_style": 1.0}, (20, 30), r"distil\.discriminator_style, which needs 24"),
+        ({"imitation": 1.0}, (20, 30), r"distil\.imitation, which needs 24"),
+    ],
+)
+def test_every_term_says_what_it_can_look_at(
+    weights: dict[str, float], size: tuple[int, int], message: str
+) -> None:
+    settings = Settings(structure=0.0, **weights)
+    with pytest.raises(BadInputError, match=message):
+        settings.require_crop(size, real=False)
+    settings.require_crop((24, 24), real=False)
+
+
+def test_a_given_discriminator_says_how_small_pictures_may_be() -> None:
+    Settings().require_crop((16, 16), real=True, judged=12)
+    with pytest.raises(BadInputError, match=r"distil\.adversarial, which needs 48"):
+        Settings().require_crop((32, 32), real=True, judged=48)
+
+
+def test_the_discriminator_shows_its_layers_for_both_pictures() -> None:
+    made = task(targets=True, terms={"discriminator_features": 2.0, "discriminator_style": 3.0})
+    batch = made.batch(0)
+    terms = made.losses("student", batch, made.forward(batch))
+    assert list(terms) == [
+        "output", "discriminator_features", "discriminator_style", "targets", "adversarial",
+    ]  # fmt: skip
+    alike = made.losses("student", batch, (batch.teacher.requires_grad_(),))
+    for name in ("discriminator_features", "discriminator_style"):
+        assert terms[name].detach() > 0 and alike[name].item() == 0
+    alike["discriminator_features"].backward()
+    assert all(p.grad is None for p in made.nets["discriminator"].parameters())
+    assert terms["discriminator_features"].requires_grad
+
+
+def test_a_discriminator_may_be_looked_at_without_a_game() -> None:
+    net = fresh_discriminator(3, 8, 0)
+    adversary = adversary_of(net, PIXELS, real="teacher", weight=0.0, trained=False)
+    made = task(adversary=adversary, terms={"discriminator_features": 1.0})
+    losses = train(made, 2)[-1]
+    assert "discriminator" in losses and "student/discriminator_features" in losses
+    assert "student/adversarial" not in losses

@@ -15,7 +15,7 @@ from decig.cli.resuming import (
     resume_option,
     says_how_to_go_on,
 )
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, Number, latency, time_budget
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Number, latency, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     "--unpaired",
     type=EXISTING_FOLDER,
     help="Folder of real pictures of what MODEL paints, which belong to no image of --data.",
+)
+@click.option(
+    "--discriminator",
+    type=FILE,
+    help="Discriminator that MODEL was trained with (latest_net_D.pth): it judges what is left.",
 )
 @output_dir_option
 @click.option("--target-latency", type=latency, metavar="20ms", help="Latency on the device.")
@@ -116,7 +121,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
-    folders = Folders(*(_absolute(asked[name]) for name in ("data", "targets", "unpaired")))
+    given = ("data", "targets", "unpaired", "discriminator")
+    folders = Folders(*(_absolute(asked[name]) for name in given))
     if asked["profile"] is None:
         # Measuring takes a minute or more: whatever else may be wrong is found before.
         RunFolder.check(folder, {}, resume=resume)
@@ -171,6 +177,6 @@ def _settings(asked: dict[str, Any]) -> "Config":
     return Config.read(asked["config"], asked["method"] or DEFAULT)
 
 
-def _absolute(folder: Path | None) -> Path | None:
+def _absolute(path: Path | None) -> Path | None:
     """A path that still holds when export reads it in another working directory."""
-    return None if folder is None else folder.absolute()
+    return None if path is None else path.absolute()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from decig.cli.options import (
-    device_of_run,
+    asked_device,
     device_options,
     json_option,
     output_option,
@@ -59,26 +59,19 @@ def export(
     output: Path,
     device: "Device",
     as_json: bool,
-    min_ssim: float | None,
     min_psnr: float | None,
-    **wanted: Any,
+    **asked: Any,
 ) -> None:
     """Write the file to deploy.
 
     MODEL is a run folder of compress, or any model. Exact rewrites and lower precisions are used
     where they measure faster; the file is verified against the original and stamped.
     """
-    from decig.deploy.export import Wanted
-    from decig.deploy.export import export as write
-    from decig.deploy.precision import Tolerance
+    from decig import api
 
-    least = Tolerance()
-    tolerance = Tolerance(
-        least.min_ssim if min_ssim is None else min_ssim,
-        least.min_psnr_db if min_psnr is None else min_psnr,
+    exported = api.export(
+        source, output, device=asked_device(device), min_psnr_db=min_psnr, **asked
     )
-    device = device_of_run(source, device)
-    exported = write(source, output, device, Wanted(tolerance=tolerance, **wanted))
     show(exported, as_json, _print_export)
 
 

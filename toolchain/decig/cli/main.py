@@ -5,6 +5,7 @@ import click
 from decig import __version__
 from decig.cli.check import check
 from decig.cli.compress import compress
+from decig.cli.doctor import doctor
 from decig.cli.export import export
 from decig.cli.inspect import inspect
 from decig.cli.process import EXIT_CODES, Program, debug_option
@@ -23,5 +24,5 @@ def main() -> None:
 
 
 # In the order of work, as the help shows them.
-for _command in (train, inspect, profile, slice_command, compress, export, check):
+for _command in (train, inspect, profile, slice_command, compress, export, check, doctor):
     main.add_command(_command)

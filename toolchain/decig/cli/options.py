@@ -14,7 +14,6 @@ from decig.cli.values import FILE, input_shape, output_file, setting, value_rang
 if TYPE_CHECKING:
     from decig.data.labels import Labels
     from decig.device.run.device import Device
-    from decig.source.source import Source
 
 Function = Callable[..., Any]
 """What a command runs."""
@@ -203,7 +202,7 @@ def _labels(one_hot: str | None, palette: str | None) -> "Labels | None":
 def _feeds(said: list[tuple[str, str]]) -> dict[str, str | float]:
     if not said:
         return {}
-    from decig.data.feeds import declare
+    from decig.data.declared import declare
 
     return {name: declare(name, way) for name, way in by_name("--feed", said).items()}
 
@@ -245,22 +244,12 @@ def device_options(function: Function) -> Function:
     )
 
 
-def device_of_run(source: "Source", device: "Device") -> "Device":
-    """The device for which MODEL, a run, was planned, where no option says another one.
-
-    Args:
-        source: MODEL.
-        device: what the options say, or stand at; it stays where that device is not here.
-    """
-    from decig.device.run.device import Device
-
+def asked_device(device: "Device") -> "Device | None":
+    """The device that options say; None where they all stand at their defaults."""
     context = click.get_current_context()
-    default = (context.get_parameter_source(name) for name in ("ep", "ep_options", "threads"))
-    asked = any(each is not ParameterSource.DEFAULT for each in default)
-    planned = source.device
-    if asked or planned is None or Device.elsewhere(planned) is not None:
-        return device
-    return Device.described_by(planned)
+    sources = (context.get_parameter_source(name) for name in ("ep", "ep_options", "threads"))
+    asked = any(each is not ParameterSource.DEFAULT for each in sources)
+    return device if asked else None
 
 
 def output_option(what: str) -> Callable[[Function], Function]:

@@ -1,7 +1,6 @@
 """`decig profile`: measure a model on this machine and write its cost table."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from decig.cli.options import device_options, output_option, source_options
 from decig.cli.process import Command, debug_option
 
 if TYPE_CHECKING:
+    from decig.api import Effort
     from decig.device.cost.table import CostTable
     from decig.device.run.device import Device
     from decig.source.source import Source
@@ -33,23 +33,20 @@ _COSTLIEST = 15
     help="Measure until predictions are hardly in doubt.",
 )
 @debug_option
-def profile(source: "Source", output: Path, device: "Device", effort: str | None) -> None:
+def profile(source: "Source", output: Path, device: "Device", effort: "Effort | None") -> None:
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: the time of every node at many
     widths, with the exact rewrites that export would make. A recipe that is not trained yet is
     measured with random weights: decig train --profile takes that table.
     """
+    from decig import api
     from decig.cli.progress import ProgressBar
-    from decig.device.cost.deployed import profile_as_deployed
-    from decig.device.cost.profile import EFFORTS
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
 
     with ProgressBar() as bar:
-        bar.update("profile", 0.0)  # rewrites are tried before the first measurement is counted
-        count = partial(bar.count, "profile")
-        table = profile_as_deployed(source.model, device, count, EFFORTS[effort or "standard"])
+        table = api.profile(source, device=device, effort=effort or "standard", progress=bar.update)
     table.save(output)
     _print_profile(table, layer_names(analyse(source.model.proto)))
 

@@ -55,35 +55,32 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     Keeps a share of every group, follows a plan, or reaches a latency. With images, the weights
     that are left are repaired.
     """
+    from decig import api
     from decig.cli.progress import ProgressBar
-    from decig.deploy.cut import Cutter
-    from decig.device.cost.table import CostTable
-    from decig.device.plan.target import Target
 
     if asked["target_latency"] and not asked["profile"]:
         raise click.UsageError("--target-latency needs --profile TABLE.json.")
     if asked["align"] and not asked["keep"]:
         raise click.UsageError("--align goes with --keep.")
-    images = Path(asked["repair"]) if asked["repair"] else None
-    drawn = asked["repair"] == ""
-    if drawn and source.needs_folder:
+    draws = asked["repair"] == ""
+    if draws and source.needs_folder:
         raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
-    target = None
-    if asked["profile"] is not None:
-        target = Target.of(CostTable.load(asked["profile"]), source.model, force=force)
     with ProgressBar() as bar:
-        cutter = Cutter(source, target, images, drawn=drawn, progress=bar.update)
-        if asked["plan"]:
-            proposal = cutter.load(asked["plan"])
-        elif asked["keep"]:
-            proposal = cutter.keep(asked["keep"], asked["align"])
-        else:
-            proposal = cutter.reach(asked["target_latency"])
-        cut = cutter.cut(proposal, verify=asked["verify"])
-    cut.save(output, source)
-    warned = {"warnings": list(target.warnings)} if target and target.warnings else {}
-    found = cut.to_dict() | warned
-    show(found if as_json else cut, as_json, _print_cut)
+        cut = api.slice(
+            source,
+            output,
+            keep=asked["keep"],
+            plan=asked["plan"],
+            target_latency_ms=asked["target_latency"],
+            align=asked["align"],
+            table=asked["profile"],
+            force=force,
+            repair=asked["repair"] or None,
+            draws=draws,
+            verify=asked["verify"],
+            progress=bar.update,
+        )
+    show(cut, as_json, _print_cut)
 
 
 def _print_cut(cut: "Cut") -> None:

@@ -1,10 +1,14 @@
 """Bringing images of every bit depth to 8 bits: Pillow clips wide greys instead of scaling them."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+# tifffile logs every damaged tag; what matters of a damaged file is raised.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _BITS, _SAMPLE_FORMAT, _PHOTOMETRIC = 258, 339, 262
 """Tags of TIFF (TIFF 6.0, section 8): bits per sample, what they mean, and which end is black."""
@@ -87,12 +91,15 @@ def read_tiff(path: Path) -> Image.Image:
 
     Raises:
         UnknownScaleError: as in `to_eight_bits`, or it is no image of one, three or four channels.
+        DecompressionBombError: it says that it is larger than any image that Pillow would read.
         ValueError: it is damaged, or compressed in a way that tifffile does not know.
     """
     import tifffile  # takes a quarter of a second
 
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
+        if Image.MAX_IMAGE_PIXELS and page.size > 2 * Image.MAX_IMAGE_PIXELS:  # as Pillow counts
+            raise Image.DecompressionBombError(f"its {page.size} values are too many")
         values, axes, inverted = page.asarray(), page.axes, page.photometric == _WHITE_IS_ZERO
     if axes == "SYX":
         values, axes = values.transpose(1, 2, 0), "YXS"

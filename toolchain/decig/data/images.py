@@ -1,8 +1,8 @@
 """Folders of images, read as RGB uint8 arrays of shape H,W,3."""
 
-import contextlib
 import logging
 import time
+import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -38,13 +38,13 @@ def read_image(path: Path, *, alpha: bool = False) -> np.ndarray:
         UnreadableImageError: the file is missing, truncated or no image.
         BadInputError: it cannot be known which of its values are black and white.
     """
-    with _opened(path, scaled=True) as upright:
-        if alpha:
-            return np.array(upright.convert("RGBA"))
-        if upright.has_transparency_data:
-            rgba = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-        return np.array(upright.convert("RGB"))
+    upright = _opened(path, scaled=True)
+    if alpha:
+        return np.array(upright.convert("RGBA"))
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return np.array(upright.convert("RGB"))
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -54,11 +54,11 @@ def image_size(path: Path) -> tuple[int, int]:
         UnreadableImageError: the file is missing or no image.
     """
     try:
-        with Image.open(path) as opened:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) > 4
             return (opened.height, opened.width) if turned else (opened.width, opened.height)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
+    except Exception as error:  # as in `_opened`
+        raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
 
 
 def read_labels(path: Path, labels: Labels) -> np.ndarray:
@@ -70,8 +70,8 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
     """
     if labels.palette:
         return labels.clean(read_image(path), path)
-    with _opened(path) as upright:
-        kind, found = upright.format, np.array(upright)
+    upright = _opened(path)
+    kind, found = upright.format, np.array(upright)
     if kind == "JPEG":
         raise BadInputError(f"{path}: JPEG does not keep the ids of labels; write them as PNG")
     if found.ndim == 3 and (found[..., :3] == found[..., :1]).all():
@@ -82,30 +82,41 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
     return labels.clean(np.repeat(found[..., None], 3, axis=-1), path)
 
 
-@contextlib.contextmanager
-def _opened(path: Path, *, scaled: bool = False) -> Iterator[Image.Image]:
-    """Open an image upright; whatever Pillow raises on the way becomes UnreadableImageError.
+def _opened(path: Path, *, scaled: bool = False) -> Image.Image:
+    """Decode an image and turn it upright.
 
     `scaled` brings greys of every bit depth to 8 bits; ids of labels are no greys.
     """
     try:
-        try:
-            with Image.open(path) as opened:
-                form, depth = opened.format, depth_of(opened) if scaled else None
-                upright = ImageOps.exif_transpose(opened)
-                if depth is not None:
-                    upright = to_eight_bits(upright, depth)
-                upright.format = form
-        except UnidentifiedImageError:
-            if path.suffix.lower() not in _TIFF:
-                raise
-            upright = read_tiff(path)
-        yield upright
+        # Pillow warns of damaged metadata, without which the pixels are right all the same.
+        with warnings.catch_warnings(action="ignore"):
+            return _decoded(path, scaled=scaled)
     except UnknownScaleError as error:
         raise BadInputError(f"{path}: {error}") from error
-    # Pillow's decoders raise these on damaged files; DecompressionBombError guards the memory.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{path}: not a readable image: {error}") from error
+    # Damage makes decoders stumble over anything; DecompressionBombError guards the memory.
+    except Exception as error:
+        raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
+
+
+def _decoded(path: Path, *, scaled: bool) -> Image.Image:
+    """The pixels of an image, upright; raises whatever its decoder raises."""
+    try:
+        with Image.open(path) as opened:
+            form, depth = opened.format, depth_of(opened) if scaled else None
+            upright = ImageOps.exif_transpose(opened)
+    except UnidentifiedImageError:
+        if path.suffix.lower() not in _TIFF:
+            raise
+        return read_tiff(path)
+    if depth is not None:
+        upright = to_eight_bits(upright, depth)
+    upright.format = form
+    return upright
+
+
+def _reason(error: Exception) -> str:
+    """What a decoder says, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def name_in(folder: Path, file: Path) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 
 from decig.data.crops import fit
-from decig.data.feeds import Declared, Feeds, Inputs, drawn_names
+from decig.data.declared import Declared
+from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.images import ImageFolder, name_in
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from decig.data.feeds import Declared, declare
+from decig.data.declared import Declared, declare
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, read_toml

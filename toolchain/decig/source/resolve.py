@@ -14,7 +14,7 @@ import msgspec
 import onnx
 from google.protobuf.message import DecodeError
 
-from decig.data.feeds import Declared, numbers
+from decig.data.declared import Declared, numbers
 from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError
 from decig.extras import needs_torch

@@ -8,7 +8,8 @@ from typing import Any
 
 import onnx
 
-from decig.data.feeds import Declared, Inputs, UnfedInputError, from_files, require_inputs
+from decig.data.declared import Declared, from_files, require_inputs
+from decig.data.feeds import Inputs, UnfedInputError
 from decig.data.inputs import Pictures
 from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat, channels_of_order

@@ -13,7 +13,7 @@ import msgspec
 import onnx
 
 from decig import __version__
-from decig.data.feeds import Declared, declare
+from decig.data.declared import Declared, declare
 from decig.data.pixels import PixelFormat
 from decig.device.run.fingerprint import Fingerprint
 from decig.errors import BadInputError

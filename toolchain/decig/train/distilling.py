@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,25 @@ from decig.graph.channels import analyse
 from decig.graph.operators import Kind, find
 from decig.graph.plan import Plan
 from decig.quality.metrics import Likeness
-from decig.train.adversary import Adversary, RealPictures, against_domain, against_pairs, width_for
+from decig.train.adversary import (
+    Adversary,
+    adversary_of,
+    fresh_discriminator,
+    trained_discriminator,
+    width_for,
+)
 from decig.train.engine import Engine, News, Part
+from decig.train.inner import InnerValues, comparable_values, kept_indices
 from decig.train.job import Job
-from decig.train.losses.features import FeatureLoss, feature_values, features_by_kept_index
 from decig.train.module import build_module, takes_batches, write_back
+from decig.train.nets.recognise import Discriminator
 from decig.train.patience import Patience
 from decig.train.pool import Crops, TeacherPool
+from decig.train.real_pictures import RealPictures
 from decig.train.schedule import Budget
 from decig.train.tasks import Task
 from decig.train.tasks.distil import STUDENT, Distil, Learning
+from decig.train.terms import TERMS, VALUES
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +41,15 @@ _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 
 
-def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_file: str) -> None:
+def distil(
+    job: Job,
+    start: onnx.ModelProto,
+    budget: Budget,
+    state: str,
+    graph_file: str,
+    *,
+    painter: onnx.ModelProto | None = None,
+) -> None:
     """Train a graph with all losses that the settings ask for, and save what is better.
 
     Args:
@@ -43,6 +59,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
         state: name of the file, in the run's folder of states, from which a stopped run goes on.
         graph_file: name of the result in the run folder. `student.onnx` gets the open axes of
             the teacher's file.
+        painter: graph that paints the pictures to learn from; the teacher's if None. Held-out
+            pictures are compared with the teacher's in any case.
 
     Raises:
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
@@ -50,7 +68,8 @@ def distil(job: Job, start: onnx.ModelProto, budget: Budget, state: str, graph_f
     job.processes.on_main(lambda: _measure_start(job, start))
     before = job.processes.on_main(lambda: job.judge.likeness(start))
     predicted_ms = job.planner.predict_ms(analyse(start).widths)
-    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True)
+    pool = None if painter is None else teacher_pool(job, seed=job.config.train.seed, proto=painter)
+    task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True, pool=pool)
 
     def look() -> Likeness:
         return job.judge.likeness(write_back(mean_of(engine), start))
@@ -125,9 +144,8 @@ def student_task(
         job: of the compression.
         start: the student as it begins.
         rate: share of the learning rate; see `rate_share`.
-        with_extras: add the losses beside the output's that the settings ask for: against the
-            teacher's features, which needs `plan.json`, and against real targets.
-        features: whether features may be among them.
+        with_extras: add the losses beside the output's that the settings ask for.
+        features: whether those of inner values may be among them, which need `plan.json`.
         whole: train on crops as large as the model's input.
         pool: of crops of that size; a new one if None.
         first: how many of the pool's batches were taken before.
@@ -135,8 +153,11 @@ def student_task(
         wrap: makes the net that is trained of the student's module.
     """
     train, settings, size = job.config.train, job.config.distil, job.examples.crop(whole=whole)
-    wanted = features and with_extras and settings.features
-    values = _feature_values(job, start) if wanted else []
+    terms = settings.terms if with_extras else {}
+    inner = [name for name in terms if TERMS[name].compares == VALUES]
+    values = _inner_values(job, start) if features and inner else []
+    if not values:
+        terms = {name: weight for name, weight in terms.items() if name not in inner}
     return Distil(
         wrap(build_module(start, [job.teacher.picture, *values], size)),
         pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
@@ -144,7 +165,8 @@ def student_task(
         settings,
         Learning(rate * train.learning_rate, train.warmup, train.ema, train.seed),
         job.precision,
-        features=_feature_loss(job, values, size) if values else None,
+        terms=terms,
+        inner=_teacher_values(job, values, size) if values else None,
         adversary=_adversary(job, start) if with_extras else None,
         paired=with_extras and job.examples.paired,
         real=_real_pictures(job, whole=whole) if with_extras else None,
@@ -154,29 +176,31 @@ def student_task(
 
 def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
     """The discriminator that the user's pictures and the settings call for."""
-    settings, examples = job.config.distil, job.examples
-    whole = job.teacher.channels.widths
-    narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
-    width, seed = settings.discriminator_width or narrow, job.config.train.seed
-    if examples.unpaired is not None:
-        weight = settings.adversarial
-        return against_domain(width=width, weight=weight, seed=seed) if weight else None
-    weight = settings.adversarial if examples.paired else settings.imitation
-    if not weight:
+    settings, examples, file = job.config.distil, job.examples, job.examples.discriminator
+    if not settings.needs_judge(real=not examples.only_teacher):
         return None
-    return against_pairs(
-        attrgetter("target" if examples.paired else "teacher"),
+    inputs, seed = examples.input_channels, job.config.train.seed
+    net: Discriminator
+    if file is not None:
+        net = trained_discriminator(file, inputs, examples.real, seed)
+    else:
+        whole = job.teacher.channels.widths
+        narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
+        width, beside = settings.discriminator_width or narrow, examples.real != "real"
+        net = fresh_discriminator(inputs if beside else 0, width, seed)
+    return adversary_of(
+        net,
         job.teacher.pixels,
-        inputs=examples.input_channels,
-        width=width,
-        weight=weight,
-        seed=seed,
+        real=examples.real,
+        weight=settings.adversarial_weight(real=not examples.only_teacher),
+        trained=file is not None,
+        game=settings.game,
     )
 
 
 def _real_pictures(job: Job, *, whole: bool) -> Callable[[int], Tensor] | None:
     gallery, settings = job.examples.unpaired, job.config.distil
-    if gallery is None or not settings.adversarial:
+    if gallery is None or not settings.needs_judge(real=True):
         return None
     size = job.examples.crop(whole=whole) or job.examples.size
     crops = Crops(*size, settings.batch, settings.zoom)
@@ -234,7 +258,12 @@ def rate_share(ssim: float) -> float:
 
 
 def teacher_pool(
-    job: Job, *, seed: int, whole: bool = False, examples: int | None = None
+    job: Job,
+    *,
+    seed: int,
+    whole: bool = False,
+    examples: int | None = None,
+    proto: onnx.ModelProto | None = None,
 ) -> TeacherPool:
     """Make a pool of crops that the teacher paints.
 
@@ -243,11 +272,13 @@ def teacher_pool(
         seed: of every random choice.
         whole: cut crops as large as the model's input, and as few per step as cost the same.
         examples: how many of the training images to cut from, the first ones; all if None.
+        proto: graph that paints instead of the teacher's.
     """
     settings, processes = job.config.distil, job.processes
     cut = job.examples.crop(whole=whole)
     size = cut or job.examples.size
-    teacher = job.teacher.module(cut).to(processes.device)
+    graph = job.teacher.model.proto if proto is None else proto
+    teacher = build_module(graph, [job.teacher.picture], cut).eval().to(processes.device)
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
     made_for = job.examples.inputs.batch
@@ -269,18 +300,18 @@ def teacher_pool(
     )
 
 
-def _feature_values(job: Job, start: onnx.ModelProto) -> list[str]:
+def _inner_values(job: Job, start: onnx.ModelProto) -> list[str]:
     """Outputs of the student's convolutions whose channels can be told apart by their identity."""
     convolutions = (node for node in start.graph.node if find(node).kind is Kind.CONVOLUTION)
-    return feature_values(job.teacher.channels, [node.output[0] for node in convolutions])
+    return comparable_values(job.teacher.channels, [node.output[0] for node in convolutions])
 
 
-def _feature_loss(job: Job, values: list[str], size: tuple[int, int] | None) -> FeatureLoss:
+def _teacher_values(job: Job, values: list[str], size: tuple[int, int] | None) -> InnerValues:
     device = job.processes.device
     plan = Plan.load(job.run.file("plan.json"))
-    kept = features_by_kept_index(job.teacher.channels, plan, values)
+    kept = kept_indices(job.teacher.channels, plan, values)
     teacher = job.teacher.module(size, values).to(device)
-    return FeatureLoss(teacher, kept, job.config.distil.features, job.precision, device)
+    return InnerValues(teacher, kept, job.precision, device)
 
 
 def _figures(job: Job, engine: Engine) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,9 @@ from decig.data.images import ImageFolder, name_in
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
 from decig.errors import BadInputError
+from decig.train.adversary import Real
 from decig.train.pool import Example
+from decig.train.pytorch.discriminator import digest, load_discriminator
 from decig.train.tasks.distil import Settings
 from decig.train.teacher import Teacher
 
@@ -29,21 +32,30 @@ _DRAWS = 64
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a compression finds its images.
+    """Where a compression finds its images, and the judge of those that students paint.
 
     Attributes:
         images: what the model is fed; None where it takes no image.
         targets: real pictures for them, by the same names, or None.
         unpaired: real pictures of what the model is to paint, of whatever they are made, or None.
+        discriminator: file of the discriminator that the model was trained with, or None.
     """
 
     images: Path | None
     targets: Path | None = None
     unpaired: Path | None = None
+    discriminator: Path | None = None
 
-    def record(self) -> dict[str, str | None]:
-        """Return what the file of a run says of them."""
-        return {
+    def record(self) -> dict[str, Any]:
+        """Return what the file of a run says of them; of a discriminator, the weights count.
+
+        Raises:
+            BadInputError: the file of the discriminator holds none.
+        """
+        judge = self.discriminator
+        weights = None if judge is None else digest(load_discriminator(judge))
+        found = {"discriminator": judge and {"path": str(judge), "sha256": weights}}
+        return found | {
             name: None if path is None else str(path)
             for name, path in (
                 ("images", self.images),
@@ -63,6 +75,7 @@ class Examples:
         inputs: the teacher's inputs, and where each gets its values from.
         paired: whether every image has a real target.
         unpaired: real pictures that belong to no image, where there are some.
+        discriminator: file of the discriminator that the model was trained with, or None.
     """
 
     def __init__(
@@ -85,6 +98,7 @@ class Examples:
         self.inputs = Inputs.of(proto, teacher.pixels, teacher.feeds, folders.images)
         self.paired = folders.targets is not None
         self.unpaired = None if folders.unpaired is None else Gallery(folders.unpaired)
+        self.discriminator = folders.discriminator
         self._folders, self._whole = folders, whole
         if self.inputs.image is None:
             if self.paired:
@@ -172,6 +186,13 @@ class Examples:
     def only_teacher(self) -> bool:
         """Whether students learn from nothing but the teacher's pictures."""
         return not self.paired and self.unpaired is None
+
+    @property
+    def real(self) -> Real:
+        """Which pictures of a batch a discriminator takes for real."""
+        if self.unpaired is not None:
+            return "real"
+        return "target" if self.paired else "teacher"
 
     @property
     def input_channels(self) -> int:

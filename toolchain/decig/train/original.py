@@ -35,8 +35,9 @@ def train(
     """Train the recipe's generator and export it.
 
     The run folder receives `training.json` (what is trained, and how), `state.pt` (all that is
-    needed to go on), `samples/*.png` (pictures of held-out examples) and the ONNX files of the
-    task, renewed with every sheet of samples and at the end. Every choice follows from the seed
+    needed to go on), `samples/*.png` (pictures of held-out examples), the ONNX files of the task
+    and its discriminators (`discriminator.safetensors`), by which a compression can judge students;
+    files are renewed with every sheet of samples and at the end. Every choice follows from the seed
     and the step number, so a run that was killed and resumed ends with the weights of one that
     was not.
 

@@ -16,6 +16,7 @@ from decig.files import make_folder
 from decig.progress import Progress
 from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
+from decig.train.adversary import trained_discriminator
 from decig.train.config import Config
 from decig.train.examples import Examples, Folders
 from decig.train.job import Job
@@ -183,13 +184,34 @@ def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool
     """
     examples = Examples(teacher, folders, config.distil, seed=config.train.seed, whole=whole)
     crop = examples.crop()
-    real = examples.paired or examples.unpaired is not None
-    config.distil.require_crop(crop or examples.size, real=real)
+    judged = _require_judge(examples, config)
+    real = not examples.only_teacher
+    config.distil.require_crop(crop or examples.size, real=real, judged=judged)
     _require_judged(teacher)
     module = teacher.module(crop)
     feeds = examples.feeds([examples.first])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
     return examples
+
+
+def _require_judge(examples: Examples, config: Config) -> int | None:
+    """Refuse a discriminator that fits neither the model nor what is asked of it.
+
+    Returns:
+        The least side of the pictures that it can judge; None where none was given.
+    """
+    file = examples.discriminator
+    if file is None:
+        return None
+    if not config.distil.needs_judge(real=not examples.only_teacher):
+        why = "adversarial is 0 in the table [distil] of the settings"
+        if examples.only_teacher:
+            why = (
+                "give real pictures (targets or unpaired ones), or let it take the teacher's for "
+                "real, with imitation above 0 in the table [distil] of the settings"
+            )
+        raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
+    return trained_discriminator(file, examples.input_channels, examples.real).smallest
 
 
 def _require_judged(teacher: Teacher) -> None:

@@ -128,9 +128,7 @@ class Planner:
         """
         best = partial(self.best_channels, scores)
         if target_ms is None:
-            widths = {group.name: _at_hinge(group, scores) for group in channels.prunable}
-            edges = to_stair_edges(self._goal.target.predictor, widths)
-            return best({name: min(edges[name], channels.widths[name]) for name in widths})
+            return best(self._hinge_widths(channels, scores))
         met = self._goal.target.plan(
             scores.loss,
             target_ms,
@@ -138,6 +136,45 @@ class Planner:
             tell=partial(self._progress, "plan", 1.0),
         )
         return best(met.widths)
+
+    def _hinge_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
+        """Widths of a graph's groups at their hinges, up to the edges of the device's stairs."""
+        widths = {group.name: _at_hinge(group, scores) for group in channels.prunable}
+        return self._up_to_edges(channels, widths)
+
+    def threshold_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
+        """Widths of a graph's groups by one threshold for all, as fast as those at their hinges.
+
+        Channels stay with which more is lost than the threshold. It is the lowest one with which
+        the predicted latency is no greater than at the hinges; no group falls below its floor.
+
+        Args:
+            channels: of the graph.
+            scores: of its channels.
+        """
+        lost = {group.name: -np.diff(scores.loss[group.name]) for group in channels.prunable}
+        limit_ms = self.predict_ms(self._hinge_widths(channels, scores))
+
+        def widths_at(threshold: float) -> dict[str, int]:
+            found = {
+                group.name: max(floor_of(group), int((lost[group.name] > threshold).sum()))
+                for group in channels.prunable
+            }
+            return self._up_to_edges(channels, found)
+
+        thresholds = np.unique(np.concatenate([[0.0], *lost.values()]))
+        low, high = 0, len(thresholds) - 1
+        while low < high:
+            middle = (low + high) // 2
+            if self.predict_ms(widths_at(float(thresholds[middle]))) <= limit_ms:
+                high = middle
+            else:
+                low = middle + 1
+        return widths_at(float(thresholds[high]))
+
+    def _up_to_edges(self, channels: ChannelMap, widths: Mapping[str, int]) -> dict[str, int]:
+        edges = to_stair_edges(self._goal.target.predictor, dict(widths))
+        return {name: min(edges[name], channels.widths[name]) for name in widths}
 
     def best_channels(self, scores: Scores, widths: Mapping[str, int]) -> Plan:
         """Keep the channels of every group that matter most; groups may have fewer than asked."""

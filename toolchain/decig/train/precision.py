@@ -53,3 +53,11 @@ def has_native_bf16() -> bool:
         return torch.cuda.get_device_capability()[0] >= 8
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def describe_training_device() -> str:
+    """Say what PyTorch would train on, such as "2.13.0 on cpu, bfloat16 in hardware"."""
+    gpus = torch.cuda.device_count()
+    where = "cpu" if not gpus else f"{gpus} x {torch.cuda.get_device_name(0)}"
+    how = "in hardware" if has_native_bf16() else "emulated"
+    return f"{torch.__version__} on {where}, bfloat16 {how}"

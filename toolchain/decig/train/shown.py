@@ -15,6 +15,8 @@ from decig.graph.model import save_model
 from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train.engine import Engine, News
+from decig.train.nets.recognise import DISCRIMINATORS
+from decig.train.pytorch.discriminator import save_discriminator
 from decig.train.pytorch.exporter import export_onnx
 from decig.train.tasks import Original
 
@@ -104,10 +106,14 @@ class Shown:
         _log.info(line, step, steps, losses, pace_s, duration((steps - step) * pace_s))
 
     def write(self) -> Path:
-        """Write a sheet of samples and the task's ONNX files; returns the first of those."""
-        step = self.before + self.engine.step
-        sheet = self.training.folder / "samples" / f"step-{step:06d}.png"
-        write_sheet(self.training.task.show(self.engine.means), sheet)
+        """Write a sheet of samples, discriminators and ONNX files; returns the first of those."""
+        step, folder = self.before + self.engine.step, self.training.folder
+        write_sheet(
+            self.training.task.show(self.engine.means), folder / "samples" / f"step-{step:06d}.png"
+        )
+        for name, net in self.training.task.nets.items():
+            if isinstance(net, DISCRIMINATORS):
+                save_discriminator(net, folder / f"{name}.safetensors")
         return self.export()[0]
 
 

@@ -1,6 +1,6 @@
 """The step that cuts: plan, slice and repair a graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import onnx
 
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.plan import Plan
+from decig.graph.slicing import slice_graph
 from decig.repair.repair import repair
 from decig.train.job import Job
 from decig.train.judge import Judge
@@ -48,7 +49,13 @@ class Origin:
 
 
 def slice_and_repair(
-    job: Job, origin: Origin, target_ms: float | None, plan_file: str, graph_file: str
+    job: Job,
+    origin: Origin,
+    target_ms: float | None,
+    plan_file: str,
+    graph_file: str,
+    *,
+    widths: Mapping[str, int] | None = None,
 ) -> None:
     """Plan for a latency, cut, repair the weights that are left, and save plan and graph.
 
@@ -58,17 +65,27 @@ def slice_and_repair(
         target_ms: latency on the device; None lets the hinges decide.
         plan_file: name in the run folder; the plan counts the teacher's channels.
         graph_file: name in the run folder.
+        widths: of the graph's groups, where they are known; nothing is planned then.
 
     Raises:
         TargetMissedError: no plan is that fast; the message names the fastest.
     """
-    if origin.plan is None and target_ms == job.goal.target_ms:
+    if widths is not None:
+        plan = job.planner.best_channels(origin.scores, widths)
+    elif origin.plan is None and target_ms == job.goal.target_ms:
         plan = job.planner.plan
     else:
         plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)
-    repaired = repair(origin.proto, origin.channels, plan, job.examples.for_repair)
+    sliced = cut(job, origin.proto, origin.channels, plan)
     plan.after(origin.plan).save(job.run.file(plan_file))
-    job.run.save_graph(graph_file, repaired)
+    job.run.save_graph(graph_file, sliced)
+
+
+def cut(job: Job, proto: onnx.ModelProto, channels: ChannelMap, plan: Plan) -> onnx.ModelProto:
+    """Cut a graph by a plan, and repair the weights that are left unless the settings forbid it."""
+    if not job.config.distil.repair:
+        return slice_graph(proto, channels, plan)
+    return repair(proto, channels, plan, job.examples.for_repair)
 
 
 def cut_to_begin(job: Job, begin_ms: float, plan_file: str, graph_file: str) -> None:
@@ -105,7 +122,7 @@ def start_with_the_better(job: Job, inherited: onnx.ModelProto) -> None:
     """
     plan = Plan.load(job.run.file("plan.json"))
     teacher = job.teacher
-    repaired = repair(teacher.model.proto, teacher.channels, plan, job.examples.for_repair)
+    repaired = cut(job, teacher.model.proto, teacher.channels, plan)
     judge = Judge(teacher.model.proto, job.examples.for_repair[:_COMPARED], teacher.pixels)
     found = {"inherited": judge.ssim(inherited), "repaired": judge.ssim(repaired)}
     better = found["repaired"] > found["inherited"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.fx import GraphModule
 
-from decig.data.feeds import Declared
+from decig.data.declared import Declared
 from decig.data.pixels import PixelFormat
 from decig.data.ports import output_image
 from decig.graph.channels import ChannelMap, analyse

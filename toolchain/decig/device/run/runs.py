@@ -42,6 +42,10 @@ class UndisturbedRun:
 
     Choices between graphs are made by such times: a burst of other work during one of the runs
     would decide otherwise.
+
+    Attributes:
+        wall_us: microseconds that all timed runs together took.
+        own_us: those of them in which the runs had the processor.
     """
 
     def __init__(self, run: Call, observe: Callable[[Call], tuple[float, float]]) -> None:
@@ -53,6 +57,7 @@ class UndisturbedRun:
                 the processor.
         """
         self._run, self._observe = run, observe
+        self.wall_us = self.own_us = 0.0
 
     def __call__(self) -> object:
         """Run once."""
@@ -61,4 +66,6 @@ class UndisturbedRun:
     def time_us(self) -> float:
         """Run once and return the microseconds that the run itself took."""
         us, share = self._observe(self._run)
+        self.wall_us += us
+        self.own_us += us * share
         return us * share

@@ -42,6 +42,12 @@ class Settings(WrittenByHand, frozen=True):
         condense_from: stage I begins with a graph cut to this many times the wanted latency;
             0 takes the full graph, as in the paper, and so does a run without a wanted latency.
         weighting: f(j) of stage I, how the penalty grows over the sorted channels.
+        device_weighted: whether I(i) of stage I is the run time on the device, as in the paper;
+            otherwise it is 1 for every channel group.
+        painter: which graph paints the pictures that stage II learns from: the original, or the
+            one that stage I has condensed, as in the paper.
+        bend: what decides the widths where no latency is asked for: the "hinge" of each group, or
+            one "threshold" for all of them, which makes the graph as fast.
         fold: share of stage II's budget in which norms are folded, where that is asked for.
         fold_tolerance: SSIM to the teacher that folding all norms together may cost; below 0
             every norm has to make the pictures better.
@@ -50,6 +56,9 @@ class Settings(WrittenByHand, frozen=True):
     condense: Share = 0.0
     condense_from: NotNegative = 2.0
     weighting: Literal["uniform", "linear", "exponential"] = "linear"
+    device_weighted: bool = True
+    painter: Literal["original", "condensed"] = "original"
+    bend: Literal["hinge", "threshold"] = "hinge"
     fold: Share = 0.3
     fold_tolerance: Annotated[float, msgspec.Meta(ge=-1, le=2)] = 0.01
 
@@ -118,14 +127,14 @@ def _condense(job: Job, budget: Budget) -> None:
     """Stage I: train with the device-weighted penalty until few channels carry the picture."""
     start = job.run.load_graph("condense-start.onnx").proto
     task = student_task(job, start, rate=1.0, with_extras=False)
-    weighting = job.settings(Settings).weighting
+    settings, run_time = job.settings(Settings), job.planner.run_time()
     student = task.student
     assert isinstance(student, GraphModule)
     condenser = Condenser(
         parameters_by_initializer(student),
         analyse(start),
-        job.planner.run_time(),
-        weighting,
+        run_time if settings.device_weighted else dict.fromkeys(run_time, 1.0),
+        settings.weighting,
     )
     begin, end = _wanted(job)
     part = Steered(condenser, task.groups[STUDENT].schedule, job.planner.predict_ms, begin, end)
@@ -148,13 +157,20 @@ def _slice(job: Job) -> None:
     origin = Origin.teacher(job)
     if job.run.done("condensed.onnx"):
         origin = Origin.of_run(job, "condensed.onnx", "condense-plan.json")
-    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx")
+    widths = None
+    if job.goal.target_ms is None and job.settings(Settings).bend == "threshold":
+        widths = job.planner.threshold_widths(origin.channels, origin.scores)
+    slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx", widths=widths)
 
 
 def _distil(job: Job, budget: Budget) -> None:
     """Stage II; where norms are to be folded they are joined first, so that they can be seen."""
     start = job.run.load_graph("start.onnx").proto
+    painter = None
+    if job.settings(Settings).painter == "condensed" and job.run.done("condensed.onnx"):
+        painter = job.run.load_graph("condensed.onnx").proto
     if job.goal.fold_norms:
-        distil(job, with_joined_norms(start), budget, "stage2.pt", "distilled.onnx")
+        start, files = with_joined_norms(start), ("stage2.pt", "distilled.onnx")
     else:
-        distil(job, start, budget, "stage2.pt", "student.onnx")
+        files = ("stage2.pt", "student.onnx")
+    distil(job, start, budget, *files, painter=painter)

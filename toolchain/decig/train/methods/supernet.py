@@ -19,7 +19,6 @@ import onnx
 from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
-from decig.repair.repair import repair
 from decig.schema import AtLeastOne, Count, Share, WrittenByHand, read_json
 from decig.train.distilling import distil, mean_of, state_file, student_engine, student_task
 from decig.train.elastic import Elastic, Widths
@@ -31,7 +30,7 @@ from decig.train.module import build_module, write_back
 from decig.train.recalibrate import recalibrated
 from decig.train.schedule import Budget
 from decig.train.search import Lattice, Scores, search_widths
-from decig.train.slicing import order_left, start_with_the_better
+from decig.train.slicing import cut, order_left, start_with_the_better
 from decig.train.tasks.sandwich import Menu, Sandwich
 
 _MEASURED = 3
@@ -126,7 +125,7 @@ def _begin(job: Job) -> None:
     plan = planner.best_channels(planner.importance, widest)
     ranked = planner.importance.order
     order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
-    start = repair(job.teacher.model.proto, job.teacher.channels, plan, job.examples.for_repair)
+    start = cut(job, job.teacher.model.proto, job.teacher.channels, plan)
     plan.save(job.run.file("supernet-plan.json"))
     write_json(job.run.file("band.json"), msgspec.to_builtins(_Band(narrowest, planned, order)))
     job.run.save_graph("supernet-start.onnx", start)

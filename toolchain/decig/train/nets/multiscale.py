@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool2d
 from torch.nn.utils.parametrizations import spectral_norm
 
 from decig.errors import BadInputError
+from decig.train.nets.judged import Judged
 from decig.train.nets.patch_gan import KERNEL
 
 _NAMED = re.compile(r"discriminator_(\d+)\.model(\d+)\.0\.(?:0\.)?weight")
@@ -34,6 +35,7 @@ class MultiscaleDiscriminator(nn.Module):
             them: those between the first one and the judgement.
         TITLE: what messages call it.
         channels: of everything that is judged.
+        smallest: least side of the images, in pixels; of smaller ones a norm has nothing to do.
     """
 
     NORMED = ("discriminator_*.model[!0].0.0",)
@@ -50,6 +52,7 @@ class MultiscaleDiscriminator(nn.Module):
         """
         super().__init__()
         self.channels = channels
+        self.smallest = 2 ** (scales - 1) + 1
         for scale in range(scales):
             self.add_module(f"discriminator_{scale}", _Patches(channels, width, layers))
 
@@ -68,7 +71,7 @@ class MultiscaleDiscriminator(nn.Module):
             raise ValueError("no patches of 4x4")
         return {"channels": channels, "width": width, "scales": scales, "layers": layers - 1}
 
-    def forward(self, *images: Tensor) -> list[list[Tensor]]:
+    def forward(self, *images: Tensor) -> Judged:
         """Judge images of shape N,C,H,W, joined over their channels.
 
         Returns:
@@ -81,6 +84,11 @@ class MultiscaleDiscriminator(nn.Module):
             if scale:
                 x = avg_pool2d(x, 3, 2, 1, count_include_pad=False)
             judged.append(patches(x))
+        return judged
+
+    def judge(self, *images: Tensor) -> Judged:
+        """Do what `forward` does, by the name that all discriminators have for it."""
+        judged: Judged = self(*images)
         return judged
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from decig.train.nets.judged import Judged
+
 Norm = Literal["affine", "batch", "instance"]
 """Norms between the convolutions: instance norms with weights (decig's own choice, as batches are
 small), batch norms (pix2pix's), or instance norms without weights (CycleGAN's)."""
@@ -22,12 +24,11 @@ class PatchDiscriminator(nn.Module):
     """Logits for patches of an image (70x70 at a depth of 3), conditional if given its input too.
 
     Attributes:
-        SMALLEST: least side of the images, in pixels; of smaller ones nothing is left to judge.
         TITLE: what messages call it.
         channels: of everything that is judged.
+        smallest: least side of the images, in pixels; of smaller ones nothing is left to judge.
     """
 
-    SMALLEST = 24
     TITLE = "PatchGAN, as pix2pix, CycleGAN and CUT save it"
 
     def __init__(
@@ -43,6 +44,7 @@ class PatchDiscriminator(nn.Module):
         """
         super().__init__()
         self.channels = channels
+        self.smallest = self.smallest_at(depth)
         layers: list[nn.Module] = [nn.Conv2d(channels, width, KERNEL, 2, 1), nn.LeakyReLU(0.2)]
         widths = [width * min(2**level, 8) for level in range(depth + 1)]
         for level in range(1, depth + 1):
@@ -56,6 +58,11 @@ class PatchDiscriminator(nn.Module):
             ]
         layers.append(nn.Conv2d(widths[-1], 1, KERNEL, 1, 1))
         self.model = nn.Sequential(*layers)
+
+    @staticmethod
+    def smallest_at(depth: int = 3) -> int:
+        """Least side of the images that a net of a depth can judge, in pixels."""
+        return max(3 << depth, KERNEL)
 
     @staticmethod
     def read_sizes(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -86,6 +93,20 @@ class PatchDiscriminator(nn.Module):
         """
         logits: Tensor = self.model(torch.cat(images, dim=1))
         return logits
+
+    def judge(self, *images: Tensor) -> Judged:
+        """Judge as `forward` does, and show what every layer makes of the images on the way.
+
+        Returns:
+            For the one scale that there is, the features behind every activation; behind them
+            stand the logits.
+        """
+        x, shown = torch.cat(images, dim=1), []
+        for layer in self.model:
+            x = layer(x)
+            if isinstance(layer, nn.LeakyReLU):
+                shown.append(x)
+        return [[*shown, x]]
 
 
 def _norm(norm: Norm, channels: int) -> nn.Module:

@@ -1,11 +1,16 @@
 """A trained discriminator from a file, such as latest_net_D.pth of pix2pix, CycleGAN or SPADE."""
 
+import copy
+import hashlib
 from pathlib import Path
 
+import safetensors.torch
+
 from decig.errors import BadInputError
+from decig.files import write_bytes
 from decig.train.nets.recognise import DISCRIMINATORS, Discriminator, discriminator_in
 from decig.train.pytorch.checkpoint import Checkpoint
-from decig.train.pytorch.reparametrise import State, plain_shapes
+from decig.train.pytorch.reparametrise import State, plain_shapes, resolve_module
 from decig.train.pytorch.weights import load_weights
 
 
@@ -30,6 +35,27 @@ def load_discriminator(file: Path) -> Discriminator:
         raise BadInputError(f"{checkpoint.path}: holds no discriminator of a known kind: {known}")
     load_weights(found[0], checkpoint, "the discriminator")
     return found[0]
+
+
+def save_discriminator(net: Discriminator, file: Path) -> None:
+    """Write a discriminator, with plain weights, so that `load_discriminator` reads it.
+
+    Raises:
+        DecigError: the file cannot be written.
+    """
+    plain = copy.deepcopy(net).cpu()
+    resolve_module(plain)
+    state = {name: tensor.contiguous() for name, tensor in plain.state_dict().items()}
+    write_bytes(file, safetensors.torch.save(state))
+
+
+def digest(net: Discriminator) -> str:
+    """SHA-256 of the weights of a discriminator, by which a run knows it wherever its file is."""
+    found = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        found.update(tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _sized(state: State) -> Discriminator | None:

@@ -23,10 +23,11 @@ from decig.data.pairs import Pairs
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
-from decig.train.losses.adversarial import frozen
 from decig.train.losses.feature_matching import feature_matching_loss
+from decig.train.losses.games import frozen
 from decig.train.losses.hinge import discriminator_loss, generator_loss
 from decig.train.nets.averaging import Averaging
+from decig.train.nets.judged import Judged, features_of, verdicts
 from decig.train.nets.multiscale import (
     MultiscaleDiscriminator,
     initialise_xavier,
@@ -43,9 +44,6 @@ from decig.train.tasks import Group, Memory, settings_of
 
 _BETAS = (0.0, 0.9)
 """Of Adam, for both nets (Park et al., section 4)."""
-
-Judged = list[list[Tensor]]
-"""What the discriminator makes of pictures: the values of its layers at each scale."""
 
 
 class Settings(Common, frozen=True):
@@ -164,12 +162,12 @@ class LabelMap:
         """Return the terms for one of the two nets."""
         if group == "discriminator":
             fake, real = self._judge(batch, shared.detach())
-            return {"hinge": discriminator_loss(_verdicts(fake), _verdicts(real))}
+            return {"hinge": discriminator_loss(verdicts(fake), verdicts(real))}
         with frozen(self.discriminator):
             fake, real = self._judge(batch, shared)
-        terms = {"hinge": generator_loss(_verdicts(fake))}
+        terms = {"hinge": generator_loss(verdicts(fake))}
         if weight := self._settings.feature_matching:
-            features = ([layers[:-1] for layers in judged] for judged in (fake, real))
+            features = (features_of(judged) for judged in (fake, real))
             terms["features"] = weight * feature_matching_loss(*features)
         return terms
 
@@ -191,8 +189,3 @@ class LabelMap:
         plain = copy.deepcopy(nets["generator"])
         resolve_module(plain)
         return {"generator.onnx": plain}
-
-
-def _verdicts(judged: Judged) -> list[Tensor]:
-    """What the last layer at each scale says."""
-    return [layers[-1] for layers in judged]

@@ -16,7 +16,8 @@ from decig.data.pairs import Pairs
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
-from decig.train.losses.adversarial import discriminator_loss, generator_loss
+from decig.train.losses.cross_entropy import discriminator_loss, generator_loss
+from decig.train.losses.games import frozen
 from decig.train.nets.averaging import Averaging
 from decig.train.nets.patch_gan import PatchDiscriminator, initialise
 from decig.train.pairs import Batch, Examples, read_data
@@ -139,13 +140,14 @@ class Paired:
         settings, autocast = self._settings, self._precision.autocast
         if group == "discriminator":
             with autocast():
-                wrong = discriminator_loss(self.discriminator, batch.source, shared, batch.real)
-            return {"adversarial": wrong}
+                pictures = (shared.detach(), batch.real)
+                fake, real = (self.discriminator(batch.source, each) for each in pictures)
+            return {"adversarial": discriminator_loss([fake], [real])}
         terms = {"l1": settings.l1 * (shared.float() - batch.real).abs().mean()}
         if settings.adversarial:
-            with autocast():
-                noticed = generator_loss(self.discriminator, batch.source, shared)
-            terms["adversarial"] = settings.adversarial * noticed
+            with autocast(), frozen(self.discriminator):
+                judged = self.discriminator(batch.source, shared)
+            terms["adversarial"] = settings.adversarial * generator_loss([judged])
         return terms
 
     def show(self, nets: Mapping[str, nn.Module]) -> dict[str, list[np.ndarray]]:

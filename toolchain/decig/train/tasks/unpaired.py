@@ -25,6 +25,7 @@ from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Count, NotNegative
 from decig.source.recipe import Recipe
 from decig.train.losses.cycle import cycle_loss, identity_loss
+from decig.train.losses.games import frozen
 from decig.train.losses.least_squares import discriminator_loss, generator_loss
 from decig.train.nets.averaging import Averaging
 from decig.train.nets.image_pool import ImagePool
@@ -231,15 +232,17 @@ class Unpaired:
         with self._precision.autocast():
             if group == "generators":
                 fakes = zip(("b", "a"), judges, (shared.b, shared.a), strict=True)
-                terms = {f"gan_{side}": generator_loss(judge, fake) for side, judge, fake in fakes}
+                terms = {}
+                for side, judge, fake in fakes:
+                    with frozen(judge):
+                        terms[f"gan_{side}"] = generator_loss([judge(fake)])
                 return terms | self._ties(batch, shared)
             rounds = zip(("b", "a"), judges, (shared.b, shared.a), (batch.b, batch.a), strict=True)
-            return {
-                f"gan_{side}": discriminator_loss(
-                    judge, self.memories[f"pool_{side}"].exchange(fake, batch.rng), real
-                )
-                for side, judge, fake, real in rounds
-            }
+            terms = {}
+            for side, judge, fake, real in rounds:
+                earlier = self.memories[f"pool_{side}"].exchange(fake, batch.rng)
+                terms[f"gan_{side}"] = discriminator_loss([judge(earlier)], [judge(real)])
+            return terms
 
     def _ties(self, batch: Batch, shared: Painted) -> dict[str, Tensor]:
         """The weighted terms that tie both generators together; without those of weight 0."""

@@ -1,0 +1,265 @@
+"""What the commands of decig do, as functions.
+
+    import decig
+
+    pixels = {"input_range": (0, 255), "output_range": (0, 255), "channel_order": "rgb"}
+    model = decig.load("udnie.onnx", **pixels)
+    table = decig.profile(model)
+    table.save("udnie.json")
+    cut = decig.slice(model, "half.onnx", keep=0.5, repair="photos/")
+    verdict = decig.check("half.onnx", model, data="photos/", min_ssim=0.8)
+    print(verdict.speedup, verdict.likeness.pairs.ssim, verdict.passed)
+
+Each function does what the command of its name does, and the commands call these functions. MODEL
+may be what the commands take (a path, `file.py:Name`, a folder) or what `load` returned. Whatever
+is wrong with the input raises a `decig.DecigError` whose message is one line; a warning goes to the
+logger "decig".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from decig.data.declared import declare
+from decig.data.labels import COLOURS, ONE_HOT, parse_labels
+from decig.device.cost.deployed import profile_as_deployed
+from decig.device.cost.profile import EFFORTS
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.device.run.device import Device
+from decig.errors import BadInputError
+from decig.progress import Progress
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags, Source
+
+if TYPE_CHECKING:
+    from decig.deploy.cut import Cut
+    from decig.deploy.exported import Exported
+
+Given = str | Path | Source
+"""A model: what `load` takes, or what it returned."""
+File = str | Path
+Effort = Literal["quick", "standard", "thorough"]
+"""How many widths are measured; see `decig.device.cost.profile.EFFORTS`."""
+
+
+def _silent(step: str, share: float, figures: dict[str, float]) -> None:
+    """Report no progress."""
+
+
+def load(
+    model: str | Path,
+    *,
+    input_range: tuple[float, float] | None = None,
+    output_range: tuple[float, float] | None = None,
+    layout: Literal["nchw", "nhwc"] | None = None,
+    channel_order: Literal["rgb", "bgr", "rgba", "bgra", "lab"] | None = None,
+    one_hot: str | None = None,
+    palette: str | None = None,
+    image: str | None = None,
+    picture: str | None = None,
+    feeds: Mapping[str, str | float] | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    weights: File | None = None,
+    batch_statistics: bool | None = None,
+    fixed_size: bool = False,
+) -> Source:
+    """Read a model, and what is known of how it is fed.
+
+    Args:
+        model: an ONNX file, `file.py:Name` or `package.module:Name` (PyTorch code), the folder of
+            a recipe or of a run, or the path of one of their files.
+        input_range: values of black and white in the image that it takes.
+        output_range: values of black and white in the picture that it makes.
+        layout: axes of that image and picture.
+        channel_order: colours of that image and picture.
+        one_hot: it takes label maps with one channel per label, whose files hold so many ids
+            ("12"), or labels in these colours ("0000de,0030ff,...").
+        palette: it takes label maps as pictures in these colours.
+        image: the input that takes the image, where several could.
+        picture: the output that is the picture, where several could be.
+        feeds: what feeds other inputs: "normal", "uniform", "zeros", "files" or a number, by name.
+        input_shapes: full shapes of inputs with dynamic axes, and of PyTorch code; a model with
+            one input may have it under the name "".
+        weights: trained weights for PyTorch code.
+        batch_statistics: whether batch norms of PyTorch code use the statistics of each picture.
+        fixed_size: make dynamic axes static.
+
+    Raises:
+        BadInputError: there is no usable model.
+    """
+    if one_hot and palette:
+        raise BadInputError("one_hot and palette exclude each other")
+    text = one_hot or palette
+    flags = PixelFlags(
+        input_range,
+        output_range,
+        layout,
+        channel_order,
+        parse_labels(text, ONE_HOT if one_hot else COLOURS) if text else None,
+        {name: declare(name, way) for name, way in (feeds or {}).items()},
+        image,
+        picture,
+    )
+    shapes = {name: list(shape) for name, shape in (input_shapes or {}).items()}
+    source = resolve(str(model), flags, shapes, _path(weights), batch_statistics=batch_statistics)
+    source.require_known_feeds()
+    source.require_ports()
+    return source.fixed() if fixed_size else source
+
+
+def profile(
+    model: Given,
+    *,
+    device: Device | None = None,
+    effort: Effort = "standard",
+    progress: Progress = _silent,
+) -> CostTable:
+    """Measure a model on this machine; takes a minute or more.
+
+    Args:
+        model: to measure.
+        device: where; None for one thread of the processor.
+        effort: how many widths are measured.
+        progress: told the step, how far it is from 0 to 1, and its latest figures.
+
+    Returns:
+        The cost table; `save` writes it for the other functions and commands.
+
+    Raises:
+        DecigError: the model cannot be run there.
+    """
+
+    def count(done: int, of: int) -> None:
+        progress("profile", done / of, {})
+
+    progress("profile", 0.0, {})  # rewrites are tried before the first measurement is counted
+    where = device or Device.of(threads=1)
+    return profile_as_deployed(_source(model).model, where, count, EFFORTS[effort])
+
+
+def slice(
+    model: Given,
+    output: File,
+    *,
+    keep: float | None = None,
+    plan: File | None = None,
+    target_latency_ms: float | None = None,
+    align: int | None = None,
+    table: CostTable | File | None = None,
+    force: bool = False,
+    repair: File | None = None,
+    draws: bool = False,
+    verify: bool = False,
+    progress: Progress = _silent,
+) -> "Cut":
+    """Cut channels out of a model without training, and write the smaller model.
+
+    One of `keep`, `plan` and `target_latency_ms` is given.
+
+    Args:
+        model: to cut.
+        output: the ONNX file.
+        keep: share of every group's channels that stays, above 0 and at most 1.
+        plan: file that lists the channels to keep.
+        target_latency_ms: latency to reach in milliseconds; needs `table`.
+        align: multiples of which `keep` makes widths; None as the device's stairs are, or 4.
+        table: cost table of the model.
+        force: accept a table of another device, by which latencies are only predicted.
+        repair: folder of images by which channels are scored and weights repaired.
+        draws: score and repair on random draws, for a model that takes no image.
+        verify: compare with the model whose removed channels are read as zero.
+        progress: told the step, how far it is from 0 to 1, and its latest figures.
+
+    Raises:
+        BadInputError: what is asked for does not go together, or does not fit the model.
+        TargetMissedError: no plan is that fast.
+        DecigError: the verification failed.
+    """
+    from decig.deploy.cutter import Cutter
+
+    source = _source(model)
+    if sum(value is not None for value in (keep, plan, target_latency_ms)) != 1:
+        raise BadInputError("give one of keep, plan and target_latency_ms")
+    if align is not None and keep is None:
+        raise BadInputError("align goes with keep")
+    target = None if table is None else Target.of(_table(table), source.model, force=force)
+    cutter = Cutter(source, target, _path(repair), drawn=draws, progress=progress)
+    if plan is not None:
+        proposal = cutter.load(Path(plan))
+    elif keep is not None:
+        proposal = cutter.keep(keep, align)
+    else:
+        assert target_latency_ms is not None
+        proposal = cutter.reach(target_latency_ms)
+    cut = cutter.cut(proposal, verify=verify)
+    cut.save(Path(output), source)
+    return replace(cut, warnings=() if target is None else target.warnings)
+
+
+def export(
+    model: Given,
+    output: File,
+    *,
+    device: Device | None = None,
+    precision: Literal["fp32", "fp16", "int8", "auto"] = "fp32",
+    calibration: File | None = None,
+    min_ssim: float | None = None,
+    min_psnr_db: float | None = None,
+    pixel_io: bool = False,
+    opset: int | None = None,
+) -> "Exported":
+    """Write the file to deploy: rewritten where that is faster, verified, and stamped.
+
+    Args:
+        model: run folder of `compress`, or any model.
+        output: the ONNX file.
+        device: where it will run; None for that of the run's plan, or else for one thread of the
+            processor.
+        precision: of weights and activations; "auto" takes the fastest that is good enough.
+        calibration: folder of images for fewer bits; None for the images of the run.
+        min_ssim: least SSIM of pictures in fewer bits to those of float32.
+        min_psnr_db: least PSNR of the same, in dB.
+        pixel_io: whether the file takes and gives uint8 NHWC images in RGB.
+        opset: operator set of the file; None for that of the model.
+
+    Raises:
+        DecigError: what is asked for does not fit, or the verification failed.
+    """
+    from decig.deploy.export import Wanted
+    from decig.deploy.export import export as write
+    from decig.deploy.precision import Tolerance
+
+    source, least = _source(model), Tolerance()
+    wanted = Wanted(
+        precision,
+        _path(calibration),
+        Tolerance(
+            least.min_ssim if min_ssim is None else min_ssim,
+            least.min_psnr_db if min_psnr_db is None else min_psnr_db,
+        ),
+        opset,
+        pixel_io,
+    )
+    return write(source, Path(output), device or _planned_device(source), wanted)
+
+
+def _planned_device(source: Source) -> Device:
+    """The device that a run was planned for, where it is this machine; else the processor."""
+    planned = source.device
+    if planned is None or Device.elsewhere(planned) is not None:
+        return Device.of(threads=1)
+    return Device.described_by(planned)
+
+
+def _source(model: Given) -> Source:
+    return model if isinstance(model, Source) else load(model)
+
+
+def _table(table: CostTable | File) -> CostTable:
+    return table if isinstance(table, CostTable) else CostTable.load(Path(table))
+
+
+def _path(file: File | None) -> Path | None:
+    return None if file is None else Path(file)
