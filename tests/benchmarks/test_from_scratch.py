@@ -5,21 +5,36 @@ from dataclasses import replace
 from pathlib import Path
 
 import from_scratch
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from from_scratch import ORIGINAL, SCRATCH, THEN, Asked
+from PIL import Image
 
+from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
-from tests.samples import write_photos
 from tests.train.small import work_table
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 MINIATURE = ("--seeds", "1", "--steps", "4", "--side", "64", "--widths", "8,12", "--share", "0.5")
 
 
+def write_facades(folder: Path, count: int) -> None:
+    """Write pairs: noise on the left, blocks in the colours of the labels on the right."""
+    labels = load_recipe(from_scratch.MODEL).pixels.labels
+    assert labels is not None
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        blocks = np.array(labels.palette, np.uint8)[rng.integers(0, 12, (5, 5))]
+        noise = rng.integers(0, 256, (80, 80, 3), np.uint8)
+        pair = np.concatenate([noise, blocks.repeat(16, 0).repeat(16, 1)], 1)
+        Image.fromarray(pair).save(folder / f"{number}.png")
+
+
 def test_all_three_are_trained_once_and_judged(tmp_path: Path, monkeypatch) -> None:
     for split in ("train", "val"):
-        write_photos(tmp_path / "facades" / split, 3, 80, 160)
+        write_facades(tmp_path / "facades" / split, 4)
     options = {"out": tmp_path / "out", "data": tmp_path / "facades", "steps": 4, "side": 64}
     asked = Asked(
         **options,

@@ -20,6 +20,7 @@ without a teacher replaces `Condenser` here.
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -209,6 +210,7 @@ class Condensation:
             schedule = stage.group_of(generator.name).schedule
             parts.append(Steered(generator.condenser, schedule, predict, begin, min(begin, end)))
         engine = self._engine(stage, state, parts)
+        engine.resume()
         folder = self._training.folder / CONDENSED
         self._processes.on_main(lambda: make_folder(folder))
         shown = Shown(engine, self._training, lambda: self._training.export(engine.means, folder))
@@ -216,14 +218,10 @@ class Condensation:
         engine.run()
         return engine
 
-    def _engine(self, stage: Stretch, state: Path, parts: list[Steered]) -> Engine:
-        """The engine of a stage, where a stopped run left it."""
-        task, budget = self._task, Budget(steps=stage.steps)
-        engine = Engine(
-            stage, budget, self._processes, seed=task.seed, parts=parts, state_file=state
-        )
-        engine.resume()
-        return engine
+    def _engine(self, stage: Stretch, state: Path, parts: Sequence[Steered] = ()) -> Engine:
+        """The engine of a stage, at its first step."""
+        budget, seed = Budget(steps=stage.steps), self._task.seed
+        return Engine(stage, budget, self._processes, seed=seed, parts=parts, state_file=state)
 
     def _cut(self, engine: Engine) -> None:
         """Write the condensed generators, and cut them."""
@@ -255,14 +253,7 @@ class Condensation:
         task.nets.update({name: Slim(model) for name, model in start.items()})
         teachers = {name: condensed.means[name] for name in names}
         stage = Taught(task, *self._stages[1], teachers=teachers, weight=settings.teacher)
-        state = folder / STUDENT_STATE_FILE
-        engine = Engine(
-            stage,
-            Budget(steps=stage.steps),
-            self._processes,
-            seed=task.seed,
-            state_file=state,
-        )
+        engine = self._engine(stage, folder / STUDENT_STATE_FILE)
         for name, group in kept.items():
             engine.load_group(name, group)
         engine.resume()
@@ -317,7 +308,12 @@ def _file(training: Training) -> Path:
 
 
 def _condensable(training: Training) -> Condensable:
-    task = training.task
+    task, source = training.task, training.recipe.source
+    if source is not None and source.batch_statistics:
+        raise BadInputError(
+            f"{_file(training)}: source.batch_statistics is true, but batch norms are trained, and "
+            "exported, with saved statistics: leave it out, and profile the recipe again"
+        )
     lacking = [name for name in _NEEDED if not hasattr(task, name)]
     if lacking:
         raise BadInputError(

@@ -59,7 +59,7 @@ def _match(
     own = known.get(name)
     if own is not None and np.array_equal(own, value):
         return name, tuple(range(value.ndim))
-    if value.ndim < 2 or (value == value.flat[0]).all():
+    if value.ndim < 2 or np.unique(value).size < 2:
         return None  # such numbers tell no parameter from another
     for parameter, numbers in known.items():
         if sorted(numbers.shape) != sorted(value.shape):
