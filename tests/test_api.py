@@ -25,6 +25,9 @@ SIGNATURES = {
     "profile": "model device effort progress",
     "slice": "model output keep plan target_latency_ms align table force repair draws verify "
     "progress",
+    "check": "candidate reference data targets device max_latency_ms min_speedup min_ssim "
+    "min_psnr_db max_kid max_fid max_lpips min_iou max_unreadable inception lpips segmenter grid "
+    "roofline strict confidence timing_s",
     "export": "model output device precision calibration min_ssim min_psnr_db pixel_io opset",
 }
 """Parameters of each function, in order: programs are written against them."""
@@ -95,6 +98,25 @@ def test_an_export_verifies_and_stamps(model, tmp_path):
     exported = decig.export(model, tmp_path / "out.onnx")
     assert exported.difference < 1e-4
     assert (tmp_path / "out.onnx").is_file()
+
+
+def test_a_check_is_that_of_the_command(model, tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    decig.slice(model, tmp_path / "half.onnx", keep=0.5, align=1)
+    source = decig.load(model, **PIXELS_OF_SAMPLES)
+    verdict = decig.check(tmp_path / "half.onnx", source, data=photos, min_ssim=0.99999)
+    assert verdict.passed is False
+    asked = ("--reference", model, "--data", photos, *PIXELS)
+    found = call("check", tmp_path / "half.onnx", *asked)
+    assert verdict.to_dict()["ssim"] == found["ssim"]
+    assert verdict.to_dict()["macs"] == found["macs"]
+
+
+def test_names_of_inputs_may_differ_where_both_models_are_paths(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    one = write_generator(tmp_path / "a.onnx")
+    decig.export(decig.load(one, **PIXELS_OF_SAMPLES), tmp_path / "b.onnx")
+    assert decig.check(tmp_path / "b.onnx", one, data=photos).likeness.pairs.ssim > 0.9999
 
 
 @pytest.mark.parametrize(

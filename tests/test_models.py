@@ -15,6 +15,7 @@ from decig.data.feeds import Inputs
 from decig.deploy.cutter import Cutter
 from decig.deploy.verify import TOLERANCE
 from decig.device.run.device import Device
+from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.cost import count
 from decig.graph.model import Model, load_model, save_model
@@ -230,6 +231,14 @@ def _short(name, folder):
         input_shapes=shapes,
         train=train_table | {"stages": [stage], "discriminator_width": 4},
     )
+
+
+def test_nets_without_an_input_picture_are_trained_by_no_task(tmp_path):
+    for name in ("recipe.toml", "from-noise.toml"):
+        recipe = load_recipe(FOLDERS / "stylegan2-decoder" / name)
+        with pytest.raises(BadInputError, match=r"whose input is no picture: \w+ is \[1, 512\]"):
+            train(recipe, tmp_path / "run", data=tmp_path)
+    assert not (tmp_path / "run").exists()
 
 
 def test_gaugan_has_the_spectral_norms_of_its_authors():

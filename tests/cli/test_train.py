@@ -1,9 +1,11 @@
 import importlib.util
 import json
+import sys
 
 import pytest
 
-from tests.samples import decig, write_photos
+from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.train.test_events import read_events
 
 pytestmark = pytest.mark.train
 if importlib.util.find_spec("torch"):
@@ -62,6 +64,36 @@ def test_cyclegans_folders_make_two_generators(recipe):
     assert (recipe / "run/generator_back.onnx").is_file()
     again = decig("train", recipe, *asked, "--resume", "--direction", "AtoB")
     assert again.exit_code == 2 and "train.data.direction = 'BtoA'" in again.stderr
+
+
+def test_what_is_logged_for_tensorboard_goes_on_after_a_resume(recipe):
+    for side in ("trainA", "trainB"):
+        write_photos(recipe / "data" / side, height=36)
+    run = recipe / "run"
+    asked = ("train", recipe, "--data", recipe / "data", "--output-dir", run)
+    assert decig(*asked, "--tensorboard").exit_code == 0
+    found = read_events(run / "tensorboard")
+    assert {"loss/generators", "loss/generators/cycle_a", "seconds_per_step"} <= found.keys()
+    assert list(found["samples"]) == [2]
+    assert list(found["learning_rate/discriminators"]) == [1]
+    result = decig("train", "--resume", "--output-dir", run)  # as it was typed, with the log
+    assert result.exit_code == 0, result.stderr
+    again = read_events(run / "tensorboard")
+    assert list(again["loss/generators"]) == [1]
+    assert len(list((run / "tensorboard").iterdir())) == 2
+
+
+@pytest.mark.parametrize("command", ["train", "compress"])
+def test_tensorboard_without_its_package(recipe, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    model = recipe if command == "train" else write_generator(recipe / "model.onnx")
+    options = () if command == "train" else ("--target-speedup", 2, *PIXELS)
+    asked = ("--data", recipe, "--output-dir", recipe / "run", "--tensorboard")
+    result = decig(command, model, *asked, *options)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "decig: error: --tensorboard needs tensorboardX: pip install 'decig[tensorboard]'\n"
+    )
 
 
 def test_a_wrong_folder_is_told_what_was_looked_for(recipe):

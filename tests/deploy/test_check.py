@@ -4,9 +4,10 @@ import pytest
 from PIL import Image
 
 from decig.deploy import check as module
-from decig.deploy.check import Tolerances, check
+from decig.deploy.check import check
+from decig.deploy.tolerances import Tolerances
+from decig.device.measure.paired import PairedTimes
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
@@ -15,6 +16,13 @@ from tests.samples import write_broken, write_generator, write_photos
 from tests.threads import FREE, watch_threads
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
+
+
+def paired_times(reference_ms, candidate_ms, count=50, spread=0.01, disturbed=0.0):
+    """Times of runs in turns, spread evenly around these milliseconds."""
+    share = 1 + spread * np.linspace(-1, 1, count)
+    shuffled = np.random.default_rng(0).permutation(share)
+    return PairedTimes(reference_ms * 1e3 * share, candidate_ms * 1e3 * shuffled, disturbed, 0.99)
 
 
 @pytest.fixture
@@ -38,15 +46,51 @@ def test_pictures_are_painted_on_free_threads_and_timed_on_those_asked_for(
     source = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
     timed = []
 
-    def measure(runs):
-        timed.extend(runs.values())
-        return {name: Latency(1.0, 0.0, 1.0, 4) for name in runs}
+    def measure(*sides_and_more):
+        timed.extend(side._run for side in sides_and_more[:2])
+        return paired_times(1.0, 1.0)
 
-    monkeypatch.setattr(module, "measure_interleaved", measure)
+    monkeypatch.setattr(module, "measure_pairs", measure)
     check(source, source, folder, Device.of(), Tolerances())
     assert opened == [1, FREE] * 2
     sessions = {run.args[0].get_session_options().intra_op_num_threads for run in timed}
     assert sessions == {1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "passed", "failures"),
+    [
+        ({"min_speedup": 3}, "met", True, []),
+        ({"min_speedup": 5}, "missed", False, ["speedup 4 is under 5 (--min-speedup)"]),
+        ({"min_speedup": 4}, "cannot tell", None, []),
+        ({"max_latency_ms": 60}, "met", True, []),
+        ({"max_latency_ms": 40}, "missed", False, ["latency 50.000 ms is over 40 ms"]),
+        ({"max_latency_ms": 50}, "cannot tell", None, []),
+    ],
+)
+def test_three_answers(tmp_path, folder, monkeypatch, caplog, asked, answer, passed, failures):
+    monkeypatch.setattr(module, "measure_pairs", lambda *_: paired_times(200, 50))
+    source = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
+    verdict = check(source, source, folder, Device.of(), Tolerances(**asked))
+    found = verdict.to_dict()
+    assert [limit["answer"] for limit in found["limits"]] == [answer]
+    assert found["passed"] is passed
+    for told, wanted in zip(found["failures"], failures, strict=True):
+        assert told.startswith(wanted)
+    assert ("cannot tell: " in caplog.text) is (passed is None)
+    strict = check(source, source, folder, Device.of(), Tolerances(**asked), strict=True)
+    assert strict.passed is bool(passed)
+    assert len(strict.failures) == (answer != "met")
+
+
+def test_how_much_other_programs_took_is_told(tmp_path, folder, monkeypatch):
+    times = paired_times(200, 50, disturbed=0.25)
+    monkeypatch.setattr(module, "measure_pairs", lambda *_: times)
+    source = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
+    found = check(source, source, folder, Device.of(), Tolerances()).to_dict()
+    assert found["disturbed"] == 0.25
+    assert found["runs"] == 50
+    assert found["passed"] is None
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from decig.data.pixels import BYTES, PixelFormat
-from decig.deploy.check import Tolerances, check
+from decig.deploy.check import check
 from decig.deploy.export import Wanted, export
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io, wrap
+from decig.deploy.tolerances import Tolerances
 from decig.deploy.verify import grey_levels, runner
 from decig.device.run.device import Device
 from decig.errors import BadInputError

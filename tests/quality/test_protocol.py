@@ -1,5 +1,3 @@
-from dataclasses import asdict
-
 from decig.quality.protocol import Protocol
 
 
@@ -12,7 +10,7 @@ def test_what_people_read_names_all_that_the_figures_rest_on():
 
 
 def test_what_programs_read():
-    found = asdict(Protocol(3, 4, 2))
+    found = Protocol(3, 4, 2).to_dict()
     assert found["features"] == "EfficientNet-Lite0, 1280 means over all positions"
     assert (found["pictures"], found["others"], found["pairs"], found["size"]) == (3, 4, 2, 224)
     assert found["subsets"].startswith("none")

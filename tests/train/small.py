@@ -113,12 +113,15 @@ class Asked:
     config: Config
     output_dir: Path
     resume: bool = False
+    tensorboard: bool = False
 
     def compress(self, progress: Progress | None = None) -> dict[str, Any]:
         """Run it; returns the report."""
         told = progress or quiet
         what = (self.teacher, self.folders, self.goal, self.config, self.output_dir)
-        figures = pipeline.compress(*what, resume=self.resume, progress=told)
+        figures = pipeline.compress(
+            *what, resume=self.resume, tensorboard=self.tensorboard, progress=told
+        )
         assert figures is not None
         return figures
 

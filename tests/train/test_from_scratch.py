@@ -117,9 +117,12 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int) -> Non
 
 
 def test_without_a_target_the_hinges_decide(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
     recipe = write(tmp_path, "paired", 'condense = { share = 0.75, weighting = "exponential" }')
     table = table_of(recipe)
-    train(recipe, tmp_path / "run", wanted(table, None))
+    train(recipe, tmp_path / "run", wanted(table, None), tensorboard=True)
+    for stage in ("condense", "teach"):
+        assert len(list((tmp_path / "run/tensorboard" / stage).iterdir())) == 1
     curves = json.loads((tmp_path / "run/hinges.json").read_text())["generators"]["generator"]
     assert any(curve["hinge"] for curve in curves.values())
     for curve in curves.values():

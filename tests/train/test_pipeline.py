@@ -28,6 +28,7 @@ from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
 from tests.device.bench import FakeBench
 from tests.train.small import Asked, small, with_settings, work_table
+from tests.train.test_events import read_events
 from tests.train.tiny import tiny_generator
 
 STEPS = 12
@@ -138,6 +139,15 @@ def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(
     broken.but(resume=True).compress()
     name = "student.onnx"
     assert weights(broken.output_dir / name) == weights(whole.output_dir / name)
+
+
+def test_every_stage_of_training_has_its_log(asked: Make) -> None:
+    made = asked(tensorboard=True, settings={"condense": 0.5})
+    made.compress()
+    logs = made.output_dir / "tensorboard"
+    assert {folder.name for folder in logs.iterdir()} == {"stage1", "stage2"}
+    for folder in logs.iterdir():
+        assert {"loss/student", "learning_rate/student"} <= read_events(folder).keys()
 
 
 def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:

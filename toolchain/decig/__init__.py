@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from decig.api import export, load, profile, slice
+    from decig.api import check, export, load, profile, slice
     from decig.device.run.device import Device
     from decig.errors import BadInputError, DecigError, TargetMissedError
 
@@ -18,6 +18,7 @@ __all__ = [
     "DecigError",
     "Device",
     "TargetMissedError",
+    "check",
     "export",
     "load",
     "profile",

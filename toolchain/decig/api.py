@@ -30,10 +30,11 @@ from decig.device.plan.target import Target
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.progress import Progress
-from decig.source.resolve import resolve
+from decig.source.resolve import resolve, resolve_both
 from decig.source.source import PixelFlags, Source
 
 if TYPE_CHECKING:
+    from decig.deploy.check import Verdict
     from decig.deploy.cut import Cut
     from decig.deploy.exported import Exported
 
@@ -243,6 +244,100 @@ def export(
         pixel_io,
     )
     return write(source, Path(output), device or _planned_device(source), wanted)
+
+
+def check(
+    candidate: Given,
+    reference: Given,
+    *,
+    data: File | None = None,
+    targets: File | None = None,
+    device: Device | None = None,
+    max_latency_ms: float | None = None,
+    min_speedup: float | None = None,
+    min_ssim: float | None = None,
+    min_psnr_db: float | None = None,
+    max_kid: float | None = None,
+    max_fid: float | None = None,
+    max_lpips: float | None = None,
+    min_iou: float | None = None,
+    max_unreadable: int | None = None,
+    inception: File | None = None,
+    lpips: File | None = None,
+    segmenter: File | None = None,
+    grid: File | None = None,
+    roofline: bool = False,
+    strict: bool = False,
+    confidence: float = 0.99,
+    timing_s: float = 60.0,
+) -> "Verdict":
+    """Compare the speed and the pictures of a model with those of its reference.
+
+    Args:
+        candidate: the model to judge.
+        reference: the model that it should replace.
+        data: folder of images to feed both; None where they take none.
+        targets: folder of real pictures to compare with.
+        device: where both run; None for one thread of the processor.
+        max_latency_ms: greatest latency of the candidate, in milliseconds.
+        min_speedup: how many times faster than the reference, at least.
+        min_ssim: least SSIM to the reference's pictures.
+        min_psnr_db: least PSNR to them, in dB.
+        max_kid: greatest KID to `targets`, or else to the reference's pictures.
+        max_fid: greatest FID to the same; needs `inception`.
+        max_lpips: greatest LPIPS to the reference's pictures; needs `lpips`.
+        min_iou: least mean IoU of the labels in the pictures; needs `segmenter`.
+        max_unreadable: most images that may be unreadable.
+        inception: file of the network for FID.
+        lpips: file of the network for LPIPS.
+        segmenter: file of a network that finds labels in pictures.
+        grid: file for pictures of both models side by side.
+        roofline: whether to measure the nodes of both beside the limits of the device.
+        strict: whether a limit of which it cannot be told whether it is met counts as missed.
+        confidence: how sure answers about the latency must be, from 0.5 to 1.
+        timing_s: how long latencies are measured at most, in seconds.
+
+    Raises:
+        BadInputError: the models cannot be compared on this data, or a limit needs something that
+            is missing. A limit that is missed raises nothing: see `Verdict.passed`.
+    """
+    from decig.deploy.check import check as compare
+    from decig.deploy.judges.panel import Files
+    from decig.deploy.tolerances import Tolerances, require_judges
+    from decig.device.measure.paired import Patience
+
+    wanted = Tolerances(
+        max_latency_ms=max_latency_ms,
+        min_speedup=min_speedup,
+        min_ssim=min_ssim,
+        min_psnr_db=min_psnr_db,
+        max_kid=max_kid,
+        max_fid=max_fid,
+        max_lpips=max_lpips,
+        min_iou=min_iou,
+        max_unreadable=0 if strict and max_unreadable is None else max_unreadable,
+    )
+    networks = Files(_path(inception), _path(lpips), _path(segmenter))
+    require_judges(wanted, _path(targets), networks)
+    return compare(
+        *_both(candidate, reference),
+        _path(data),
+        device or Device.of(threads=1),
+        wanted,
+        _path(grid),
+        targets=_path(targets),
+        networks=networks,
+        roofline=roofline,
+        strict=strict,
+        patience=Patience(confidence=confidence, max_seconds=timing_s),
+    )
+
+
+def _both(candidate: Given, reference: Given) -> tuple[Source, Source]:
+    """Read two models that are compared: their inputs may have different names."""
+    if isinstance(candidate, Source) or isinstance(reference, Source):
+        return _source(candidate), _source(reference)
+    return resolve_both(str(candidate), str(reference))
 
 
 def _planned_device(source: Source) -> Device:

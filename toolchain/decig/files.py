@@ -202,6 +202,16 @@ def write_bytes(target: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def add_text(target: Path, text: str) -> None:
+    """Add text to the end of a file, which is made where it is missing.
+
+    Raises:
+        BadInputError, DecigError: that is not possible, as for `atomic_path`.
+    """
+    with writing(target), Path(target).open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON to `target` atomically; errors as in `atomic_path`."""
     write_bytes(target, (json_text(value, indent=1) + "\n").encode())

@@ -11,7 +11,7 @@ from decig.device.measure import paired
 from decig.device.measure.paired import Answer, Interval, Limits, Patience, measure_pairs
 from decig.device.run.runs import UndisturbedRun
 
-QUICK = Patience(max_seconds=float("inf"), warm_up=0)
+QUICK = Patience(max_seconds=float("inf"), firm=1.0, warm_up=0)
 
 
 class Machine:
@@ -80,9 +80,20 @@ def test_time_that_is_up_leaves_what_is_unsure_unsure(monkeypatch: pytest.Monkey
     clock = iter(range(10**6))
     monkeypatch.setattr(paired.time, "perf_counter", lambda: float(next(clock)))
     limits, machine = Limits(min_speedup=4.0), Machine(0)
-    found = measure_pairs(machine.model(200), machine.model(50), limits, Patience(max_seconds=30))
+    hurried = Patience(max_seconds=30, firm=1.0)
+    found = measure_pairs(machine.model(200), machine.model(50), limits, hurried)
     assert found.answers(limits)["min_speedup"] is Answer.UNSURE
-    assert 12 <= len(found.candidate_us) <= 31
+    assert 12 <= len(found.candidate_us) < 384
+
+
+def test_firm_medians_take_more_runs_where_every_limit_is_answered() -> None:
+    counts = {}
+    for firm in (1.0, 0.005):
+        patience, machine = Patience(max_seconds=1e9, firm=firm, firm_seconds=1e9), Machine(0)
+        found = measure_pairs(machine.model(200), machine.model(20), Limits(), patience)
+        counts[firm] = len(found.candidate_us)
+        assert found.uncertainty <= firm
+    assert counts[1.0] < counts[0.005]
 
 
 def test_how_much_runs_were_disturbed_is_told() -> None:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from decig.train.nets.patch_gan import PatchDiscriminator, initialise
 
@@ -28,6 +29,17 @@ def test_initial_weights_are_small_and_seeded():
     assert torch.equal(*weights)
     assert weights[0].std().item() == pytest.approx(0.02, rel=0.05)
     assert not net.model[0].bias.any()
+
+
+def test_scales_of_batch_norms_are_drawn_around_one():
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(4000), nn.InstanceNorm2d(8, affine=True))
+    nn.init.ones_(net[1].bias)
+    initialise(net)
+    assert net[1].weight.mean().item() == pytest.approx(1, abs=0.002)
+    assert net[1].weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert not net[1].bias.any()
+    assert torch.equal(net[2].weight, torch.ones(8))
 
 
 @pytest.mark.parametrize("norm", ["affine", "batch", "instance"])

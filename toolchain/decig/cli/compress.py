@@ -14,6 +14,7 @@ from decig.cli.resuming import (
     record_command,
     resume_option,
     says_how_to_go_on,
+    tensorboard_option,
 )
 from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Number, latency, time_budget
 from decig.extras import needs_torch
@@ -81,6 +82,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     is_flag=True,
     help="Make InstanceNorms part of convolutions where pictures allow it.",
 )
+@tensorboard_option
 @resume_option
 @click.option("--dry-run", is_flag=True, help="Show the plan; train nothing and write nothing.")
 @source_options(pixels=True)
@@ -102,6 +104,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
         from decig.train import pipeline
+        from decig.train.events import require_events
         from decig.train.examples import Folders
         from decig.train.planner import Goal
         from decig.train.processes import Processes
@@ -109,6 +112,8 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         from decig.train.schedule import Budget
         from decig.train.teacher import Teacher
 
+    if asked["tensorboard"]:
+        require_events("--tensorboard")
     config, folder, resume = _settings(asked), asked["output_dir"], asked["resume"]
     has_target = asked["target_latency"] or asked["target_speedup"]
     require_answers(
@@ -146,7 +151,12 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         return
     with ProgressBar() as bar, says_how_to_go_on(folder, RUN_FILE):
         figures = pipeline.compress(
-            *what, folder, resume=resume, begun=record_command, progress=bar.update
+            *what,
+            folder,
+            resume=resume,
+            begun=record_command,
+            tensorboard=asked["tensorboard"],
+            progress=bar.update,
         )
     if figures is not None:  # of several processes, the main one alone speaks
         show(figures, as_json, partial(print_compression, folder, target.table.device))

@@ -167,3 +167,12 @@ def resume_option(function: Any) -> Any:
         is_flag=True,
         help="Continue the run in the folder; nothing else has to be given again.",
     )(function)
+
+
+def tensorboard_option(function: Any) -> Any:
+    """--tensorboard; the command gets `tensorboard`."""
+    return click.option(
+        "--tensorboard",
+        is_flag=True,
+        help="Log losses, learning rates and samples for TensorBoard, in RUN/tensorboard.",
+    )(function)

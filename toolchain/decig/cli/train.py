@@ -13,6 +13,7 @@ from decig.cli.resuming import (
     record_command,
     resume_option,
     says_how_to_go_on,
+    tensorboard_option,
 )
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, Number, latency, time_budget
 from decig.extras import needs_torch
@@ -64,6 +65,7 @@ _NO_TABLE = (
     metavar="4",
     help="How many times faster than the whole generator.",
 )
+@tensorboard_option
 @resume_option
 @force_option
 @debug_option
@@ -74,6 +76,7 @@ def train(
     direction: "Direction | None",
     sample_every: float,
     profile: Path | None,
+    tensorboard: bool,
     resume: bool,
     force: bool,
     **target: float | None,
@@ -92,9 +95,12 @@ def train(
         raise click.UsageError(_NO_TABLE)
     loaded = load_recipe(recipe)
     with needs_torch("decig train"):
+        from decig.train.events import require_events
         from decig.train.original import STATE_FILE
         from decig.train.original import train as run
     wanted = None if profile is None else _wanted(profile, force=force, **target)
+    if tensorboard:
+        require_events("--tensorboard")
     with says_how_to_go_on(output_dir, STATE_FILE):
         written: Path | None = run(
             loaded,
@@ -105,6 +111,7 @@ def train(
             begun=record_command,
             sample_every_s=sample_every,
             wanted=wanted,
+            tensorboard=tensorboard,
         )
     if written is not None:  # of several processes one writes
         if wanted is not None:

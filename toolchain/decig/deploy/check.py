@@ -1,24 +1,25 @@
 """`decig check`: is a model as fast and as good as asked, compared with its reference?"""
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from decig.data.ports import image_input
+from decig.deploy.judges.panel import GIVEN, Files, Panel
 from decig.deploy.likeness import Likeness, compare_pictures
 from decig.deploy.side import Side
+from decig.deploy.tolerances import Finding, Tolerances, judge, require_judges, speedup
 from decig.device.measure.limits import measure_limits
+from decig.device.measure.paired import Answer, PairedTimes, Patience, measure_pairs
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
 from decig.device.run.device import Device
-from decig.device.run.timing import Latency, measure_interleaved
+from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.cost import count
 from decig.graph.draws import drawing
 from decig.graph.model import ValueInfo, input_info, output_info
-from decig.quality.features import FeatureNetwork, lacking, require_features
 from decig.source.source import Source
 from decig.source.stamp import stamped_device
 
@@ -26,44 +27,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tolerances:
-    """What the candidate must reach; None asks for nothing.
-
-    Attributes:
-        max_latency_ms: greatest latency, in milliseconds.
-        min_speedup: how many times faster than the reference, at least.
-        min_ssim: least SSIM to the reference's pictures.
-        min_psnr_db: least PSNR to them, in dB.
-        max_kid: greatest KID, the squared kernel distance of features: to the real pictures where
-            they are given, to the reference's otherwise.
-        max_unreadable: most images that may be unreadable, and so not compared.
-    """
-
-    max_latency_ms: float | None = None
-    min_speedup: float | None = None
-    min_ssim: float | None = None
-    min_psnr_db: float | None = None
-    max_kid: float | None = None
-    max_unreadable: int | None = None
-
-    @property
-    def asked(self) -> bool:
-        """Whether anything is asked for."""
-        return self != Tolerances()
-
-
-@dataclass(frozen=True)
 class Verdict:
     """Result of a check; dictionaries have the keys reference and candidate.
 
     Attributes:
-        latency: of both models, from runs in turns.
+        times: of both models, from runs in turns.
         likeness: of their pictures.
         macs: multiply-accumulates of one run.
         params: parameters.
-        failures: one line for every tolerance that was missed, for pictures of the candidate that
-            no right range leads to, and for values that are no numbers.
-        tolerances: what was asked for.
+        faults: what never passes, one line each: pictures of the candidate that no right range
+            leads to, and values that are no numbers.
+        findings: what is to be said of each limit that was asked for.
+        strict: whether a limit of which it cannot be told whether it is met counts as missed.
         from_bytes: whether the latency is from the bytes of an image to those of the picture, pre-
             and postprocessing included, because one of the models has them inside.
         roofline: the nodes of each model beside the limits of the device; None where they were
@@ -72,12 +47,13 @@ class Verdict:
             another device.
     """
 
-    latency: dict[str, Latency]
+    times: PairedTimes
     likeness: Likeness
     macs: dict[str, int]
     params: dict[str, int]
-    failures: list[str]
-    tolerances: Tolerances
+    faults: list[str]
+    findings: list[Finding]
+    strict: bool = False
     from_bytes: bool = False
     roofline: dict[str, Roofline] | None = None
     warnings: tuple[str, ...] = ()
@@ -85,12 +61,30 @@ class Verdict:
     @property
     def speedup(self) -> float:
         """How many times faster the candidate is."""
-        return _speedup(self.latency)
+        return speedup(self.latency)
+
+    @property
+    def latency(self) -> dict[str, Latency]:
+        """Latency of both models, under the keys reference and candidate."""
+        return self.times.latency
+
+    @property
+    def failures(self) -> list[str]:
+        """One line for each limit that was missed, and for whatever never passes."""
+        missed = [Answer.MISSED, Answer.UNSURE] if self.strict else [Answer.MISSED]
+        return [*self.faults, *(each.text for each in self.findings if each.answer in missed)]
+
+    @property
+    def doubts(self) -> list[str]:
+        """One line for each limit of which it cannot be told whether it is met."""
+        return [each.text for each in self.findings if each.answer is Answer.UNSURE]
 
     @property
     def passed(self) -> bool | None:
-        """Whether every tolerance was met; None where none was asked for and nothing is wrong."""
-        return not self.failures if self.failures or self.tolerances.asked else None
+        """Whether every limit is met; None where none was asked for, or it cannot be told."""
+        if self.failures:
+            return False
+        return True if self.findings and not self.doubts else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig check --json`."""
@@ -102,6 +96,9 @@ class Verdict:
             "params": self.params,
             "passed": self.passed,
             "failures": self.failures,
+            "limits": [finding.to_dict() for finding in self.findings],
+            "runs": len(self.times.candidate_us),
+            "disturbed": round(self.times.disturbed, 4),
         }
         if self.warnings:
             found["warnings"] = list(self.warnings)
@@ -121,7 +118,10 @@ def check(
     grid: Path | None = None,
     *,
     targets: Path | None = None,
+    networks: Files | None = None,
     roofline: bool = False,
+    strict: bool = False,
+    patience: Patience | None = None,
 ) -> Verdict:
     """Compare latency and pictures of two models on a folder of images.
 
@@ -137,15 +137,19 @@ def check(
         tolerances: what must be reached.
         grid: file for a grid of pictures: inputs, those of the reference, those of the candidate.
         targets: folder of real pictures, to which those of both models are compared.
+        networks: files with further networks that judge the pictures.
         roofline: whether to measure the nodes of both, beside the limits of the device.
+        strict: whether a limit of which it cannot be told whether it is met counts as missed.
+        patience: how sure and how long the latencies are measured; the defaults where None.
 
     Raises:
         BadInputError: the models take or give different shapes, the pixel format is not known, no
-            image is readable, a package is missing for what is asked, the reference's pictures
-            show that a range is stated wrongly, or the provider is not installed or has an option
-            that does not go with pixels in a graph.
+            image is readable, a package is missing for what is asked, a file holds no network that
+            judges pictures, the reference's pictures show that a range is stated wrongly, or the
+            provider is not installed or has an option that does not go with pixels in a graph.
     """
-    require_packages(tolerances, targets)
+    networks = networks or Files()
+    require_judges(tolerances, targets, networks)
     candidate, reference = candidate.borrow(reference), reference.borrow(candidate)
     for source in (candidate, reference):
         source.require_ports()
@@ -159,47 +163,57 @@ def check(
     for source in (candidate, reference):
         listed.append(source.pictures(folder))
         source.require_picture()
+    panel = _panel(reference, networks, tolerances)
     ours, theirs = (
         Side(source, pictures, device)
         for source, pictures in zip((candidate, reference), listed, strict=True)
     )
-    network = None if lacking() else FeatureNetwork()
-    likeness = compare_pictures(theirs, ours, network=network, targets=targets, grid=grid)
+    likeness = compare_pictures(theirs, ours, panel=panel, targets=targets, grid=grid)
     if wrong := theirs.fault("the reference's"):
         raise BadInputError(f"{reference.model.path}: {wrong}")
     faults = [fault for fault in [ours.fault("the candidate's")] if fault]
-    latency = measure_interleaved(
-        {"reference": theirs.timed(from_bytes), "candidate": ours.timed(from_bytes)}
+    times = measure_pairs(
+        device.undisturbed(theirs.timed(from_bytes)),
+        device.undisturbed(ours.timed(from_bytes)),
+        tolerances.of_latency,
+        patience,
     )
     costs = {
         "reference": count(reference.model.proto),
         "candidate": count(candidate.model.proto),
     }
-    return Verdict(
-        latency,
+    verdict = Verdict(
+        times,
         likeness,
         {name: cost.macs for name, cost in costs.items()},
         {name: cost.params for name, cost in costs.items()},
-        faults + _failures(tolerances, latency, likeness, {"reference": theirs, "candidate": ours}),
-        tolerances,
+        faults + _spoilt({"reference": theirs, "candidate": ours}),
+        judge(tolerances, times, likeness),
+        strict,
         from_bytes,
         _roofline(reference, candidate, device) if roofline else None,
         _elsewhere(candidate, device),
     )
+    for doubt in [] if strict else verdict.doubts:
+        log.warning("cannot tell: %s", doubt)
+    return verdict
 
 
-def require_packages(tolerances: Tolerances, targets: Path | None) -> None:
-    """Check that what is asked for can be computed with the packages that are installed.
-
-    Without them the figures that need them are left out, unless one of these options asks for one.
+def _panel(reference: Source, networks: Files, tolerances: Tolerances) -> Panel:
+    """Open the networks that judge the pictures.
 
     Raises:
-        BadInputError: a package is missing; the message names the option and the package.
+        BadInputError: a file holds no network for what it was given for, or not that of FID.
     """
-    if targets is not None:
-        require_features("--targets")
-    if tolerances.max_kid is not None:
-        require_features("--max-kid")
+    pixels = reference.require_pixels()
+    height, width = pixels.size_of(reference.picture().shape)
+    panel = Panel.open(networks, (height, width), pixels.labels)
+    if tolerances.max_fid is not None and not panel.features[GIVEN].kind.fid:
+        raise BadInputError(
+            f"{networks.inception}: is not the network of FID (inception-2015-12-05.pt): its "
+            "distances are no FID, which --max-fid limits"
+        )
+    return panel
 
 
 def _tell_of_draws(source: Source) -> None:
@@ -267,47 +281,10 @@ def _size(source: Source, shape: list[int]) -> list[int]:
     return [shape[0], *pixels.size_of(shape)] if len(shape) == 4 else shape
 
 
-def _failures(
-    asked: Tolerances,
-    latency: dict[str, Latency],
-    likeness: Likeness,
-    sides: Mapping[str, Side],
-) -> list[str]:
-    """Describe each tolerance that was missed, and what never passes."""
-    failures = [
+def _spoilt(sides: Mapping[str, Side]) -> list[str]:
+    """Describe pictures that hold values that are no numbers, which never pass."""
+    return [
         f"the {name}'s pictures hold values that are no numbers: {side.spoilt}"
         for name, side in sides.items()
         if side.spoilt
     ]
-    unread, most = len(likeness.skipped), asked.max_unreadable
-    if most is not None and unread > most:
-        failures.append(f"{unread} images are unreadable, at most {most} may be (--max-unreadable)")
-    ms, limit = latency["candidate"].median_ms, asked.max_latency_ms
-    if limit is not None and ms > limit:
-        failures.append(f"latency {ms:.3f} ms is over {limit:g} ms (--max-latency)")
-    for found, wanted, what, option in (
-        (_speedup(latency), asked.min_speedup, "speedup", "--min-speedup"),
-        (likeness.pairs.ssim, asked.min_ssim, "SSIM", "--min-ssim"),
-        (likeness.pairs.psnr_db, asked.min_psnr_db, "PSNR in dB", "--min-psnr"),
-    ):
-        if wanted is not None and not found >= wanted:
-            failures.append(f"{what} {found:.4g} is under {wanted:g} ({option})")
-    return failures + _far(asked.max_kid, likeness)
-
-
-def _far(max_kid: float | None, likeness: Likeness) -> list[str]:
-    """Describe a KID that is over its tolerance, or that so few pictures do not give."""
-    if max_kid is None or likeness.distance is None:
-        return []
-    far, whose = likeness.distance, "the reference's pictures"
-    if likeness.real is not None:
-        far, whose = likeness.real.distance["candidate"], "the real pictures"
-    if math.isnan(far.kid):
-        return [f"KID to {whose} is not defined: it takes two pictures and more (--max-kid)"]
-    if far.kid > max_kid:
-        return [f"KID {far.kid:.4g} to {whose} is over {max_kid:g} (--max-kid)"]
-    return []
-
-
-def _speedup(latency: dict[str, Latency]) -> float:
-    return latency["reference"].median / latency["candidate"].median

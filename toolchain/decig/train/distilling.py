@@ -23,6 +23,7 @@ from decig.train.adversary import (
     width_for,
 )
 from decig.train.engine import Engine, News, Part
+from decig.train.events import logged
 from decig.train.inner import InnerValues, comparable_values, kept_indices
 from decig.train.job import Job
 from decig.train.module import build_module, takes_batches, write_back
@@ -81,8 +82,7 @@ def distil(
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
     watch = Patience(look if job.processes.main else None, before, patience)
     engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def finish() -> None:
         if watch.reason:
@@ -228,6 +228,14 @@ def student_engine(
         state_file=state,
         report=report,
     )
+
+
+def run_student(job: Job, engine: Engine) -> None:
+    """Train a student to the end of its budget, from the saved state on if there is one."""
+    engine.resume()
+    assert engine.state_file is not None
+    with logged(engine, job.run.events(engine.state_file.stem)):
+        engine.run()
 
 
 def mean_of(engine: Engine) -> GraphModule:

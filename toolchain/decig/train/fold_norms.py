@@ -30,6 +30,7 @@ from decig.graph.norm_folding import all_norms, foldable_norms
 from decig.train.distilling import (
     mean_of,
     rate_share,
+    run_student,
     save_student,
     state_file,
     student_engine,
@@ -195,8 +196,7 @@ def _play(
     engine = student_engine(job, task, budget, file, report)
     if standing.adversary is not None:
         engine.load_group(DISCRIMINATOR, standing.adversary)
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def settle() -> _Standing:
         trained = write_back(mean_of(engine), candidate)

@@ -194,13 +194,10 @@ class Condensation:
             TargetMissedError: no plan is fast enough; the condensed generators are kept.
             DecigError, KeyboardInterrupt: as for `Engine.run`.
         """
-        engine = self._condense(state)
-        folder = self._training.folder
-        self._processes.on_main(lambda: None if _is_cut(folder) else self._cut(engine))
-        return self._teach(engine)
+        return self._teach(self._condense(state))
 
     def _condense(self, state: Path) -> Engine:
-        """Stage I."""
+        """Stage I, and the cut."""
         stage, wanted = self._stages[0], self._wanted
         parts = []
         for generator in self._generators:
@@ -214,8 +211,7 @@ class Condensation:
         folder = self._training.folder / CONDENSED
         self._processes.on_main(lambda: make_folder(folder))
         shown = Shown(engine, self._training, lambda: self._training.export(engine.means, folder))
-        engine.report = shown.report
-        engine.run()
+        shown.run(partial(self._cut, engine), "condense")
         return engine
 
     def _engine(self, stage: Stretch, state: Path, parts: Sequence[Steered] = ()) -> Engine:
@@ -224,8 +220,10 @@ class Condensation:
         return Engine(stage, budget, self._processes, seed=seed, parts=parts, state_file=state)
 
     def _cut(self, engine: Engine) -> None:
-        """Write the condensed generators, and cut them."""
+        """Write the condensed generators and cut them, if that was not done before."""
         training, folder = self._training, self._training.folder
+        if (folder / HINGES_FILE).is_file():
+            return
         targets = {generator.name: generator.target for generator in self._generators}
         found: dict[str, Condensed] = {}
         make_folder(folder / START)
@@ -267,9 +265,7 @@ class Condensation:
             return paths
 
         shown = Shown(engine, self._training, export, before=stage.first)
-        engine.report = shown.report
-        engine.run()
-        return self._processes.on_main(partial(self._finish, condensed, engine, shown))
+        return shown.run(partial(self._finish, condensed, engine, shown), "teach")
 
     def _finish(self, condensed: Engine, taught: Engine, shown: Shown) -> Path:
         """Write the result, and what is known of it."""
@@ -297,10 +293,6 @@ class Condensation:
             "measured_latency_ms": bench and bench.latency(model.proto).median_ms,
             "widths": widths,
         }
-
-
-def _is_cut(folder: Path) -> bool:
-    return (folder / HINGES_FILE).is_file()
 
 
 def _file(training: Training) -> Path:

@@ -30,6 +30,7 @@ def train(
     resume: bool = False,
     begun: Begun | None = None,
     sample_every_s: float = 600.0,
+    tensorboard: bool = False,
     wanted: Wanted | None = None,
 ) -> Path | None:
     """Train the recipe's generator and export it.
@@ -50,6 +51,7 @@ def train(
         resume: go on from `state.pt` of the run folder.
         begun: leaves in the folder of a new run what is needed to go on with it.
         sample_every_s: seconds between two sheets of samples.
+        tensorboard: log losses and sheets of samples for TensorBoard, in the run folder.
         wanted: condenses the generators while they are trained, and cuts them; see
             `decig.train.from_scratch`.
 
@@ -73,7 +75,7 @@ def train(
     if direction is not None:
         recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
-    training = Training(recipe, task, output_dir, sample_every_s)
+    training = Training(recipe, task, output_dir, sample_every_s, tensorboard)
     condensation = None if wanted is None else Condensation(training, wanted, processes)
     asked = asked_of(recipe, {} if wanted is None else {"condense": wanted.record()})
     with hold(output_dir) as take:
@@ -107,9 +109,7 @@ def _train_whole(training: Training, processes: Processes, state: Path) -> Path:
     engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
     engine.resume()
     shown = Shown(engine, training, lambda: training.export(engine.means, training.folder))
-    engine.report = shown.report
-    engine.run()
-    return processes.on_main(shown.write)
+    return shown.run(shown.write)
 
 
 def _require_exportable(training: Training) -> None:

@@ -84,6 +84,24 @@ class Examples:
         self.course = Course(settings.stages_for(recipe), settings.seed, len(training), processes)
         training.require_at_least(self.course.least_side)
 
+    @classmethod
+    def open(
+        cls, recipe: Recipe, settings: Common, data: Path | None, processes: Processes
+    ) -> "Examples":
+        """List the pairs that a recipe is trained on.
+
+        Args:
+            recipe: of the generator.
+            settings: its table [train].
+            data: folder of the data set; None takes the one that the recipe names.
+            processes: that train together.
+
+        Raises:
+            BadInputError: the recipe cannot be trained, or the data does not fit.
+        """
+        require_trainable(recipe)
+        return cls(recipe, settings, *read_data(recipe, data, settings), processes)
+
     def build_generator(self) -> nn.Module:
         """Make the recipe's generator with fresh weights.
 

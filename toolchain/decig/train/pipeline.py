@@ -38,6 +38,7 @@ def compress(
     *,
     resume: bool = False,
     begun: Begun | None = None,
+    tensorboard: bool = False,
     progress: Progress,
 ) -> dict[str, Any] | None:
     """Run the steps whose files are missing from the run folder.
@@ -50,6 +51,7 @@ def compress(
         output_dir: the run folder.
         resume: go on with the run in there, for which the same was asked.
         begun: leaves in the folder of a new run what is needed to go on with it.
+        tensorboard: log losses for TensorBoard, in the run folder.
         progress: told how far each step is.
 
     Returns:
@@ -72,7 +74,7 @@ def compress(
 
     with hold(output_dir) as take:
         processes.on_main(check)
-        run = RunFolder(output_dir)
+        run = RunFolder(output_dir, tensorboard)
         job = prepare(teacher, folders, goal, config, run, processes, progress)
         steps = methods.find(config.method).steps(job)
         _require_whole(steps)

@@ -10,6 +10,7 @@ distilled.onnx  the trained student with its norms, where these were to be folde
 student.onnx    the result: cut, trained, BatchNormalization not yet folded
 report.json     the figures
 state/          the states from which a stopped run goes on
+tensorboard/    event files, where they were asked for
 .lock           locked by the process that is at work there
 """
 
@@ -30,6 +31,8 @@ from decig.schema import read_json
 
 SCHEMA_VERSION = 1
 RUN_FILE, TABLE_FILE = "run.json", "profile.json"
+EVENTS_FOLDER = "tensorboard"
+"""Folder of a run that holds event files for TensorBoard."""
 LOCK_FILE = ".lock"
 """File that the process at work in a run folder locks. It stays: who deletes a file that others
 may be waiting for lets two of them in."""
@@ -72,9 +75,15 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and records of one run."""
+    """Paths and records of one run.
+
+    Attributes:
+        path: the folder.
+        logs_events: whether steps of training are logged for TensorBoard.
+    """
 
     path: Path
+    logs_events: bool = False
 
     @classmethod
     def check(cls, path: Path, record: dict[str, Any], *, resume: bool) -> None:
@@ -122,6 +131,10 @@ class RunFolder:
     def file(self, name: str) -> Path:
         """Path of one of the run's files."""
         return self.path / name
+
+    def events(self, stage: str) -> Path | None:
+        """Folder of the event files of a stage of training; None where none are asked for."""
+        return self.path / EVENTS_FOLDER / stage if self.logs_events else None
 
     def done(self, *names: str) -> bool:
         """Whether steps have left all these files."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 from torch import nn
@@ -15,15 +16,21 @@ from decig.graph.model import save_model
 from decig.source.recipe import Recipe
 from decig.source.stamp import pixels_entry, stamp
 from decig.train.engine import Engine, News
+from decig.train.events import logged
 from decig.train.nets.recognise import DISCRIMINATORS
 from decig.train.pytorch.discriminator import save_discriminator
 from decig.train.pytorch.exporter import export_onnx
+from decig.train.run import EVENTS_FOLDER
 from decig.train.tasks import Original
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LOG_EVERY_S = 30.0
 """Seconds between two log lines; the first one comes after the first step."""
+_SAMPLES = "samples"
+"""Folder of a run that holds sheets of samples."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,14 @@ class Training:
         task: by which it is trained.
         folder: of the run.
         sample_every_s: seconds between two sheets of samples.
+        tensorboard: whether losses and sheets are logged for TensorBoard.
     """
 
     recipe: Recipe
     task: Original
     folder: Path
     sample_every_s: float
+    tensorboard: bool = False
 
     def export(self, nets: Mapping[str, nn.Module], folder: Path) -> list[Path]:
         """Write the task's ONNX files into a folder; returns their paths.
@@ -89,6 +98,21 @@ class Shown:
         """Count from the step at which the engine is."""
         self._logged_step = self.engine.step
 
+    def run(self, finish: Callable[[], T], stage: str = "") -> T:
+        """Train to the end, then let the main process finish; returns what that gives.
+
+        Args:
+            finish: writes what comes of the training.
+            stage: name of the folder of its event files, where a training has several.
+        """
+        training, engine = self.training, self.engine
+        engine.report = self.report
+        events = training.folder / EVENTS_FOLDER / stage if training.tensorboard else None
+        sheets = training.folder / _SAMPLES
+        with logged(engine, events, sheets=sheets, before=self.before):
+            engine.run()
+            return engine.processes.on_main(finish)
+
     def report(self, news: News) -> None:
         """Take note of a step."""
         now = time.monotonic()
@@ -108,9 +132,8 @@ class Shown:
     def write(self) -> Path:
         """Write a sheet of samples, discriminators and ONNX files; returns the first of those."""
         step, folder = self.before + self.engine.step, self.training.folder
-        write_sheet(
-            self.training.task.show(self.engine.means), folder / "samples" / f"step-{step:06d}.png"
-        )
+        sheet = folder / _SAMPLES / f"step-{step:06d}.png"
+        write_sheet(self.training.task.show(self.engine.means), sheet)
         for name, net in self.training.task.nets.items():
             if isinstance(net, DISCRIMINATORS):
                 save_discriminator(net, folder / f"{name}.safetensors")

@@ -42,12 +42,17 @@ class Patience:
         confidence: probability that no answer is wrong.
         looks: numbers of pairs at which the interval is looked at.
         max_seconds: no further pair starts after so many seconds, once the first look was made.
+        firm: standard error of the medians, as a share of them, at which they count as firm; where
+            every limit is answered, pairs go on until then.
+        firm_seconds: no further pair starts after so many seconds for the sake of firm medians.
         warm_up: pairs before that are not timed.
     """
 
     confidence: float = 0.99
     looks: tuple[int, ...] = (12, 24, 48, 96, 192, 384)
     max_seconds: float = 60.0
+    firm: float = 0.01
+    firm_seconds: float = 20.0
     warm_up: int = 2
 
     @property
@@ -137,6 +142,11 @@ class PairedTimes:
         }
 
     @property
+    def uncertainty(self) -> float:
+        """Standard error of the less firm of the two medians, as a share of it."""
+        return max(each.uncertainty for each in self.latency.values())
+
+    @property
     def speedup(self) -> Interval:
         """How many times faster the candidate is, from the ratios of neighbouring runs."""
         return median_interval(self.reference_us / self.candidate_us, self.confidence)
@@ -164,7 +174,7 @@ def measure_pairs(
 ) -> PairedTimes:
     """Time two models in pairs until it is sure of every limit whether it is met.
 
-    Without limits the first look is the last.
+    And until the medians are firm, within a shorter time.
 
     Args:
         reference: runs the one once.
@@ -179,15 +189,22 @@ def measure_pairs(
             side()
     times: list[list[float]] = [[], []]
     begun = time.perf_counter()
+
+    def late(seconds: float) -> bool:
+        return time.perf_counter() - begun > seconds
+
     for wanted in patience.looks:
         while len(times[1]) < wanted:
-            late = time.perf_counter() - begun > patience.max_seconds
-            if late and len(times[1]) >= patience.looks[0]:
+            if len(times[1]) >= patience.looks[0] and late(patience.max_seconds):
                 break
             for side, kept in zip(sides, times, strict=True):
                 kept.append(time_once(side))
         found = _summary(times, sides, patience)
-        if len(times[1]) < wanted or Answer.UNSURE not in found.answers(limits).values():
+        if len(times[1]) < wanted:
+            break
+        if Answer.UNSURE in found.answers(limits).values():
+            continue
+        if found.uncertainty <= patience.firm or late(patience.firm_seconds):
             break
     return found
 

@@ -19,6 +19,7 @@ from decig.train.condense import UNASKED, Condenser, Steered
 from decig.train.distilling import (
     distil,
     mean_of,
+    run_student,
     state_file,
     student_engine,
     student_task,
@@ -145,8 +146,7 @@ def _condense(job: Job, budget: Budget) -> None:
             job.progress("condense", news.progress, figures)
 
     engine = student_engine(job, task, budget, state_file(job, "stage1.pt"), report, [part])
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
     job.processes.on_main(
         lambda: job.run.save_graph("condensed.onnx", write_back(mean_of(engine), start))
     )

@@ -16,7 +16,13 @@ from decig.graph.channels import analyse
 from decig.graph.plan import Plan
 from decig.schema import NotNegative, Share, WrittenByHand, read_json
 from decig.train.condense import Steered
-from decig.train.distilling import distil, state_file, student_engine, student_task
+from decig.train.distilling import (
+    distil,
+    run_student,
+    state_file,
+    student_engine,
+    student_task,
+)
 from decig.train.engine import News
 from decig.train.job import Job
 from decig.train.latents import LatentModule, LatentScores, Shrinking, first_latents
@@ -112,8 +118,7 @@ def _shrink(job: Job, budget: Budget) -> None:
             job.progress("shrink", news.progress, figures)
 
     engine = student_engine(job, task, budget, state_file(job, "shrink.pt"), report, [part])
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def finish() -> None:
         mean = engine.means[STUDENT]

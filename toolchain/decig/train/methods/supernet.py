@@ -20,7 +20,14 @@ from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
 from decig.schema import AtLeastOne, Count, Share, WrittenByHand, read_json
-from decig.train.distilling import distil, mean_of, state_file, student_engine, student_task
+from decig.train.distilling import (
+    distil,
+    mean_of,
+    run_student,
+    state_file,
+    student_engine,
+    student_task,
+)
 from decig.train.elastic import Elastic, Widths
 from decig.train.engine import Engine, News
 from decig.train.job import Job
@@ -180,8 +187,7 @@ def _train(job: Job, budget: Budget) -> None:
         job.progress("supernet", news.progress, {"loss": news.losses["student"]})
 
     engine: Engine = student_engine(job, task, budget, state_file(job, "supernet.pt"), report)
-    engine.resume()
-    engine.run()
+    run_student(job, engine)
 
     def finish() -> None:
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}

@@ -216,9 +216,16 @@ def settings_of(recipe: Recipe, kind: type[S]) -> S:
         kind: the record; its field `task` takes the name of the task.
 
     Raises:
-        BadInputError: there is no such table, or it does not fit; names the file and the key.
+        BadInputError: there is no such table, it does not fit (names the file and the key), or an
+            input of the net is no picture.
     """
     file = recipe.folder / "recipe.toml"
+    for name, shape in recipe.input_shapes.items():
+        if len(shape) != 4:
+            raise BadInputError(
+                f"{file}: no task trains a net whose input is no picture: {name} is {shape}; take "
+                "trained weights instead"
+            )
     if recipe.train is None:
         raise BadInputError(f"{file}: has no [train] table")
     tables: Any = msgspec.defstruct("Tables", [("train", kind)])

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decig.data.pairs import Pairs
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
@@ -33,13 +32,13 @@ from decig.train.nets.multiscale import (
     initialise_xavier,
     normalise_spectrally,
 )
-from decig.train.pairs import Batch, Examples, read_data
+from decig.train.pairs import Batch, Examples
 from decig.train.precision import Precision
 from decig.train.processes import Processes
 from decig.train.pytorch.reparametrise import resolve_module
 from decig.train.ranges import LearningRate
 from decig.train.schedule import HoldThenFall
-from decig.train.stages import Common, require_trainable
+from decig.train.stages import Common
 from decig.train.tasks import Group, Memory, settings_of
 
 _BETAS = (0.0, 0.9)
@@ -80,37 +79,29 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Label
         BadInputError: the recipe cannot be trained, or the data does not fit.
     """
     settings = settings_of(recipe, Settings)
-    require_trainable(recipe)
-    training, held_out = read_data(recipe, data, settings)
-    return LabelMap(recipe, settings, training, held_out, processes)
+    examples = Examples.open(recipe, settings, data, processes)
+    return LabelMap(recipe, settings, examples, processes)
 
 
 class LabelMap:
     """The task: see `decig.train.tasks.Original`."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        settings: Settings,
-        training: Pairs,
-        held_out: Pairs,
-        processes: Processes,
+        self, recipe: Recipe, settings: Settings, examples: Examples, processes: Processes
     ) -> None:
         """Make the nets with fresh weights.
 
         Args:
             recipe: of the generator.
             settings: its table [train].
-            training: pairs to cut crops from.
-            held_out: pairs to show.
+            examples: pairs to cut crops from, and pairs to show.
             processes: that train together.
 
         Raises:
             BadInputError: the generator makes no pictures of the sizes that it is trained at, or
                 has no layer of a name in `spectral_norm`.
         """
-        self._examples = Examples(recipe, settings, training, held_out, processes)
-        self._settings = settings
+        self._examples, self._settings = examples, settings
         self._precision = Precision.named(settings.precision, processes.device.type)
         torch.manual_seed(settings.seed)
         self.generator = self._examples.build_generator()

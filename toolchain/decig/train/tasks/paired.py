@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decig.data.pairs import Pairs
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
@@ -20,12 +19,12 @@ from decig.train.losses.cross_entropy import discriminator_loss, generator_loss
 from decig.train.losses.games import frozen
 from decig.train.nets.averaging import Averaging
 from decig.train.nets.patch_gan import PatchDiscriminator, initialise
-from decig.train.pairs import Batch, Examples, read_data
+from decig.train.pairs import Batch, Examples
 from decig.train.precision import Precision
 from decig.train.processes import Processes
 from decig.train.ranges import LearningRate
 from decig.train.schedule import HoldThenFall
-from decig.train.stages import Common, require_trainable
+from decig.train.stages import Common
 from decig.train.tasks import Group, Memory, settings_of
 
 _BETAS = (0.5, 0.999)
@@ -69,36 +68,28 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Paire
         BadInputError: the recipe cannot be trained, or the data does not fit.
     """
     settings = settings_of(recipe, Settings)
-    require_trainable(recipe)
-    training, held_out = read_data(recipe, data, settings)
-    return Paired(recipe, settings, training, held_out, processes)
+    examples = Examples.open(recipe, settings, data, processes)
+    return Paired(recipe, settings, examples, processes)
 
 
 class Paired:
     """The task: see `decig.train.tasks.Original`."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        settings: Settings,
-        training: Pairs,
-        held_out: Pairs,
-        processes: Processes,
+        self, recipe: Recipe, settings: Settings, examples: Examples, processes: Processes
     ) -> None:
         """Make the nets with fresh weights.
 
         Args:
             recipe: of the generator.
             settings: its table [train].
-            training: pairs to cut crops from.
-            held_out: pairs to show.
+            examples: pairs to cut crops from, and pairs to show.
             processes: that train together.
 
         Raises:
             BadInputError: the generator makes no pictures of the sizes that it is trained at.
         """
-        self._examples = Examples(recipe, settings, training, held_out, processes)
-        self._settings = settings
+        self._examples, self._settings = examples, settings
         self._precision = Precision.named(settings.precision, processes.device.type)
         torch.manual_seed(settings.seed)
         self.generator = self._examples.build_generator()

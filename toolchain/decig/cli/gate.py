@@ -1,0 +1,104 @@
+"""Options of `decig check` for CI: how sure its answers must be, and the files that it leaves."""
+
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from decig.cli.options import Function
+from decig.cli.values import Number, output_file, time_budget
+
+if TYPE_CHECKING:
+    from decig.deploy.check import Verdict
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the options say.
+
+    Attributes:
+        strict: whether what cannot be told counts as missed.
+        confidence: probability that no answer about the latency is wrong.
+        timing_s: longest time for which latencies are measured, in seconds.
+        junit: file for JUnit XML; None for none.
+        markdown: file to which a summary is added; None for none.
+    """
+
+    strict: bool
+    confidence: float
+    timing_s: float
+    junit: Path | None
+    markdown: Path | None
+
+    def measuring(self) -> dict[str, Any]:
+        """What `decig.api.check` is told of how sure its answers must be."""
+        return {"strict": self.strict, "confidence": self.confidence, "timing_s": self.timing_s}
+
+    def write(self, verdict: "Verdict", candidate: str) -> None:
+        """Write the files that were asked for.
+
+        Raises:
+            DecigError: one cannot be written.
+        """
+        from decig.files import add_text, write_bytes
+        from decig.report.gate import junit, markdown
+
+        if self.junit is not None:
+            write_bytes(self.junit, junit(verdict, candidate))
+        if self.markdown is not None:
+            add_text(self.markdown, markdown(verdict, candidate))
+
+
+def gate_options(function: Function) -> Function:
+    """--strict, --confidence, --timing, --junit and --markdown; the command gets `gate`."""
+
+    @wraps(function)
+    def run(
+        strict: bool,
+        confidence: float,
+        timing: float,
+        junit: Path | None,
+        markdown: Path | None,
+        **rest: Any,
+    ) -> Any:
+        return function(gate=Gate(strict, confidence, timing, junit, markdown), **rest)
+
+    described: Function = run
+    for option in reversed(_OPTIONS):
+        described = option(described)
+    return described
+
+
+_OPTIONS = (
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="Count what cannot be told as missed, and accept no unreadable image: "
+        "--max-unreadable 0.",
+    ),
+    click.option(
+        "--confidence",
+        type=Number(0.5, 0.999999),
+        default=0.99,
+        metavar="0.99",
+        help="How sure answers about the latency must be; 0.99 by default.",
+    ),
+    click.option(
+        "--timing",
+        type=time_budget,
+        default="60s",
+        metavar="60s",
+        help="How long latencies are measured at most; 60s by default.",
+    ),
+    click.option(
+        "--junit", type=output_file, metavar="FILE", help="Write the answers as JUnit XML."
+    ),
+    click.option(
+        "--markdown",
+        type=output_file,
+        metavar="FILE",
+        help="Add a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY.",
+    ),
+)
