@@ -40,7 +40,7 @@ lint: $(INSTALLED)
 
 # Hours, on a quiet machine.
 bench: $(BENCH_INSTALLED)
-	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/main_job.py --out runs/main_job
 
 $(INSTALLED): setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -18,7 +18,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from jobs import BENCHMARKS, DECIG, ONE_THREAD, SHARED, Job, digest, run_all
 from PIL import Image
 
 from decig import __version__
@@ -41,10 +41,10 @@ from decig.graph.model import load_model
 from decig.schema import read_json
 from decig.source.recipe import load_recipe
 
-BENCHMARKS = Path(__file__).resolve().parent
 MODEL = BENCHMARKS.parent / "models" / "facades-resunet"
-FACADES = BENCHMARKS.parents[1] / "shared" / "data" / "facades"
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+FACADES = SHARED / "data" / "facades"
+_LEAST_S = 60.0
+"""Seconds of compression where training took all the time."""
 ORIGINAL, SCRATCH, THEN = "original", "from scratch", "then compressed"
 
 
@@ -97,55 +97,44 @@ steps = {steps}
         return folder
 
 
-def decig(log: Path, *arguments: object) -> str:
-    """Run a command of decig on one thread; returns what it printed.
+def finished(job: Job) -> None:
+    """Run a part, unless it was done before.
 
     Raises:
         DecigError: it failed; names the log.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "decig", *map(str, arguments)]
-    print("decig", *command[3:], flush=True)
-    with log.open("a", encoding="utf-8") as errors:
-        done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=errors, env=os.environ | _ONE_THREAD, text=True
-        )
-    if done.returncode:
-        raise DecigError(f"{' '.join(command[3:5])} ended with {done.returncode}; see {log}")
-    return done.stdout
+    run_all([] if job.done else [job], 1)
 
 
-def trained(run: Path, recipe: Path, data: Path, *options: object) -> Path:
+def trained(folder: Path, recipe: Path, data: Path, *options: str | Path) -> Path:
     """Train, or go on with what was stopped; returns the generator."""
-    done = run / "done.json"
-    if not done.exists():
-        known = ("--resume",) if (run / "state.pt").exists() else ()
-        command = ("train", recipe, "--data", data, "--output-dir", run, *options, *known)
-        decig(run.with_suffix(".log"), *command)
-        write_json(done, {"seconds": _seconds(run)})
+    run = folder / "run"
+    command = [*DECIG, "train", recipe, "--data", data, "--output-dir", run, *options]
+    resume = [*DECIG, "train", "--resume", "--output-dir", run]
+    text = (recipe / "recipe.toml").read_text(encoding="utf-8")
+    asked = {"recipe": text, "data": str(data), "options": [str(option) for option in options]}
+    finished(Job(f"train {folder.name}", folder, command, asked, resume, run / "state.pt"))
     return run / "generator.onnx"
 
 
-def _seconds(run: Path) -> float:
+def seconds_of(run: Path) -> float:
     """Seconds of training that a run took, those before it was stopped included."""
     states = [file for file in (run / "state.pt", run / "student.pt") if file.exists()]
     return sum(torch.load(file, weights_only=True)["elapsed_s"] for file in states)
 
 
-def compressed(asked: Asked, run: Path, original: Path, table: Path, seconds: float) -> Path:
+def compressed(asked: Asked, folder: Path, original: Path, table: Path, seconds: float) -> Path:
     """Compress, or go on with what was stopped; returns the student."""
-    if (run / "student.onnx").exists():
-        return run / "student.onnx"
-    budget: tuple[object, ...] = ("--steps", asked.compress_steps)
+    run, pairs = folder / "run", asked.out / "pairs" / "train"
+    budget = ["--steps", str(asked.compress_steps)]
     if asked.compress_steps is None:
-        budget = ("--budget", f"{max(60.0, seconds):.0f}s")
-    command: tuple[object, ...] = ("compress", "--resume", "--output-dir", run)
-    if not (run / "run.json").exists():
-        pictures = ("--data", asked.out / "pairs/train/label", "--targets")
-        command = ("compress", original, *pictures, asked.out / "pairs/train/photo", *budget)
-        command += ("--profile", table, "--target-speedup", asked.speedup, "--output-dir", run)
-        command += _force(asked)
-    decig(run.with_suffix(".log"), *command)
+        budget = ["--budget", f"{max(_LEAST_S, seconds):.0f}s"]
+    command = [*DECIG, "compress", original, "--data", pairs / "label", "--targets"]
+    command += [pairs / "photo", "--profile", table, "--target-speedup", f"{asked.speedup:g}"]
+    command += [*budget, "--output-dir", run, *_force(asked)]
+    resume = [*DECIG, "compress", "--resume", "--output-dir", run]
+    what = {"model": digest(original), "speedup": asked.speedup, "budget": budget}
+    finished(Job(f"compress {folder.name}", folder, command, what, resume, run / "run.json"))
     return run / "student.onnx"
 
 
@@ -172,9 +161,11 @@ def write_pairs(asked: Asked) -> None:
 
 def table_of(asked: Asked, recipe: Path) -> Path:
     """The cost table of the recipe's net, which needs no weights."""
-    file = asked.profile or asked.out / "table.json"
-    if not file.exists():
-        decig(asked.out / "profile.log", "profile", recipe, "-o", file)
+    if asked.profile is not None:
+        return asked.profile
+    file = asked.out / "profile" / "table.json"
+    what = {"side": asked.side, "widths": list(asked.widths)}
+    finished(Job("profile", file.parent, [*DECIG, "profile", recipe, "-o", file], what))
     return file
 
 
@@ -185,25 +176,19 @@ def run_seed(asked: Asked, seed: int) -> dict[str, tuple[Path, float]]:
     shorter = asked.recipe(folder / "shorter", seed, max(2, round(asked.steps * asked.share)))
     table = table_of(asked, recipe)
     plain = trained(folder / "original", recipe, asked.data)
-    options = ("--profile", table, "--target-speedup", asked.speedup, *_force(asked))
+    options = ("--profile", table, "--target-speedup", f"{asked.speedup:g}", *_force(asked))
     scratch = trained(folder / "scratch", recipe, asked.data, *options)
     first = trained(folder / "first", shorter, asked.data)
-    took = {
-        name: read_json(folder / name / "done.json", dict[str, float], "finished run")["seconds"]
-        for name in ("original", "scratch", "first")
-    }
-    left = took["scratch"] - took["first"]
+    took = {file: seconds_of(file.parent) for file in (plain, scratch, first)}
     # The graph of another training has another digest: compress wants a table of its own.
     own = folder / "first-table.json"
-    if not own.exists():
-        write_json(own, _table_for(table, first))
-    student = compressed(asked, folder / "compressed", first, own, left)
-    report = read_json(folder / "compressed/report.json", dict[str, Any], "report of a run")
-    after = took["first"] + report["training_seconds"]
+    write_json(own, _table_for(table, first))
+    student = compressed(asked, folder / "compressed", first, own, took[scratch] - took[first])
+    report = read_json(student.parent / "report.json", dict[str, Any], "report of a run")
     return {
-        ORIGINAL: (plain, took["original"] / 60),
-        SCRATCH: (scratch, took["scratch"] / 60),
-        THEN: (student, after / 60),
+        ORIGINAL: (plain, took[plain] / 60),
+        SCRATCH: (scratch, took[scratch] / 60),
+        THEN: (student, (took[first] + report["training_seconds"]) / 60),
     }
 
 
@@ -216,11 +201,21 @@ def _table_for(table: Path, model: Path) -> dict[str, Any]:
 
 
 def judged(asked: Asked, file: Path, reference: Path) -> dict[str, Any]:
-    """What `decig check` says of a model beside the plain original and real photos."""
+    """What `decig check` says of a model beside the plain original and real photos.
+
+    Raises:
+        DecigError: it failed; says why.
+    """
     pairs = asked.out / "pairs" / "val"
-    command = ("check", file, "--reference", reference, "--data", pairs / "label", "--json")
-    text = decig(asked.out / "check.log", *command, "--targets", pairs / "photo")
-    found: dict[str, Any] = json.loads(text)
+    command = [*DECIG, "check", file, "--reference", reference, "--data", pairs / "label"]
+    command += ["--targets", pairs / "photo", "--json"]
+    print(f"judging {file}", flush=True)
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=os.environ | ONE_THREAD
+    )
+    if done.returncode:
+        raise DecigError(f"{file}: {done.stderr.strip() or done.stdout.strip()}")
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

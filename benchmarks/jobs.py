@@ -1,10 +1,14 @@
 """Runs of a benchmark as processes of their own: logged, at most a few at once, not repeated."""
 
+import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
+import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +19,17 @@ from decig.files import write_json
 from decig.schema import read_json
 
 BENCHMARKS = Path(__file__).resolve().parent
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+SHARED = BENCHMARKS.parents[1] / "shared"
+"""Graphs and pictures of other people, beside the checkout."""
+DECIG: tuple[str, ...] = (sys.executable, "-m", "decig")
+"""The command `decig` of the Python that runs the benchmark."""
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+_DONE, _BEGUN = "done.json", "begun.json"
+_NOTE_EVERY_S = 10.0
+"""Seconds between two notes of how long a process has run, for whoever goes on after a kill."""
+
+_SAID = 300
+"""Characters of a log's last line that a message about a failed process shows."""
 
 
 @dataclass(frozen=True)
@@ -27,53 +41,112 @@ class Job:
         folder: emptied before the process starts; afterwards holds log.txt and done.json.
         command: program and arguments; runs in benchmarks/, so that `-m peers.training` is found.
         asked: what defines the run; one that was asked for something else is repeated.
+        resume: program and arguments that go on with a run that was stopped; none starts again.
+        state: file that is there once the run can go on.
+        threads: variables of the environment that limit its threads; one thread by default.
+        limit_s: seconds after which the process is killed; None lets it run.
     """
 
     name: str
     folder: Path
     command: Sequence[str | Path]
     asked: dict[str, Any] = field(default_factory=dict)
+    resume: Sequence[str | Path] = ()
+    state: Path | None = None
+    threads: Mapping[str, str] = field(default_factory=lambda: ONE_THREAD)
+    limit_s: float | None = None
 
     @property
     def done(self) -> bool:
         """Whether this very run has ended well before."""
-        file = self.folder / "done.json"
-        return (
-            file.exists() and read_json(file, dict[str, Any], "finished run")["asked"] == self.asked
-        )
+        file = self.folder / _DONE
+        return file.exists() and _read(file)["asked"] == self.asked
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this very run was stopped before its end, and can go on."""
+        begun = self.folder / _BEGUN
+        known = begun.exists() and not (self.folder / _DONE).exists()
+        there = self.state is not None and self.state.exists()
+        return bool(self.resume) and known and there and _read(begun)["asked"] == self.asked
 
     def figures(self) -> dict[str, Any]:
-        """Wall and CPU seconds of the finished process."""
-        return read_json(self.folder / "done.json", dict[str, Any], "finished run")
+        """Wall and CPU seconds of the finished process.
+
+        Seconds of a process that was killed count as wall seconds, but not as CPU seconds.
+        """
+        return _read(self.folder / _DONE)
 
     def run(self) -> None:
-        """Run the process to its end, on one thread.
+        """Run the process to its end, or go on with one that was stopped.
 
         Raises:
             DecigError: it failed; names the log.
         """
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        command, earlier_s = self.command, 0.0
+        if self.stopped:
+            command, earlier_s = self.resume, _read(self.folder / _BEGUN)["wall_s"]
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
         log = self.folder / "log.txt"
-        started = time.monotonic()
-        with log.open("w", encoding="utf-8") as output:
+        started = time.monotonic() - earlier_s
+
+        def note() -> dict[str, Any]:
+            return {"asked": self.asked, "wall_s": round(time.monotonic() - started, 1)}
+
+        with log.open("a", encoding="utf-8") as output, _noting(self.folder / _BEGUN, note):
             process = subprocess.Popen(
-                [str(part) for part in self.command],
+                [str(part) for part in command],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=BENCHMARKS,
-                env=os.environ | _ONE_THREAD,
+                env=os.environ | self.threads,
             )
-            _, status, usage = os.wait4(process.pid, 0)
+            with _killed_after(process, self.limit_s):
+                _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise DecigError(f"{self.name} ended with exit code {process.returncode}; see {log}")
-        figures = {
-            "asked": self.asked,
-            "wall_s": round(time.monotonic() - started, 1),
-            "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        }
-        write_json(self.folder / "done.json", figures)
+            said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            last = f" ({said[-1][:_SAID]})" if said else ""
+            raise DecigError(
+                f"{self.name} ended with exit code {process.returncode}{last}; see {log}"
+            )
+        cpu_s = round(usage.ru_utime + usage.ru_stime, 1)
+        write_json(self.folder / _DONE, note() | {"cpu_s": cpu_s})
+
+
+@contextlib.contextmanager
+def _noting(file: Path, note: Any) -> Iterator[None]:
+    """Write a note at once and then again and again while the block runs."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(_NOTE_EVERY_S):
+            write_json(file, note())
+
+    write_json(file, note())
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _killed_after(process: subprocess.Popen[bytes], limit_s: float | None) -> Iterator[None]:
+    """Kill a process that is not at its end after some seconds."""
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, limit_s), process.kill)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def run_all(jobs: Sequence[Job], at_once: int) -> None:
@@ -94,8 +167,24 @@ def run_all(jobs: Sequence[Job], at_once: int) -> None:
         raise DecigError("; ".join(failures))
 
 
+def finish(what: str, jobs: Sequence[Job], at_once: int) -> None:
+    """Say how many of a part's runs are done, and run the others; errors as for `run_all`."""
+    print(f"== {what}: {sum(job.done for job in jobs)} of {len(jobs)} done before", flush=True)
+    run_all(jobs, at_once)
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, for `Job.asked`."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def _run(job: Job) -> None:
-    print(f"{job.name}: started, log in {job.folder / 'log.txt'}", flush=True)
+    word = "goes on" if job.stopped else "started"
+    print(f"{job.name}: {word}, log in {job.folder / 'log.txt'}", flush=True)
     job.run()
     figures = job.figures()
     print(f"{job.name}: done in {figures['wall_s']:.0f} s", flush=True)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return read_json(file, dict[str, Any], "record of a run")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
+from decig.data.pairs import by_stem
 from decig.data.pixels import PixelFormat
 from decig.data.sheet import write_sheet
 from decig.device.run.device import Device
@@ -36,22 +37,29 @@ class Entry:
         method: who made it.
         file: the ONNX file.
         notes: further figures for its row, such as training steps.
+        seed: of its training; None where it has the usual one.
     """
 
     target: str
     method: str
     file: Path
     notes: dict[str, Any]
+    seed: int | None = None
 
     @property
     def name(self) -> str:
-        """Target and method."""
-        return f"{self.target} {self.method}".strip()
+        """Target, method and seed."""
+        seed = "" if self.seed is None else f" seed {self.seed}"
+        return f"{self.target} {self.method}{seed}".strip()
 
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of an entry; `similarity` holds those that compare it with the teacher."""
+    """The figures of an entry.
+
+    `similarity` holds those that compare its pictures with the teacher's, `real` those that compare
+    them with real ones; both are empty where there is nothing to compare with.
+    """
 
     target: str
     method: str
@@ -63,20 +71,71 @@ class Row:
     pixel_grid: float
     similarity: dict[str, float]
     notes: dict[str, Any]
+    seed: int | None = None
+    real: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain JSON values."""
         return asdict(self) | {"latency": self.latency.to_dict()}
 
 
-class Judge:
-    """Holds the held-out photos and what the teacher makes of them."""
+@dataclass(frozen=True)
+class Real:
+    """Real pictures of what models paint.
 
-    def __init__(self, teacher: Path, photos: Path, pixels: PixelFormat) -> None:
-        """Read the photos, fitted to the teacher's input (nchw)."""
+    Attributes:
+        folder: of the pictures.
+        paired: whether each belongs to the input of the same name.
+    """
+
+    folder: Path
+    paired: bool
+
+
+class Judge:
+    """Holds the held-out inputs, what the teacher makes of them, and real pictures.
+
+    Attributes:
+        photos: the inputs, uint8 N,H,W,3.
+        real: the real pictures, uint8 M,H,W,3; None where there are none.
+    """
+
+    def __init__(
+        self,
+        teacher: Path,
+        photos: Path,
+        pixels: PixelFormat,
+        real: Real | None = None,
+        device: Device | None = None,
+    ) -> None:
+        """Read the pictures, fitted to the teacher's input.
+
+        Args:
+            teacher: its ONNX file.
+            photos: folder of inputs.
+            pixels: of the teacher, and of all that is judged.
+            real: real pictures of what is painted.
+            device: on which models are timed; one thread of the processor if None.
+
+        Raises:
+            BadInputError: a folder is missing or empty, or names do not match.
+        """
         self._teacher, self._pixels = Entry("", TEACHER, teacher, {}), pixels
-        _, self._channels, height, width = input_info(load_model(teacher).proto)[0].shape
-        self.photos = np.stack([fit(picture, height, width) for _, picture in ImageFolder(photos)])
+        self._device = device or Device.of()
+        shape = input_info(load_model(teacher).proto)[0].shape
+        self._channels, size = pixels.channels_of(shape), pixels.size_of(shape)
+        self._paired = real is not None and real.paired
+        inputs: list[np.ndarray] = []
+        found: list[np.ndarray] = []
+        if real is not None and real.paired:
+            for pair in by_stem(photos, real.folder, pixels.labels):
+                inputs.append(pair.input)
+                found.append(pair.target)
+        else:
+            inputs = [picture for _, picture in ImageFolder(photos, pixels.labels)]
+            found = [] if real is None else [picture for _, picture in ImageFolder(real.folder)]
+        self.photos = np.stack([fit(each, *size, resample=pixels.resample) for each in inputs])
+        self.real = np.stack([fit(each, *size) for each in found]) if found else None
         self._network = FeatureNetwork()
 
     def rows(self, entries: Sequence[Entry], max_seconds: float) -> list[Row]:
@@ -88,6 +147,8 @@ class Judge:
         for entry in entries:
             print(f"judging {entry.name}", flush=True)
             pictures = self.paint(entry.file, self.photos)
+            features = self._features(pictures)
+            own = entry is self._teacher
             cost = count(load_model(entry.file).proto)
             latency = latencies[entry.name]
             rows.append(
@@ -100,27 +161,31 @@ class Judge:
                     params=cost.params,
                     colour=metrics.colour(pictures),
                     pixel_grid=metrics.pixel_grid(pictures),
-                    similarity={} if entry is self._teacher else self._similarity(pictures),
+                    similarity={} if own else self._similarity(pictures, features),
                     notes=entry.notes,
+                    seed=entry.seed,
+                    real=self._distance_to_real(features),
                 )
             )
         return rows
 
     def paint(self, file: Path, photos: np.ndarray) -> np.ndarray:
         """Let a model paint photos: float32 N,H,W,3 between 0 and 1."""
-        session = Device.of().open(file)
+        session = self._device.unbound.open(file)
         name = session.get_inputs()[0].name
         outputs = [session.run(None, {name: self._input(photo)})[0] for photo in photos]
         return self._pixels.to_unit(np.concatenate(outputs))
 
     def write_sheet(self, entries: Sequence[Entry], file: Path) -> None:
-        """Show input, teacher and entries on photos from the greyest to the most colourful."""
+        """Show input, teacher, entries and what is real, from the greyest to the most colourful."""
         order = np.argsort([metrics.colour(picture[None]) for picture in self._expected])
         places = np.linspace(len(order) // 10, len(order) - 1, _SHEET_ROWS).round().astype(int)
         chosen = order[places]
         photos = self.photos[chosen]
         columns = {"input": photos / 255, TEACHER: self._expected[chosen]}
         columns |= {entry.name: self.paint(entry.file, photos) for entry in entries}
+        if self.real is not None and self._paired:
+            columns["real"] = self.real[chosen] / 255
         write_sheet({title: list(_middle(seen)) for title, seen in columns.items()}, file)
 
     @cached_property
@@ -143,16 +208,16 @@ class Judge:
             print(f"warning: load average {load:.1f}: the machine is not quiet, timings suffer")
         calls = {}
         for entry in entries:
-            session = Device.of().open(entry.file)
+            session = self._device.open(entry.file)
             feeds = {session.get_inputs()[0].name: self._input(self.photos[0])}
-            calls[entry.name] = lambda session=session, feeds=feeds: session.run(None, feeds)
+            calls[entry.name] = self._device.prepare(session, feeds)
         timing = Timing(min_runs=30, max_runs=300, max_seconds=max_seconds, firm=0.002)
         return measure_interleaved(calls, timing)
 
-    def _similarity(self, pictures: np.ndarray) -> dict[str, float]:
-        features = self._features(pictures)
-        pairs = [(place, place) for place in range(len(features))]
-        kid, kid_standard_error = kernel_distance(features, self._expected_features, pairs)
+    def _similarity(self, pictures: np.ndarray, features: np.ndarray) -> dict[str, float]:
+        kid, kid_standard_error = kernel_distance(
+            features, self._expected_features, _each_with_its_own(features)
+        )
         return {
             "ssim": metrics.ssim(pictures, self._expected),
             "psnr_db": metrics.psnr(pictures, self._expected),
@@ -161,6 +226,21 @@ class Judge:
             "kid": kid,
             "kid_standard_error": kid_standard_error,
         }
+
+    def _distance_to_real(self, features: np.ndarray) -> dict[str, float]:
+        if self._real_features is None:
+            return {}
+        pairs = _each_with_its_own(features) if self._paired else []
+        kid, kid_standard_error = kernel_distance(features, self._real_features, pairs)
+        return {"kid": kid, "kid_standard_error": kid_standard_error}
+
+    @cached_property
+    def _real_features(self) -> np.ndarray | None:
+        return None if self.real is None else self._features(self.real.astype(np.float32) / 255)
+
+
+def _each_with_its_own(features: np.ndarray) -> list[tuple[int, int]]:
+    return [(place, place) for place in range(len(features))]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -179,7 +259,7 @@ def table(rows: Sequence[Row]) -> str:
             f"{row.speedup:.2f}",
             _figure(alike.get("ssim"), ".3f"),
             _figure(alike.get("psnr_db"), ".2f"),
-            _kid(alike),
+            kid(alike),
             f"{row.colour:.3f}",
             _figure(alike.get("edge_difference"), ".4f"),
             _figure(alike.get("feature_distance"), ".3f"),
@@ -193,7 +273,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def _kid(alike: Mapping[str, float]) -> str:
+def kid(alike: Mapping[str, float]) -> str:
+    """A kernel distance times a thousand, and its standard error."""
     if "kid" not in alike:
         return "-"
     return f"{1000 * alike['kid']:.2f} ({1000 * alike['kid_standard_error']:.2f})"

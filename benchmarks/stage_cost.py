@@ -1,158 +1,149 @@
-"""What decig's stages add to a training step.
+"""What the stages of decig's methods add to a training step.
 
-python benchmarks/stage_cost.py                                   (5 minutes, needs '.[train]')
+python benchmarks/stage_cost.py                                  (15 minutes, needs '.[train]')
 
 Stage I next to plain distillation of the full-width student, stage II next to plain distillation
-of the sliced one. Plain is written out below: no proximal step, no running mean, no schedule.
-All take the same crops, the teacher paints new ones at every step, and the steps take turns.
+of the sliced one, a step of hypernet next to plain distillation of the graph that it shrinks, and a
+step of supernet next to plain distillation of its networks one after the other. All take the same
+crops; the teacher paints new ones at every step, but none where networks are added up, which would
+count it for each. The steps that are compared take turns.
 """
 
-import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import msgspec
-import onnx
 import torch
-from jobs import BENCHMARKS
-from peers.training import distillation
+from jobs import BENCHMARKS, SHARED
+from options import one_line_errors, pixel_flags
+from training_steps import Step, Work, slim
 
-from decig.cli.values import FILE, FOLDER, value_range
-from decig.data.pixels import PixelFormat
+from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
 from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.files import write_bytes
-from decig.graph.channels import analyse
-from decig.graph.model import load_model
-from decig.graph.plan import plan_from_widths, uniform_widths
-from decig.graph.scoring import magnitude_scores
-from decig.graph.slicing import slice_graph
-from decig.train.condense import Condenser, Steered
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.train.config import Config
-from decig.train.engine import Engine
-from decig.train.losses.output import OutputLoss, picture_of
-from decig.train.module import build_module, parameters_by_initializer
-from decig.train.precision import Precision
-from decig.train.schedule import Budget, constant
 
-_SHARED = BENCHMARKS.parents[1] / "shared"
-LIMITS = {"stage I": 1.10, "stage II": 1.02}
-
-Step = Callable[[], None]
+LIMITS = {"stage I": 1.10, "stage II": 1.02, "supernet": 1.30}
+"""Times as long as plain distillation that a step may take."""
+STAGES = ("stage I", "stage II", "supernet", "hypernet")
+_SHARES = (0.5, 0.75, 1.0)
+"""Widths of the networks that a step of the supernet trains, as shares of its widest."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Bench:
-    """Makes the engines whose steps are compared."""
+@dataclass(frozen=True)
+class Compared:
+    """A stage's step beside what it is compared with.
 
-    model: Path
-    data: Path
-    pixels: PixelFormat
-    config: Config
+    Attributes:
+        name: of the stage.
+        stage: its step.
+        plain: steps of plain distillation whose times are added up.
+    """
 
-    def engine(self, proto: onnx.ModelProto) -> Engine:
-        """Set decig's engine up to train the graph `proto`."""
-        student = build_module(proto, input_size=(self.config.distil.crop,) * 2)
-        budget = Budget(steps=0)
-        return distillation(student, self.model, self.data, self.pixels, self.config, budget)
+    name: str
+    stage: Step
+    plain: Mapping[str, Step]
 
-    def stage_one(self, proto: onnx.ModelProto) -> Engine:
-        """Add the proximal step, and now and then the count of live channels, as stage I does."""
-        engine, channels = self.engine(proto), analyse(proto)
-        student = engine.task.student
-        costs = {group.name: 1.0 for group in channels.prunable}
-        condenser = Condenser(parameters_by_initializer(student), channels, costs)
-        engine.parts = (Steered(condenser, constant, lambda widths: 1.0, 1.0, 1.0),)
-        return engine
-
-    def plain_step(self, engine: Engine) -> Step:
-        """One step of plain distillation with an engine's student, crops, loss and precision."""
-        task, train, settings = engine.task, self.config.train, self.config.distil
-        optimiser = torch.optim.Adam(task.student.parameters(), train.learning_rate)
-        precision = Precision.named(train.precision, engine.processes.device.type)
-        compared = OutputLoss(settings.chroma, settings.gradient, settings.structure)
-        student = task.student.train()
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            batch = task.batch(done)
-            picture = picture_of(precision.run(student, batch.source)[0], self.pixels)
-            loss = compared(picture, batch.teacher)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            done += 1
-
-        return step
+    def measure(self, rounds: int) -> str:
+        """Time all steps in turns; returns a line of the table."""
+        timing = Timing(min_runs=rounds, max_runs=rounds, warm_up=3)
+        found = measure_interleaved({"": self.stage, **self.plain}, timing)
+        stage = found.pop("")
+        return _line(self.name, list(found.values()), stage)
 
 
-def stage_step(engine: Engine) -> Step:
-    """One step of decig's engine, whatever the stage has put into it."""
+def _line(name: str, plain: list[Latency], stage: Latency) -> str:
+    whole = sum(each.median for each in plain)
+    ratio, limit = stage.median / whole, LIMITS.get(name)
+    # Errors of medians are independent; those of a sum add up as squares.
+    error = math.hypot(*(each.median * each.uncertainty for each in plain)) / whole
+    spread = ratio * math.hypot(error, stage.uncertainty)
+    parts = " + ".join(f"{each.median_ms:.1f} ({each.mad / 1000:.1f})" for each in plain)
+    kept = "-" if limit is None else "yes" if ratio <= limit else "NO"
+    cells = [
+        name,
+        parts,
+        f"{stage.median_ms:.1f} ({stage.mad / 1000:.1f})",
+        f"{1e6 / whole:.2f}",
+        f"{1e6 / stage.median:.2f}",
+        f"{ratio:.3f} ± {spread:.3f}",
+        "-" if limit is None else f"{limit:.2f}",
+        kept,
+    ]
+    return f"| {' | '.join(cells)} |"
 
-    def step() -> None:
-        # The share of the budget only sets the learning rate.
-        engine.budget = Budget(steps=engine.step + 1)
-        engine.run()
 
-    return step
+def comparisons(work: Work, keep: float) -> dict[str, Callable[[], Compared]]:
+    """What sets the steps of each stage up, by its name.
 
+    Args:
+        work: the net.
+        keep: share of the channels in stage II, in hypernet and in the widest of supernet.
+    """
+    full = work.model.proto
+    sliced, _ = slim(full, keep)
 
-def compare(plain: Step, stage: Step, rounds: int) -> tuple[Latency, Latency]:
-    """Time both steps in turns."""
-    timing = Timing(min_runs=rounds, max_runs=rounds, warm_up=3)
-    found = measure_interleaved({"plain": plain, "stage": stage}, timing)
-    return found["plain"], found["stage"]
+    def stage_one() -> Compared:
+        return Compared("stage I", work.stage_one(full), {"plain": work.plain(full)})
 
+    def stage_two() -> Compared:
+        return Compared("stage II", work.stage_two(sliced), {"plain": work.plain(sliced)})
 
-def _line(name: str, plain: Latency, stage: Latency) -> str:
-    ratio, limit = stage.median / plain.median, LIMITS[name]
-    figures = (f"{t.median_ms:.1f} ({t.mad / 1000:.1f})" for t in (plain, stage))
-    word = "yes" if ratio <= limit else "NO"
-    return f"| {name} | {' | '.join(figures)} | {ratio:.3f} | {limit:.2f} | {word} |"
+    def supernet() -> Compared:
+        parts = [slim(sliced, share) for share in _SHARES]
+        names = [f"{share:g}" for share in _SHARES]
+        plain = [work.plain(part, paints=False) for part, _ in parts]
+        step = work.sandwich(sliced, [widths for _, widths in parts])
+        return Compared("supernet", step, dict(zip(names, plain, strict=True)))
+
+    def hypernet() -> Compared:
+        return Compared("hypernet", work.hypernet(sliced), {"plain": work.plain(sliced)})
+
+    return dict(zip(STAGES, (stage_one, stage_two, supernet, hypernet), strict=True))
 
 
 @click.command()
-@click.option("--model", type=FILE, default=_SHARED / "suite" / "udnie.onnx")
-@click.option("--data", type=FOLDER, default=_SHARED / "data" / "photos" / "train")
-@click.option("--input-range", type=value_range, default="0,255")
-@click.option("--output-range", type=value_range, default="0,255")
-@click.option("--keep", type=float, default=0.5, help="Share of the channels in stage II.")
+@click.option("--model", type=EXISTING, default=SHARED / "suite" / "udnie.onnx")
+@click.option("--data", type=EXISTING_FOLDER, default=SHARED / "data" / "photos" / "train")
+@click.option("--input-range", type=value_range, help="Of ONNX files; 0,255 if unsaid.")
+@click.option("--output-range", type=value_range, help="Of ONNX files; 0,255 if unsaid.")
+@click.option("--keep", type=float, default=0.5, help="Share of the channels behind stage I.")
+@click.option("--config", type=EXISTING_FILE, help="Settings of compress.")
+@click.option("--only", type=click.Choice(STAGES), multiple=True, help="Just these stages.")
 @click.option("--rounds", type=int, default=60)
 @click.option("--results", type=FOLDER, default=BENCHMARKS / "results")
 def main(
     model: Path,
     data: Path,
-    input_range: tuple[float, float],
-    output_range: tuple[float, float],
+    input_range: tuple[float, float] | None,
+    output_range: tuple[float, float] | None,
     keep: float,
+    config: Path | None,
+    only: tuple[str, ...],
     rounds: int,
     results: Path,
 ) -> None:
     """Print and write the table."""
     torch.set_num_threads(1)
-    pixels = PixelFormat(input_range, output_range)
-    config = Config.read(None)
-    every_step = msgspec.structs.replace(config.distil, refresh=1, pool=1)
-    bench = Bench(model, data, pixels, dataclasses.replace(config, distil=every_step))
-    full = load_model(model)
-    channels = analyse(full.proto)
-    scores = magnitude_scores(full.proto, channels)
-    widths = uniform_widths(channels, keep)
-    plan = plan_from_widths(channels, widths, scores, full.sha256)
-    slim = slice_graph(full.proto, channels, plan)
-    pairs = {
-        "stage I": (bench.engine(full.proto), bench.stage_one(full.proto)),
-        "stage II": (bench.engine(slim), bench.engine(slim)),
-    }
-    lines = [
-        f"# Cost of a training step: {model.stem}, one thread, {rounds} rounds",
-        "",
-        "| stage | plain step, ms (MAD) | stage's step, ms (MAD) | ratio | limit | kept |",
-        "|" + " --- |" * 6,
-    ]
-    for name, (plain, stage) in pairs.items():
-        lines.append(_line(name, *compare(bench.plain_step(plain), stage_step(stage), rounds)))
+    with one_line_errors():
+        flags = pixel_flags(model, PixelFlags(input_range, output_range))
+        source = resolve(str(model), flags)
+        work = Work(source.model, data, source.require_pixels(), Config.read(config))
+        lines = [
+            f"# Cost of a training step: {model.stem}, one thread, {rounds} rounds",
+            "",
+            "| stage | plain steps, ms (MAD) | stage's step, ms (MAD) | plain steps per second "
+            "| stage's | ratio | limit | kept |",
+            "|" + " --- |" * 8,
+        ]
+        made = comparisons(work, keep)
+        for name in only or STAGES:
+            print(f"measuring {name}", flush=True)
+            lines.append(made[name]().measure(rounds))
     results.mkdir(parents=True, exist_ok=True)
     text = "\n".join([*lines, ""])
     write_bytes(results / "stage_cost.md", text.encode())

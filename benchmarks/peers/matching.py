@@ -13,13 +13,11 @@ from onnx import numpy_helper
 from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
 from decig.device.run.timing import Timing, measure_interleaved
-from peers.style_net import TRUNK, StyleNet
+from peers import GENEROSITY
+from peers.family import STYLE, Family
 from peers.training import write_onnx
 
-NARROWEST = 4
-GENEROSITY = 1.03
-"""A peer may take this much longer than decig's result."""
-_SCREEN_REFERENCE = 32  # trunk channels of the net that every screened width takes turns with
+_SCREEN_REFERENCE = 4  # every screened width takes turns with the widest one divided by this
 _SCREEN_STRIDE = 4  # convolutions of ONNX Runtime are best at multiples of 4, 8 or 16
 
 
@@ -28,7 +26,7 @@ class Match:
     """A peer's width for one result of decig's.
 
     Attributes:
-        trunk: channels of the peer's trunk.
+        trunk: channels of the peer's widest layers.
         ratio: the peer's latency over decig's, measured in turns.
     """
 
@@ -39,21 +37,28 @@ class Match:
 class PeerLatency:
     """Latency of the peers' net at every width; weights play no part in it."""
 
-    def __init__(self, shape: list[int]) -> None:
+    def __init__(self, shape: list[int], family: Family = STYLE) -> None:
         """Export the full net once; narrower ones differ in their initializers only.
 
         Args:
-            shape: of the input, 1,3,H,W.
+            shape: of the input, 1,C,H,W.
+            family: the nets.
         """
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "net.onnx"
-            write_onnx(StyleNet(), shape, file)
+            write_onnx(family.make(family.widest), shape, file)
             self._full = onnx.load(file)
+        self.family = family
         self.screened: dict[int, float] = {}
+
+    @property
+    def _reference(self) -> int:
+        """Channels of the net that every screened width takes turns with."""
+        return max(self.family.narrowest, self.family.widest // _SCREEN_REFERENCE)
 
     def graph(self, trunk: int) -> onnx.ModelProto:
         """ONNX graph of the net at `trunk` channels, with random weights."""
-        weights = {k: v.numpy() for k, v in StyleNet(trunk).state_dict().items()}
+        weights = {k: v.numpy() for k, v in self.family.make(trunk).state_dict().items()}
         proto = copy.deepcopy(self._full)
         del proto.graph.value_info[:]
         for entry in proto.graph.initializer:
@@ -63,8 +68,8 @@ class PeerLatency:
 
     def screen(self, runs: int = 5) -> None:
         """Measure every fourth width in a few runs, relative to one that takes turns with it."""
-        reference = session_call(self.graph(_SCREEN_REFERENCE))
-        for trunk in range(NARROWEST, TRUNK + 1, _SCREEN_STRIDE):
+        reference = session_call(self.graph(self._reference))
+        for trunk in range(self.family.narrowest, self.family.widest + 1, _SCREEN_STRIDE):
             calls = {"peer": session_call(self.graph(trunk)), "reference": reference}
             found = measure_interleaved(calls, Timing(min_runs=runs, max_runs=runs, warm_up=1))
             self.screened[trunk] = found["peer"].median / found["reference"].median
@@ -74,12 +79,13 @@ class PeerLatency:
 
         Where no width is that fast, the fastest is taken, which favours the peers.
         """
-        own = 1 / self.ratios(result, [_SCREEN_REFERENCE], max_seconds / 4)[_SCREEN_REFERENCE]
+        narrowest, widest = self.family.narrowest, self.family.widest
+        own = 1 / self.ratios(result, [self._reference], max_seconds / 4)[self._reference]
         screened = [trunk for trunk, ratio in self.screened.items() if ratio <= own * GENEROSITY]
-        place, best = max(screened, default=NARROWEST), None
-        while NARROWEST <= place <= TRUNK:
+        place, best = max(screened, default=narrowest), None
+        while narrowest <= place <= widest:
             around = range(place - _SCREEN_STRIDE + 1, place + _SCREEN_STRIDE)
-            chosen = [trunk for trunk in around if NARROWEST <= trunk <= TRUNK]
+            chosen = [trunk for trunk in around if narrowest <= trunk <= widest]
             ratios = self.ratios(result, chosen, max_seconds)
             fitting = [trunk for trunk, ratio in ratios.items() if ratio <= GENEROSITY]
             if not fitting and best:

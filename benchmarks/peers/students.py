@@ -1,4 +1,4 @@
-"""The students that need no decig: a slim net with random weights, a net pruned by magnitude."""
+"""The student that Torch-Pruning makes of the teacher: pruned by magnitude."""
 
 import copy
 
@@ -7,17 +7,9 @@ import torch_pruning
 
 from peers.style_net import TRUNK, StyleNet
 
-UNIFORM, PRUNED = "uniform", "torch-pruning"
-PEERS = (UNIFORM, PRUNED)
-
-
-def uniform(trunk: int) -> StyleNet:
-    """Make the net at `trunk` channels with PyTorch's own initial weights."""
-    return StyleNet(trunk)
-
 
 def pruned(teacher: StyleNet, trunk: int) -> StyleNet:
-    """Prune the teacher with Torch-Pruning to the very widths of `uniform(trunk)`.
+    """Prune the teacher with Torch-Pruning to the very widths of `StyleNet(trunk)`.
 
     Groups by dependency graph, scored by the group norm, the same ratio everywhere: G. Fang et
     al., "DepGraph: Towards Any Structural Pruning" (CVPR 2023), as its authors' package does it.

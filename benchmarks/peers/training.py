@@ -1,6 +1,8 @@
 """Train one peer with decig's own engine, task, teacher pool and settings; write it as ONNX.
 
 python -m peers.training uniform|torch-pruning --trunk 33 --seconds 720 ... --output-dir DIR
+
+A run that was stopped goes on where the same is called once more.
 """
 
 import logging
@@ -11,12 +13,14 @@ import click
 import torch
 from torch import nn
 
-from decig.cli.values import FILE, FOLDER, value_range
+from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
 from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.files import atomic_path, write_json
 from decig.graph.model import input_info, load_model
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
 from decig.train.config import Config
 from decig.train.engine import Engine, News
 from decig.train.module import build_module
@@ -25,55 +29,73 @@ from decig.train.precision import Precision
 from decig.train.processes import Processes
 from decig.train.schedule import Budget
 from decig.train.tasks.distil import STUDENT, Distil, Learning
-from peers.students import PEERS, UNIFORM, pruned, uniform
-from peers.style_net import load_teacher
+from peers import PEERS, UNIFORM
+from peers.family import family_of
 
 _LINE_EVERY_S = 15.0
+STATE_FILE = "state.pt"
+"""File of the folder from which a stopped training goes on."""
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(PEERS))
-@click.option("--model", type=FILE, required=True)
-@click.option("--data", type=FOLDER, required=True)
-@click.option("--trunk", type=click.IntRange(4, 128), required=True)
-@click.option("--seconds", type=float, required=True)
-@click.option("--input-range", type=value_range, default="0,255")
-@click.option("--output-range", type=value_range, default="0,255")
-@click.option("--channel-order", default="rgb")
-@click.option("--config", type=FILE)
+@click.option("--model", type=EXISTING, required=True)
+@click.option("--data", type=EXISTING_FOLDER, required=True)
+@click.option("--recipe", type=EXISTING, help="Its class makes the net instead of StyleNet.")
+@click.option("--trunk", type=click.IntRange(1), required=True)
+@click.option("--seconds", type=float)
+@click.option("--steps", type=click.IntRange(1))
+@click.option("--input-range", type=value_range)
+@click.option("--output-range", type=value_range)
+@click.option("--channel-order")
+@click.option("--config", type=EXISTING_FILE)
 @click.option("--output-dir", type=FOLDER, required=True)
 def main(
     kind: str,
     model: Path,
     data: Path,
+    recipe: Path | None,
     trunk: int,
-    seconds: float,
-    input_range: tuple[float, float],
-    output_range: tuple[float, float],
-    channel_order: str,
+    seconds: float | None,
+    steps: int | None,
+    input_range: tuple[float, float] | None,
+    output_range: tuple[float, float] | None,
+    channel_order: str | None,
     config: Path | None,
     output_dir: Path,
 ) -> None:
-    """Train a peer for a time and leave student.onnx and report.json."""
+    """Train a peer for a time, or for some steps, and leave student.onnx and report.json."""
     torch.set_num_threads(1)
     settings = Config.read(config)
+    flags = PixelFlags(input_range, output_range, channel_order=channel_order)
+    source = resolve(str(model), flags)
     torch.manual_seed(settings.train.seed)
-    student = uniform(trunk) if kind == UNIFORM else pruned(load_teacher(model), trunk)
     engine = distillation(
-        student,
-        model,
+        _student(kind, trunk, recipe, source.model.path),
+        source.model.path,
         data,
-        PixelFormat(input_range, output_range, channel_order=channel_order),
+        source.require_pixels(),
         settings,
-        Budget(seconds=seconds),
+        Budget(seconds, steps),
     )
-    engine.report = _Lines()
-    engine.run()
     output_dir.mkdir(parents=True, exist_ok=True)
-    shape = input_info(load_model(model).proto)[0].shape
+    engine.state_file, engine.report = output_dir / STATE_FILE, _Lines()
+    engine.resume()
+    engine.run()
+    shape = input_info(source.model.proto)[0].shape
     write_onnx(engine.means[STUDENT], shape, output_dir / "student.onnx")
     report = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1), "trunk": trunk}
     write_json(output_dir / "report.json", report)
+
+
+def _student(kind: str, trunk: int, recipe: Path | None, teacher: Path) -> nn.Module:
+    if kind == UNIFORM:
+        return family_of(recipe).make(trunk)
+    # Torch-Pruning is not needed for anything else.
+    from peers.students import pruned
+    from peers.style_net import load_teacher
+
+    return pruned(load_teacher(teacher), trunk)
 
 
 def distillation(
@@ -93,7 +115,7 @@ def distillation(
     processes = Processes()
     precision = Precision.named(train.precision, processes.device.type)
     pool = TeacherPool(
-        [Example(path.stem, (picture,)) for path, picture in ImageFolder(data)],
+        [Example(path.stem, (picture,)) for path, picture in ImageFolder(data, pixels.labels)],
         teacher.to(processes.device),
         pixels,
         Inputs.of(proto, pixels, {}),

@@ -74,16 +74,6 @@ def test_a_model_that_cannot_be_read_is_found_before_any_is_measured(
     assert "missing.onnx" in result.output
 
 
-@pytest.mark.train
-def test_stage_cost(model: Path, tmp_path: Path) -> None:
-    photos = write_photos(tmp_path / "photos", 3, 32, 32)
-    ranges = ("--input-range", "0,1", "--output-range", "0,1")
-    given = ("--model", model, "--data", photos, "--results", tmp_path, *ranges)
-    call("stage_cost", *given, "--rounds", 1)
-    lines = (tmp_path / "stage_cost.md").read_text().splitlines()
-    assert [line.split("|")[1].strip() for line in lines[4:]] == ["stage I", "stage II"]
-
-
 @pytest.mark.slow
 def test_prediction(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tables.RESULTS", tmp_path)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from jobs import Job, run_all
+from contest import Contest, Target
 from judge import Entry, Judge, Row, table
-from main_job import MainJob, Target
+from peers.family import STYLE
 from peers.matching import PeerLatency
-from peers.students import pruned, uniform
+from peers.students import pruned
 from peers.style_net import StyleNet, load_teacher, widths
 from peers.training import distillation, write_onnx
 from PIL import Image
@@ -26,6 +26,7 @@ from decig.quality import features
 from decig.quality.parity import max_abs_diff
 from decig.train.config import Config
 from decig.train.schedule import Budget
+from tests.benchmarks.small import SIDE, table_of, write_settings
 from tests.samples import write_generator, write_photos
 
 PIXELS = PixelFormat((0, 255), (0, 255))
@@ -50,7 +51,7 @@ def test_the_teacher_is_checked(shared_suite: Path) -> None:
 def test_pruning_gives_the_uniform_widths(teacher: StyleNet, trunk: int) -> None:
     shapes = [
         {n: p.shape for n, p in net.named_parameters()}
-        for net in (pruned(teacher, trunk), uniform(trunk))
+        for net in (pruned(teacher, trunk), StyleNet(trunk))
     ]
     assert shapes[0] == shapes[1]
     assert pruned(teacher, trunk)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
@@ -79,7 +80,7 @@ def test_peers_train_in_decigs_loop(shared_suite: Path, tmp_path: Path) -> None:
     Image.fromarray(image).save(tmp_path / "noise.png")
     (tmp_path / "quick.toml").write_text('[distil]\ncrop = 64\n[train]\nprecision = "fp32"\n')
     config = Config.read(tmp_path / "quick.toml")
-    student = uniform(8)
+    student = StyleNet(8)
     before = [p.detach().clone() for p in student.parameters()]
     engine = distillation(
         student, shared_suite / "udnie.onnx", tmp_path, PIXELS, config, Budget(steps=2)
@@ -101,28 +102,6 @@ def test_peers_learn_from_one_picture_a_step() -> None:
         found.append({name: p.grad.clone() for name, p in net.named_parameters()})
     for name, gradient in found[1].items():
         assert (gradient - found[0][name]).norm() <= 1e-3 * found[0][name].norm()
-
-
-def test_a_finished_job_is_not_repeated(tmp_path: Path) -> None:
-    count = tmp_path / "count"
-    script = f"open({str(count)!r}, 'a').write('x')"
-
-    def job(asked: int) -> Job:
-        return Job("count", tmp_path / "job", [sys.executable, "-c", script], {"asked": asked})
-
-    run_all([job(1)], 1)
-    run_all([job(1)], 1)
-    assert count.read_text() == "x"
-    run_all([job(2)], 1)
-    assert count.read_text() == "xx"
-    assert job(2).figures()["wall_s"] >= 0
-
-
-def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
-    job = Job("broken", tmp_path / "job", [sys.executable, "-c", "raise SystemExit(3)"])
-    with pytest.raises(DecigError, match=r"broken ended with exit code 3.*log\.txt"):
-        run_all([job], 1)
-    assert not job.done
 
 
 def row(method: str, ssim: float, target: str = "4x", ms: float = 5.0) -> Row:
@@ -177,7 +156,7 @@ def test_equal_pictures_are_looked_up_between_the_best_peers(ssim: float, peers_
 
 def test_verdicts_say_how_much_faster_at_equal_pictures() -> None:
     rows = [row("teacher", 1.0, ms=20.0), row("uniform", 0.7), row("decig", 0.7)]
-    assert said(*rows)[-1].endswith("1.00 times faster than the peers, short of 2.")
+    assert said(*rows)[-1].endswith("1.00 times faster than the peers, short of 2.5.")
     rows[-1] = row("decig", 1.0)
     assert said(*rows)[-1].endswith("4.00 times faster than the peers.")
 
@@ -191,10 +170,10 @@ def test_the_table_has_a_cell_for_every_column() -> None:
 def test_a_missing_network_for_judging_is_found_before_any_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(_: MainJob) -> None:
+    def train(_: Contest) -> None:
         raise AssertionError("trains although nothing could be judged")
 
-    monkeypatch.setattr(MainJob, "train", train)
+    monkeypatch.setattr(Contest, "train", train)
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     model, data = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
     given = ["--model", model, "--data", data, "--out", tmp_path / "out"]
@@ -225,7 +204,7 @@ class FakeLatency(PeerLatency):
     """Peers whose latency is known: stairs of 16 channels; the result takes 1."""
 
     def __init__(self, unit: float) -> None:
-        self.unit = unit
+        self.unit, self.family = unit, STYLE
         self.screened = {trunk: self.cost(trunk) / self.cost(32) for trunk in range(4, 129, 4)}
 
     def cost(self, trunk: int) -> float:
@@ -248,3 +227,24 @@ def test_a_pessimistic_screening_is_corrected() -> None:
     assert peers.match(Path("result.onnx")).trunk == 80
     peers.screened = {trunk: ratio / 3 for trunk, ratio in peers.screened.items()}
     assert peers.match(Path("result.onnx")).trunk == 80
+
+
+def test_other_teachers_have_results_of_their_own() -> None:
+    assert main_job.file_name(Path("suite/udnie.onnx")) == "main_job"
+    assert main_job.file_name(Path("suite/wave.onnx")) == "main_job_wave"
+
+
+@pytest.mark.slow
+def test_in_miniature(tmp_path: Path) -> None:
+    model = write_generator(tmp_path / "small.onnx", size=SIDE)
+    for split in ("train", "val"):
+        write_photos(tmp_path / "photos" / split, 5, 40, 40)
+    given = ["--model", model, "--data", tmp_path / "photos", "--targets", 1.5, "--steps", 3]
+    given += ["--input-range", "0,1", "--output-range", "0,1", "--timing-seconds", 0.1]
+    given += ["--config", write_settings(tmp_path), "--profile", table_of(model, tmp_path)]
+    given += ["--only", "decig", "--out", tmp_path / "out", "--results", tmp_path / "results"]
+    result = CliRunner().invoke(main_job.main, [str(each) for each in given])
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "results" / "main_job_small.md").read_text()
+    assert "| 1.5x | decig |" in text
+    assert (tmp_path / "results" / "main_job_small_1.5x.jpg").exists()

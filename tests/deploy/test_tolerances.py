@@ -2,21 +2,27 @@ import math
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from decig.deploy.judges.panel import GIVEN, OWN, Files
-from decig.deploy.tolerances import Tolerances, missed, require_judges, speedup
-from decig.device.run.timing import Latency
+from decig.deploy.tolerances import Tolerances, judge, require_judges, speedup
+from decig.device.measure.paired import Answer, PairedTimes
 from decig.errors import BadInputError
 from decig.quality.agreement import Agreement
 from decig.quality.distributions import Distance
 from decig.quality.means import PairFigures
 from decig.quality.protocol import Protocol, SetDistance
 
-LATENCY = {
-    "reference": Latency(4000.0, 0.0, 4000.0, 4),
-    "candidate": Latency(1000.0, 0.0, 1000.0, 4),
-}
+TIMES = PairedTimes(np.full(20, 4000.0), np.full(20, 1000.0), 0.0, 0.99)
+"""Four times faster, 1 ms, without any spread."""
+
+
+def missed(asked: Tolerances, times: PairedTimes, likeness: object) -> list[str]:
+    """What is said of limits that are missed; all others must be met."""
+    found = judge(asked, times, likeness)
+    assert {finding.answer for finding in found} <= {Answer.MET, Answer.MISSED}
+    return [finding.text for finding in found if finding.answer is Answer.MISSED]
 
 
 def _sets(kid: float, frechet: float) -> SetDistance:
@@ -49,16 +55,35 @@ def _likeness(**changed):
     ],
 )
 def test_each_limit(met, too_much, told):
-    assert missed(Tolerances(**met), LATENCY, _likeness()) == []
+    assert missed(Tolerances(**met), TIMES, _likeness()) == []
     skipped = ["a.png"] if "max_unreadable" in met else []
-    (line,) = missed(Tolerances(**too_much), LATENCY, _likeness(skipped=skipped))
+    (line,) = missed(Tolerances(**too_much), TIMES, _likeness(skipped=skipped))
     assert line.startswith(told)
+
+
+def test_what_lies_at_a_limit_of_the_latency_cannot_be_told():
+    spread = 1000 * (1 + 0.01 * np.linspace(-1, 1, 20))
+    times = PairedTimes(np.full(20, 4000.0), spread, 0.0, 0.99)
+    found = judge(Tolerances(min_speedup=4, max_latency_ms=1), times, _likeness())
+    assert [finding.answer for finding in found] == [Answer.UNSURE] * 2
+    assert "cannot be told from 4 (--min-speedup), surely between" in found[1].text
+    assert found[1].to_dict()["interval"][0] < 4 < found[1].to_dict()["interval"][1]
+
+
+def test_json_of_what_is_not_defined_is_null():
+    [found] = judge(Tolerances(min_ssim=0), TIMES, _likeness(pairs=PairFigures(math.nan, None, 1)))
+    assert found.to_dict() == {
+        "option": "--min-ssim",
+        "answer": "missed",
+        "limit": 0,
+        "value": None,
+    }
 
 
 def test_real_pictures_are_what_distances_are_limited_to():
     far = {OWN: {"candidate": _sets(0.5, 1)}, GIVEN: {"candidate": _sets(1, 90.0)}}
     found = missed(
-        Tolerances(max_kid=0.2, max_fid=40), LATENCY, _likeness(real=SimpleNamespace(distances=far))
+        Tolerances(max_kid=0.2, max_fid=40), TIMES, _likeness(real=SimpleNamespace(distances=far))
     )
     assert found == [
         "KID 0.5 to the real pictures is over 0.2 (--max-kid)",
@@ -74,7 +99,7 @@ def test_what_is_no_number_never_passes():
         segmentation=SimpleNamespace(agreement={"candidate": Agreement(nan, nan)}),
     )
     asked = Tolerances(min_ssim=0, min_psnr_db=1, max_kid=9, max_fid=9, max_lpips=9, min_iou=0)
-    assert len(missed(asked, LATENCY, likeness)) == 6
+    assert len(missed(asked, TIMES, likeness)) == 6
 
 
 def test_a_limit_without_its_network_names_the_option():
@@ -95,6 +120,6 @@ def test_real_pictures_need_features_of_some_kind(tmp_path, monkeypatch):
 
 
 def test_how_many_times_faster():
-    assert speedup(LATENCY) == 4
+    assert speedup(TIMES.latency) == 4
     assert not Tolerances().asked
     assert Tolerances(min_iou=0.1).asked

@@ -44,7 +44,7 @@ from decig.train.processes import Processes
 from decig.train.pytorch.binding import weights_of
 from decig.train.run import SCHEMA_VERSION, TABLE_FILE
 from decig.train.schedule import Budget
-from decig.train.shown import Shown, Training
+from decig.train.shown import Shown, Training, save
 from decig.train.stages import Condensing
 from decig.train.stretch import Slim, Stretch, Taught
 from decig.train.tasks import Condensable
@@ -261,7 +261,7 @@ class Condensation:
             for name, model in start.items():
                 mean = cast(Slim, engine.means[name])
                 paths.append(folder / f"{name}.onnx")
-                self._training.save(mean.written_into(model.proto), paths[-1])
+                save(mean.written_into(model.proto), self._training.recipe, paths[-1])
             return paths
 
         shown = Shown(engine, self._training, export, before=stage.first)

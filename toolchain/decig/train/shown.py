@@ -52,26 +52,8 @@ class Training:
     tensorboard: bool = False
 
     def export(self, nets: Mapping[str, nn.Module], folder: Path) -> list[Path]:
-        """Write the task's ONNX files into a folder; returns their paths.
-
-        Args:
-            nets: the averaged nets, by name.
-            folder: that is there already.
-
-        Raises:
-            BadInputError, DecigError: as for `export_onnx`.
-        """
-        paths = []
-        for name, net in self.task.exports(nets).items():
-            paths.append(folder / name)
-            export_onnx(copy.deepcopy(net).cpu(), self.recipe.input_shapes, paths[-1])
-            self.save(onnx.load(paths[-1]), paths[-1])
-        return paths
-
-    def save(self, proto: onnx.ModelProto, path: Path) -> None:
-        """Write a generator, with how it is fed, so that other commands need not be told."""
-        stamp(proto, {"pixels": pixels_entry(self.recipe.pixels)})
-        save_model(proto, path)
+        """Write the task's ONNX files into a folder; see `export`."""
+        return export(self.task, nets, self.recipe, folder)
 
 
 @dataclass
@@ -138,6 +120,37 @@ class Shown:
             if isinstance(net, DISCRIMINATORS):
                 save_discriminator(net, folder / f"{name}.safetensors")
         return self.export()[0]
+
+
+def export(
+    task: Original, nets: Mapping[str, nn.Module], recipe: Recipe, folder: Path
+) -> list[Path]:
+    """Write the ONNX files of a task into a folder; each says how it is fed.
+
+    Args:
+        task: says which nets are written, under which names.
+        nets: the running means of its nets.
+        recipe: of its generator.
+        folder: where the files go.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        BadInputError, DecigError: as for `export_onnx`.
+    """
+    paths = []
+    for name, net in task.exports(nets).items():
+        paths.append(folder / name)
+        export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, paths[-1])
+        save(onnx.load(paths[-1]), recipe, paths[-1])
+    return paths
+
+
+def save(proto: onnx.ModelProto, recipe: Recipe, path: Path) -> None:
+    """Write a generator, with how it is fed, so that other commands need not be told."""
+    stamp(proto, {"pixels": pixels_entry(recipe.pixels)})
+    save_model(proto, path)
 
 
 def duration(seconds: float) -> str:

@@ -127,7 +127,7 @@ def _shrink(job: Job, budget: Budget) -> None:
         mean.latents.data[made[0].latents == 0] = 0
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        _save_latents(job, "latents.json", {n: z.numpy() for n, z in mean.by_group().items()})
+        _save_latents(job, "latents.json", {n: z.cpu().numpy() for n, z in mean.by_group().items()})
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
     job.processes.on_main(finish)

@@ -1,0 +1,407 @@
+"""One footing for methods and peers: the same teacher, latencies, time, crops and settings.
+
+The teacher is profiled once. Every method compresses it for every target, with every seed, and the
+results are exported. Then peers get a width that is as fast as decig's result and train as long as
+decig's whole compression took. Runs that are finished are not repeated, runs that were stopped go
+on, and nothing is timed while anything trains.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jobs import DECIG as PROGRAM
+from jobs import Job, digest, finish
+from judge import Entry
+from peers import PRUNED
+from settings import written
+
+from decig.data.images import ImageFolder
+from decig.device.cost.table import CostTable
+from decig.device.run.device import Device
+from decig.errors import DecigError
+from decig.extras import require
+from decig.files import write_json
+from decig.graph.channels import analyse
+from decig.graph.model import input_info
+from decig.quality.features import require_features
+from decig.schema import read_json
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags, Source
+
+OWN = ("decig", "supernet", "hypernet")
+"""Methods of `decig compress`."""
+DECIG = OWN[0]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A latency to reach: a multiple of the teacher's speed, or milliseconds."""
+
+    value: float
+    unit: str
+
+    @property
+    def label(self) -> str:
+        """Short name, also of its folder."""
+        return f"{self.value:g}{self.unit}"
+
+    def options(self) -> list[str]:
+        """Options of decig compress."""
+        if self.unit == "ms":
+            return ["--target-latency", self.label]
+        return ["--target-speedup", f"{self.value:g}"]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What is compressed.
+
+    Attributes:
+        model: MODEL, as decig takes it: an ONNX file, or a recipe that names one.
+        flags: what the command line says of its pixels.
+        images: folder of the images that it is fed in training.
+    """
+
+    model: Path
+    flags: PixelFlags
+    images: Path
+
+    def source(self) -> Source:
+        """Read it.
+
+        Raises:
+            BadInputError: it cannot be read, or is no ONNX file, or its pixels are not known.
+        """
+        source = resolve(str(self.model), self.flags)
+        source.require_pixels()
+        if not source.model.path.is_file():
+            raise DecigError(f"{self.model}: comes from PyTorch code; name an ONNX file of it")
+        return source
+
+    def options(self) -> list[str]:
+        """Options that say of its pixels what the command line said."""
+
+        def joined(bounds: tuple[float, float]) -> str:
+            return ",".join(f"{bound:g}" for bound in bounds)
+
+        # "=" because a range may begin with a minus sign.
+        found = []
+        for name in ("input_range", "output_range"):
+            if (bounds := getattr(self.flags, name)) is not None:
+                found.append(f"--{name.replace('_', '-')}={joined(bounds)}")
+        if self.flags.layout is not None:
+            found.append(f"--layout={self.flags.layout}")
+        if self.flags.channel_order is not None:
+            found.append(f"--channel-order={self.flags.channel_order}")
+        return found
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a compression trains.
+
+    Attributes:
+        minutes: of training, where steps are not counted.
+        steps: of training instead.
+    """
+
+    minutes: float
+    steps: int | None = None
+
+    def options(self) -> list[str]:
+        """Options of decig compress."""
+        if self.steps is not None:
+            return ["--steps", str(self.steps)]
+        return ["--budget", f"{60 * self.minutes:g}s"]
+
+    def __str__(self) -> str:
+        """Describe it to people."""
+        return f"{self.minutes:g} minutes" if self.steps is None else f"{self.steps} steps"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared.
+
+    Attributes:
+        teacher: what is compressed.
+        targets: the latencies.
+        methods: those of decig, and peers.
+        effort: of each compression.
+        at_once: trainings beside each other.
+        out: folder of all runs.
+        config: settings of compress, for all methods.
+        seeds: of training; None is the one of the settings.
+        recipe: its PyTorch class makes the peers; `peers.family.STYLE` does if None.
+        table: cost table; the teacher is profiled if None.
+        options: further options of decig compress.
+    """
+
+    teacher: Teacher
+    targets: Sequence[Target]
+    methods: Sequence[str]
+    effort: Effort
+    at_once: int
+    out: Path
+    config: Path | None = None
+    seeds: Sequence[int | None] = (None,)
+    recipe: Path | None = None
+    table: Path | None = None
+    options: Sequence[str | Path] = ()
+
+    def train(self) -> list[str]:
+        """Profile, compress, export, match widths, train the peers; what is done stays.
+
+        Returns:
+            What went wrong with single runs, one line each; the others went on without them.
+
+        Raises:
+            DecigError: the teacher could not be profiled, or no peer matched.
+        """
+        self.profile()
+        failures: list[str] = []
+
+        def attempt(what: str, jobs: Sequence[Job], at_once: int) -> None:
+            try:
+                finish(what, jobs, at_once)
+            except DecigError as error:
+                failures.append(f"{what}: {error}")
+
+        own = list(self.runs(self.own))
+        attempt("compress", [self.compression(*run) for run in own], self.at_once)
+        done = [run for run in own if self.compression(*run).done]
+        attempt("export", [self._export(*run) for run in done], 1)
+        if self.peers:
+            matches = self._match()
+            runs = self.runs(self.peers)
+            led = [run for run in runs if self._led(*run)]
+            jobs = [self._peer(*run, matches[run[1].label]) for run in led]
+            attempt("peers", jobs, self.at_once)
+        return failures
+
+    def _led(self, _: str, target: Target, seed: int | None) -> bool:
+        """Whether decig has the results whose latency and time a peer gets."""
+        ours = self.folder(DECIG, target, seed) / "done.json"
+        return ours.exists() and self.exported(DECIG, target, self.seeds[0]).exists()
+
+    @property
+    def own(self) -> list[str]:
+        """The methods that are decig's."""
+        return [method for method in self.methods if method in OWN]
+
+    @property
+    def peers(self) -> list[str]:
+        """The others."""
+        return [method for method in self.methods if method not in OWN]
+
+    def profile(self) -> None:
+        """Take the cost table, unless one is given."""
+        if self.table is None:
+            folder = self.out / "profile"
+            command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
+            finish("profile", [Job("profile", folder, command, {"model": self._model})], 1)
+
+    def entries(self, target: Target) -> list[Entry]:
+        """Finished results for a target, decig's first."""
+        found = []
+        for method, _, seed in self.runs(self.methods, [target]):
+            folder = self.folder(method, target, seed)
+            own = method in OWN
+            file = self.exported(method, target, seed) if own else folder / "student.onnx"
+            if not (file.exists() and (folder / "done.json").exists()):
+                continue
+            process = read_json(folder / "done.json", dict[str, Any], "finished run")
+            where = folder / "run" if own else folder
+            report = read_json(where / "report.json", dict[str, Any], "report of a run")
+            trained = process["wall_s"] if own else report["training_seconds"]
+            notes = {
+                "minutes": trained / 60,
+                "cpu_minutes": process["cpu_s"] / 60,
+                "steps": report["steps"],
+                "widths": report.get("widths", report.get("trunk")),
+            }
+            found.append(Entry(target.label, method, file, notes, seed))
+        return found
+
+    def folder(self, method: str, target: Target, seed: int | None) -> Path:
+        """Of a run."""
+        return self.out / self._place(method, target, seed)
+
+    def exported(self, method: str, target: Target, seed: int | None) -> Path:
+        """File that is exported from a run of decig's."""
+        return self.out / "export" / self._place(method, target, seed) / "student.onnx"
+
+    def compression(self, method: str, target: Target, seed: int | None) -> Job:
+        """The run of decig compress."""
+        folder = self.folder(method, target, seed)
+        run = folder / "run"
+        command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
+        command += [*target.options(), "--profile", self.profile_file, *self._force]
+        command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
+        command += [*self.effort.options(), *self._config_options(seed), *self.options]
+        asked = self._asked(
+            seed, effort=self.effort.options(), options=list(map(str, self.options))
+        )
+        resume = [*PROGRAM, "compress", "--resume", "--output-dir", run]
+        name = f"{method} {target.label}{_of(seed)}"
+        return Job(name, folder, command, asked, resume, run / "run.json")
+
+    @property
+    def profile_file(self) -> Path:
+        """The cost table."""
+        return self.table or self.out / "profile" / "table.json"
+
+    def runs(
+        self, methods: Sequence[str], targets: Sequence[Target] | None = None
+    ) -> Iterator[tuple[str, Target, int | None]]:
+        """Method, target and seed of every run, target by target."""
+        for target in targets or self.targets:
+            for method in methods:
+                for seed in self.seeds:
+                    yield method, target, seed
+
+    def _place(self, method: str, target: Target, seed: int | None) -> Path:
+        place = Path(method, target.label)
+        return place if seed is None else place / f"seed-{seed}"
+
+    @cached_property
+    def _force(self) -> list[str]:
+        """Accept a cost table of another device, which only one that was given can be of."""
+        if self.table is None:
+            return []
+        reason = Device.elsewhere(CostTable.load(self.table).device)
+        if reason is None:
+            return []
+        print(f"warning: {self.table} is of another device ({reason}): plans are predictions")
+        return ["--force"]
+
+    def _export(self, method: str, target: Target, seed: int | None) -> Job:
+        """Export measures which rewrites are faster, so it needs the machine for itself."""
+        run = self.folder(method, target, seed) / "run"
+        file = self.exported(method, target, seed)
+        return Job(
+            f"export {method} {target.label}{_of(seed)}",
+            file.parent,
+            [*PROGRAM, "export", run, "-o", file],
+            {"student": digest(run / "student.onnx")},
+        )
+
+    def _match(self) -> dict[str, int]:
+        """Choose the peers' widths for every target; measured once for each result of decig's.
+
+        The result with the first seed counts.
+        """
+        from peers.family import family_of
+        from peers.matching import PeerLatency
+
+        file = self.out / "match.json"
+        known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
+        exported = {t.label: self.exported(DECIG, t, self.seeds[0]) for t in self.targets}
+        results = {label: file for label, file in exported.items() if file.exists()}
+        digests = {label: digest(result) for label, result in results.items()}
+        new = [label for label in results if known.get(label, {}).get("of") != digests[label]]
+        if new:
+            print("== match: measuring the peers at every width", flush=True)
+            shape = input_info(self.teacher.source().model.proto)[0].shape
+            peers = PeerLatency(shape, family_of(self.recipe))
+            peers.screen()
+            for label in new:
+                match = peers.match(results[label])
+                known[label] = asdict(match) | {"of": digests[label]}
+                print(f"{label}: trunk {match.trunk}, {match.ratio:.3f} of decig's latency")
+            write_json(file, known)
+        return {label: known[label]["trunk"] for label in results}
+
+    def _peer(self, method: str, target: Target, seed: int | None, trunk: int) -> Job:
+        folder = self.folder(method, target, seed)
+        compressed = read_json(
+            self.folder(DECIG, target, seed) / "done.json", dict[str, Any], "finished run"
+        )
+        seconds = compressed["wall_s"]
+        steps = self.effort.steps
+        long = ["--seconds", str(seconds)] if steps is None else ["--steps", str(steps)]
+        command = [sys.executable, "-m", "peers.training", method, "--model", self.teacher.model]
+        command += ["--data", self.teacher.images, *self.teacher.options(), "--trunk", str(trunk)]
+        command += [*long, *self._config_options(seed), "--output-dir", folder]
+        if self.recipe is not None:
+            command += ["--recipe", self.recipe]
+        asked = self._asked(seed, trunk=trunk, long=long)
+        name = f"{method} {target.label}{_of(seed)}"
+        return Job(name, folder, command, asked, command, folder / "state.pt")
+
+    def _config_options(self, seed: int | None) -> list[str | Path]:
+        if seed is None:
+            return [] if self.config is None else ["--config", self.config]
+        file = self.out / "settings" / f"seed-{seed}.toml"
+        return ["--config", written(file, self.config, {"train": {"seed": seed}})]
+
+    def _asked(self, seed: int | None, **figures: Any) -> dict[str, Any]:
+        settings = "" if self.config is None else self.config.read_text(encoding="utf-8")
+        return {"model": self._model, "settings": settings, "seed": seed, **figures}
+
+    @cached_property
+    def _model(self) -> str:
+        return digest(self.teacher.source().model.path)
+
+
+def raise_all(failures: Sequence[str]) -> None:
+    """End with what went wrong, where something did; for when all else is published."""
+    if failures:
+        raise DecigError("; ".join(failures))
+
+
+def _of(seed: int | None) -> str:
+    return "" if seed is None else f" seed {seed}"
+
+
+def require_packages(methods: Sequence[str], *, judged: bool = True) -> None:
+    """Check that all packages are installed that methods and peers need.
+
+    Args:
+        methods: those of decig, and peers.
+        judged: whether pictures will be judged by their features.
+
+    Raises:
+        BadInputError: one is missing; names it and the line that installs it.
+    """
+    require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
+    if judged:
+        require_features("judging pictures")
+    if PRUNED in methods:
+        require(f"the peer {PRUNED}", "bench", ("torch_pruning",))
+
+
+def require_ready(contest: Contest, *, judged: bool = True) -> None:
+    """Find out now, not after hours of training, what would stop a contest.
+
+    Args:
+        contest: that is to begin.
+        judged: whether its pictures will be judged by their features.
+
+    Raises:
+        DecigError: a package is missing, the teacher, its images, the settings, the cost table or
+            the peers' recipe cannot be read, or peers are asked for without decig, whose latency
+            and time they get.
+    """
+    require_packages(contest.methods, judged=judged)
+    from decig.train.config import Config
+
+    for method in contest.own or [DECIG]:
+        Config.read(contest.config, method)
+    source = contest.teacher.source()
+    next(iter(ImageFolder(contest.teacher.images, source.require_pixels().labels)))
+    if contest.table is not None:
+        CostTable.load(contest.table).require_same_model(source.model, analyse(source.model.proto))
+    if not contest.peers:
+        return
+    from peers.family import family_of
+
+    family = family_of(contest.recipe)
+    family.make(family.narrowest)
+    missing = [run for run in contest.runs([DECIG]) if not contest.exported(*run).exists()]
+    if missing and DECIG not in contest.methods:
+        raise DecigError(f"{', '.join(contest.peers)} need decig's results: run decig too")

@@ -1,0 +1,211 @@
+"""How long `decig compress` takes until its first training step, and with what.
+
+python benchmarks/overhead.py --out runs/overhead     (30 minutes, most of it profiles; '.[train]')
+
+With a cost table given, on two cores: a style transfer net as ONNX, and pix2pix's U-Net-256 with 54
+million parameters as PyTorch code with random weights. `parts/phases.py` splits the time. Profiles
+that are done are not repeated; runs are, with --again.
+"""
+
+import datetime
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from contest import Effort, Target, Teacher
+from jobs import BENCHMARKS, SHARED, Job, finish
+from jobs import DECIG as PROGRAM
+from options import numbers, one_line_errors, pixel_flags
+from parts.phases import NAMES, STARTED
+
+from decig import __version__
+from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
+from decig.data.images import ImageFolder
+from decig.device.run.cores import available_cores
+from decig.device.run.device import Device
+from decig.errors import DecigError
+from decig.extras import require
+from decig.files import write_bytes, write_json
+from decig.schema import read_json
+from decig.source.resolve import resolve
+from decig.source.source import PixelFlags
+
+_MODELS = BENCHMARKS.parent / "models"
+MODELS = (SHARED / "suite" / "udnie.onnx", _MODELS / "pix2pix-unet256")
+DATA = (SHARED / "data" / "photos" / "train", _MODELS / "facades-resunet" / "labels" / "train")
+LIMITS_S = "30,60"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model that is compressed.
+
+    Attributes:
+        teacher: the model and its images.
+        limit_s: seconds until the first step that are allowed.
+        table: its cost table; it is profiled if None.
+        target: what is asked for.
+        method: of decig compress.
+        config: its settings.
+        out: folder of the case.
+    """
+
+    teacher: Teacher
+    limit_s: float
+    table: Path | None
+    target: Target
+    method: str
+    config: Path | None
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """In tables, and of its folder."""
+        return self.teacher.model.stem
+
+    def profile(self) -> list[Job]:
+        """The run of decig profile, where it is needed."""
+        if self.table is not None:
+            return []
+        folder = self.out / "profile"
+        options = [*PROGRAM, "profile", self.teacher.model, "-o", folder / "table.json"]
+        return [Job(f"profile {self.name}", folder, options, {"model": str(self.teacher.model)})]
+
+    def run(self, number: int) -> Job:
+        """One run of decig compress until its first step."""
+        folder = self.out / f"run-{number}"
+        table = self.table or self.out / "profile" / "table.json"
+        command = [sys.executable, "-m", "parts.phases", folder / "phases.json", "compress"]
+        command += [self.teacher.model, *self.teacher.options(), *self.target.options()]
+        command += ["--data", self.teacher.images, "--profile", table, "--method", self.method]
+        command += [*Effort(10).options(), "--output-dir", folder / "run", "--force"]
+        command += [] if self.config is None else ["--config", self.config]
+        started = {STARTED: str(time.time())}
+        asked = {"method": self.method, "target": self.target.label}
+        return Job(f"{self.name} {number}", folder, command, asked, threads=started)
+
+    def phases(self, number: int) -> dict[str, float]:
+        """Seconds of every phase of a run that is done."""
+        file = self.out / f"run-{number}" / "phases.json"
+        return read_json(file, dict[str, float], "phases of a run")
+
+
+def table(found: Mapping[str, tuple[float, Sequence[Mapping[str, float]]]]) -> str:
+    """A Markdown table: for each case, its limit and the phases of its runs.
+
+    Cells are medians over the runs, with half the range behind the sums.
+    """
+    names = list(found)
+    lines = ["| | " + " | ".join(f"{name}, s" for name in names) + " |"]
+    lines.append("|" + " --- |" * (len(names) + 1))
+    for phase in NAMES:
+        cells = [f"{np.median([run[phase] for run in runs]):.1f}" for _, runs in found.values()]
+        lines.append(f"| {phase} | {' | '.join(cells)} |")
+    sums = [[sum(run.values()) for run in runs] for _, runs in found.values()]
+    cells = [f"**{np.median(each):.1f}** ± {np.ptp(each) / 2:.1f}" for each in sums]
+    lines.append(f"| until the first step | {' | '.join(cells)} |")
+    limits = [limit for limit, _ in found.values()]
+    kept = ["yes" if np.median(s) <= most else "NO" for s, most in zip(sums, limits, strict=True)]
+    cells = [f"{most:g}: {word}" for most, word in zip(limits, kept, strict=True)]
+    lines.append(f"| limit, kept | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def limit_cores(cores: int) -> int:
+    """Keep this process and those that it starts on so many cores; returns how many it has."""
+    if hasattr(os, "sched_setaffinity") and available_cores() > cores:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    return available_cores()
+
+
+def publish(cases: Sequence[Case], repeats: int, cores: int, results: Path) -> None:
+    """Write overhead.md and overhead.json."""
+    found = {
+        case.name: (case.limit_s, [case.phases(number) for number in range(repeats)])
+        for case in cases
+    }
+    device = Device.of().fingerprint()
+    page = [
+        f"# decig compress until its first training step, method {cases[0].method}",
+        "",
+        f"`python benchmarks/overhead.py --out runs/overhead`, decig {__version__}, "
+        f"{datetime.date.today().isoformat()}.",
+        "",
+        f"{device.cpu}, {cores} cores; medians of {repeats} runs, with a cost table given.",
+        "",
+        table(found),
+        "",
+    ]
+    results.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Any] = {name: list(runs) for name, (_, runs) in found.items()}
+    write_json(results / "overhead.json", figures)
+    write_bytes(results / "overhead.md", "\n".join(page).encode())
+    print("\n".join(page))
+
+
+@click.command()
+@click.option("--model", "models", type=EXISTING, multiple=True, default=MODELS)
+@click.option("--data", type=EXISTING_FOLDER, multiple=True, default=DATA, help="One per model.")
+@click.option("--limits", callback=numbers, default=LIMITS_S, help="Seconds, one per model.")
+@click.option("--profile", "tables", type=EXISTING_FILE, multiple=True, help="One per model.")
+@click.option("--speedup", type=float, default=4.0, help="Times faster, that is asked for.")
+@click.option("--method", default="decig", help="Of decig compress.")
+@click.option("--config", type=EXISTING_FILE, help="Settings of compress.")
+@click.option("--cores", type=click.IntRange(1), default=2)
+@click.option("--repeats", type=click.IntRange(1), default=3)
+@click.option("--again", is_flag=True, help="Repeat runs that are done.")
+@click.option("--out", type=FOLDER, required=True, help="Runs; profiles there are used again.")
+@click.option("--results", type=FOLDER, default=BENCHMARKS / "results")
+def main(
+    models: tuple[Path, ...],
+    data: tuple[Path, ...],
+    limits: list[float],
+    tables: tuple[Path, ...],
+    speedup: float,
+    method: str,
+    config: Path | None,
+    cores: int,
+    repeats: int,
+    again: bool,
+    out: Path,
+    results: Path,
+) -> None:
+    """Measure the time until the first training step, and split it."""
+    if not len(models) == len(data) == len(limits) or len(tables) not in (0, len(models)):
+        raise click.UsageError("Give --data, --limits and --profile for each --model, or none.")
+    with one_line_errors():
+        require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
+        cases = []
+        for place, (model, images, limit) in enumerate(zip(models, data, limits, strict=True)):
+            flags = pixel_flags(model, PixelFlags()) if model.suffix == ".onnx" else PixelFlags()
+            teacher = Teacher(model.resolve(), flags, images.resolve())
+            given = tables[place].resolve() if tables else None
+            settings = config and config.resolve()
+            folder = out.resolve() / model.stem
+            target = Target(speedup, "x")
+            cases.append(Case(teacher, limit, given, target, method, settings, folder))
+        for case in cases:
+            next(iter(ImageFolder(case.teacher.images)))
+            resolve(str(case.teacher.model), case.teacher.flags).require_pixels()
+        if len({case.name for case in cases}) < len(cases):
+            raise DecigError("two models have the same name, by which their runs are kept")
+        for case in cases:
+            finish("profile", case.profile(), 1)
+        used = limit_cores(cores)
+        for case in cases:
+            for number in range(repeats):
+                if again:
+                    shutil.rmtree(case.out / f"run-{number}", ignore_errors=True)
+                finish(case.name, [case.run(number)], 1)
+        publish(cases, repeats, used, results.resolve())
+
+
+if __name__ == "__main__":
+    main()
