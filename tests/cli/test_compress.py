@@ -140,7 +140,8 @@ def test_without_a_target_a_file_of_settings_asks_for_stage_one(place, tmp_path)
     result = compress(place, tmp_path / "run", "--steps", 4)
     assert result.exit_code == 2
     assert (
-        "give --target-latency or --target-speedup: without either, only stage I" in result.stderr
+        "give --target-latency, --target-speedup or --target-macs: without any of them, only stage"
+        in result.stderr
     )
     config = tmp_path / "stage_one.toml"
     config.write_text(CONFIG + "[decig]\ncondense = 0.5\n")
@@ -172,6 +173,13 @@ def test_an_unreachable_target_is_exit_code_3_and_leaves_nothing(place, tmp_path
         (("--budget", "1m", "--steps", "2"), "exclude each other"),
         (("--target-speedup", "1"), "--target-speedup"),
         (("--budget", "20"), "needs a unit"),
+        (("--target-speedup", "2,4,2.0"), "--target-speedup: 2x is named twice"),
+        (("--target-latency", "20ms,0.02s"), "--target-latency: 20ms is named twice"),
+        (("--target-macs", "2G", "--target-speedup", "2"), "exclude each other"),
+        (("--target-macs", "0.5"), "--target-macs is for no device: leave --profile out"),
+        (("--target-macs", "0.5,2G"), "give shares of MODEL's (0.5,0.25), or numbers"),
+        (("--target-macs", "1"), "a share is below it"),
+        (("--target-macs", "2ms"), "is no number of multiply-accumulates"),
     ],
 )
 def test_bad_requests(place, tmp_path, arguments, message):
@@ -220,3 +228,60 @@ def test_dynamic_axes_stay_dynamic(tmp_path):
     assert result.exit_code == 0, result.stderr
     picture = open_plain(out).run(None, {"image": np.zeros((2, 3, 16, 40), np.float32)})
     assert picture[0].shape == (2, 3, 16, 40)
+
+
+def test_several_targets_make_a_run_each_and_a_frontier(place, tmp_path):
+    run = tmp_path / "run"
+    result = compress(place, run, "--target-speedup", "1.2,1.05", "--steps", 2, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [each["target"] for each in found["targets"]] == ["1.05x", "1.2x"]
+    found.pop("notices", None)
+    assert json.loads((run / "frontier.json").read_text()) == found
+    for name in ("1.05x", "1.2x"):
+        assert (run / name / "plan.json").is_file()
+    assert decig("export", run / "1.2x", "-o", tmp_path / "out.onnx").exit_code == 0
+    result = decig("export", run, "-o", tmp_path / "none.onnx")
+    assert result.exit_code == 2
+    assert f"holds a run for each target; name one: {run}/1.05x, {run}/1.2x" in result.stderr
+    result = decig("compress", "--resume", "--output-dir", run)
+    assert result.exit_code == 0, result.stderr
+    _, original, slow, fast, *_, note, following = result.stdout.splitlines()
+    assert original.split()[0] == "original" and slow.split()[0] == "1.05x"
+    assert fast.split()[0] == "1.2x"
+    assert note == f"figures: {run / 'frontier.json'}"
+    assert following == f"next:    decig export {run / '1.05x'} -o 1.05x.onnx"
+    result = decig("compress", "--resume", "--output-dir", run / "1.2x")
+    assert result.exit_code == 2
+    assert f"is part of {run}: go on with decig compress --resume --output-dir {run}" in (
+        result.stderr
+    )
+
+
+def test_a_dry_run_of_several_targets_plans_them_all(place, tmp_path):
+    asked = ("--target-speedup", "1.05,1.2", "--dry-run")
+    found = json.loads(compress(place, tmp_path / "run", *asked, "--json").stdout)["targets"]
+    assert list(found) == ["1.05x", "1.2x"]
+    assert all(plan["widths"].keys() == {"conv1", "conv2"} for plan in found.values())
+    shown = compress(place, tmp_path / "run", *asked).stdout
+    assert shown.index("1.05x:") < shown.index("1.2x:")
+    assert not (tmp_path / "run").exists()
+
+
+def test_targets_in_multiply_accumulates_need_no_device(place, tmp_path):
+    run = tmp_path / "run"
+    given = ("compress", place / "model.onnx", "--data", place / "photos", "--output-dir", run)
+    given = (*given, *PIXELS, "--config", place / "quick.toml", "--steps", 2)
+    result = decig(*given, "--target-macs", "0.5", "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["macs"]["after"] <= figures["target_macs"] == figures["macs"]["before"] / 2
+    assert figures["predicted_macs"] == figures["macs"]["after"]
+    timed = ("predicted_latency_ms", "measured_latency_ms", "target_latency_ms")
+    assert all(figures[key] is None for key in timed)
+    assert not (run / "profile.json").exists()
+    result = decig("compress", "--resume", "--output-dir", run)
+    assert result.exit_code == 0, result.stderr
+    assert "asked:     " in result.stdout and "multiply-accumulates" in result.stdout
+    assert f"next:      decig export {run} -o run.onnx" in result.stdout
+    assert decig("export", run, "-o", tmp_path / "out.onnx").exit_code == 0

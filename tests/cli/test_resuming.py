@@ -79,6 +79,34 @@ def test_the_folder_alone_is_enough(place: Path, monkeypatch: pytest.MonkeyPatch
     assert weights(place / "a run") == weights(place / "whole")
 
 
+def test_several_targets_go_on_with_the_folder_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second target; the first is not repeated."""
+    from decig.train.engine import Engine
+
+    monkeypatch.chdir(place)
+    update, steps = Engine._update, iter(range(100))
+
+    def pressed(engine: Engine, progress: float) -> dict[str, float]:
+        if next(steps) == STEPS + 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(engine, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_update", pressed)
+        stopped = begin("run", "--target-latency", "8ms,5ms")
+    assert stopped.exit_code == 130, stopped.stderr
+    assert "go on with decig compress --resume --output-dir run" in stopped.stderr
+    first = (place / "run" / "8ms" / "student.onnx").stat().st_mtime_ns
+    unfinished = decig("export", "run/5ms", "-o", "out.onnx")
+    assert "continue it with decig compress --resume --output-dir run" in unfinished.stderr
+    result = decig("compress", "--resume", "--output-dir", "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [each["steps"] for each in json.loads(result.stdout)["targets"]] == [STEPS, STEPS]
+    assert (place / "run" / "8ms" / "student.onnx").stat().st_mtime_ns == first
+
+
 def test_what_is_given_again_must_be_what_the_run_began_with(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,10 +4,13 @@ import pytest
 from decig.cli.values import (
     POSITIVE,
     input_shape,
+    latencies,
     latency,
+    macs,
     output_file,
     run_folder,
     setting,
+    speedups,
     time_budget,
     value_range,
 )
@@ -80,3 +83,13 @@ def test_files_and_folders_that_cannot_be_written_are_refused_at_once(tmp_path):
         with pytest.raises(click.BadParameter, match=message):
             read(str(tmp_path / name))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_several_targets_stand_behind_each_other():
+    assert latencies("20ms, 0.5s") == (20.0, 500.0)
+    assert speedups("2,4.5") == (2.0, 4.5)
+    assert macs("2G,500M,3000") == (2e9, 5e8, 3000.0)
+    assert macs("0.5,.25") == (0.5, 0.25)
+    for read, text in ((latencies, "20ms,"), (speedups, "2,,4"), (speedups, "2,1"), (macs, "2X")):
+        with pytest.raises(click.BadParameter):
+            read(text)

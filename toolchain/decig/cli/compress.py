@@ -1,5 +1,6 @@
 """`decig compress`: make a model as fast as asked, and train it to paint as before."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,19 +17,26 @@ from decig.cli.resuming import (
     says_how_to_go_on,
     tensorboard_option,
 )
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Number, latency, time_budget
+from decig.cli.targets import OPTIONS as TARGET_OPTIONS
+from decig.cli.targets import asked_targets, target_options, wanted_ms
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
     from decig.device.cost.table import CostTable
+    from decig.device.plan.compute import MacsTarget
+    from decig.device.plan.target import Target
+    from decig.graph.model import Model
     from decig.source.source import Source
     from decig.train.config import Config
+    from decig.train.teacher import Teacher
 
 BUDGET_S = 1200.0
 """Seconds of training where neither --budget nor --steps is given."""
 _NO_TARGET = (
-    "give --target-latency or --target-speedup: without either, only stage I of the method decig "
-    "finds widths, and it is off (condense above 0 in the table [decig] of --config)"
+    "give --target-latency, --target-speedup or --target-macs: without any of them, only stage I "
+    "of the method decig finds widths, and it is off (condense above 0 in the table [decig] of "
+    "--config)"
 )
 
 _NO_DATA = "give --data DIR: MODEL is fed images, or files"
@@ -37,7 +45,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 @click.command(
     cls=ResumableCommand,
     exclusive=(
-        ("target_latency", "target_speedup"),
+        TARGET_OPTIONS,
         ("budget", "steps"),
         ("one_hot", "palette"),
     ),
@@ -64,18 +72,23 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     help="Discriminator that MODEL was trained with (latest_net_D.pth): it judges what is left.",
 )
 @output_dir_option
-@click.option("--target-latency", type=latency, metavar="20ms", help="Latency on the device.")
-@click.option(
-    "--target-speedup",
-    type=Number(1, min_open=True),
-    metavar="4",
-    help="How many times faster than MODEL.",
-)
+@target_options
 @click.option(
     "--method", metavar="NAME", help="How widths are found: decig (default), or a module of yours."
 )
-@click.option("--budget", type=time_budget, metavar="20m", help="How long to train; 20m if unsaid.")
-@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="How many steps to train.")
+@click.option(
+    "--budget",
+    type=time_budget,
+    metavar="20m",
+    help="How long to train; 20m if unsaid. Of several targets each has that long; a supernet, "
+    "which they share, is trained once.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many steps to train, for each target.",
+)
 @click.option("--config", type=EXISTING_FILE, help="Settings of the training, TOML.")
 @click.option(
     "--fold-norms",
@@ -93,76 +106,107 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     """Make MODEL as fast as asked, and train it.
 
     Plans with the cost table, slices, repairs, and trains what is left to paint as MODEL does.
+    Several targets are compressed to one after the other, the slowest first, and compared in a
+    table and in RUN/frontier.json.
     """
+    from decig.cli.frontier import print_frontier, print_previews
     from decig.cli.progress import ProgressBar
     from decig.cli.summary import print_compression
     from decig.cli.tables import print_figures
-    from decig.device.cost.table import CostTable
-    from decig.device.plan.target import Target
 
-    one_of(asked, "target_latency", "target_speedup")
+    wanted = asked_targets(asked)
     one_of(asked, "budget", "steps")
     with needs_torch("decig compress"):
-        from decig.train import pipeline
+        from decig.train import pipeline, several
         from decig.train.events import require_events
         from decig.train.examples import Folders
         from decig.train.planner import Goal
-        from decig.train.processes import Processes
-        from decig.train.run import RUN_FILE, RunFolder
+        from decig.train.run import RUN_FILE, TARGETS_FILE, RunFolder
         from decig.train.schedule import Budget
         from decig.train.teacher import Teacher
 
     if asked["tensorboard"]:
         require_events("--tensorboard")
     config, folder, resume = _settings(asked), asked["output_dir"], asked["resume"]
-    has_target = asked["target_latency"] or asked["target_speedup"]
     require_answers(
         source.unsaid,
         "" if asked["data"] or not source.needs_folder else _NO_DATA,
-        "" if has_target or not config.needs_target else _NO_TARGET,
+        "" if wanted or not config.needs_target else _NO_TARGET,
     )
     source.require_feeds()
     source.require_picture()
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
+    if asked["profile"] and asked["target_macs"]:
+        raise click.UsageError("--target-macs is for no device: leave --profile out.")
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
     given = ("data", "targets", "unpaired", "discriminator")
     folders = Folders(*(_absolute(asked[name]) for name in given))
-    if asked["profile"] is None:
-        # Measuring takes a minute or more: whatever else may be wrong is found before.
-        RunFolder.check(folder, {}, resume=resume)
+    record_file = TARGETS_FILE if len(wanted) > 1 else RUN_FILE
+
+    def look_over() -> None:
+        RunFolder.check(folder, {}, resume=resume, record_file=record_file)
         pipeline.look_over(teacher, folders, config, whole=asked["fold_norms"])
-        table = Processes().on_main(lambda: _profile(source))
+
+    target = _target(teacher, asked, look_over, force=force)
+    budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
+
+    def goal(target_ms: float | None) -> Goal:
+        return Goal(target, target_ms, budget, fold_norms=asked["fold_norms"])
+
+    goals = {
+        name: goal(wanted_ms(parameter, number, target.as_it_is_ms))
+        for name, (parameter, number) in wanted.items()
+    }
+    begun: dict[str, Any] = {"resume": resume, "begun": record_command}
+    begun["tensorboard"] = asked["tensorboard"]
+    figures: dict[str, Any] | None
+    show_figures: Callable[[Any], None]
+    with ProgressBar() as bar, says_how_to_go_on(folder, record_file):
+        if len(goals) > 1:
+            call = several.Several(teacher, folders, goals, config)
+            if dry_run:
+                figures, show_figures = several.preview(call), print_previews
+            else:
+                show_figures = partial(print_frontier, folder)
+                figures = several.compress(call, folder, **begun, progress=bar.update)
+        else:
+            what = (teacher, folders, next(iter(goals.values()), goal(None)), config)
+            if dry_run:
+                figures, show_figures = pipeline.preview(*what), print_figures
+            else:
+                show_figures = partial(print_compression, folder, target.device)
+                figures = pipeline.compress(*what, folder, **begun, progress=bar.update)
+    show(figures, as_json, show_figures)  # of several processes, the main one alone speaks
+
+
+def _target(
+    teacher: "Teacher", asked: Mapping[str, Any], look_over: Callable[[], None], *, force: bool
+) -> "Target | MacsTarget":
+    """The device to plan for, profiled here where no cost table is given; or none at all.
+
+    Args:
+        teacher: the model.
+        asked: the parameters of the command.
+        look_over: finds whatever else may be wrong before anything is measured.
+        force: whether to plan with the table of another device.
+    """
+    from decig.device.cost.table import CostTable
+    from decig.device.plan.compute import MacsTarget
+    from decig.device.plan.target import Target
+    from decig.train.processes import Processes
+
+    if asked["target_macs"]:
+        return MacsTarget(teacher.model, teacher.channels)
+    if asked["profile"] is None:
+        look_over()
+        table = Processes().on_main(lambda: _profile(teacher.model))
     else:
         table = CostTable.load(asked["profile"])
-    target = Target.of(table, source.model, force=force)
-    target_ms = asked["target_latency"]
-    if asked["target_speedup"]:
-        target_ms = target.as_it_is_ms / asked["target_speedup"]
-    budget = Budget(None if asked["steps"] else asked["budget"] or BUDGET_S, asked["steps"])
-    what = (
-        teacher,
-        folders,
-        Goal(target, target_ms, budget, fold_norms=asked["fold_norms"]),
-        config,
-    )
-    if dry_run:
-        show(pipeline.preview(*what), as_json, print_figures)
-        return
-    with ProgressBar() as bar, says_how_to_go_on(folder, RUN_FILE):
-        figures = pipeline.compress(
-            *what,
-            folder,
-            resume=resume,
-            begun=record_command,
-            tensorboard=asked["tensorboard"],
-            progress=bar.update,
-        )
-    if figures is not None:  # of several processes, the main one alone speaks
-        show(figures, as_json, partial(print_compression, folder, target.table.device))
+    return Target.of(table, teacher.model, force=force)
 
 
-def _profile(source: "Source") -> "CostTable":
+def _profile(model: "Model") -> "CostTable":
     """Measure the model on this machine's processor, as `decig profile` does."""
     from decig.cli.progress import ProgressBar
     from decig.device.cost.deployed import profile_as_deployed
@@ -172,18 +216,19 @@ def _profile(source: "Source") -> "CostTable":
     with ProgressBar() as bar:
         bar.update("profile", 0.0)
         count = partial(bar.count, "profile")
-        return profile_as_deployed(source.model, Device.of(threads=1), count, EFFORTS["standard"])
+        return profile_as_deployed(model, Device.of(threads=1), count, EFFORTS["standard"])
 
 
 def _settings(asked: dict[str, Any]) -> "Config":
     """The settings asked for, or those with which the run began that goes on."""
     from decig.train.config import Config
     from decig.train.methods import DEFAULT
-    from decig.train.run import RUN_FILE
+    from decig.train.run import RUN_FILE, TARGETS_FILE
 
-    file = asked["output_dir"] / RUN_FILE
-    if asked["resume"] and not asked["config"] and not asked["method"] and file.is_file():
-        return Config.recorded(file)
+    if asked["resume"] and not asked["config"] and not asked["method"]:
+        for name in (RUN_FILE, TARGETS_FILE):
+            if (file := asked["output_dir"] / name).is_file():
+                return Config.recorded(file)
     return Config.read(asked["config"], asked["method"] or DEFAULT)
 
 

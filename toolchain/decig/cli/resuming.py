@@ -84,6 +84,10 @@ class ResumableCommand(Command):
         folder = given.get("output_dir")
         resumes = given.get("resume") is True and isinstance(folder, str)
         if resumes and not (Path(str(folder)) / COMMAND_FILE).is_file():
+            above = Path(str(folder)).parent
+            if (above / COMMAND_FILE).is_file():  # one of several targets
+                command = f"decig {self.name} --resume --output-dir {shlex.quote(str(above))}"
+                return f" ({folder} is part of {above}: go on with {command})"
             return f" ({folder} holds no run that could go on.)"
         return super().hint(missing, given)
 

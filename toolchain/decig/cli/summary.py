@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from decig.cli import roofs
 from decig.cli.tables import console
+from decig.cli.values import MACS
 
 if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
@@ -14,18 +15,18 @@ if TYPE_CHECKING:
 _MINUTE = 60
 
 
-def print_compression(folder: Path, device: "Fingerprint", figures: Mapping[str, Any]) -> None:
+def print_compression(
+    folder: Path, device: "Fingerprint | None", figures: Mapping[str, Any]
+) -> None:
     """Show what a run reached, and the command that writes the file to deploy.
 
     Args:
         folder: of the run.
-        device: that it was compressed for.
+        device: that it was compressed for; None where that was none.
         figures: the content of report.json.
     """
     lines = {
-        "asked": _asked(figures),
-        "predicted": f"{figures['predicted_latency_ms']:.3f} ms",
-        "measured": _measured(figures),
+        **(_computed(figures) if device is None else _timed(figures)),
         "pictures": _pictures(figures),
         "training": _training(figures),
         "method": figures["method"],
@@ -46,6 +47,27 @@ def print_compression(folder: Path, device: "Fingerprint", figures: Mapping[str,
         screen.print(f"warning:   {warning}", soft_wrap=True)
     screen.print(f"figures:   {folder / 'report.json'}", soft_wrap=True)
     screen.print(f"next:      {_export(folder, device)}", soft_wrap=True)
+
+
+def _timed(figures: Mapping[str, Any]) -> dict[str, str]:
+    """What was asked and reached of a device."""
+    predicted = f"{figures['predicted_latency_ms']:.3f} ms"
+    return {"asked": _asked(figures), "predicted": predicted, "measured": _measured(figures)}
+
+
+def _computed(figures: Mapping[str, Any]) -> dict[str, str]:
+    """What was asked and reached where there is no device."""
+    before, after = figures["macs"]["before"], figures["macs"]["after"]
+    wanted, unit = figures["target_macs"], "multiply-accumulates"
+    asked = "no target" if wanted is None else f"{amount(wanted)} {unit}"
+    less = f"{before / max(after, 1):.2f} times fewer than {amount(before)}"
+    return {"asked": asked, "counted": f"{amount(after)} {unit}, {less}"}
+
+
+def amount(number: float) -> str:
+    """Write a large number with a unit: 1.25 G."""
+    unit = next((unit for unit, size in MACS.items() if number >= size), "")
+    return f"{number / MACS.get(unit, 1.0):.4g} {unit}".strip()
 
 
 def _asked(figures: Mapping[str, Any]) -> str:
@@ -89,12 +111,14 @@ def _training(figures: Mapping[str, Any]) -> str:
     return f"{steps:,} steps in {took}{f'; ended early: {early}' if early else ''}"
 
 
-def _export(folder: Path, device: "Fingerprint") -> str:
+def _export(folder: Path, device: "Fingerprint | None") -> str:
     """The command that writes the file to deploy, measured where the cost table was taken."""
     from decig.device.run.providers import find
 
-    provider = find(device.provider)
     command = ["decig", "export", str(folder), "-o", f"{folder.absolute().name}.onnx"]
+    if device is None:
+        return shlex.join(command)
+    provider = find(device.provider)
     if not provider.built_in:
         command += ["--ep", provider.short]
     usual = provider.options({}, device.threads)

@@ -18,6 +18,8 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+MACS = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
+"""Units of multiply-accumulates, the largest first."""
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -40,6 +42,36 @@ POSITIVE = Number(min=0, min_open=True)
 def latency(text: str) -> float:
     """Read a latency such as 20ms, in milliseconds; click.BadParameter without a unit."""
     return _quantity(text, _MILLISECONDS, "20ms")
+
+
+def latencies(text: str) -> tuple[float, ...]:
+    """Read latencies such as 20ms,10ms, in milliseconds; errors as for one."""
+    return tuple(latency(part) for part in text.split(","))
+
+
+def speedups(text: str) -> tuple[float, ...]:
+    """Read numbers above 1 such as 2,4,8; click.BadParameter for anything else."""
+    one = Number(1, min_open=True)
+    return tuple(one.convert(part.strip(), None, None) for part in text.split(","))
+
+
+def macs(text: str) -> tuple[float, ...]:
+    """Read numbers of multiply-accumulates such as 2G,500M, or shares below 1 such as 0.5,0.25."""
+    return tuple(_macs(part.strip()) for part in text.split(","))
+
+
+def _macs(text: str) -> float:
+    match = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*([{''.join(MACS)}]?)", text)
+    if match is None or not float(match[1]):
+        raise click.BadParameter(
+            f"{text!r} is no number of multiply-accumulates; write it like 2G, or 0.25 for a share"
+        )
+    number = float(match[1]) * MACS.get(match[2], 1.0)
+    if match[2] == "" and number == 1:
+        raise click.BadParameter("1 is the whole model; a share is below it")
+    if match[2] and number < 1:
+        raise click.BadParameter(f"{text!r} is less than one multiply-accumulate")
+    return number
 
 
 def time_budget(text: str) -> float:

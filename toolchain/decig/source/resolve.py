@@ -28,6 +28,8 @@ from decig.source.stamp import Known, read_known
 
 RUN_FILE = "run.json"
 """File of a run folder that says what was asked for."""
+TARGETS_FILE = "targets.json"
+"""The same, in a folder that holds a run for each target of a call."""
 STUDENT_FILE = "student.onnx"
 """File of a run folder that holds the trained model."""
 
@@ -183,6 +185,10 @@ class _Asked:
 
 def _resolve(text: str, asked: _Asked) -> Source:
     path = Path(text)
+    if (path / TARGETS_FILE).is_file():
+        found = sorted(str(file.parent) for file in path.glob(f"*/{RUN_FILE}"))
+        names = ", ".join(found) or "none has begun"
+        raise BadInputError(f"{path}: holds a run for each target; name one: {names}")
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
         return _from_recipe(load_recipe(path), asked)
     if not path.exists() and _PYTHON.search(text):
@@ -223,9 +229,10 @@ def _from_run(folder: Path, asked: _Asked) -> Source:
     run = read_json(file, _Run, "run description", strict=True)
     student = folder / STUDENT_FILE
     if not student.is_file():
+        of_several = (folder.parent / TARGETS_FILE).is_file()
         raise BadInputError(
             f"{folder}: this run has not finished; continue it with "
-            f"decig compress --resume --output-dir {folder}"
+            f"decig compress --resume --output-dir {folder.parent if of_several else folder}"
         )
     declared = _declared(run, file)
     model = load_model(student, asked.shapes, asked.values(declared))

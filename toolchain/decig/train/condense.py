@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from decig.device.cost.table import CostTable
 from decig.graph.channels import ChannelMap
 from decig.train.schedule import Schedule
 
@@ -221,9 +220,13 @@ class Steered:
         self._narrowing.rate = state["rate"]
 
 
-def run_times(table: CostTable, channels: ChannelMap) -> dict[str, float]:
-    """I(i): measured run time of the nodes that each group's channels run through, in us."""
-    spent = {node.name: node.latency_us for node in table.nodes}
+def run_times(spent: Mapping[str, float], channels: ChannelMap) -> dict[str, float]:
+    """I(i): what the nodes cost that each group's channels run through.
+
+    Args:
+        spent: cost by node, in any unit.
+        channels: the graph's channel groups.
+    """
     return {
         group.name: sum(spent.get(node, 0.0) for node in group.nodes) for group in channels.prunable
     }

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from decig.train.terms import TERMS, VALUES
 
 _log = logging.getLogger(__name__)
 
+_KEPT_BYTES = 512 * 2**20
+"""Memory for pictures of the teacher that students for other targets will learn from too."""
 _FAR, _NEAREST = 0.25, 0.005
 """1 - SSIM from which on a start gets the whole learning rate, and the least that counts."""
 
@@ -68,7 +71,7 @@ def distil(
     """
     job.processes.on_main(lambda: _measure_start(job, start))
     before = job.processes.on_main(lambda: job.judge.likeness(start))
-    predicted_ms = job.planner.predict_ms(analyse(start).widths)
+    predicted = job.goal.target.predicted(job.planner.predict_ms(analyse(start).widths))
     pool = None if painter is None else teacher_pool(job, seed=job.config.train.seed, proto=painter)
     task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True, pool=pool)
 
@@ -76,7 +79,7 @@ def distil(
         return job.judge.likeness(write_back(mean_of(engine), start))
 
     def report(news: News) -> None:
-        figures = {"predicted_ms": predicted_ms, "ssim": watch.latest.ssim}
+        figures = predicted | {"ssim": watch.latest.ssim}
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
@@ -273,7 +276,7 @@ def teacher_pool(
     examples: int | None = None,
     proto: onnx.ModelProto | None = None,
 ) -> TeacherPool:
-    """Make a pool of crops that the teacher paints.
+    """Make a pool of crops that the teacher paints, or take the one of another target.
 
     Args:
         job: of the compression.
@@ -282,8 +285,28 @@ def teacher_pool(
         examples: how many of the training images to cut from, the first ones; all if None.
         proto: graph that paints instead of the teacher's.
     """
+    what = _Painted(seed, whole, examples)
+    if proto is not None or len(job.shared.planners) == 1:
+        return _new_pool(job, what, proto, kept_bytes=0)
+    if what not in job.shared.pools:
+        job.shared.pools[what] = _new_pool(job, what, None, kept_bytes=_KEPT_BYTES)
+    return job.shared.pools[what]
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """What a pool holds; see the arguments of `teacher_pool`."""
+
+    seed: int
+    whole: bool
+    examples: int | None
+
+
+def _new_pool(
+    job: Job, what: _Painted, proto: onnx.ModelProto | None, *, kept_bytes: int
+) -> TeacherPool:
     settings, processes = job.config.distil, job.processes
-    cut = job.examples.crop(whole=whole)
+    cut = job.examples.crop(whole=what.whole)
     size = cut or job.examples.size
     graph = job.teacher.model.proto if proto is None else proto
     teacher = build_module(graph, [job.teacher.picture], cut).eval().to(processes.device)
@@ -294,17 +317,18 @@ def teacher_pool(
         _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
         batch = made_for
     return TeacherPool(
-        job.examples.training[:examples],
+        job.examples.training[: what.examples],
         teacher,
         job.teacher.pixels,
         job.examples.inputs,
         Crops(*size, max(1, batch), settings.zoom),
         refresh=settings.refresh,
         capacity=settings.pool,
-        seed=seed,
+        seed=what.seed,
         device=processes.device,
         precision=job.precision,
         rank=processes.rank,
+        kept_bytes=kept_bytes,
     )
 
 
@@ -327,7 +351,7 @@ def _figures(job: Job, engine: Engine) -> dict[str, Any]:
     widths = {name: len(channels) for name, channels in kept.items()}
     return {
         "held_out_images": len(job.examples.held_out),
-        "predicted_latency_ms": job.planner.predict_ms(widths),
+        **job.goal.target.prediction(job.planner.predict_ms(widths)),
         "widths": widths,
         "steps": engine.step,
         "training_seconds": round(engine.elapsed_s, 1),

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from decig.device.cost.table import CostTable
-from decig.device.plan.target import Target
+from decig.device.plan.target import TABLE_FILE, Target
 from decig.errors import BadInputError
 from decig.files import make_folder, write_json
 from decig.graph.channels import analyse
@@ -42,7 +42,7 @@ from decig.train.hinge_cut import Condensed, cut_condensed
 from decig.train.parity import require_parity
 from decig.train.processes import Processes
 from decig.train.pytorch.binding import weights_of
-from decig.train.run import SCHEMA_VERSION, TABLE_FILE
+from decig.train.run import SCHEMA_VERSION
 from decig.train.schedule import Budget
 from decig.train.shown import Shown, Training, save
 from decig.train.stages import Condensing
@@ -150,7 +150,7 @@ class Condensation:
             if wanted.target_ms is not None:
                 target.require_reachable(wanted.target_ms)
             weights = weights_of(task.nets[name], net, initializers(model.proto))
-            times = run_times(wanted.table, channels)
+            times = run_times(target.spent(), channels)
             condenser = Condenser(weights, channels, times, self._settings.weighting)
             _require_some(model, condenser)
             slim[name] = self._trainable(model).to(device).eval()

@@ -1,6 +1,7 @@
-"""What the steps of one compression share."""
+"""What the steps of one compression share, and what the compressions of one call do."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,6 +10,7 @@ from decig.schema import WrittenByHand
 from decig.train.examples import Examples
 from decig.train.judge import Judge
 from decig.train.planner import Goal, Planner
+from decig.train.pool import TeacherPool
 from decig.train.precision import Precision
 from decig.train.processes import Processes
 from decig.train.run import RunFolder
@@ -18,6 +20,31 @@ if TYPE_CHECKING:
     from decig.train.config import Config
 
 S = TypeVar("S", bound=WrittenByHand)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the targets of one call have in common; where there is one target, it is its own.
+
+    Attributes:
+        run: folder of the files that are made once for all targets.
+        planners: one for each target, the slowest first.
+        teacher: the model that is compressed.
+        examples: the user's images.
+        pools: pools of the teacher's pictures, by what they were made for.
+    """
+
+    run: RunFolder
+    planners: tuple[Planner, ...]
+    teacher: Teacher
+    examples: Examples
+    pools: dict[Hashable, TeacherPool] = field(default_factory=dict)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Judges students by the images that are held out."""
+        inputs = self.examples.feeds(self.examples.held_out)
+        return Judge(self.teacher.model.proto, inputs, self.teacher.pixels)
 
 
 @dataclass(frozen=True)
@@ -33,6 +60,7 @@ class Job:
         run: the run folder.
         processes: that train together.
         progress: told how far each step is; by the main process only.
+        shared: what it has in common with the compressions to other targets.
     """
 
     teacher: Teacher
@@ -43,12 +71,12 @@ class Job:
     run: RunFolder
     processes: Processes
     progress: Progress
+    shared: Shared
 
-    @cached_property
+    @property
     def judge(self) -> Judge:
         """Judges students by the images that are held out."""
-        inputs = self.examples.feeds(self.examples.held_out)
-        return Judge(self.teacher.model.proto, inputs, self.teacher.pixels)
+        return self.shared.judge
 
     @property
     def precision(self) -> Precision:

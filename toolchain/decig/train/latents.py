@@ -8,16 +8,25 @@ them (residual sums, concatenations, pixel shuffles), as they are one channel gr
 
     W = V * outer(z_write, z_read)
 
-with V trained too. Latents begin with how much their channels matter (`first_latents`) and V makes
-up for that, so the first W are exactly the teacher's. After every step of the optimiser comes the
-proximal step of DHP's equation 9,
+with V trained too. Latents begin with how much their channels matter within their group, around 1
+(`first_latents`), and V makes up for that, so the first W are exactly the teacher's. After every
+step of the optimiser comes the proximal step of DHP's equation 9,
 
-    z <- sign(z) max(|z| - rate s_g, 0)
+    z <- sign(z) max(|z| - rate s_g / a_g, 0)
 
 in which s_g follows from the time on the device that a channel of group g saves, down to the next
-stair of the device's latency. (All latents at 1 to begin with, shrinking by the time saved alone,
-starved the groups whose channels take longest, at the stem and the head.) A channel is gone once
-nothing reads it: z_write alone would not do, as a normalisation behind the layer undoes it.
+stair of the device's latency, and a_g from how much the channels of the group matter. (All latents
+at 1 and shrinking by the time saved alone starved the groups whose channels take longest, at the
+stem and the head.) A channel is gone once nothing reads it: z_write alone would not do, as a
+normalisation behind the layer undoes it.
+
+How much a group matters is not for its latents to learn: V can take any factor of them. Left to the
+optimiser, all latents of a group drift up or down together, by steps whose size has nothing to do
+with a_g, and whole groups are starved or spared by that. So before the proximal step the latents of
+a group are scaled back to the sum that they had after the one before: the optimiser says which
+channels matter within a group. As in DHP, a share of each group stays whatever its latents say.
+
+With an `embedding`, V is made by hypernetworks (`decig.train.hypernetworks`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,21 +37,31 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import WidthCost
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import floor_of
-from decig.train.module import tensors_by_initializer, with_tensors, write_back
+from decig.train.hypernetworks import Hypernetworks, kernels_of
+from decig.train.module import (
+    parameters_by_initializer,
+    tensors_by_initializer,
+    with_tensors,
+    write_back,
+)
 from decig.train.planner import Scores
 
-_LEAST = 0.05
-"""Least latent at the beginning; that of the channel that matters most is 1."""
+_LEAST = 0.01
+"""Least `first_latents` of a channel; that of the channel that matters most is 1."""
+_LEAST_IN_GROUP = 0.1
+"""Least latent at the beginning, as a share of the mean of its group: V is divided by it."""
 _POWER = 0.25
 """Losses and savings are taken to this power, as losses spread over many orders of magnitude and
 weights must not. A channel then goes where its loss per time saved is least."""
+_TINY = 1e-12
+"""Least sum of latents that is divided by."""
 _LOOKS = 10
 """Steps in which latents shrink as far as one look at the latency asks for."""
 _BISECTIONS = 20
-_LEAST_SAVED = 0.05
+_LEAST_SAVED = 1e-3
 """Least share of the mean saving that a group's channels count as, so that no group is free."""
 
 
@@ -51,11 +70,23 @@ class LatentModule(nn.Module):
 
     Attributes:
         net: computes; its parameters are V.
-        latents: z of all groups that have latents, one behind the other.
+        latents: z of all groups that have latents, one behind the other, around 1.
+        strength: a_g, how much the channels of each group matter, by its name.
+        sums: of the latents' sizes, by group, as the last proximal step left them.
+        hypernetworks: make V of the weights that have latents on both sides; None where V is
+            trained as it is.
     """
 
+    sums: Tensor
+
     def __init__(
-        self, net: GraphModule, channels: ChannelMap, first: Mapping[str, np.ndarray]
+        self,
+        net: GraphModule,
+        channels: ChannelMap,
+        first: Mapping[str, np.ndarray],
+        *,
+        embedding: int = 0,
+        seed: int = 0,
     ) -> None:
         """Give latents to every group that only weights read.
 
@@ -63,7 +94,10 @@ class LatentModule(nn.Module):
             net: of a graph, as `decig.train.module.build_module` makes it. Its parameters are
                 changed, so that the weights made are what they were.
             channels: the graph's channel groups.
-            first: latents to begin with, by group and channel; none may be 0.
+            first: how much channels matter, by group and channel, all above 0; latents begin
+                with this, divided by the mean of their group.
+            embedding: size of the embeddings of hypernetworks; 0 trains V as it is.
+            seed: of the hypernetworks' first weights.
         """
         super().__init__()
         self.net = net
@@ -84,9 +118,16 @@ class LatentModule(nn.Module):
                 name = f"_indices_{number}"
                 self.register_buffer(name, torch.as_tensor(indices), persistent=False)
                 self._factors.append((binding.initializer, binding.role, name))
+        self.strength = {name: float(np.mean(first[name])) for name in self._slices}
         for name, latents in self.by_group().items():
-            latents.copy_(torch.as_tensor(first[name]))
+            relative = np.asarray(first[name]) / self.strength[name]
+            latents.copy_(torch.as_tensor(np.maximum(relative, _LEAST_IN_GROUP)))
+        self.register_buffer("sums", torch.zeros(len(groups)))
+        self.note_sums()
+        self.hypernetworks: Hypernetworks | None = None
         self._divide()
+        if embedding:
+            self.hypernetworks = self._make_hypernetworks(embedding, seed)
 
     @torch.no_grad()
     def _divide(self) -> None:
@@ -95,6 +136,28 @@ class LatentModule(nn.Module):
         for name, weight in made.items():
             before = known[name].clone()
             known[name].div_((weight / before).where(before != 0, 1.0))
+
+    def _make_hypernetworks(self, embedding: int, seed: int) -> Hypernetworks:
+        """Let hypernetworks make the V of weights that have latents on both sides."""
+        axes = kernels_of(self.net, self._factors, self.get_buffer)
+        known = parameters_by_initializer(self.net)
+        for name in axes:
+            known[name].requires_grad_(False)  # it is made, and not trained itself
+        return Hypernetworks(
+            {n: (known[n].data, each) for n, each in axes.items()}, embedding, seed
+        )
+
+    @torch.no_grad()
+    def note_sums(self) -> None:
+        """Take the latents of every group as they are for those that it is scaled back to."""
+        for place, latents in enumerate(self.by_group().values()):
+            self.sums[place] = latents.abs().sum()
+
+    @torch.no_grad()
+    def scale_back(self) -> None:
+        """Scale the latents of every group back to the sum that was noted."""
+        for place, latents in enumerate(self.by_group().values()):
+            latents.mul_(self.sums[place] / latents.abs().sum().clamp_min(_TINY))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the net with the weights that V and the latents make."""
@@ -107,7 +170,7 @@ class LatentModule(nn.Module):
         # What nobody reads may be anything but no number, which times 0 is no number either: a
         # modulated convolution divides by the norm of its weights.
         write = read.where(read != 0, 1.0)
-        made: dict[str, Tensor] = {}
+        made: dict[str, Tensor] = self.hypernetworks() if self.hypernetworks is not None else {}
         for name, role, indices in self._factors:
             if name in known:
                 factor = (read if role == "read" else write)[getattr(self, indices)]
@@ -133,7 +196,7 @@ class LatentModule(nn.Module):
 
 
 def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Latents to begin with, for the channels that a plan leaves of each group.
+    """How much channels matter, for those that a plan leaves of each group.
 
     Each is what is lost with the channel, when all more important ones of its group stay, relative
     to the greatest such loss of all groups, and taken to `_POWER`.
@@ -156,17 +219,28 @@ def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str
 class Shrinking:
     """Takes the proximal step on latents, and says which channels live."""
 
-    def __init__(self, module: LatentModule, channels: ChannelMap, predictor: Predictor) -> None:
+    def __init__(
+        self,
+        module: LatentModule,
+        channels: ChannelMap,
+        predictor: WidthCost,
+        least: Mapping[str, int] | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             module: whose latents shrink.
             channels: the groups of its graph.
             predictor: of the teacher's latency, with groups of the same names.
+            least: channels that stay of each group, whatever its latents say; of a group that is
+                not named, as many as of any plan (`decig.graph.plan.floor_of`).
         """
         self._module, self._predictor = module, predictor
         self._full = channels.widths
-        self._floor = {group.name: floor_of(group) for group in channels.prunable}
+        self._floor = {
+            group.name: min(group.channels, max(floor_of(group), (least or {}).get(group.name, 0)))
+            for group in channels.prunable
+        }
         self.rate = 0.0
         self._saved = dict.fromkeys(module.by_group(), 1.0)
         self._saved = self._savings()
@@ -174,22 +248,24 @@ class Shrinking:
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
         """Take one proximal step at a share of the rate; a floor of channels does not shrink."""
+        self._module.scale_back()
         for name, latents in self._module.by_group().items():
-            smaller = latents.abs() - self.rate * share * self._saved[name]
+            smaller = latents.abs() - self.rate * share * self._price(name)
             shrunk = latents.sign() * smaller.clamp_min(0)
             largest = latents.abs().topk(self._floor[name]).indices
             shrunk[largest] = latents[largest]
             latents.copy_(shrunk)
+        self._module.note_sums()
 
     def live(self) -> dict[str, int]:
         """Count the channels of each group that are left; groups without latents keep all."""
         return self._left(0.0)
 
     def _left(self, threshold: float) -> dict[str, int]:
-        """Widths, if every latent shrank by this threshold times what its group saves."""
+        """Widths, if every latent shrank by this threshold times the price of its group."""
         widths = dict(self._full)
         for name, latents in self._module.by_group().items():
-            live = int((latents.abs() > threshold * self._saved[name]).sum())
+            live = int((latents.abs() > threshold * self._price(name)).sum())
             widths[name] = max(self._floor[name], live)
         return widths
 
@@ -199,7 +275,7 @@ class Shrinking:
         low, high = (
             0.0,
             max(
-                float(latents.abs().max()) / self._saved[name]
+                float(latents.abs().max()) / self._price(name)
                 for name, latents in self._module.by_group().items()
             ),
         )
@@ -210,6 +286,10 @@ class Shrinking:
             else:
                 high = middle
         self.rate = (low + high) / 2 / _LOOKS if predicted > wanted else 0.0
+
+    def _price(self, name: str) -> float:
+        """s_g / a_g: by how much the latents of a group shrink at a rate of 1."""
+        return self._saved[name] / self._module.strength[name]
 
     def _savings(self) -> dict[str, float]:
         """s_g: time that one channel less of a group saves, as a multiple of the groups' mean.
@@ -240,14 +320,14 @@ class Shrinking:
 
 
 class LatentScores:
-    """How much channels matter by their latents (see `decig.train.planner.Scores`).
+    """How much channels matter by a_g z (see `decig.train.planner.Scores`).
 
     A group that has no latents loses much with every channel, so that planning leaves it alone.
 
     Attributes:
         order: channel indices by group, the most important first.
-        loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum of the
-            squares of the other latents.
+        loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum over the
+            other channels, whose a_g z began as losses to the power of `_POWER`, to its inverse.
     """
 
     def __init__(self, latents: Mapping[str, np.ndarray], channels: ChannelMap) -> None:
@@ -257,7 +337,7 @@ class LatentScores:
         for group in channels.prunable:
             size = np.abs(latents.get(group.name, np.ones(group.channels)))
             self.order[group.name] = np.argsort(-size, kind="stable")
-            rest = np.cumsum(np.sort(size**2))[::-1]  # of the k-th best on
+            rest = np.cumsum(np.sort(size ** (1 / _POWER)))[::-1]  # of the k-th best on
             self.loss[group.name] = np.append(rest, 0.0)
 
 

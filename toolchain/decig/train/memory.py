@@ -1,5 +1,6 @@
-"""The order in which the numbers of a tensor lie in memory."""
+"""Memory: the order in which the numbers of a tensor lie in it, and how much of it is free."""
 
+import psutil
 import torch
 from torch import nn
 
@@ -15,3 +16,10 @@ def put_channels_last(module: nn.Module) -> None:
     for tensor in (*module.parameters(), *module.buffers()):
         if tensor.dim() == 4:
             tensor.data = tensor.data.to(memory_format=torch.channels_last)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a device that new tensors can have, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)

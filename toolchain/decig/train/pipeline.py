@@ -3,27 +3,30 @@
 Runs the steps of a method whose files are missing from the run folder.
 """
 
+import contextlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from decig.data.ports import other_pictures, output_image
-from decig.errors import BadInputError
+from decig.errors import BadInputError, TargetMissedError
 from decig.files import make_folder
+from decig.graph.cost import count
 from decig.progress import Progress
 from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
 from decig.train.adversary import trained_discriminator
 from decig.train.config import Config
 from decig.train.examples import Examples, Folders
-from decig.train.job import Job
+from decig.train.job import Job, Shared
 from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
-from decig.train.run import TABLE_FILE, Begun, RunFolder, hold
+from decig.train.run import Begun, RunFolder, hold
 from decig.train.teacher import Teacher
 
 _log = logging.getLogger(__name__)
@@ -65,58 +68,61 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     processes = Processes()
-    record = {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
+    record = record_of(teacher, folders, goal, config)
 
     def check() -> None:
         RunFolder.check(output_dir, record, resume=resume)
         if resume:
             take()
 
+    def begin(job: Job) -> None:
+        if not resume:
+            _ = job.planner.plan  # a latency out of reach ends a new run before a file is written
+            make_folder(output_dir)
+            take()
+        RunFolder.open(output_dir, record, resume=resume, begun=leaves_table(job, begun))
+
     with hold(output_dir) as take:
         processes.on_main(check)
         run = RunFolder(output_dir, tensorboard)
         job = prepare(teacher, folders, goal, config, run, processes, progress)
-        steps = methods.find(config.method).steps(job)
-        _require_whole(steps)
-        processes.on_main(lambda: _begin(job, record, take, begun, resume=resume))
-        _run_missing(job, steps)
-        figures = processes.on_main(lambda: _finish(job))
+        steps = steps_of(job)
+        processes.on_main(lambda: begin(job))
+        figures = run_steps(job, steps)
     return figures if processes.main else None
 
 
-def _begin(
-    job: Job,
-    record: dict[str, Any],
-    take: Callable[[], None],
-    begun: Begun | None,
-    *,
-    resume: bool,
-) -> None:
-    """Open the run folder; a latency out of reach ends a new run before any file is written."""
-    folder = job.run.path
+def record_of(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
+    """What run.json says of what was asked for, as plain JSON values."""
+    return {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
+
+
+def leaves_table(job: Job, begun: Begun | None) -> Begun:
+    """What is left in the folder of a new run: its cost table, and what `begun` leaves."""
 
     def leave(path: Path) -> None:
-        job.goal.target.table.save(path / TABLE_FILE)
+        job.goal.target.leave(path)
         if begun is not None:
             begun(path)
 
-    if not resume:
-        _ = job.planner.plan
-        make_folder(folder)
-        take()
-    RunFolder.open(folder, record, resume=resume, begun=leave)
+    return leave
 
 
 def preview(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
     """Plan without training and without writing anything; errors as for `compress`."""
     nowhere = RunFolder(Path())
     job = prepare(teacher, folders, goal, config, nowhere, Processes(), lambda *_: None)
+    return preview_of(job)
+
+
+def preview_of(job: Job) -> dict[str, Any]:
+    """What `preview` says of one target."""
     widths = {name: len(kept) for name, kept in job.planner.plan.keep.items()}
     return {
         "widths": widths,
-        "channels": {group.name: group.channels for group in teacher.channels.prunable},
-        "predicted_latency_ms": job.planner.predict_ms(widths),
-    } | _warnings(goal)
+        "channels": {group.name: group.channels for group in job.teacher.channels.prunable},
+        **job.goal.target.prediction(job.planner.predict_ms(widths)),
+    } | _warnings(job.goal)
 
 
 def prepare(
@@ -128,18 +134,47 @@ def prepare(
     processes: Processes,
     progress: Progress,
 ) -> Job:
+    """Prepare a compression to one target; arguments and errors as for `prepare_all`."""
+    goals = [Towards(goal, run, progress)]
+    return prepare_all(teacher, folders, goals, config, run, processes)[0]
+
+
+@dataclass(frozen=True)
+class Towards:
+    """One of the targets of a call.
+
+    Attributes:
+        goal: what is to be reached, and on which device.
+        run: the run folder, which need not be there yet.
+        progress: told how far each step is.
+        name: of the target, for messages; empty where there is no other.
+    """
+
+    goal: Goal
+    run: RunFolder
+    progress: Progress
+    name: str = ""
+
+
+def prepare_all(
+    teacher: Teacher,
+    folders: Folders,
+    targets: Sequence[Towards],
+    config: Config,
+    shared: RunFolder,
+    processes: Processes,
+) -> list[Job]:
     """Find out whether the model can be trained at all, then read the images.
 
-    What costs least is checked first.
+    What costs least is checked first. The targets differ in nothing but the latency to reach.
 
     Args:
         teacher: the model.
         folders: its images.
-        goal: what is to be reached, and on which device.
+        targets: what is to be reached, the slowest first.
         config: settings, and the name of the method.
-        run: the run folder, which need not be there yet.
+        shared: folder of the files that are made once for all targets.
         processes: that train together.
-        progress: told how far each step is.
 
     Raises:
         BadInputError: the table is of another graph, a latency is needed and none asked, images
@@ -148,24 +183,48 @@ def prepare(
         TargetMissedError: the latency is far out of reach.
         DecigError: the trainable module does not compute what the model does.
     """
-    goal.target.table.require_same_model(teacher.model, teacher.channels)
-    if goal.target_ms is None and config.needs_target:
-        raise BadInputError("give the latency to reach: these settings find no widths without one")
-    if goal.target_ms is not None:
-        goal.target.require_reachable(goal.target_ms)
-    examples = look_over(teacher, folders, config, whole=goal.fold_norms)
-    planner = Planner(teacher, goal, examples, progress)
+    first = targets[0]
+    first.goal.target.require_same_model(teacher.model, teacher.channels)
+    for each in targets:
+        _require_reachable(each, config)
+    examples = look_over(teacher, folders, config, whole=first.goal.fold_norms)
+    scores = Planner(teacher, first.goal, examples, first.progress)
+    planners = [scores, *(scores.toward(each.goal, each.progress) for each in targets[1:])]
     if processes.main:
-        progress("read images", 0.0, {})
+        first.progress("read images", 0.0, {})
     _ = examples.training  # whatever is wrong with one of them is found now
-    job = Job(teacher, examples, goal, planner, config, run, processes, progress)
+    common = Shared(shared, tuple(planners), teacher, examples)
     # The teacher's pictures may show that a range is stated wrongly.
-    processes.on_main(lambda: bool(job.judge))
+    processes.on_main(lambda: bool(common.judge))
     untrained = [info.name for info in other_pictures(teacher.model.proto, teacher.pixels, 1)]
     if untrained and processes.main:
         shown = ", ".join(untrained)
         _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
-    return job
+    return [
+        Job(teacher, examples, each.goal, own, config, each.run, processes, each.progress, common)
+        for each, own in zip(targets, planners, strict=True)
+    ]
+
+
+def _require_reachable(target: Towards, config: Config) -> None:
+    """Refuse a latency that is far out of reach, or none where one is needed."""
+    target_ms = target.goal.target_ms
+    if target_ms is None:
+        if config.needs_target:
+            text = "give the latency to reach: these settings find no widths without one"
+            raise BadInputError(text)
+        return
+    with naming(target.name):
+        target.goal.target.require_reachable(target_ms)
+
+
+@contextlib.contextmanager
+def naming(target: str) -> Iterator[None]:
+    """Say which of several targets is missed; the name is empty where there is one."""
+    try:
+        yield
+    except TargetMissedError as error:
+        raise TargetMissedError(f"{target}: {error}" if target else str(error)) from error
 
 
 def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool) -> Examples:
@@ -226,16 +285,21 @@ def _require_judged(teacher: Teacher) -> None:
         )
 
 
-def _require_whole(steps: Sequence[methods.Step]) -> None:
+def steps_of(job: Job) -> list[methods.Step]:
+    """The steps of a compression; ValueError where they do not share out the whole budget."""
+    steps = methods.find(job.config.method).steps(job)
     total = sum(step.share for step in steps)
     if not math.isclose(total, 1.0):
         raise ValueError(f"the method's steps take {total} of the budget, not the whole")
+    return steps
 
 
-def _run_missing(job: Job, steps: Sequence[methods.Step]) -> None:
+def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
+    """Run the steps whose files are missing from an open run folder; returns the report."""
     processes = job.processes
     for step in steps:
-        if processes.from_main(job.run.done(*step.makes)):
+        folder = job.shared.run if step.shared else job.run
+        if processes.from_main(folder.done(*step.makes)):
             continue
         part = job.goal.budget.part(step.share)
         if step.alone:
@@ -243,6 +307,7 @@ def _run_missing(job: Job, steps: Sequence[methods.Step]) -> None:
         else:
             step.run(part)
         processes.wait()
+    return processes.on_main(lambda: _finish(job))
 
 
 def _finish(job: Job) -> dict[str, Any]:
@@ -251,12 +316,15 @@ def _finish(job: Job) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "method": job.config.method,
         "rewrites": list(target.rewrites),
-        "target_latency_ms": job.goal.target_ms,
-        "original_latency_ms": target.as_it_is_ms,
+        **target.asked(job.goal.target_ms),
         "measured_latency_ms": None,
     }
+    student, teacher = job.run.load_graph("student.onnx").proto, job.teacher.model.proto
+    after, before = count(student), count(teacher)
+    figures["macs"] = {"before": before.macs, "after": after.macs}
+    figures["params"] = {"before": before.params, "after": after.params}
+    figures["file_bytes"] = job.run.file("student.onnx").stat().st_size
     if target.bench is not None:
-        student = job.run.load_graph("student.onnx").proto
         figures["measured_latency_ms"] = target.bench.latency(student).median_ms
         roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnx
 
+from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
@@ -43,13 +44,14 @@ class Goal:
     """What a compression is to reach, and what it may take.
 
     Attributes:
-        target: the teacher on the device of its cost table.
-        target_ms: wanted latency there; None lets the hinge of every channel group decide.
+        target: the teacher on the device of its cost table, or without a device.
+        target_ms: wanted latency there, without a device millions of multiply-accumulates; None
+            lets the hinge of every channel group decide.
         budget: of all training together.
         fold_norms: whether to fold InstanceNorms into convolutions where the pictures allow it.
     """
 
-    target: Target
+    target: Target | MacsTarget
     target_ms: float | None
     budget: Budget
     fold_norms: bool = False
@@ -57,8 +59,7 @@ class Goal:
     def record(self) -> Mapping[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
         return {
-            "device": self.target.table.device.to_dict(),
-            "target_ms": self.target_ms,
+            **self.target.record(self.target_ms),
             "fold_norms": self.fold_norms,
             "budget": {"seconds": self.budget.seconds, "steps": self.budget.steps},
         }
@@ -80,14 +81,28 @@ class Planner:
         """
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
+        self._other: Planner | None = None
+
+    def toward(self, goal: Goal, progress: Progress) -> "Planner":
+        """Return a planner of another goal, which takes the scores of channels from this one."""
+        made = Planner(self._teacher, goal, self._examples, progress)
+        made._other = self
+        return made
+
+    @property
+    def target_ms(self) -> float | None:
+        """What is to be reached; None where nothing was asked for."""
+        return self._goal.target_ms
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
-        """Latency on the device with these numbers of channels in the teacher's groups."""
+        """What these numbers of channels in the teacher's groups cost, in the unit of the goal."""
         return self._goal.target.predictor.predict_ms(widths)
 
     @cached_property
     def importance(self) -> Importance:
         """How much each channel of the teacher matters."""
+        if self._other is not None:
+            return self._other.importance
         return self.score(self._teacher.model.proto, self._teacher.channels)
 
     def score(self, proto: onnx.ModelProto, channels: ChannelMap) -> Importance:
@@ -195,8 +210,8 @@ class Planner:
             return fastest_widths(predictor, self._teacher.channels.widths)
 
     def run_time(self) -> dict[str, float]:
-        """I(i): measured run time of the nodes that each group's channels run through, in us."""
-        return run_times(self._goal.target.table, self._teacher.channels)
+        """I(i): what the nodes cost that each group's channels run through, in any unit."""
+        return run_times(self._goal.target.spent(), self._teacher.channels)
 
 
 def _at_hinge(group: Group, scores: Scores) -> int:

@@ -3,7 +3,8 @@
 The teacher takes long compared with a slim student, so it runs at every `refresh`-th step only,
 and its recent pictures are used again in between. Every choice follows from the seed, the number
 of the batch and the rank of the process: a resumed run sees the batches that an unbroken one
-would have seen, and processes that train together see different ones.
+would have seen, and processes that train together see different ones. Students that are trained one
+after the other see the same pictures, of which the first are kept for all of them.
 """
 
 from collections import deque
@@ -103,6 +104,7 @@ class TeacherPool:
         device: torch.device,
         precision: Precision | None = None,
         rank: int = 0,
+        kept_bytes: int = 0,
     ) -> None:
         """Set the pool up; no crop is made yet.
 
@@ -119,6 +121,7 @@ class TeacherPool:
             device: where batches are wanted, and where the teacher is.
             precision: that the teacher computes in; float32 if None.
             rank: of this process among those that train together.
+            kept_bytes: memory that batches may take which are kept for the next student.
 
         Raises:
             BadInputError: an image is smaller than a crop.
@@ -141,14 +144,23 @@ class TeacherPool:
         self._precision = precision or Precision(device.type)
         self._stored: deque[tuple[_Cut, Tensor]] = deque(maxlen=capacity)
         self._made = 0
+        self._kept: list[tuple[_Cut, Tensor]] = []
+        self._room = kept_bytes
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step; steps are to be asked for in ascending order."""
+        """Return the batch of a step.
+
+        Steps are to be asked for in ascending order; an earlier one begins anew, for another
+        student.
+        """
         newest = step // self._refresh
+        if newest + 1 < self._made:
+            self._stored.clear()
+            self._made = 0
         # After a resume the pool is empty: make again what it would hold.
         first = max(self._made, newest + 1 - (self._stored.maxlen or 1))
         for number in range(first, newest + 1):
-            self._stored.append(self._make(number))
+            self._stored.append(self._kept_or_made(number))
         self._made = newest + 1
         if step % self._refresh == 0:
             return self._assemble(*self._stored[-1])
@@ -157,6 +169,18 @@ class TeacherPool:
         places = [divmod(int(pick), self._crops.batch) for pick in picks]
         cut = _join([self._stored[batch][0].pick(place) for batch, place in places])
         return self._assemble(cut, torch.stack([self._stored[b][1][i] for b, i in places]))
+
+    def _kept_or_made(self, number: int) -> tuple[_Cut, Tensor]:
+        """A stored batch; the first ones are kept as long as there is room."""
+        if number < len(self._kept):
+            return self._kept[number]
+        made = self._make(number)
+        size = sum(array.nbytes for array in (*made[0].crops, *made[0].others.values()))
+        size += made[1].nbytes
+        if number == len(self._kept) and size <= self._room:
+            self._kept.append(made)
+            self._room -= size
+        return made
 
     def _make(self, number: int) -> tuple[_Cut, Tensor]:
         """Cut new crops and let the teacher paint them; stored small: bytes and half floats."""

@@ -12,6 +12,8 @@ report.json     the figures
 state/          the states from which a stopped run goes on
 tensorboard/    event files, where they were asked for
 .lock           locked by the process that is at work there
+
+A call with several targets leaves such a folder for each of them (`decig.train.several`).
 """
 
 import contextlib
@@ -30,7 +32,9 @@ from decig.graph.model import Model, load_model, save_model
 from decig.schema import read_json
 
 SCHEMA_VERSION = 1
-RUN_FILE, TABLE_FILE = "run.json", "profile.json"
+RUN_FILE, REPORT_FILE = "run.json", "report.json"
+TARGETS_FILE = "targets.json"
+"""What was asked for, in the folder of a call with several targets."""
 EVENTS_FOLDER = "tensorboard"
 """Folder of a run that holds event files for TensorBoard."""
 LOCK_FILE = ".lock"
@@ -86,47 +90,71 @@ class RunFolder:
     logs_events: bool = False
 
     @classmethod
-    def check(cls, path: Path, record: dict[str, Any], *, resume: bool) -> None:
+    def check(
+        cls, path: Path, record: dict[str, Any], *, resume: bool, record_file: str = RUN_FILE
+    ) -> None:
         """See whether `open` would succeed; nothing is written. Arguments and errors as there."""
-        file = cls(path).file(RUN_FILE)
+        file = cls(path).file(record_file)
         require_folder(path)
+        others = (cls(path).file(name) for name in (RUN_FILE, TARGETS_FILE))
         if resume:
             if not file.exists():
-                raise BadInputError(f"{path}: holds no run that could go on: leave --resume out")
+                raise BadInputError(
+                    f"{path}: the run there has another number of targets; cannot resume it"
+                    if any(other.exists() for other in others)
+                    else f"{path}: holds no run that could go on: leave --resume out"
+                )
             known = read_json(file, dict[str, Any], "record of a run to resume")
             for key, value in _versioned(record).items():
                 if _identity(known.get(key)) != _identity(value):
                     raise BadInputError(
                         f"{path}: the run there has another {key}; cannot resume it"
                     )
-        elif file.exists():
+        elif any(other.exists() for other in others):
             raise BadInputError(f"{path}: holds a run already; use --resume or another folder")
 
     @classmethod
     def open(
-        cls, path: Path, record: dict[str, Any], *, resume: bool, begun: Begun | None = None
+        cls,
+        path: Path,
+        record: dict[str, Any],
+        *,
+        resume: bool,
+        begun: Begun | None = None,
+        record_file: str = RUN_FILE,
     ) -> "RunFolder":
         """Begin a run, or find the one that is to go on.
 
         Args:
             path: the folder, made if missing.
-            record: what run.json says of what was asked for, as plain JSON values.
+            record: what was asked for, as plain JSON values.
             resume: whether the folder must hold a run for which the very same was asked.
             begun: called before the record of a new run is written.
+            record_file: file of the record.
 
         Raises:
             BadInputError: a run is there and `resume` is false, or none is there, or it was
                 asked for something else, or the folder cannot be written.
             DecigError: a file cannot be written, as on a full disk.
         """
-        cls.check(path, record, resume=resume)
+        cls.check(path, record, resume=resume, record_file=record_file)
         run = cls(path)
         make_folder(run.file("state"))
         if not resume:
             if begun is not None:
                 begun(path)
-            write_json(run.file(RUN_FILE), _versioned(record))
+            write_json(run.file(record_file), _versioned(record))
         return run
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run began there."""
+        return self.done(RUN_FILE)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run there came to its end, so that nothing is left to go on with."""
+        return self.done(RUN_FILE, REPORT_FILE) and not self.file("state").exists()
 
     def file(self, name: str) -> Path:
         """Path of one of the run's files."""
@@ -150,17 +178,19 @@ class RunFolder:
 
     def add_figures(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Add figures to report.json and return all of them."""
-        file = self.file("report.json")
-        known = read_json(file, dict[str, Any], "report") if file.exists() else _versioned({})
+        known = self.figures() or _versioned({})
         known.update(figures)
-        write_json(file, known)
+        write_json(self.file(REPORT_FILE), known)
         return known
+
+    def figures(self) -> dict[str, Any]:
+        """Return what is in report.json so far; nothing where it is not there yet."""
+        file = self.file(REPORT_FILE)
+        return read_json(file, dict[str, Any], "report") if file.exists() else {}
 
     def add_warnings(self, warnings: Iterable[str]) -> dict[str, Any]:
         """Add lines to the warnings of report.json, each once, and return all that is in it."""
-        file = self.file("report.json")
-        known = read_json(file, dict[str, Any], "report") if file.exists() else {}
-        lines = list(dict.fromkeys([*known.get("warnings", []), *warnings]))
+        lines = list(dict.fromkeys([*self.figures().get("warnings", []), *warnings]))
         return self.add_figures({"warnings": lines} if lines else {})
 
     def finish(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import NonlinearConstraint, differential_evolution
 
-from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import WidthCost
 from decig.files import write_json
 from decig.schema import read_json
 
@@ -45,11 +45,11 @@ class Lattice:
         choices: widths of every group that may be taken, ascending.
     """
 
-    predictor: Predictor
+    predictor: WidthCost
     choices: Mapping[str, Sequence[int]]
 
     @classmethod
-    def between(cls, predictor: Predictor, plans: Sequence[Widths]) -> "Lattice":
+    def between(cls, predictor: WidthCost, plans: Sequence[Widths]) -> "Lattice":
         """All plans whose widths lie between the least and the greatest of some plans.
 
         Widths inside a stair of the device are left out, but for those of the plans themselves.

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import WidthCost
 from decig.device.plan.elimination import first_least
 
 _SAME = 1.002
 """Times as long as before that still counts as the same time."""
 
 
-def to_stair_edges(predictor: Predictor, widths: Mapping[str, int]) -> dict[str, int]:
+def to_stair_edges(predictor: WidthCost, widths: Mapping[str, int]) -> dict[str, int]:
     """Widen groups up to where more channels would cost time.
 
-    The edge of a group is its next width that is worth planning with (`Predictor.candidates`). All
+    The edge of a group is its next width that is worth planning with (`WidthCost.candidates`). All
     groups go to their edges at once; where that takes longer, as edges depend on the widths of
     neighbours, they go there one after the other as long as that takes no longer.
 
@@ -26,7 +26,7 @@ def to_stair_edges(predictor: Predictor, widths: Mapping[str, int]) -> dict[str,
         Width of every group that `widths` names: none less than it was, and together predicted to
         take no longer.
     """
-    given = predictor.groups | dict(widths)
+    given = {**predictor.groups, **widths}
     edges = {
         name: next(width for width in predictor.candidates[name] if width >= given[name])
         for name in predictor.groups
@@ -38,7 +38,7 @@ def to_stair_edges(predictor: Predictor, widths: Mapping[str, int]) -> dict[str,
     return {name: int(top[place]) for place, name in enumerate(edges) if name in widths}
 
 
-def _one_by_one(predictor: Predictor, level: np.ndarray, top: np.ndarray) -> np.ndarray:
+def _one_by_one(predictor: WidthCost, level: np.ndarray, top: np.ndarray) -> np.ndarray:
     """Move groups from `level` to `top`, the best one first, as long as none takes longer."""
     cost = predictor.predict_many(level[None])[0]
     while (wider := np.flatnonzero(level < top)).size:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import WidthCost
 from decig.device.plan.elimination import ROUNDING, Elimination, first_least
 from decig.errors import TargetMissedError
 
@@ -22,7 +22,7 @@ _BISECTIONS, _SWEEPS = 16, 12
 
 
 def plan_widths(
-    predictor: Predictor, loss: Mapping[str, np.ndarray], target_ms: float
+    predictor: WidthCost, loss: Mapping[str, np.ndarray], target_ms: float
 ) -> dict[str, int]:
     """Choose how many channels each group keeps.
 
@@ -62,7 +62,7 @@ def plan_widths(
     return steps.named(ends[first_least(steps.loss(ends))])
 
 
-def fastest_widths(predictor: Predictor, most: Mapping[str, int]) -> dict[str, int]:
+def fastest_widths(predictor: WidthCost, most: Mapping[str, int]) -> dict[str, int]:
     """Widths of the least predicted latency.
 
     Args:
@@ -77,7 +77,7 @@ def fastest_widths(predictor: Predictor, most: Mapping[str, int]) -> dict[str, i
 class _Steps:
     """The lattice of candidate widths; a plan is a vector of levels, one per group."""
 
-    def __init__(self, predictor: Predictor, loss: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, predictor: WidthCost, loss: Mapping[str, np.ndarray]) -> None:
         self._predictor = predictor
         candidates = [
             _up_to(len(loss[name]) - 1, predictor.candidates[name]) if name in loss else [full]

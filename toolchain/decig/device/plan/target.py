@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,12 +23,16 @@ from decig.device.plan.learn import Learner
 from decig.device.plan.planner import fastest_widths
 from decig.device.plan.tighten import Met, meet_target
 from decig.device.run.device import Device
+from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency, missed
 from decig.errors import BadInputError, TargetMissedError
+from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
 
 log = logging.getLogger(__name__)
 
+TABLE_FILE = "profile.json"
+"""The cost table in a run folder."""
 _MEASUREMENTS = 3
 """Most measurements of a graph that misses its target."""
 _FAR = 1.5
@@ -76,6 +82,11 @@ class Target:
         bench = DeployedBench(table, model) if reason is None else None
         return cls(table, bench, tuple(warnings))
 
+    @property
+    def device(self) -> Fingerprint:
+        """The device of the cost table."""
+        return self.table.device
+
     @cached_property
     def predictor(self) -> Predictor:
         """Predicted latency at any widths; BadInputError if the table has no sweep."""
@@ -90,6 +101,10 @@ class Target:
     def as_it_is_ms(self) -> float:
         """Latency of the model without any rewrite: what a speed-up is counted from."""
         return self.table.as_it_is_ms
+
+    def require_same_model(self, model: Model, channels: ChannelMap) -> None:
+        """Check that the cost table is one of this model; errors as `CostTable` has them."""
+        self.table.require_same_model(model, channels)
 
     def require_reachable(self, target_ms: float) -> None:
         """Refuse a latency that is out of reach, before anything is scored or measured.
@@ -133,7 +148,7 @@ class Target:
         predictor = self.predictor
 
         def say(widths: Widths, **more: float) -> None:
-            tell({"predicted_ms": predictor.predict_ms(widths)} | more)
+            tell(self.predicted(predictor.predict_ms(widths)) | more)
 
         bench = self.bench
         if bench is None:
@@ -177,3 +192,27 @@ class Target:
             self.bench.pause()
             found.append(self.bench.latency(proto).median_ms)
         return float(np.median(found))
+
+    def spent(self) -> dict[str, float]:
+        """Microseconds of every node, as measured."""
+        return {node.name: node.latency_us for node in self.table.nodes}
+
+    def predicted(self, predicted_ms: float) -> dict[str, float]:
+        """What progress shows of a prediction."""
+        return {"predicted_ms": predicted_ms}
+
+    def prediction(self, predicted_ms: float) -> dict[str, Any]:
+        """What a report says of a prediction."""
+        return {"predicted_latency_ms": predicted_ms}
+
+    def asked(self, target_ms: float | None) -> dict[str, Any]:
+        """What a report says of what was asked for."""
+        return {"target_latency_ms": target_ms, "original_latency_ms": self.as_it_is_ms}
+
+    def record(self, target_ms: float | None) -> dict[str, Any]:
+        """What the file of a run says of it."""
+        return {"device": self.device.to_dict(), "target_ms": target_ms}
+
+    def leave(self, folder: Path) -> None:
+        """Leave the cost table in a run folder."""
+        self.table.save(folder / TABLE_FILE)

@@ -31,6 +31,8 @@ class Step:
         share: of the budget, from 0 to 1.
         alone: whether the main process does it while the others wait. Steps that train are for
             all processes, and write from the main one only.
+        shared: whether the step is done once for all targets of one call; its files lie in
+            `job.shared.run`. It must depend on nothing that is of one target alone.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Step:
     run: Callable[[Budget], None]
     share: float = 0.0
     alone: bool = False
+    shared: bool = False
 
 
 class Method(Protocol):

@@ -142,7 +142,8 @@ def _condense(job: Job, budget: Budget) -> None:
 
     def report(news: News) -> None:
         if part.looked_at == news.step:
-            figures = {"loss": news.losses[STUDENT], "predicted_ms": part.predicted_ms}
+            predicted = job.goal.target.predicted(part.predicted_ms)
+            figures = {"loss": news.losses[STUDENT], **predicted}
             job.progress("condense", news.progress, figures)
 
     engine = student_engine(job, task, budget, state_file(job, "stage1.pt"), report, [part])

@@ -2,10 +2,12 @@
 
 After CoroNet-GAN (arXiv 2403.08261), which prunes the channels of conditional generators while they
 are trained, to a ratio that is asked for; see `decig.train.latents` for what is trained. Here the
-ratio is one of latency, predicted from the cost table of a device, channels shrink by what they
-cost there, and training begins with the teacher cut to some multiple of the wanted latency.
+ratio is one of latency, predicted from the cost table of a device, or of multiply-accumulates where
+no device is named; channels shrink by what they cost there, and training begins with the teacher
+cut to some multiple of what is wanted.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,8 +15,9 @@ from torch.fx import GraphModule
 
 from decig.files import write_json
 from decig.graph.channels import analyse
+from decig.graph.cost import count
 from decig.graph.plan import Plan
-from decig.schema import NotNegative, Share, WrittenByHand, read_json
+from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
 from decig.train.condense import Steered
 from decig.train.distilling import (
     distil,
@@ -24,6 +27,7 @@ from decig.train.distilling import (
     student_task,
 )
 from decig.train.engine import News
+from decig.train.hypernetworks import require_memory
 from decig.train.job import Job
 from decig.train.latents import LatentModule, LatentScores, Shrinking, first_latents
 from decig.train.methods import Step
@@ -44,10 +48,16 @@ class Settings(WrittenByHand, frozen=True):
         shrink: share of the budget in which latents shrink.
         shrink_from: shrinking begins with a graph cut to this many times the wanted latency; 0
             takes the full graph, as in the paper.
+        least: share of the channels that the plan by scores gives a group for the wanted latency,
+            which stay whatever the group's latents say.
+        embedding: size of the embeddings of the paper's hypernetworks, which has 8; 0 trains
+            weights as they are, with a tenth of the parameters.
     """
 
     shrink: Share = 0.4
     shrink_from: NotNegative = 2.0
+    least: Share = 0.75
+    embedding: Count = 0
 
     @property
     def needs_target(self) -> bool:
@@ -61,7 +71,7 @@ def steps(job: Job) -> list[Step]:
     return [
         Step(
             "slice to begin with",
-            ("hypernet-plan.json", "hypernet-start.onnx", "first-latents.json"),
+            ("hypernet-plan.json", "hypernet-start.onnx", "first-latents.json", "least.json"),
             lambda _: _begin(job),
             alone=True,
         ),
@@ -83,9 +93,20 @@ def _begin(job: Job) -> None:
     """Cut the graph with which shrinking begins: steps of the full graph take long."""
     begin, _ = _latencies(job)
     cut_to_begin(job, begin, "hypernet-plan.json", "hypernet-start.onnx")
+    _require_memory(job)
     kept = Plan.load(job.run.file("hypernet-plan.json")).keep
     first = first_latents(job.planner.importance, kept)
     _save_latents(job, "first-latents.json", first)
+    share, planned = job.settings(Settings).least, job.planner.plan.keep
+    least = {name: math.ceil(share * len(indices)) for name, indices in planned.items()}
+    write_json(job.run.file("least.json"), least)
+
+
+def _require_memory(job: Job) -> None:
+    """Refuse hypernetworks that do not fit into memory."""
+    if embedding := job.settings(Settings).embedding:
+        start = job.run.load_graph("hypernet-start.onnx").proto
+        require_memory(count(start).params, embedding, job.processes.device)
 
 
 def _save_latents(job: Job, file: str, latents: Mapping[str, np.ndarray]) -> None:
@@ -100,21 +121,24 @@ def _load_latents(job: Job, file: str) -> dict[str, np.ndarray]:
 def _shrink(job: Job, budget: Budget) -> None:
     """Train weights and latents, which shrink until the predicted latency is the wanted one."""
     start = job.run.load_graph("hypernet-start.onnx").proto
-    channels = analyse(start)
+    channels, embedding = analyse(start), job.settings(Settings).embedding
     first = _load_latents(job, "first-latents.json")
+    least = read_json(job.run.file("least.json"), dict[str, int], "least widths")
     made: list[LatentModule] = []
 
     def with_latents(net: GraphModule) -> LatentModule:
-        made.append(LatentModule(net, channels, first))
+        seed = job.config.train.seed
+        made.append(LatentModule(net, channels, first, embedding=embedding, seed=seed))
         return made[-1]
 
     task = student_task(job, start, rate=1.0, with_extras=True, features=False, wrap=with_latents)
-    shrinking = Shrinking(made[0], channels, job.goal.target.predictor)
+    shrinking = Shrinking(made[0], channels, job.goal.target.predictor, least)
     part = Steered(shrinking, constant, job.planner.predict_ms, *_latencies(job))
 
     def report(news: News) -> None:
         if part.looked_at == news.step:
-            figures = {"loss": news.losses[STUDENT], "predicted_ms": part.predicted_ms}
+            predicted = job.goal.target.predicted(part.predicted_ms)
+            figures = {"loss": news.losses[STUDENT], **predicted}
             job.progress("shrink", news.progress, figures)
 
     engine = student_engine(job, task, budget, state_file(job, "shrink.pt"), report, [part])
@@ -127,7 +151,8 @@ def _shrink(job: Job, budget: Budget) -> None:
         mean.latents.data[made[0].latents == 0] = 0
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        _save_latents(job, "latents.json", {n: z.cpu().numpy() for n, z in mean.by_group().items()})
+        scores = {n: z.cpu().numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
+        _save_latents(job, "latents.json", scores)
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
     job.processes.on_main(finish)

@@ -6,7 +6,7 @@ that they inherit, and the best one is trained on. Three things differ. The netw
 cut to the widest widths that could be chosen at the wanted latency, with weights repaired in closed
 form, instead of the whole teacher. Its widths are those near that latency, by the cost table of the
 device, instead of a range of multiply-accumulates. And the search begins with the plan that scored
-channels give.
+channels give. Of several targets, one network is trained, whose widths are those near any of them.
 """
 
 import time
@@ -40,6 +40,8 @@ from decig.train.search import Lattice, Scores, search_widths
 from decig.train.slicing import cut, order_left, start_with_the_better
 from decig.train.tasks.sandwich import Menu, Sandwich
 
+_TRAINED = "supernet.onnx"
+"""The graph of the trained supernet."""
 _MEASURED = 3
 """Plans that are measured at most before the one that was measured first of all is taken."""
 _OVER = 1.01
@@ -52,9 +54,9 @@ class Settings(WrittenByHand, frozen=True):
     Attributes:
         train: share of the budget in which the supernet is trained.
         search: share of the budget that the search may take.
-        narrowest: latency of the narrowest network that trains, as a share of the wanted one.
-        widest: latency of the widest one, as a multiple of the wanted one.
-        menu: plans drawn near the wanted latency, from which each step takes some.
+        narrowest: latency of the narrowest network that trains, as a share of the lowest wanted.
+        widest: latency of the widest one, as a multiple of the highest wanted.
+        menu: plans drawn near each wanted latency, from which each step takes some.
         drawn: how many of them train in a step, beside the narrowest and the widest.
         plans: how many plans are scored at most.
         population: how many of them evolve together.
@@ -88,12 +90,13 @@ class _Band(msgspec.Struct, frozen=True):
 
     Attributes:
         narrowest: widths of the narrowest network.
-        planned: widths that were planned, and measured, for the wanted latency.
+        planned: widths that were planned, and measured, for each wanted latency, the highest
+            first.
         order: of the supernet's channels by group, the most important first.
     """
 
     narrowest: dict[str, int]
-    planned: dict[str, int]
+    planned: list[dict[str, int]]
     order: dict[str, list[int]]
 
 
@@ -107,8 +110,9 @@ def steps(job: Job) -> list[Step]:
             ("supernet-plan.json", "band.json", "supernet-start.onnx"),
             lambda _: _begin(job),
             alone=True,
+            shared=True,
         ),
-        Step("supernet", ("supernet.onnx",), lambda b: _train(job, b), settings.train),
+        Step("supernet", (_TRAINED,), lambda b: _train(job, b), settings.train, shared=True),
         Step(
             "search",
             ("plan.json", "start.onnx"),
@@ -122,54 +126,74 @@ def steps(job: Job) -> list[Step]:
 
 def _begin(job: Job) -> None:
     """Cut the teacher to the widest widths of the band, repair it, and write the band down."""
-    planner, settings, wanted = job.planner, job.settings(Settings), job.goal.target_ms
-    assert wanted is not None
-    planned = {name: len(kept) for name, kept in planner.plan.keep.items()}
-    slim = planner.predicted_widths(settings.narrowest * wanted)
-    broad = planner.predicted_widths(settings.widest * wanted)
-    widest = {name: max(broad[name], width) for name, width in planned.items()}
-    narrowest = {name: min(slim[name], width) for name, width in planned.items()}
+    planner, settings, wanted = job.planner, job.settings(Settings), _wanted(job)
+    planned = [
+        {name: len(kept) for name, kept in each.plan.keep.items()} for each in job.shared.planners
+    ]
+    slim = planner.predicted_widths(settings.narrowest * wanted[-1])
+    broad = planner.predicted_widths(settings.widest * wanted[0])
+    widest = {name: max(broad[name], *(p[name] for p in planned)) for name in planned[0]}
+    narrowest = {name: min(slim[name], *(p[name] for p in planned)) for name in planned[0]}
     plan = planner.best_channels(planner.importance, widest)
     ranked = planner.importance.order
     order = {name: order_left(ranked[name], kept).tolist() for name, kept in plan.keep.items()}
     start = cut(job, job.teacher.model.proto, job.teacher.channels, plan)
-    plan.save(job.run.file("supernet-plan.json"))
-    write_json(job.run.file("band.json"), msgspec.to_builtins(_Band(narrowest, planned, order)))
-    job.run.save_graph("supernet-start.onnx", start)
+    run = job.shared.run
+    plan.save(run.file("supernet-plan.json"))
+    write_json(run.file("band.json"), msgspec.to_builtins(_Band(narrowest, planned, order)))
+    run.save_graph("supernet-start.onnx", start)
+
+
+def _wanted(job: Job) -> list[float]:
+    """Latencies of all targets in ms, the highest first."""
+    return [each.target_ms for each in job.shared.planners if each.target_ms is not None]
 
 
 class _Supernet:
-    """The supernet of a run, and the plans that its networks may have."""
+    """The supernet, and the plans that its networks may have.
+
+    Attributes:
+        band: what is known of these plans.
+        planned: widths that were planned for the target of the job.
+        channels: groups of the supernet.
+        elastic: the supernet.
+        widest: widths of the whole supernet.
+        lattice: the plans.
+    """
 
     def __init__(self, job: Job, graph: str) -> None:
         """Read what the first step left.
 
         Args:
             job: of the compression.
-            graph: name of the supernet's graph in the run folder.
+            graph: name of the supernet's graph in the folder of what is shared.
         """
-        proto = job.run.load_graph(graph).proto
-        self.band = read_json(job.run.file("band.json"), _Band, "band of a supernet")
+        run = job.shared.run
+        proto = run.load_graph(graph).proto
+        self.band = read_json(run.file("band.json"), _Band, "band of a supernet")
+        self.planned = self.band.planned[job.shared.planners.index(job.planner)]
         self.channels = analyse(proto)
         order = {name: np.array(indices) for name, indices in self.band.order.items()}
         outputs, size = [job.teacher.picture], job.examples.crop()
         self.elastic = Elastic(proto, self.channels, order, outputs, size)
         self.widest = {group.name: group.channels for group in self.channels.prunable}
-        plans = [self.band.narrowest, self.band.planned, self.widest]
+        plans = [self.band.narrowest, *self.band.planned, self.widest]
         self.lattice = Lattice.between(job.goal.target.predictor, plans)
 
 
 def _train(job: Job, budget: Budget) -> None:
     """Train the supernet: the narrowest, the widest and some drawn networks in every step."""
-    settings, wanted = job.settings(Settings), job.goal.target_ms
-    assert wanted is not None
+    settings, run = job.settings(Settings), job.shared.run
     found = _Supernet(job, "supernet-start.onnx")
     rng = np.random.default_rng(job.config.train.seed)
-    near = (0.85 * wanted, 1.1 * wanted)
-    drawn = [found.lattice.widths(row) for row in found.lattice.draw(settings.menu, near, rng)]
+    drawn = [
+        found.lattice.widths(row)
+        for wanted in _wanted(job)
+        for row in found.lattice.draw(settings.menu, (0.85 * wanted, 1.1 * wanted), rng)
+    ]
     menu = Menu(
         (found.band.narrowest, found.widest),
-        (found.band.planned, *drawn),
+        (*found.band.planned, *drawn),
         settings.drawn,
         job.config.train.seed,
     )
@@ -186,14 +210,14 @@ def _train(job: Job, budget: Budget) -> None:
     def report(news: News) -> None:
         job.progress("supernet", news.progress, {"loss": news.losses["student"]})
 
-    engine: Engine = student_engine(job, task, budget, state_file(job, "supernet.pt"), report)
+    state = run.file("state") / "supernet.pt"
+    engine: Engine = student_engine(job, task, budget, state, report)
     run_student(job, engine)
 
     def finish() -> None:
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
-        job.run.add_figures({"supernet": figures})
-        result = write_back(mean_of(engine), found.elastic.proto)
-        job.run.save_graph("supernet.onnx", result)
+        run.add_figures({"supernet": figures})
+        run.save_graph(_TRAINED, write_back(mean_of(engine), found.elastic.proto))
 
     job.processes.on_main(finish)
 
@@ -207,7 +231,7 @@ def _for_training(job: Job) -> int:
 def _search(job: Job, budget: Budget) -> None:
     """Choose the plan whose pictures are most like the teacher's, as fast as was planned."""
     settings = job.settings(Settings)
-    found = _Supernet(job, "supernet.onnx")
+    found = _Supernet(job, _TRAINED)
     kept_back = job.examples.training[_for_training(job) :] or job.examples.training
     judge = Judge(
         job.teacher.model.proto,
@@ -226,12 +250,12 @@ def _search(job: Job, budget: Budget) -> None:
         return ssim
 
     scores = Scores(score, state_file(job, "scores.json"))
-    limit_ms = job.planner.predict_ms(found.band.planned)
-    widths = dict(found.band.planned)
+    limit_ms = job.planner.predict_ms(found.planned)
+    widths = dict(found.planned)
     for _ in range(_MEASURED):
         widths = search_widths(
             found.lattice,
-            found.band.planned,
+            found.planned,
             limit_ms,
             scores,
             plans=settings.plans,
@@ -239,15 +263,16 @@ def _search(job: Job, budget: Budget) -> None:
             seed=job.config.train.seed,
             enough=lambda: budget.progress(0, time.monotonic() - began) >= 1.0,
         )
-        too_slow = _times_too_slow(job, graph(widths), widths == found.band.planned)
+        too_slow = _times_too_slow(job, graph(widths), widths == found.planned)
         if too_slow is None:
             break
         limit_ms = job.planner.predict_ms(widths) / too_slow
     else:
-        widths = dict(found.band.planned)
-    earlier = Plan.load(job.run.file("supernet-plan.json"))
+        widths = dict(found.planned)
+    earlier = Plan.load(job.shared.run.file("supernet-plan.json"))
     found.elastic.plan(widths).after(earlier).save(job.run.file("plan.json"))
-    job.run.add_figures(_figures(scores, found, widths))
+    trained = {"supernet": job.shared.run.figures().get("supernet")}
+    job.run.add_figures(trained | _figures(scores, found, widths))
     start_with_the_better(job, graph(widths))
 
 
@@ -264,7 +289,7 @@ def _times_too_slow(job: Job, proto: onnx.ModelProto, planned: bool) -> float | 
 
 
 def _figures(scores: Scores, found: _Supernet, widths: Widths) -> dict[str, Any]:
-    best, planned = scores(widths), scores(found.band.planned)
+    best, planned = scores(widths), scores(found.planned)
     return {"search": {"plans": len(scores.known), "ssim": best, "ssim_of_first_plan": planned}}
 
 

@@ -1,0 +1,83 @@
+"""What `decig compress` says of several targets: a table, and what in it is not as it should be."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from decig.cli.summary import amount
+from decig.cli.tables import columns, console, print_figures
+
+_FIGURES = ("asked", "predicted", "measured", "times", "SSIM", "PSNR", "MACs", "params", "MB")
+_MB = 1e6
+
+
+def print_frontier(folder: Path, found: Mapping[str, Any]) -> None:
+    """Show the figures of all targets, the slowest first, and what comes next.
+
+    Args:
+        folder: of the targets.
+        found: the content of frontier.json.
+    """
+    table = columns("target", right=_FIGURES)
+    original = found["original"]
+    table.add_row(
+        "original",
+        "",
+        "",
+        _ms(original["latency_ms"]),
+        "1.00" if original["latency_ms"] else "",
+        "",
+        "",
+        amount(original["macs"]),
+        amount(original["params"]),
+        "",
+    )
+    for each in found["targets"]:
+        table.add_row(*_row(each))
+    screen = console()
+    screen.print(table)
+    for note in (*found["notes"], *found.get("warnings", ())):
+        screen.print(f"warning: {note}", soft_wrap=True)
+    screen.print(f"figures: {folder / 'frontier.json'}", soft_wrap=True)
+    name = found["targets"][0]["target"]
+    command = shlex.join(["decig", "export", str(folder / name), "-o", f"{name}.onnx"])
+    screen.print(f"next:    {command}", soft_wrap=True)
+
+
+def print_previews(found: Mapping[str, Any]) -> None:
+    """Show the plan of every target."""
+    screen = console()
+    for name, plan in found["targets"].items():
+        screen.print(f"{name}:")
+        print_figures(plan)
+
+
+def _row(each: Mapping[str, Any]) -> list[str]:
+    wanted = each["target_latency_ms"]
+    asked = _ms(wanted) if wanted is not None else _amount(each["target_macs"])
+    predicted = each["predicted_latency_ms"]
+    return [
+        each["target"],
+        asked,
+        _ms(predicted) if predicted is not None else _amount(each["predicted_macs"]),
+        _ms(each["measured_latency_ms"]),
+        _figure(each["speedup"], "{:.2f}"),
+        _figure(each["ssim"], "{:.4f}"),
+        _figure(each["psnr_db"], "{:.2f} dB"),
+        amount(each["macs"]),
+        amount(each["params"]),
+        f"{each['file_bytes'] / _MB:.2f}",
+    ]
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _ms(value: float | None) -> str:
+    return _figure(value, "{:.3f} ms")
+
+
+def _amount(value: float | None) -> str:
+    return "" if value is None else amount(value)
