@@ -40,7 +40,7 @@ def imported(*folders: Path) -> set[str]:
 def test_what_the_package_imports_is_declared():
     train = ROOT / "toolchain" / "decig" / "train"
     needed = declared("options", "install_requires")
-    extra, drawing = (declared("options.extras_require", each) for each in ("train", "report"))
-    assert imported(ROOT / "toolchain") == needed | extra | drawing
-    assert drawing <= imported(ROOT / "toolchain" / "decig" / "report")
-    assert extra <= imported(train)
+    extras = {name: declared("options.extras_require", name) for name in ("train", "report")}
+    assert imported(ROOT / "toolchain") == needed | extras["train"] | extras["report"]
+    assert extras["train"] <= imported(train)
+    assert extras["report"] <= imported(ROOT / "toolchain" / "decig" / "report")

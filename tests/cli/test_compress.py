@@ -14,6 +14,7 @@ from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.samples import (
     PIXELS,
+    call,
     decig,
     write_dynamic_generator,
     write_generator,
@@ -77,11 +78,19 @@ def test_from_a_model_to_a_verified_smaller_file(place, tmp_path):
     assert result.exit_code == 0, result.stderr
     figures = json.loads(result.stdout)
     assert figures.keys() >= CONTRACT
+    spread = figures["measured_latency_us"]
+    assert spread["median"] == pytest.approx(1000 * figures["measured_latency_ms"], abs=0.1)
+    assert (
+        spread.keys() == figures["original_latency_us"].keys() == {"median", "mad", "p90", "runs"}
+    )
     assert figures["measured_latency_ms"] <= figures["target_latency_ms"] * 1.001
     teacher, student = (figures["roofline"][side] for side in ("reference", "candidate"))
     assert student["macs"] < teacher["macs"]
     assert student["nodes"][0].keys() == teacher["nodes"][0].keys()
     assert json.loads((run / "report.json").read_text())["roofline"] == figures["roofline"]
+    assert f"decig compress {place / 'model.onnx'}" in (run / "report.html").read_text()
+    again = call("report", run, "-o", tmp_path / "again.html")
+    assert again["missing"] == [] and again["bytes"] > 50_000
     result = decig("export", run, "-o", out, "--json")
     assert result.exit_code == 0, result.stderr
     exported = json.loads(result.stdout)
@@ -238,6 +247,8 @@ def test_several_targets_make_a_run_each_and_a_frontier(place, tmp_path):
     assert [each["target"] for each in found["targets"]] == ["1.05x", "1.2x"]
     found.pop("notices", None)
     assert json.loads((run / "frontier.json").read_text()) == found
+    text = (run / "report.html").read_text()
+    assert "2 of 2 targets done" in text and 'href="1.2x/report.html"' in text
     for name in ("1.05x", "1.2x"):
         assert (run / name / "plan.json").is_file()
     assert decig("export", run / "1.2x", "-o", tmp_path / "out.onnx").exit_code == 0

@@ -7,7 +7,7 @@ import pytest
 from decig.cli.main import main
 from tests.samples import decig, write_generator
 
-ORDER = ["train", "inspect", "profile", "slice", "compress", "export", "check", "doctor"]
+ORDER = ["train", "inspect", "profile", "slice", "compress", "export", "check", "report", "doctor"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",)])

@@ -44,6 +44,15 @@ def test_terms_add_up(predictor):
     assert us == pytest.approx(predictor.predict_many(rows))
 
 
+def test_nodes_add_up_to_what_lies_not_between_them(predictor):
+    for widths in first_designs(GROUPS, 4, seed=5):
+        found = predictor.node_us(widths)
+        *_, between = predictor.terms()
+        total_us = sum(found.values()) + between.us(np.zeros((1, 0)))[0]
+        assert total_us == pytest.approx(1000 * predictor.predict_ms(widths))
+        assert found.keys() <= true_nodes(widths).keys()
+
+
 def test_what_lies_between_the_nodes():
     table = make_table(beyond=1.0, drift=1.0)
     longer = tuple(

@@ -39,6 +39,16 @@ def test_without_a_device_the_prediction_must_do(predictor):
     met = meet_target(predictor, losses(0), predictor.baseline_ms / 3, None)
     assert met.measured_ms is None
     assert predictor.predict_ms(met.widths) <= predictor.baseline_ms / 3
+    assert met.trials == (met.best,) and met.best.measured == ()
+    assert met.best.predicted_ms == predictor.predict_ms(met.widths)
+    assert met.best.loss == pytest.approx(total(losses(0), met.widths))
+
+
+def test_every_plan_that_was_tried_is_told(predictor):
+    device = Device(predictor, lambda x: 1.2)
+    met = meet_target(predictor, losses(0), predictor.baseline_ms / 3, device)
+    seen = [trial.widths for trial in met.trials for _ in trial.measured]
+    assert seen == device.seen and met.best in met.trials and len(met.trials) > 1
 
 
 @pytest.mark.parametrize("speedup", [1.5, 2, 4])

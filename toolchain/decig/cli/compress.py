@@ -113,6 +113,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     from decig.cli.progress import ProgressBar
     from decig.cli.summary import print_compression
     from decig.cli.tables import print_figures
+    from decig.report.page import write_where_possible
 
     wanted = asked_targets(asked)
     one_of(asked, "budget", "steps")
@@ -177,7 +178,10 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
             else:
                 show_figures = partial(print_compression, folder, target.device)
                 figures = pipeline.compress(*what, folder, **begun, progress=bar.update)
-    show(figures, as_json, show_figures)  # of several processes, the main one alone speaks
+    if figures is not None:  # of several processes, the main one alone speaks
+        if not dry_run:
+            write_where_possible(folder)
+        show(figures, as_json, show_figures)
 
 
 def _target(

@@ -39,6 +39,8 @@ def print_frontier(folder: Path, found: Mapping[str, Any]) -> None:
     screen.print(table)
     for note in (*found["notes"], *found.get("warnings", ())):
         screen.print(f"warning: {note}", soft_wrap=True)
+    if (folder / "report.html").exists():
+        screen.print(f"report:  {folder / 'report.html'}", soft_wrap=True)
     screen.print(f"figures: {folder / 'frontier.json'}", soft_wrap=True)
     name = found["targets"][0]["target"]
     command = shlex.join(["decig", "export", str(folder / name), "-o", f"{name}.onnx"])

@@ -10,6 +10,7 @@ from decig.cli.export import export
 from decig.cli.inspect import inspect
 from decig.cli.process import EXIT_CODES, Program, debug_option
 from decig.cli.profile import profile
+from decig.cli.report import report
 from decig.cli.slice import slice_command
 from decig.cli.train import train
 
@@ -24,5 +25,16 @@ def main() -> None:
 
 
 # In the order of work, as the help shows them.
-for _command in (train, inspect, profile, slice_command, compress, export, check, doctor):
+_COMMANDS = (
+    train,
+    inspect,
+    profile,
+    slice_command,
+    compress,
+    export,
+    check,
+    report,
+    doctor,
+)
+for _command in _COMMANDS:
     main.add_command(_command)

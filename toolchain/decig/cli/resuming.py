@@ -22,7 +22,7 @@ from decig.schema import read_json
 COMMAND_FILE = "command.json"
 """File of a run folder that says what was typed when the run began."""
 
-_TYPED = "decig.typed"
+_TYPED, _ARGUMENTS = "decig.typed", "decig.arguments"
 _NOT_KEPT = ("output_dir", "resume", "dry_run", "as_json", "debug")
 """Parameters that belong to one call, not to the run."""
 
@@ -33,10 +33,14 @@ class _Typed(msgspec.Struct, frozen=True):
     Attributes:
         command: name of the command, such as "compress".
         given: what was typed, by parameter, as texts.
+        arguments: the same word by word, for people who want to repeat it.
+        folder: the working directory in which it was typed.
     """
 
     command: str
     given: dict[str, str | bool | list[str]]
+    arguments: list[str] = []
+    folder: str = ""
 
 
 class ResumableCommand(Command):
@@ -68,6 +72,7 @@ class ResumableCommand(Command):
             click.UsageError: as for every command.
             BadInputError: the folder holds a run of another command, or its record is damaged.
         """
+        typed = tuple(args)
         found, _, _ = self.make_parser(context).parse_args(list(args))
         # What is not given has no entry, or one that is neither a text nor a flag.
         given = {n: value for n, value in found.items() if isinstance(value, str | bool | list)}
@@ -77,6 +82,7 @@ class ResumableCommand(Command):
             begun = self._begun(Path(folder), given)
         context.default_map = begun
         context.meta[_TYPED] = begun | self._absolute(given)
+        context.meta[_ARGUMENTS] = list(typed)
         return super().parse_args(context, args)
 
     def hint(self, missing: Sequence[click.Parameter], given: Mapping[str, Any]) -> str:
@@ -132,8 +138,13 @@ def _absolute(text: str) -> str:
 def record_command(folder: Path) -> None:
     """Write what was typed for the current command into the folder of the run that it begins."""
     context = click.get_current_context()
-    given = context.meta[_TYPED]
-    write_json(folder / COMMAND_FILE, {"command": context.command.name, "given": given})
+    typed = _Typed(
+        context.command.name or "",
+        context.meta[_TYPED],
+        context.meta[_ARGUMENTS],
+        str(Path.cwd()),
+    )
+    write_json(folder / COMMAND_FILE, msgspec.to_builtins(typed))
 
 
 @contextlib.contextmanager

@@ -46,6 +46,8 @@ def print_compression(
     for warning in figures.get("warnings", ()):
         screen.print(f"warning:   {warning}", soft_wrap=True)
     screen.print(f"figures:   {folder / 'report.json'}", soft_wrap=True)
+    if (folder / "report.html").exists():
+        screen.print(f"report:    {folder / 'report.html'}", soft_wrap=True)
     screen.print(f"next:      {_export(folder, device)}", soft_wrap=True)
 
 

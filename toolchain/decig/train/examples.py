@@ -112,6 +112,11 @@ class Examples:
         self._require_several()
 
     @property
+    def folder(self) -> Path | None:
+        """Where the images lie; None where the model takes none."""
+        return self._folders.images
+
+    @property
     def training(self) -> list[Example]:
         """What crops are cut from; errors as for the class where images are read only now."""
         return self._parts[0]

@@ -29,3 +29,12 @@ def find_hinge(magnitudes: np.ndarray, sensitivity: float = 0.1) -> int | None:
     bend = int(dip.argmax())
     # The bend itself is the first channel of the flat part.
     return max(bend, 1) if dip[bend] > sensitivity else None
+
+
+def hinge_of(loss: np.ndarray) -> int | None:
+    """Return the hinge of a group by what it loses.
+
+    Args:
+        loss: what is lost if the k best channels are kept, for k = 0 to all.
+    """
+    return find_hinge(np.maximum(-np.diff(loss), 0))

@@ -15,7 +15,11 @@ from decig.source.plausible import require_plausible
 
 
 class Judge:
-    """Held-out inputs with the teacher's pictures of them."""
+    """Held-out inputs with the teacher's pictures of them.
+
+    Attributes:
+        expected: those pictures, float32 N,H,W,3 between 0 and 1.
+    """
 
     def __init__(
         self, teacher: onnx.ModelProto, inputs: Sequence[Feeds], pixels: PixelFormat
@@ -29,15 +33,19 @@ class Judge:
         self._inputs, self._pixels = inputs, pixels
         painted = self._run(teacher)
         require_plausible([painted], pixels, "the model's")
-        self._expected = pixels.to_unit(painted)
+        self.expected = pixels.to_unit(painted)
 
     def ssim(self, proto: onnx.ModelProto) -> float:
         """Mean SSIM of a graph's pictures to the teacher's."""
-        return ssim(self._pixels.to_unit(self._run(proto)), self._expected)
+        return ssim(self.pictures(proto), self.expected)
 
     def likeness(self, proto: onnx.ModelProto) -> Likeness:
         """How alike a graph's pictures and the teacher's are."""
-        return Likeness.of(self._pixels.to_unit(self._run(proto)), self._expected)
+        return Likeness.of(self.pictures(proto), self.expected)
+
+    def pictures(self, proto: onnx.ModelProto) -> np.ndarray:
+        """Return a graph's pictures of the inputs, in the form of `expected`."""
+        return self._pixels.to_unit(self._run(proto))
 
     def _run(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto, self._pixels).name]

@@ -21,11 +21,13 @@ from decig.quality.metrics import SSIM_WINDOW
 from decig.train import methods
 from decig.train.adversary import trained_discriminator
 from decig.train.config import Config
+from decig.train.curve import Curve
 from decig.train.examples import Examples, Folders
 from decig.train.job import Job, Shared
 from decig.train.parity import require_parity
 from decig.train.planner import Goal, Planner
 from decig.train.processes import Processes
+from decig.train.recording import record_result, record_start
 from decig.train.run import Begun, RunFolder, hold
 from decig.train.teacher import Teacher
 
@@ -201,7 +203,17 @@ def prepare_all(
         shown = ", ".join(untrained)
         _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
     return [
-        Job(teacher, examples, each.goal, own, config, each.run, processes, each.progress, common)
+        Job(
+            teacher,
+            examples,
+            each.goal,
+            own,
+            config,
+            each.run,
+            processes,
+            Curve(each.run, each.progress),
+            common,
+        )
         for each, own in zip(targets, planners, strict=True)
     ]
 
@@ -297,6 +309,7 @@ def steps_of(job: Job) -> list[methods.Step]:
 def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
     """Run the steps whose files are missing from an open run folder; returns the report."""
     processes = job.processes
+    processes.on_main(lambda: record_start(job))
     for step in steps:
         folder = job.shared.run if step.shared else job.run
         if processes.from_main(folder.done(*step.makes)):
@@ -312,23 +325,26 @@ def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
 
 def _finish(job: Job) -> dict[str, Any]:
     """Complete the report, and remove the saved states."""
+    job.progress("measure the result", 0.0, {})
     target = job.goal.target
+    student = job.run.load_graph("student.onnx").proto
     figures: dict[str, Any] = {
         "method": job.config.method,
         "rewrites": list(target.rewrites),
         **target.asked(job.goal.target_ms),
         "measured_latency_ms": None,
     }
-    student, teacher = job.run.load_graph("student.onnx").proto, job.teacher.model.proto
-    after, before = count(student), count(teacher)
+    before, after = count(job.teacher.model.proto), count(student)
     figures["macs"] = {"before": before.macs, "after": after.macs}
     figures["params"] = {"before": before.params, "after": after.params}
     figures["file_bytes"] = job.run.file("student.onnx").stat().st_size
     if target.bench is not None:
-        figures["measured_latency_ms"] = target.bench.latency(student).median_ms
+        latency = target.bench.latency(student)
+        figures["measured_latency_ms"] = latency.median_ms
+        figures["measured_latency_us"] = latency.to_dict()
         roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}
-    job.run.add_figures(figures)
+    job.run.add_figures(figures | record_result(job, student, figures))
     found = job.run.add_warnings(target.warnings)
     job.run.finish()
     return found

@@ -12,6 +12,7 @@ from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
+from decig.device.plan.tighten import Met
 from decig.errors import TargetMissedError
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.plan import Plan, floor_of
@@ -20,9 +21,12 @@ from decig.progress import Progress
 from decig.repair.scores import Importance
 from decig.train.condense import run_times
 from decig.train.examples import Examples
-from decig.train.hinge import find_hinge
+from decig.train.hinge import hinge_of
 from decig.train.schedule import Budget
 from decig.train.teacher import Teacher
+
+Found = tuple[float, Met]
+"""A latency in ms that was planned for, and how that search ended."""
 
 
 class Scores(Protocol):
@@ -66,7 +70,11 @@ class Goal:
 
 
 class Planner:
-    """Scores channels on real inputs and plans with the cost table of the device."""
+    """Scores channels on real inputs and plans with the cost table of the device.
+
+    Attributes:
+        found: the plans that were made so far.
+    """
 
     def __init__(
         self, teacher: Teacher, goal: Goal, examples: Examples, progress: Progress
@@ -81,6 +89,7 @@ class Planner:
         """
         self._teacher, self._goal, self._examples = teacher, goal, examples
         self._progress = progress
+        self.found: list[Found] = []
         self._other: Planner | None = None
 
     def toward(self, goal: Goal, progress: Progress) -> "Planner":
@@ -150,6 +159,7 @@ class Planner:
             lambda widths: slice_graph(proto, channels, best(widths)),
             tell=partial(self._progress, "plan", 1.0),
         )
+        self.found.append((target_ms, met))
         return best(met.widths)
 
     def _hinge_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
@@ -216,5 +226,5 @@ class Planner:
 
 def _at_hinge(group: Group, scores: Scores) -> int:
     """How many channels of a group lie before its hinge, or its floor; all where it has none."""
-    found = find_hinge(np.maximum(-np.diff(scores.loss[group.name]), 0))
+    found = hinge_of(scores.loss[group.name])
     return group.channels if found is None else max(found, floor_of(group))

@@ -12,8 +12,10 @@ report.json     the figures
 state/          the states from which a stopped run goes on
 tensorboard/    event files, where they were asked for
 .lock           locked by the process that is at work there
+report.html     what `decig report` makes of all that
 
-A call with several targets leaves such a folder for each of them (`decig.train.several`).
+Beside these lie the files of `decig.records`, for the report alone. A call with several targets
+leaves such a folder for each of them (`decig.train.several`).
 """
 
 import contextlib

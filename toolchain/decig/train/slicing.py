@@ -13,6 +13,7 @@ from decig.repair.repair import repair
 from decig.train.job import Job
 from decig.train.judge import Judge
 from decig.train.planner import Scores
+from decig.train.recording import record_plans, record_scores
 
 _COMPARED = 8
 """Training images on which two starts are compared."""
@@ -76,6 +77,9 @@ def slice_and_repair(
         plan = job.planner.plan
     else:
         plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)
+    record_plans(job)
+    if origin.plan is not None:
+        record_scores(job, "trained", origin.channels, origin.scores)
     sliced = cut(job, origin.proto, origin.channels, plan)
     plan.after(origin.plan).save(job.run.file(plan_file))
     job.run.save_graph(graph_file, sliced)

@@ -89,6 +89,19 @@ class Predictor:
         result: np.ndarray = (self._slope * kernels + self._between) * self.scale
         return result
 
+    def node_us(self, widths: Widths) -> dict[str, float]:
+        """Predicted microseconds of every node that takes time; widths as for `predict_ms`.
+
+        What is spent between the nodes belongs to none of them.
+        """
+        row = np.array([[widths.get(name, full) for name, full in self.groups.items()]])
+        factor = self._slope * self.scale
+        return {
+            name: float(us * factor)
+            for kind in self._kinds
+            for name, us in zip(kind.names, kind.spent(row / self._full)[0], strict=True)
+        }
+
     def terms(self) -> Iterator[LatencyTerm]:
         """Yield `predict_many` as a sum over nodes, each of which depends on few groups."""
         factor = self._slope * self.scale
@@ -161,9 +174,14 @@ class Predictor:
 
 
 class _Kind:
-    """All nodes of one signature."""
+    """All nodes of one signature.
+
+    Attributes:
+        names: of the nodes.
+    """
 
     def __init__(self, nodes: list[NodeCost], surface: Surface, groups: list[str]) -> None:
+        self.names = [node.name for node in nodes]
         self._surface = surface
         self._sides = []
         for side in (0, 1):

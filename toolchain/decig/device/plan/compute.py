@@ -19,7 +19,7 @@ from decig.device.cost.table import Widths
 from decig.device.plan.bench import Bench
 from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.planner import fastest_widths, plan_widths
-from decig.device.plan.tighten import Met
+from decig.device.plan.tighten import Met, Trial, lost
 from decig.device.run.fingerprint import Fingerprint
 from decig.errors import TargetMissedError
 from decig.graph.channels import ChannelMap
@@ -86,8 +86,10 @@ class MacsTarget:
     ) -> Met:
         """Find the widths that lose least; arguments and errors as for `Target.plan`."""
         widths = plan_widths(self.predictor, loss, target_ms)
-        tell(self.predicted(self.predictor.predict_ms(widths)))
-        return Met(widths, None)
+        counted = self.predictor.predict_ms(widths)
+        tell(self.predicted(counted))
+        trial = Trial(widths, lost(loss, widths), counted, 0.0, ())
+        return Met(trial, (trial,))
 
     def measure_again(self, proto: onnx.ModelProto, target_ms: float | None) -> None:
         """Nothing is measured."""

@@ -43,15 +43,7 @@ _MEASUREMENTS = 3
 
 
 @dataclass(frozen=True)
-class Met:
-    """Widths, and the latency that was measured with them; None if nothing was measured."""
-
-    widths: Widths
-    measured_ms: float | None
-
-
-@dataclass(frozen=True)
-class _Trial:
+class Trial:
     """A plan that was tried.
 
     Attributes:
@@ -59,7 +51,7 @@ class _Trial:
         loss: what the plan loses.
         predicted_ms: predicted latency, by what was known before it was measured.
         doubt: standard deviation of the prediction, as a share of it.
-        measured: its latency each time that it was measured.
+        measured: its latency each time that it was measured; empty where it was only predicted.
     """
 
     widths: Widths
@@ -85,6 +77,29 @@ class _Trial:
         if len(self.measured) == 1:
             return _agree(last.median_ms, self.predicted_ms, errors[0], self.doubt)
         return _agree(last.median_ms, self.measured[0].median_ms, *errors, _REPEATS_WITHIN)
+
+
+@dataclass(frozen=True)
+class Met:
+    """How a search ended.
+
+    Attributes:
+        best: the plan that was found.
+        trials: all plans that were tried, that one included, in their order.
+    """
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+    @property
+    def widths(self) -> Widths:
+        """Channels that the plan keeps of each group."""
+        return self.best.widths
+
+    @property
+    def measured_ms(self) -> float | None:
+        """The latency that was measured with it; None if nothing was measured."""
+        return self.best.measured_ms if self.best.measured else None
 
 
 def _agree(one: float, other: float, *doubts: float) -> bool:
@@ -119,7 +134,8 @@ def meet_target(
         TargetMissedError: out of reach; says how fast the fastest plan is, as measured.
     """
     if measure is None:
-        return Met(plan_widths(predictor, loss, target_ms), None)
+        planned = _plan(predictor, loss, plan_widths(predictor, loss, target_ms))
+        return Met(planned, (planned,))
     search = _Search(predictor, loss, target_ms, measure, learn, pause)
     aim = target_ms
     for _ in range(_TRIALS):
@@ -146,7 +162,7 @@ class _Search:
         self._measure, self._learn, self._pause = measure, learn, pause
         most = {name: len(curve) - 1 for name, curve in loss.items()}
         self._fastest = fastest_widths(predictor, most)
-        self._trials: list[_Trial] = []
+        self._trials: list[Trial] = []
 
     def step(self, aim: float) -> float | None:
         """Plan for a latency and try that; return the next one to plan for, None at the end."""
@@ -158,7 +174,7 @@ class _Search:
         if self._tried(widths):
             return None if fits or widths == self._fastest else aim * _LOWER
         worth = (1 - _GAIN) * min((trial.loss for trial in fits), default=math.inf)
-        if self._learn and self._lost(widths) > worth:
+        if self._learn and lost(self._loss, widths) > worth:
             return None
         measured = self._try(widths)
         if self._learn is not None:
@@ -174,7 +190,7 @@ class _Search:
             self._try(self._fastest)
         if fits := self._fitting():
             best = min(fits, key=lambda trial: trial.loss)
-            return Met(best.widths, best.measured_ms)
+            return Met(best, tuple(self._trials))
         least = min(trial.measured_ms for trial in self._trials)
         raise TargetMissedError(
             f"a target of {self._target_ms:.4g} ms is out of reach: the fastest there is was "
@@ -186,34 +202,37 @@ class _Search:
 
         As long as it fits and that is not believed, it is measured again after a pause.
         """
-        row = np.array([[widths[name] for name in self._predictor.groups]])
-        trial = _Trial(
-            widths,
-            self._lost(widths),
-            self._predictor.predict_ms(widths),
-            float(self._predictor.doubt(row)[0]),
-            (self._measure(widths),),
-        )
+        trial = _plan(self._predictor, self._loss, widths)
+        trial = replace(trial, measured=(self._measure(widths),))
         while self._fits(trial) and not trial.believed:
             self._pause()
             trial = replace(trial, measured=(*trial.measured, self._measure(widths)))
         self._trials.append(trial)
         return trial.measured_ms
 
-    def _fits(self, trial: _Trial) -> bool:
+    def _fits(self, trial: Trial) -> bool:
         return trial.measured_ms <= self._target_ms * OVER
 
-    def _fitting(self) -> list[_Trial]:
+    def _fitting(self) -> list[Trial]:
         return [each for each in self._trials if self._fits(each)]
 
     def _tried(self, widths: Widths) -> bool:
         return any(trial.widths == widths for trial in self._trials)
 
-    def _lost(self, widths: Widths) -> float:
-        return float(sum(curve[widths[name]] for name, curve in self._loss.items()))
+
+def _plan(predictor: Predictor, loss: Mapping[str, np.ndarray], widths: Widths) -> Trial:
+    """A plan that was not measured yet."""
+    row = np.array([[widths[name] for name in predictor.groups]])
+    predicted_ms, doubt = predictor.predict_ms(widths), float(predictor.doubt(row)[0])
+    return Trial(widths, lost(loss, widths), predicted_ms, doubt, ())
 
 
-def _next_aim(trials: list[_Trial], target_ms: float) -> float:
+def lost(loss: Mapping[str, np.ndarray], widths: Widths) -> float:
+    """What is lost with these widths, by the loss of every group."""
+    return float(sum(curve[widths[name]] for name, curve in loss.items()))
+
+
+def _next_aim(trials: list[Trial], target_ms: float) -> float:
     """Aim from the trials on either side of the target, or in proportion from the nearest one."""
     wish = target_ms * _WISH
     fits = [trial for trial in trials if trial.measured_ms <= target_ms * OVER]
@@ -228,7 +247,7 @@ def _next_aim(trials: list[_Trial], target_ms: float) -> float:
     return float(below.predicted_ms * (above.predicted_ms / below.predicted_ms) ** share)
 
 
-def _learnt_aim(trials: list[_Trial], target_ms: float) -> float:
+def _learnt_aim(trials: list[Trial], target_ms: float) -> float:
     """Aim at the target, the lower the more plans were too slow.
 
     Plans that were tried are predicted as they were measured now, but the next plan has other
