@@ -21,7 +21,7 @@ _COSTLIEST = 15
 
 @click.command(cls=Command)
 @output_option("The cost table, JSON.")
-@source_options(pixels=False)
+@source_options(pixels=False, untrained=True)
 @device_options
 @click.option(
     "--quick", "effort", flag_value="quick", help="Measure fewer widths, in half the time."
@@ -37,7 +37,8 @@ def profile(source: "Source", output: Path, device: "Device", effort: "Effort | 
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: the time of every node at many
-    widths, with the exact rewrites that export would make.
+    widths, with the exact rewrites that export would make. A recipe that is not trained yet is
+    measured with random weights: decig train --profile takes that table.
     """
     from decig.api.deployment import profile as measure
     from decig.cli.progress import ProgressBar
