@@ -27,7 +27,7 @@ from decig.train.elastic import Elastic
 from decig.train.engine import Engine
 from decig.train.latents import LatentModule, Shrinking
 from decig.train.losses.output import OutputLoss, picture_of
-from decig.train.module import build_module, parameter_names
+from decig.train.module import build_module, parameters_by_initializer
 from decig.train.precision import Precision
 from decig.train.schedule import Budget, constant
 from decig.train.tasks.sandwich import Menu, Sandwich
@@ -104,7 +104,7 @@ class Work:
         engine, channels = self.engine(proto), analyse(proto)
         student = engine.task.student
         costs = {group.name: 1.0 for group in channels.prunable}
-        return _with(engine, Condenser(student, parameter_names(student), channels, costs))
+        return _with(engine, Condenser(parameters_by_initializer(student), channels, costs))
 
     def stage_two(self, proto: onnx.ModelProto) -> Step:
         """A step of stage II."""

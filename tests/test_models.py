@@ -17,13 +17,16 @@ from decig.deploy.verify import TOLERANCE
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
+from decig.graph.cost import count
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.source import Source
+from decig.train.from_scratch import Wanted
 from decig.train.module import build_module, write_back
 from decig.train.original import train
 from decig.train.pytorch.generator import build_generator
 from decig.train.pytorch.load import load_pytorch
+from tests.train.small import work_table
 
 FOLDERS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.train
@@ -175,28 +178,59 @@ def test_half_of_it_trains_and_travels_back(small, tmp_path):
 @pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
 def test_the_recipe_trains(name, tmp_path):
     """On its own layout and palette, two steps of its first stage."""
+    written = train(_short(name, tmp_path), tmp_path / "run", data=tmp_path / "data")
+    assert load_model(written).proto.graph.input[0].name == "input"
+    assert _written(tmp_path / "run") == _generators(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SMALL if _recipe(name).train])
+def test_the_recipe_is_condensed(name, tmp_path, caplog):
+    """By the table of its untrained code, one step for each stage."""
+    short = _short(name, tmp_path)
+    table = work_table(load_pytorch(short.source, short.folder, short.input_shapes, name))
+    table = replace(table, device=replace(table.device, cpu="another"))
+    wanted = Wanted(table, table.as_it_is_ms / 1.5, force=True)
+    train(short, tmp_path / "run", data=tmp_path / "data", wanted=wanted)
+    left = {"attention-resnet": ["layers.13.f"]}  # of queries and keys; a product reads those
+    said = [line.rpartition(": ")[2] for line in caplog.messages if "not condensed in" in line]
+    assert said == left.get(name, [])
+    assert _written(tmp_path / "run") == _generators(name)
+    for file in _generators(name):
+        assert count(load_model(tmp_path / "run" / file).proto).macs < sum(
+            node.macs for node in table.nodes
+        )
+
+
+def _generators(name):
+    """Files that a training of a recipe writes."""
+    back = {"generator_back.onnx"} if _recipe(name).train.get("task") == "unpaired" else set()
+    return {"generator.onnx"} | back
+
+
+def _written(run):
+    return {file.name for file in run.glob("*.onnx")}
+
+
+def _short(name, folder):
+    """A recipe in small, for two steps; its data are written into `folder/data`."""
     recipe, wanted = _recipe(name), SMALL[name]
     train_table = recipe.train
     if train_table.get("task") == "unpaired":
-        write_sides(tmp_path / "data")
+        write_sides(folder / "data")
     else:
-        write_pairs(tmp_path / "data", recipe.pixels.labels.palette)
+        write_pairs(folder / "data", recipe.pixels.labels.palette)
     stage = {"crop": 64} | train_table.get("stages", [{}])[0] | {"crop": 64, "steps": 2}
     labels, arguments, shapes = recipe.pixels.labels, wanted.arguments, wanted.shapes
     if labels is not None and labels.one_hot:  # as many as the palette has
         arguments = arguments | {"labels": labels.count}
         shapes = {"input": [1, labels.count, 64, 64]}
-    short = replace(
+    return replace(
         recipe,
         source=replace(recipe.source, arguments=arguments),
         input_shapes=shapes,
         train=train_table | {"stages": [stage], "discriminator_width": 4},
     )
-    written = train(short, tmp_path / "run", data=tmp_path / "data")
-    assert load_model(written).proto.graph.input[0].name == "input"
-    files = {file.name for file in (tmp_path / "run").glob("*.onnx")}
-    back = {"generator_back.onnx"} if train_table.get("task") == "unpaired" else set()
-    assert files == {"generator.onnx"} | back
 
 
 def test_nets_without_an_input_picture_are_trained_by_no_task(tmp_path):

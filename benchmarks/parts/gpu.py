@@ -25,10 +25,10 @@ from decig.train import pipeline, tasks
 from decig.train.config import Config
 from decig.train.engine import Engine, News
 from decig.train.examples import Folders
-from decig.train.original import export
 from decig.train.planner import Goal
 from decig.train.processes import Processes
 from decig.train.schedule import Budget
+from decig.train.shown import export
 from decig.train.teacher import Teacher
 
 CURVES, REPORT = "curves.csv", "report.json"

@@ -153,7 +153,7 @@ CASES = [
         f"{COMPRESS.replace('--target-speedup 1.1', '')}",
         "give --input-range LOW,HIGH (0,255 or 0,1 or -1,1) --output-range LOW,HIGH "
         "--channel-order rgb|bgr (or rgba, bgra, lab); give --data DIR: MODEL is fed images, or "
-        "files; give --target-latency or --target-speedup",
+        "files; give --target-latency, --target-speedup or --target-macs",
     ),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("/new", "/text.txt"), "text.txt is no folder"),
     (f"{TRAINED} {' '.join(PIXELS)}".replace("m.onnx", "other.onnx"), "made for another model"),

@@ -1,3 +1,5 @@
+import importlib.util
+import json
 import sys
 
 import pytest
@@ -6,6 +8,8 @@ from tests.samples import PIXELS, decig, write_generator, write_photos
 from tests.train.test_events import read_events
 
 pytestmark = pytest.mark.train
+if importlib.util.find_spec("torch"):
+    from tests.train.condensable import table_of, write
 
 
 def test_a_recipe_that_is_not_there(tmp_path):
@@ -104,3 +108,47 @@ def test_a_direction_that_is_none(recipe):
     asked = ("--data", recipe, "--output-dir", recipe / "run")
     result = decig("train", recipe, *asked, "--direction", "right")
     assert result.exit_code == 2 and "AtoB" in result.stderr
+
+
+@pytest.fixture
+def condensable(tmp_path):
+    """Arguments that condense a small net, by the table of another device."""
+    recipe = write(tmp_path, "paired")
+    table_of(recipe).save(tmp_path / "table.json")
+    return [
+        *(tmp_path, "--data", tmp_path / "data", "--output-dir", tmp_path / "run"),
+        *("--profile", tmp_path / "table.json"),
+    ]
+
+
+def test_condensing_while_training(condensable, tmp_path):
+    result = decig("train", *condensable, "--target-speedup", 2, "--force")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "run/generator.onnx")
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    asked_ms, widths = report["target_latency_ms"], report["generators"]["generator"]
+    assert asked_ms == pytest.approx(report["original_latency_ms"] / 2)
+    assert widths["predicted_latency_ms"] <= asked_ms * 1.001
+    if importlib.util.find_spec("matplotlib"):
+        assert ">cut<" in (tmp_path / "run/hinges.svg").read_text()
+    (tmp_path / "table.json").unlink()  # the run keeps a copy
+    again = decig("train", "--resume", "--output-dir", tmp_path / "run")
+    assert again.exit_code == 0, again.stderr
+
+
+def test_condensing_needs_a_table_that_fits(condensable, tmp_path):
+    *rest, _, _ = condensable
+    result = decig("train", *rest, "--target-latency", "5ms")
+    assert result.exit_code == 2 and "make it with decig profile RECIPE" in result.stderr
+    both = ("--target-latency", "5ms", "--target-speedup", 2)
+    result = decig("train", *condensable, *both)
+    assert result.exit_code == 2 and "--target-speedup" in result.stderr
+    result = decig("train", *condensable, "--target-speedup", 2)
+    assert result.exit_code == 2 and "belongs to another device" in result.stderr
+    result = decig("train", *condensable, "--target-latency", "1us", "--force")
+    assert result.exit_code == 3 and "out of reach" in result.stderr
+    net = (tmp_path / "net.py").read_text()
+    (tmp_path / "net.py").write_text(net.replace("width=16", "width=20"))
+    result = decig("train", *condensable, "--force")
+    assert result.exit_code == 2 and "the cost table was made for another model" in result.stderr
+    assert not (tmp_path / "run").exists()

@@ -95,7 +95,7 @@ def test_a_missing_extra_comes_with_its_line(here: Installation) -> None:
 
 
 def test_without_torch_nothing_is_said_of_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(installation, "missing", lambda _: "torch")
     assert look_at_installation().torch is None
 
 

@@ -134,6 +134,22 @@ def test_a_recipe_without_its_model_says_how_to_make_it(tmp_path):
         resolve(str(tmp_path))
 
 
+@pytest.mark.train
+def test_random_weights_serve_for_an_untrained_recipe_where_that_is_said(tmp_path, caplog):
+    (tmp_path / "net.py").write_text("from torch import nn\nNet = lambda: nn.Conv2d(3, 3, 1)\n")
+    code = '[source]\npython = "net.py:Net"\n'
+    (tmp_path / "recipe.toml").write_text(RECIPE + code)
+    with pytest.raises(BadInputError, match="make it with decig train"):
+        resolve(str(tmp_path))
+    found = resolve(str(tmp_path), untrained=True)
+    assert found.model.proto.graph.input[0].name == "input"
+    assert "recipe.toml: not trained yet; its weights are random" in caplog.text
+    caplog.clear()
+    write_generator(tmp_path / "generator.onnx")  # trained by now
+    assert resolve(str(tmp_path), untrained=True).model.path == tmp_path / "generator.onnx"
+    assert not caplog.text
+
+
 def test_a_truncated_model_of_a_recipe(tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE)
     content = write_generator(tmp_path / "generator.onnx").read_bytes()

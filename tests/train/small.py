@@ -59,14 +59,22 @@ def work_table(model: Model) -> CostTable:
         plan = plan_from_widths(channels, widths, scores, model.sha256)
         times = node_us(slice_graph(model.proto, channels, plan))
         points.append(SweepPoint(widths, _exactly(sum(times.values())), times))
-    full = node_us(model.proto)
+    full, work = node_us(model.proto), count(model.proto).by_node
     whole = sum(full.values())
     ports = {
         node: (_port(incoming, groups), _port(outgoing, groups))
         for node, (incoming, outgoing) in channels.ports.items()
     }
     nodes = [
-        NodeCost(n.name, n.op_type, us, us / whole, n.name, ports=ports.get(n.name))
+        NodeCost(
+            n.name,
+            n.op_type,
+            us,
+            us / whole,
+            n.name,
+            ports=ports.get(n.name),
+            macs=work.get(n.name, 0),
+        )
         for n, us in zip(model.proto.graph.node, full.values(), strict=True)
     ]
     return CostTable(

@@ -7,7 +7,7 @@ from decig.graph.model import initializers, normalise
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.train.condense import WEIGHTINGS, Condenser, Steered
-from decig.train.module import build_module, parameter_names, write_back
+from decig.train.module import build_module, parameters_by_initializer, write_back
 from tests.graph.shared_nets import recursive
 from tests.train.tiny import tiny_generator
 
@@ -19,8 +19,7 @@ GROUPS = {group.name for group in CHANNELS.prunable}
 def condenser(weighting: str = "linear", run_time: dict[str, float] | None = None) -> Condenser:
     module = build_module(PROTO)
     made = Condenser(
-        module,
-        parameter_names(module),
+        parameters_by_initializer(module),
         CHANNELS,
         run_time or dict.fromkeys(GROUPS, 1.0),
         weighting,
@@ -137,7 +136,7 @@ def test_a_weight_that_several_nodes_read_with_shrinks_once() -> None:
     for depth in (2, 5):
         proto = normalise(recursive(depth))
         module, channels = build_module(proto), analyse(proto)
-        made = Condenser(module, parameter_names(module), channels, {"head": 1.0})
+        made = Condenser(parameters_by_initializer(module), channels, {"head": 1.0})
         made.rate = 0.05
         made.step()
         after.append(initializers(write_back(module, proto)))

@@ -1,5 +1,4 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,10 +9,8 @@ from PIL import Image
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
 from decig.source.recipe import Recipe, load_recipe
-from decig.train import engine, original
+from decig.train import engine, original, shown
 from decig.train.adversary import trained_discriminator
-from decig.train.engine import News
-from decig.train.original import _Shown
 from decig.train.pairs import Batch
 from decig.train.tasks.paired import Paired
 from tests.runtime import open_plain
@@ -138,7 +135,7 @@ def test_a_net_that_cannot_be_exported_is_not_trained(recipe, data, tmp_path, mo
     def refuse(*_):
         raise BadInputError("the module: PyTorch cannot export this")
 
-    monkeypatch.setattr(original, "export_onnx", refuse)
+    monkeypatch.setattr(shown, "export_onnx", refuse)
     monkeypatch.setattr(Paired, "batch", lambda *_: pytest.fail("a step was taken"))
     with pytest.raises(BadInputError, match="PyTorch cannot export this"):
         original.train(recipe, tmp_path / "run", data=data)
@@ -278,31 +275,6 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
     original.train(recipe, tmp_path / "run", data=data, sample_every_s=0.0)
     sheets = sorted(path.name for path in (tmp_path / "run/samples").iterdir())
     assert sheets == [f"step-00000{step}.png" for step in (1, 2, 3, 4)]
-
-
-def test_progress_is_logged_with_the_time_left(recipe, data, tmp_path, monkeypatch, caplog):
-    clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr(original.time, "monotonic", lambda: float(next(clock)))
-    shown = _Shown(
-        SimpleNamespace(), SimpleNamespace(steps=10), recipe, tmp_path, 1e9, 4, _logged=0.0
-    )
-    shown._sampled = 0.0
-    with caplog.at_level("INFO", "decig"):
-        for step in (5, 6, 7, 8):  # 20 seconds each; a line at least every 30
-            shown.report(News(step, 0.0, 0.0, {"generator/l1": 2.0}))
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines == [
-        "step 5 of 10: generator/l1 2.000, 0.000 s per step, 0 s left",
-        "step 7 of 10: generator/l1 2.000, 20.000 s per step, 1 min left",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (59.6, "1 min"), (65, "1 min 5 s"), (3600, "1 h"), (100000, "1 d 3 h")],
-)
-def test_durations_are_written_in_their_largest_units(seconds, text):
-    assert original.duration(seconds) == text
 
 
 def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):

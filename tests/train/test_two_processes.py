@@ -190,7 +190,14 @@ class _Both:
 def test_one_run_is_written_by_the_main_process(folder: Path, found: list[dict[str, Any]]) -> None:
     assert [each["written"] for each in found] == ["generator.onnx", None]
     run = sorted(path.name for path in (folder / "run").iterdir())
-    assert run == [".lock", "generator.onnx", "samples", "state.pt", "training.json"]
+    assert run == [
+        ".lock",
+        "discriminator.safetensors",
+        "generator.onnx",
+        "samples",
+        "state.pt",
+        "training.json",
+    ]
     assert [path.name for path in (folder / "run/samples").iterdir()] == [f"step-00000{STEPS}.png"]
 
 

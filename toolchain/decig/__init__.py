@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from decig.api import check, export, load, profile, slice
+    from decig.api.deployment import check, export, profile, slice
+    from decig.api.models import load
+    from decig.api.training import compress
     from decig.device.run.device import Device
     from decig.errors import BadInputError, DecigError, TargetMissedError
 
@@ -19,6 +21,7 @@ __all__ = [
     "Device",
     "TargetMissedError",
     "check",
+    "compress",
     "export",
     "load",
     "profile",
@@ -26,12 +29,18 @@ __all__ = [
 ]
 
 _PLACES = {
+    "load": "decig.api.models",
+    "profile": "decig.api.deployment",
+    "slice": "decig.api.deployment",
+    "export": "decig.api.deployment",
+    "check": "decig.api.deployment",
+    "compress": "decig.api.training",
     "Device": "decig.device.run.device",
     "BadInputError": "decig.errors",
     "DecigError": "decig.errors",
     "TargetMissedError": "decig.errors",
 }
-"""Modules of the public names that are not functions of `decig.api`."""
+"""The module of each public name."""
 
 
 def __getattr__(name: str) -> Any:
@@ -40,6 +49,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'decig' has no attribute {name!r}")
     from importlib import import_module
 
-    found = getattr(import_module(_PLACES.get(name, "decig.api")), name)
+    found = getattr(import_module(_PLACES[name]), name)
     globals()[name] = found
     return found

@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 from dataclasses import replace
@@ -5,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from decig.device.cost.table import CostTable, Noise, ProfiledModel
+from decig.device.cost.table import CostTable, NodeCost, Noise, ProfiledModel
 from decig.device.measure.limits import Limits
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
+from decig.graph.cost import count
 from decig.graph.model import load_model
 from tests.device.tables import make_table
 from tests.samples import write_dynamic_generator, write_generator
@@ -177,6 +179,44 @@ def test_other_groups_of_the_same_model_are_refused(tmp_path, groups, message):
     table = replace(make_table(), model=ProfiledModel(model.sha256), groups=groups)
     with pytest.raises(BadInputError, match=rf"{message}\); profile .*model\.onnx again"):
         table.require_same_model(model, analyse(model.proto))
+
+
+def test_a_table_serves_other_weights_of_the_same_structure_only(tmp_path):
+    trained, fresh, wider = (
+        load_model(write_generator(tmp_path / f"{name}.onnx", **settings))
+        for name, settings in {
+            "trained": {},
+            "fresh": {"seed": 1},
+            "wider": {"width": 12},
+        }.items()
+    )
+    work = count(trained.proto).by_node
+    nodes = tuple(
+        NodeCost(node.name, node.op_type, 1.0, 0.1, "s", macs=work.get(node.name, 0))
+        for node in trained.proto.graph.node
+    )
+    groups = {group.name: group.channels for group in analyse(trained.proto).prunable}
+    known = ProfiledModel(trained.sha256, "trained.onnx", {"image": (1, 3, 24, 24)})
+    table = replace(make_table(), model=known, nodes=nodes, groups=groups)
+    assert fresh.sha256 != trained.sha256
+    table.require_same_structure(fresh, analyse(fresh.proto))
+    with pytest.raises(BadInputError, match="another model"):
+        table.require_same_model(fresh, analyse(fresh.proto))
+    for other in (wider, replace(fresh, proto=_without_last_node(fresh.proto))):
+        with pytest.raises(
+            BadInputError, match=r"another model \(trained\.onnx\), not for one bui"
+        ):
+            table.require_same_structure(other, analyse(fresh.proto))
+    larger = load_model(write_generator(tmp_path / "larger.onnx", size=48))
+    silent = replace(table, nodes=tuple(replace(node, macs=0) for node in nodes))
+    with pytest.raises(BadInputError, match="taken at another size of image"):
+        silent.require_same_structure(larger, analyse(larger.proto))
+
+
+def _without_last_node(proto):
+    other = copy.deepcopy(proto)
+    del other.graph.node[-1]
+    return other
 
 
 @pytest.mark.parametrize("name", ["epyc-cpu-1", "epyc-openvino-1"])

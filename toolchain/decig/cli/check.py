@@ -94,7 +94,7 @@ def check(
     Measures the latency of both in turns and compares their pictures, also with real ones. The
     exit code is 3 if a limit is surely missed.
     """
-    from decig import api
+    from decig.api.deployment import check as compare
     from decig.cli.verdict import print_verdict
     from decig.source.resolve import resolve_both
 
@@ -105,7 +105,7 @@ def check(
     )
     if data is None and (ours.needs_folder or theirs.needs_folder):
         raise click.UsageError("Give --data DIR: the models are fed images, or files.")
-    verdict = api.check(
+    verdict = compare(
         ours, theirs, data=data, device=device, grid=grid, **gate.measuring(), **asked
     )
     gate.write(verdict, candidate)

@@ -67,11 +67,9 @@ def export(
     MODEL is a run folder of compress, or any model. Exact rewrites and lower precisions are used
     where they measure faster; the file is verified against the original and stamped.
     """
-    from decig import api
+    from decig.api.deployment import export as write
 
-    exported = api.export(
-        source, output, device=asked_device(device), min_psnr_db=min_psnr, **asked
-    )
+    exported = write(source, output, device=asked_device(device), min_psnr_db=min_psnr, **asked)
     show(exported, as_json, _print_export)
 
 

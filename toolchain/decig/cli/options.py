@@ -19,11 +19,12 @@ Function = Callable[..., Any]
 """What a command runs."""
 
 
-def source_options(*, pixels: bool) -> Callable[[Function], Function]:
+def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Function], Function]:
     """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
     Args:
         pixels: whether the command has a use for the pixel format of MODEL.
+        untrained: whether random weights serve where a recipe's model is not trained yet.
     """
 
     def decorate(function: Function) -> Function:
@@ -41,7 +42,14 @@ def source_options(*, pixels: bool) -> Callable[[Function], Function]:
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             shapes = by_name("--input-shape", input_shapes)
-            source = resolve(model, flags, shapes, weights, batch_statistics=batch_statistics)
+            source = resolve(
+                model,
+                flags,
+                shapes,
+                weights,
+                batch_statistics=batch_statistics,
+                untrained=untrained,
+            )
             source.require_known_feeds()
             source.require_ports()
             return function(source=source.fixed() if fixed_size else source, **rest)

@@ -10,7 +10,7 @@ from decig.cli.options import device_options, output_option, source_options
 from decig.cli.process import Command, debug_option
 
 if TYPE_CHECKING:
-    from decig.api import Effort
+    from decig.api.deployment import Effort
     from decig.device.cost.table import CostTable
     from decig.device.run.device import Device
     from decig.source.source import Source
@@ -21,7 +21,7 @@ _COSTLIEST = 15
 
 @click.command(cls=Command)
 @output_option("The cost table, JSON.")
-@source_options(pixels=False)
+@source_options(pixels=False, untrained=True)
 @device_options
 @click.option(
     "--quick", "effort", flag_value="quick", help="Measure fewer widths, in half the time."
@@ -37,15 +37,16 @@ def profile(source: "Source", output: Path, device: "Device", effort: "Effort | 
     """Measure MODEL on this machine.
 
     Writes the cost table that slice and compress plan with: the time of every node at many
-    widths, with the exact rewrites that export would make.
+    widths, with the exact rewrites that export would make. A recipe that is not trained yet is
+    measured with random weights: decig train --profile takes that table.
     """
-    from decig import api
+    from decig.api.deployment import profile as measure
     from decig.cli.progress import ProgressBar
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
 
     with ProgressBar() as bar:
-        table = api.profile(source, device=device, effort=effort or "standard", progress=bar.update)
+        table = measure(source, device=device, effort=effort or "standard", progress=bar.update)
     table.save(output)
     _print_profile(table, layer_names(analyse(source.model.proto)))
 

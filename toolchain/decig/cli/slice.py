@@ -55,7 +55,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     Keeps a share of every group, follows a plan, or reaches a latency. With images, the weights
     that are left are repaired.
     """
-    from decig import api
+    from decig.api.deployment import slice as cut_channels
     from decig.cli.progress import ProgressBar
 
     if asked["target_latency"] and not asked["profile"]:
@@ -66,7 +66,7 @@ def slice_command(source: "Source", output: Path, as_json: bool, force: bool, **
     if draws and source.needs_folder:
         raise click.UsageError("--repair needs DIR: MODEL is fed images, or files.")
     with ProgressBar() as bar:
-        cut = api.slice(
+        cut = cut_channels(
             source,
             output,
             keep=asked["keep"],

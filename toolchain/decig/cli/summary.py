@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from decig.cli import roofs
 from decig.cli.tables import console
-from decig.cli.values import MACS
+from decig.device.plan.wanted import UNITS
 
 if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
@@ -68,8 +68,8 @@ def _computed(figures: Mapping[str, Any]) -> dict[str, str]:
 
 def amount(number: float) -> str:
     """Write a large number with a unit: 1.25 G."""
-    unit = next((unit for unit, size in MACS.items() if number >= size), "")
-    return f"{number / MACS.get(unit, 1.0):.4g} {unit}".strip()
+    unit = next((unit for unit, size in UNITS.items() if number >= size), "")
+    return f"{number / UNITS.get(unit, 1.0):.4g} {unit}".strip()
 
 
 def _asked(figures: Mapping[str, Any]) -> str:

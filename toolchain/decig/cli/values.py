@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from decig.device.plan.wanted import UNITS
 from decig.errors import DecigError
 from decig.files import require_folder, require_writable
 
@@ -18,8 +19,6 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-MACS = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3}
-"""Units of multiply-accumulates, the largest first."""
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -61,12 +60,12 @@ def macs(text: str) -> tuple[float, ...]:
 
 
 def _macs(text: str) -> float:
-    match = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*([{''.join(MACS)}]?)", text)
+    match = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*([{''.join(UNITS)}]?)", text)
     if match is None or not float(match[1]):
         raise click.BadParameter(
             f"{text!r} is no number of multiply-accumulates; write it like 2G, or 0.25 for a share"
         )
-    number = float(match[1]) * MACS.get(match[2], 1.0)
+    number = float(match[1]) * UNITS.get(match[2], 1.0)
     if match[2] == "" and number == 1:
         raise click.BadParameter("1 is the whole model; a share is below it")
     if match[2] and number < 1:

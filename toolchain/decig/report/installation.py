@@ -4,7 +4,6 @@
 the installed metadata, so this page knows no list of its own.
 """
 
-import importlib.util
 import platform
 import sys
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from decig.device.run.fingerprint import cpu_model
 from decig.device.run.providers import PROVIDERS, Provider, installed_packages
 from decig.device.run.threads import worker_threads
 from decig.errors import DecigError
+from decig.extras import missing
 
 PACKAGE = "decig"
 """Name of this distribution."""
@@ -260,7 +260,7 @@ def _blas() -> Iterator[str]:
 
 def _torch() -> str | None:
     """Say what PyTorch would train on, such as "2.13.0 on cpu, bf16 in hardware"."""
-    if importlib.util.find_spec("torch") is None:
+    if missing(("torch", "accelerate")):
         return None
     from decig.train.precision import describe_training_device
 

@@ -48,6 +48,7 @@ def resolve(
     weights: Path | None = None,
     *,
     batch_statistics: bool | None = None,
+    untrained: bool = False,
 ) -> Source:
     """Find and read the model that MODEL names.
 
@@ -58,12 +59,13 @@ def resolve(
         weights: trained weights for PyTorch code; they replace those that a recipe names.
         batch_statistics: whether batch norms of PyTorch code use each picture's own mean and
             variance; None takes what a recipe says.
+        untrained: whether random weights serve where a recipe's model is not trained yet.
 
     Raises:
         BadInputError: there is no usable model; says what was expected.
     """
     flags = flags or PixelFlags()
-    asked = _Asked(flags, input_shapes or {}, weights, batch_statistics)
+    asked = _Asked(flags, input_shapes or {}, weights, batch_statistics, untrained)
     source = _resolve(text, asked)
     return replace(source, feeds={**source.feeds, **flags.feeds})
 
@@ -144,12 +146,14 @@ class _Asked:
         shapes: of inputs.
         weights: for PyTorch code.
         batch_statistics: for PyTorch code.
+        untrained: whether random weights serve.
     """
 
     flags: PixelFlags
     shapes: Shapes
     weights: Path | None
     batch_statistics: bool | None
+    untrained: bool = False
 
     @property
     def said(self) -> dict[str, Any]:
@@ -254,6 +258,12 @@ def _declared(known: Known, file: Path) -> Declared:
 
 def _from_recipe(recipe: Recipe, asked: _Asked) -> Source:
     known = recipe.pixels.fields() | asked.said
+    if recipe.source is not None and asked.untrained and not _is_trained(recipe, asked):
+        _log.warning(
+            "%s/recipe.toml: not trained yet; its weights are random, which changes no latency",
+            recipe.folder,
+        )
+        recipe = replace(recipe, onnx=None)
     if recipe.source is not None and (asked.weights is not None or recipe.onnx is None):
         unnamed = "" in asked.shapes  # then it is for the only input, whatever its name
         shapes = asked.shapes if unnamed else recipe.input_shapes | asked.shapes
@@ -273,6 +283,13 @@ def _from_recipe(recipe: Recipe, asked: _Asked) -> Source:
     shapes = asked.shapes or _shapes_of_recipe(recipe, recipe.onnx)
     model = load_model(recipe.onnx, shapes, asked.values(recipe.feeds))
     return Source(model, known, model.sha256, feeds=_feeds_of(recipe, model))
+
+
+def _is_trained(recipe: Recipe, asked: _Asked) -> bool:
+    """Whether there are weights for the recipe's code, or its model as a file."""
+    named = recipe.source is not None and recipe.source.weights
+    there = recipe.onnx is not None and recipe.onnx.is_file()
+    return bool(asked.weights or named or there)
 
 
 def _feeds_of(recipe: Recipe, model: Model) -> Declared:

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from decig.graph.channels import ChannelMap
 from decig.train.schedule import Schedule
@@ -40,6 +40,9 @@ _DEAD = 1e-3
 """Share of the largest channel's magnitude below which a channel is dead."""
 _STEER_EVERY = 10
 """Steps between two looks at the latency that has been reached."""
+UNASKED = 4
+"""Times faster than the whole generator that stage I condenses to where no latency is asked for:
+far enough for every group to show its hinge."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +56,41 @@ class _Part:
         place: for each of the rows, which of the group's channels it reads.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     axis: int
     rows: Tensor
     place: Tensor
 
 
 class Condenser:
-    """Takes the proximal step on a module's parameters and says which channels live."""
+    """Takes the proximal step on weights that are trained, and says which channels live.
+
+    Attributes:
+        rate: how strong a step is.
+    """
 
     def __init__(
         self,
-        module: nn.Module,
-        names: Mapping[str, str],
+        weights: Mapping[str, Tensor],
         channels: ChannelMap,
         run_time: Mapping[str, float],
         weighting: str = "linear",
     ) -> None:
-        """Bind the groups of a graph to the parameters of its module.
+        """Bind the groups of a graph to the weights that are trained.
 
         Args:
-            module: the graph as a module (`decig.train.module.build_module`).
-            names: parameter name to initializer name.
+            weights: by the initializer of the graph that each of them is, in its layout; changed in
+                place. Groups that any other initializer reads are left as they are: no step could
+                make nobody read their channels.
             channels: the graph's channel groups.
             run_time: I(i), run time on the device by group, any unit.
             weighting: f, one of `WEIGHTINGS`.
         """
         self._weighting = WEIGHTINGS[weighting]
-        by_initializer = {names.get(name, name): p for name, p in module.named_parameters()}
         self._parts = {
             group.name: parts
             for group in channels.prunable
-            if (parts := list(_parts(channels, group.name, by_initializer)))
+            if (parts := _parts(channels, group.name, weights))
         }
         mean = float(np.mean([run_time.get(name, 0.0) for name in self._parts] or [1.0])) or 1.0
         self._cost = {name: run_time.get(name, 0.0) / mean for name in self._parts}
@@ -92,6 +98,11 @@ class Condenser:
         self._consumers = list({id(weight): weight for weight in every}.values())
         self._full = channels.widths
         self.rate = 1e-3
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups that it condenses."""
+        return tuple(self._parts)
 
     @torch.no_grad()
     def step(self, share: float = 1.0) -> None:
@@ -209,19 +220,34 @@ class Steered:
         self._narrowing.rate = state["rate"]
 
 
-def _parts(channels: ChannelMap, group: str, weights: Mapping[str, nn.Parameter]) -> list[_Part]:
+def run_times(spent: Mapping[str, float], channels: ChannelMap) -> dict[str, float]:
+    """I(i): what the nodes cost that each group's channels run through.
+
+    Args:
+        spent: cost by node, in any unit.
+        channels: the graph's channel groups.
+    """
+    return {
+        group.name: sum(spent.get(node, 0.0) for node in group.nodes) for group in channels.prunable
+    }
+
+
+def _parts(channels: ChannelMap, group: str, weights: Mapping[str, Tensor]) -> list[_Part]:
+    """All weights that read a group; none where one of them is not among those given."""
     classes = channels.group(group).classes
     parts = []
     seen = set()  # several nodes may read with the same weight
     for binding in channels.bindings:
-        weight = weights.get(binding.initializer)
         axis = int(np.argmax(binding.ids.shape))
-        if binding.role != "read" or weight is None or (binding.initializer, axis) in seen:
+        if binding.role != "read" or (binding.initializer, axis) in seen:
             continue
         seen.add((binding.initializer, axis))
         labels = channels.classes_of(binding.ids).ravel()
         rows = np.flatnonzero(np.isin(labels, classes))
         if len(rows):
+            weight = weights.get(binding.initializer)
+            if weight is None:
+                return []
             place = np.searchsorted(classes, labels[rows])
             device = weight.device
             parts.append(

@@ -19,6 +19,7 @@ from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
 from decig.repair.scores import Importance
+from decig.train.condense import run_times
 from decig.train.examples import Examples
 from decig.train.hinge import hinge_of
 from decig.train.schedule import Budget
@@ -220,11 +221,7 @@ class Planner:
 
     def run_time(self) -> dict[str, float]:
         """I(i): what the nodes cost that each group's channels run through, in any unit."""
-        spent = self._goal.target.spent()
-        return {
-            group.name: sum(spent.get(node, 0.0) for node in group.nodes)
-            for group in self._teacher.channels.prunable
-        }
+        return run_times(self._goal.target.spent(), self._teacher.channels)
 
 
 def _at_hinge(group: Group, scores: Scores) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 
 from decig.data.crops import load_and_crop, random_crop
 from decig.errors import BadInputError
-from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
+from decig.schema import AtLeastOne, NotNegative, Seed, Share, WrittenByHand
 from decig.source.recipe import Code, Recipe
 from decig.train.precision import Name as PrecisionName
 from decig.train.processes import Processes
@@ -98,6 +98,23 @@ class Data(WrittenByHand, frozen=True):
         return None if self.layout == "auto" else self.layout == "side-by-side"
 
 
+class Condensing(WrittenByHand, frozen=True):
+    """The table [train.condense] of a recipe: how a generator is condensed while it is trained.
+
+    It counts where a cost table is given; see `decig.train.from_scratch`.
+
+    Attributes:
+        share: of the steps that stage I takes; stage II trains the slim generator in the others.
+        weighting: f(j) of stage I, how the penalty grows over the sorted channels.
+        teacher: weight of the mean absolute difference between a slim generator's picture and that
+            of the condensed one, in the range of the output; 0 leaves that term out.
+    """
+
+    share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
+    weighting: Literal["uniform", "linear", "exponential"] = "linear"
+    teacher: NotNegative = 10.0
+
+
 class Common(WrittenByHand, frozen=True):
     """Settings in the table [train] that all tasks of `decig train` share.
 
@@ -106,6 +123,7 @@ class Common(WrittenByHand, frozen=True):
         stages: run one after the other; None trains as the authors do: 200 epochs of one crop per
             step, as large as the model's input, from images that are a little larger.
         data: where the data set is.
+        condense: how generators are condensed, where a cost table is given.
         seed: of the initial weights and of every crop.
         hold: share of the training after which the learning rate begins to fall to zero, in a
             straight line.
@@ -119,6 +137,7 @@ class Common(WrittenByHand, frozen=True):
     task: str = ""
     stages: Stages | None = None
     data: Data = Data()
+    condense: Condensing = Condensing()
     seed: Seed = 0
     hold: Share = 0.5
     flip: bool = True

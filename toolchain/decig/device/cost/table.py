@@ -12,6 +12,7 @@ from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.files import write_json
 from decig.graph.channels import ChannelMap, Port
+from decig.graph.cost import count
 from decig.graph.model import Model, input_info
 from decig.schema import Count, NotNegative, convert, read_json
 
@@ -287,6 +288,35 @@ class CostTable:
                 other groups.
         """
         self.require_same_graph(model.sha256)
+        self._require_same_sizes(model)
+        self._require_same_groups(model, channels)
+
+    def require_same_structure(self, model: Model, channels: ChannelMap) -> None:
+        """Check that the table holds for this model, whatever its weights are.
+
+        What a model costs does not depend on the numbers in it, so that a table taken with random
+        weights serves a model that is not trained yet.
+
+        Args:
+            model: the model.
+            channels: its groups.
+
+        Raises:
+            BadInputError: the table was taken of a model with other nodes, channels, kernels or
+                sizes.
+        """
+        here = [(node.name, node.op_type) for node in model.proto.graph.node]
+        taken = [(node.name, node.op) for node in self.nodes]
+        macs = sum(node.macs for node in self.nodes)  # 0 in a table of an older decig
+        if here != taken or (macs and macs != count(model.proto).macs):
+            raise BadInputError(
+                f"the cost table was made for another model ({self.model.path or 'unnamed'}), "
+                f"not for one built as {model.path}; profile this one"
+            )
+        self._require_same_sizes(model)
+        self._require_same_groups(model, channels)
+
+    def _require_same_sizes(self, model: Model) -> None:
         taken = self.model.inputs or {}
         for value in input_info(model.proto):
             then = taken.get(value.name)
@@ -296,6 +326,8 @@ class CostTable:
                     f"the cost table was taken at another size of {value.name}: "
                     f"give --input-shape {value.name}:{shown}, or profile again"
                 )
+
+    def _require_same_groups(self, model: Model, channels: ChannelMap) -> None:
         here = {group.name: group.channels for group in channels.prunable}
         if other := sorted(dict(self.groups.items() ^ here.items())):
             there, now = (groups.get(other[0], 0) for groups in (self.groups, here))

@@ -15,7 +15,7 @@ from torch.fx import GraphModule
 from decig.graph.channels import analyse
 from decig.graph.norm_folding import foldable_norms
 from decig.schema import NotNegative, Share, WrittenByHand
-from decig.train.condense import Condenser, Steered
+from decig.train.condense import UNASKED, Condenser, Steered
 from decig.train.distilling import (
     distil,
     mean_of,
@@ -28,13 +28,10 @@ from decig.train.engine import News
 from decig.train.fold_norms import fold_norms, with_joined_norms
 from decig.train.job import Job
 from decig.train.methods import Step
-from decig.train.module import parameter_names, write_back
+from decig.train.module import parameters_by_initializer, write_back
 from decig.train.schedule import Budget
 from decig.train.slicing import Origin, cut_to_begin, slice_and_repair
 from decig.train.tasks.distil import STUDENT
-
-_UNASKED = 4
-"""Times faster than the teacher that stage I condenses to where no latency is asked for."""
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -123,7 +120,7 @@ def _wanted(job: Job) -> tuple[float, float]:
     full = job.planner.predict_ms(job.teacher.channels.widths)
     target_ms, factor = job.goal.target_ms, job.settings(Settings).condense_from
     if target_ms is None:
-        return full, full / _UNASKED
+        return full, full / UNASKED
     return (min(full, target_ms * factor) if factor else full), target_ms
 
 
@@ -135,8 +132,7 @@ def _condense(job: Job, budget: Budget) -> None:
     student = task.student
     assert isinstance(student, GraphModule)
     condenser = Condenser(
-        student,
-        parameter_names(student),
+        parameters_by_initializer(student),
         analyse(start),
         run_time if settings.device_weighted else dict.fromkeys(run_time, 1.0),
         settings.weighting,

@@ -5,7 +5,7 @@ A task owns its nets, makes batches and says what each group of nets must minimi
 this folder can be named in a recipe, and nothing else has to be changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -136,6 +136,42 @@ class Original(Task, Protocol):
 
     def exports(self, nets: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Return the nets to write as ONNX, by the name of the file; `nets` as for `show`."""
+        ...
+
+
+class Condensable(Original, Protocol):
+    """An original whose generators can be condensed while they are trained.
+
+    The nets that it exports as NAME.onnx are the generators; NAME is that of the net. The task
+    takes its nets from `nets` whenever it needs one, so that a slim one can take the place of
+    a generator.
+    """
+
+    @property
+    def nets(self) -> MutableMapping[str, nn.Module]:
+        """The nets that are trained, by name; what is put in here is trained from then on."""
+        ...
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """Height and width of all crops that the generators are trained on."""
+        ...
+
+    def paint(self, nets: Mapping[str, nn.Module], batch: Any) -> dict[str, Tensor]:
+        """Return what generators make of a batch, by the name of the generator.
+
+        Args:
+            nets: the generators, which need not be those of the task.
+            batch: what `batch` returned.
+        """
+        ...
+
+    def pictures(self, shared: Any) -> dict[str, Tensor]:
+        """Return what the task's own generators made of a batch, as `paint` does.
+
+        Args:
+            shared: what `forward` returned for it.
+        """
         ...
 
 

@@ -129,7 +129,8 @@ class LabelMap:
         }
         self.averages = {"generator": Averaging(settings.ema, head_start=1)}
         self.memories: dict[str, Memory] = {}
-        self.steps, self.seed = self._examples.course.steps, settings.seed
+        course = self._examples.course
+        self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only."""
@@ -137,9 +138,16 @@ class LabelMap:
 
     def forward(self, batch: Batch) -> Tensor:
         """Let the generator paint."""
+        return self.paint(self.nets, batch)["generator"]
+
+    def paint(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Let a generator paint the crops of a step."""
         with self._precision.autocast():
-            painted: Tensor = self.generator(batch.source)
-        return painted
+            return {"generator": nets["generator"](batch.source)}
+
+    def pictures(self, shared: Tensor) -> dict[str, Tensor]:
+        """Return what the generator made of a step's crops."""
+        return {"generator": shared}
 
     def losses(self, group: str, batch: Batch, shared: Tensor) -> dict[str, Tensor]:
         """Return the terms for one of the two nets."""

@@ -106,7 +106,8 @@ class Paired:
         }
         self.averages = {"generator": Averaging(settings.ema, head_start=1)}
         self.memories: dict[str, Memory] = {}
-        self.steps, self.seed = self._examples.course.steps, settings.seed
+        course = self._examples.course
+        self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only."""
@@ -114,9 +115,16 @@ class Paired:
 
     def forward(self, batch: Batch) -> Tensor:
         """Let the generator paint."""
+        return self.paint(self.nets, batch)["generator"]
+
+    def paint(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Let a generator paint the crops of a step."""
         with self._precision.autocast():
-            painted: Tensor = self.generator(batch.source)
-        return painted
+            return {"generator": nets["generator"](batch.source)}
+
+    def pictures(self, shared: Tensor) -> dict[str, Tensor]:
+        """Return what the generator made of a step's crops."""
+        return {"generator": shared}
 
     def losses(self, group: str, batch: Batch, shared: Tensor) -> dict[str, Tensor]:
         """Return the terms of equation 4 of Isola et al. for one of the two nets."""

@@ -174,7 +174,8 @@ class Unpaired:
         }
         self.averages = {name: Averaging(settings.ema, head_start=1) for name in _GENERATORS}
         self.memories = {name: ImagePool(settings.pool) for name in ("pool_b", "pool_a")}
-        self.steps, self.seed = self._course.steps, settings.seed
+        course = self._course
+        self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only.
@@ -211,9 +212,19 @@ class Unpaired:
     def forward(self, batch: Batch) -> Painted:
         """Translate both ways, and back."""
         there, back = (self.nets[name] for name in _GENERATORS)
+        b, a = self.paint(self.nets, batch).values()
         with self._precision.autocast():
-            b, a = self._translate(there, batch.a), self._translate(back, batch.b)
             return Painted(b, a, self._translate(back, b), self._translate(there, a))
+
+    def paint(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Let both generators translate the crops of a step."""
+        pairs = zip(_GENERATORS, (batch.a, batch.b), strict=True)
+        with self._precision.autocast():
+            return {name: self._translate(nets[name], pictures) for name, pictures in pairs}
+
+    def pictures(self, shared: Painted) -> dict[str, Tensor]:
+        """Return what both generators made of a step's crops."""
+        return dict(zip(_GENERATORS, (shared.b, shared.a), strict=True))
 
     def losses(self, group: str, batch: Batch, shared: Painted) -> dict[str, Tensor]:
         """Return the terms of equation 3 of Zhu et al. for both nets of a group."""

@@ -1,113 +1,26 @@
-"""What the commands of decig do, as functions.
+"""What needs no training: profile, slice, export and check."""
 
-    import decig
-
-    pixels = {"input_range": (0, 255), "output_range": (0, 255), "channel_order": "rgb"}
-    model = decig.load("udnie.onnx", **pixels)
-    table = decig.profile(model)
-    table.save("udnie.json")
-    cut = decig.slice(model, "half.onnx", keep=0.5, repair="photos/")
-    verdict = decig.check("half.onnx", model, data="photos/", min_ssim=0.8)
-    print(verdict.speedup, verdict.likeness.pairs.ssim, verdict.passed)
-
-Each function does what the command of its name does, and the commands call these functions. MODEL
-may be what the commands take (a path, `file.py:Name`, a folder) or what `load` returned. Whatever
-is wrong with the input raises a `decig.DecigError` whose message is one line; a warning goes to the
-logger "decig".
-"""
-
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from decig.data.declared import declare
-from decig.data.labels import COLOURS, ONE_HOT, parse_labels
+from decig.api.models import File, Given, as_path, as_source, as_sources, as_table
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.profile import EFFORTS
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
 from decig.device.run.device import Device
 from decig.errors import BadInputError
-from decig.progress import Progress
-from decig.source.resolve import resolve, resolve_both
-from decig.source.source import PixelFlags, Source
+from decig.progress import Progress, silent
+from decig.source.source import Source
 
 if TYPE_CHECKING:
     from decig.deploy.check import Verdict
     from decig.deploy.cut import Cut
     from decig.deploy.exported import Exported
 
-Given = str | Path | Source
-"""A model: what `load` takes, or what it returned."""
-File = str | Path
 Effort = Literal["quick", "standard", "thorough"]
 """How many widths are measured; see `decig.device.cost.profile.EFFORTS`."""
-
-
-def _silent(step: str, share: float, figures: dict[str, float]) -> None:
-    """Report no progress."""
-
-
-def load(
-    model: str | Path,
-    *,
-    input_range: tuple[float, float] | None = None,
-    output_range: tuple[float, float] | None = None,
-    layout: Literal["nchw", "nhwc"] | None = None,
-    channel_order: Literal["rgb", "bgr", "rgba", "bgra", "lab"] | None = None,
-    one_hot: str | None = None,
-    palette: str | None = None,
-    image: str | None = None,
-    picture: str | None = None,
-    feeds: Mapping[str, str | float] | None = None,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
-    weights: File | None = None,
-    batch_statistics: bool | None = None,
-    fixed_size: bool = False,
-) -> Source:
-    """Read a model, and what is known of how it is fed.
-
-    Args:
-        model: an ONNX file, `file.py:Name` or `package.module:Name` (PyTorch code), the folder of
-            a recipe or of a run, or the path of one of their files.
-        input_range: values of black and white in the image that it takes.
-        output_range: values of black and white in the picture that it makes.
-        layout: axes of that image and picture.
-        channel_order: colours of that image and picture.
-        one_hot: it takes label maps with one channel per label, whose files hold so many ids
-            ("12"), or labels in these colours ("0000de,0030ff,...").
-        palette: it takes label maps as pictures in these colours.
-        image: the input that takes the image, where several could.
-        picture: the output that is the picture, where several could be.
-        feeds: what feeds other inputs: "normal", "uniform", "zeros", "files" or a number, by name.
-        input_shapes: full shapes of inputs with dynamic axes, and of PyTorch code; a model with
-            one input may have it under the name "".
-        weights: trained weights for PyTorch code.
-        batch_statistics: whether batch norms of PyTorch code use the statistics of each picture.
-        fixed_size: make dynamic axes static.
-
-    Raises:
-        BadInputError: there is no usable model.
-    """
-    if one_hot and palette:
-        raise BadInputError("one_hot and palette exclude each other")
-    text = one_hot or palette
-    flags = PixelFlags(
-        input_range,
-        output_range,
-        layout,
-        channel_order,
-        parse_labels(text, ONE_HOT if one_hot else COLOURS) if text else None,
-        {name: declare(name, way) for name, way in (feeds or {}).items()},
-        image,
-        picture,
-    )
-    shapes = {name: list(shape) for name, shape in (input_shapes or {}).items()}
-    source = resolve(str(model), flags, shapes, _path(weights), batch_statistics=batch_statistics)
-    source.require_known_feeds()
-    source.require_ports()
-    return source.fixed() if fixed_size else source
 
 
 def profile(
@@ -115,7 +28,7 @@ def profile(
     *,
     device: Device | None = None,
     effort: Effort = "standard",
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> CostTable:
     """Measure a model on this machine; takes a minute or more.
 
@@ -137,7 +50,7 @@ def profile(
 
     progress("profile", 0.0, {})  # rewrites are tried before the first measurement is counted
     where = device or Device.of(threads=1)
-    return profile_as_deployed(_source(model).model, where, count, EFFORTS[effort])
+    return profile_as_deployed(as_source(model).model, where, count, EFFORTS[effort])
 
 
 def slice(
@@ -153,7 +66,7 @@ def slice(
     repair: File | None = None,
     draws: bool = False,
     verify: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> "Cut":
     """Cut channels out of a model without training, and write the smaller model.
 
@@ -180,13 +93,13 @@ def slice(
     """
     from decig.deploy.cutter import Cutter
 
-    source = _source(model)
+    source = as_source(model)
     if sum(value is not None for value in (keep, plan, target_latency_ms)) != 1:
         raise BadInputError("give one of keep, plan and target_latency_ms")
     if align is not None and keep is None:
         raise BadInputError("align goes with keep")
-    target = None if table is None else Target.of(_table(table), source.model, force=force)
-    cutter = Cutter(source, target, _path(repair), drawn=draws, progress=progress)
+    target = None if table is None else Target.of(as_table(table), source.model, force=force)
+    cutter = Cutter(source, target, as_path(repair), drawn=draws, progress=progress)
     if plan is not None:
         proposal = cutter.load(Path(plan))
     elif keep is not None:
@@ -232,10 +145,10 @@ def export(
     from decig.deploy.export import export as write
     from decig.deploy.precision import Tolerance
 
-    source, least = _source(model), Tolerance()
+    source, least = as_source(model), Tolerance()
     wanted = Wanted(
         precision,
-        _path(calibration),
+        as_path(calibration),
         Tolerance(
             least.min_ssim if min_ssim is None else min_ssim,
             least.min_psnr_db if min_psnr_db is None else min_psnr_db,
@@ -317,27 +230,20 @@ def check(
         min_iou=min_iou,
         max_unreadable=0 if strict and max_unreadable is None else max_unreadable,
     )
-    networks = Files(_path(inception), _path(lpips), _path(segmenter))
-    require_judges(wanted, _path(targets), networks)
+    networks = Files(as_path(inception), as_path(lpips), as_path(segmenter))
+    require_judges(wanted, as_path(targets), networks)
     return compare(
-        *_both(candidate, reference),
-        _path(data),
+        *as_sources(candidate, reference),
+        as_path(data),
         device or Device.of(threads=1),
         wanted,
-        _path(grid),
-        targets=_path(targets),
+        as_path(grid),
+        targets=as_path(targets),
         networks=networks,
         roofline=roofline,
         strict=strict,
         patience=Patience(confidence=confidence, max_seconds=timing_s),
     )
-
-
-def _both(candidate: Given, reference: Given) -> tuple[Source, Source]:
-    """Read two models that are compared: their inputs may have different names."""
-    if isinstance(candidate, Source) or isinstance(reference, Source):
-        return _source(candidate), _source(reference)
-    return resolve_both(str(candidate), str(reference))
 
 
 def _planned_device(source: Source) -> Device:
@@ -346,15 +252,3 @@ def _planned_device(source: Source) -> Device:
     if planned is None or Device.elsewhere(planned) is not None:
         return Device.of(threads=1)
     return Device.described_by(planned)
-
-
-def _source(model: Given) -> Source:
-    return model if isinstance(model, Source) else load(model)
-
-
-def _table(table: CostTable | File) -> CostTable:
-    return table if isinstance(table, CostTable) else CostTable.load(Path(table))
-
-
-def _path(file: File | None) -> Path | None:
-    return None if file is None else Path(file)
