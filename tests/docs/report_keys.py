@@ -8,6 +8,8 @@ from decig.schema import Count, NotNegative, Positive
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a finished run of `decig compress`; there may be more keys.
 
+    A run for multiply-accumulates (`--target-macs`) is for no device and has no latencies.
+
     Attributes:
         method: name of the method that found the widths.
         original_latency_ms: of MODEL as it is, in milliseconds.
@@ -23,10 +25,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     method: str
-    original_latency_ms: Positive
-    target_latency_ms: Positive | None
-    predicted_latency_ms: Positive
-    measured_latency_ms: Positive | None
+    original_latency_ms: Positive | None = None
+    target_latency_ms: Positive | None = None
+    predicted_latency_ms: Positive | None = None
+    measured_latency_ms: Positive | None = None
     ssim: float | None
     psnr_db: float | None
     held_out_images: Count
