@@ -26,7 +26,7 @@ demo: $(INSTALLED)
 	$(BIN)/decig export $(DEMO)/run -o $(DEMO)/small.onnx
 	$(BIN)/decig check $(DEMO)/small.onnx --reference $(DEMO_MODEL) --data $(DEMO_LABELS)/val \
 	    --grid $(DEMO)/grid.png
-	@echo "Smaller model: $(DEMO)/small.onnx   Pictures: $(DEMO)/grid.png"
+	@echo "Smaller model: $(DEMO)/small.onnx   Pictures: $(DEMO)/grid.png   Report: $(DEMO)/run/report.html"
 
 # Two files of tests at a time; one file stays in one process.
 test: $(INSTALLED)

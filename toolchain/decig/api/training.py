@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from decig.api.deployment import profile
 from decig.api.models import File, Given, as_path, as_source, as_table
@@ -16,6 +16,7 @@ from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
+from decig.source.recipe import load_recipe
 from decig.source.source import Source
 
 if TYPE_CHECKING:
@@ -204,3 +205,78 @@ def _target(
 def _absolute(path: File | None) -> Path | None:
     """A path that still holds when export reads it in another working directory."""
     return None if path is None else Path(path).absolute()
+
+
+def train(
+    recipe: File,
+    output_dir: File,
+    *,
+    data: File | None = None,
+    direction: Literal["AtoB", "BtoA"] | None = None,
+    table: CostTable | File | None = None,
+    force: bool = False,
+    target_latency_ms: float | None = None,
+    target_speedup: float | None = None,
+    sample_every_s: float = 600.0,
+    tensorboard: bool = False,
+    resume: bool = False,
+    begun: "Begun | None" = None,
+) -> Path | None:
+    """Train the original generator of a recipe, and condense it on the way if asked.
+
+    Args:
+        recipe: recipe.toml, or the folder that holds one.
+        output_dir: the run folder, which is made.
+        data: folder of the data set; None takes the one that the recipe names.
+        direction: which side of the data is made of the other; None as the recipe says.
+        table: cost table of the recipe's generator, which is then condensed while it is trained,
+            and cut: to a target, or else where its channels stop mattering.
+        force: accept a table of another device.
+        target_latency_ms: latency to condense to, in milliseconds; needs `table`.
+        target_speedup: how many times faster than the whole generator; needs `table`.
+        sample_every_s: seconds between two sheets of samples.
+        tensorboard: log losses and samples for TensorBoard in the run folder.
+        resume: go on with the run in `output_dir`; all else must be asked as before.
+        begun: called with the folder of a new run, before anything is trained.
+
+    Returns:
+        The path of the generator's ONNX file; None in all processes but the main one.
+
+    Raises:
+        BadInputError: the recipe cannot be trained, or what is asked for does not go together.
+        TargetMissedError: the target is out of reach.
+        DecigError: a loss is no number, or a file cannot be written; the state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
+    """
+    from decig.report.hinges import draw_hinges
+
+    loaded = load_recipe(Path(recipe))
+    with needs_torch("decig train"):
+        from decig.train.events import require_events
+        from decig.train.from_scratch import Wanted as Condensed
+        from decig.train.original import train as run
+
+    if tensorboard:
+        require_events("--tensorboard")
+    condensed = None
+    target = _wanted(target_latency_ms, target_speedup, None)
+    if table is None and target:
+        raise BadInputError("a target needs the recipe's cost table")
+    if table is not None:
+        costs = as_table(table)
+        latency_ms = target[0].counted(costs.as_it_is_ms) if target else None
+        condensed = Condensed(costs, latency_ms, force)
+    written: Path | None = run(
+        loaded,
+        Path(output_dir),
+        data=as_path(data),
+        direction=direction,
+        resume=resume,
+        begun=begun,
+        sample_every_s=sample_every_s,
+        wanted=condensed,
+        tensorboard=tensorboard,
+    )
+    if written is not None and condensed is not None:
+        draw_hinges(Path(output_dir))
+    return written

@@ -19,7 +19,6 @@ from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, Number, l
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
-    from decig.train.from_scratch import Wanted
     from decig.train.stages import Direction
 
 _NO_TABLE = (
@@ -79,7 +78,8 @@ def train(
     tensorboard: bool,
     resume: bool,
     force: bool,
-    **target: float | None,
+    target_latency: float | None,
+    target_speedup: float | None,
 ) -> None:
     """Train the original generator of a RECIPE.
 
@@ -87,46 +87,31 @@ def train(
     CycleGAN and GauGAN do: trainA trainB testA testB; train_A train_B ...; A/train B/train ...;
     train_label train_img ...; train test with both sides in each image.
     """
-    from decig.report.hinges import draw_hinges
-    from decig.source.recipe import load_recipe
+    from decig.api.training import train as run
 
-    one_of(target, "target_latency", "target_speedup")
-    if profile is None and any(target.values()):
+    one_of(
+        {"target_latency": target_latency, "target_speedup": target_speedup},
+        "target_latency",
+        "target_speedup",
+    )
+    if profile is None and (target_latency or target_speedup):
         raise click.UsageError(_NO_TABLE)
-    loaded = load_recipe(recipe)
     with needs_torch("decig train"):
-        from decig.train.events import require_events
         from decig.train.original import STATE_FILE
-        from decig.train.original import train as run
-    wanted = None if profile is None else _wanted(profile, force=force, **target)
-    if tensorboard:
-        require_events("--tensorboard")
     with says_how_to_go_on(output_dir, STATE_FILE):
-        written: Path | None = run(
-            loaded,
+        written = run(
+            recipe,
             output_dir,
             data=data,
             direction=direction,
+            table=profile,
+            force=force,
+            target_latency_ms=target_latency,
+            target_speedup=target_speedup,
+            sample_every_s=sample_every,
+            tensorboard=tensorboard,
             resume=resume,
             begun=record_command,
-            sample_every_s=sample_every,
-            wanted=wanted,
-            tensorboard=tensorboard,
         )
     if written is not None:  # of several processes one writes
-        if wanted is not None:
-            draw_hinges(output_dir)
         click.echo(written)
-
-
-def _wanted(
-    profile: Path, *, force: bool, target_latency: float | None, target_speedup: float | None
-) -> "Wanted":
-    """What the generators are condensed to."""
-    from decig.device.cost.table import CostTable
-    from decig.train.from_scratch import Wanted
-
-    table = CostTable.load(profile)
-    if target_speedup:
-        target_latency = table.as_it_is_ms / target_speedup
-    return Wanted(table, target_latency, force)

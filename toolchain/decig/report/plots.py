@@ -10,6 +10,7 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -34,7 +35,7 @@ _VARIABLES = {
     _GOOD: "--good",
 }
 """Variables of the style sheet by the colours that stand for them."""
-_STYLE = {
+_STYLE: Any = {  # matplotlib's types list every key
     "axes.axisbelow": True,
     "axes.edgecolor": _GRID,
     "axes.grid": True,
