@@ -29,6 +29,7 @@ def furnish(home: Path, page: str) -> None:
 
 def furnish_for_python(home: Path) -> None:
     """Put the files into a folder that the Python blocks of other pages name."""
+    _from_data(home)
     _painter(home / "udnie.onnx")
     _photos(home / "photos")
     made = decig("slice", home / "udnie.onnx", "-o", home / "small.onnx", "--keep", 0.5, *PIXELS)
