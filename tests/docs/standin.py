@@ -6,8 +6,8 @@ These rules change what a page says, and nothing else does:
 
 - training takes 2 steps: `--budget T` and `--steps N` become `--steps 2`;
 - `profile` measures with `--quick`. The table that it writes is then replaced by one that tells
-  time by work, of a device that does not exist; `compress` and `slice` get `--force` with it. So
-  no plan depends on how fast the machine is, or on how busy;
+  time by work, of a device that does not exist; `compress`, `slice` and `train` get `--force` with
+  it. So no plan depends on how fast the machine is, or on how busy;
 - limits of speed become loose: `--min-speedup 0.001`, `--max-latency 1000s`. Limits of pictures
   below 0.99 become loose too, because 2 steps teach nothing.
 
@@ -51,7 +51,7 @@ def changed(arguments: list[str]) -> list[str]:
     if name == "compress":
         rest = _without(rest, "--budget", "--steps")
         rest += [] if "--resume" in rest else [*_table(name, rest), *_STEPS]
-    if name == "slice" and "--profile" in rest and "--force" not in rest:
+    if name in ("slice", "train") and "--profile" in rest and "--force" not in rest:
         rest.append("--force")
     if name == "profile" and "--thorough" not in rest and "--quick" not in rest:
         rest.append("--quick")
