@@ -28,8 +28,10 @@ hypothesis.settings.load_profile("decig")
 
 NEEDED = {
     "api/test_training.py": ("torch",),
+    "benchmarks/test_ablation.py": ("torch",),
     "benchmarks/test_main_job.py": ("torch", "torch_pruning"),
     "benchmarks/test_frozen.py": ("torch",),
+    "benchmarks/test_from_scratch.py": ("torch",),
     "benchmarks/test_family.py": ("torch",),
     "benchmarks/test_methods.py": ("torch",),
     "benchmarks/test_on_gpu.py": ("torch",),
@@ -41,6 +43,7 @@ NEEDED = {
     "benchmarks/test_style.py": ("torch",),
     "benchmarks/test_unpaired.py": ("torch",),
     "cli/test_resuming.py": ("torch",),
+    "cli/test_train.py": ("torch",),
     "docs/test_formats.py": ("torch", "jsonschema"),
     "docs/test_blocks.py": ("jsonschema",),
     "test_checkpoints.py": ("torch",),

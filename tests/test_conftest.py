@@ -15,6 +15,7 @@ from tests.conftest import NEEDED
 ROOT = Path(__file__).resolve().parents[1]
 WITHOUT_TORCH = """
 import sys
+import scipy.stats  # while it is imported, it trips over a module that is None
 sys.modules["torch"] = sys.modules["accelerate"] = None
 import pytest
 sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests"]))
