@@ -78,8 +78,11 @@ class _Log:
         # What a run had shown at the step from which it goes on, it has logged.
         self._shown = before + engine.step
         purge = before + engine.step + 1 if engine.step else None
+        # Files are named by the second; two that begin within one must not be the same.
+        suffix = f".{self._shown:09d}"
         # By name: type checkers do not know the package.
-        self._writer: Any = import_module(_MODULE).SummaryWriter(str(folder), purge_step=purge)
+        writer = import_module(_MODULE).SummaryWriter
+        self._writer: Any = writer(str(folder), purge_step=purge, filename_suffix=suffix)
 
     def report(self, news: News) -> None:
         """Take note of a step."""
