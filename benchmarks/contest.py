@@ -388,7 +388,7 @@ def require_ready(contest: Contest, *, judged: bool = True) -> None:
             and time they get.
     """
     require_packages(contest.methods, judged=judged)
-    from decig.train.config import Config
+    from decig.training.config import Config
 
     for method in contest.own or [DECIG]:
         Config.read(contest.config, method)

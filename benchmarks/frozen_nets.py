@@ -63,8 +63,8 @@ class Architecture:
         """Export it into a folder, or read what stands there already."""
         file = folder / f"{name}.onnx"
         if not file.is_file():
-            from decig.train.pytorch.exporter import export_onnx
-            from decig.train.pytorch.generator import build_generator
+            from decig.training.pytorch.exporter import export_onnx
+            from decig.training.pytorch.generator import build_generator
 
             with _without_torchvision():
                 module = build_generator(Code(self.python, self.arguments), ROOT)

@@ -25,7 +25,7 @@ from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.files import write_bytes
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
-from decig.train.config import Config
+from decig.training.config import Config
 
 LIMITS = {"stage I": 1.10, "stage II": 1.02, "supernet": 1.30}
 """Times as long as plain distillation that a step may take."""

@@ -21,16 +21,16 @@ from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.train.condense import Condenser, Narrowing, Steered
-from decig.train.config import Config
-from decig.train.elastic import Elastic
-from decig.train.engine import Engine
-from decig.train.latents import LatentModule, Shrinking
-from decig.train.losses.output import OutputLoss, picture_of
-from decig.train.module import build_module, parameters_by_initializer
-from decig.train.precision import Precision
-from decig.train.schedule import Budget, constant
-from decig.train.tasks.sandwich import Menu, Sandwich
+from decig.training.condense import Condenser, Narrowing, Steered
+from decig.training.config import Config
+from decig.training.elastic import Elastic
+from decig.training.engine import Engine
+from decig.training.latents import LatentModule, Shrinking
+from decig.training.losses.output import OutputLoss, picture_of
+from decig.training.module import build_module, parameters_by_initializer
+from decig.training.precision import Precision
+from decig.training.schedule import Budget, constant
+from decig.training.tasks.sandwich import Menu, Sandwich
 
 Step = Callable[[], None]
 

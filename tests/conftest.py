@@ -48,7 +48,7 @@ NEEDED = {
     "docs/test_blocks.py": ("jsonschema",),
     "test_checkpoints.py": ("torch",),
     "test_models.py": ("torch",),
-    "train": ("torch",),
+    "training": ("torch",),
 }
 """Files and folders whose imports need more than decig itself, and what they need. Single tests
 that need PyTorch carry the marker `train`."""

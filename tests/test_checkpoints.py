@@ -15,12 +15,12 @@ from torch import nn
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.source.recipe import load_recipe
-from decig.train.nets.multiscale import MultiscaleDiscriminator
-from decig.train.nets.patch_gan import PatchDiscriminator
-from decig.train.pytorch.discriminator import load_discriminator
-from decig.train.pytorch.generator import build_generator
-from decig.train.pytorch.load import load_module, load_pytorch
-from decig.train.pytorch.reparametrise import plain_shapes
+from decig.training.nets.multiscale import MultiscaleDiscriminator
+from decig.training.nets.patch_gan import PatchDiscriminator
+from decig.training.pytorch.discriminator import load_discriminator
+from decig.training.pytorch.generator import build_generator
+from decig.training.pytorch.load import load_module, load_pytorch
+from decig.training.pytorch.reparametrise import plain_shapes
 from tests.reference_weights import digest, make_weights
 
 FOLDERS = Path(__file__).parents[1] / "models"

@@ -27,7 +27,7 @@ def test_whatever_needs_torch_is_left_out_where_there_is_none() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "tests/device/run/test_threads.py" in done.stdout
-    assert "tests/train/" not in done.stdout
+    assert "tests/training/" not in done.stdout
 
 
 @pytest.mark.train

@@ -21,12 +21,12 @@ from decig.graph.cost import count
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.source import Source
-from decig.train.from_scratch import Wanted
-from decig.train.module import build_module, write_back
-from decig.train.original import train
-from decig.train.pytorch.generator import build_generator
-from decig.train.pytorch.load import load_pytorch
-from tests.train.small import work_table
+from decig.training.from_scratch import Wanted
+from decig.training.module import build_module, write_back
+from decig.training.original import train
+from decig.training.pytorch.generator import build_generator
+from decig.training.pytorch.load import load_pytorch
+from tests.training.small import work_table
 
 FOLDERS = Path(__file__).parents[1] / "models"
 pytestmark = pytest.mark.train

@@ -38,7 +38,7 @@ def imported(*folders: Path) -> set[str]:
 
 
 def test_what_the_package_imports_is_declared():
-    train = ROOT / "toolchain" / "decig" / "train"
+    train = ROOT / "toolchain" / "decig" / "training"
     needed = declared("options", "install_requires")
     extras = {name: declared("options.extras_require", name) for name in ("train", "report")}
     assert imported(ROOT / "toolchain") == needed | extras["train"] | extras["report"]

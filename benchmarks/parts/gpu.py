@@ -21,15 +21,15 @@ from decig.graph import rewrite
 from decig.graph.model import load_model, save_model
 from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
-from decig.train import pipeline, tasks
-from decig.train.config import Config
-from decig.train.engine import Engine, News
-from decig.train.examples import Folders
-from decig.train.planner import Goal
-from decig.train.processes import Processes
-from decig.train.schedule import Budget
-from decig.train.shown import export
-from decig.train.teacher import Teacher
+from decig.training import pipeline, tasks
+from decig.training.config import Config
+from decig.training.engine import Engine, News
+from decig.training.examples import Folders
+from decig.training.planner import Goal
+from decig.training.processes import Processes
+from decig.training.schedule import Budget
+from decig.training.shown import export
+from decig.training.teacher import Teacher
 
 CURVES, REPORT = "curves.csv", "report.json"
 

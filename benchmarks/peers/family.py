@@ -9,7 +9,7 @@ from torch import nn
 
 from decig.errors import BadInputError
 from decig.source.recipe import load_recipe
-from decig.train.pytorch.generator import build_generator
+from decig.training.pytorch.generator import build_generator
 from peers.style_net import TRUNK, InstanceNorm, StyleNet
 
 

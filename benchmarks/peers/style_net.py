@@ -17,7 +17,7 @@ from torch.nn import functional
 from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.quality.parity import max_abs_diff
-from decig.train.ops.normalisation import instance_norm
+from decig.training.ops.normalisation import instance_norm
 
 TRUNK = 128
 _BLOCKS = 5
@@ -25,7 +25,7 @@ _TOLERANCE = 1e-4  # of the output range
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """With the right gradient for a batch of one: see `decig.train.ops.normalisation`."""
+    """With the right gradient for a batch of one: see `decig.training.ops.normalisation`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """N,C,H,W to the same."""

@@ -21,14 +21,14 @@ from decig.files import atomic_path, write_json
 from decig.graph.model import input_info, load_model
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
-from decig.train.config import Config
-from decig.train.engine import Engine, News
-from decig.train.module import build_module
-from decig.train.pool import Crops, Example, TeacherPool
-from decig.train.precision import Precision
-from decig.train.processes import Processes
-from decig.train.schedule import Budget
-from decig.train.tasks.distil import STUDENT, Distil, Learning
+from decig.training.config import Config
+from decig.training.engine import Engine, News
+from decig.training.module import build_module
+from decig.training.pool import Crops, Example, TeacherPool
+from decig.training.precision import Precision
+from decig.training.processes import Processes
+from decig.training.schedule import Budget
+from decig.training.tasks.distil import STUDENT, Distil, Learning
 from peers import PEERS, UNIFORM
 from peers.family import family_of
 

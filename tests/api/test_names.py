@@ -12,6 +12,8 @@ SIGNATURES = {
     "load": "model input_range output_range layout channel_order one_hot palette image picture "
     "feeds input_shapes weights batch_statistics fixed_size",
     "profile": "model device effort progress",
+    "train": "recipe output_dir data direction table force target_latency_ms target_speedup "
+    "sample_every_s tensorboard resume begun",
     "slice": "model output keep plan target_latency_ms align table force repair draws verify "
     "progress",
     "check": "candidate reference data targets device max_latency_ms min_speedup min_ssim "

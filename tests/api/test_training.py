@@ -8,7 +8,7 @@ import decig
 from decig import BadInputError
 from tests.api.test_deployment import PIXELS_OF_SAMPLES
 from tests.samples import PIXELS, call, write_generator, write_photos
-from tests.train.small import write_table
+from tests.training.small import write_table
 
 
 @pytest.fixture

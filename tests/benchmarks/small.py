@@ -11,7 +11,7 @@ from decig.graph.model import save_model
 from decig.source.resolve import resolve
 from decig.source.stamp import pixels_entry, stamp
 from tests.samples import generator
-from tests.train.small import write_table
+from tests.training.small import write_table
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
 SIDE = 32

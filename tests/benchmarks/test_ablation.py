@@ -13,10 +13,10 @@ from jobs import Job
 
 from decig.files import write_json
 from decig.quality import features
-from decig.train.config import Config
-from decig.train.terms import TERMS
+from decig.training.config import Config
+from decig.training.terms import TERMS
 from tests.samples import write_generator, write_photos
-from tests.train.small import write_table
+from tests.training.small import write_table
 
 RECIPE = """
 [model]

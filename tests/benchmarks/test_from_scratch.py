@@ -14,7 +14,7 @@ from PIL import Image
 
 from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
-from tests.train.small import work_table
+from tests.training.small import work_table
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 FIGURES = {"latency_ms": {"candidate": 1.0}, "speedup": 2.0, "real": {}}

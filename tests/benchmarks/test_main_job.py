@@ -24,8 +24,8 @@ from decig.device.run.timing import Latency
 from decig.errors import DecigError
 from decig.quality import features
 from decig.quality.parity import max_abs_diff
-from decig.train.config import Config
-from decig.train.schedule import Budget
+from decig.training.config import Config
+from decig.training.schedule import Budget
 from tests.benchmarks.small import SIDE, table_of, write_settings
 from tests.samples import write_generator, write_photos
 

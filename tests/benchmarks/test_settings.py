@@ -2,7 +2,7 @@ from pathlib import Path
 
 from settings import written
 
-from decig.train.config import Config
+from decig.training.config import Config
 
 
 def test_settings_are_those_of_the_user_with_some_changed(tmp_path: Path) -> None:

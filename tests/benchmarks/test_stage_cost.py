@@ -14,7 +14,7 @@ from decig.data.pixels import PixelFormat
 from decig.device.run.timing import Latency
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
-from decig.train.config import Config
+from decig.training.config import Config
 from tests.benchmarks.small import SIDE, write_settings
 from tests.samples import write_generator, write_photos
 

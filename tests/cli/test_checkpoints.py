@@ -21,7 +21,7 @@ def checkpoint(tmp_path) -> Path:
     """latest_net_G.pth of a small U-Net for 32x32 pixels, whose batch norms have seen pictures."""
     import torch
 
-    from decig.train.pytorch.generator import build_generator
+    from decig.training.pytorch.generator import build_generator
 
     recipe = load_recipe(MODEL)
     torch.manual_seed(0)
@@ -78,7 +78,7 @@ def test_check_takes_the_statistics_of_the_reference(checkpoint, tmp_path):
 def test_a_discriminator_is_refused_in_one_line(tmp_path):
     import torch
 
-    from decig.train.nets.patch_gan import PatchDiscriminator
+    from decig.training.nets.patch_gan import PatchDiscriminator
 
     torch.save(PatchDiscriminator(6, 4, norm="batch").state_dict(), tmp_path / "latest_net_D.pth")
     done = decig(

@@ -17,7 +17,7 @@ CHECKPOINTS = Path(__file__).resolve().parents[3] / "shared" / "checkpoints"
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A folder with a model, the table of another device, photos and quick settings."""
-    from tests.train.small import write_table
+    from tests.training.small import write_table
 
     write_photos(tmp_path / "photos", 4)
     (tmp_path / "quick.toml").write_text(CONFIG)

@@ -61,7 +61,7 @@ def test_slice_repair_and_check(place: Path, tmp_path: Path, kind: str, flags: t
 
 @pytest.mark.train
 def test_compress(place: Path, tmp_path: Path):
-    from tests.train.small import write_table  # needs PyTorch
+    from tests.training.small import write_table  # needs PyTorch
 
     model, run = place / "model.onnx", tmp_path / "run"
     table = write_table(tmp_path / "table.json", model)
@@ -77,9 +77,9 @@ def test_compress(place: Path, tmp_path: Path):
 
 @pytest.mark.train
 def test_a_discriminator_sees_label_maps_beside_the_pictures(place: Path, tmp_path: Path):
-    from decig.train.adversary import fresh_discriminator
-    from decig.train.pytorch.discriminator import save_discriminator
-    from tests.train.small import write_table
+    from decig.training.adversary import fresh_discriminator
+    from decig.training.pytorch.discriminator import save_discriminator
+    from tests.training.small import write_table
 
     model, file = place / "model.onnx", tmp_path / "D.safetensors"
     table = write_table(tmp_path / "table.json", model)

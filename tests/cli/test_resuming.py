@@ -13,7 +13,7 @@ import pytest
 
 import decig as decig_package
 from tests.samples import PIXELS, decig, write_photos
-from tests.train.small import small, write_table
+from tests.training.small import small, write_table
 
 pytestmark = pytest.mark.train
 
@@ -42,7 +42,7 @@ def begin(run: str, *options: Any) -> Any:
 
 def press(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in a step of training."""
-    from decig.train.engine import Engine
+    from decig.training.engine import Engine
 
     update = Engine._update
 
@@ -83,7 +83,7 @@ def test_several_targets_go_on_with_the_folder_alone(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in the second target; the first is not repeated."""
-    from decig.train.engine import Engine
+    from decig.training.engine import Engine
 
     monkeypatch.chdir(place)
     update, steps = Engine._update, iter(range(100))
@@ -135,7 +135,7 @@ def test_before_anything_is_written_ctrl_c_promises_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(place)
-    monkeypatch.setattr("decig.train.pipeline.prepare", stop)
+    monkeypatch.setattr("decig.training.pipeline.prepare", stop)
     result = begin("run")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "decig: interrupted")
 

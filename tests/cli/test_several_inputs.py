@@ -65,7 +65,7 @@ def write_model(path: Path, side: int = 12) -> Path:
 
 def a_target(folder: Path, model: Path) -> tuple[object, ...]:
     """Ask for a speed-up, by a cost table that tells latency by work."""
-    from tests.train.small import write_table  # needs PyTorch
+    from tests.training.small import write_table  # needs PyTorch
 
     table = write_table(folder / "work.json", model)
     return ("--profile", table, "--force", "--target-speedup", 1.5)

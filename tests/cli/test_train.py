@@ -5,11 +5,11 @@ import sys
 import pytest
 
 from tests.samples import PIXELS, decig, write_generator, write_photos
-from tests.train.test_events import read_events
+from tests.training.test_events import read_events
 
 pytestmark = pytest.mark.train
 if importlib.util.find_spec("torch"):
-    from tests.train.condensable import table_of, write
+    from tests.training.condensable import table_of, write
 
 
 def test_a_recipe_that_is_not_there(tmp_path):

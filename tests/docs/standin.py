@@ -89,7 +89,7 @@ def _write_table(name: str, arguments: list[str], path: Path) -> None:
     from decig.cli.values import input_shape
     from decig.source.resolve import resolve
     from decig.source.source import PixelFlags
-    from tests.train.small import write_model_table
+    from tests.training.small import write_model_table
 
     command = program.commands[name]
     said, _, _ = command.make_parser(click.Context(command)).parse_args(list(arguments))

@@ -13,10 +13,10 @@ from decig.errors import BadInputError
 from decig.graph.plan import Plan
 from decig.source.recipe import load_recipe
 from decig.source.stamp import read_stamp
-from decig.train.config import Config
+from decig.training.config import Config
 from tests.docs.generate import made
 from tests.samples import PIXELS, call
-from tests.train.small import small
+from tests.training.small import small
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted(ROOT.glob("models/*/*.toml"))

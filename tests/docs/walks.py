@@ -173,7 +173,7 @@ def _module(folder: Path, arguments: dict[str, int]) -> "object":
     import torch
 
     from decig.source.recipe import load_recipe
-    from decig.train.pytorch.generator import build_generator
+    from decig.training.pytorch.generator import build_generator
 
     recipe = load_recipe(folder)
     assert recipe.source is not None

@@ -156,7 +156,7 @@ def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def _load_settings(file: Path) -> None:
-    from decig.train.config import Config
+    from decig.training.config import Config
 
     Config.read(file)
 
@@ -170,7 +170,7 @@ def _settings(_: Path) -> Whole:
 
 
 def _load_state(file: Path) -> None:
-    from decig.train.state import read_state
+    from decig.training.state import read_state
 
     read_state(file)
 
@@ -178,7 +178,7 @@ def _load_state(file: Path) -> None:
 def _state(folder: Path) -> Whole:
     import torch
 
-    from decig.train.state import write_state
+    from decig.training.state import write_state
 
     groups = {"net": {"nets": {"net": {"weight": torch.zeros(3)}}, "optimiser": {}}}
     state = {"step": 3, "elapsed_s": 1.0, "groups": groups, "means": {}, "parts": []}
@@ -189,8 +189,8 @@ def _state(folder: Path) -> Whole:
 def _load_weights(file: Path) -> None:
     import torch
 
-    from decig.train.pytorch.checkpoint import Checkpoint
-    from decig.train.pytorch.weights import load_weights
+    from decig.training.pytorch.checkpoint import Checkpoint
+    from decig.training.pytorch.weights import load_weights
 
     load_weights(torch.nn.Conv2d(3, 3, 1), Checkpoint.read(file), "a convolution")
 

@@ -43,7 +43,7 @@ def test_every_attribute_of_the_standard_is_in_the_table(op_type: str):
 
 @pytest.mark.train
 def test_every_attribute_of_a_trained_operator_is_in_the_table():
-    from decig.train.ops import registry
+    from decig.training.ops import registry
 
     missing = {
         op_type: found
@@ -105,7 +105,7 @@ def test_the_trainable_module_honours_or_refuses_the_attribute(
 ):
     import torch
 
-    from decig.train.module import build_module
+    from decig.training.module import build_module
 
     proto = normalise(case.graph(case.value))
     image = np.random.default_rng(1).uniform(-2, 2, (1, 3, 6, 6)).astype(np.float32)
@@ -165,7 +165,7 @@ def test_what_is_not_refused(body: str, constants: dict):
 
 @pytest.mark.train
 def test_a_refusal_ends_the_building_of_the_module():
-    from decig.train.module import build_module
+    from decig.training.module import build_module
 
     proto = tiny("[n] s = Cast<to=8>(x)\n y = Cast<to=1>(s)", opset=18)
     with pytest.raises(BadInputError, match="Cast n cannot be trained"):

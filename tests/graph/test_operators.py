@@ -34,7 +34,7 @@ def test_every_channel_rule_is_for_an_operator_of_the_table():
 
 @pytest.mark.train
 def test_every_trained_operator_is_in_the_table():
-    from decig.train.ops import registry
+    from decig.training.ops import registry
 
     assert set(registry.OPERATORS) <= set(names())
 

@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from decig.api.deployment import check, export, profile, slice
     from decig.api.models import load
-    from decig.api.training import compress
+    from decig.api.training import compress, train
     from decig.device.run.device import Device
     from decig.errors import BadInputError, DecigError, TargetMissedError
 
@@ -26,6 +26,7 @@ __all__ = [
     "load",
     "profile",
     "slice",
+    "train",
 ]
 
 _PLACES = {
@@ -35,6 +36,7 @@ _PLACES = {
     "export": "decig.api.deployment",
     "check": "decig.api.deployment",
     "compress": "decig.api.training",
+    "train": "decig.api.training",
     "Device": "decig.device.run.device",
     "BadInputError": "decig.errors",
     "DecigError": "decig.errors",

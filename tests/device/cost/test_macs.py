@@ -14,7 +14,7 @@ from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from tests.samples import generator
-from tests.train.tiny import tiny_generator
+from tests.training.tiny import tiny_generator
 
 
 def sliced_macs(proto: onnx.ModelProto, widths: dict[str, int]) -> int:

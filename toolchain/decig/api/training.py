@@ -20,8 +20,8 @@ from decig.source.recipe import load_recipe
 from decig.source.source import Source
 
 if TYPE_CHECKING:
-    from decig.train.config import Config
-    from decig.train.run import Begun
+    from decig.training.config import Config
+    from decig.training.run import Begun
 
 BUDGET_S = 1200.0
 """Seconds of training where neither a budget nor a number of steps is given."""
@@ -89,12 +89,12 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     with needs_torch("decig compress"):
-        from decig.train import pipeline, several
-        from decig.train.events import require_events
-        from decig.train.examples import Folders
-        from decig.train.planner import Goal
-        from decig.train.schedule import Budget
-        from decig.train.teacher import Teacher
+        from decig.training import pipeline, several
+        from decig.training.events import require_events
+        from decig.training.examples import Folders
+        from decig.training.planner import Goal
+        from decig.training.schedule import Budget
+        from decig.training.teacher import Teacher
 
     if tensorboard:
         require_events("--tensorboard")
@@ -152,9 +152,9 @@ def _wanted(
 
 def settings_of(folder: Path, config: Path | None, method: str | None, *, resume: bool) -> "Config":
     """The settings asked for, or those with which the run began that goes on."""
-    from decig.train.config import Config
-    from decig.train.methods import DEFAULT
-    from decig.train.run import RUN_FILE, TARGETS_FILE
+    from decig.training.config import Config
+    from decig.training.methods import DEFAULT
+    from decig.training.run import RUN_FILE, TARGETS_FILE
 
     if resume and config is None and method is None:
         for name in (RUN_FILE, TARGETS_FILE):
@@ -165,7 +165,7 @@ def settings_of(folder: Path, config: Path | None, method: str | None, *, resume
 
 def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
     """Check that the run folder holds what is expected; errors as for `RunFolder.check`."""
-    from decig.train.run import RUN_FILE, TARGETS_FILE, RunFolder
+    from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
 
     file = TARGETS_FILE if several else RUN_FILE
     RunFolder.check(folder, {}, resume=resume, record_file=file)
@@ -190,7 +190,7 @@ def _target(
         progress: told how far the measuring is.
         force: whether to plan with the table of another device.
     """
-    from decig.train.processes import Processes
+    from decig.training.processes import Processes
 
     if wanted and wanted[0].kind == "macs":
         return MacsTarget(source.model, analyse(source.model.proto))
@@ -252,9 +252,9 @@ def train(
 
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
-        from decig.train.events import require_events
-        from decig.train.from_scratch import Wanted as Condensed
-        from decig.train.original import train as run
+        from decig.training.events import require_events
+        from decig.training.from_scratch import Wanted as Condensed
+        from decig.training.original import train as run
 
     if tensorboard:
         require_events("--tensorboard")

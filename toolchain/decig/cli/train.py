@@ -19,7 +19,7 @@ from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, Number, l
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
-    from decig.train.stages import Direction
+    from decig.training.stages import Direction
 
 _NO_TABLE = (
     "Give the recipe's cost table, --profile TABLE.json: make it with decig profile RECIPE "
@@ -97,7 +97,7 @@ def train(
     if profile is None and (target_latency or target_speedup):
         raise click.UsageError(_NO_TABLE)
     with needs_torch("decig train"):
-        from decig.train.original import STATE_FILE
+        from decig.training.original import STATE_FILE
     with says_how_to_go_on(output_dir, STATE_FILE):
         written = run(
             recipe,

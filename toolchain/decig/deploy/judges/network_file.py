@@ -148,7 +148,7 @@ class _TorchScriptFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        # By name: only decig.train imports torch.
+        # By name: only decig.training imports torch.
         self._torch: Any = import_module("torch")
         try:
             with warnings.catch_warnings():

@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from decig.errors import BadInputError
+from decig.graph.plan import Plan
+from decig.training.config import Config
+from decig.training.methods.hypernet import steps
+from decig.training.schedule import Budget
+from tests.training.methods.test_decig import Told, widths
+from tests.training.small import Asked, small, with_settings
+
+SETTINGS = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "precision": "fp32"}
+
+
+def ask(folder: Path, count: int = 100, **changes: Any) -> Asked:
+    config = with_settings(Config.read(None, "hypernet"), **SETTINGS, shrink_from=0.0)
+    return small(folder).but(config=config, budget=Budget(steps=count)).but(**changes)
+
+
+def do(asked: Asked, *names: str, told: Told | None = None) -> Any:
+    job = asked.job(None if told is None else lambda *news: told.append(news))
+    found = {step.name: step for step in steps(job)}
+    for name in names:
+        found[name].run(job.goal.budget.part(found[name].share))
+        assert job.run.done(*found[name].makes)
+    return job
+
+
+def test_latents_shrink_until_the_latency_is_the_wanted_one(tmp_path: Path) -> None:
+    told: Told = []
+    job = do(ask(tmp_path, 250), "slice to begin with", "shrink", told=told)
+    latents = json.loads(job.run.file("latents.json").read_text())
+    live = {name: int(np.count_nonzero(z)) for name, z in latents.items()}
+    assert live.keys() == {"c1", "c2"} and sum(live.values()) < 32
+    predicted = [figures["predicted_ms"] for step, _, figures in told if step == "shrink"]
+    assert len(predicted) == 10  # of 100 steps
+    assert predicted[-1] < 1.25 * job.goal.target_ms < predicted[0]
+
+
+def test_what_is_cut_are_the_channels_whose_latents_are_smallest(tmp_path: Path) -> None:
+    job = do(ask(tmp_path), "slice to begin with", "shrink", "slice")
+    latents = json.loads(job.run.file("latents.json").read_text())
+    plan, start = Plan.load(job.run.file("plan.json")), job.run.load_graph("start.onnx").proto
+    assert widths(start) == {name: len(kept) for name, kept in plan.keep.items()}
+    for name, kept in plan.keep.items():
+        size = np.abs(latents[name])
+        assert size[kept].min() >= np.delete(size, kept).max(initial=0)
+    assert job.planner.predict_ms(widths(start)) <= job.goal.target_ms * 1.0001
+
+
+def test_it_begins_with_the_teacher_or_with_a_cut(tmp_path: Path) -> None:
+    whole = do(ask(tmp_path), "slice to begin with")
+    assert widths(whole.run.load_graph("hypernet-start.onnx").proto) == {"c1": 16, "c2": 16}
+    (tmp_path / "cut").mkdir()
+    cut = do(ask(tmp_path / "cut", settings={"shrink_from": 1.5}), "slice to begin with")
+    found = widths(cut.run.load_graph("hypernet-start.onnx").proto)
+    assert cut.goal.target_ms < cut.planner.predict_ms(found) <= 1.5 * cut.goal.target_ms
+
+
+def test_the_steps_share_the_budget(tmp_path: Path) -> None:
+    found = steps(ask(tmp_path, settings={"shrink": 0.3}).job())
+    assert [step.share for step in found] == [0, 0.3, 0, pytest.approx(0.7)]
+    assert found[-1].makes == ("student.onnx",)
+
+
+def test_a_latency_must_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="give the latency to reach"):
+        ask(tmp_path, target_ms=None).job()
+
+
+@pytest.mark.parametrize("stage", ["shrink", "distil"])
+def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(tmp_path: Path, stage: str) -> None:
+    def kill(step: str, share: float, _: Any) -> None:
+        if step == stage and share >= 0.4:
+            raise RuntimeError("killed")
+
+    whole = ask(tmp_path)
+    figures = whole.compress()
+    assert figures["hypernet"]["steps"] == 40 and figures["steps"] == 60
+    broken = whole.but(output_dir=tmp_path / "broken")
+    with pytest.raises(RuntimeError, match="killed"):
+        broken.compress(kill)
+    broken.but(resume=True).compress()
+    same = [(asked.output_dir / "student.onnx").read_bytes() for asked in (whole, broken)]
+    assert same[0] == same[1]

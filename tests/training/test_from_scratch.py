@@ -1,0 +1,215 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from decig.device.cost.predict import Predictor
+from decig.errors import BadInputError, TargetMissedError
+from decig.graph.channels import analyse
+from decig.graph.model import load_model
+from decig.graph.oracle import masked_graph
+from decig.graph.plan import Plan
+from decig.source.recipe import load_recipe
+from decig.source.stamp import read_known
+from decig.training import condense, engine, from_scratch
+from decig.training.condense import Condenser
+from decig.training.tasks.paired import Paired
+from tests.runtime import open_plain
+from tests.training import condensable
+from tests.training.condensable import STEPS, table_of, train, wanted, write
+
+
+@pytest.fixture(autouse=True)
+def steers_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen steps are enough to condense a net, and every one of them is saved."""
+    monkeypatch.setattr(condense, "_STEER_EVERY", 1)
+    monkeypatch.setattr(engine, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(engine, "SAVING_SHARE", 1e9)
+    begin = Condenser.__init__
+
+    def strong(self: Condenser, *args: object, **options: object) -> None:
+        begin(self, *args, **options)  # type: ignore[arg-type]
+        self.rate = 0.1
+
+    monkeypatch.setattr(Condenser, "__init__", strong)
+
+
+def paint(file: Path | onnx.ModelProto, channels: int = 3) -> np.ndarray:
+    noise = np.random.default_rng(1).uniform(-1, 1, (1, channels, 32, 32)).astype(np.float32)
+    picture: np.ndarray = open_plain(file).run(None, {"input": noise})[0]
+    return picture
+
+
+def difference(file: Path, other: Path | onnx.ModelProto, channels: int = 3) -> float:
+    """Largest difference of two generators' pictures, as a share of their range."""
+    one, another = paint(file, channels), paint(other, channels)
+    return float(np.abs(one - another).max() / np.ptp(another))
+
+
+def widths_of(file: Path) -> dict[str, int]:
+    return {group.name: group.channels for group in analyse(load_model(file).proto).prunable}
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    files = ("generator.onnx", "hinges.json", "condensed/generator.onnx", "start/generator.onnx")
+    return {name: (run / name).read_bytes() for name in files}
+
+
+def test_a_latency_is_met_and_what_was_cut_was_dead(tmp_path: Path) -> None:
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    asked, run = wanted(table), tmp_path / "run"
+    assert train(recipe, run, asked) == run / "generator.onnx"
+    predict = Predictor(table).predict_ms
+    slim, whole = widths_of(run / "generator.onnx"), widths_of(run / "condensed/generator.onnx")
+    assert asked.target_ms is not None
+    assert predict(slim) <= asked.target_ms * 1.001 < predict(whole)
+    assert whole == dict(table.groups)
+
+    condensed = load_model(run / "condensed/generator.onnx")
+    channels, plan = analyse(condensed.proto), Plan.load(run / "condensed/generator.plan.json")
+    plan.require_fits(channels, condensed.sha256)
+    masked = masked_graph(condensed.proto, channels, plan)
+    assert difference(run / "start/generator.onnx", masked) < 1e-4
+    assert difference(run / "start/generator.onnx", run / "condensed/generator.onnx") < 0.1
+
+    curves = json.loads((run / "hinges.json").read_text())["generators"]["generator"]
+    for name, curve in curves.items():
+        assert curve["channels"] == {"before": whole[name], "after": slim[name]}
+        assert curve["magnitudes"] == sorted(curve["magnitudes"], reverse=True)
+        assert len(curve["magnitudes"]) == whole[name]
+        squares = np.square(curve["magnitudes"])
+        assert squares[slim[name] :].sum() < 0.05 * squares.sum()  # hardly anybody read them
+    assert any(curve["magnitudes"][-1] == 0 for curve in curves.values())
+
+    report = json.loads((run / "report.json").read_text())
+    assert report["steps"] == {"condense": STEPS // 2, "teach": STEPS // 2}
+    assert report["generators"]["generator"]["widths"] == slim
+    assert report["generators"]["generator"]["measured_latency_ms"] is None  # another device
+    stamped = read_known(onnx.load(run / "generator.onnx"), "generator.onnx")
+    assert stamped.format["output_range"] == (-1, 1)
+    assert sorted(p.name for p in (run / "samples").iterdir()) == [f"step-{STEPS:06d}.png"]
+
+
+@pytest.mark.parametrize("step", [STEPS // 4, STEPS // 2, STEPS - 2])
+def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int) -> None:
+    recipe = write(tmp_path)
+    asked = wanted(table_of(recipe))
+    train(recipe, tmp_path / "whole", asked)
+    batch, taken = Paired.batch, []
+
+    def dying(task: Paired, number: int) -> object:
+        taken.append(number)
+        if number == step and len(taken) > 1:  # the first batch is only looked at
+            raise SystemExit
+        return batch(task, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Paired, "batch", dying)
+        with pytest.raises(SystemExit):
+            train(recipe, tmp_path / "cut", asked)
+    assert taken[1:] == list(range(step + 1))
+    assert (tmp_path / "cut/hinges.json").exists() == (step >= STEPS // 2)
+    train(recipe, tmp_path / "cut", asked, resume=True)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_without_a_target_the_hinges_decide(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboardX")
+    recipe = write(tmp_path, "paired", 'condense = { share = 0.75, weighting = "exponential" }')
+    table = table_of(recipe)
+    train(recipe, tmp_path / "run", wanted(table, None), tensorboard=True)
+    for stage in ("condense", "teach"):
+        assert len(list((tmp_path / "run/tensorboard" / stage).iterdir())) == 1
+    curves = json.loads((tmp_path / "run/hinges.json").read_text())["generators"]["generator"]
+    assert any(curve["hinge"] for curve in curves.values())
+    for curve in curves.values():
+        least = curve["hinge"] or curve["channels"]["before"]
+        assert least <= curve["channels"]["after"] <= curve["channels"]["before"]
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert report["target_latency_ms"] is None
+    assert report["steps"] == {"condense": STEPS * 3 // 4, "teach": STEPS // 4}
+
+
+@pytest.mark.parametrize("task", ["unpaired", "label_map"])
+def test_other_tasks_are_condensed(tmp_path: Path, task: str) -> None:
+    settings = ['spectral_norm = ["4", "6"]'] if task == "label_map" else []
+    recipe = write(tmp_path, task, *settings)
+    table = table_of(recipe)
+    asked, run = wanted(table, 2.0), tmp_path / "run"
+    train(recipe, run, asked)
+    names = ["generator", "generator_back"] if task == "unpaired" else ["generator"]
+    assert sorted(p.stem for p in run.glob("*.onnx")) == names
+    for name in names:
+        assert asked.target_ms is not None
+        widths = widths_of(run / f"{name}.onnx")
+        assert Predictor(table).predict_ms(widths) <= asked.target_ms * 1.001
+        channels = recipe.input_shape[1]
+        start, condensed = (run / f"{folder}/{name}.onnx" for folder in ("start", "condensed"))
+        assert difference(start, condensed, channels) < 0.2
+        assert paint(run / f"{name}.onnx", channels).shape == (1, 3, 32, 32)
+
+
+@pytest.fixture
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.Engine, "run", lambda _: pytest.fail("a step was taken"))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_what_cannot_be_condensed_is_refused_before_training(tmp_path: Path) -> None:
+    recipe, run = write(tmp_path), tmp_path / "run"
+    table = table_of(recipe)
+    with pytest.raises(TargetMissedError, match="out of reach"):
+        train(recipe, run, wanted(table, 1000.0))
+    larger = write(tmp_path, nets=condensable.NETS.replace("3, padding=1)", "5, padding=2)"))
+    with pytest.raises(BadInputError, match=r"made for another model .*profile this one"):
+        train(larger, run, wanted(table))
+    text = (tmp_path / "recipe.toml").read_text()
+    (tmp_path / "recipe.toml").write_text(
+        text.replace("[source]", "[source]\nbatch_statistics=true")
+    )
+    with pytest.raises(BadInputError, match=r"source\.batch_statistics is true"):
+        train(load_recipe(tmp_path), run, wanted(table))
+    computed = """
+from torch import nn
+class Halved(nn.Conv2d):
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight * 0.5)
+class Net(nn.Sequential):
+    def __init__(self, inputs=3):
+        super().__init__(nn.Conv2d(inputs, 8, 3, padding=1), nn.ReLU(), Halved(8, 3, 1))
+"""
+    recipe = write(tmp_path, nets=computed)
+    with pytest.raises(BadInputError, match="no group of its channels is read by weights of its"):
+        train(recipe, run, wanted(table_of(recipe), None))
+    baked = condensable.NETS.replace("nn.Dropout(0.2)", "nn.Upsample(size=(32, 32))")
+    recipe = write(tmp_path, nets=baked)
+    table = table_of(recipe)
+    text = (tmp_path / "recipe.toml").read_text()
+    stages = text.replace("batch = 2, steps", "batch = 2, steps = 2 }, { crop = 40, steps")
+    (tmp_path / "recipe.toml").write_text(stages)
+    with pytest.raises(BadInputError, match="40"):
+        train(load_recipe(tmp_path), run, wanted(table))
+    assert not run.exists()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_task_that_cannot_condense_says_what_it_lacks(tmp_path: Path) -> None:
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(Paired, "paint")
+        with pytest.raises(BadInputError, match="cannot condense them, as it has no paint;"):
+            train(recipe, tmp_path / "run", wanted(table))
+
+
+def test_nothing_else_goes_on_in_the_folder(tmp_path: Path) -> None:
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(from_scratch.Condensation, "run", lambda _, state: state.write_bytes(b""))
+        train(recipe, tmp_path / "run", wanted(table))
+    with pytest.raises(BadInputError, match=r"begun with condense\.target_ms = [0-9.]+, not None"):
+        train(recipe, tmp_path / "run", wanted(table, None), resume=True)

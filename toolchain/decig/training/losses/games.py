@@ -1,0 +1,47 @@
+"""The games that a generator and a discriminator can play, by their names in settings."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from decig.training.losses import cross_entropy, hinge, least_squares
+
+GameName = Literal["cross-entropy", "least-squares", "hinge"]
+
+
+@dataclass(frozen=True)
+class Game:
+    """The two losses of a game.
+
+    Attributes:
+        discriminator: how badly the discriminator tells fake from real, by what it says of each
+            at every scale.
+        generator: how badly fake pictures pass for real, by what is said of them.
+    """
+
+    discriminator: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+    generator: Callable[[Sequence[Tensor]], Tensor]
+
+
+GAMES: dict[GameName, Game] = {
+    "cross-entropy": Game(cross_entropy.discriminator_loss, cross_entropy.generator_loss),
+    "least-squares": Game(least_squares.discriminator_loss, least_squares.generator_loss),
+    "hinge": Game(hinge.discriminator_loss, hinge.generator_loss),
+}
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Record no gradient for the weights of a module inside the block.
+
+    A generator's loss then reaches the generator alone, and a third of the backward pass through
+    its discriminator is saved.
+    """
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

@@ -1,0 +1,182 @@
+"""Painting label maps: GauGAN's losses for any generator that takes label maps.
+
+T. Park, M. Liu, T. Wang, J. Zhu, "Semantic Image Synthesis with Spatially-Adaptive Normalization"
+(CVPR 2019), section 3 and appendix A:
+
+    generator:      hinge + feature_matching * L_FM
+    discriminator:  hinge
+
+The term of the paper that compares features of a VGG net trained on ImageNet is not there, as its
+weights are not ours to bring. The generator is updated first; both nets are shown the same picture
+of a step, which the public code paints anew for the discriminator.
+"""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from decig.errors import BadInputError
+from decig.schema import AtLeastOne, NotNegative
+from decig.source.recipe import Recipe
+from decig.training.losses.feature_matching import feature_matching_loss
+from decig.training.losses.games import frozen
+from decig.training.losses.hinge import discriminator_loss, generator_loss
+from decig.training.nets.averaging import Averaging
+from decig.training.nets.judged import Judged, features_of, verdicts
+from decig.training.nets.multiscale import (
+    MultiscaleDiscriminator,
+    initialise_xavier,
+    normalise_spectrally,
+)
+from decig.training.pairs import Batch, Examples
+from decig.training.precision import Precision
+from decig.training.processes import Processes
+from decig.training.pytorch.reparametrise import resolve_module
+from decig.training.ranges import LearningRate
+from decig.training.schedule import HoldThenFall
+from decig.training.stages import Common
+from decig.training.tasks import Group, Memory, settings_of
+
+_BETAS = (0.0, 0.9)
+"""Of Adam, for both nets (Park et al., section 4)."""
+
+
+class Settings(Common, frozen=True):
+    """The table [train] of a recipe, beside what all tasks share.
+
+    Attributes:
+        learning_rate: of Adam for the generator.
+        discriminator_learning_rate: of Adam for the discriminator.
+        feature_matching: weight of the difference between fake and real pictures in the layers
+            of the discriminator; 0 leaves that term out.
+        discriminator_width: channels of the discriminator's first layer.
+        scales: sizes at which the discriminator judges, each half of the one before.
+        spectral_norm: layers of the generator that are trained under spectral norm, by their
+            names in PyTorch, with "*" for any characters; exported weights are plain.
+    """
+
+    learning_rate: LearningRate = 1e-4
+    discriminator_learning_rate: LearningRate = 4e-4
+    feature_matching: NotNegative = 10.0
+    discriminator_width: AtLeastOne = 64
+    scales: AtLeastOne = 2
+    spectral_norm: tuple[str, ...] = ()
+
+
+def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "LabelMap":
+    """List the pairs and make generator and discriminator with fresh weights.
+
+    Args:
+        recipe: with its tables [source] and [train].
+        data: folder of label maps and pictures; None takes the folder named in [train.data].
+        processes: that train together.
+
+    Raises:
+        BadInputError: the recipe cannot be trained, or the data does not fit.
+    """
+    settings = settings_of(recipe, Settings)
+    examples = Examples.open(recipe, settings, data, processes)
+    return LabelMap(recipe, settings, examples, processes)
+
+
+class LabelMap:
+    """The task: see `decig.training.tasks.Original`."""
+
+    def __init__(
+        self, recipe: Recipe, settings: Settings, examples: Examples, processes: Processes
+    ) -> None:
+        """Make the nets with fresh weights.
+
+        Args:
+            recipe: of the generator.
+            settings: its table [train].
+            examples: pairs to cut crops from, and pairs to show.
+            processes: that train together.
+
+        Raises:
+            BadInputError: the generator makes no pictures of the sizes that it is trained at, or
+                has no layer of a name in `spectral_norm`.
+        """
+        self._examples, self._settings = examples, settings
+        self._precision = Precision.named(settings.precision, processes.device.type)
+        torch.manual_seed(settings.seed)
+        self.generator = self._examples.build_generator()
+        channels = recipe.input_shape[1] + 3
+        self.discriminator = MultiscaleDiscriminator(
+            channels, settings.discriminator_width, settings.scales
+        )
+        for net in (self.generator, self.discriminator):
+            initialise_xavier(net)
+        normalise_spectrally(self.discriminator, self.discriminator.NORMED)
+        try:
+            normalise_spectrally(self.generator, settings.spectral_norm)
+        except BadInputError as error:
+            file = recipe.folder / "recipe.toml"
+            raise BadInputError(f"{file}: train.spectral_norm: {error}") from error
+        self.nets: dict[str, nn.Module] = {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+        }
+        schedule = HoldThenFall(settings.hold)
+        rates = (settings.learning_rate, settings.discriminator_learning_rate)
+        self.groups = {
+            name: Group((name,), rate, _BETAS, schedule)
+            for name, rate in zip(self.nets, rates, strict=True)
+        }
+        self.averages = {"generator": Averaging(settings.ema, head_start=1)}
+        self.memories: dict[str, Memory] = {}
+        course = self._examples.course
+        self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
+
+    def batch(self, number: int) -> Batch:
+        """Cut the crops of a step; they depend on seed, step and process only."""
+        return self._examples.batch(number)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Let the generator paint."""
+        return self.paint(self.nets, batch)["generator"]
+
+    def paint(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
+        """Let a generator paint the crops of a step."""
+        with self._precision.autocast():
+            return {"generator": nets["generator"](batch.source)}
+
+    def pictures(self, shared: Tensor) -> dict[str, Tensor]:
+        """Return what the generator made of a step's crops."""
+        return {"generator": shared}
+
+    def losses(self, group: str, batch: Batch, shared: Tensor) -> dict[str, Tensor]:
+        """Return the terms for one of the two nets."""
+        if group == "discriminator":
+            fake, real = self._judge(batch, shared.detach())
+            return {"hinge": discriminator_loss(verdicts(fake), verdicts(real))}
+        with frozen(self.discriminator):
+            fake, real = self._judge(batch, shared)
+        terms = {"hinge": generator_loss(verdicts(fake))}
+        if weight := self._settings.feature_matching:
+            features = (features_of(judged) for judged in (fake, real))
+            terms["features"] = weight * feature_matching_loss(*features)
+        return terms
+
+    def _judge(self, batch: Batch, painted: Tensor) -> tuple[Judged, Judged]:
+        """Show fake and real pictures to the discriminator, in one pass as the authors do."""
+        with self._precision.autocast():
+            pictures = torch.cat([painted.to(batch.real.dtype), batch.real])
+            found = self.discriminator(batch.source.repeat(2, 1, 1, 1), pictures)
+        halves = [[value.chunk(2) for value in layers] for layers in found]
+        fake, real = ([[both[k] for both in layers] for layers in halves] for k in (0, 1))
+        return fake, real
+
+    def show(self, nets: Mapping[str, nn.Module]) -> dict[str, list[np.ndarray]]:
+        """Paint held-out label maps at the size of the model; input, output and real picture."""
+        return self._examples.show(nets["generator"])
+
+    def exports(self, nets: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+        """Return the generator as it is to be written, with plain weights."""
+        plain = copy.deepcopy(nets["generator"])
+        resolve_module(plain)
+        return {"generator.onnx": plain}
