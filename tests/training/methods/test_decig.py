@@ -162,7 +162,7 @@ def test_stage_one_may_leave_the_device_out(
     made = Condenser.__init__
 
     def noted(self: Condenser, *args: Any) -> None:
-        given.append(args[3])
+        given.append(args[2])
         made(self, *args)
 
     monkeypatch.setattr(Condenser, "__init__", noted)
