@@ -32,6 +32,14 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     with (tmp_path / records.CURVE_FILE).open("ab") as lines:
         lines.write(b'{"step": "a", "at"')
     assert records.load_curve(tmp_path) == [point("a", 0.0)]
+    records.add_point(tmp_path, point("a", 0.5))  # of the run that goes on
+    assert records.load_curve(tmp_path) == [point("a", 0.0), point("a", 0.5)]
+
+
+def test_a_file_that_holds_a_cut_off_line_alone_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / records.CURVE_FILE).write_bytes(b'{"step"')
+    records.add_point(tmp_path, point("a", 0.0))
+    assert records.load_curve(tmp_path) == [point("a", 0.0)]
 
 
 @pytest.mark.parametrize(

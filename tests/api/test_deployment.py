@@ -8,6 +8,7 @@ import pytest
 
 import decig
 from decig import BadInputError
+from decig.device.cost.table import CostTable
 from tests.samples import PIXELS, call, write_generator, write_photos
 
 PIXELS_OF_SAMPLES = {
@@ -43,7 +44,7 @@ def test_a_table_leads_a_slice_and_progress_is_told(model, tmp_path):
     table.save(tmp_path / "t.json")
     first = decig.slice(model, tmp_path / "a.onnx", keep=0.5, table=table)
     second = decig.slice(model, tmp_path / "b.onnx", keep=0.5, table=tmp_path / "t.json")
-    assert first.predicted_ms == pytest.approx(second.predicted_ms, rel=0.05)  # files are rounded
+    assert first.predicted_ms == pytest.approx(second.predicted_ms)
 
 
 def test_an_export_verifies_and_stamps(model, tmp_path):
@@ -64,6 +65,19 @@ def test_a_check_is_that_of_the_command(model, tmp_path):
     assert verdict.to_dict()["macs"] == found["macs"]
 
 
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 1.5])
+def test_a_confidence_that_none_can_have_is_refused_first(model, confidence):
+    with pytest.raises(BadInputError, match=r"it goes from 0\.5 to below 1"):
+        decig.check(model, model, confidence=confidence)
+
+
+def test_a_table_that_was_just_taken_is_the_one_that_is_read(model, tmp_path):
+    """A run that profiled for itself goes on with the table of its folder."""
+    table = decig.profile(model, effort="quick")
+    table.save(tmp_path / "t.json")
+    assert CostTable.load(tmp_path / "t.json") == table
+
+
 def test_names_of_inputs_may_differ_where_both_models_are_paths(tmp_path):
     photos = write_photos(tmp_path / "photos")
     one = write_generator(tmp_path / "a.onnx")
@@ -78,6 +92,8 @@ def test_names_of_inputs_may_differ_where_both_models_are_paths(tmp_path):
         ({"keep": 0.5, "target_latency_ms": 3}, "give one of keep, plan and target_latency_ms"),
         ({"target_latency_ms": 3}, "a latency is only known with"),
         ({"target_latency_ms": 3, "align": 4}, "align goes with keep"),
+        ({"keep": 2}, "a share is above 0 and at most 1"),
+        ({"keep": -1}, "a share is above 0 and at most 1"),
     ],
 )
 def test_what_does_not_go_together_is_refused(model, tmp_path, asked, message):

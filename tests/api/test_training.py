@@ -63,6 +63,9 @@ def test_several_targets_and_a_plan_alone(asked, tmp_path):
         ({"target_speedup": [2, 4, 2]}, "target speedup: 2x is named twice"),
         ({"target_speedup": 2, "steps": 1, "budget_s": 3}, "one of a budget and a number of steps"),
         ({"target_macs": 0.5}, "leave the cost table out"),
+        ({"target_speedup": 0}, "target speedup: 0 cannot be reached"),
+        ({"target_speedup": 2, "steps": 0}, "a number of steps, is above 0"),
+        ({"target_speedup": 2, "budget_s": 0}, "a number of steps, is above 0"),
         ({"target_speedup": 2, "targets": ".", "unpaired": "."}, "one of targets and unpaired"),
     ],
 )

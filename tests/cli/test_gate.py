@@ -38,7 +38,7 @@ def test_the_answers_are_shown(asked) -> None:
     shown = decig(*asked, "--min-speedup", 3, "--max-latency", "50ms").stdout
     assert "met: speedup 4 is not under 3 (--min-speedup)" in shown
     assert "cannot tell: latency 50.000 ms cannot be told from 50 ms (--max-latency)" in shown
-    assert "50 runs of each, in turns; other programs had the processor for 0.0 %" in shown
+    assert "51 runs of each, in turns; other programs had the processor for 0.0 %" in shown
 
 
 def test_confidence_and_time_reach_the_measurement(asked, monkeypatch) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from decig.deploy.judges.panel import GIVEN, OWN, Files
-from decig.deploy.tolerances import Tolerances, judge, require_judges, speedup
+from decig.deploy.tolerances import Tolerances, judge, require_judges
 from decig.device.measure.paired import Answer, PairedTimes
 from decig.errors import BadInputError
 from decig.quality.agreement import Agreement
@@ -119,7 +119,16 @@ def test_real_pictures_need_features_of_some_kind(tmp_path, monkeypatch):
     require_judges(Tolerances(), tmp_path, Files(inception=tmp_path / "net.onnx"))
 
 
-def test_how_many_times_faster():
-    assert speedup(TIMES.latency) == 4
+def test_what_is_told_is_what_is_judged_where_the_machine_changes_its_pace():
+    """The ratio of the medians of all runs would be another one, on the other side of the limit."""
+    pace = np.repeat([1.0, 3.0], [11, 9])
+    times = PairedTimes(4000.0 * pace, 1010.0 * np.roll(pace, 2), 0.0, 0.99)
+    [found] = judge(Tolerances(min_speedup=2), times, _likeness())
+    assert found.value == times.ratio
+    assert found.interval.low <= found.value <= found.interval.high
+
+
+def test_whether_anything_is_asked():
+    assert TIMES.ratio == 4
     assert not Tolerances().asked
     assert Tolerances(min_iou=0.1).asked

@@ -14,6 +14,7 @@ frontier.json   `Frontier`, in the folder of a call with several targets: what e
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -253,7 +254,22 @@ def add_point(folder: Path, point: Point) -> None:
     make_folder(folder)
     file = folder / CURVE_FILE
     with writing(file), file.open("ab") as lines:
+        if (whole := _whole_lines(file)) < lines.tell():  # a full disk cut the last one off
+            lines.truncate(whole)
         lines.write(msgspec.json.encode(point) + b"\n")
+
+
+def _whole_lines(file: Path) -> int:
+    """How many bytes of a file belong to lines that end."""
+    with file.open("rb") as content:
+        size = content.seek(0, os.SEEK_END)
+        if not size:
+            return 0
+        content.seek(size - 1)
+        if content.read(1) == b"\n":
+            return size
+        content.seek(0)
+        return content.read().rfind(b"\n") + 1
 
 
 def load_curve(folder: Path) -> list[Point]:

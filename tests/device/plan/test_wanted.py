@@ -23,6 +23,23 @@ def test_a_target_that_is_named_twice_is_refused():
         names("speedup", 2.0, 4.0, 2.0)
 
 
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        ("speedup", 0.0),
+        ("speedup", -2.0),
+        ("speedup", 0.5),
+        ("latency", 0.0),
+        ("macs", -1.0),
+        ("latency", float("nan")),
+        ("latency", float("inf")),
+    ],
+)
+def test_what_cannot_be_a_target_is_refused(kind, number):
+    with pytest.raises(BadInputError, match=f"target {kind}: .* cannot be reached"):
+        names(kind, number)
+
+
 def test_shares_and_numbers_do_not_mix():
     with pytest.raises(BadInputError, match="give shares"):
         names("macs", 0.5, 2e9)

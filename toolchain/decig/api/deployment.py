@@ -50,7 +50,8 @@ def profile(
 
     progress("profile", 0.0, {})  # rewrites are tried before the first measurement is counted
     where = device or Device.of(threads=1)
-    return profile_as_deployed(as_source(model).model, where, count, EFFORTS[effort])
+    table = profile_as_deployed(as_source(model).model, where, count, EFFORTS[effort])
+    return table.as_written()
 
 
 def slice(
@@ -98,6 +99,8 @@ def slice(
         raise BadInputError("give one of keep, plan and target_latency_ms")
     if align is not None and keep is None:
         raise BadInputError("align goes with keep")
+    if keep is not None and not 0 < keep <= 1:
+        raise BadInputError(f"keep is {keep}; a share is above 0 and at most 1")
     target = None if table is None else Target.of(as_table(table), source.model, force=force)
     cutter = Cutter(source, target, as_path(repair), drawn=draws, progress=progress)
     if plan is not None:
@@ -207,8 +210,8 @@ def check(
         grid: file for pictures of both models side by side.
         roofline: whether to measure the nodes of both beside the limits of the device.
         strict: whether a limit of which it cannot be told whether it is met counts as missed.
-        confidence: how sure answers about the latency must be, from 0.5 to 1.
-        timing_s: how long latencies are measured at most, in seconds.
+        confidence: how sure answers about the latency must be, from 0.5 to below 1.
+        timing_s: no more runs are timed after so many seconds; the first twelve always are.
 
     Raises:
         BadInputError: the models cannot be compared on this data, or a limit needs something that
@@ -219,6 +222,8 @@ def check(
     from decig.deploy.tolerances import Tolerances, require_judges
     from decig.device.measure.paired import Patience
 
+    if not 0.5 <= confidence < 1:
+        raise BadInputError(f"confidence is {confidence}; it goes from 0.5 to below 1")
     wanted = Tolerances(
         max_latency_ms=max_latency_ms,
         min_speedup=min_speedup,

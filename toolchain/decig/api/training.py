@@ -1,9 +1,12 @@
 """What trains: compress and train. Both need the extra decig[train]."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from decig.api.deployment import profile
 from decig.api.models import File, Given, as_path, as_source, as_table
@@ -12,7 +15,7 @@ from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import Target
 from decig.device.plan.wanted import Kind, Wanted, in_order
 from decig.device.run.device import Device
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
@@ -22,6 +25,8 @@ from decig.source.source import Source
 if TYPE_CHECKING:
     from decig.training.config import Config
     from decig.training.run import Begun
+
+_log = logging.getLogger(__name__)
 
 BUDGET_S = 1200.0
 """Seconds of training where neither a budget nor a number of steps is given."""
@@ -102,6 +107,8 @@ def compress(
     wanted = _wanted(target_latency_ms, target_speedup, target_macs)
     if budget_s is not None and steps is not None:
         raise BadInputError("give one of a budget and a number of steps")
+    if (budget_s is not None and not budget_s > 0) or (steps is not None and steps < 1):
+        raise BadInputError("a budget, or a number of steps, is above 0")
     if targets is not None and unpaired is not None:
         raise BadInputError("give one of targets and unpaired pictures")
     if wanted and wanted[0].kind == "macs" and table is not None:
@@ -114,12 +121,15 @@ def compress(
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
     images = Folders(*map(_absolute, (data, targets, unpaired, discriminator)))
 
-    def look_over() -> None:
+    if not dry_run:
         _require_free(folder, several=len(wanted) > 1, resume=resume)
+
+    def look_over() -> None:
         pipeline.look_over(teacher, images, settings, whole=fold_norms)
 
     target = _target(source, table, wanted, look_over, progress, force=force)
-    budget = Budget(None if steps else budget_s or BUDGET_S, steps)
+    seconds = BUDGET_S if budget_s is None else budget_s
+    budget = Budget(seconds if steps is None else None, steps)
     goal = partial(Goal, target, budget=budget, fold_norms=fold_norms)
     goals = {each.name: goal(each.counted(target.as_it_is_ms)) for each in wanted}
     run: dict[str, Any] = {
@@ -146,7 +156,7 @@ def _wanted(
     return [
         target
         for kind, numbers in asked.items()
-        for target in in_order(kind, numbers if isinstance(numbers, Sequence) else [numbers])
+        for target in in_order(kind, [float(number) for number in np.atleast_1d(numbers)])
     ]
 
 
@@ -278,5 +288,8 @@ def train(
         tensorboard=tensorboard,
     )
     if written is not None and condensed is not None:
-        draw_hinges(Path(output_dir))
+        try:
+            draw_hinges(Path(output_dir))
+        except DecigError as error:  # what was trained is there all the same
+            _log.warning("no drawing of the hinges: %s", error)
     return written

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _NO_TARGET = (
     "give --target-latency, --target-speedup or --target-macs: without any of them, only stage I "
-    "of the method decig finds widths, and it is off (condense above 0 in the table [decig] of "
-    "--config)"
+    "of the method decig finds widths, and it is off unless --config sets condense above 0 in the "
+    "table [decig]"
 )
 
 _NO_DATA = "give --data DIR: MODEL is fed images, or files"
@@ -110,7 +110,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     folder = asked["output_dir"]
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
-    if asked["profile"] and asked["target_macs"]:
+    if asked["profile"] and asked["target_macs"] and not asked["resume"]:
         raise click.UsageError("--target-macs is for no device: leave --profile out.")
     has_target = any(asked[name] for name in TARGET_OPTIONS)
     with needs_torch("decig compress"):

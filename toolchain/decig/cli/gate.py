@@ -90,7 +90,7 @@ _OPTIONS = (
         type=time_budget,
         default="60s",
         metavar="60s",
-        help="How long latencies are measured at most; 60s by default.",
+        help="Time after which no more runs begin; the first twelve always do. 60s by default.",
     ),
     click.option(
         "--junit", type=output_file, metavar="FILE", help="Write the answers as JUnit XML."

@@ -10,7 +10,7 @@ from decig.data.ports import image_input
 from decig.deploy.judges.panel import GIVEN, Files, Panel
 from decig.deploy.likeness import Likeness, compare_pictures
 from decig.deploy.side import Side
-from decig.deploy.tolerances import Finding, Tolerances, judge, require_judges, speedup
+from decig.deploy.tolerances import Finding, Tolerances, judge, require_judges
 from decig.device.measure.limits import measure_limits
 from decig.device.measure.paired import Answer, PairedTimes, Patience, measure_pairs
 from decig.device.measure.roofline import Roofline, compare, measure_roofline
@@ -61,7 +61,7 @@ class Verdict:
     @property
     def speedup(self) -> float:
         """How many times faster the candidate is."""
-        return speedup(self.latency)
+        return self.times.ratio
 
     @property
     def latency(self) -> dict[str, Latency]:

@@ -1,7 +1,7 @@
 """What a candidate must reach in a check, and whether it does."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 from decig.deploy.judges.panel import GIVEN, OWN, Files
 from decig.deploy.likeness import Likeness
 from decig.device.measure.paired import Answer, Interval, Limits, PairedTimes
-from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.quality.features import require_features
 
@@ -137,7 +136,7 @@ def _timing(asked: Tolerances, times: PairedTimes) -> Iterator[Finding]:
         text = f"latency {ms:.3f} ms {_relation(answer, 'over')} {limit:g} ms (--max-latency)"
         yield Finding("--max-latency", answer, text + _span(interval), limit, ms, interval)
     if (limit := asked.min_speedup) is not None:
-        ratio, interval = speedup(times.latency), times.speedup
+        ratio, interval = times.ratio, times.speedup
         answer = interval.at_least(limit)
         text = f"speedup {ratio:.4g} {_relation(answer, 'under')} {limit:g} (--min-speedup)"
         yield Finding("--min-speedup", answer, text + _span(interval), limit, ratio, interval)
@@ -151,6 +150,8 @@ def _relation(answer: Answer, beyond: str) -> str:
 
 def _span(interval: Interval) -> str:
     """Where a value surely is."""
+    if not math.isfinite(interval.low):
+        return ", too few runs to tell"
     return f", surely between {interval.low:.4g} and {interval.high:.4g}"
 
 
@@ -188,8 +189,3 @@ def _distances(asked: Tolerances, likeness: Likeness) -> Iterator[Finding]:
     lpips, limit = likeness.pairs.lpips, asked.max_lpips
     if lpips is not None and limit is not None:
         yield _at_most(lpips, limit, f"LPIPS {lpips:.4g} to {_TO_REFERENCE}", "--max-lpips")
-
-
-def speedup(latency: Mapping[str, Latency]) -> float:
-    """How many times faster the candidate is."""
-    return latency["reference"].median / latency["candidate"].median

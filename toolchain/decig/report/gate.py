@@ -87,6 +87,7 @@ def markdown(verdict: Verdict, candidate: str) -> str:
     outcome = _SHOWN[verdict.passed] if verdict.findings or verdict.faults else "nothing asked"
     lines = [f"### decig check: {outcome}", ""]
     lines += [f"- {_safe(fault)}" for fault in verdict.faults]
+    lines += [""] if verdict.faults else []
     if verdict.findings:
         lines += ["| limit | answer | what was found |", "| --- | --- | --- |"]
         lines += [

@@ -52,8 +52,9 @@ def write_where_possible(folder: Path) -> Path | None:
     try:
         for each in (*runs, folder):
             write(each, each / FILE)
-    except DecigError as error:
-        _log.warning("no %s: %s; for one, mend that and decig report %s", FILE, error, name)
+    except Exception as error:  # whatever it is, what was trained is there all the same
+        text = str(error) if isinstance(error, DecigError) else repr(error)
+        _log.warning("no %s: %s; for one, mend that and decig report %s", FILE, text, name)
         return None
     return folder / FILE
 
@@ -82,7 +83,7 @@ def write(folder: Path, output: Path) -> dict[str, Any]:
         context = run_context(Evidence.read(folder))
         gaps = context["gaps"]
         content = _render("run.html.j2", context)
-    data = content.encode()
+    data = content.encode(errors="replace")  # names of files may be of any bytes
     write_bytes(output, data)
     return {"report": str(output), "bytes": len(data), "missing": gaps}
 

@@ -111,6 +111,9 @@ def _read(folder: Path, picture: Picture) -> tuple[dict[str, Image.Image], list[
         if kind not in picture.files:
             continue
         file = folder / picture.files[kind]
+        if not file.resolve().is_relative_to(folder.resolve()):  # a stranger's run may name any
+            lost.append(str(file))
+            continue
         try:
             with Image.open(file) as opened:
                 views[kind] = opened.convert("RGB")

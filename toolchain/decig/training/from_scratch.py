@@ -20,7 +20,7 @@ without a teacher replaces `Condenser` here.
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ import torch
 
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import TABLE_FILE, Target
+from decig.device.run.timing import missed
 from decig.errors import BadInputError
 from decig.files import make_folder, write_json
 from decig.graph.channels import analyse
@@ -271,6 +272,7 @@ class Condensation:
         """Write the result, and what is known of it."""
         written = shown.write()
         engines = {"condense": condensed, "teach": taught}
+        figures = {each.name: self._figures(each) for each in self._generators}
         report = {
             "schema_version": SCHEMA_VERSION,
             "method": "decig",
@@ -278,11 +280,23 @@ class Condensation:
             "original_latency_ms": self._wanted.table.as_it_is_ms,
             "steps": {name: engine.step for name, engine in engines.items()},
             "training_seconds": {n: round(e.elapsed_s, 1) for n, e in engines.items()},
-            "generators": {each.name: self._figures(each) for each in self._generators},
-            "warnings": list(self._generators[0].target.warnings),
+            "generators": figures,
+            "warnings": [*self._generators[0].target.warnings, *self._misses(figures)],
         }
         write_json(self._training.folder / "report.json", report)
         return written
+
+    def _misses(self, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Say which generators take longer than was asked for, one line each."""
+        target_ms, lines = self._wanted.target_ms, []
+        for name, found in figures.items():
+            measured_ms = found["measured_latency_ms"]
+            if measured_ms is not None and missed(measured_ms, target_ms):
+                lines.append(
+                    f"{name}: takes {measured_ms:.4g} ms, over the {target_ms:.4g} ms asked"
+                )
+                _log.warning("%s", lines[-1])
+        return lines
 
     def _figures(self, generator: _Generator) -> dict[str, Any]:
         model = load_model(self._training.folder / f"{generator.name}.onnx")

@@ -110,11 +110,14 @@ def leaves_table(job: Job, begun: Begun | None) -> Begun:
     return leave
 
 
-def preview(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
-    """Plan without training and without writing anything; errors as for `compress`."""
-    nowhere = RunFolder(Path())
-    job = prepare(teacher, folders, goal, config, nowhere, Processes(), lambda *_: None)
-    return preview_of(job)
+def preview(
+    teacher: Teacher, folders: Folders, goal: Goal, config: Config
+) -> dict[str, Any] | None:
+    """Plan without training and without writing anything; result and errors as for `compress`."""
+    nowhere, processes = RunFolder(Path()), Processes()
+    job = prepare(teacher, folders, goal, config, nowhere, processes, lambda *_: None)
+    found = processes.on_main(lambda: preview_of(job))
+    return found if processes.main else None
 
 
 def preview_of(job: Job) -> dict[str, Any]:

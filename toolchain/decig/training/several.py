@@ -3,7 +3,7 @@
 All targets have the cost table, the scores of channels, the images, the first pictures of the
 teacher and its pictures of held-out images in common, and whatever steps a method does once for all
 of them (`decig.training.methods.Step.shared`). Each target has the whole budget for its own steps;
-steps that are shared take theirs once. A folder of several targets holds
+a shared step uses its share of the budget once. A folder of several targets holds
 
 targets.json    what was asked for
 command.json    what was typed, for whoever resumes the call
@@ -149,14 +149,24 @@ def compress(
     return found if processes.main else None
 
 
-def preview(asked: Several) -> dict[str, Any]:
-    """Plan for every target without training and without writing anything."""
-    jobs = asked.jobs(Path(), Processes(), lambda *_: None)
-    found = {}
-    for name, job in zip(asked.goals, jobs, strict=True):
-        with naming(name):
-            found[name] = preview_of(job)
-    return {"targets": found}
+def preview(asked: Several) -> dict[str, Any] | None:
+    """Plan for every target without training and without writing anything.
+
+    Returns:
+        The plans by the name of their target; None in all processes but the main one.
+    """
+    processes = Processes()
+    jobs = asked.jobs(Path(), processes, lambda *_: None)
+
+    def plan() -> dict[str, Any]:
+        found = {}
+        for name, job in zip(asked.goals, jobs, strict=True):
+            with naming(name):
+                found[name] = preview_of(job)
+        return found
+
+    plans = processes.on_main(plan)
+    return {"targets": plans} if processes.main else None
 
 
 def _compress_one(asked: Several, job: Job) -> None:

@@ -1,5 +1,6 @@
 """Cost tables: what a model costs on a device, as a JSON file that travels between machines."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from decig.device.measure.roofline import Roofline, Work
 from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.files import write_json
+from decig.files import json_text, write_json
 from decig.graph.channels import ChannelMap, Port
 from decig.graph.cost import count
 from decig.graph.model import Model, input_info
@@ -233,6 +234,13 @@ class CostTable:
     def save(self, path: Path) -> None:
         """Write the table as JSON, atomically."""
         write_json(path, self.to_dict())
+
+    def as_written(self) -> "CostTable":
+        """Return the table with the numbers that its file holds, which are rounded.
+
+        Whoever works on with a table that was just taken must find what a later reader finds.
+        """
+        return convert(json.loads(json_text(self.to_dict())), CostTable, "cost table")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of the file format."""

@@ -152,6 +152,11 @@ class PairedTimes:
         return median_interval(self.reference_us / self.candidate_us, self.confidence)
 
     @property
+    def ratio(self) -> float:
+        """How many times faster the candidate is: the median of those ratios."""
+        return float(np.median(self.reference_us / self.candidate_us))
+
+    @property
     def latency_ms(self) -> Interval:
         """Latency of the candidate in milliseconds."""
         return median_interval(self.candidate_us / 1e3, self.confidence)

@@ -1,5 +1,6 @@
 """Targets as people ask for them: a latency, a speed-up, or multiply-accumulates."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -51,8 +52,13 @@ def in_order(kind: Kind, numbers: Sequence[float]) -> list[Wanted]:
     """Sort targets of one kind, the slowest first.
 
     Raises:
-        BadInputError: one is named twice, or shares and numbers of multiply-accumulates are mixed.
+        BadInputError: one is not above 0 (a speed-up: below 1) or named twice, or shares and
+            numbers of multiply-accumulates are mixed.
     """
+    least = 1.0 if kind == "speedup" else 0.0
+    for number in numbers:
+        if not (math.isfinite(number) and number > 0 and number >= least):
+            raise BadInputError(f"target {kind}: {number:g} cannot be reached; see the help")
     if kind == "macs" and len({number < 1 for number in numbers}) > 1:
         raise BadInputError(
             "target macs: give shares of the model's (0.5,0.25), or numbers, not both"
