@@ -92,7 +92,8 @@ def main(model: str | None, times: int, beside: int, seconds: float, results: Pa
     truth = quiet.latency["reference"].median / quiet.latency["candidate"].median
     lines = [
         f"{Path(file).stem} and its half, {truth:.2f} times faster; {cpu_model()}, one thread; "
-        f"each limit asked {times} times. `python benchmarks/gate.py --times {times}`",
+        f"each limit asked {times} times. `python benchmarks/gate.py {f'{model} ' if model else ''}"
+        f"--times {times}{f' --busy {beside}' if beside > 1 else ''}`",
         "",
         "| limit | where | met | cannot tell | missed | wrong | taken by others | runs of each |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
