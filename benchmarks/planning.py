@@ -5,7 +5,7 @@
 For each model: a cost table as `decig profile` takes it (or the one that DIR holds from an earlier
 run), then for each target the plan that `decig slice --target-latency` makes: planned, measured as
 deployed, tightened. Beside it two plans of the same solver with the same importance, but with the
-multiply-accumulates of the model as it is in the place of predicted time, and 64 widths a group in
+multiply-accumulates of the model as it is instead of predicted time, and 64 widths a group in
 the place of stairs: one cut until its measured latency is that of decig's plan, one cut until it
 keeps no more importance than decig's. In the end all run in turns with the whole model;
 milliseconds are that ratio times the table's latency.

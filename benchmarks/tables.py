@@ -49,7 +49,7 @@ def machine(table: CostTable) -> str:
 
 
 def merged(file: str, rows: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Put rows in the place of those with the same keys in a results file; return all of them."""
+    """Replace the rows with the same keys in a results file; return all of them."""
     path = RESULTS / file
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     fresh = {tuple(row[key] for key in keys) for row in rows}

@@ -1,4 +1,4 @@
-"""Computed sizes back in the place of constants: fitting, names, what cannot be done."""
+"""Computed sizes instead of constants again: fitting, names, what cannot be done."""
 
 import numpy as np
 import onnx

@@ -128,7 +128,7 @@ class Taught(Stretch):
 
 
 class Slim(nn.Module):
-    """A graph in the place of a generator: takes one tensor, and returns the picture alone."""
+    """A graph trained instead of a generator: takes one tensor, and returns only the picture."""
 
     def __init__(self, model: Model, size: tuple[int, int] | None = None) -> None:
         """Build the module.
