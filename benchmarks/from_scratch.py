@@ -10,7 +10,9 @@ Label maps of facades become photos, by the ResUNet of models/facades-resunet. F
   the run before took, with the same pairs (`--targets`).
 
 All are judged on held-out label maps: SSIM and KID to the plain original, KID to the real photos.
-Parts that are finished are not repeated, parts that were stopped go on.
+Both ways take their widths from the cost table alone, so that they may run on another machine than
+the one that the table is of, such as one with a GPU. Parts that are finished are not repeated,
+parts that were stopped go on.
 """
 
 import datetime
@@ -18,6 +20,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +29,9 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from jobs import BENCHMARKS, DECIG, ONE_THREAD, SHARED, Job, digest, run_all
+from jobs import BENCHMARKS, DECIG, ONE_THREAD, SHARED, Job, digest, finish, run_all
 from PIL import Image
+from settings import written
 
 from decig import __version__
 from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FOLDER
@@ -62,6 +66,8 @@ class Asked:
     share: float
     profile: Path | None
     compress_steps: int | None
+    batch: int
+    jobs: int
 
     def recipe(self, folder: Path, seed: int, steps: int) -> Path:
         """Write a recipe for a number of steps into a folder, and return that."""
@@ -88,6 +94,7 @@ direction = "BtoA"
 [[train.stages]]
 crop = {self.side}
 load = {round(self.side * 286 / 256)}
+batch = {self.batch}
 steps = {steps}
 """
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,24 +104,20 @@ steps = {steps}
         return folder
 
 
-def finished(job: Job) -> None:
-    """Run a part, unless it was done before.
-
-    Raises:
-        DecigError: it failed; names the log.
-    """
-    run_all([] if job.done else [job], 1)
-
-
-def trained(folder: Path, recipe: Path, data: Path, *options: str | Path) -> Path:
-    """Train, or go on with what was stopped; returns the generator."""
+def training(folder: Path, recipe: Path, data: Path, *options: str | Path) -> Job:
+    """The run of decig train that fills a folder; its generator is `generator(folder)`."""
     run = folder / "run"
     command = [*DECIG, "train", recipe, "--data", data, "--output-dir", run, *options]
     resume = [*DECIG, "train", "--resume", "--output-dir", run]
     text = (recipe / "recipe.toml").read_text(encoding="utf-8")
     asked = {"recipe": text, "data": str(data), "options": [str(option) for option in options]}
-    finished(Job(f"train {folder.name}", folder, command, asked, resume, run / "state.pt"))
-    return run / "generator.onnx"
+    name = f"train {folder.parent.name} {folder.name}"
+    return Job(name, folder, command, asked, resume, run / "state.pt")
+
+
+def generator(folder: Path) -> Path:
+    """What a training in a folder has made."""
+    return folder / "run" / "generator.onnx"
 
 
 def seconds_of(run: Path) -> float:
@@ -123,19 +126,23 @@ def seconds_of(run: Path) -> float:
     return sum(torch.load(file, weights_only=True)["elapsed_s"] for file in states)
 
 
-def compressed(asked: Asked, folder: Path, original: Path, table: Path, seconds: float) -> Path:
-    """Compress, or go on with what was stopped; returns the student."""
-    run, pairs = folder / "run", asked.out / "pairs" / "train"
+def compression(asked: Asked, folder: Path, original: Path, table: Path, seconds: float) -> Job:
+    """The run that makes student.onnx of an original, planned by the table alone.
+
+    So is the cut of the net that is condensed while it is trained.
+    """
+    pairs = asked.out / "pairs" / "train"
     budget = ["--steps", str(asked.compress_steps)]
     if asked.compress_steps is None:
-        budget = ["--budget", f"{max(_LEAST_S, seconds):.0f}s"]
-    command = [*DECIG, "compress", original, "--data", pairs / "label", "--targets"]
-    command += [pairs / "photo", "--profile", table, "--target-speedup", f"{asked.speedup:g}"]
-    command += [*budget, "--output-dir", run, *_force(asked)]
-    resume = [*DECIG, "compress", "--resume", "--output-dir", run]
+        budget = ["--seconds", f"{max(_LEAST_S, seconds):.0f}"]
+    command = [sys.executable, "-m", "parts.gpu", "compress", "--model", original]
+    command += ["--table", table, "--method", "decig", "--speedup", f"{asked.speedup:g}"]
+    command += ["--data", pairs / "label", "--targets", pairs / "photo", *budget]
+    settings = {"distil": {"batch": asked.batch, "crop": asked.side}}
+    command += ["--config", written(folder.parent / "settings.toml", None, settings)]
+    command += ["--output-dir", folder]
     what = {"model": digest(original), "speedup": asked.speedup, "budget": budget}
-    finished(Job(f"compress {folder.name}", folder, command, what, resume, run / "run.json"))
-    return run / "student.onnx"
+    return Job(f"compress {folder.parent.name}", folder, command, what)
 
 
 def _force(asked: Asked) -> tuple[str, ...]:
@@ -165,31 +172,65 @@ def table_of(asked: Asked, recipe: Path) -> Path:
         return asked.profile
     file = asked.out / "profile" / "table.json"
     what = {"side": asked.side, "widths": list(asked.widths)}
-    finished(Job("profile", file.parent, [*DECIG, "profile", recipe, "-o", file], what))
+    run_all([Job("profile", file.parent, [*DECIG, "profile", recipe, "-o", file], what)], 1)
     return file
 
 
-def run_seed(asked: Asked, seed: int) -> dict[str, tuple[Path, float]]:
-    """Make all three models of a seed; returns file and minutes of training of each."""
-    folder = asked.out / f"seed-{seed}"
-    recipe = asked.recipe(folder / "recipe", seed, asked.steps)
-    shorter = asked.recipe(folder / "shorter", seed, max(2, round(asked.steps * asked.share)))
-    table = table_of(asked, recipe)
-    plain = trained(folder / "original", recipe, asked.data)
-    options = ("--profile", table, "--target-speedup", f"{asked.speedup:g}", *_force(asked))
-    scratch = trained(folder / "scratch", recipe, asked.data, *options)
-    first = trained(folder / "first", shorter, asked.data)
-    took = {file: seconds_of(file.parent) for file in (plain, scratch, first)}
-    # The graph of another training has another digest: compress wants a table of its own.
-    own = folder / "first-table.json"
-    write_json(own, _table_for(table, first))
-    student = compressed(asked, folder / "compressed", first, own, took[scratch] - took[first])
-    report = read_json(student.parent / "report.json", dict[str, Any], "report of a run")
-    return {
-        ORIGINAL: (plain, took[plain] / 60),
-        SCRATCH: (scratch, took[scratch] / 60),
-        THEN: (student, (took[first] + report["training_seconds"]) / 60),
-    }
+@dataclass(frozen=True)
+class Seed:
+    """The three models of a seed.
+
+    Attributes:
+        number: the seed.
+        folder: of its runs.
+    """
+
+    number: int
+    folder: Path
+
+    def trainings(self, asked: Asked, table: Path) -> list[Job]:
+        """Plain, condensed on the way, and plain for a share of the steps."""
+        recipe = asked.recipe(self.folder / "recipe", self.number, asked.steps)
+        fewer = max(2, round(asked.steps * asked.share))
+        shorter = asked.recipe(self.folder / "shorter", self.number, fewer)
+        options = ("--profile", table, "--target-speedup", f"{asked.speedup:g}", *_force(asked))
+        return [
+            training(self.folder / "original", recipe, asked.data),
+            training(self.folder / "scratch", recipe, asked.data, *options),
+            training(self.folder / "first", shorter, asked.data),
+        ]
+
+    def compression(self, asked: Asked, table: Path) -> Job:
+        """Compress the shorter training's net in the time that is left of the condensed one's."""
+        first, scratch = (self.folder / name / "run" for name in ("first", "scratch"))
+        # The graph of another training has another digest: compress wants a table of its own.
+        own = self.folder / "first-table.json"
+        write_json(own, _table_for(table, generator(first.parent)))
+        left = seconds_of(scratch) - seconds_of(first)
+        return compression(asked, self.folder / "compressed", generator(first.parent), own, left)
+
+    def models(self) -> dict[str, tuple[Path, float]]:
+        """File and minutes of training of each model."""
+        plain, scratch, first = (self.folder / name for name in ("original", "scratch", "first"))
+        student = self.folder / "compressed" / "student.onnx"
+        report = read_json(student.parent / "report.json", dict[str, Any], "report of a run")
+        seconds = seconds_of(first / "run") + report["training_seconds"]
+        return {
+            ORIGINAL: (generator(plain), seconds_of(plain / "run") / 60),
+            SCRATCH: (generator(scratch), seconds_of(scratch / "run") / 60),
+            THEN: (student, seconds / 60),
+        }
+
+
+def make(asked: Asked, seeds: Sequence[Seed]) -> None:
+    """Make the models of all seeds; trainings first, as they say how long compressions may take.
+
+    Raises:
+        DecigError: a run failed; names the log.
+    """
+    table = table_of(asked, asked.recipe(asked.out / "recipe", 0, asked.steps))
+    finish("train", [job for seed in seeds for job in seed.trainings(asked, table)], asked.jobs)
+    finish("compress", [seed.compression(asked, table) for seed in seeds], asked.jobs)
 
 
 def _table_for(table: Path, model: Path) -> dict[str, Any]:
@@ -224,9 +265,9 @@ def page(asked: Asked, rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         f"# Condensed while trained, or compressed afterwards, {asked.speedup:g} times faster",
         "",
-        f"`python benchmarks/from_scratch.py --steps {asked.steps} --side {asked.side} "
-        f"--speedup {asked.speedup:g} --share {asked.share:g}`, decig {__version__}, "
-        f"{datetime.date.today().isoformat()}.",
+        f"`python benchmarks/from_scratch.py --steps {asked.steps} --batch {asked.batch} "
+        f"--side {asked.side} --jobs {asked.jobs} --speedup {asked.speedup:g} "
+        f"--share {asked.share:g}`, decig {__version__}, {datetime.date.today().isoformat()}.",
         "",
         "| seed | model | minutes | ms | times faster | SSIM to original | KID to original x1000 "
         "| KID to real x1000 |",
@@ -257,6 +298,8 @@ def page(asked: Asked, rows: Sequence[dict[str, Any]]) -> str:
 @click.option("--data", type=EXISTING_FOLDER, default=FACADES, help="Pairs, photo left, map right.")
 @click.option("--seeds", default="1,2", help="Numbers, with commas between them.")
 @click.option("--steps", type=click.IntRange(2), default=20000, help="Of a plain training.")
+@click.option("--batch", type=click.IntRange(1), default=1, help="Crops per step, in all runs.")
+@click.option("--jobs", type=click.IntRange(1), default=1, help="Runs at once.")
 @click.option("--side", type=click.IntRange(32), default=128, help="Pixels of crops and pictures.")
 @click.option("--widths", default="32,48,96,160,192", help="Of the original, by level.")
 @click.option("--discriminator", type=click.IntRange(1), default=48, help="Channels, first layer.")
@@ -273,13 +316,15 @@ def main(seeds: str, widths: str, results: Path, **options: Any) -> None:
         asked = Asked(**options, widths=[int(width) for width in widths.split(",")])
         write_pairs(asked)
         rows = []
-        for seed in map(int, seeds.split(",")):
-            models = run_seed(asked, seed)
+        each = [Seed(int(n), asked.out / f"seed-{n}") for n in seeds.split(",")]
+        make(asked, each)
+        for seed in each:
+            models = seed.models()
             for name, (file, minutes) in models.items():
                 found = judged(asked, file, models[ORIGINAL][0])
                 rows.append(
                     {
-                        "seed": seed,
+                        "seed": seed.number,
                         "model": name,
                         "minutes": minutes,
                         "ms": found["latency_ms"]["candidate"],

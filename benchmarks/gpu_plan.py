@@ -30,6 +30,11 @@ TINY: dict[str, dict[str, Any]] = {
 """Sizes for --miniature."""
 SHARES = {"originals": 0.34, "profiles": 0.20, "compressions": 0.33}
 """Of the minutes; what is left is for measuring and judging."""
+BATCH = 4
+"""Crops per step: on a large GPU a step takes hardly longer than one of a single crop."""
+_LOAD, _EPOCHS = 286 / 256, 200
+"""Side of the loaded pictures to that of the crops, and a schedule's length, as the authors have
+them; the seconds that are given end it earlier, and the learning rate falls with them."""
 CUDA = ("--ep", "cuda", "--ep-option", "enable_cuda_graph=1")
 _START_S = 20.0
 """Seconds that an original needs beside its training: to start, and to be exported."""
@@ -215,7 +220,10 @@ class Plan:
                     yield Job(name, folder, command, asked, threads=threads)
 
     def _settings(self) -> Path:
-        tables: dict[str, dict[str, Any]] = {"train": {"precision": "bf16"}}
+        tables: dict[str, dict[str, Any]] = {
+            "train": {"precision": "bf16"},
+            "distil": {"batch": BATCH},
+        }
         if self.miniature:
             tables = {
                 "train": {"precision": "fp32"},
@@ -245,17 +253,20 @@ class Plan:
 
 
 def write_recipe(name: str, folder: Path, miniature: bool) -> Path:
-    """Write the recipe of models/ that is trained: in bf16, or tiny for a miniature."""
+    """Write the recipe of models/ that is trained: in bf16 and larger batches, or tiny."""
     file = MODELS / name / "recipe.toml"
     found = tomllib.loads(file.read_text(encoding="utf-8"))
     found["source"]["python"] = str(file.parent / found["source"]["python"])
-    found["train"]["precision"] = "bf16"
+    side = found["model"]["input_shape"][2]
+    stage = {"crop": side, "load": round(_LOAD * side), "batch": BATCH, "epochs": _EPOCHS}
+    found["train"] |= {"precision": "bf16", "stages": [stage]}
     if miniature:
         tiny = TINY[name]
         found["source"]["arguments"] |= tiny["arguments"]
         found["model"]["input_shape"][2:] = [tiny["side"]] * 2
         # In three steps a net must come to use its range, or compress takes it for broken.
         found["train"] |= {"precision": "fp32", "discriminator_width": 4, "learning_rate": 2e-2}
+        stage |= {"crop": tiny["side"], "load": 0, "batch": 1}
     written(folder / "recipe.toml", None, found)
     return folder
 

@@ -46,6 +46,8 @@ def test_all_three_are_trained_once_and_judged(tmp_path: Path, monkeypatch) -> N
         share=0.5,
         profile=None,
         compress_steps=2,
+        batch=1,
+        jobs=1,
     )
     recipe = asked.recipe(tmp_path / "out/seed-1/recipe", 1, 4)
     table = work_table(resolve(str(recipe), untrained=True).model)
