@@ -19,6 +19,7 @@ from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
 from decig.training import engine, from_scratch, hypernetworks, steering
 from decig.training.condense import Condenser
+from decig.training.pair_task import PairTask
 from decig.training.tasks.paired import Paired
 from decig.training.wanted import Wanted
 from tests.runtime import open_plain
@@ -293,7 +294,7 @@ def test_a_task_that_cannot_condense_says_what_it_lacks(tmp_path: Path) -> None:
     recipe = write(tmp_path)
     table = table_of(recipe)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(Paired, "paint")
+        patch.delattr(PairTask, "paint")
         with pytest.raises(BadInputError, match="cannot condense them, as it has no paint;"):
             train(recipe, tmp_path / "run", wanted(table))
 
