@@ -19,6 +19,13 @@ Function = Callable[..., Any]
 """What a command runs."""
 
 
+def with_options(function: Function, *options: Callable[[Function], Function]) -> Function:
+    """Give a command several options, which its help shows in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Function], Function]:
     """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
@@ -85,7 +92,7 @@ def code_options(function: Function) -> Function:
 
     Each of them is None where nothing is said.
     """
-    return _apply(
+    return with_options(
         function,
         click.option("--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."),
         click.option(
@@ -143,7 +150,7 @@ def pixel_options(function: Function) -> Function:
         )
         return function(flags=flags, **rest)
 
-    return _apply(
+    return with_options(
         run,
         click.option(
             "--input-range",
@@ -218,7 +225,7 @@ def device_options(function: Function) -> Function:
         return function(device=Device.of(ep, given, threads), **rest)
 
     positive = click.IntRange(min=1)
-    return _apply(
+    return with_options(
         run,
         click.option(
             "--ep",
@@ -268,9 +275,3 @@ force_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."
 )
-
-
-def _apply(function: Function, *decorators: Callable[[Function], Function]) -> Function:
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
