@@ -2,34 +2,25 @@ import copy
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume
 
-from decig.graph.channels import analyse
-from decig.graph.model import input_info, normalise
+from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
 from decig.training.latents import LatentModule, LatentScores, first_latents
 from decig.training.module import build_module
-from tests.graph.random_graphs import RandomGraph, random_graphs
+from tests.graph.random_graphs import RandomGraph
 from tests.training.onnx_cases import assert_close, run_ort
-from tests.training.test_module_random import UNKNOWN
-from tests.training.tiny import tiny_generator
-
-PROTO = tiny_generator(size=24)
-CHANNELS = analyse(PROTO)
-
+from tests.training.random_nets import CHANNELS, PROTO, for_random_generators, image, noise_for
 
 FIRST = {"c1": np.linspace(1, 0.2, 8), "c2": np.linspace(0.2, 1, 8)}
 
 
 def module(embedding: int = 0) -> LatentModule:
     return LatentModule(build_module(PROTO), CHANNELS, FIRST, embedding=embedding)
-
-
-def image() -> torch.Tensor:
-    return torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("embedding", [0, 8])
@@ -98,18 +89,10 @@ def test_both_weights_and_latents_are_trained() -> None:
     assert made.net.get_parameter("c2_weight").grad.count_nonzero() > 0
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(random_graphs())
-def test_random_generators_are_cut_exactly_where_latents_are_zero(graph: RandomGraph) -> None:
-    assume(UNKNOWN not in graph.blocks)
-    proto = normalise(graph.proto)
-    channels = analyse(proto)
+@for_random_generators(25)
+def test_random_generators_are_cut_exactly_where_latents_are_zero(
+    graph: RandomGraph, proto: onnx.ModelProto, channels: ChannelMap
+) -> None:
     first = {group.name: np.linspace(1, 0.3, group.channels) for group in channels.prunable}
     made, plan = LatentModule(build_module(proto).eval(), channels, first), graph.plan(channels)
     keep = {name: kept for name, kept in plan.keep.items() if name in made.by_group()}
@@ -117,8 +100,7 @@ def test_random_generators_are_cut_exactly_where_latents_are_zero(graph: RandomG
     for name, latents in made.by_group().items():
         gone = np.setdiff1d(np.arange(len(latents)), keep[name])
         latents[torch.as_tensor(gone)] = 0
-    random = np.random.default_rng(graph.seed)
-    inputs = [random.standard_normal(v.shape, dtype=np.float32) for v in input_info(proto)]
+    inputs = noise_for(proto, graph.seed)
     with torch.no_grad():
         painted = made(*map(torch.from_numpy, inputs))
     cut = slice_graph(made.graph(proto), channels, Plan("", keep))
