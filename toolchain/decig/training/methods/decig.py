@@ -24,14 +24,7 @@ from decig.schema import NotNegative, Share, WrittenByHand
 from decig.source.recipe import Recipe
 from decig.training.condense import Condenser, run_times
 from decig.training.cut import Cut
-from decig.training.distilling import (
-    distil,
-    mean_of,
-    run_student,
-    state_file,
-    student_engine,
-    student_task,
-)
+from decig.training.distilling import distil
 from decig.training.engine import News
 from decig.training.fold_norms import fold_norms, with_joined_norms
 from decig.training.fresh import Fresh
@@ -44,6 +37,7 @@ from decig.training.schedule import Budget
 from decig.training.slicing import Origin, cut_to_begin, slice_and_repair
 from decig.training.stages import Condensing, table_of
 from decig.training.steering import UNASKED, Steered
+from decig.training.student import mean_of, run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
 
 

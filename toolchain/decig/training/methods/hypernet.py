@@ -30,13 +30,7 @@ from decig.graph.plan import Plan, uniform_widths
 from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
 from decig.source.recipe import Recipe
 from decig.training.cut import Cut, plan_within
-from decig.training.distilling import (
-    distil,
-    run_student,
-    state_file,
-    student_engine,
-    student_task,
-)
+from decig.training.distilling import distil
 from decig.training.engine import News
 from decig.training.fresh import Fresh
 from decig.training.hypernetworks import require_memory
@@ -54,6 +48,7 @@ from decig.training.slicing import (
 from decig.training.slim import Slim
 from decig.training.stages import Latents, table_of
 from decig.training.steering import Steered
+from decig.training.student import run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
 
 _BISECTIONS = 20
