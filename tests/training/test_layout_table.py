@@ -15,7 +15,8 @@ from decig.training.module import write_back
 from decig.training.schedule import Budget
 from decig.training.student import mean_of, student_task
 from tests.graph.tiny import worst_difference
-from tests.training.layout_table import LAYOUTS, NOT_RUN, RANKS, REFUSED, ROWS, TRAINS, outcome
+from tests.training.layout_cells import LAYOUTS, RANKS
+from tests.training.layout_table import NOT_RUN, REFUSED, ROWS, TRAINS, outcome
 from tests.training.onnx_cases import assert_close, parsed, run_ort
 from tests.training.small import small
 
