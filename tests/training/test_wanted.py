@@ -7,7 +7,8 @@ from decig.device.plan.wanted import Wanted as Asked
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
-from decig.training.wanted import Wanted
+from decig.training.asked import write_asked
+from decig.training.wanted import Wanted, method_of_run
 from tests.training import originals
 from tests.training.small import work_table
 from tests.training.tiny import tiny_generator
@@ -41,6 +42,20 @@ def test_without_a_table_multiply_accumulates_are_counted(model, tmp_path):
     assert found.record() == {"target_macs": 0.25, "method": "hypernet"}
     found.save(tmp_path)
     assert not (tmp_path / TABLE_FILE).exists()
+
+
+def test_a_run_goes_on_by_the_method_that_it_began_with(tmp_path):
+    assert method_of_run(tmp_path) == "decig"  # there is none yet
+    for more, method in (
+        ({}, "decig"),
+        ({"condense": Wanted(None, Asked("macs", 0.5)).record()}, "decig"),
+        ({"condense": Wanted(None, Asked("macs", 0.5), "hypernet").record()}, "hypernet"),
+    ):
+        write_asked(tmp_path, {"train": {"task": "paired"}, **more})
+        assert method_of_run(tmp_path) == method
+    (tmp_path / "training.json").write_text('{"condense": 1}')
+    with pytest.raises(BadInputError, match=r"training\.json: "):
+        method_of_run(tmp_path)
 
 
 def test_a_table_of_another_generator_is_refused(model, tmp_path):

@@ -247,7 +247,8 @@ def train(
         target_speedup: how many times faster than the whole generator; needs `table`.
         target_macs: multiply-accumulates, or below 1 a share of the whole generator's, for no
             device.
-        method: how channels are taken away; None for "decig". "hypernet" needs a target.
+        method: how channels are taken away; None for "decig", or that of the run to go on with.
+            "hypernet" needs a target.
         sample_every_s: seconds between two sheets of samples.
         tensorboard: log losses and samples for TensorBoard in the run folder.
         resume: go on with the run in `output_dir`; all else must be asked as before.
@@ -270,6 +271,7 @@ def train(
         from decig.training.methods import DEFAULT
         from decig.training.original import train as run
         from decig.training.wanted import Wanted as Narrow
+        from decig.training.wanted import method_of_run
 
     if tensorboard:
         require_events("--tensorboard")
@@ -282,7 +284,8 @@ def train(
         raise BadInputError(_NO_DEVICE)
     if table is not None or counts:
         costs = None if table is None else as_table(table)
-        narrow = Narrow(costs, target, method or DEFAULT, force)
+        usual = method_of_run(Path(output_dir)) if resume else DEFAULT
+        narrow = Narrow(costs, target, method or usual, force)
     elif method is not None:
         raise BadInputError(
             "a method makes the generator narrower while it trains: give the recipe's cost table, "

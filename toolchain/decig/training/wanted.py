@@ -4,15 +4,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from decig.device.cost.table import CostTable
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import TABLE_FILE, Target
 from decig.device.plan.wanted import Wanted as Asked
 from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
+from decig.schema import read_json
 from decig.source.recipe import Recipe
+from decig.training.asked import FILE
 from decig.training.fresh import Way
 from decig.training.methods import DEFAULT, find_way
+
+
+def method_of_run(folder: Path) -> str:
+    """The method with which the training in a run folder began.
+
+    Raises:
+        BadInputError: its record is damaged.
+    """
+    if not (folder / FILE).is_file():
+        return DEFAULT
+    return read_json(folder / FILE, _Began, "record of a run to resume").condense.method
+
+
+class _Condensed(msgspec.Struct, frozen=True):
+    """What `Wanted.record` left."""
+
+    method: str = DEFAULT
+
+
+class _Began(msgspec.Struct, frozen=True):
+    """What training.json says of the method."""
+
+    condense: _Condensed = _Condensed()
 
 
 @dataclass(frozen=True)
