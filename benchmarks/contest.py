@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from competitors import PRUNED
 from jobs import DECIG as PROGRAM
 from jobs import Job, digest, finish
 from judge import Entry
-from peers import PRUNED
 from settings import written
 
 from decig.data.images import ImageFolder
@@ -136,7 +136,7 @@ class Contest:
         out: folder of all runs.
         config: settings of compress, for all methods.
         seeds: of training; None is the one of the settings.
-        recipe: its PyTorch class makes the peers; `peers.family.STYLE` does if None.
+        recipe: its PyTorch class makes the peers; `competitors.family.STYLE` does if None.
         table: cost table; the teacher is profiled if None.
         options: further options of decig compress.
     """
@@ -295,8 +295,8 @@ class Contest:
 
         The result with the first seed counts.
         """
-        from peers.family import family_of
-        from peers.matching import PeerLatency
+        from competitors.family import family_of
+        from competitors.matching import PeerLatency
 
         file = self.out / "match.json"
         known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
@@ -324,8 +324,9 @@ class Contest:
         seconds = compressed["wall_s"]
         steps = self.effort.steps
         long = ["--seconds", str(seconds)] if steps is None else ["--steps", str(steps)]
-        command = [sys.executable, "-m", "peers.training", method, "--model", self.teacher.model]
-        command += ["--data", self.teacher.images, *self.teacher.options(), "--trunk", str(trunk)]
+        command = [sys.executable, "-m", "competitors.training", method]
+        command += ["--model", self.teacher.model, "--data", self.teacher.images]
+        command += [*self.teacher.options(), "--trunk", str(trunk)]
         command += [*long, *self._config_options(seed), "--output-dir", folder]
         if self.recipe is not None:
             command += ["--recipe", self.recipe]
@@ -398,7 +399,7 @@ def require_ready(contest: Contest, *, judged: bool = True) -> None:
         CostTable.load(contest.table).require_same_model(source.model, analyse(source.model.proto))
     if not contest.peers:
         return
-    from peers.family import family_of
+    from competitors.family import family_of
 
     family = family_of(contest.recipe)
     family.make(family.narrowest)

@@ -39,7 +39,7 @@ class Job:
     Attributes:
         name: in messages.
         folder: emptied before the process starts; afterwards holds log.txt and done.json.
-        command: program and arguments; runs in benchmarks/, so that `-m peers.training` is found.
+        command: program and arguments; runs in benchmarks/, so that `-m competitors.x` is found.
         asked: what defines the run; one that was asked for something else is repeated.
         resume: program and arguments that go on with a run that was stopped; none starts again.
         state: file that is there once the run can go on.

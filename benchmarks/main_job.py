@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from competitors import GENEROSITY, PEERS
 from contest import OWN, Contest, Effort, Target, Teacher, raise_all, require_ready
 from jobs import BENCHMARKS, SHARED
 from judge import Judge, Row, table
 from options import numbers, one_line_errors
-from peers import GENEROSITY, PEERS
 from verdicts import verdicts
 
 from decig import __version__

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+from competitors import GENEROSITY, UNIFORM
 from contest import (
     DECIG,
     OWN,
@@ -29,7 +30,6 @@ from contest import (
 from jobs import BENCHMARKS, SHARED
 from judge import Judge, Real, Row
 from options import numbers, one_line_errors
-from peers import GENEROSITY, UNIFORM
 from pictures import write_halves
 
 from decig import __version__

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from competitors.family import STYLE
+from competitors.matching import PeerLatency
+from competitors.students import pruned
+from competitors.style_net import StyleNet, load_teacher, widths
+from competitors.training import distillation, write_onnx
 from contest import Contest, Target
 from judge import Entry, Judge, Row, table
-from peers.family import STYLE
-from peers.matching import PeerLatency
-from peers.students import pruned
-from peers.style_net import StyleNet, load_teacher, widths
-from peers.training import distillation, write_onnx
 from PIL import Image
 from verdicts import faster_at_equal_ssim, verdicts
 

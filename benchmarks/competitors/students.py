@@ -5,7 +5,7 @@ import copy
 import torch
 import torch_pruning
 
-from peers.style_net import TRUNK, StyleNet
+from competitors.style_net import TRUNK, StyleNet
 
 
 def pruned(teacher: StyleNet, trunk: int) -> StyleNet:

@@ -1,6 +1,6 @@
 """Train one peer with decig's own engine, task, teacher pool and settings; write it as ONNX.
 
-python -m peers.training uniform|torch-pruning --trunk 33 --seconds 720 ... --output-dir DIR
+python -m competitors.training uniform|torch-pruning --trunk 33 --seconds 720 ... --output-dir DIR
 
 A run that was stopped goes on where the same is called once more.
 """
@@ -13,6 +13,8 @@ import click
 import torch
 from torch import nn
 
+from competitors import PEERS, UNIFORM
+from competitors.family import family_of
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
 from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
@@ -29,8 +31,6 @@ from decig.training.precision import Precision
 from decig.training.processes import Processes
 from decig.training.schedule import Budget
 from decig.training.tasks.distil import STUDENT, Distil, Learning
-from peers import PEERS, UNIFORM
-from peers.family import family_of
 
 _LINE_EVERY_S = 15.0
 STATE_FILE = "state.pt"
@@ -92,8 +92,8 @@ def _student(kind: str, trunk: int, recipe: Path | None, teacher: Path) -> nn.Mo
     if kind == UNIFORM:
         return family_of(recipe).make(trunk)
     # Torch-Pruning is not needed for anything else.
-    from peers.students import pruned
-    from peers.style_net import load_teacher
+    from competitors.students import pruned
+    from competitors.style_net import load_teacher
 
     return pruned(load_teacher(teacher), trunk)
 
