@@ -13,114 +13,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from competitors import PRUNED
+from goals import Effort, Target, Teacher
 from jobs import DECIG as PROGRAM
 from jobs import Job, digest, finish
 from judge import Entry
 from settings import written
 
-from decig.data.images import ImageFolder
 from decig.device.cost.table import CostTable
 from decig.device.run.device import Device
 from decig.errors import DecigError
-from decig.extras import require
 from decig.files import write_json
-from decig.graph.channels import analyse
 from decig.graph.model import input_info
-from decig.quality.features import require_features
 from decig.schema import read_json
-from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
 
 OWN = ("decig", "supernet", "hypernet")
 """Methods of `decig compress`."""
 DECIG = OWN[0]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A latency to reach: a multiple of the teacher's speed, or milliseconds."""
-
-    value: float
-    unit: str
-
-    @property
-    def label(self) -> str:
-        """Short name, also of its folder."""
-        return f"{self.value:g}{self.unit}"
-
-    def options(self) -> list[str]:
-        """Options of decig compress."""
-        if self.unit == "ms":
-            return ["--target-latency", self.label]
-        return ["--target-speedup", f"{self.value:g}"]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """What is compressed.
-
-    Attributes:
-        model: MODEL, as decig takes it: an ONNX file, or a recipe that names one.
-        flags: what the command line says of its pixels.
-        images: folder of the images that it is fed in training.
-    """
-
-    model: Path
-    flags: PixelFlags
-    images: Path
-
-    def source(self) -> Source:
-        """Read it.
-
-        Raises:
-            BadInputError: it cannot be read, or is no ONNX file, or its pixels are not known.
-        """
-        source = resolve(str(self.model), self.flags)
-        source.require_pixels()
-        if not source.model.path.is_file():
-            raise DecigError(f"{self.model}: comes from PyTorch code; name an ONNX file of it")
-        return source
-
-    def options(self) -> list[str]:
-        """Options that say of its pixels what the command line said."""
-
-        def joined(bounds: tuple[float, float]) -> str:
-            return ",".join(f"{bound:g}" for bound in bounds)
-
-        # "=" because a range may begin with a minus sign.
-        found = []
-        for name in ("input_range", "output_range"):
-            if (bounds := getattr(self.flags, name)) is not None:
-                found.append(f"--{name.replace('_', '-')}={joined(bounds)}")
-        if self.flags.layout is not None:
-            found.append(f"--layout={self.flags.layout}")
-        if self.flags.channel_order is not None:
-            found.append(f"--channel-order={self.flags.channel_order}")
-        return found
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long a compression trains.
-
-    Attributes:
-        minutes: of training, where steps are not counted.
-        steps: of training instead.
-    """
-
-    minutes: float
-    steps: int | None = None
-
-    def options(self) -> list[str]:
-        """Options of decig compress."""
-        if self.steps is not None:
-            return ["--steps", str(self.steps)]
-        return ["--budget", f"{60 * self.minutes:g}s"]
-
-    def __str__(self) -> str:
-        """Describe it to people."""
-        return f"{self.minutes:g} minutes" if self.steps is None else f"{self.steps} steps"
 
 
 @dataclass(frozen=True)
@@ -349,60 +257,5 @@ class Contest:
         return digest(self.teacher.source().model.path)
 
 
-def raise_all(failures: Sequence[str]) -> None:
-    """End with what went wrong, where something did; for when all else is published."""
-    if failures:
-        raise DecigError("; ".join(failures))
-
-
 def _of(seed: int | None) -> str:
     return "" if seed is None else f" seed {seed}"
-
-
-def require_packages(methods: Sequence[str], *, judged: bool = True) -> None:
-    """Check that all packages are installed that methods and peers need.
-
-    Args:
-        methods: those of decig, and peers.
-        judged: whether pictures will be judged by their features.
-
-    Raises:
-        BadInputError: one is missing; names it and the line that installs it.
-    """
-    require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
-    if judged:
-        require_features("judging pictures")
-    if PRUNED in methods:
-        require(f"the peer {PRUNED}", "bench", ("torch_pruning",))
-
-
-def require_ready(contest: Contest, *, judged: bool = True) -> None:
-    """Find out now, not after hours of training, what would stop a contest.
-
-    Args:
-        contest: that is to begin.
-        judged: whether its pictures will be judged by their features.
-
-    Raises:
-        DecigError: a package is missing, the teacher, its images, the settings, the cost table or
-            the peers' recipe cannot be read, or peers are asked for without decig, whose latency
-            and time they get.
-    """
-    require_packages(contest.methods, judged=judged)
-    from decig.training.config import Config
-
-    for method in contest.own or [DECIG]:
-        Config.read(contest.config, method)
-    source = contest.teacher.source()
-    next(iter(ImageFolder(contest.teacher.images, source.require_pixels().labels)))
-    if contest.table is not None:
-        CostTable.load(contest.table).require_same_model(source.model, analyse(source.model.proto))
-    if not contest.peers:
-        return
-    from competitors.family import family_of
-
-    family = family_of(contest.recipe)
-    family.make(family.narrowest)
-    missing = [run for run in contest.runs([DECIG]) if not contest.exported(*run).exists()]
-    if missing and DECIG not in contest.methods:
-        raise DecigError(f"{', '.join(contest.peers)} need decig's results: run decig too")

@@ -13,7 +13,8 @@ from competitors.matching import PeerLatency
 from competitors.students import pruned
 from competitors.style_net import StyleNet, load_teacher, widths
 from competitors.training import distillation, write_onnx
-from contest import Contest, Target
+from contest import Contest
+from goals import Target
 from judge import Entry, Judge, Row, table
 from PIL import Image
 from verdicts import faster_at_equal_ssim, verdicts
