@@ -82,16 +82,16 @@ class Contest:
         own = list(self.runs(self.own))
         attempt("compress", [self.compression(*run) for run in own], self.at_once)
         done = [run for run in own if self.compression(*run).done]
-        attempt("export", [self._export(*run) for run in done], 1)
+        attempt("export", [self.export(*run) for run in done], 1)
         if self.peers:
             matches = self._match()
             runs = self.runs(self.peers)
-            led = [run for run in runs if self._led(*run)]
+            led = [run for run in runs if self.led(*run[1:])]
             jobs = [self._peer(*run, matches[run[1].label]) for run in led]
             attempt("peers", jobs, self.at_once)
         return failures
 
-    def _led(self, _: str, target: Target, seed: int | None) -> bool:
+    def led(self, target: Target, seed: int | None) -> bool:
         """Whether decig has the results whose latency and time a peer gets."""
         ours = self.folder(DECIG, target, seed) / "done.json"
         return ours.exists() and self.exported(DECIG, target, self.seeds[0]).exists()
@@ -111,7 +111,7 @@ class Contest:
         if self.table is None:
             folder = self.out / "profile"
             command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
-            finish("profile", [Job("profile", folder, command, {"model": self._model})], 1)
+            finish("profile", [Job("profile", folder, command, {"model": self.model_digest})], 1)
 
     def entries(self, target: Target) -> list[Entry]:
         """Finished results for a target, decig's first."""
@@ -150,10 +150,8 @@ class Contest:
         command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
         command += [*target.options(), "--profile", self.profile_file, *self._force]
         command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
-        command += [*self.effort.options(), *self._config_options(seed), *self.options]
-        asked = self._asked(
-            seed, effort=self.effort.options(), options=list(map(str, self.options))
-        )
+        command += [*self.effort.options(), *self.config_options(seed), *self.options]
+        asked = self.asked(seed, effort=self.effort.options(), options=list(map(str, self.options)))
         resume = [*PROGRAM, "compress", "--resume", "--output-dir", run]
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, resume, run / "run.json")
@@ -187,8 +185,8 @@ class Contest:
         print(f"warning: {self.table} is of another device ({reason}): plans are predictions")
         return ["--force"]
 
-    def _export(self, method: str, target: Target, seed: int | None) -> Job:
-        """Export measures which rewrites are faster, so it needs the machine for itself."""
+    def export(self, method: str, target: Target, seed: int | None) -> Job:
+        """The run of decig export, which measures which rewrites are faster, so it needs the machine for itself."""
         run = self.folder(method, target, seed) / "run"
         file = self.exported(method, target, seed)
         return Job(
@@ -226,34 +224,42 @@ class Contest:
 
     def _peer(self, method: str, target: Target, seed: int | None, trunk: int) -> Job:
         folder = self.folder(method, target, seed)
-        compressed = read_json(
-            self.folder(DECIG, target, seed) / "done.json", dict[str, Any], "finished run"
-        )
-        seconds = compressed["wall_s"]
-        steps = self.effort.steps
-        long = ["--seconds", str(seconds)] if steps is None else ["--steps", str(steps)]
+        long = self.as_long(target, seed)
         command = [sys.executable, "-m", "competitors.training", method]
         command += ["--model", self.teacher.model, "--data", self.teacher.images]
         command += [*self.teacher.options(), "--trunk", str(trunk)]
-        command += [*long, *self._config_options(seed), "--output-dir", folder]
+        command += [*long, *self.config_options(seed), "--output-dir", folder]
         if self.recipe is not None:
             command += ["--recipe", self.recipe]
-        asked = self._asked(seed, trunk=trunk, long=long)
+        asked = self.asked(seed, trunk=trunk, long=long)
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, command, folder / "state.pt")
 
-    def _config_options(self, seed: int | None) -> list[str | Path]:
+    def as_long(self, target: Target, seed: int | None = None) -> list[str]:
+        """Options that let a peer train as long as decig's whole compression took.
+
+        Where steps are counted, as many steps.
+        """
+        if self.effort.steps is not None:
+            return ["--steps", str(self.effort.steps)]
+        file = self.folder(DECIG, target, seed) / "done.json"
+        return ["--seconds", str(read_json(file, dict[str, Any], "finished run")["wall_s"])]
+
+    def config_options(self, seed: int | None) -> list[str | Path]:
+        """Options that give the settings to decig compress, or to the training of a peer."""
         if seed is None:
             return [] if self.config is None else ["--config", self.config]
         file = self.out / "settings" / f"seed-{seed}.toml"
         return ["--config", written(file, self.config, {"train": {"seed": seed}})]
 
-    def _asked(self, seed: int | None, **figures: Any) -> dict[str, Any]:
+    def asked(self, seed: int | None, **figures: Any) -> dict[str, Any]:
+        """What defines a run of the contest, beside these figures."""
         settings = "" if self.config is None else self.config.read_text(encoding="utf-8")
-        return {"model": self._model, "settings": settings, "seed": seed, **figures}
+        return {"model": self.model_digest, "settings": settings, "seed": seed, **figures}
 
     @cached_property
-    def _model(self) -> str:
+    def model_digest(self) -> str:
+        """SHA-256 of the teacher's ONNX file."""
         return digest(self.teacher.source().model.path)
 
 
