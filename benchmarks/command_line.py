@@ -10,9 +10,10 @@ import click
 from contest import Contest
 from goals import Effort, Target, Teacher
 from jobs import BENCHMARKS
-from options import numbers
+from options import numbers, pixel_flags
 
-from decig.cli.values import EXISTING_FILE, FOLDER
+from decig.cli.values import EXISTING_FILE, FOLDER, value_range
+from decig.source.source import PixelFlags
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,60 @@ class Given:
             "table": self.table,
         }
         return Contest(teacher=teacher, methods=methods, **asked | more)
+
+    def require_one_table(self, models: Sequence[Path]) -> None:
+        """Check that a cost table that is given is of all models, which only one can be.
+
+        Raises:
+            click.UsageError: there are several models.
+        """
+        if self.table is not None and len(models) > 1:
+            raise click.UsageError("--profile is the cost table of one model: give one --model.")
+
+
+def teacher_of(model: Path, said: PixelFlags, images: Path) -> Teacher:
+    """The teacher that the command line names.
+
+    Args:
+        model: an ONNX file, or a recipe, which says itself what its pixels are.
+        said: of the pixels of ONNX files; bytes in RGB where nothing says it.
+        images: folder of the images that it is fed in training.
+
+    Raises:
+        DecigError: the model cannot be read.
+    """
+    flags = pixel_flags(model, said) if model.suffix == ".onnx" else PixelFlags()
+    return Teacher(model.resolve(), flags, images.resolve())
+
+
+def pixel_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What the pixels of ONNX files are; the command gets `said`."""
+    options = (
+        click.option("--input-range", type=value_range, help="Of ONNX files; 0,255 if unsaid."),
+        click.option("--output-range", type=value_range, help="Of ONNX files; 0,255 if unsaid."),
+        click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Of ONNX files."),
+        click.option("--channel-order", help="Of ONNX files; rgb if unsaid."),
+    )
+
+    @wraps(function)
+    def run(
+        input_range: tuple[float, float] | None,
+        output_range: tuple[float, float] | None,
+        layout: str | None,
+        channel_order: str | None,
+        **rest: Any,
+    ) -> None:
+        function(said=PixelFlags(input_range, output_range, layout, channel_order), **rest)
+
+    return _with(options, run)
+
+
+def _with(
+    options: Sequence[Callable[..., Any]], function: Callable[..., None]
+) -> Callable[..., None]:
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def contest_options(
@@ -116,9 +171,6 @@ def contest_options(
             )
             function(given=given, **rest)
 
-        decorated: Callable[..., None] = run
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated
+        return _with(options, run)
 
     return decorate

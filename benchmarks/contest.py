@@ -186,7 +186,7 @@ class Contest:
         return ["--force"]
 
     def export(self, method: str, target: Target, seed: int | None) -> Job:
-        """The run of decig export, which measures which rewrites are faster, so it needs the machine for itself."""
+        """The run of decig export: it measures rewrites, so it needs the machine for itself."""
         run = self.folder(method, target, seed) / "run"
         file = self.exported(method, target, seed)
         return Job(

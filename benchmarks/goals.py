@@ -41,6 +41,11 @@ class Teacher:
     flags: PixelFlags
     images: Path
 
+    @property
+    def name(self) -> str:
+        """In tables and of files: of its file, or of the folder of its recipe."""
+        return self.model.parent.name if self.model.name == "recipe.toml" else self.model.stem
+
     def source(self) -> Source:
         """Read it.
 

@@ -72,7 +72,8 @@ class Rivals:
         attempt("export in eight bits", self._jobs(DECIG_INT8), 1)
         if CUT in self.methods or CUT_TUNED in self.methods:
             self._match()
-        attempt("cut", self._jobs(CUT), at_once)
+            cuts = [self._cut(each) for each in self.contest.targets if self._possible(CUT, each)]
+            attempt("cut", cuts, at_once)
         attempt("train what was cut", self._jobs(CUT_TUNED), at_once)
         return failures
 
@@ -127,8 +128,11 @@ class Rivals:
         return [self.job(method, target) for target in targets]
 
     def _possible(self, method: str, target: Target) -> bool:
+        """Whether there is what the run of a method starts from."""
         if not self.contest.led(target, None):
             return False
+        if method == CUT_TUNED:
+            return self.file(CUT, target).exists()
         return method == DECIG_INT8 or target.label in self._matches()
 
     @property

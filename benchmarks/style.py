@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from command_line import Given, contest_options
+from command_line import Given, contest_options, pixel_options, teacher_of
 from contest import DECIG, OWN, Contest
-from goals import Teacher
 from jobs import SHARED
 from judge import Judge, Row, table
-from options import one_line_errors, pixel_flags
+from options import one_line_errors
 from publishing import command, heading, write_page
 from readiness import raise_all, require_ready
 
-from decig.cli.values import EXISTING, EXISTING_FOLDER, value_range
+from decig.cli.values import EXISTING, EXISTING_FOLDER
 from decig.data.images import ImageFolder
 from decig.errors import DecigError
 from decig.quality.protocol import Protocol
@@ -31,18 +30,13 @@ from decig.source.source import PixelFlags
 MODELS = tuple(SHARED / "suite" / f"{name}.onnx" for name in ("wave", "fns_candy_nc16"))
 
 
-def name_of(model: Path) -> str:
-    """Name of a model in tables and of its files: of its file, or of the folder of its recipe."""
-    return model.resolve().parent.name if model.name == "recipe.toml" else model.stem
-
-
 def publish(contests: Sequence[Contest], photos: Path, results: Path, seconds: float) -> None:
     """Judge what is finished; write style.md, style.json, and a sheet per model and target."""
     results.mkdir(parents=True, exist_ok=True)
     parts: list[str] = []
     figures: dict[str, list[dict[str, object]]] = {}
     for contest in contests:
-        name, rows = name_of(contest.teacher.model), _judged(contest, photos, results, seconds)
+        name, rows = contest.teacher.name, _judged(contest, photos, results, seconds)
         figures[name] = [row.to_dict() for row in rows]
         parts += [f"## {name}", "", table(rows) if rows else "No finished run.", ""]
     if not any(figures.values()):
@@ -63,7 +57,7 @@ def _judged(contest: Contest, photos: Path, results: Path, seconds: float) -> li
     source = contest.teacher.source()
     judge = Judge(source.model.path, photos, source.require_pixels())
     rows = judge.rows(entries, seconds)
-    judge.write_sheet(entries, results / f"style_{name_of(contest.teacher.model)}.jpg")
+    judge.write_sheet(entries, results / f"style_{contest.teacher.name}.jpg")
     return rows
 
 
@@ -72,31 +66,22 @@ def _judged(contest: Contest, photos: Path, results: Path, seconds: float) -> li
     "--model", "models", type=EXISTING, multiple=True, default=MODELS, help="ONNX, or a recipe."
 )
 @click.option("--data", type=EXISTING_FOLDER, default=SHARED / "data" / "photos", help="train, val")
-@click.option("--input-range", type=value_range, help="Of ONNX files; 0,255 if unsaid.")
-@click.option("--output-range", type=value_range, help="Of ONNX files; 0,255 if unsaid.")
-@click.option("--layout", type=click.Choice(["nchw", "nhwc"]), help="Of ONNX files.")
-@click.option("--channel-order", help="Of ONNX files; rgb if unsaid.")
+@pixel_options
 @click.option("--method", "methods", type=click.Choice(OWN), multiple=True, default=(DECIG,))
 @contest_options("4,8", minutes=15.0, timing_seconds=60.0)
 def main(
     models: tuple[Path, ...],
     data: Path,
-    input_range: tuple[float, float] | None,
-    output_range: tuple[float, float] | None,
-    layout: str | None,
-    channel_order: str | None,
     methods: tuple[str, ...],
+    said: PixelFlags,
     given: Given,
 ) -> None:
     """Compress models of which there is nothing but the file, and show their pictures."""
-    if given.table is not None and len(models) > 1:
-        raise click.UsageError("--profile is the cost table of one model: give one --model.")
-    said = PixelFlags(input_range, output_range, layout, channel_order)
+    given.require_one_table(models)
 
     def contest(model: Path) -> Contest:
-        flags = pixel_flags(model, said) if model.suffix == ".onnx" else PixelFlags()
-        teacher = Teacher(model.resolve(), flags, (data / "train").resolve())
-        return given.contest(teacher, methods, out=given.out / name_of(model))
+        teacher = teacher_of(model, said, data / "train")
+        return given.contest(teacher, methods, out=given.out / teacher.name)
 
     with one_line_errors():
         contests = [contest(model) for model in models]

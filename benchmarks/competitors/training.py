@@ -21,6 +21,7 @@ from torch.fx import GraphModule
 
 from competitors import CUT_TUNED, PEERS, UNIFORM
 from competitors.family import family_of
+from competitors.teachers import load_teacher
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
 from decig.data.feeds import Inputs
 from decig.data.images import ImageFolder
@@ -83,7 +84,7 @@ def main(
     source = resolve(str(model), flags)
     torch.manual_seed(settings.train.seed)
     if graph is not None:
-        student = _of_graph(graph, _crop(source.model.proto, source.require_pixels(), settings))
+        student = _of_graph(graph, crop_of(source.model.proto, source.require_pixels(), settings))
     else:
         student = _of_code(kind, trunk or 1, recipe, source)
     engine = distillation(
@@ -126,7 +127,7 @@ def _of_code(kind: str, trunk: int, recipe: Path | None, teacher: Source) -> _St
     if kind == UNIFORM:
         return _Student(family.make(trunk), write)
     # Torch-Pruning is not needed for anything else.
-    from competitors.students import load_teacher, pruned
+    from competitors.students import pruned
 
     whole = load_teacher(teacher.model.path, family, teacher.require_pixels())
     return _Student(pruned(whole, trunk / family.widest), write)
@@ -142,7 +143,7 @@ def _of_graph(graph: Path, crop: tuple[int, int]) -> _Student:
     return _Student(build_module(proto, input_size=crop), write)
 
 
-def _crop(teacher: onnx.ModelProto, pixels: PixelFormat, config: Config) -> tuple[int, int]:
+def crop_of(teacher: onnx.ModelProto, pixels: PixelFormat, config: Config) -> tuple[int, int]:
     """Height and width of what is trained on."""
     height, width = pixels.size_of(input_info(teacher)[0].shape)
     most = config.distil.crop or max(height, width)
@@ -160,7 +161,7 @@ def distillation(
     """Set up the engine and the task by which decig trains its own students, for any module."""
     settings, train = config.distil, config.train
     proto = load_model(model).proto
-    height, width = _crop(proto, pixels, config)
+    height, width = crop_of(proto, pixels, config)
     teacher = build_module(proto, input_size=(height, width)).eval()
     processes = Processes()
     precision = Precision.named(train.precision, processes.device.type)

@@ -10,8 +10,9 @@ import torch
 from click.testing import CliRunner
 from competitors.family import STYLE
 from competitors.matching import PeerLatency
-from competitors.students import load_teacher, pruned
+from competitors.students import pruned
 from competitors.style_net import StyleNet, widths
+from competitors.teachers import load_teacher
 from competitors.training import distillation, write_onnx
 from contest import Contest
 from goals import Target
