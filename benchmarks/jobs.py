@@ -111,9 +111,9 @@ class Job:
         if process.returncode:
             said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             last = f" ({said[-1][:_SAID]})" if said else ""
-            error = f"{self.name} ended with exit code {process.returncode}{last}; see {log}"
+            error = f"{self.name} ended with exit code {process.returncode}{last}"
             write_json(self.folder / _FAILED, {"error": error})
-            raise DecigError(error)
+            raise DecigError(f"{error}; see {log}")
         cpu_s = round(usage.ru_utime + usage.ru_stime, 1)
         write_json(self.folder / _DONE, note() | {"cpu_s": cpu_s})
 

@@ -32,10 +32,8 @@ from runtimes import OnnxRuntime, OpenVino, Runtime
 from side_by_side import Comparison
 
 from decig.cli.values import EXISTING, EXISTING_FOLDER
-from decig.data.images import ImageFolder
 from decig.errors import DecigError
 from decig.extras import require
-from decig.quality.protocol import Protocol
 from decig.source.source import PixelFlags
 
 METHODS = (*PEERS, CUT, CUT_TUNED, ORT_INT8, NNCF, DECIG, DECIG_INT8, *OWN[1:])
@@ -46,27 +44,37 @@ MODELS = (
 )
 
 
-def publish(comparisons: Sequence[Comparison], python: Path | None, given: Given) -> None:
-    """Judge what is finished; write peers.md, peers.json, and a plot for each teacher."""
+def publish(
+    comparisons: Sequence[Comparison], names: Sequence[str], python: Path | None, given: Given
+) -> None:
+    """Judge what is finished; write peers.md, peers.json, and a plot for each teacher.
+
+    Args:
+        comparisons: one for each teacher.
+        names: of the models, where others than the usual ones were asked for.
+        python: interpreter of the environment that has OpenVINO; None without.
+        given: by the command line.
+    """
     given.results.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         runtimes: list[Runtime] = [OnnxRuntime()]
-        version = ""
+        remarks = []
         if python is not None:
             openvino = stack.enter_context(OpenVino(python))
             runtimes.append(openvino)
-            version = f" OpenVINO {openvino.version} in float32 where nothing is quantised."
+            remarks.append(f"OpenVINO {openvino.version}, in float32 where nothing is quantised.")
         found = [each.judged(runtimes, given.timing_seconds) for each in comparisons]
     if not any(each.rows for each in found):
         raise DecigError(f"{given.out}: no finished run to judge")
-    count = min(len(ImageFolder(each.held_out)) for each in comparisons)
+    targets = ",".join(f"{times:g}" for times in given.targets)
+    models = [f"--model {name}" for name in names]
     page = heading(
         f"decig side by side with other tools, {given.effort} each",
-        command("peers", given.effort),
-        f"{version.strip()} A row of a target may take {GENEROSITY} times as long as decig's "
-        "result, and trains as long as decig's whole compression took. Quantisers are calibrated "
-        f"on {CALIBRATION} training images. KID is to the teacher's pictures: "
-        f"{Protocol.of_pairs(count)}.".strip(),
+        command("peers", given.effort, *models, f"--targets {targets}"),
+        *remarks,
+        f"What is as fast may take {GENEROSITY} times as long as decig's result in ONNX Runtime, "
+        "and trains as long as decig's whole compression took. The teacher's quantisers get "
+        f"{CALIBRATION} training images.",
     )
     for each in found:
         page += section(each, given.results, f"peers_{each.name}")
@@ -124,7 +132,7 @@ def main(
         failures = []
         for each in comparisons if not given.judge_only else ():
             failures += each.train()
-        publish(comparisons, python, given)
+        publish(comparisons, [] if models == MODELS else names, python, given)
         raise_all(failures)
 
 

@@ -12,6 +12,8 @@ from judge import TEACHER, Row, kid
 from rivals import DECIG_INT8
 from verdicts import GOAL
 
+from decig.quality.protocol import Protocol
+
 OURS = (*OWN, DECIG_INT8)
 """Rows that decig makes."""
 
@@ -26,6 +28,7 @@ class Compared:
         runtimes: names, in the order of the columns.
         rows: judged results, one for each runtime; the teacher's among them.
         remarks: why a row is not there or was not timed somewhere, by target and method.
+        images: number of held-out inputs on which pictures were judged.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Compared:
     runtimes: Sequence[str]
     rows: Sequence[Row]
     remarks: Mapping[tuple[str, str], str]
+    images: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -40,7 +44,8 @@ class Compared:
             {"target": target, "method": method, "remark": text}
             for (target, method), text in self.remarks.items()
         ]
-        return {"rows": [row.to_dict() for row in self.rows], "remarks": remarks}
+        rows = [row.to_dict() for row in self.rows]
+        return {"images": self.images, "rows": rows, "remarks": remarks}
 
 
 def section(compared: Compared, results: Path, file: str) -> list[str]:
@@ -51,7 +56,11 @@ def section(compared: Compared, results: Path, file: str) -> list[str]:
         results: folder of the plot.
         file: name of the plot without its end.
     """
-    lines = [f"## {compared.name}", "", table(compared), ""]
+    judged = (
+        f"{compared.images} held-out images. KID is to the teacher's pictures: "
+        f"{Protocol.of_pairs(compared.images)}."
+    )
+    lines = [f"## {compared.name}", "", judged, "", table(compared), ""]
     if len({row.method for row in compared.rows}) < 2:
         return lines
     ends = [results / f"{file}.{end}" for end in ("png", "svg")]

@@ -6,6 +6,7 @@ anything trains. Runs that are finished are not repeated, and what could not be 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from sys import executable as PYTHON
 from typing import Any
@@ -151,7 +152,7 @@ class Rivals:
         command = [self.openvino or PYTHON, script, self._teacher, self._inputs]
         return Job(NNCF, folder, [*command, self.file(NNCF, None)], self._calibrated)
 
-    @property
+    @cached_property
     def _teacher(self) -> Path:
         return self.contest.teacher.source().model.path
 

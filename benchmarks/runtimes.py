@@ -1,5 +1,6 @@
 """What runs models, so that it can be timed and its pictures judged: ONNX Runtime and OpenVINO."""
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -87,14 +88,22 @@ class OpenVino:
         """
         self._folder = tempfile.TemporaryDirectory(prefix="decig-openvino-")
         self._log = (Path(self._folder.name) / "log.txt").open("w+", encoding="utf-8")
-        self._process = subprocess.Popen(
-            [str(python), str(_SERVER)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-        )
-        self.version = str(self._ask(do="version")["version"])
+        try:
+            self._process = subprocess.Popen(
+                [str(python), str(_SERVER)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+            )
+        except OSError as error:
+            self._tidy()
+            raise DecigError(f"OpenVINO: {python} does not start: {error.strerror}") from error
+        try:
+            self.version = str(self._ask(do="version")["version"])
+        except DecigError:
+            self.close()
+            raise
 
     def __enter__(self) -> "OpenVino":
         return self
@@ -111,8 +120,12 @@ class OpenVino:
         """End the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):  # what the process did not read
+                    pipe.close()
         self._process.wait()
+        self._tidy()
+
+    def _tidy(self) -> None:
         self._log.close()
         self._folder.cleanup()
 

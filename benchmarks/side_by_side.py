@@ -7,7 +7,7 @@ from pathlib import Path
 from command_line import Given
 from competitors import CUT, CUT_TUNED, NNCF, PEERS
 from contest import OWN, Contest
-from goals import Teacher
+from goals import Target, Teacher
 from jobs import failure_in
 from judge import Entry, Judge
 from peers_page import Compared
@@ -105,23 +105,29 @@ class Comparison:
         rows = judge.rows(runs, seconds) if runs else []
         targets = [target.label for target in self.contest.targets]
         names = [runtime.name for runtime in runtimes]
-        return Compared(self.contest.teacher.name, targets, names, rows, remarks)
+        name, images = self.contest.teacher.name, len(judge.photos)
+        return Compared(name, targets, names, rows, remarks, images)
 
     def _remarks(self, entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
         """Why rows that were asked for are not among the results, by target and method."""
         there = {(entry.target, entry.method) for entry in entries}
         found = {}
-        for target in ("", *(each.label for each in self.contest.targets)):
+        for target in (None, *self.contest.targets):
             for method in self.wanted:
-                if (method in UNTARGETED) == (not target) and (target, method) not in there:
-                    reason = self.lacking.get(method) or self._failure(target, method)
-                    found[target, method] = reason or "not run"
+                key = "" if target is None else target.label, method
+                if (method in UNTARGETED) == (target is None) and key not in there:
+                    found[key] = self.lacking.get(method) or self._failure(target, method)
         return found
 
-    def _failure(self, target: str, method: str) -> str | None:
-        out = self.contest.out
-        folders = [out / method / target, out / "export" / method / target]
-        return next(filter(None, map(failure_in, folders)), None)
+    def _failure(self, target: Target | None, method: str) -> str:
+        out, label = self.contest.out, "" if target is None else target.label
+        folders = [out / method / label, out / "export" / method / label]
+        if said := next(filter(None, map(failure_in, folders)), None):
+            return said
+        follows = target is not None and method not in OWN
+        if follows and not self.contest.led(target, None):
+            return "decig has no result whose latency and time it would get"
+        return "not run"
 
 
 def what_lacks(contest: Contest, methods: Sequence[str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ REMARKS = {("4x", "onnxsim"): "finds no channel | to remove", ("", "openvino-int
 
 
 def compared(rows: list[Row] = ROWS) -> Compared:
-    return Compared("house", ["4x"], [ORT, OV], rows, REMARKS)
+    return Compared("house", ["4x"], [ORT, OV], rows, REMARKS, 12)
 
 
 def test_the_table_has_a_line_for_each_result_and_for_each_that_is_missing() -> None:
@@ -107,6 +107,7 @@ def test_nothing_is_said_where_one_side_is_missing() -> None:
 
 def test_the_plot_has_a_mark_for_each_method_and_text_that_is_text(tmp_path: Path) -> None:
     lines = section(compared(), tmp_path, "peers_house")
+    assert lines[2].startswith("12 held-out images. KID is to the teacher's pictures: ")
     assert "![Quality over latency of house](peers_house.png)" in lines
     text = (tmp_path / "peers_house.svg").read_text()
     for method in ("teacher", "uniform", "openvino-int8", "decig-int8"):
