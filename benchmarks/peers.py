@@ -1,6 +1,6 @@
 """decig side by side with what else there is: other ways to slim a generator, and fewer bits.
 
-python benchmarks/peers.py --out runs/peers             (9 hours and more, needs '.[train,peers]')
+python benchmarks/peers.py --out runs/peers             (8 hours and more, needs '.[train,peers]')
 
 For each teacher and target, from the same data, in the same minutes, on the same machine: decig,
 its results in eight bits, its methods supernet and hypernet, a uniform width with distillation,
