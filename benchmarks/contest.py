@@ -15,13 +15,12 @@ from typing import Any
 
 from goals import Effort, Target, Teacher
 from jobs import DECIG as PROGRAM
-from jobs import Job, digest, finish
+from jobs import Job, attempt, digest, finish
 from judge import Entry
 from settings import written
 
 from decig.device.cost.table import CostTable
 from decig.device.run.device import Device
-from decig.errors import DecigError
 from decig.files import write_json
 from decig.graph.model import input_info
 from decig.schema import read_json
@@ -71,24 +70,17 @@ class Contest:
             DecigError: the teacher could not be profiled, or no peer matched.
         """
         self.profile()
-        failures: list[str] = []
-
-        def attempt(what: str, jobs: Sequence[Job], at_once: int) -> None:
-            try:
-                finish(what, jobs, at_once)
-            except DecigError as error:
-                failures.append(f"{what}: {error}")
-
         own = list(self.runs(self.own))
-        attempt("compress", [self.compression(*run) for run in own], self.at_once)
+        compressions = [self.compression(*run) for run in own]
+        failures = attempt("compress", compressions, self.at_once)
         done = [run for run in own if self.compression(*run).done]
-        attempt("export", [self.export(*run) for run in done], 1)
+        failures += attempt("export", [self.export(*run) for run in done], 1)
         if self.peers:
             matches = self._match()
             runs = self.runs(self.peers)
             led = [run for run in runs if self.led(*run[1:])]
             jobs = [self._peer(*run, matches[run[1].label]) for run in led]
-            attempt("peers", jobs, self.at_once)
+            failures += attempt("peers", jobs, self.at_once)
         return failures
 
     def led(self, target: Target, seed: int | None) -> bool:

@@ -175,6 +175,15 @@ def finish(what: str, jobs: Sequence[Job], at_once: int) -> None:
     run_all(jobs, at_once)
 
 
+def attempt(what: str, jobs: Sequence[Job], at_once: int) -> list[str]:
+    """As `finish`, but what went wrong is returned, one line at most, so that others go on."""
+    try:
+        finish(what, jobs, at_once)
+    except DecigError as error:
+        return [f"{what}: {error}"]
+    return []
+
+
 def failure_in(folder: Path) -> str | None:
     """Why the run of a folder failed when it was last tried; None where it did not."""
     file = folder / _FAILED

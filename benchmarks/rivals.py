@@ -15,12 +15,11 @@ import numpy as np
 from competitors import CUT, CUT_TUNED, NNCF, ORT_INT8
 from contest import DECIG, Contest
 from goals import Target
-from jobs import BENCHMARKS, Job, digest, finish
+from jobs import BENCHMARKS, Job, attempt, digest
 from judge import Entry
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
-from decig.errors import DecigError
 from decig.files import write_json
 from decig.graph.model import input_info
 from decig.schema import read_json
@@ -55,27 +54,19 @@ class Rivals:
             What went wrong with single runs, one line each; the others went on without them.
         """
         failures: list[str] = []
-
-        def attempt(what: str, jobs: Sequence[Job], at_once: int) -> None:
-            try:
-                if jobs:
-                    finish(what, jobs, at_once)
-            except DecigError as error:
-                failures.append(f"{what}: {error}")
-
         at_once = self.contest.at_once
         quantised = [self.job(method) for method in self.methods if method in UNTARGETED]
         if any(not job.done for job in quantised):
             _write_inputs(self.contest, self._inputs)
-            attempt("quantise the teacher", quantised, at_once)
+            failures += attempt("quantise the teacher", quantised, at_once)
             self._inputs.unlink(missing_ok=True)
         # Both measure, so they need the machine for themselves.
-        attempt("export in eight bits", self._jobs(DECIG_INT8), 1)
+        failures += attempt("export in eight bits", self._jobs(DECIG_INT8), 1)
         if CUT in self.methods or CUT_TUNED in self.methods:
             self._match()
             cuts = [self._cut(each) for each in self.contest.targets if self._possible(CUT, each)]
-            attempt("cut", cuts, at_once)
-        attempt("train what was cut", self._jobs(CUT_TUNED), at_once)
+            failures += attempt("cut", cuts, at_once)
+        failures += attempt("train what was cut", self._jobs(CUT_TUNED), at_once)
         return failures
 
     def runs(self) -> Iterator[tuple[str, Target | None]]:
