@@ -27,7 +27,6 @@ _STYLE: Any = {
     "axes.spines.top": False,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
-    "lines.linewidth": 1.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "decig",
     "text.parse_math": False,
@@ -37,7 +36,7 @@ _STYLE: Any = {
 def draw(title: str, rows: Sequence[Row], ours: Sequence[str], files: Sequence[Path]) -> None:
     """Draw a panel for each runtime and measure.
 
-    Each method has a mark and a dash of its own. Those of decig are filled and drawn last.
+    Each method has a mark and a dash of its own. Those of decig are filled and on top.
 
     Args:
         title: above all panels.
@@ -46,16 +45,17 @@ def draw(title: str, rows: Sequence[Row], ours: Sequence[str], files: Sequence[P
         files: where the plot goes; their ends say in which format.
     """
     runtimes = list(dict.fromkeys(row.runtime for row in rows))
-    methods = list(dict.fromkeys(row.method for row in rows if row.method != TEACHER))
+    found = dict.fromkeys(row.method for row in rows if row.method != TEACHER)
+    methods = sorted(found, key=lambda method: method not in ours)
     looks = dict(zip(methods, _looks(methods, ours), strict=True))
     with mpl.rc_context(_STYLE):
         size = (_PANEL[0] * len(MEASURES), _PANEL[1] * len(runtimes) + 1.2)
         figure = Figure(size, layout="constrained")
         panels = figure.subplots(len(runtimes), len(MEASURES), squeeze=False)
         for line, runtime in zip(panels, runtimes, strict=True):
-            found = [row for row in rows if row.runtime == runtime]
+            here = [row for row in rows if row.runtime == runtime]
             for axes, measure in zip(line, MEASURES, strict=True):
-                _panel(axes, found, measure, looks)
+                _panel(axes, here, measure, looks)
                 axes.set_title(f"{measure.name} on {runtime}", fontsize=10)
         marks = {mark.get_label(): mark for axes in panels.flat for mark in axes.get_lines()}
         figure.legend(marks.values(), marks.keys(), loc="outside lower center", ncols=4)
@@ -78,6 +78,7 @@ def _looks(methods: Sequence[str], ours: Sequence[str]) -> Iterator[dict[str, An
             "color": colour,
             "markerfacecolor": colour if own else "white",
             "markersize": 8 if own else 7,
+            "linewidth": 2.2 if own else 1.3,
             "zorder": 4 if own else 3,
             "label": method,
         }

@@ -165,6 +165,6 @@ def verdicts(compared: Compared) -> list[str]:
                 beside = " and ".join(point.name for point in found.beside)
                 short.append(
                     f"- {target}, {measure.name.partition(' ')[0]}: {found.own.name} is "
-                    f"{found.gain:.2f} times as fast, short of {GOAL:g}, next to {beside}."
+                    f"{found.gain:.2f} times as fast, short of {GOAL:g}, compared with {beside}."
                 )
     return [*lines, "", *(short or [f"At least {GOAL:g} times everywhere."])]

@@ -92,7 +92,7 @@ def test_verdicts_compare_each_runtime_and_the_better_one_of_each_side() -> None
     assert len([line for line in lines if line.startswith("| 4x | ")]) == 3
     short = next(line for line in lines if line.startswith("- 4x, SSIM"))
     assert short.startswith("- 4x, SSIM: decig 4x on OpenVINO is 1.68 times as fast, short of 2.5")
-    assert "next to openvino-int8 on OpenVINO and uniform 4x on OpenVINO" in short
+    assert "compared with openvino-int8 on OpenVINO and uniform 4x on OpenVINO" in short
 
 
 def test_a_goal_that_is_met_everywhere_is_said() -> None:
