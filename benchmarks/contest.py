@@ -13,114 +13,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from goals import Effort, Target, Teacher
 from jobs import DECIG as PROGRAM
-from jobs import Job, digest, finish
+from jobs import Job, attempt, digest, finish
 from judge import Entry
-from peers import PRUNED
 from settings import written
 
-from decig.data.images import ImageFolder
 from decig.device.cost.table import CostTable
 from decig.device.run.device import Device
-from decig.errors import DecigError
-from decig.extras import require
 from decig.files import write_json
-from decig.graph.channels import analyse
 from decig.graph.model import input_info
-from decig.quality.features import require_features
 from decig.schema import read_json
-from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
 
 OWN = ("decig", "supernet", "hypernet")
 """Methods of `decig compress`."""
 DECIG = OWN[0]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A latency to reach: a multiple of the teacher's speed, or milliseconds."""
-
-    value: float
-    unit: str
-
-    @property
-    def label(self) -> str:
-        """Short name, also of its folder."""
-        return f"{self.value:g}{self.unit}"
-
-    def options(self) -> list[str]:
-        """Options of decig compress."""
-        if self.unit == "ms":
-            return ["--target-latency", self.label]
-        return ["--target-speedup", f"{self.value:g}"]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """What is compressed.
-
-    Attributes:
-        model: MODEL, as decig takes it: an ONNX file, or a recipe that names one.
-        flags: what the command line says of its pixels.
-        images: folder of the images that it is fed in training.
-    """
-
-    model: Path
-    flags: PixelFlags
-    images: Path
-
-    def source(self) -> Source:
-        """Read it.
-
-        Raises:
-            BadInputError: it cannot be read, or is no ONNX file, or its pixels are not known.
-        """
-        source = resolve(str(self.model), self.flags)
-        source.require_pixels()
-        if not source.model.path.is_file():
-            raise DecigError(f"{self.model}: comes from PyTorch code; name an ONNX file of it")
-        return source
-
-    def options(self) -> list[str]:
-        """Options that say of its pixels what the command line said."""
-
-        def joined(bounds: tuple[float, float]) -> str:
-            return ",".join(f"{bound:g}" for bound in bounds)
-
-        # "=" because a range may begin with a minus sign.
-        found = []
-        for name in ("input_range", "output_range"):
-            if (bounds := getattr(self.flags, name)) is not None:
-                found.append(f"--{name.replace('_', '-')}={joined(bounds)}")
-        if self.flags.layout is not None:
-            found.append(f"--layout={self.flags.layout}")
-        if self.flags.channel_order is not None:
-            found.append(f"--channel-order={self.flags.channel_order}")
-        return found
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long a compression trains.
-
-    Attributes:
-        minutes: of training, where steps are not counted.
-        steps: of training instead.
-    """
-
-    minutes: float
-    steps: int | None = None
-
-    def options(self) -> list[str]:
-        """Options of decig compress."""
-        if self.steps is not None:
-            return ["--steps", str(self.steps)]
-        return ["--budget", f"{60 * self.minutes:g}s"]
-
-    def __str__(self) -> str:
-        """Describe it to people."""
-        return f"{self.minutes:g} minutes" if self.steps is None else f"{self.steps} steps"
 
 
 @dataclass(frozen=True)
@@ -136,7 +43,7 @@ class Contest:
         out: folder of all runs.
         config: settings of compress, for all methods.
         seeds: of training; None is the one of the settings.
-        recipe: its PyTorch class makes the peers; `peers.family.STYLE` does if None.
+        recipe: its PyTorch class makes the peers; `competitors.family.STYLE` does if None.
         table: cost table; the teacher is profiled if None.
         options: further options of decig compress.
     """
@@ -163,27 +70,20 @@ class Contest:
             DecigError: the teacher could not be profiled, or no peer matched.
         """
         self.profile()
-        failures: list[str] = []
-
-        def attempt(what: str, jobs: Sequence[Job], at_once: int) -> None:
-            try:
-                finish(what, jobs, at_once)
-            except DecigError as error:
-                failures.append(f"{what}: {error}")
-
         own = list(self.runs(self.own))
-        attempt("compress", [self.compression(*run) for run in own], self.at_once)
+        compressions = [self.compression(*run) for run in own]
+        failures = attempt("compress", compressions, self.at_once)
         done = [run for run in own if self.compression(*run).done]
-        attempt("export", [self._export(*run) for run in done], 1)
+        failures += attempt("export", [self.export(*run) for run in done], 1)
         if self.peers:
             matches = self._match()
             runs = self.runs(self.peers)
-            led = [run for run in runs if self._led(*run)]
+            led = [run for run in runs if self.led(*run[1:])]
             jobs = [self._peer(*run, matches[run[1].label]) for run in led]
-            attempt("peers", jobs, self.at_once)
+            failures += attempt("peers", jobs, self.at_once)
         return failures
 
-    def _led(self, _: str, target: Target, seed: int | None) -> bool:
+    def led(self, target: Target, seed: int | None) -> bool:
         """Whether decig has the results whose latency and time a peer gets."""
         ours = self.folder(DECIG, target, seed) / "done.json"
         return ours.exists() and self.exported(DECIG, target, self.seeds[0]).exists()
@@ -203,7 +103,7 @@ class Contest:
         if self.table is None:
             folder = self.out / "profile"
             command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
-            finish("profile", [Job("profile", folder, command, {"model": self._model})], 1)
+            finish("profile", [Job("profile", folder, command, {"model": self.model_digest})], 1)
 
     def entries(self, target: Target) -> list[Entry]:
         """Finished results for a target, decig's first."""
@@ -242,10 +142,8 @@ class Contest:
         command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
         command += [*target.options(), "--profile", self.profile_file, *self._force]
         command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
-        command += [*self.effort.options(), *self._config_options(seed), *self.options]
-        asked = self._asked(
-            seed, effort=self.effort.options(), options=list(map(str, self.options))
-        )
+        command += [*self.effort.options(), *self.config_options(seed), *self.options]
+        asked = self.asked(seed, effort=self.effort.options(), options=list(map(str, self.options)))
         resume = [*PROGRAM, "compress", "--resume", "--output-dir", run]
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, resume, run / "run.json")
@@ -279,8 +177,8 @@ class Contest:
         print(f"warning: {self.table} is of another device ({reason}): plans are predictions")
         return ["--force"]
 
-    def _export(self, method: str, target: Target, seed: int | None) -> Job:
-        """Export measures which rewrites are faster, so it needs the machine for itself."""
+    def export(self, method: str, target: Target, seed: int | None) -> Job:
+        """The run of decig export: it measures rewrites, so it needs the machine for itself."""
         run = self.folder(method, target, seed) / "run"
         file = self.exported(method, target, seed)
         return Job(
@@ -295,8 +193,8 @@ class Contest:
 
         The result with the first seed counts.
         """
-        from peers.family import family_of
-        from peers.matching import PeerLatency
+        from competitors.family import family_of
+        from competitors.matching import PeerLatency
 
         file = self.out / "match.json"
         known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
@@ -318,90 +216,44 @@ class Contest:
 
     def _peer(self, method: str, target: Target, seed: int | None, trunk: int) -> Job:
         folder = self.folder(method, target, seed)
-        compressed = read_json(
-            self.folder(DECIG, target, seed) / "done.json", dict[str, Any], "finished run"
-        )
-        seconds = compressed["wall_s"]
-        steps = self.effort.steps
-        long = ["--seconds", str(seconds)] if steps is None else ["--steps", str(steps)]
-        command = [sys.executable, "-m", "peers.training", method, "--model", self.teacher.model]
-        command += ["--data", self.teacher.images, *self.teacher.options(), "--trunk", str(trunk)]
-        command += [*long, *self._config_options(seed), "--output-dir", folder]
+        long = self.as_long(target, seed)
+        command = [sys.executable, "-m", "competitors.training", method]
+        command += ["--model", self.teacher.model, "--data", self.teacher.images]
+        command += [*self.teacher.options(), "--trunk", str(trunk)]
+        command += [*long, *self.config_options(seed), "--output-dir", folder]
         if self.recipe is not None:
             command += ["--recipe", self.recipe]
-        asked = self._asked(seed, trunk=trunk, long=long)
+        asked = self.asked(seed, trunk=trunk, long=long)
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, command, folder / "state.pt")
 
-    def _config_options(self, seed: int | None) -> list[str | Path]:
+    def as_long(self, target: Target, seed: int | None = None) -> list[str]:
+        """Options that let a peer train as long as decig's whole compression took.
+
+        Where steps are counted, as many steps.
+        """
+        if self.effort.steps is not None:
+            return ["--steps", str(self.effort.steps)]
+        file = self.folder(DECIG, target, seed) / "done.json"
+        return ["--seconds", str(read_json(file, dict[str, Any], "finished run")["wall_s"])]
+
+    def config_options(self, seed: int | None) -> list[str | Path]:
+        """Options that give the settings to decig compress, or to the training of a peer."""
         if seed is None:
             return [] if self.config is None else ["--config", self.config]
         file = self.out / "settings" / f"seed-{seed}.toml"
         return ["--config", written(file, self.config, {"train": {"seed": seed}})]
 
-    def _asked(self, seed: int | None, **figures: Any) -> dict[str, Any]:
+    def asked(self, seed: int | None, **figures: Any) -> dict[str, Any]:
+        """What defines a run of the contest, beside these figures."""
         settings = "" if self.config is None else self.config.read_text(encoding="utf-8")
-        return {"model": self._model, "settings": settings, "seed": seed, **figures}
+        return {"model": self.model_digest, "settings": settings, "seed": seed, **figures}
 
     @cached_property
-    def _model(self) -> str:
+    def model_digest(self) -> str:
+        """SHA-256 of the teacher's ONNX file."""
         return digest(self.teacher.source().model.path)
-
-
-def raise_all(failures: Sequence[str]) -> None:
-    """End with what went wrong, where something did; for when all else is published."""
-    if failures:
-        raise DecigError("; ".join(failures))
 
 
 def _of(seed: int | None) -> str:
     return "" if seed is None else f" seed {seed}"
-
-
-def require_packages(methods: Sequence[str], *, judged: bool = True) -> None:
-    """Check that all packages are installed that methods and peers need.
-
-    Args:
-        methods: those of decig, and peers.
-        judged: whether pictures will be judged by their features.
-
-    Raises:
-        BadInputError: one is missing; names it and the line that installs it.
-    """
-    require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
-    if judged:
-        require_features("judging pictures")
-    if PRUNED in methods:
-        require(f"the peer {PRUNED}", "bench", ("torch_pruning",))
-
-
-def require_ready(contest: Contest, *, judged: bool = True) -> None:
-    """Find out now, not after hours of training, what would stop a contest.
-
-    Args:
-        contest: that is to begin.
-        judged: whether its pictures will be judged by their features.
-
-    Raises:
-        DecigError: a package is missing, the teacher, its images, the settings, the cost table or
-            the peers' recipe cannot be read, or peers are asked for without decig, whose latency
-            and time they get.
-    """
-    require_packages(contest.methods, judged=judged)
-    from decig.training.config import Config
-
-    for method in contest.own or [DECIG]:
-        Config.read(contest.config, method)
-    source = contest.teacher.source()
-    next(iter(ImageFolder(contest.teacher.images, source.require_pixels().labels)))
-    if contest.table is not None:
-        CostTable.load(contest.table).require_same_model(source.model, analyse(source.model.proto))
-    if not contest.peers:
-        return
-    from peers.family import family_of
-
-    family = family_of(contest.recipe)
-    family.make(family.narrowest)
-    missing = [run for run in contest.runs([DECIG]) if not contest.exported(*run).exists()]
-    if missing and DECIG not in contest.methods:
-        raise DecigError(f"{', '.join(contest.peers)} need decig's results: run decig too")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contest import Target
+from goals import Target
 from jobs import BENCHMARKS, Job, digest, run_all
 from jobs import DECIG as PROGRAM
 from judge import Entry

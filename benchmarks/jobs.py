@@ -24,7 +24,7 @@ SHARED = BENCHMARKS.parents[1] / "shared"
 DECIG: tuple[str, ...] = (sys.executable, "-m", "decig")
 """The command `decig` of the Python that runs the benchmark."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-_DONE, _BEGUN = "done.json", "begun.json"
+_DONE, _BEGUN, _FAILED = "done.json", "begun.json", "failed.json"
 _NOTE_EVERY_S = 10.0
 """Seconds between two notes of how long a process has run, for whoever goes on after a kill."""
 
@@ -38,8 +38,9 @@ class Job:
 
     Attributes:
         name: in messages.
-        folder: emptied before the process starts; afterwards holds log.txt and done.json.
-        command: program and arguments; runs in benchmarks/, so that `-m peers.training` is found.
+        folder: emptied before the process starts; afterwards holds log.txt, and done.json or
+            failed.json.
+        command: program and arguments; runs in benchmarks/, so that `-m competitors.x` is found.
         asked: what defines the run; one that was asked for something else is repeated.
         resume: program and arguments that go on with a run that was stopped; none starts again.
         state: file that is there once the run can go on.
@@ -89,6 +90,7 @@ class Job:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
+        (self.folder / _FAILED).unlink(missing_ok=True)
         log = self.folder / "log.txt"
         started = time.monotonic() - earlier_s
 
@@ -109,9 +111,9 @@ class Job:
         if process.returncode:
             said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             last = f" ({said[-1][:_SAID]})" if said else ""
-            raise DecigError(
-                f"{self.name} ended with exit code {process.returncode}{last}; see {log}"
-            )
+            error = f"{self.name} ended with exit code {process.returncode}{last}"
+            write_json(self.folder / _FAILED, {"error": error})
+            raise DecigError(f"{error}; see {log}")
         cpu_s = round(usage.ru_utime + usage.ru_stime, 1)
         write_json(self.folder / _DONE, note() | {"cpu_s": cpu_s})
 
@@ -171,6 +173,21 @@ def finish(what: str, jobs: Sequence[Job], at_once: int) -> None:
     """Say how many of a part's runs are done, and run the others; errors as for `run_all`."""
     print(f"== {what}: {sum(job.done for job in jobs)} of {len(jobs)} done before", flush=True)
     run_all(jobs, at_once)
+
+
+def attempt(what: str, jobs: Sequence[Job], at_once: int) -> list[str]:
+    """As `finish`, but what went wrong is returned, one line at most, so that others go on."""
+    try:
+        finish(what, jobs, at_once)
+    except DecigError as error:
+        return [f"{what}: {error}"]
+    return []
+
+
+def failure_in(folder: Path) -> str | None:
+    """Why the run of a folder failed when it was last tried; None where it did not."""
+    file = folder / _FAILED
+    return str(_read(file)["error"]) if file.exists() else None
 
 
 def said(*command: str | Path) -> str:

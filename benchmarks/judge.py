@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runtimes import OnnxRuntime, Runtime
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
@@ -38,6 +39,7 @@ class Entry:
         file: the ONNX file.
         notes: further figures for its row, such as training steps.
         seed: of its training; None where it has the usual one.
+        runtime: what runs it; that of the judge if None.
     """
 
     target: str
@@ -45,12 +47,14 @@ class Entry:
     file: Path
     notes: dict[str, Any]
     seed: int | None = None
+    runtime: Runtime | None = None
 
     @property
     def name(self) -> str:
-        """Target, method and seed."""
+        """Target, method, seed and runtime."""
         seed = "" if self.seed is None else f" seed {self.seed}"
-        return f"{self.target} {self.method}{seed}".strip()
+        where = "" if self.runtime is None else f" on {self.runtime.name}"
+        return f"{self.target} {self.method}{seed}{where}".strip()
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,24 @@ class Row:
     """The figures of an entry.
 
     `similarity` holds those that compare its pictures with the teacher's, `real` those that compare
-    them with real ones; both are empty where there is nothing to compare with.
+    them with real ones; both are empty where there is nothing to compare with. `macs` and `params`
+    are None of a file that is no ONNX file. `runtime` is the name of what ran it, where the entry
+    says so.
     """
 
     target: str
     method: str
     latency: Latency
     speedup: float
-    macs: int
-    params: int
+    macs: int | None
+    params: int | None
     colour: float
     pixel_grid: float
     similarity: dict[str, float]
     notes: dict[str, Any]
     seed: int | None = None
     real: dict[str, float] = field(default_factory=dict)
+    runtime: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the row as plain JSON values."""
@@ -121,7 +128,7 @@ class Judge:
             BadInputError: a folder is missing or empty, or names do not match.
         """
         self._teacher, self._pixels = Entry("", TEACHER, teacher, {}), pixels
-        self._device = device or Device.of()
+        self._runtime = OnnxRuntime(device or Device.of())
         shape = input_info(load_model(teacher).proto)[0].shape
         self._channels, size = pixels.channels_of(shape), pixels.size_of(shape)
         self._paired = real is not None and real.paired
@@ -139,42 +146,46 @@ class Judge:
         self._network = FeatureNetwork()
 
     def rows(self, entries: Sequence[Entry], max_seconds: float) -> list[Row]:
-        """Judge the teacher and every entry; all of them take turns in the timing."""
-        entries = [self._teacher, *entries]
+        """Judge the teacher and every entry; all of them take turns in the timing.
+
+        The teacher has a row for each runtime that entries name.
+        """
+        runtimes = dict.fromkeys([entry.runtime for entry in entries] or [None])
+        teachers = {each: replace(self._teacher, runtime=each) for each in runtimes}
+        entries = [*teachers.values(), *entries]
         latencies = self._latencies(entries, max_seconds)
-        teacher_us = latencies[TEACHER].median
         rows = []
         for entry in entries:
             print(f"judging {entry.name}", flush=True)
-            pictures = self.paint(entry.file, self.photos)
+            pictures = self.paint(entry, self.photos)
             features = self._features(pictures)
-            own = entry is self._teacher
-            cost = count(load_model(entry.file).proto)
+            is_onnx = entry.file.suffix == ".onnx"
+            cost = count(load_model(entry.file).proto) if is_onnx else None
             latency = latencies[entry.name]
+            teacher = teachers[entry.runtime]
             rows.append(
                 Row(
                     target=entry.target,
                     method=entry.method,
                     latency=latency,
-                    speedup=teacher_us / latency.median,
-                    macs=cost.macs,
-                    params=cost.params,
+                    speedup=latencies[teacher.name].median / latency.median,
+                    macs=cost and cost.macs,
+                    params=cost and cost.params,
                     colour=metrics.colour(pictures),
                     pixel_grid=metrics.pixel_grid(pictures),
-                    similarity={} if own else self._similarity(pictures, features),
+                    similarity={} if entry is teacher else self._similarity(pictures, features),
                     notes=entry.notes,
                     seed=entry.seed,
                     real=self._distance_to_real(features),
+                    runtime=entry.runtime and entry.runtime.name,
                 )
             )
         return rows
 
-    def paint(self, file: Path, photos: np.ndarray) -> np.ndarray:
+    def paint(self, entry: Entry, photos: np.ndarray) -> np.ndarray:
         """Let a model paint photos: float32 N,H,W,3 between 0 and 1."""
-        session = self._device.unbound.open(file)
-        name = session.get_inputs()[0].name
-        outputs = [session.run(None, {name: self._input(photo)})[0] for photo in photos]
-        return self._pixels.to_unit(np.concatenate(outputs))
+        runtime = entry.runtime or self._runtime
+        return self._pixels.to_unit(runtime.run(entry.file, [self.input(each) for each in photos]))
 
     def write_sheet(self, entries: Sequence[Entry], file: Path) -> None:
         """Show input, teacher, entries and what is real, from the greyest to the most colourful."""
@@ -183,14 +194,14 @@ class Judge:
         chosen = order[places]
         photos = self.photos[chosen]
         columns = {"input": photos / 255, TEACHER: self._expected[chosen]}
-        columns |= {entry.name: self.paint(entry.file, photos) for entry in entries}
+        columns |= {entry.name: self.paint(entry, photos) for entry in entries}
         if self.real is not None and self._paired:
             columns["real"] = self.real[chosen] / 255
         write_sheet({title: list(_middle(seen)) for title, seen in columns.items()}, file)
 
     @cached_property
     def _expected(self) -> np.ndarray:
-        return self.paint(self._teacher.file, self.photos)
+        return self.paint(self._teacher, self.photos)
 
     @cached_property
     def _expected_features(self) -> np.ndarray:
@@ -199,7 +210,8 @@ class Judge:
     def _features(self, pictures: np.ndarray) -> np.ndarray:
         return np.stack([self._network.whole(picture) for picture in pictures])
 
-    def _input(self, photo: np.ndarray) -> np.ndarray:
+    def input(self, photo: np.ndarray) -> np.ndarray:
+        """What a model is fed for a photo uint8 H,W,3."""
         return self._pixels.to_tensor(photo[None], self._channels)
 
     def _latencies(self, entries: Sequence[Entry], max_seconds: float) -> dict[str, Latency]:
@@ -208,9 +220,8 @@ class Judge:
             print(f"warning: load average {load:.1f}: the machine is not quiet, timings suffer")
         calls = {}
         for entry in entries:
-            session = self._device.open(entry.file)
-            feeds = {session.get_inputs()[0].name: self._input(self.photos[0])}
-            calls[entry.name] = self._device.prepare(session, feeds)
+            runtime = entry.runtime or self._runtime
+            calls[entry.name] = runtime.prepare(entry.file, self.input(self.photos[0]))
         timing = Timing(min_runs=30, max_runs=300, max_seconds=max_seconds, firm=0.002)
         return measure_interleaved(calls, timing)
 
@@ -264,8 +275,8 @@ def table(rows: Sequence[Row]) -> str:
             _figure(alike.get("edge_difference"), ".4f"),
             _figure(alike.get("feature_distance"), ".3f"),
             f"{row.pixel_grid:.4f}",
-            f"{row.macs / 1e9:.3f}",
-            f"{row.params:,}",
+            _figure(row.macs and row.macs / 1e9, ".3f"),
+            _figure(row.params, ","),
             _figure(notes.get("minutes"), ".1f"),
             _figure(notes.get("steps"), "d"),
         ]

@@ -17,8 +17,9 @@ class MacsCost(MacsPredictor):
     """
 
     def __init__(self, proto: onnx.ModelProto, table: CostTable) -> None:
+        self._factor = 1.0
         super().__init__(proto, analyse(proto))
-        self.baseline_ms, self._factor = table.latency_us.median_ms, 1.0
+        self.baseline_ms = table.latency_us.median_ms
         self.calibrate(self.groups, self.baseline_ms)
 
     def calibrate(self, widths: dict[str, int], measured_ms: float) -> None:

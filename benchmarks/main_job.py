@@ -10,24 +10,24 @@ on, and nothing is timed while anything trains.
 """
 
 import datetime
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from contest import OWN, Contest, Effort, Target, Teacher, raise_all, require_ready
-from jobs import BENCHMARKS, SHARED
-from judge import Judge, Row, table
+from command_line import Given, contest_options
+from competitors import GENEROSITY, PEERS
+from contest import OWN, Contest
+from goals import Target, Teacher
+from jobs import SHARED
+from judge import Judge, table
 from options import numbers, one_line_errors
-from peers import GENEROSITY, PEERS
+from publishing import command, finished, heading, write_page
+from readiness import raise_all, require_ready
 from verdicts import verdicts
 
 from decig import __version__
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, value_range
 from decig.data.images import ImageFolder
 from decig.device.run.device import Device
-from decig.errors import DecigError
-from decig.files import write_bytes, write_json
 from decig.quality.protocol import Protocol
 from decig.source.source import PixelFlags
 
@@ -36,63 +36,46 @@ METHODS = (*OWN, *PEERS)
 
 def publish(job: Contest, photos: Path, results: Path, max_seconds: float) -> None:
     """Judge what is finished; write a page, its figures and a sheet for each target."""
-    by_target = {target.label: job.entries(target) for target in job.targets}
-    entries = [entry for found in by_target.values() for entry in found]
-    if not entries:
-        raise DecigError(f"{job.out}: no finished run to judge")
+    by_target = finished(job)
     source = job.teacher.source()
     judge = Judge(source.model.path, photos, source.require_pixels())
-    rows = judge.rows(entries, max_seconds)
-    results.mkdir(parents=True, exist_ok=True)
+    rows = judge.rows([entry for found in by_target.values() for entry in found], max_seconds)
+    name, count = file_name(job.teacher.model), len(judge.photos)
     device = Device.of().fingerprint()
     facts = {
         "decig": __version__,
         "date": datetime.date.today().isoformat(),
         "teacher": job.teacher.model.stem,
         "minutes": job.effort.minutes,
-        "images": len(judge.photos),
-        "kid": str(Protocol.of_pairs(len(judge.photos))),
+        "images": count,
+        "kid": str(Protocol.of_pairs(count)),
         "device": {key: getattr(device, key) for key in ("cpu", "cores", "onnxruntime", "threads")},
         "settings": "" if job.config is None else job.config.read_text(encoding="utf-8"),
     }
-    text = _page(job, facts, rows)
-    name = file_name(job.teacher.model)
-    write_json(results / f"{name}.json", facts | {"rows": [row.to_dict() for row in rows]})
-    write_bytes(results / f"{name}.md", text.encode())
+    model = [] if name == "main_job" else [f"--model {job.teacher.model.name}"]
+    targets = ",".join(target.label for target in job.targets)
+    page = [
+        *heading(
+            f"The main job: {facts['teacher']}, {targets}, {job.effort} each",
+            command("main_job", job.effort, *model, out=name),
+            f"{count} photos that nobody trained on. A peer may take {GENEROSITY} times as long as "
+            "decig's result.",
+        ),
+        f"KID is to the teacher's pictures: {facts['kid']}.",
+        "",
+        table(rows),
+        "",
+        *verdicts(rows, peers=PEERS, generosity=GENEROSITY),
+    ]
+    write_page(results, name, page, facts | {"rows": [row.to_dict() for row in rows]})
     for label, found in by_target.items():
         if found:
             judge.write_sheet(found, results / f"{name}_{label}.jpg")
-    print(text)
 
 
 def file_name(model: Path) -> str:
     """How the files of results begin: "main_job", and behind it any other teacher than udnie."""
     return "main_job" if model.stem == "udnie" else f"main_job_{model.stem}"
-
-
-def _page(job: Contest, facts: dict[str, Any], rows: Sequence[Row]) -> str:
-    device, name = facts["device"], file_name(job.teacher.model)
-    targets = ",".join(target.label for target in job.targets)
-    model = "" if name == "main_job" else f" --model {job.teacher.model.name}"
-    return "\n".join(
-        [
-            f"# The main job: {facts['teacher']}, {targets}, {job.effort} each",
-            "",
-            f"`python benchmarks/main_job.py{model} --minutes {job.effort.minutes:g} "
-            f"--out runs/{name}`, decig {facts['decig']}, {facts['date']}.",
-            "",
-            f"{device['cpu']}, {device['cores']} cores, one thread a model, ONNX Runtime "
-            f"{device['onnxruntime']}. {facts['images']} photos that nobody trained on. A peer may "
-            f"take {GENEROSITY} times as long as decig's result.",
-            "",
-            f"KID is to the teacher's pictures: {facts['kid']}.",
-            "",
-            table(rows),
-            "",
-            *verdicts(rows, peers=PEERS, generosity=GENEROSITY),
-            "",
-        ]
-    )
 
 
 @click.command()
@@ -101,55 +84,29 @@ def _page(job: Contest, facts: dict[str, Any], rows: Sequence[Row]) -> str:
 @click.option("--input-range", type=value_range, default="0,255")
 @click.option("--output-range", type=value_range, default="0,255")
 @click.option("--channel-order", default="rgb")
-@click.option("--targets", callback=numbers, default="2,4,8,16", help="Times faster.")
-@click.option("--target-ms", callback=numbers, help="Milliseconds instead.")
-@click.option("--minutes", type=float, default=12.0, help="Budget of each compression.")
-@click.option("--steps", type=click.IntRange(1), help="Steps of training instead of minutes.")
-@click.option("--jobs", type=click.IntRange(1), default=2, help="Trainings at once.")
-@click.option("--config", type=EXISTING_FILE, help="Settings of compress, for all methods.")
-@click.option("--profile", type=EXISTING_FILE, help="Cost table; the teacher is profiled without.")
+@click.option("--target-ms", callback=numbers, help="Milliseconds instead of --targets.")
 @click.option("--only", type=click.Choice(METHODS), multiple=True, help="Just these methods.")
-@click.option("--judge-only", is_flag=True, help="Train nothing; judge what is finished.")
-@click.option("--timing-seconds", type=float, default=120.0, help="For the final timing.")
-@click.option("--out", type=FOLDER, required=True, help="Runs; kept, so that they can go on.")
-@click.option("--results", type=FOLDER, default=BENCHMARKS / "results", help="Table and sheets.")
+@contest_options("2,4,8,16", minutes=12.0, timing_seconds=120.0)
 def main(
     model: Path,
     data: Path,
     input_range: tuple[float, float],
     output_range: tuple[float, float],
     channel_order: str,
-    targets: list[float],
     target_ms: list[float],
-    minutes: float,
-    steps: int | None,
-    jobs: int,
-    config: Path | None,
-    profile: Path | None,
     only: tuple[str, ...],
-    judge_only: bool,
-    timing_seconds: float,
-    out: Path,
-    results: Path,
+    given: Given,
 ) -> None:
     """Compare decig with the peers and publish the table, whatever it says."""
-    wanted = [Target(ms, "ms") for ms in target_ms] or [Target(x, "x") for x in targets]
     flags = PixelFlags(input_range, output_range, channel_order=channel_order)
-    job = Contest(
-        teacher=Teacher(model.resolve(), flags, (data / "train").resolve()),
-        targets=wanted,
-        methods=only or METHODS,
-        effort=Effort(minutes, steps),
-        at_once=jobs,
-        out=out.resolve(),
-        config=config and config.resolve(),
-        table=profile and profile.resolve(),
-    )
+    teacher = Teacher(model.resolve(), flags, (data / "train").resolve())
+    instead = {"targets": [Target(ms, "ms") for ms in target_ms]} if target_ms else {}
+    job = given.contest(teacher, only or METHODS, **instead)
     with one_line_errors():
         require_ready(job)
         next(iter(ImageFolder(data / "val")))
-        failures = [] if judge_only else job.train()
-        publish(job, data / "val", results.resolve(), timing_seconds)
+        failures = [] if given.judge_only else job.train()
+        publish(job, data / "val", given.results, given.timing_seconds)
         raise_all(failures)
 
 

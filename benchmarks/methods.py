@@ -9,34 +9,23 @@ Runs that are finished are not repeated, runs that were stopped go on. Nothing i
 anything trains; where the machine was not quiet, `--judge-only` times and judges once more.
 """
 
-import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
-from contest import (
-    DECIG,
-    OWN,
-    Contest,
-    Effort,
-    Target,
-    Teacher,
-    raise_all,
-    require_packages,
-    require_ready,
-)
+from command_line import Given, contest_options
+from competitors import GENEROSITY, UNIFORM
+from contest import DECIG, OWN, Contest
+from goals import Teacher
 from jobs import BENCHMARKS, SHARED
 from judge import Judge, Real, Row
 from options import numbers, one_line_errors
-from peers import GENEROSITY, UNIFORM
 from pictures import write_halves
+from publishing import command, finished, heading, write_page
+from readiness import raise_all, require_packages, require_ready
 
-from decig import __version__
-from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
-from decig.device.run.device import Device
-from decig.errors import DecigError
-from decig.files import write_bytes, write_json
+from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER
 from decig.quality.protocol import Protocol
 from decig.source.recipe import load_recipe
 from decig.source.source import PixelFlags
@@ -120,39 +109,29 @@ def _lead(name: str, ours: Sequence[Row], theirs: Sequence[Row], *, lower: bool)
     return f"{name} {own:{form}} against {other:{form}}: {word}"
 
 
-def publish(contest: Contest, judge: Judge, command: str, results: Path, seconds: float) -> None:
+def publish(contest: Contest, judge: Judge, results: Path, seconds: float) -> None:
     """Judge what is finished; write methods.md, methods.json and a sheet for each target."""
-    by_target = {target.label: contest.entries(target) for target in contest.targets}
-    entries = [entry for found in by_target.values() for entry in found]
-    if not entries:
-        raise DecigError(f"{contest.out}: no finished run to judge")
-    rows = judge.rows(entries, seconds)
-    device = Device.of().fingerprint()
+    by_target = finished(contest)
+    rows = judge.rows([entry for found in by_target.values() for entry in found], seconds)
     count = len(judge.photos)
     page = [
-        f"# Methods on label maps to photos: {contest.teacher.model.stem}, {contest.effort} each",
-        "",
-        f"`{command}`, decig {__version__}, {datetime.date.today().isoformat()}.",
-        "",
-        f"{device.cpu}, {device.cores} cores, one thread per model, ONNX Runtime "
-        f"{device.onnxruntime}. {count} label maps that nobody trained on. Behind the mean over "
-        f"seeds stands half the range. {UNIFORM} may take {GENEROSITY} times as long as decig's "
-        "result, and trains as long as decig's whole compression took.",
-        "",
+        *heading(
+            f"Methods on label maps to photos: {contest.teacher.model.stem}, {contest.effort} each",
+            command("methods", contest.effort),
+            f"{count} label maps that nobody trained on. Behind the mean over seeds stands half "
+            f"the range. {UNIFORM} may take {GENEROSITY} times as long as decig's result, and "
+            "trains as long as decig's whole compression took.",
+        ),
         f"KID: {Protocol.of_pairs(count)}.",
         "",
         summary(rows),
         "",
         *comparisons(rows),
-        "",
     ]
-    results.mkdir(parents=True, exist_ok=True)
-    write_json(results / "methods.json", {"rows": [row.to_dict() for row in rows]})
-    write_bytes(results / "methods.md", "\n".join(page).encode())
+    write_page(results, "methods", page, {"rows": [row.to_dict() for row in rows]})
     for label, found in by_target.items():
         if shown := [entry for entry in found if entry.seed == contest.seeds[0]]:
             judge.write_sheet(shown, results / f"methods_{label}.jpg")
-    print("\n".join(page))
 
 
 @click.command()
@@ -160,67 +139,41 @@ def publish(contest: Contest, judge: Judge, command: str, results: Path, seconds
 @click.option("--model", type=EXISTING_FILE, help="Its trained weights, ONNX, if not the recipe's.")
 @click.option("--data", type=EXISTING_FOLDER, default=SHARED / "data" / "facades", help="Pairs.")
 @click.option("--test", default="test", help="Folder of --data on which pictures are judged.")
-@click.option("--targets", callback=numbers, default="4,8", help="Times faster.")
 @click.option("--seeds", callback=numbers, default="0,1")
-@click.option("--minutes", type=float, default=15.0, help="Budget of each compression.")
-@click.option("--steps", type=click.IntRange(1), help="Steps of training instead of minutes.")
-@click.option("--jobs", type=click.IntRange(1), default=2, help="Trainings at once.")
-@click.option("--config", type=EXISTING_FILE, help="Settings of compress, for all methods.")
-@click.option("--profile", type=EXISTING_FILE, help="Cost table; the teacher is profiled without.")
 @click.option("--only", type=click.Choice(METHODS), multiple=True, help="Just these methods.")
-@click.option("--judge-only", is_flag=True, help="Train nothing; judge what is finished.")
-@click.option("--timing-seconds", type=float, default=120.0, help="For the final timing.")
-@click.option("--out", type=FOLDER, required=True, help="Runs; kept, so that they can go on.")
-@click.option("--results", type=FOLDER, default=BENCHMARKS / "results", help="Table and sheets.")
+@contest_options("4,8", minutes=15.0, timing_seconds=120.0)
 def main(
     recipe: Path,
     model: Path | None,
     data: Path,
     test: str,
-    targets: list[float],
     seeds: list[float],
-    minutes: float,
-    steps: int | None,
-    jobs: int,
-    config: Path | None,
-    profile: Path | None,
     only: tuple[str, ...],
-    judge_only: bool,
-    timing_seconds: float,
-    out: Path,
-    results: Path,
+    given: Given,
 ) -> None:
     """Compare the methods on the teacher of RECIPE and publish the table, whatever it says."""
-    if not (targets and seeds):
+    if not (given.targets and seeds):
         raise click.UsageError("Give at least one of --targets, and of --seeds.")
-    out, recipe = out.resolve(), recipe.resolve()
+    recipe = recipe.resolve()
     with one_line_errors():
         require_packages(only or METHODS)
         labels = load_recipe(recipe).pixels.labels
         split = {
-            name: write_halves(data.resolve() / name, labels, out / "data" / name)
+            name: write_halves(data.resolve() / name, labels, given.out / "data" / name)
             for name in ("train", test)
         }
-        contest = Contest(
-            teacher=Teacher((model or recipe).resolve(), PixelFlags(), split["train"][0]),
-            targets=[Target(times, "x") for times in targets],
-            methods=only or METHODS,
-            effort=Effort(minutes, steps),
-            at_once=jobs,
-            out=out,
-            config=config and config.resolve(),
+        contest = given.contest(
+            Teacher((model or recipe).resolve(), PixelFlags(), split["train"][0]),
+            only or METHODS,
             seeds=[int(seed) for seed in seeds],
             recipe=recipe,
-            table=profile and profile.resolve(),
         )
         require_ready(contest)
-        failures = [] if judge_only else contest.train()
+        failures = [] if given.judge_only else contest.train()
         source = contest.teacher.source()
         inputs, photos = split[test]
         judge = Judge(source.model.path, inputs, source.require_pixels(), Real(photos, paired=True))
-        long = f"--minutes {minutes:g}" if steps is None else f"--steps {steps}"
-        command = f"python benchmarks/methods.py {long} --out runs/methods"
-        publish(contest, judge, command, results.resolve(), timing_seconds)
+        publish(contest, judge, given.results, given.timing_seconds)
         raise_all(failures)
 
 

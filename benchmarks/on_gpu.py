@@ -19,12 +19,14 @@ from typing import Any
 
 import click
 import curves
-from contest import OWN, Target, require_packages
+from contest import OWN
+from goals import Target
 from gpu_plan import NAMES, Clock, Original, Plan, write_recipe
 from jobs import SHARED
 from judge import Judge, Real, Row
 from methods import comparisons, summary
 from options import numbers, one_line_errors
+from readiness import require_packages
 
 from decig import __version__
 from decig.cli.values import EXISTING_FOLDER, FOLDER

@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 import numpy as np
-from contest import Effort, Target, Teacher
+from goals import Effort, Target, Teacher
 from jobs import BENCHMARKS, SHARED, Job, finish
 from jobs import DECIG as PROGRAM
 from options import numbers, one_line_errors, pixel_flags

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import onnx
 import torch
-from peers.training import distillation
+from competitors.training import distillation
 from torch import nn
 
 from decig.data.pixels import PixelFormat

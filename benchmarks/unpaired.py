@@ -9,35 +9,25 @@ paint of held-out photos is compared with held-out styled pictures. Parts that a
 repeated, parts that were stopped go on, and nothing is timed while anything trains.
 """
 
-import datetime
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from contest import (
-    DECIG,
-    OWN,
-    Contest,
-    Effort,
-    Target,
-    Teacher,
-    raise_all,
-    require_packages,
-    require_ready,
-)
+from command_line import Given, contest_options
+from contest import DECIG, OWN, Contest
+from goals import Teacher
 from jobs import BENCHMARKS, SHARED, Job, finish
 from jobs import DECIG as PROGRAM
 from judge import Judge, Real, Row, kid
 from options import numbers, one_line_errors
 from pictures import write_domains
+from publishing import command, finished, heading, write_page
+from readiness import raise_all, require_packages, require_ready
 
-from decig import __version__
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FOLDER
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER
 from decig.data.pixels import PixelFormat
-from decig.device.run.device import Device
-from decig.errors import DecigError
-from decig.files import write_bytes, write_json
+from decig.files import write_bytes
 from decig.quality.protocol import Protocol
 from decig.source.recipe import load_recipe
 from decig.source.source import PixelFlags
@@ -112,22 +102,19 @@ steps = {self.steps}
         return Job("original", out / "original", command, asked, resume, run / "state.pt")
 
 
-def publish(contest: Contest, judge: Judge, command: str, results: Path, seconds: float) -> None:
+def publish(
+    contest: Contest, judge: Judge, train_steps: int, results: Path, seconds: float
+) -> None:
     """Judge what is finished; write unpaired.md, unpaired.json and a sheet."""
-    entries = [entry for target in contest.targets for entry in contest.entries(target)]
-    if not entries:
-        raise DecigError(f"{contest.out}: no finished run to judge")
+    entries = [entry for found in finished(contest).values() for entry in found]
     rows = judge.rows(entries, seconds)
-    device = Device.of().fingerprint()
     real = 0 if judge.real is None else len(judge.real)
     page = [
-        f"# CycleGAN between photos and styled photos, compressed without pairs, {contest.effort}",
-        "",
-        f"`{command}`, decig {__version__}, {datetime.date.today().isoformat()}.",
-        "",
-        f"{device.cpu}, {device.cores} cores, one thread per model, ONNX Runtime "
-        f"{device.onnxruntime}.",
-        "",
+        *heading(
+            "CycleGAN between photos and styled photos, compressed without pairs, "
+            f"{contest.effort}",
+            command("unpaired", contest.effort, f"--train-steps {train_steps}"),
+        ),
         f"KID to real pictures: {Protocol(len(judge.photos), real, 0)}.",
         "",
         "| target | method | ms (MAD) | times faster | KID to real x1000 (error) "
@@ -136,13 +123,9 @@ def publish(contest: Contest, judge: Judge, command: str, results: Path, seconds
         *(_line(row) for row in rows),
         "",
         *verdicts(rows),
-        "",
     ]
-    results.mkdir(parents=True, exist_ok=True)
-    write_json(results / "unpaired.json", {"rows": [row.to_dict() for row in rows]})
-    write_bytes(results / "unpaired.md", "\n".join(page).encode())
+    write_page(results, "unpaired", page, {"rows": [row.to_dict() for row in rows]})
     judge.write_sheet(entries, results / "unpaired.jpg")
-    print("\n".join(page))
 
 
 def _line(row: Row) -> str:
@@ -189,17 +172,8 @@ def verdicts(rows: list[Row]) -> list[str]:
 @click.option("--train-steps", type=click.IntRange(1), default=12000, help="Of the original.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
 @click.option("--seed", type=click.IntRange(0), default=1, help="Of the original.")
-@click.option("--targets", callback=numbers, default="8", help="Times faster.")
 @click.option("--method", "methods", type=click.Choice(OWN), multiple=True, default=(DECIG,))
-@click.option("--minutes", type=float, default=30.0, help="Budget of each compression.")
-@click.option("--steps", type=click.IntRange(1), help="Steps of compression instead of minutes.")
-@click.option("--jobs", type=click.IntRange(1), default=2, help="Trainings at once.")
-@click.option("--config", type=EXISTING_FILE, help="Settings of compress.")
-@click.option("--profile", type=EXISTING_FILE, help="Cost table; the original is profiled without.")
-@click.option("--judge-only", is_flag=True, help="Train nothing; judge what is finished.")
-@click.option("--timing-seconds", type=float, default=60.0, help="For the final timing.")
-@click.option("--out", type=FOLDER, required=True, help="Runs; kept, so that they can go on.")
-@click.option("--results", type=FOLDER, default=BENCHMARKS / "results", help="Table and sheets.")
+@contest_options("8", minutes=30.0, timing_seconds=60.0)
 def main(
     photos: Path,
     style: Path,
@@ -211,23 +185,13 @@ def main(
     train_steps: int,
     precision: str,
     seed: int,
-    targets: list[float],
     methods: tuple[str, ...],
-    minutes: float,
-    steps: int | None,
-    jobs: int,
-    config: Path | None,
-    profile: Path | None,
-    judge_only: bool,
-    timing_seconds: float,
-    out: Path,
-    results: Path,
+    given: Given,
 ) -> None:
     """Train a CycleGAN, compress it without pairs, and compare both with real pictures."""
     if len(style_range) != 2:
         raise click.UsageError("--style-range takes two numbers, such as 0,255.")
-    low, high = style_range
-    out = out.resolve()
+    (low, high), out = style_range, given.out
     original = Original(width, blocks, side, discriminator, train_steps, precision, seed)
     with one_line_errors():
         require_packages(methods)
@@ -244,29 +208,19 @@ def main(
             for split, name in (("train", "train"), ("val", "test"))
         )
         job = original.training(data, out)
-        if not judge_only:
+        if not given.judge_only:
             finish("original", [job], 1)
-        contest = Contest(
-            teacher=Teacher(out / "original" / "run" / "generator.onnx", PixelFlags(), train[0]),
-            targets=[Target(times, "x") for times in targets],
-            methods=methods,
-            effort=Effort(minutes, steps),
-            at_once=jobs,
-            out=out,
-            config=config and config.resolve(),
-            table=profile and profile.resolve(),
+        contest = given.contest(
+            Teacher(out / "original" / "run" / "generator.onnx", PixelFlags(), train[0]),
+            methods,
             options=["--unpaired", train[1]],
         )
         require_ready(contest)
-        failures = [] if judge_only else contest.train()
+        failures = [] if given.judge_only else contest.train()
         source = contest.teacher.source()
         real = Real(test[1], paired=False)
         judge = Judge(source.model.path, test[0], source.require_pixels(), real)
-        long = f"--minutes {minutes:g}" if steps is None else f"--steps {steps}"
-        command = (
-            f"python benchmarks/unpaired.py --train-steps {train_steps} {long} --out runs/unpaired"
-        )
-        publish(contest, judge, command, results.resolve(), timing_seconds)
+        publish(contest, judge, train_steps, given.results, given.timing_seconds)
         raise_all(failures)
 
 

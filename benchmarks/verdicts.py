@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
 from contest import DECIG
+from frontier import SSIM, Point, faster_at_equal_pictures
 from judge import TEACHER, Row
 
 _TIMING_NOISE = 0.03
-_GOAL = 2.5
-"""Times faster at equal SSIM that are asked for."""
+GOAL = 2.5
+"""Times faster at equal pictures that are asked for."""
 
 
 def verdicts(rows: Sequence[Row], *, peers: Collection[str], generosity: float) -> list[str]:
@@ -32,7 +32,7 @@ def verdicts(rows: Sequence[Row], *, peers: Collection[str], generosity: float) 
                 lines.append(f"- {own.target}, {name}: {_lead(own, beside, figure)}.")
         if others and teachers:
             gain = faster_at_equal_ssim(own, others, teachers[0])
-            word = "" if gain >= _GOAL else f", short of {_GOAL:g}"
+            word = "" if gain >= GOAL else f", short of {GOAL:g}"
             lines.append(
                 f"- {own.target}, at equal SSIM: {gain:.2f} times faster than the peers{word}."
             )
@@ -40,20 +40,9 @@ def verdicts(rows: Sequence[Row], *, peers: Collection[str], generosity: float) 
 
 
 def faster_at_equal_ssim(own: Row, peers: Sequence[Row], teacher: Row) -> float:
-    """How many times as long the best peer would take for pictures as good as decig's.
-
-    The logarithm of the latency is interpolated over SSIM between the peers' results that no other
-    one beats in both, and the teacher itself with an SSIM of 1; so at most the speed over the
-    teacher can come out. Where the peers' fastest result is better already, its latency counts.
-    """
-    found = [(row.similarity["ssim"], row.latency.median) for row in peers]
-    front = [(1.0, teacher.latency.median)]
-    for ssim, latency in sorted(found, reverse=True):
-        if latency < front[-1][1]:
-            front.append((ssim, latency))
-    alike, latencies = np.array(front[::-1]).T
-    equal = np.exp(np.interp(own.similarity["ssim"], alike, np.log(latencies)))
-    return float(equal / own.latency.median)
+    """How many times as long the best peer would take for pictures as good as decig's."""
+    others = [Point.of(row, SSIM) for row in (teacher, *peers)]
+    return faster_at_equal_pictures(Point.of(own, SSIM), others)
 
 
 def _lead(own: Row, peers: Sequence[Row], figure: str) -> str:

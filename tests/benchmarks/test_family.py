@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peers.family import STYLE, family_of
-from peers.matching import PeerLatency
-from peers.style_net import InstanceNorm
-from peers.training import write_onnx
+from competitors.family import STYLE, family_of
+from competitors.matching import PeerLatency
+from competitors.style_net import InstanceNorm
+from competitors.training import write_onnx
 from torch import nn
 
 from decig.device.run.device import Device

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jobs
 import pytest
-from jobs import Job, run_all, said
+from jobs import Job, failure_in, run_all, said
 
 from decig.errors import DecigError
 from decig.files import write_json
@@ -33,6 +33,9 @@ def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
     with pytest.raises(DecigError, match=message):
         run_all([job], 1)
     assert not job.done
+    assert failure_in(tmp_path / "job") == "broken ended with exit code 3 (no such thing)"
+    run_all([Job("mended", tmp_path / "job", [sys.executable, "-c", ""])], 1)
+    assert failure_in(tmp_path / "job") is None
 
 
 def test_what_a_program_prints_and_why_it_failed() -> None:

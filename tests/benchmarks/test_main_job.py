@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from contest import Contest, Target
+from competitors.family import STYLE
+from competitors.matching import PeerLatency
+from competitors.students import pruned
+from competitors.style_net import StyleNet, widths
+from competitors.teachers import load_teacher
+from competitors.training import distillation, write_onnx
+from contest import Contest
+from goals import Target
 from judge import Entry, Judge, Row, table
-from peers.family import STYLE
-from peers.matching import PeerLatency
-from peers.students import pruned
-from peers.style_net import StyleNet, load_teacher, widths
-from peers.training import distillation, write_onnx
 from PIL import Image
 from verdicts import faster_at_equal_ssim, verdicts
 
@@ -39,26 +41,26 @@ def run(model: object, image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def teacher(shared_suite: Path) -> StyleNet:
-    return load_teacher(shared_suite / "udnie.onnx")
+    return load_teacher(shared_suite / "udnie.onnx", STYLE, PIXELS)
 
 
 def test_the_teacher_is_checked(shared_suite: Path) -> None:
-    with pytest.raises(DecigError, match="not the style net"):
-        load_teacher(shared_suite / "espcn_x3.onnx")
+    with pytest.raises(DecigError, match="not the peers' net"):
+        load_teacher(shared_suite / "espcn_x3.onnx", STYLE, PIXELS)
 
 
 @pytest.mark.parametrize("trunk", [4, 21, 64, 127])
 def test_pruning_gives_the_uniform_widths(teacher: StyleNet, trunk: int) -> None:
     shapes = [
         {n: p.shape for n, p in net.named_parameters()}
-        for net in (pruned(teacher, trunk), StyleNet(trunk))
+        for net in (pruned(teacher, trunk / 128), StyleNet(trunk))
     ]
     assert shapes[0] == shapes[1]
-    assert pruned(teacher, trunk)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+    assert pruned(teacher, trunk / 128)(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
 
 
 def test_pruning_keeps_weights_of_the_teacher(teacher: StyleNet) -> None:
-    kept = pruned(teacher, 64).c1.conv.weight
+    kept = pruned(teacher, 0.5).c1.conv.weight
     own = teacher.c1.conv.weight
     assert widths(64)[0] == len(kept) == 16
     assert all((own == channel).all(dim=(1, 2, 3)).any() for channel in kept)

@@ -6,9 +6,9 @@ from pathlib import Path
 import methods
 import pytest
 from click.testing import CliRunner
+from competitors.matching import Match, PeerLatency
 from judge import Row
 from methods import comparisons, summary
-from peers.matching import Match, PeerLatency
 
 from decig.device.run.timing import Latency
 from tests.benchmarks.small import table_of, write_pairs, write_recipe, write_settings

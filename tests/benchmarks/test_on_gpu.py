@@ -10,7 +10,7 @@ import gpu_plan
 import on_gpu
 import pytest
 from click.testing import CliRunner
-from contest import Target
+from goals import Target
 from gpu_plan import NAMES, SHARES, Clock, Original, Plan, write_recipe
 from jobs import Job
 

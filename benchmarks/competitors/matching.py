@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from competitors import GENEROSITY
+from competitors.family import STYLE, Family
+from competitors.training import write_onnx
 from decig.device.run.device import Device
 from decig.device.run.feeds import random_feeds
 from decig.device.run.timing import Timing, measure_interleaved
-from peers import GENEROSITY
-from peers.family import STYLE, Family
-from peers.training import write_onnx
 
 _SCREEN_REFERENCE = 4  # every screened width takes turns with the widest one divided by this
 _SCREEN_STRIDE = 4  # convolutions of ONNX Runtime are best at multiples of 4, 8 or 16

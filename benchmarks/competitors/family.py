@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
+from competitors.style_net import TRUNK, InstanceNorm, StyleNet
 from decig.errors import BadInputError
 from decig.source.recipe import load_recipe
 from decig.training.pytorch.generator import build_generator
-from peers.style_net import TRUNK, InstanceNorm, StyleNet
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,14 @@ normalisation, 9x9 layers at both ends and a residual trunk at a quarter of the 
 modules have the names of the ONNX file's initializers, so weights are copied by name.
 """
 
-from pathlib import Path
-
-import numpy as np
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from decig.device.run.device import Device
-from decig.errors import DecigError
-from decig.quality.parity import max_abs_diff
 from decig.training.ops.normalisation import instance_norm
 
 TRUNK = 128
 _BLOCKS = 5
-_TOLERANCE = 1e-4  # of the output range
 
 
 class InstanceNorm(nn.InstanceNorm2d):
@@ -103,26 +94,3 @@ class StyleNet(nn.Module):
 def widths(trunk: int) -> tuple[int, int, int]:
     """Channels at full, half and quarter resolution of the net with `trunk` of 128 channels."""
     return max(1, trunk // 4), max(1, trunk // 2), trunk
-
-
-def load_teacher(path: Path) -> StyleNet:
-    """Build the net with the weights of an ONNX file, and prove that it paints the same.
-
-    Raises:
-        DecigError: the file's initializers are not this net's, or the pictures differ.
-    """
-    proto = onnx.load(path)
-    weights = {entry.name: numpy_helper.to_array(entry) for entry in proto.graph.initializer}
-    net = StyleNet().eval()
-    own = net.state_dict()
-    if missing := [name for name in own if name not in weights]:
-        raise DecigError(f"{path}: not the style net of the peers: no initializer {missing[0]}")
-    net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in own})
-    image = np.random.default_rng(0).uniform(0, 255, (1, 3, 256, 256)).astype(np.float32)
-    session = Device.of().open(path)
-    expected = session.run(None, {session.get_inputs()[0].name: image})[0]
-    with torch.no_grad():
-        difference = max_abs_diff(expected, net(torch.from_numpy(image)).numpy(), (0, 255))
-    if difference > _TOLERANCE:
-        raise DecigError(f"{path}: the peers' net paints differently: {difference:.1e} of 255")
-    return net
