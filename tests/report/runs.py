@@ -24,6 +24,14 @@ COSTS = {"conv1": 3000.0, "conv2": 5000.0, "head": 2000.0}
 AFTER = {"conv1": 1000.0, "conv2": 900.0, "head": 600.0}
 COMMAND = ["model dir/m.onnx", "--data", "photos", "--target-speedup", "4", "--output-dir", "run"]
 
+RECORD = f"""
+[recorded]
+command = "compress"
+arguments = {json.dumps(COMMAND)}
+folder = "/home/a b"
+"""
+"""What run.toml says of it."""
+
 
 def table() -> CostTable:
     """Conv of 8 channels, Conv of 16, Conv of 3 that reads both."""
@@ -89,8 +97,7 @@ def write_run(folder: Path, *, pictures: int = 3, size: int = 48, **changes: Any
     }
     _write(folder / "run.json", run)
     _write(folder / "report.json", figures() | changes)
-    typed = {"command": "compress", "given": {}, "arguments": COMMAND, "folder": "/home/a b"}
-    _write(folder / "command.json", typed)
+    (folder / "run.toml").write_text(RECORD, encoding="utf-8")
     table().save(folder / "profile.json")
     Plan("ab" * 32, {"c1": [0, 1, 2, 3], "c2": [1, 5, 7]}).save(folder / "plan.json")
     (folder / "student.onnx").write_bytes(b"not read")

@@ -10,8 +10,8 @@ from decig.cli.process import debug_option, one_of
 from decig.cli.resuming import (
     ResumableCommand,
     output_dir_option,
-    record_command,
     resume_option,
+    said,
     says_how_to_go_on,
     tensorboard_option,
 )
@@ -30,10 +30,9 @@ _NO_TABLE = (
 @click.command(
     cls=ResumableCommand,
     exclusive=(("target_latency", "target_speedup"),),
-    kept={"profile": "profile.json"},
 )
 @click.argument("recipe", type=EXISTING)
-@output_dir_option
+@output_dir_option(required=True)
 @click.option(
     "--data",
     type=EXISTING_FOLDER,
@@ -111,7 +110,7 @@ def train(
             sample_every_s=sample_every,
             tensorboard=tensorboard,
             resume=resume,
-            begun=record_command,
+            said=said(),
         )
     if written is not None:  # of several processes one writes
         click.echo(written)

@@ -131,7 +131,7 @@ def run_context(evidence: Evidence) -> dict[str, Any]:
         "groups": sections.groups(evidence),
         "searches": [sections.search(search) for search in evidence.searches],
         "training": sections.training(evidence),
-        "again": sections.again(evidence.command),
+        "again": sections.again(evidence.recorded, evidence.folder),
         "tables": sections.tables(evidence),
     }
     parts = (
@@ -162,7 +162,7 @@ def several_context(several: Several) -> dict[str, Any]:
         "plot": Markup(plots.frontier(several.frontier.targets)) if done else "",
         "rows": [_target(several, name, done.get(name) or Member(target=name)) for name in names],
         "remarks": [*several.frontier.notes, *waiting],
-        "again": sections.again(several.command),
+        "again": sections.again(several.recorded, several.folder),
     }
 
 

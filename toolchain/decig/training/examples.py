@@ -72,6 +72,7 @@ class Examples:
     from a camera fits into memory, and crops show things as large as the model will see them.
 
     Attributes:
+        folders: where the images are.
         inputs: the teacher's inputs, and where each gets its values from.
         paired: whether every image has a real target.
         unpaired: real pictures that belong to no image, where there are some.
@@ -99,7 +100,7 @@ class Examples:
         self.paired = folders.targets is not None
         self.unpaired = None if folders.unpaired is None else Gallery(folders.unpaired)
         self.discriminator = folders.discriminator
-        self._folders, self._whole = folders, whole
+        self.folders, self._whole = folders, whole
         if self.inputs.image is None:
             if self.paired:
                 raise BadInputError("--targets needs a model that takes images")
@@ -114,7 +115,7 @@ class Examples:
     @property
     def folder(self) -> Path | None:
         """Where the images lie; None where the model takes none."""
-        return self._folders.images
+        return self.folders.images
 
     @property
     def training(self) -> list[Example]:
@@ -139,7 +140,7 @@ class Examples:
         order = np.random.default_rng(self._seed).permutation(len(found))
         shuffled = [found[index] for index in order]
         if len(shuffled) <= kept:
-            raise BadInputError(_TOO_FEW.format(folder=self._folders.images))
+            raise BadInputError(_TOO_FEW.format(folder=self.folders.images))
         return shuffled[:-kept], shuffled[-kept:]
 
     def _read(self) -> Iterator[Example]:
@@ -150,12 +151,12 @@ class Examples:
         filters = [self._teacher.pixels.resample, "smooth"]
         smallest = max(self.crop(whole=self._whole) or self.size)
         largest = round(self._settings.zoom * max(self.size))
-        for name, images in self._images(self._folders):
+        for name, images in self._images(self.folders):
             yield Example(name, bound(images, smallest, largest, filters=filters[: len(images)]))
 
     def _require_several(self) -> None:
         """Refuse a folder that cannot be parted into training and held-out images, and none."""
-        images = self._folders.images
+        images = self.folders.images
         if images is None:
             raise BadInputError("give a folder of images to feed the model: --data")
         if len(ImageFolder(images)) < _LEAST:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from decig.device.cost.macs import MACS_PER_MS, MacsPredictor
-from decig.device.cost.table import Widths
+from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench
 from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.planner import fastest_widths, plan_widths
@@ -35,7 +35,8 @@ class MacsTarget:
     Attributes:
         model: the model.
         channels: its channel groups.
-        device: None: there is none.
+        table: None: there is none.
+        device: None: likewise.
         bench: None: nothing is measured.
         warnings: none.
         rewrites: none: nothing says which of them would pay.
@@ -44,6 +45,7 @@ class MacsTarget:
 
     model: Model
     channels: ChannelMap
+    table: CostTable | None = None
     device: Fingerprint | None = None
     bench: Bench | None = None
     warnings: tuple[str, ...] = ()
