@@ -53,11 +53,11 @@ def test_a_run_is_repeated_to_the_byte(place: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again" / "plan.json").read_bytes() == (
         place / "run" / "plan.json"
     ).read_bytes()
-    once, twice = (
-        read_recorded(folder / "run.toml") for folder in (place / "run", tmp_path / "again")
-    )
+    files = (folder / "run.toml" for folder in (place / "run", tmp_path / "again"))
+    once, twice = map(read_recorded, files)
     for name in ("versions", "machine", "model", "table", "data", "widths"):
-        assert getattr(once, name) == getattr(twice, name) != None, name  # noqa: E711
+        assert getattr(once, name) == getattr(twice, name), name
+        assert getattr(once, name), name
     assert once.widths.keys() == {"2x"}
 
 
@@ -72,9 +72,8 @@ def test_the_record_has_every_option_and_setting(place: Path) -> None:
     for name, table in described.items():
         said = {key: value for key, value in table.items() if value is not None}
         assert found[name] == said, name
-    unset = [
-        line for line in (place / "run" / "run.toml").read_text().split("\n") if "without" in line
-    ]
+    text = (place / "run" / "run.toml").read_text()
+    unset = [line for line in text.split("\n") if "without a value" in line]
     known = {*options, *unset[0].removeprefix("# without a value: ").split(", ")}
     assert known >= {"targets", "unpaired", "discriminator", "feed", "input_shape", "weights"}
     listed = (place / "run" / "data.sha256").read_text().splitlines()

@@ -138,6 +138,8 @@ def compress(
     known = None
     if locked is not None:
         known = _locked(Path(locked), teacher, images, costs, accept=accept)
+        if steps is None:
+            _log.warning("%s: trained for a time, not in steps: weights will differ", locked)
     target = _target(source, costs, wanted, look_over, progress, force=force or accept)
     seconds = BUDGET_S if budget_s is None else budget_s
     budget = Budget(seconds if steps is None else None, steps)
