@@ -221,7 +221,7 @@ def _pixels(teacher: Teacher) -> dict[str, Any]:
 
 def _machine(table: CostTable | None, processes: Processes) -> dict[str, Any]:
     """The machine as the provider of a cost table sees it, and what trains on it."""
-    device = Device.of() if table is None else Device.described_by(table.device)
+    device = Device.for_work() if table is None else Device.described_by(table.device)
     found = dict(device.fingerprint().identity())
     options = found.pop("provider_options")
     return {name: value for name, value in found.items() if value is not None} | {
