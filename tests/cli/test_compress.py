@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -164,8 +165,26 @@ def test_without_a_target_a_file_of_settings_asks_for_stage_one(place, tmp_path)
 def test_a_dry_run_writes_nothing(place, tmp_path):
     result = compress(place, tmp_path / "run", "--target-speedup", "1.05", "--dry-run", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["widths"].keys() == {"conv1", "conv2"}
+    found = json.loads(result.stdout)
+    assert found["widths"].keys() == found["channels"].keys() == {"conv1", "conv2"}
+    assert found["expected_seconds"] == 1200 and found["steps"] is None
+    assert found["macs"]["after"] < found["macs"]["before"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_it_would_do(place, tmp_path):
+    asked = ("--target-speedup", "1.05", "--steps", 50, "--dry-run")
+    found = json.loads(compress(place, tmp_path / "run", *asked, "--json").stdout)
+    assert found["steps"] == 50 and found["expected_seconds"] > 0
+    lines = compress(place, tmp_path / "run", *asked).stdout.splitlines()
+    titles = [line.partition(":")[0] for line in lines if ":" in line]
+    assert titles[:6] == ["asked", "predicted", "work", "size", "training", "method"]
+    assert re.match(r"training:  50 steps, about .* s here", lines[4])
+    conv1 = next(line.split() for line in lines if line.split()[0] == "conv1")
+    assert conv1[:2] == ["conv1", "16"] and 0 < int(conv1[2]) <= 16
+    assert not (tmp_path / "run").exists()
+    timed = compress(place, tmp_path / "run", *asked[:2], "--budget", "90s", "--dry-run").stdout
+    assert "training:  1 min 30 s at most" in timed
 
 
 def test_an_unreachable_target_is_exit_code_3_and_leaves_nothing(place, tmp_path):

@@ -101,7 +101,7 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     with needs_torch("decig compress"):
-        from decig.training import pipeline, several
+        from decig.training import pipeline, preview, several
         from decig.training.events import require_events
         from decig.training.examples import Folders
         from decig.training.planner import Goal
@@ -162,7 +162,7 @@ def compress(
         call = several.Several(teacher, images, goals, settings)
         return several.preview(call) if dry_run else several.compress(call, folder, **run)
     what = (teacher, images, next(iter(goals.values()), goal(None)), settings)
-    return pipeline.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
+    return preview.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
 
 
 def _wanted(

@@ -104,7 +104,11 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 )
 @tensorboard_option
 @resume_option
-@click.option("--dry-run", is_flag=True, help="Show the plan; train nothing and write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the plan, its predicted latency and how long training would take; write nothing.",
+)
 @source_options(pixels=True)
 @force_option
 @json_option
@@ -171,14 +175,13 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
     """Show what was reached, or what is planned, of one target or of several."""
     from decig.cli.frontier import print_frontier, print_previews
-    from decig.cli.summary import print_compression
-    from decig.cli.tables import print_figures
+    from decig.cli.summary import print_compression, print_plan
     from decig.device.cost.table import CostTable
     from decig.device.plan.target import TABLE_FILE
 
     several = "targets" in figures
     if dry_run:
-        (print_previews if several else print_figures)(figures)
+        (print_previews if several else print_plan)(figures)
     elif several:
         print_frontier(folder, figures)
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from decig.cli.summary import amount
-from decig.cli.tables import columns, console, print_figures
+from decig.cli.tables import columns, console
 
 _FIGURES = ("asked", "predicted", "measured", "times", "SSIM", "PSNR", "MACs", "params", "MB")
 _MB = 1e6
@@ -49,10 +49,12 @@ def print_frontier(folder: Path, found: Mapping[str, Any]) -> None:
 
 def print_previews(found: Mapping[str, Any]) -> None:
     """Show the plan of every target."""
+    from decig.cli.summary import print_plan
+
     screen = console()
     for name, plan in found["targets"].items():
         screen.print(f"{name}:")
-        print_figures(plan)
+        print_plan(plan)
 
 
 def _row(each: Mapping[str, Any]) -> list[str]:

@@ -112,26 +112,6 @@ def leaves(job: Job, said: Said | None) -> Begun:
     return leave
 
 
-def preview(
-    teacher: Teacher, folders: Folders, goal: Goal, config: Config
-) -> dict[str, Any] | None:
-    """Plan without training and without writing anything; result and errors as for `compress`."""
-    nowhere, processes = RunFolder(Path()), Processes()
-    job = prepare(teacher, folders, goal, config, nowhere, processes, lambda *_: None)
-    found = processes.on_main(lambda: preview_of(job))
-    return found if processes.main else None
-
-
-def preview_of(job: Job) -> dict[str, Any]:
-    """What `preview` says of one target."""
-    widths = {name: len(kept) for name, kept in job.planner.plan.keep.items()}
-    return {
-        "widths": widths,
-        "channels": {group.name: group.channels for group in job.teacher.channels.prunable},
-        **job.goal.target.prediction(job.planner.predict_ms(widths)),
-    } | _warnings(job.goal)
-
-
 def prepare(
     teacher: Teacher,
     folders: Folders,
@@ -353,7 +333,3 @@ def _finish(job: Job) -> dict[str, Any]:
     found = job.run.add_warnings(target.warnings)
     job.run.finish()
     return found
-
-
-def _warnings(goal: Goal) -> dict[str, Any]:
-    return {"warnings": list(goal.target.warnings)} if goal.target.warnings else {}

@@ -31,12 +31,12 @@ from decig.training.pipeline import (
     leaves,
     naming,
     prepare_all,
-    preview_of,
     record_of,
     run_steps,
     steps_of,
 )
 from decig.training.planner import Goal
+from decig.training.preview import preview_of
 from decig.training.processes import Processes
 from decig.training.run import TARGETS_FILE, RunFolder, hold
 from decig.training.teacher import Teacher
