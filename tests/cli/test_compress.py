@@ -275,11 +275,12 @@ def test_several_targets_make_a_run_each_and_a_frontier(place, tmp_path):
     assert f"holds a run for each target; name one: {run}/1.05x, {run}/1.2x" in result.stderr
     result = decig("compress", "--resume", "--output-dir", run)
     assert result.exit_code == 0, result.stderr
-    _, original, slow, fast, *_, note, following = result.stdout.splitlines()
+    _, original, slow, fast, *_, note, following, last = result.stdout.splitlines()
     assert original.split()[0] == "original" and slow.split()[0] == "1.05x"
     assert fast.split()[0] == "1.2x"
     assert note == f"figures: {run / 'frontier.json'}"
     assert following == f"next:    decig export {run / '1.05x'} -o 1.05x.onnx"
+    assert last == f"next:    decig export {run / '1.2x'} -o 1.2x.onnx"
     result = decig("compress", "--resume", "--output-dir", run / "1.2x")
     assert result.exit_code == 2
     assert f"is part of {run}: go on with decig compress --resume --output-dir {run}" in (

@@ -26,6 +26,7 @@ def test_what_is_not_known_is_left_out():
         "max_abs_diff": 1e-6,
         "params": 10,
         "macs": 20,
+        "macs_before": 21,
         "nodes": {"before": 5, "after": 3},
         "file_bytes": {"before": 900, "after": 800},
     }

@@ -145,8 +145,13 @@ def write_pictures(folder: Path, count: int, size: int) -> None:
     records.save(folder, records.PICTURES_FILE, record)
 
 
-def write_several(folder: Path) -> Path:
-    """Write a call with two targets that are done and one that has only begun."""
+def write_several(folder: Path, *, macs: bool = False) -> Path:
+    """Write a call with two targets that are done and one that has only begun.
+
+    Args:
+        folder: of the call.
+        macs: whether multiply-accumulates were asked for, and no device.
+    """
     folder.mkdir(parents=True)
     _write(folder / "targets.json", {"targets_ms": {"2x": 8.0, "4x": 4.0, "8x": 2.0}})
     for name in ("2x", "4x", "8x"):
@@ -158,9 +163,21 @@ def write_several(folder: Path) -> Path:
                        predicted_latency_ms=8.0, ssim=0.97, psnr_db=33.0, params=20_000),
         records.Member(target="4x", target_latency_ms=4.0, predicted_latency_ms=3.9, ssim=0.91),
     ]  # fmt: skip
+    if macs:
+        _count(folder)
+        members = [records.Member(target="2x", target_macs=4_000_000, macs=1_600_000, ssim=0.97)]
     frontier = records.Frontier(targets=members, notes=["2x is hardly better than 4x"])
     _write(folder / records.FRONTIER_FILE, msgspec.to_builtins(frontier))
     return folder
+
+
+def _count(folder: Path) -> None:
+    """Make the runs of several targets such for no device."""
+    for file in folder.glob("*/run.json"):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        del run["device"], run["target_ms"]
+        _write(file, run | {"target_macs": 4_000_000})
+        (file.parent / "profile.json").unlink()
 
 
 def _write(file: Path, value: Any) -> None:

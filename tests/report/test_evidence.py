@@ -80,3 +80,13 @@ def test_several_targets_of_which_none_is_done(tmp_path: Path) -> None:
     folder = write_several(tmp_path / "all")
     (folder / records.FRONTIER_FILE).unlink()
     assert Several.read(folder).frontier.targets == []
+
+
+def test_a_run_of_train_is_told_what_takes_its_place(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(BadInputError, match=r"a run of decig train, and .* decig compress$"):
+        Evidence.read(tmp_path)
+    for name in ("hinges.svg", "report.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(BadInputError, match=r"to look at: report.json, hinges.svg$"):
+        Evidence.read(tmp_path)

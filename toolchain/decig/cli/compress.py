@@ -21,7 +21,7 @@ from decig.cli.resuming import (
 )
 from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import target_options
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, time_budget
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Whole, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="N",
     help="How many steps to train, for each target.",
 )
@@ -109,7 +109,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     is_flag=True,
     help="Show the plan, its predicted latency and how long training would take; write nothing.",
 )
-@source_options(pixels=True)
+@source_options(pixels=True, asks=lambda source: _asks(source))
 @force_option
 @json_option
 @debug_option
@@ -126,19 +126,14 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 
     one_of(asked, *TARGET_OPTIONS)
     one_of(asked, "budget", "steps")
-    folder = _folder(asked)
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
     if asked["profile"] and asked["target_macs"] and not asked["resume"]:
         raise click.UsageError("--target-macs is for no device: leave --profile out.")
-    has_target = any(asked[name] for name in TARGET_OPTIONS)
-    with needs_torch("decig compress"):
-        needs_target = not has_target and _needs_target(asked)
-    require_answers(
-        source.unsaid,
-        "" if asked["data"] or not source.needs_folder else _NO_DATA,
-        _NO_TARGET if needs_target else "",
-    )
+    if asked["resume"] and asked["output_dir"] is None:
+        raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
+    require_answers(*_asks(source))
+    folder = _folder(asked)
     with ProgressBar() as bar, says_how_to_go_on(folder, _record_file(asked)):
         figures = run(
             source,
@@ -182,12 +177,10 @@ def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
     several = "targets" in figures
     if dry_run:
         (print_previews if several else print_plan)(figures)
-    elif several:
-        print_frontier(folder, figures)
-    else:
-        table = folder / TABLE_FILE  # none where the target was for no device
-        device = CostTable.load(table).device if table.exists() else None
-        print_compression(folder, device, figures)
+        return
+    table = folder / TABLE_FILE  # none where the target was for no device
+    device = CostTable.load(table).device if table.exists() else None
+    (print_frontier if several else print_compression)(folder, device, figures)
 
 
 def _folder(asked: dict[str, Any]) -> Path:
@@ -197,8 +190,6 @@ def _folder(asked: dict[str, Any]) -> Path:
         click.UsageError: a run is to go on, and nobody says where it is.
     """
     if asked["output_dir"] is None:
-        if asked["resume"]:
-            raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
         from decig.cli.naming import new_folder
 
         model = str(click.get_current_context().params["model"])
@@ -214,11 +205,22 @@ def _typed(name: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
+def _asks(source: "Source | None") -> list[str]:
+    """What cannot be known and was not said, all of it; of MODEL only where it could be read."""
+    asked = click.get_current_context().params
+    questions = [] if source is None else source.questions
+    if not asked["data"] and (source is None or source.needs_folder):
+        questions.append(_NO_DATA)
+    with needs_torch("decig compress"):
+        needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
+    return [*questions, *([_NO_TARGET] if needs_target else [])]
+
+
 def _needs_target(asked: Mapping[str, Any]) -> bool:
     """Whether the method, with the settings asked for, finds no widths without a target."""
     from decig.api.training import settings_of
 
-    resume = asked["resume"]
+    resume = asked["resume"] and asked["output_dir"] is not None
     config = asked["config"] or asked["locked"]
     return settings_of(asked["output_dir"], config, asked["method"], resume=resume).needs_target
 

@@ -14,7 +14,7 @@ from decig.cli.options import (
     source_options,
 )
 from decig.cli.process import Command, debug_option, show
-from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
+from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, Whole
 
 if TYPE_CHECKING:
     from decig.device.run.device import Device
@@ -47,9 +47,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
     "--min-psnr", type=POSITIVE, metavar="32", help="Least PSNR of the same in dB; 32 by default."
 )
 @click.option("--pixel-io", is_flag=True, help="The file takes and gives uint8 NHWC images in RGB.")
-@click.option(
-    "--opset", type=click.IntRange(min=1), metavar="N", help="Version of the ONNX operator set."
-)
+@click.option("--opset", type=Whole(min=1), metavar="N", help="Version of the ONNX operator set.")
 @source_options(pixels=True)
 @device_options
 @json_option

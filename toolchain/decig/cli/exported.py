@@ -36,8 +36,7 @@ def print_export(output: Path, exported: Exported) -> None:
             f"{ms['inside']:.3f} ms from bytes to bytes; {ms['outside']:.3f} ms with pre- and "
             "postprocessing outside"
         )
-    # Each of the warnings has been logged.
-    print_lines(lines, ())
+    print_lines(lines)
 
 
 def _latency(exported: Exported) -> str:

@@ -271,7 +271,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, BrokenPipeError):
         _drop_stdout()  # whoever read it, such as head, has seen enough
         return 1
-    code, text = _explain(error)
+    code, text = explain(error)
     click.echo(f"decig: {text}", err=True)
     if as_json:
         from decig.files import json_text
@@ -286,7 +286,8 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _explain(error: BaseException) -> tuple[int, str]:
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code of what ends a command, and what it says, in one line."""
     match error:
         case DecigError():
             return error.exit_code, f"error: {error}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
 
 _MINUTE = 60
+_TITLES = 9
+"""Characters of the titles of a summary."""
 
 
 def print_compression(
@@ -45,7 +47,7 @@ def print_compression(
     screen.print(f"figures:   {folder / 'report.json'}", soft_wrap=True)
     if (folder / "report.html").exists():
         screen.print(f"report:    {folder / 'report.html'}", soft_wrap=True)
-    screen.print(f"next:      {_export(folder, device)}", soft_wrap=True)
+    screen.print(f"next:      {export_command(folder, device)}", soft_wrap=True)
 
 
 def print_plan(plan: Mapping[str, Any]) -> None:
@@ -76,13 +78,20 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     console().print(table)
 
 
-def print_lines(lines: Mapping[str, str], warnings: Iterable[str]) -> None:
-    """Show texts under each other behind their titles, then the warnings."""
+def print_lines(
+    lines: Mapping[str, str], warnings: Iterable[str] = (), *, width: int = _TITLES
+) -> None:
+    """Show texts under each other behind their titles, then the warnings.
+
+    Args:
+        lines: texts by their titles.
+        warnings: texts.
+        width: characters of the longest title.
+    """
     screen = console()
-    for title, text in lines.items():
-        screen.print(f"{title + ':':<11}{text}", soft_wrap=True)
-    for warning in warnings:
-        screen.print(f"warning:   {warning}", soft_wrap=True)
+    pairs = [*lines.items(), *(("warning", warning) for warning in warnings)]
+    for title, text in pairs:
+        screen.print(f"{title + ':':<{max(width, _TITLES) + 2}}{text}", soft_wrap=True)
 
 
 def _change(figure: Mapping[str, int]) -> str:
@@ -166,7 +175,7 @@ def _training(figures: Mapping[str, Any]) -> str:
     return f"{steps:,} steps in {duration(seconds)}{f'; ended early: {early}' if early else ''}"
 
 
-def _export(folder: Path, device: "Fingerprint | None") -> str:
+def export_command(folder: Path, device: "Fingerprint | None") -> str:
     """The command that writes the file to deploy, measured where the cost table was taken."""
     from decig.device.run.providers import find
 

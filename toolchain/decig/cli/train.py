@@ -1,5 +1,8 @@
 """`decig train`: train an original generator."""
 
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,7 @@ from decig.cli.resuming import (
     tensorboard_option,
 )
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, Number, latency, time_budget
+from decig.errors import TargetMissedError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -87,6 +91,7 @@ def train(
     train_label train_img ...; train test with both sides in each image.
     """
     from decig.api.training import train as run
+    from decig.cli.trained import print_training
 
     one_of(
         {"target_latency": target_latency, "target_speedup": target_speedup},
@@ -96,8 +101,9 @@ def train(
     if profile is None and (target_latency or target_speedup):
         raise click.UsageError(_NO_TABLE)
     with needs_torch("decig train"):
+        from decig.training.hinge_cut import waits_for_target
         from decig.training.original import STATE_FILE
-    with says_how_to_go_on(output_dir, STATE_FILE):
+    with says_how_to_go_on(output_dir, STATE_FILE), _says_what_target(output_dir, waits_for_target):
         written = run(
             recipe,
             output_dir,
@@ -112,5 +118,31 @@ def train(
             resume=resume,
             said=said(),
         )
-    if written is not None:  # of several processes one writes
+    if written is None:  # of several processes one writes
+        return
+    if profile is None:
         click.echo(written)
+    else:
+        print_training(output_dir, written)
+
+
+@contextlib.contextmanager
+def _says_what_target(folder: Path, waits: Callable[[Path], bool]) -> Iterator[None]:
+    """Answer a target that was missed when the condensed generators were cut: how to go on.
+
+    Args:
+        folder: of the run.
+        waits: whether a run waits for another target.
+
+    Raises:
+        TargetMissedError: it was missed.
+    """
+    try:
+        yield
+    except TargetMissedError as error:
+        if not waits(folder):
+            raise
+        command = f"decig train --resume --output-dir {shlex.quote(str(folder))}"
+        raise TargetMissedError(
+            f"{error}: {command} --target-latency LATENCY (or --target-speedup TIMES)"
+        ) from error

@@ -83,6 +83,7 @@ class Exported:
             "max_abs_diff": self.difference,
             "params": self.after.params,
             "macs": self.after.macs,
+            "macs_before": self.before.macs,
             "nodes": {"before": self.before.nodes, "after": self.after.nodes},
             "file_bytes": {"before": self.before.file_bytes, "after": self.after.file_bytes},
         }

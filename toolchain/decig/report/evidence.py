@@ -24,6 +24,10 @@ from decig.source.resolve import RUN_FILE, STUDENT_FILE
 
 TARGETS_FILE = "targets.json"
 """File of the folder of a call with several targets that says what was asked for."""
+_TRAINING_FILE = "training.json"
+"""File of a run of decig train that says what was asked for."""
+_OF_TRAINING = ("report.json", "hinges.json", "hinges.svg", "samples")
+"""What such a run leaves for people."""
 _TABLE_FILE, _FIGURES_FILE, _PLAN_FILE = "profile.json", "report.json", "plan.json"
 
 
@@ -254,7 +258,14 @@ def _recorded(folder: Path) -> Recorded | None:
 
 
 def not_a_run(folder: Path) -> BadInputError:
-    """Say that a folder holds no run."""
+    """Say that a folder holds no run, or one of another command."""
+    if (folder / _TRAINING_FILE).is_file():
+        drawn = [name for name in _OF_TRAINING if (folder / name).exists()]
+        shown = f"; what it leaves to look at: {', '.join(drawn)}" if drawn else ""
+        return BadInputError(
+            f"{folder}: a run of decig train, and a report is made of a run of decig compress"
+            f"{shown}"
+        )
     return BadInputError(
         f"{folder}: no run of decig compress: it holds no {RUN_FILE}; give the folder that "
         "--output-dir named"

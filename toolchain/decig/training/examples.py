@@ -12,6 +12,7 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.gallery import Gallery
 from decig.data.images import ImageFolder, name_in
+from decig.data.joined import tell_of_joined_pairs
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
 from decig.errors import BadInputError
@@ -111,6 +112,7 @@ class Examples:
             raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
         self._require_croppable()
         self._require_several()
+        self._tell_of_joined_pairs()
 
     @property
     def folder(self) -> Path | None:
@@ -161,6 +163,12 @@ class Examples:
             raise BadInputError("give a folder of images to feed the model: --data")
         if len(ImageFolder(images)) < _LEAST:
             raise BadInputError(_TOO_FEW.format(folder=images))
+
+    def _tell_of_joined_pairs(self) -> None:
+        """Warn of folders in which each image may hold both sides of a pair."""
+        for folder in (self.folders.images, self.folders.targets, self.folders.unpaired):
+            if folder is not None:
+                tell_of_joined_pairs(ImageFolder(folder).files, self.size)
 
     def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
         """Yield each input, with its real target if there is one, by its name."""

@@ -39,7 +39,12 @@ from decig.graph.model import Model, initializers, input_info, load_model, save_
 from decig.schema import WrittenByHand, convert
 from decig.training.condense import UNASKED, Condenser, Steered, run_times
 from decig.training.engine import Engine
-from decig.training.hinge_cut import Condensed, cut_condensed
+from decig.training.hinge_cut import (
+    HINGES_FILE,
+    Condensed,
+    cut_condensed,
+    keeps_what_is_condensed,
+)
 from decig.training.parity import require_parity
 from decig.training.processes import Processes
 from decig.training.pytorch.binding import weights_of
@@ -52,8 +57,6 @@ from decig.training.tasks import Condensable
 
 _log = logging.getLogger(__name__)
 
-HINGES_FILE = "hinges.json"
-"""File of the run folder with the sorted magnitudes of every group, and where they were cut."""
 CONDENSED, START = "condensed", "start"
 """Folders of the run: what stage I has left, whole, and what stage II begins with."""
 STUDENT_STATE_FILE = "student.pt"
@@ -192,7 +195,8 @@ class Condensation:
             The path of the first generator's file.
 
         Raises:
-            TargetMissedError: no plan is fast enough; the condensed generators are kept.
+            TargetMissedError: no plan is fast enough; the condensed generators are kept, and the
+                run can be resumed with another target.
             DecigError, KeyboardInterrupt: as for `Engine.run`.
         """
         return self._teach(self._condense(state))
@@ -230,7 +234,8 @@ class Condensation:
         make_folder(folder / START)
         for path in training.export(engine.means, folder / CONDENSED):
             name = path.stem
-            found[name] = cut_condensed(load_model(path), targets[name], self._wanted.target_ms)
+            with keeps_what_is_condensed(folder):
+                found[name] = cut_condensed(load_model(path), targets[name], self._wanted.target_ms)
             found[name].plan.save(path.with_suffix(".plan.json"))
             save_model(found[name].sliced.proto, folder / START / path.name)
         generators = {name: condensed.record() for name, condensed in found.items()}

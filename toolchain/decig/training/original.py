@@ -12,6 +12,7 @@ from decig.training import tasks
 from decig.training.asked import asked_of, require_same, write_asked
 from decig.training.engine import Engine
 from decig.training.from_scratch import Condensation, Wanted
+from decig.training.hinge_cut import waits_for_target
 from decig.training.processes import Processes
 from decig.training.repeat import write_said
 from decig.training.run import hold
@@ -50,7 +51,8 @@ def train(
         data: folder of the data; None takes the recipe's own.
         direction: "AtoB" or "BtoA", which of the data's two sides is made of the other; None
             takes the recipe's own.
-        resume: go on from `state.pt` of the run folder.
+        resume: go on from `state.pt` of the run folder; where a target was missed when condensed
+            generators were cut, it may be another one now.
         said: what the command was told, for run.toml; None writes none.
         sample_every_s: seconds between two sheets of samples.
         tensorboard: log losses and sheets of samples for TensorBoard, in the run folder.
@@ -87,9 +89,11 @@ def train(
             take()
             _check(output_dir, state, resume=resume)
             if resume:
-                require_same(output_dir, asked)
-                return
-            if condensation is None:
+                if not waits_for_target(output_dir):
+                    require_same(output_dir, asked)
+                    return
+                require_same(output_dir, asked, free=("condense.target_ms",))
+            elif condensation is None:
                 _require_exportable(training)
             write_asked(output_dir, asked)
             if wanted is not None:

@@ -262,11 +262,12 @@ def _require_judge(examples: Examples, config: Config) -> int | None:
     if file is None:
         return None
     if not config.distil.needs_judge(real=not examples.only_teacher):
-        why = "adversarial is 0 in the table [distil] of the settings"
+        why = "adversarial is 0 in the table [distil] of the settings (--config)"
         if examples.only_teacher:
             why = (
-                "give real pictures (targets or unpaired ones), or let it take the teacher's for "
-                "real, with imitation above 0 in the table [distil] of the settings"
+                "give real pictures (--targets DIR or --unpaired DIR), or let it take the "
+                "teacher's for real, with imitation above 0 in the table [distil] of the settings "
+                "(--config)"
             )
         raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
     return trained_discriminator(file, examples.input_channels, examples.real).smallest
