@@ -17,9 +17,7 @@ parts that were stopped go on.
 
 import datetime
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +27,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from jobs import BENCHMARKS, DECIG, ONE_THREAD, SHARED, Job, digest, finish, run_all
+from jobs import BENCHMARKS, DECIG, SHARED, Job, digest, finish, run_all, said
 from PIL import Image
 from settings import written
 
@@ -212,13 +210,13 @@ class Seed:
     def models(self) -> dict[str, tuple[Path, float]]:
         """File and minutes of training of each model."""
         plain, scratch, first = (self.folder / name for name in ("original", "scratch", "first"))
-        student = self.folder / "compressed" / "student.onnx"
-        report = read_json(student.parent / "report.json", dict[str, Any], "report of a run")
+        compressed = self.folder / "compressed"
+        report = read_json(compressed / "report.json", dict[str, Any], "report of a run")
         seconds = seconds_of(first / "run") + report["training_seconds"]
         return {
             ORIGINAL: (generator(plain), seconds_of(plain / "run") / 60),
             SCRATCH: (generator(scratch), seconds_of(scratch / "run") / 60),
-            THEN: (student, seconds / 60),
+            THEN: (compressed / "run" / "student.onnx", seconds / 60),
         }
 
 
@@ -242,21 +240,23 @@ def _table_for(table: Path, model: Path) -> dict[str, Any]:
 
 
 def judged(asked: Asked, file: Path, reference: Path) -> dict[str, Any]:
-    """What `decig check` says of a model beside the plain original and real photos.
+    """What `decig check` says of an exported model beside the plain original and real photos.
+
+    The original itself is judged as it is: it is what others are times faster than.
 
     Raises:
         DecigError: it failed; says why.
     """
     pairs = asked.out / "pairs" / "val"
-    command = [*DECIG, "check", file, "--reference", reference, "--data", pairs / "label"]
-    command += ["--targets", pairs / "photo", "--json"]
     print(f"judging {file}", flush=True)
-    done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, env=os.environ | ONE_THREAD
+    if file != reference:
+        exported = file.with_name("exported.onnx")
+        said(*DECIG, "export", file, "-o", exported, "--threads", "1")
+        file = exported
+    given = ("--data", pairs / "label", "--targets", pairs / "photo", "--json")
+    found: dict[str, Any] = json.loads(
+        said(*DECIG, "check", file, "--reference", reference, *given)
     )
-    if done.returncode:
-        raise DecigError(f"{file}: {done.stderr.strip() or done.stdout.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

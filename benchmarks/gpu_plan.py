@@ -132,7 +132,7 @@ class Plan:
         for original in self.originals:
             folder = original.out / "original"
             command = [sys.executable, "-m", "parts.gpu", "original", "--recipe", original.recipe]
-            command += ["--data", self.data, *self._long(max(1.0, limit_s - _START_S))]
+            command += ["--data", self.data, *self._long(max(1.0, limit_s - _START_S), 20)]
             command += ["--output-dir", folder]
             asked = {"recipe": digest(original.recipe / "recipe.toml")}
             jobs.append(
@@ -232,8 +232,9 @@ class Plan:
             }
         return written(self.out / "settings.toml", None, tables)
 
-    def _long(self, seconds: float) -> list[str]:
-        return ["--steps", "3"] if self.miniature else ["--seconds", f"{seconds:.0f}"]
+    def _long(self, seconds: float, steps: int = 3) -> list[str]:
+        """Options that end a training: steps in a miniature, else seconds."""
+        return ["--steps", str(steps)] if self.miniature else ["--seconds", f"{seconds:.0f}"]
 
     def entries(self, original: Original) -> list[Entry]:
         """Results of an original that are there."""
@@ -257,16 +258,16 @@ def write_recipe(name: str, folder: Path, miniature: bool) -> Path:
     file = MODELS / name / "recipe.toml"
     found = tomllib.loads(file.read_text(encoding="utf-8"))
     found["source"]["python"] = str(file.parent / found["source"]["python"])
-    side = found["model"]["input_shape"][2]
-    stage = {"crop": side, "load": round(_LOAD * side), "batch": BATCH, "epochs": _EPOCHS}
-    found["train"] |= {"precision": "bf16", "stages": [stage]}
+    found["train"]["precision"] = "bf16"
     if miniature:
         tiny = TINY[name]
         found["source"]["arguments"] |= tiny["arguments"]
         found["model"]["input_shape"][2:] = [tiny["side"]] * 2
-        # In three steps a net must come to use its range, or compress takes it for broken.
+        # In a few steps a net must come to use its range, or compress takes it for broken.
         found["train"] |= {"precision": "fp32", "discriminator_width": 4, "learning_rate": 2e-2}
-        stage |= {"crop": tiny["side"], "load": 0, "batch": 1}
+    side, batch = found["model"]["input_shape"][2], 1 if miniature else BATCH
+    stage = {"crop": side, "load": round(_LOAD * side), "batch": batch, "epochs": _EPOCHS}
+    found["train"]["stages"] = [stage]
     written(folder / "recipe.toml", None, found)
     return folder
 

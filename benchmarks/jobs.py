@@ -173,6 +173,20 @@ def finish(what: str, jobs: Sequence[Job], at_once: int) -> None:
     run_all(jobs, at_once)
 
 
+def said(*command: str | Path) -> str:
+    """What a program that uses one thread prints.
+
+    Raises:
+        DecigError: it failed; holds what it said.
+    """
+    arguments = [str(part) for part in command]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=os.environ | ONE_THREAD)
+    if done.returncode:
+        reason = done.stderr.strip() or done.stdout.strip()
+        raise DecigError(f"{' '.join(arguments)} ended with exit code {done.returncode}: {reason}")
+    return done.stdout
+
+
 def digest(file: Path) -> str:
     """SHA-256 of a file, for `Job.asked`."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -120,7 +120,7 @@ def judge(plan: Plan, seconds: float, failures: list[str]) -> dict[str, list[Row
 @click.option("--jobs", type=click.IntRange(1), default=4, help="Compressions at once.")
 @click.option("--pictures", type=click.IntRange(3), default=50, help="That are judged.")
 @click.option("--timing-seconds", type=float, default=10.0, help="For the timing of each original.")
-@click.option("--miniature", is_flag=True, help="Tiny nets, three steps each, on the processor.")
+@click.option("--miniature", is_flag=True, help="Tiny nets, a few steps each, on the processor.")
 @click.option("--out", type=FOLDER, required=True, help="Runs; kept, so that they can go on.")
 @click.option("--results", type=FOLDER, required=True, help="Tables, curves and sheets.")
 def main(

@@ -150,7 +150,6 @@ class Bench:
         self.macs = MacsCost(source.model.proto, self.table)
         assert self.target.bench is not None
         self.measure = self.target.bench.latency
-        self.rules = self.target.rewrites
         self.whole = source.model.proto
 
     def row(self, speedup: float) -> Row:
@@ -232,7 +231,10 @@ class Bench:
     def _judge(self, *plans: Widths) -> list[float]:
         """Milliseconds of plans that run in turns with the whole model."""
         graphs = {"whole": self.whole} | {str(i): self._sliced(p) for i, p in enumerate(plans)}
-        deployed = {name: rewrite.apply(proto, self.rules)[0] for name, proto in graphs.items()}
+        deployed = {
+            name: rewrite.apply(proto, self.target.rewrites(proto))[0]
+            for name, proto in graphs.items()
+        }
         times = time_graphs(deployed, self.device)
         ms = self.table.latency_us.median_ms / times["whole"].median
         return [ms * times[str(index)].median for index in range(len(plans))]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jobs
 import pytest
-from jobs import Job, run_all
+from jobs import Job, run_all, said
 
 from decig.errors import DecigError
 from decig.files import write_json
@@ -33,6 +33,12 @@ def test_a_failed_job_names_its_log(tmp_path: Path) -> None:
     with pytest.raises(DecigError, match=message):
         run_all([job], 1)
     assert not job.done
+
+
+def test_what_a_program_prints_and_why_it_failed() -> None:
+    assert said(sys.executable, "-c", "import os; print(os.environ['OMP_NUM_THREADS'])") == "1\n"
+    with pytest.raises(DecigError, match=r"ended with exit code 1: no such thing$"):
+        said(sys.executable, "-c", "import sys; sys.exit('no such thing')")
 
 
 def dying(folder: Path, asked: int = 1) -> Job:

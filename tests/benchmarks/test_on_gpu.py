@@ -157,6 +157,6 @@ def test_in_miniature(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     methods = {name: [row["method"] for row in rows] for name, rows in found["rows"].items()}
     assert methods == {name: ["teacher", "decig"] for name in NAMES}
     text = (tmp_path / "results" / "on_gpu.md").read_text()
-    assert text.count("3 steps.") == 2 and text.count("| 1.5x | decig |") == 2
+    assert text.count("20 steps.") == 2 and text.count("| 1.5x | decig |") == 2
     assert (tmp_path / "results" / "on_gpu_gaugan-spade_1.5x.jpg").exists()
     assert "<polyline" in (tmp_path / "results" / "on_gpu.svg").read_text()

@@ -45,8 +45,11 @@ def repeat(place: Path, *more: Any) -> Any:
     return decig("compress", "--locked", place / "run" / "run.toml", *more)
 
 
-def test_a_run_is_repeated_to_the_byte(place: Path, tmp_path: Path) -> None:
-    """From its record alone, in another working directory, with the table of the run folder."""
+def test_a_run_is_repeated_to_the_byte(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its record alone, by its own table and plan: plans are measured, which never repeats."""
+    monkeypatch.setattr("decig.device.plan.target.Target.plan", lambda *_, **__: pytest.fail())
     result = repeat(place, "--output-dir", tmp_path / "again", "--json")
     assert result.exit_code == 0, result.stderr
     assert weights(tmp_path / "again") == weights(place / "run")
@@ -59,6 +62,19 @@ def test_a_run_is_repeated_to_the_byte(place: Path, tmp_path: Path) -> None:
         assert getattr(once, name) == getattr(twice, name), name
         assert getattr(once, name), name
     assert once.widths.keys() == {"2x"}
+
+
+def test_several_targets_for_no_device_are_repeated(place: Path, tmp_path: Path) -> None:
+    asked = ("--data", place / "photos", "--config", place / "settings.toml", "--steps", 1)
+    macs = ("--target-macs", "0.6,0.5", "--output-dir", tmp_path / "run")
+    result = decig("compress", place / "model.onnx", *PIXELS, *asked, *macs)
+    assert result.exit_code == 0, result.stderr
+    again = repeat(tmp_path, "--output-dir", tmp_path / "again")
+    assert again.exit_code == 0, again.stderr
+    for name in ("0.6macs", "0.5macs"):
+        assert weights(tmp_path / "again" / name) == weights(tmp_path / "run" / name)
+    recorded = read_recorded(tmp_path / "run" / "run.toml")
+    assert recorded.widths.keys() == {"0.6macs", "0.5macs"} and recorded.table is None
 
 
 def test_the_record_has_every_option_and_setting(place: Path) -> None:

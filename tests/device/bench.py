@@ -20,6 +20,9 @@ class FakeBench:
     def learns(self) -> bool:
         return self.nodes is not None
 
+    def rewrites(self, proto: Any) -> tuple[str, ...]:
+        return ()
+
     def latency(self, proto: Any) -> Latency:
         us = 1000 * self.ms(proto)
         return Latency(us, 0.0, us, 20)

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from decig.device.measure.rewriting import Choice
+from decig.device.plan import bench
 from decig.device.plan.bench import DeployedBench
 from decig.device.run.device import Device
+from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import load_model
 from tests.samples import write_dynamic_generator, write_generator
@@ -19,6 +22,32 @@ def test_the_model_itself_is_measured_whole_and_node_by_node(profiled_table, pro
     nodes = here.node_us(profiled_model.proto)
     assert {node.name for node in profiled_table.nodes} == nodes.keys()
     assert nodes["conv2"] > 0
+
+
+def test_graphs_of_about_the_same_work_get_the_same_rewrites(
+    profiled_table, profiled_model, tmp_path, monkeypatch
+):
+    asked = []
+
+    def choose_rewrites(proto, device, *, known):
+        asked.append(count(proto).macs)
+        assert known == profiled_table.rewrites
+        return Choice(proto, {}, ["wide_head", "winograd"][: len(asked)], [])
+
+    monkeypatch.setattr(bench, "choose_rewrites", choose_rewrites)
+    always = tuple(rule for rule in profiled_table.rewrites if rule not in rewrite.DEVICE)
+    assert "fold_batchnorm" in always
+    here = DeployedBench(profiled_table, profiled_model)
+    assert here.rewrites(profiled_model.proto) == profiled_table.rewrites and not asked
+    wide, narrower, widest = (
+        load_model(write_generator(tmp_path / f"{width}.onnx", width=width)).proto
+        for width in (16, 15, 40)
+    )
+    assert here.rewrites(wide) == (*always, "wide_head")
+    assert here.rewrites(narrower) == (*always, "wide_head") and len(asked) == 1
+    assert here.rewrites(widest) == (*always, "wide_head", "winograd")
+    assert here.rewrites(wide) == (*always, "wide_head") and len(asked) == 2
+    assert here.latency(wide).median > 0 and len(asked) == 2
 
 
 def test_a_file_is_measured_without_rewrites_and_with_its_dynamic_axes(

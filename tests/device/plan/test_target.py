@@ -158,7 +158,8 @@ def test_a_table_of_this_device_is_taken(profiled_table, profiled_model):
     target = Target.of(profiled_table, profiled_model, force=False)
     assert target.warnings == ()
     assert target.bench is not None
-    assert "fold_batchnorm" in target.rewrites
+    assert "fold_batchnorm" in target.rewrites(profiled_model.proto)
+    assert replace(target, bench=None).rewrites(profiled_model.proto) == profiled_table.rewrites
     assert target.as_it_is_ms > 0
 
 

@@ -184,11 +184,7 @@ def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
 
 
 def _folder(asked: dict[str, Any]) -> Path:
-    """The run folder; where none is named, a new one here, named by MODEL and target.
-
-    Raises:
-        click.UsageError: a run is to go on, and nobody says where it is.
-    """
+    """The run folder; where none is named, a new one here, named by MODEL and target."""
     if asked["output_dir"] is None:
         from decig.cli.naming import new_folder
 

@@ -20,8 +20,8 @@ class Proposal:
     Attributes:
         plan: the channels to keep.
         predicted_ms: latency by the cost table, once exported; None without a table.
-        measured_ms: latency on the device, once exported: with the rewrites of the cost table;
-            None where it was not measured.
+        measured_ms: latency on the device, once exported: with the rewrites that pay in the sliced
+            graph; None where it was not measured.
         notices: how the plan differs from what whoever asked may expect, one line each.
     """
 

@@ -50,10 +50,8 @@ class OpenAxesError(BadInputError):
         shape: sizes that would do, for whoever only wants to see what else is not known.
     """
 
-    def __init__(self, name: str, what: str, shape: list[int]) -> None:
-        super().__init__(
-            f"input {name} has {what}: give its size, as in --input-shape {name}:1,3,256,256"
-        )
+    def __init__(self, text: str, name: str, shape: list[int]) -> None:
+        super().__init__(text)
         self.name, self.shape = name, shape
 
 
@@ -189,7 +187,12 @@ def _shape_outputs(proto: onnx.ModelProto) -> None:
 def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
         if wanted is None:
-            raise OpenAxesError(value.name, "no shape", [1, 3, _ANY_SIZE, _ANY_SIZE])
+            raise OpenAxesError(
+                f"input {value.name} has no shape: give its size, as in "
+                f"--input-shape {value.name}:1,3,256,256",
+                value.name,
+                [1, 3, _ANY_SIZE, _ANY_SIZE],
+            )
         for _ in wanted:
             value.type.tensor_type.shape.dim.add()
     dims = value.type.tensor_type.shape.dim
@@ -205,7 +208,10 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     if not all(wanted):
         shown = "x".join(str(size or "?") for size in static)
         raise OpenAxesError(
-            value.name, f"dynamic axes ({shown})", [size or _ANY_SIZE for size in wanted]
+            f"input {value.name} has dynamic axes ({shown}): "
+            f"give its size, as in --input-shape {value.name}:1,3,256,256",
+            value.name,
+            [size or _ANY_SIZE for size in wanted],
         )
     for dim, size in zip(dims, wanted, strict=True):
         dim.Clear()

@@ -316,7 +316,7 @@ def _finish(job: Job) -> dict[str, Any]:
     student = job.run.load_graph("student.onnx").proto
     figures: dict[str, Any] = {
         "method": job.config.method,
-        "rewrites": list(target.rewrites),
+        "rewrites": list(target.rewrites(student)),
         **target.asked(job.goal.target_ms),
         "measured_latency_ms": None,
     }

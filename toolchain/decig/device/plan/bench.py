@@ -10,18 +10,21 @@ import onnx
 from decig.device.cost.table import CostTable
 from decig.device.measure.nodes import measure_nodes
 from decig.device.measure.pace import latency_at_pace
-from decig.device.measure.rewriting import timed_run
+from decig.device.measure.rewriting import choose_rewrites, timed_run
 from decig.device.measure.roofline import compare, measure_roofline
 from decig.device.run.device import Device
 from decig.device.run.runs import UndisturbedRun
 from decig.device.run.timing import Latency, Timing
 from decig.graph import rewrite
+from decig.graph.cost import count
 from decig.graph.model import Model
 
 PAUSE_SECONDS = 10.0
 """How long to wait before a plan is measured again: other work may have ended."""
 _NODES = Timing(min_runs=4, max_runs=30, max_seconds=0.5, firm=0.005)
 """How long the nodes of a plan are timed."""
+_ALIKE = 1.25
+"""Ratio of multiply-accumulates up to which the same rewrites are taken to pay in two graphs."""
 
 
 class Bench(Protocol):
@@ -30,6 +33,10 @@ class Bench(Protocol):
     @property
     def learns(self) -> bool:
         """Whether `node_us` may be asked, so that prediction can learn from a measured plan."""
+        ...
+
+    def rewrites(self, proto: onnx.ModelProto) -> tuple[str, ...]:
+        """Names of the exact rewrites with which a sliced graph would be deployed."""
         ...
 
     def latency(self, proto: onnx.ModelProto) -> Latency:
@@ -62,7 +69,7 @@ class Bench(Protocol):
 
 
 class DeployedBench:
-    """Applies the exact rewrites of a cost table to sliced graphs and measures them here."""
+    """Measures sliced graphs here, with the exact rewrites that pay in them."""
 
     def __init__(self, table: CostTable, model: Model) -> None:
         """Prepare; nothing is measured yet.
@@ -73,11 +80,28 @@ class DeployedBench:
         """
         self._table, self._model = table, model
         self._device = Device.described_by(table.device)
+        self._paying = [(count(model.proto).macs, table.rewrites)]
 
     @property
     def learns(self) -> bool:
         """Whether the table's nodes were measured by the method that `node_us` uses."""
         return self._table.timed_alone or not self._device.opaque
+
+    def rewrites(self, proto: onnx.ModelProto) -> tuple[str, ...]:
+        """Names of the exact rewrites that pay in a sliced graph, as `decig export` chooses them.
+
+        At other widths than the model's, others may pay. They are measured once for graphs of
+        about the same work: plans for one latency are alike.
+        """
+        macs = count(proto).macs
+        for known, rules in self._paying:
+            if max(macs, known) <= _ALIKE * min(macs, known):
+                return rules
+        known = self._table.rewrites
+        kept = choose_rewrites(proto, self._device, known=known).kept
+        rules = (*(rule for rule in known if rule not in rewrite.DEVICE), *kept)
+        self._paying.append((macs, rules))
+        return rules
 
     def latency(self, proto: onnx.ModelProto) -> Latency:
         """Latency of a sliced graph, timed between runs of the whole model.
@@ -115,7 +139,7 @@ class DeployedBench:
         return compare(whole, measure_roofline(proto, slim, self._device, whole.limits))
 
     def _deployed(self, proto: onnx.ModelProto) -> onnx.ModelProto:
-        return rewrite.apply(proto, self._table.rewrites)[0]
+        return rewrite.apply(proto, self.rewrites(proto))[0]
 
     @cached_property
     def _whole(self) -> UndisturbedRun:

@@ -40,7 +40,6 @@ class MacsTarget:
         device: None: likewise.
         bench: None: nothing is measured.
         warnings: none.
-        rewrites: none: nothing says which of them would pay.
         as_it_is_ms: millions of multiply-accumulates of the whole model.
     """
 
@@ -50,12 +49,15 @@ class MacsTarget:
     device: Fingerprint | None = None
     bench: Bench | None = None
     warnings: tuple[str, ...] = ()
-    rewrites: tuple[str, ...] = ()
 
     @cached_property
     def predictor(self) -> MacsPredictor:
         """Multiply-accumulates at any widths."""
         return MacsPredictor(self.model.proto, self.channels)
+
+    def rewrites(self, proto: onnx.ModelProto) -> tuple[str, ...]:
+        """None: nothing says which of them would pay."""
+        return ()
 
     @property
     def as_it_is_ms(self) -> float:

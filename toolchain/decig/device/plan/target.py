@@ -92,10 +92,12 @@ class Target:
         """Predicted latency at any widths; BadInputError if the table has no sweep."""
         return Predictor(self.table)
 
-    @property
-    def rewrites(self) -> tuple[str, ...]:
-        """Names of the exact rewrites that the table's graph was measured with."""
-        return self.table.rewrites
+    def rewrites(self, proto: onnx.ModelProto) -> tuple[str, ...]:
+        """Names of the exact rewrites with which a slimmer graph is deployed.
+
+        Where nothing can be measured, these are all that the table's graph was measured with.
+        """
+        return self.table.rewrites if self.bench is None else self.bench.rewrites(proto)
 
     @property
     def as_it_is_ms(self) -> float:
