@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,27 @@ def test_the_price_of_a_channel_is_what_least_squares_cannot_give_back(reader):
         assert first[channel] == pytest.approx(_unexplained(rest), rel=1e-6)
         second = reader.without(channel).price()
         assert first[channel] + second[0] == pytest.approx(_unexplained(rest[1:]), rel=1e-6)
+
+
+@pytest.mark.parametrize("outputs", [2, 5, 40])
+def test_prices_among_some_channels_are_those_among_all(reader, outputs):
+    whole = replace(reader, weights=RNG.normal(size=(6, outputs)))
+    some = whole.among(np.array([1, 3, 4]))
+    assert some.labels.tolist() == [1, 3, 4]
+    assert some.weights.shape == (3, min(3, outputs))
+    assert some.price() == pytest.approx(whole.price()[[1, 3, 4]], rel=1e-9)
+    after = whole.without(3)
+    assert some.without(1).price() == pytest.approx(after.price()[[1, 3]], rel=1e-9)
+    assert some.without(1).without(0).price() == pytest.approx(
+        after.without(1).price()[[3 - 1]], rel=1e-9
+    )
+
+
+def test_a_view_is_not_changed_by_what_is_made_of_it(reader):
+    weights, inverse = reader.weights.copy(), reader.inverse.copy()
+    reader.without(2).without(0)
+    reader.among(np.array([0, 1])).without(1)
+    assert (reader.weights == weights).all() and (reader.inverse == inverse).all()
 
 
 def test_the_estimate_is_the_linear_regression_on_what_stays(reader):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from decig.repair.solve import Regression
+from decig.repair import solve
+from decig.repair.solve import ByFeatures, ByRows, regression
 
 RNG = np.random.default_rng(0)
 CENTRES = [(1,), (0, 1)]
@@ -19,7 +20,7 @@ def test_finds_the_weights_behind_a_linear_target_whatever_its_mean(
     centre: tuple[int, ...],
 ) -> None:
     source, weights, target = data(centre)
-    problem = Regression(source, np.zeros_like(weights), centre=centre)
+    problem = regression(source, np.zeros_like(weights), centre=centre)
     found = problem.fit(target, 1e-9)
     assert found == pytest.approx(weights, abs=1e-3)
     centred = target - target.mean(axis=centre, keepdims=True)
@@ -29,7 +30,7 @@ def test_finds_the_weights_behind_a_linear_target_whatever_its_mean(
 def test_without_an_offset_nothing_is_centred() -> None:
     source = RNG.normal(1.0, 1.0, size=(2, 100, 3)).astype(np.float32)
     weights = np.float32([[1.0], [-2.0], [0.5]])
-    problem = Regression(source.copy(), np.zeros_like(weights))
+    problem = regression(source.copy(), np.zeros_like(weights))
     assert problem.fit(source @ weights, 1e-9) == pytest.approx(weights, abs=1e-3)
 
 
@@ -39,14 +40,14 @@ def test_positions_of_weight_zero_do_not_count() -> None:
     target[:, :50] = 100.0
     weight = np.ones((4, 200, 1), np.float32)
     weight[:, :50] = 0.0
-    problem = Regression(source, np.zeros_like(weights), weight=np.maximum(weight, 1e-12))
+    problem = regression(source, np.zeros_like(weights), weight=np.maximum(weight, 1e-12))
     assert problem.fit(target, 1e-9) == pytest.approx(weights, abs=1e-2)
 
 
 def test_a_strong_ridge_stays_with_the_weights_that_are_there() -> None:
     source, weights, target = data((1,))
     before = RNG.normal(size=weights.shape).astype(np.float32)
-    found = Regression(source, before, centre=(1,)).fit(target, 1e6)
+    found = regression(source, before, centre=(1,)).fit(target, 1e6)
     assert found == pytest.approx(before, abs=1e-3)
 
 
@@ -54,23 +55,23 @@ def test_inputs_that_never_move_keep_their_weights() -> None:
     source, weights, target = data((1,))
     source[:, :, 3] = 1.0
     before = np.ones_like(weights)
-    found = Regression(source, before, centre=(1,)).fit(target, 1e-6)
+    found = regression(source, before, centre=(1,)).fit(target, 1e-6)
     assert np.isfinite(found).all()
     assert found[3] == pytest.approx(before[3], abs=1e-3)
 
 
 def test_the_ridge_is_weak_for_a_linear_target_and_strong_for_noise() -> None:
     source, weights, target = data((1,))
-    linear = Regression(source.copy(), np.zeros_like(weights), centre=(1,))
+    linear = regression(source.copy(), np.zeros_like(weights), centre=(1,))
     assert linear.best_ridge(target, (1e-6, 1e-1, 1e3)) == 1e-6
     noise = RNG.normal(size=target.shape).astype(np.float32)
-    alone = Regression(source.copy(), np.zeros_like(weights), centre=(1,))
+    alone = regression(source.copy(), np.zeros_like(weights), centre=(1,))
     assert alone.best_ridge(noise, (1e-6, 1e-1, 1e3)) == 1e3
 
 
 def test_one_image_leaves_nothing_to_hold_out() -> None:
     source, weights, target = data((1,))
-    single = Regression(source[:1], np.zeros_like(weights), centre=(1,))
+    single = regression(source[:1], np.zeros_like(weights), centre=(1,))
     assert single.best_ridge(target[:1], (1e-6, 0.1)) == 0.1
 
 
@@ -79,5 +80,55 @@ def test_inputs_that_repeat_each_other_can_be_solved() -> None:
     hot = np.eye(8, dtype=np.float32)[labels].repeat(40, axis=-1)  # as a label map's taps are
     weights = RNG.normal(size=(320, 2)).astype(np.float32)
     target = hot @ weights
-    problem = Regression(hot, np.zeros_like(weights))
+    problem = regression(hot, np.zeros_like(weights))
     assert problem.given(problem.fit(target, 1e-12)) == pytest.approx(target, abs=1e-2)
+
+
+@pytest.mark.parametrize("centre", [(), *CENTRES])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("features", [12, 90])
+def test_both_ways_find_the_same_weights(
+    centre: tuple[int, ...], weighted: bool, features: int
+) -> None:
+    source = RNG.normal(0.5, 1.0, size=(4, 10, features)).astype(np.float32)
+    before = RNG.normal(size=(features, 3)).astype(np.float32)
+    target = source @ before + RNG.normal(size=(4, 10, 3)).astype(np.float32)
+    weight = RNG.uniform(0.1, 2.0, size=(4, 10, 1)) if weighted else None
+    features_first, rows_first = (
+        kind(source.copy(), before, centre=centre, weight=weight) for kind in (ByFeatures, ByRows)
+    )
+    for ridge in (0.01, 0.1, 1.0):  # smaller ones enlarge the rounding of X'X
+        expected = features_first.fit(target, ridge)
+        assert rows_first.fit(target, ridge) == pytest.approx(expected, abs=1e-3)
+    ridges = (0.01, 0.1, 1.0)
+    assert rows_first.best_ridge(target, ridges) == features_first.best_ridge(target, ridges)
+
+
+def test_few_rows_are_solved_as_exactly_as_in_double_precision() -> None:
+    source = RNG.normal(size=(2, 10, 40))
+    before, target = RNG.normal(size=(40, 3)), RNG.normal(size=(2, 10, 3))
+    single = [array.astype(np.float32) for array in (source, before, target)]
+    for ridge in (1e-6, 0.01):
+        rows = source.reshape(20, 40)
+        strength = ridge * np.square(rows).sum() / 40
+        error = target.reshape(20, 3) - rows @ before
+        exact = before + np.linalg.solve(rows.T @ rows + strength * np.eye(40), rows.T @ error)
+        found = regression(single[0].copy(), single[1]).fit(single[2], ridge)
+        assert found == pytest.approx(exact, abs=1e-4)
+
+
+def test_the_way_with_fewer_equations_is_taken() -> None:
+    source = RNG.normal(size=(2, 10, 21)).astype(np.float32)
+    assert isinstance(regression(source, np.zeros((21, 1))), ByRows)
+    assert isinstance(regression(source[:, :, :20], np.zeros((20, 1))), ByFeatures)
+
+
+def test_a_factor_is_made_once_for_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, weights, target = data((1,))
+    problem, made = regression(source, np.zeros_like(weights), centre=(1,)), []
+    monkeypatch.setattr(
+        solve, "cho_factor", lambda a, _old=solve.cho_factor: made.append(len(a)) or _old(a)
+    )
+    first = problem.fit(target, 0.1)
+    assert (problem.fit(target, 0.1) == first).all() and made == [6]
+    assert (problem.fit(target, 0.2) != first).any() and made == [6, 6]

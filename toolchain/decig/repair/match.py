@@ -4,7 +4,7 @@ import numpy as np
 
 from decig.repair.offsets import Offset
 from decig.repair.sample import Sample
-from decig.repair.solve import Regression
+from decig.repair.solve import regression
 from decig.repair.tail import Values
 
 _RIDGES = (1e-6, 0.01, 0.1, 1.0)
@@ -44,7 +44,7 @@ def match(
         The weights, and what they give [outputs] where X is at its mean (see `Offset.stored`).
     """
     weight = _slope(sample, before, offset, out) if out is not None else None
-    problem = Regression(sample.source, before, centre=offset.centre, weight=weight)
+    problem = regression(sample.source, before, centre=offset.centre, weight=weight)
     given = problem.given(problem.fit(sample.output, _FIRST_RIDGE))
     branch = sample.end - sample.skip
     offset.refit(given, branch, weight)

@@ -44,18 +44,41 @@ class Reader:
         rows: np.ndarray = np.square(self.weights).sum(1) / self.inverse.diagonal()
         return rows
 
+    def among(self, classes: np.ndarray) -> "Reader":
+        """The view of some channels, which says as much of what it costs to drop them.
+
+        Their prices follow from their own rows and columns of Q and their own rows of M, also after
+        some of them went. Of M only the lengths of rows count, so where it has more columns than
+        rows, it is turned (M' = QR, by R') into a square one with rows of the same lengths.
+
+        Args:
+            classes: of the channels that may go.
+        """
+        mine = np.isin(self.labels, classes)
+        weights = self.weights[mine]
+        if weights.shape[1] > len(weights):
+            weights = np.ascontiguousarray(np.linalg.qr(weights.T, mode="r").T)
+        return replace(
+            self,
+            labels=self.labels[mine],
+            mean=self.mean[mine],
+            inverse=self.inverse[np.ix_(mine, mine)],
+            weights=weights,
+        )
+
     def without(self, row: int) -> "Reader":
         """The view when a channel has gone and the others have taken over what they can."""
         share = self.inverse[:, row] / self.inverse[row, row]
-        stay = np.arange(len(share)) != row
-        weights = self.weights - np.outer(share, self.weights[row])
-        inverse = self.inverse - np.outer(share, self.inverse[row])
+        stay = np.delete(np.arange(len(share)), row)
+        weights, inverse = self.weights[stay], self.inverse[np.ix_(stay, stay)]
+        weights -= np.outer(share[stay], self.weights[row])
+        inverse -= np.outer(share[stay], self.inverse[row, stay])
         return replace(
             self,
             labels=self.labels[stay],
             mean=self.mean[stay],
-            inverse=inverse[np.ix_(stay, stay)],
-            weights=weights[stay],
+            inverse=inverse,
+            weights=weights,
         )
 
     def estimate(self, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

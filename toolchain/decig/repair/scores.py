@@ -99,6 +99,7 @@ def eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndarr
     alive = np.ones(group.channels, bool)
     gone: list[int] = []
     lost = np.zeros(group.channels + 1)
+    readers = [reader.among(group.classes) for reader in readers]
     for kept in range(group.channels - 1, -1, -1):
         price = np.zeros(group.channels)
         for reader in readers:

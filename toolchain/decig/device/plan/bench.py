@@ -94,8 +94,8 @@ class DeployedBench:
         about the same work: plans for one latency are alike.
         """
         macs = count(proto).macs
-        for known, rules in self._paying:
-            if max(macs, known) <= _ALIKE * min(macs, known):
+        for work, rules in self._paying:
+            if max(macs, work) <= _ALIKE * min(macs, work):
                 return rules
         known = self._table.rewrites
         kept = choose_rewrites(proto, self._device, known=known).kept
