@@ -99,10 +99,13 @@ class ResumableCommand(Command):
             begun = Path(folder) / FILE
             if begun.is_file():
                 file = begun
-                found = {**self._begun(begun), **found}
+                found = self._less(self._begun(begun), found) | found
+        return file, self._less(found, given)
+
+    def _less(self, found: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a file has, without what is given anew and what that excludes."""
         anew = {name for group in self.exclusive if set(group) & given.keys() for name in group}
-        left_out = anew | given.keys()
-        return file, {name: value for name, value in found.items() if name not in left_out}
+        return {name: v for name, v in found.items() if name not in anew | given.keys()}
 
     def _begun(self, file: Path) -> dict[str, Any]:
         """The options with which the run in a folder began; run.json holds its settings."""
