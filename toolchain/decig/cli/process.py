@@ -277,7 +277,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         from decig.files import json_text
 
         told = text.removeprefix("error: ")
-        click.echo(json_text(_with_notices({"error": told, "exit_code": code})))
+        click.echo(json_text({"error": told, "exit_code": code}))
     return code
 
 
