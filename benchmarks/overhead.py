@@ -3,8 +3,8 @@
 python benchmarks/overhead.py --out runs/overhead     (30 minutes, most of it profiles; '.[train]')
 
 With a cost table given, on two cores: a style transfer net as ONNX, and pix2pix's U-Net-256 with 54
-million parameters as PyTorch code with random weights. `parts/phases.py` splits the time. Profiles
-that are done are not repeated; runs are, with --again.
+million parameters as PyTorch code with random weights that let through what runs through the net.
+`parts/phases.py` splits the time. Profiles that are done are not repeated; runs are, with --again.
 """
 
 import datetime
@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from jobs import BENCHMARKS, SHARED, Job, finish
 from jobs import DECIG as PROGRAM
 from options import numbers, one_line_errors, pixel_flags
 from parts.phases import NAMES, STARTED
+from settings import written
 
 from decig import __version__
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER
@@ -34,6 +36,7 @@ from decig.errors import DecigError
 from decig.extras import require
 from decig.files import write_bytes, write_json
 from decig.schema import read_json
+from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
 from decig.source.source import PixelFlags
 
@@ -68,7 +71,7 @@ class Case:
     @property
     def name(self) -> str:
         """In tables, and of its folder."""
-        return self.teacher.model.stem
+        return self.out.name
 
     def profile(self) -> list[Job]:
         """The run of decig profile, where it is needed."""
@@ -116,6 +119,37 @@ def table(found: Mapping[str, tuple[float, Sequence[Mapping[str, float]]]]) -> s
     cells = [f"{most:g}: {word}" for most, word in zip(limits, kept, strict=True)]
     lines.append(f"| limit, kept | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def with_weights(model: Path, folder: Path) -> Path:
+    """Write a recipe with random weights for a model of PyTorch code that has none.
+
+    Weights as they are before training paint nothing: there would be nothing to train. These keep
+    the size of what runs through the net (He et al., "Delving Deep into Rectifiers", ICCV 2015).
+
+    Args:
+        model: of the command line; one that is no recipe, or has weights, is returned as it is.
+        folder: for the recipe and the weights.
+    """
+    if model.suffix == ".onnx":
+        return model
+    recipe = load_recipe(model)
+    if recipe.source is None or recipe.source.weights:
+        return model
+    import torch
+
+    from decig.training.pytorch.generator import build_generator
+
+    torch.manual_seed(0)
+    net = build_generator(recipe.source, recipe.folder)
+    for weight in (each for each in net.parameters() if each.dim() > 1):
+        torch.nn.init.kaiming_normal_(weight)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(net.state_dict(), folder / "weights.pth")
+    found = tomllib.loads((recipe.folder / "recipe.toml").read_text(encoding="utf-8"))
+    found["source"]["python"] = str(recipe.folder / recipe.source.python)
+    found["source"]["weights"] = "weights.pth"
+    return written(folder / "recipe.toml", None, found)
 
 
 def limit_cores(cores: int) -> int:
@@ -183,14 +217,15 @@ def main(
     with one_line_errors():
         require("training", "train", ("torch", "accelerate", "filelock", "onnxscript"))
         cases = []
-        for place, (model, images, limit) in enumerate(zip(models, data, limits, strict=True)):
+        for place, (given, images, limit) in enumerate(zip(models, data, limits, strict=True)):
+            folder = out.resolve() / given.stem
+            model = with_weights(given.resolve(), folder / "recipe")
             flags = pixel_flags(model, PixelFlags()) if model.suffix == ".onnx" else PixelFlags()
-            teacher = Teacher(model.resolve(), flags, images.resolve())
-            given = tables[place].resolve() if tables else None
+            teacher = Teacher(model, flags, images.resolve())
+            costs = tables[place].resolve() if tables else None
             settings = config and config.resolve()
-            folder = out.resolve() / model.stem
             target = Target(speedup, "x")
-            cases.append(Case(teacher, limit, given, target, method, settings, folder))
+            cases.append(Case(teacher, limit, costs, target, method, settings, folder))
         for case in cases:
             next(iter(ImageFolder(case.teacher.images)))
             resolve(str(case.teacher.model), case.teacher.flags).require_pixels()

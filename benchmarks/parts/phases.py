@@ -120,7 +120,10 @@ def main() -> None:
         os._exit(0)
 
     Engine._update = first_step  # type: ignore[method-assign]
-    program(arguments)
+    try:
+        program(arguments)
+    except SystemExit as ended:
+        sys.exit(ended.code or "the command ended before a step of training")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """Time until the first training step: phases, the table, and a run in miniature."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import overhead
 import pytest
+import torch
 from click.testing import CliRunner
+from jobs import BENCHMARKS
 from overhead import table
 from parts import phases
 from parts.phases import NAMES, OTHER, PHASES, START, phase_of
 
 import decig
+from decig.source.resolve import resolve
 from tests.benchmarks.small import table_of, write_settings, write_stamped
 from tests.samples import write_generator, write_photos
 
@@ -70,6 +74,32 @@ def test_every_model_needs_its_images(tmp_path: Path) -> None:
     given = ["--model", str(model), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(overhead.main, given)
     assert result.exit_code == 2 and "for each --model" in result.output
+
+
+def test_code_without_weights_gets_some_that_paint(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def Net(width):\n"
+        "    return nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.Conv2d(width, 3, 1))\n"
+    )
+    text = "[model]\ninput_shape = [1, 3, 16, 16]\n[pixels]\ninput_range = [0, 1]\n"
+    text += 'output_range = [0, 1]\n[source]\npython = "net.py:Net"\narguments = { width = 4 }\n'
+    (tmp_path / "recipe.toml").write_text(text)
+    made = overhead.with_weights(tmp_path, tmp_path / "out")
+    weights = torch.load(tmp_path / "out/weights.pth", weights_only=True)
+    assert weights["0.weight"].std() == pytest.approx((2 / 27) ** 0.5, rel=0.2)
+    resolve(str(made))
+    assert "no trained weights" not in caplog.text
+    assert overhead.with_weights(made, tmp_path / "again") == made
+    assert overhead.with_weights(tmp_path / "net.onnx", tmp_path / "again").suffix == ".onnx"
+
+
+def test_a_command_that_takes_no_step_is_a_failure(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "parts.phases", tmp_path / "phases.json", "doctor"]
+    done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True)
+    assert done.returncode == 1 and "ended before a step of training" in done.stderr
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from decig.repair.sample import take_sample
+from decig.repair.sample import rows_for, take_sample
 from decig.repair.solve import as_matrix
 from decig.repair.taps import geometry
 
@@ -27,3 +27,12 @@ def test_a_cropped_transposed_convolution_is_seen_at_the_same_positions() -> Non
     whole = output[:, :, :10, :10].reshape(2, 4, -1)
     assert sample.mean[:, 0] == pytest.approx(whole.mean(2), abs=1e-4)
     assert sample.spread[:, 0] == pytest.approx(whole.std(2), abs=1e-4)
+
+
+@pytest.mark.parametrize("features", [1, 27, 576, 1235, 1236, 2048, 3684, 4096, 8192, 65536])
+def test_wide_layers_are_fitted_to_fewer_positions_in_about_the_same_time(features: int) -> None:
+    rows = rows_for(features)
+    assert 100 < rows <= 32768
+    assert rows * features * min(rows, features) <= 5.01e10
+    assert rows_for(features + 1) <= rows
+    assert rows == 32768 or rows * features * min(rows, features) > 4.9e10 or features < 1900

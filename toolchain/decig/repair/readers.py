@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
+from scipy.linalg import qr
 
 from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
@@ -57,7 +58,8 @@ class Reader:
         mine = np.isin(self.labels, classes)
         weights = self.weights[mine]
         if weights.shape[1] > len(weights):
-            weights = np.ascontiguousarray(np.linalg.qr(weights.T, mode="r").T)
+            (upper,) = qr(weights.T, mode="r")
+            weights = np.ascontiguousarray(upper[: len(weights)].T)
         return replace(
             self,
             labels=self.labels[mine],

@@ -9,6 +9,7 @@ from decig.repair.taps import Geometry, columns
 
 _ROWS = 32768  # positions over all images that a layer is fitted to, at most
 _NUMBERS = 60e6  # in one layer's matrix of inputs, at most
+_PRODUCTS = 5e10  # of two numbers, at most, for the product of that matrix with itself
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,7 @@ def take_sample(
     whole, cropped = made[0].shape[1:], ended[0].shape[1:]
     room = int(np.prod(cropped))
     features = images[0].shape[0] * int(np.prod(layout.kernel))
-    count = int(min(_ROWS / len(images), _NUMBERS / features / len(images), room))
-    count = max(count, 1)
+    count = max(1, min(int(rows_for(features) / len(images)), room))
     source_rows = np.empty((len(images), count, features), np.float32)
     rest = []
     for index, image in enumerate(images):
@@ -73,6 +73,17 @@ def take_sample(
         rest.append((seen[:, inside].T, at_end, at_skip, *statistics))
     stacked = [np.stack(part) for part in zip(*rest, strict=True)]
     return Sample(source_rows, *stacked)
+
+
+def rows_for(features: int) -> float:
+    """Positions over all images to which a layer with so many inputs times taps is fitted, at most.
+
+    They are fewer for wide layers, so that all are fitted in about the same time: whichever side of
+    the matrix is shorter, `solve.regression` makes a product of that side's length.
+    """
+    tall = _PRODUCTS / features**2
+    affordable = tall if tall >= features else (_PRODUCTS / features) ** 0.5
+    return min(_ROWS, _NUMBERS / features, affordable)
 
 
 def _squarable(values: np.ndarray) -> np.ndarray:
