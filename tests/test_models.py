@@ -14,6 +14,7 @@ from PIL import Image
 from decig.data.feeds import Inputs
 from decig.deploy.cutter import Cutter
 from decig.deploy.verify import TOLERANCE
+from decig.device.plan.wanted import Wanted as Asked
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
@@ -21,11 +22,11 @@ from decig.graph.cost import count
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.source import Source
-from decig.training.from_scratch import Wanted
 from decig.training.module import build_module, write_back
 from decig.training.original import train
 from decig.training.pytorch.generator import build_generator
 from decig.training.pytorch.load import load_pytorch
+from decig.training.wanted import Wanted
 from tests.training.small import work_table
 
 FOLDERS = Path(__file__).parents[1] / "models"
@@ -190,7 +191,7 @@ def test_the_recipe_is_condensed(name, tmp_path, caplog):
     short = _short(name, tmp_path)
     table = work_table(load_pytorch(short.source, short.folder, short.input_shapes, name))
     table = replace(table, device=replace(table.device, cpu="another"))
-    wanted = Wanted(table, table.as_it_is_ms / 1.5, force=True)
+    wanted = Wanted(table, Asked("speedup", 1.5), force=True)
     train(short, tmp_path / "run", data=tmp_path / "data", wanted=wanted)
     left = {"attention-resnet": ["layers.13.f"]}  # of queries and keys; a product reads those
     said = [line.rpartition(": ")[2] for line in caplog.messages if "not condensed in" in line]

@@ -56,7 +56,7 @@ PHASES = (
     Phase("planning", "/decig/device/cost/predict.py"),
     Phase("repair", "/decig/repair/repair.py"),
     Phase("judging", "/decig/training/judge.py"),
-    Phase("building the student", "/decig/training/distilling.py", ("student_task",)),
+    Phase("building the student", "/decig/training/student.py", ("student_task",)),
     Phase("building the engine", "/decig/training/engine.py", ("__init__",)),
 )
 """In the order in which they come; the first one that holds a frame counts."""

@@ -13,7 +13,7 @@ SIGNATURES = {
     "feeds input_shapes weights batch_statistics fixed_size",
     "profile": "model device effort progress",
     "train": "recipe output_dir data direction table force target_latency_ms target_speedup "
-    "sample_every_s tensorboard resume said",
+    "target_macs method sample_every_s tensorboard resume said",
     "slice": "model output keep plan target_latency_ms align table force repair draws verify "
     "progress",
     "check": "candidate reference data targets device max_latency_ms min_speedup min_ssim "

@@ -1,6 +1,5 @@
 import errno
 import json
-import re
 from pathlib import Path
 
 import ml_dtypes
@@ -9,8 +8,6 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from decig.device.cost.predict import Predictor
-from decig.device.cost.table import CostTable
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
 from decig.source.stamp import read_stamp
@@ -21,7 +18,6 @@ from tests.samples import (
     generator,
     write_dynamic_generator,
     write_generator,
-    write_other_groups,
     write_photos,
 )
 
@@ -29,14 +25,6 @@ from tests.samples import (
 @pytest.fixture
 def model(tmp_path):
     return write_generator(tmp_path / "model.onnx")
-
-
-@pytest.fixture(scope="module")
-def profiled(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("profiled")
-    model, table = write_generator(folder / "model.onnx"), folder / "table.json"
-    assert decig("profile", model, "-o", table).exit_code == 0
-    return model, table
 
 
 def test_half_of_every_group(model, tmp_path):
@@ -172,50 +160,6 @@ def test_the_floor_is_kept_and_said(model, tmp_path):
     assert found["notices"][0] in result.stderr
 
 
-def test_a_latency_is_planned_for_and_measured(profiled, tmp_path):
-    model, table = profiled
-    # The whole model is fast enough, whatever this machine's noise makes of it.
-    target = f"{10 * CostTable.load(table).latency_us.median:.3f}us"
-    asked = ("--profile", table, "--target-latency", target, "--json")
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
-    assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert found["removed"] == {}
-    assert found["measured_latency_ms"] > 0
-    assert re.search(r"^plan: 100 % predicted_ms [\d.]+, measured_ms [\d.]+$", result.stderr, re.M)
-
-
-def test_on_another_device_the_prediction_must_do(profiled, tmp_path):
-    model, table = profiled
-    predictor = Predictor(CostTable.load(table))
-    narrowest = predictor.predict_ms(dict.fromkeys(predictor.groups, 4))
-    wanted = (narrowest + predictor.predict_ms(predictor.groups)) / 2
-    elsewhere = json.loads(table.read_text())
-    elsewhere["device"]["cores"] += 1
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps(elsewhere))
-    asked = ("--target-latency", f"{1000 * wanted:.3f}us", "--force", "--json")
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--profile", other, *asked)
-    assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    assert "measured_latency_ms" not in found
-    assert found["predicted_latency_ms"] <= wanted + 1e-3
-    assert re.search(r"^plan: 100 % predicted_ms [\d.]+$", result.stderr, re.M)
-
-
-def test_the_summary_names_both_latencies(profiled, tmp_path):
-    model, table = profiled
-    whole = CostTable.load(table).latency_us.median_ms
-    asked = ("--profile", table, "--target-latency", f"{2000 * whole:.1f}us")
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
-    assert result.exit_code == 0, result.stderr
-    assert re.search(r"^measured latency, once exported: [\d.]+ ms$", result.stdout, re.M)
-    what = "measured latency of this file, not exported yet"
-    assert re.search(rf"^{what}: [\d.]+ ms$", result.stdout, re.M)
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked, "--json")
-    assert json.loads(result.stdout)["file_latency_ms"] > 0
-
-
 def test_widths_of_a_share_are_multiples(tmp_path):
     model = write_generator(tmp_path / "model.onnx", width=24)
     for align, kept in ((None, 20), (1, 17), (8, 24)):
@@ -229,46 +173,6 @@ def test_widths_of_a_share_are_multiples(tmp_path):
     result = decig("slice", model, "-o", tmp_path / "x.onnx", *plan)
     assert result.exit_code == 2
     assert "--align goes with --keep." in result.stderr
-
-
-def test_an_unreachable_latency_says_what_is_reachable(profiled, tmp_path):
-    model, table = profiled
-    out = tmp_path / "x.onnx"
-    result = decig("slice", model, "-o", out, "--profile", table, "--target-latency", "0.001us")
-    assert result.exit_code == 3
-    assert "out of reach" in result.stderr
-    assert "ms on this device" in result.stderr
-    assert not out.exists()
-
-
-def test_a_table_of_another_graph(profiled, tmp_path):
-    other = write_generator(tmp_path / "other.onnx", seed=1)
-    result = decig(
-        "slice", other, "-o", tmp_path / "x.onnx", "--profile", profiled[1], "--keep", 0.5
-    )
-    assert result.exit_code == 2
-    assert "made for another model (model.onnx" in result.stderr
-
-
-@pytest.mark.parametrize("asked", [("--keep", 0.5), ("--target-latency", "1ms")])
-def test_a_table_of_other_groups(profiled, tmp_path, asked):
-    model, table = profiled
-    other = write_other_groups(tmp_path / "other.json", table)
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", "--profile", other, *asked)
-    assert result.exit_code == 2
-    *_, line = result.stderr.splitlines()
-    assert "other channel groups (conv1: 0 channels there, 8 here); profile " in line
-    assert not (tmp_path / "x.onnx").exists()
-
-
-def test_a_table_without_a_sweep(profiled, tmp_path):
-    model, table = profiled
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps(json.loads(table.read_text()) | {"sweep": []}))
-    asked = ("--profile", other, "--target-latency", "1ms")
-    result = decig("slice", model, "-o", tmp_path / "x.onnx", *asked)
-    assert result.exit_code == 2
-    assert "error: the cost table has no width sweep; profile the model again" in result.stderr
 
 
 def test_repair_needs_to_know_the_pixels(model, tmp_path):
@@ -324,24 +228,6 @@ def test_real_generators(shared_suite, tmp_path):
         found = json.loads(result.stdout)
         assert found["macs"]["after"] <= 1.12 * share * found["macs"]["before"]
         assert found["max_abs_diff"] <= 1e-4
-
-
-def test_a_table_of_another_device(profiled, tmp_path):
-    model, table = profiled
-    found = json.loads(table.read_text())
-    found["device"]["onnxruntime"] = "1.0"
-    other, out = tmp_path / "other.json", tmp_path / "x.onnx"
-    other.write_text(json.dumps(found))
-    arguments = ("slice", model, "-o", out, "--profile", other, "--keep", 0.5, "--json")
-    result = decig(*arguments)
-    assert result.exit_code == 2
-    assert "onnxruntime is '1.0' there" in result.stderr
-    assert not out.exists()
-    result = decig(*arguments, "--force")
-    assert result.exit_code == 0
-    # A busy machine adds a warning of its own.
-    warnings = json.loads(result.stdout)["warnings"]
-    assert any("onnxruntime is '1.0' there" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])

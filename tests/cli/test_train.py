@@ -144,15 +144,44 @@ def test_condensing_while_training(condensable, tmp_path):
     assert again.exit_code == 0, again.stderr
 
 
+def test_latents_instead_of_a_penalty_and_no_device(condensable, tmp_path):
+    rest, run = condensable[:-2], tmp_path / "run"
+    asked = ("--target-macs", 0.5, "--method", "hypernet")
+    result = decig("train", *rest, *asked)
+    assert result.exit_code == 0, result.stderr
+    report = json.loads((run / "report.json").read_text())
+    assert report["method"] == "hypernet" and report["target_latency_ms"] is None
+    assert report["generators"]["generator"]["predicted_macs"] <= report["target_macs"]
+    again = decig("train", "--resume", "--output-dir", run)
+    assert again.exit_code == 0, again.stderr
+    other = decig("train", "--resume", "--output-dir", run, "--method", "decig")
+    assert other.exit_code == 2 and "condense.method = 'hypernet'" in other.stderr
+
+
+def test_what_does_not_go_together_when_condensing(condensable, tmp_path):
+    *rest, _, _ = condensable
+    for asked, said in (
+        ((*rest, "--method", "hypernet"), "give --profile TABLE.json or --target-macs"),
+        ((*condensable, "--target-macs", "1M"), "leave --profile out"),
+        ((*rest, "--target-macs", "1M", "--target-speedup", 2), "exclude each other"),
+        ((*condensable, "--method", "hypernet", "--force"), "give a latency, a speed-up or"),
+        ((*condensable, "--method", "supernet", "--force"), "train with decig or hypernet"),
+        ((*rest, "--target-macs", "2x"), "no number of multiply-accumulates"),
+    ):
+        result = decig("train", *asked)
+        assert result.exit_code == 2 and said in result.stderr, asked
+        assert not (tmp_path / "run").exists()
+
+
 def test_a_target_that_is_missed_at_the_cut_is_no_dead_end(condensable, tmp_path, monkeypatch):
     """Stage I is kept, and goes on with another target; nothing of it is trained again."""
-    from decig.training import from_scratch
+    from decig.training.methods import decig as method
 
     def missed(*_):
         raise TargetMissedError("a target of 1 ms is out of reach")
 
     with monkeypatch.context() as patch:
-        patch.setattr(from_scratch, "cut_condensed", missed)
+        patch.setattr(method, "cut_condensed", missed)
         result = decig("train", *condensable, "--target-speedup", 2, "--force")
     run = tmp_path / "run"
     assert result.exit_code == 3

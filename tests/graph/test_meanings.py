@@ -14,7 +14,8 @@ from decig.graph.meanings import known, require_trainable, unknown
 from decig.graph.model import initializers, normalise
 from decig.graph.operators import Kind, names
 from decig.graph.plan import Plan
-from tests.graph.attribute_cases import BY_OPERATOR, Case
+from tests.graph.attribute_case import Case
+from tests.graph.attribute_cases import BY_OPERATOR
 from tests.graph.tiny import parse, reasons, run, tiny, worst_difference
 
 _FIRST_OPSET = 7

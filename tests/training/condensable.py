@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from decig.device.cost.table import CostTable
+from decig.device.plan.wanted import Wanted as Asked
 from decig.source.recipe import Recipe
 from decig.source.resolve import resolve
 from decig.training import original
-from decig.training.from_scratch import Wanted
+from decig.training.wanted import Wanted
 from tests.training import originals
 from tests.training.small import work_table
 
@@ -50,9 +51,10 @@ def table_of(recipe: Recipe) -> CostTable:
     return replace(table, device=replace(table.device, cpu="another"))
 
 
-def wanted(table: CostTable, speedup: float | None = 3.0) -> Wanted:
-    """Ask for a latency of a table; None asks for the hinges."""
-    return Wanted(table, speedup and table.as_it_is_ms / speedup, force=True)
+def wanted(table: CostTable, speedup: float | None = 3.0, method: str = "decig") -> Wanted:
+    """Ask for a speed-up by a table; None asks for the hinges."""
+    target = None if speedup is None else Asked("speedup", speedup)
+    return Wanted(table, target, method, force=True)
 
 
 def train(recipe: Recipe, run: Path, asked: Wanted, **options: Any) -> Path:

@@ -44,6 +44,31 @@ discriminator_width = 4
 {settings}
 """
 STAGES = "stages = [{ crop = 32, load = 36, batch = 2, steps = 6 }]"
+SIDE_BY_SIDE = """
+[model]
+onnx = "generator.onnx"
+input_shape = [1, 3, {side}, {side}]
+[pixels]
+input_range = [-1, 1]
+output_range = {output_range}
+[source]
+python = "net.py:Net"
+[train]
+discriminator_width = 4
+stages = {stages}
+[train.data]
+layout = "side-by-side"
+direction = "BtoA"
+"""
+"""A recipe of pairs; what tests change of it stands on lines of its own."""
+NORMED = """
+from torch import nn
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 3, 1)
+        )
+"""
 PALETTE = ((0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255))
 ONE_HOT = f"[pixels.labels]\npalette = {[list(colour) for colour in PALETTE]}"
 
@@ -65,6 +90,26 @@ def write_recipe(
     )
     (folder / "recipe.toml").write_text(text)
     return load_recipe(folder)
+
+
+def rewrite_recipe(folder: Path, text: str, *changes: tuple[str, str]) -> Recipe:
+    """Write a recipe with some of its text replaced; its net is there already."""
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    (folder / "recipe.toml").write_text(text)
+    return load_recipe(folder)
+
+
+def write_pairs(folder: Path, side: int) -> Path:
+    """Write pairs of noise, side by side, to train on and to show: three of each."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (folder / split).mkdir(parents=True)
+        for number in range(3):
+            noise = rng.integers(0, 256, (side, 2 * side, 3), np.uint8)
+            Image.fromarray(noise).save(folder / split / f"{number}.png")
+    return folder
 
 
 def write_images(folder: Path, count: int, seed: int = 0, width: int = SIDE) -> None:

@@ -6,7 +6,7 @@ from decig.graph.channels import analyse
 from decig.graph.model import initializers, normalise
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.training.condense import WEIGHTINGS, Condenser, Steered
+from decig.training.condense import WEIGHTINGS, Condenser
 from decig.training.module import build_module, parameters_by_initializer, write_back
 from tests.graph.shared_nets import recursive
 from tests.training.tiny import tiny_generator
@@ -95,39 +95,9 @@ def test_steering_raises_the_rate_while_too_slow() -> None:
     made.steer(predicted=4.0, wanted=5.0)
     made.steer(predicted=4.0, wanted=5.0)
     assert made.rate < rate
-
-
-def steered(**changes: object) -> Steered:
-    options = {"begin_ms": 8.0, "end_ms": 2.0, "predict_ms": lambda widths: 5.0}
-    return Steered(condenser(), lambda progress: 1 - progress, **(options | changes))
-
-
-def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
-    asked: list[tuple[float, float]] = []
-    part = steered()
-    part._narrowing.steer = lambda predicted, wanted: asked.append((predicted, wanted))
-    for step in range(30):
-        part.after_update(step, step / 30)
-    assert part.looked_at == 30 and part.predicted_ms == 5.0
-    wanted = [8 * 0.25 ** (step / 30) for step in (9, 19, 29)]  # the same share each time
-    assert asked == [(5.0, pytest.approx(ms)) for ms in wanted]
-
-
-def test_proximal_steps_follow_the_learning_rate() -> None:
-    shares: list[float] = []
-    part = steered()
-    part._narrowing.step = shares.append
-    for step in range(4):
-        part.after_update(step, step / 4)
-    assert shares == [1.0, 0.75, 0.5, 0.25]
-
-
-def test_steering_goes_on_where_it_stood() -> None:
-    one, other = steered(), steered()
-    for step in range(10):
-        one.after_update(step, 0.9)
-    other.load_state_dict(one.state_dict())
-    assert other._narrowing.rate == one._narrowing.rate != condenser().rate
+    again = condenser()
+    again.load_state_dict(made.state_dict())
+    assert again.rate == made.rate
 
 
 def test_a_weight_that_several_nodes_read_with_shrinks_once() -> None:

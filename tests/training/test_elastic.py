@@ -1,28 +1,22 @@
 import numpy as np
+import onnx
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
 
-from decig.graph.channels import analyse
-from decig.graph.model import initializers, input_info, normalise
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.model import initializers, normalise
 from decig.training.elastic import Elastic
 from decig.training.module import build_module, tensors_by_initializer
-from tests.graph.random_graphs import RandomGraph, random_graphs
+from tests.graph.random_graphs import RandomGraph
 from tests.training.onnx_cases import assert_close, run_ort
-from tests.training.test_module_random import UNKNOWN
+from tests.training.random_nets import CHANNELS, PROTO, for_random_generators, image, noise_for
 from tests.training.tiny import tiny_generator
 
-PROTO = tiny_generator(size=24)
-CHANNELS = analyse(PROTO)
 ORDER = {"c1": np.array([5, 1, 7, 3, 0, 2, 4, 6]), "c2": np.arange(8)[::-1]}
 
 
 def elastic() -> Elastic:
     return Elastic(PROTO, CHANNELS, ORDER, ["output"])
-
-
-def image(seed: int = 0) -> torch.Tensor:
-    return torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(seed))
 
 
 def test_narrower_networks_have_the_channels_that_matter_most() -> None:
@@ -79,22 +73,14 @@ def test_parts_leave_running_statistics_alone() -> None:
         np.testing.assert_array_equal(tensor.detach().numpy(), before[name])
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-@given(random_graphs())
-def test_random_generators_at_random_widths(graph: RandomGraph) -> None:
-    assume(UNKNOWN not in graph.blocks)
-    proto = normalise(graph.proto)
-    channels = analyse(proto)
+@for_random_generators(25)
+def test_random_generators_at_random_widths(
+    graph: RandomGraph, proto: onnx.ModelProto, channels: ChannelMap
+) -> None:
     random = np.random.default_rng(graph.seed)
     order = {g.name: random.permutation(g.channels) for g in channels.prunable}
     widths = {g.name: int(random.integers(1, g.channels + 1)) for g in channels.prunable}
-    inputs = [random.standard_normal(v.shape, dtype=np.float32) for v in input_info(proto)]
+    inputs = noise_for(proto, graph.seed)
     outputs = [value.name for value in proto.graph.output]
     made, module = Elastic(proto, channels, order, outputs), build_module(proto).eval()
     with torch.no_grad():

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -6,25 +7,32 @@ import onnx
 import pytest
 
 from decig.device.cost.predict import Predictor
+from decig.device.plan.wanted import Wanted as Asked
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
-from decig.graph.model import load_model
+from decig.graph.cost import count
+from decig.graph.model import initializers, load_model
 from decig.graph.oracle import masked_graph
-from decig.graph.plan import Plan
+from decig.graph.plan import FLOOR, Plan
+from decig.graph.scoring import channel_norms
 from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
-from decig.training import condense, engine, from_scratch
+from decig.training import engine, from_scratch, hypernetworks, steering
 from decig.training.condense import Condenser
+from decig.training.pair_task import PairTask
 from decig.training.tasks.paired import Paired
+from decig.training.wanted import Wanted
 from tests.runtime import open_plain
 from tests.training import condensable
 from tests.training.condensable import STEPS, table_of, train, wanted, write
+
+GENERATOR, WHOLE = "generator.onnx", "condensed/generator.onnx"
 
 
 @pytest.fixture(autouse=True)
 def steers_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dozen steps are enough to condense a net, and every one of them is saved."""
-    monkeypatch.setattr(condense, "_STEER_EVERY", 1)
+    monkeypatch.setattr(steering, "_STEER_EVERY", 1)
     monkeypatch.setattr(engine, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(engine, "SAVING_SHARE", 1e9)
     begin = Condenser.__init__
@@ -93,10 +101,11 @@ def test_a_latency_is_met_and_what_was_cut_was_dead(tmp_path: Path) -> None:
     assert sorted(p.name for p in (run / "samples").iterdir()) == [f"step-{STEPS:06d}.png"]
 
 
+@pytest.mark.parametrize("method", ["decig", "hypernet"])
 @pytest.mark.parametrize("step", [STEPS // 4, STEPS // 2, STEPS - 2])
-def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int) -> None:
-    recipe = write(tmp_path)
-    asked = wanted(table_of(recipe))
+def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int, method: str) -> None:
+    recipe = write(tmp_path, "paired", "ema = 0.5")
+    asked = wanted(table_of(recipe), method=method)
     train(recipe, tmp_path / "whole", asked)
     batch, taken = Paired.batch, []
 
@@ -116,6 +125,48 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int) -> Non
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("embedding", [0, 2])
+def test_latents_shrink_until_a_latency_is_met(tmp_path: Path, embedding: int) -> None:
+    settings = f"hypernet = {{ shrink = 0.75, embedding = {embedding} }}\nema = 0.5"
+    recipe = write(tmp_path, "paired", settings)
+    table = table_of(recipe)
+    asked, run = wanted(table, 2.0, "hypernet"), tmp_path / "run"
+    train(recipe, run, asked)
+    slim, whole = widths_of(run / "generator.onnx"), widths_of(run / "condensed/generator.onnx")
+    assert asked.target_ms is not None and whole == dict(table.groups)
+    assert Predictor(table).predict_ms(slim) <= asked.target_ms * 1.001
+
+    curves = json.loads((run / "hinges.json").read_text())["generators"]["generator"]
+    gone = {name: curve["magnitudes"].count(0) for name, curve in curves.items()}
+    assert sum(gone.values()) > 0
+    for name, curve in curves.items():
+        assert curve["channels"] == {"before": whole[name], "after": slim[name]}
+        assert curve["hinge"] is None and len(curve["magnitudes"]) == whole[name]
+        assert whole[name] - gone[name] >= FLOOR
+    # The channels whose latents are zero are read by nobody, whatever the mean remembers.
+    condensed = load_model(run / "condensed/generator.onnx")
+    read = channel_norms(analyse(condensed.proto), initializers(condensed.proto), ("read",))
+    assert {name: int((read[name] == 0).sum()) for name in gone} == gone
+
+    report = json.loads((run / "report.json").read_text())
+    assert report["method"] == "hypernet"
+    assert report["steps"] == {"condense": STEPS * 3 // 4, "teach": STEPS // 4}
+    assert json.loads((run / "training.json").read_text())["condense"]["method"] == "hypernet"
+
+
+@pytest.mark.parametrize("method", ["decig", "hypernet"])
+def test_for_no_device_multiply_accumulates_are_counted(tmp_path: Path, method: str) -> None:
+    recipe, run = write(tmp_path), tmp_path / "run"
+    train(recipe, run, Wanted(None, Asked("macs", 0.4), method))
+    slim, whole = (count(load_model(run / f).proto).macs for f in (GENERATOR, WHOLE))
+    assert slim <= 0.4 * whole
+    report = json.loads((run / "report.json").read_text())
+    assert report["target_macs"] == pytest.approx(0.4 * whole, abs=1)
+    assert report["target_latency_ms"] is report["original_latency_ms"] is None
+    assert report["generators"]["generator"]["predicted_macs"] == pytest.approx(slim, rel=0.01)
+    assert not (run / "profile.json").exists()
+
+
 def test_without_a_target_the_hinges_decide(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
     recipe = write(tmp_path, "paired", 'condense = { share = 0.75, weighting = "exponential" }')
@@ -133,12 +184,13 @@ def test_without_a_target_the_hinges_decide(tmp_path: Path) -> None:
     assert report["steps"] == {"condense": STEPS * 3 // 4, "teach": STEPS // 4}
 
 
+@pytest.mark.parametrize("method", ["decig", "hypernet"])
 @pytest.mark.parametrize("task", ["unpaired", "label_map"])
-def test_other_tasks_are_condensed(tmp_path: Path, task: str) -> None:
+def test_other_tasks_are_condensed(tmp_path: Path, task: str, method: str) -> None:
     settings = ['spectral_norm = ["4", "6"]'] if task == "label_map" else []
     recipe = write(tmp_path, task, *settings)
     table = table_of(recipe)
-    asked, run = wanted(table, 2.0), tmp_path / "run"
+    asked, run = wanted(table, 2.0, method), tmp_path / "run"
     train(recipe, run, asked)
     names = ["generator", "generator_back"] if task == "unpaired" else ["generator"]
     assert sorted(p.stem for p in run.glob("*.onnx")) == names
@@ -148,13 +200,39 @@ def test_other_tasks_are_condensed(tmp_path: Path, task: str) -> None:
         assert Predictor(table).predict_ms(widths) <= asked.target_ms * 1.001
         channels = recipe.input_shape[1]
         start, condensed = (run / f"{folder}/{name}.onnx" for folder in ("start", "condensed"))
-        assert difference(start, condensed, channels) < 0.2
+        if method == "decig":
+            assert difference(start, condensed, channels) < 0.2
         assert paint(run / f"{name}.onnx", channels).shape == (1, 3, 32, 32)
 
 
 @pytest.fixture
 def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.Engine, "run", lambda _: pytest.fail("a step was taken"))
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_method_that_cannot_is_refused_before_data_is_read(tmp_path: Path) -> None:
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    shutil.rmtree(tmp_path / "data")
+    message = "'supernet' needs a trained generator: train with decig or hypernet, or without"
+    with pytest.raises(BadInputError, match=message):
+        train(recipe, tmp_path / "run", wanted(table, method="supernet"))
+    with pytest.raises(BadInputError, match="hypernet shrinks until a target is reached: give"):
+        train(recipe, tmp_path / "run", wanted(table, None, "hypernet"))
+    with pytest.raises(BadInputError, match="no method is called 'hyper'"):
+        train(recipe, tmp_path / "run", wanted(table, method="hyper"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_hypernetworks_that_do_not_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hypernetworks, "free_bytes", lambda _: 2**16)
+    recipe = write(tmp_path, "paired", "hypernet = { embedding = 8 }")
+    with pytest.raises(BadInputError, match=r"\[train\.hypernet\] embedding = 8: hypernetworks of"):
+        train(recipe, tmp_path / "run", wanted(table_of(recipe), method="hypernet"))
 
 
 @pytest.mark.usefixtures("untouched")
@@ -196,11 +274,27 @@ class Net(nn.Sequential):
 
 
 @pytest.mark.usefixtures("untouched")
+def test_a_net_that_latents_cannot_narrow_is_refused(tmp_path: Path) -> None:
+    summed = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, inputs=3):
+        super().__init__()
+        self.inner, self.outer = nn.Conv2d(inputs, 8, 3, padding=1), nn.Conv2d(inputs, 3, 1)
+    def forward(self, x):
+        return self.outer(x) * self.inner(x).relu().sum(1, keepdim=True)
+"""
+    recipe = write(tmp_path, nets=summed)
+    with pytest.raises(BadInputError, match="no group of its channels is read by weights of its"):
+        train(recipe, tmp_path / "run", wanted(table_of(recipe), 1.1, "hypernet"))
+
+
+@pytest.mark.usefixtures("untouched")
 def test_a_task_that_cannot_condense_says_what_it_lacks(tmp_path: Path) -> None:
     recipe = write(tmp_path)
     table = table_of(recipe)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delattr(Paired, "paint")
+        patch.delattr(PairTask, "paint")
         with pytest.raises(BadInputError, match="cannot condense them, as it has no paint;"):
             train(recipe, tmp_path / "run", wanted(table))
 
@@ -213,3 +307,5 @@ def test_nothing_else_goes_on_in_the_folder(tmp_path: Path) -> None:
         train(recipe, tmp_path / "run", wanted(table))
     with pytest.raises(BadInputError, match=r"begun with condense\.target_ms = [0-9.]+, not None"):
         train(recipe, tmp_path / "run", wanted(table, None), resume=True)
+    with pytest.raises(BadInputError, match=r"condense\.method = None, not 'hypernet'"):
+        train(recipe, tmp_path / "run", wanted(table, method="hypernet"), resume=True)

@@ -54,6 +54,6 @@ def test_gradients_reach_latents_and_both_layers_but_not_what_they_make() -> Non
 
 def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("decig.training.hypernetworks.free_bytes", lambda _: 2**30)
-    require_memory(1_000_000, 8, torch.device("cpu"))
-    with pytest.raises(BadInputError, match=r"embedding = 8: .* 400,000,000 parameters need 8\.9"):
-        require_memory(40_000_000, 8, torch.device("cpu"))
+    require_memory(1_000_000, 8, torch.device("cpu"), "hypernet")
+    with pytest.raises(BadInputError, match=r"\[hypernet\] embedding = 8: .* parameters need 8\.9"):
+        require_memory(40_000_000, 8, torch.device("cpu"), "hypernet")

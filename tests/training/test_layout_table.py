@@ -10,12 +10,13 @@ import torch
 from decig.data.pixels import PixelFormat
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.training.distilling import mean_of, student_task
 from decig.training.engine import Engine
 from decig.training.module import write_back
 from decig.training.schedule import Budget
+from decig.training.student import mean_of, student_task
 from tests.graph.tiny import worst_difference
-from tests.training.layout_table import LAYOUTS, NOT_RUN, RANKS, REFUSED, ROWS, TRAINS, outcome
+from tests.training.layout_cells import LAYOUTS, RANKS
+from tests.training.layout_table import NOT_RUN, REFUSED, ROWS, TRAINS, outcome
 from tests.training.onnx_cases import assert_close, parsed, run_ort
 from tests.training.small import small
 

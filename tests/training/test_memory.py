@@ -9,10 +9,10 @@ from onnx import helper, numpy_helper
 from torch import nn
 
 from decig.graph.model import normalise
-from decig.training.distilling import student_task
 from decig.training.engine import Engine
 from decig.training.memory import put_channels_last
 from decig.training.schedule import Budget
+from decig.training.student import student_task
 from tests.training.small import small
 from tests.training.tiny import tiny_generator
 

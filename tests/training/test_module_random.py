@@ -4,25 +4,20 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
 
 from decig.errors import BadInputError
-from decig.graph.channels import analyse
-from decig.graph.model import input_info, normalise
+from decig.graph.channels import ChannelMap
 from decig.graph.slicing import slice_graph
 from decig.training.module import build_module
 from tests.graph.blocks import BLOCKS
-from tests.graph.random_graphs import RandomGraph, random_graphs
+from tests.graph.random_graphs import RandomGraph
 from tests.training.onnx_cases import assert_close, run_ort
-
-UNKNOWN = "unknown_operator"
-"""The block that is made to be refused."""
+from tests.training.random_nets import UNKNOWN, for_random_generators, noise_for
 
 
 def require_agreement(graph: RandomGraph, proto: onnx.ModelProto) -> None:
     """Compare a graph's module with ONNX Runtime on two images, and on both as a batch."""
-    random = np.random.default_rng(graph.seed)
-    first = [random.standard_normal(v.shape, dtype=np.float32) for v in input_info(proto)]
+    first = noise_for(proto, graph.seed)
     second = [np.float32(0.5) * array + np.float32(0.1) for array in first]
     expected = [run_ort(proto, *inputs) for inputs in (first, second)]
     module = build_module(proto).eval()
@@ -42,19 +37,9 @@ def require_agreement(graph: RandomGraph, proto: onnx.ModelProto) -> None:
 
 
 def run_property(examples: int, block: str | None = None) -> None:
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(random_graphs(block))
-    def holds(graph: RandomGraph) -> None:
-        assume(UNKNOWN not in graph.blocks)
-        proto = normalise(graph.proto)
+    @for_random_generators(examples, block)
+    def holds(graph: RandomGraph, proto: onnx.ModelProto, channels: ChannelMap) -> None:
         require_agreement(graph, proto)
-        channels = analyse(proto)
         require_agreement(graph, slice_graph(proto, channels, graph.plan(channels)))
 
     holds()

@@ -8,29 +8,19 @@ from PIL import Image
 
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import initializers
-from decig.source.recipe import Recipe, load_recipe
+from decig.source.recipe import Recipe
 from decig.training import engine, original, shown
 from decig.training.adversary import trained_discriminator
 from decig.training.pairs import Batch
 from decig.training.tasks.paired import Paired
 from tests.runtime import open_plain
+from tests.training.originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
 
-RECIPE = """
-[model]
-onnx = "generator.onnx"
-input_shape = [1, 3, 64, 64]
-[pixels]
-input_range = [-1, 1]
-output_range = [-1, 1]
-[source]
-python = "net.py:Net"
-[train]
-discriminator_width = 4
-stages = [{ crop = 32, batch = 2, steps = 2 }, { crop = 64, batch = 1, steps = 2 }]
-[train.data]
-layout = "side-by-side"
-direction = "BtoA"
-"""
+RECIPE = SIDE_BY_SIDE.format(
+    side=64,
+    output_range="[-1, 1]",
+    stages="[{ crop = 32, batch = 2, steps = 2 }, { crop = 64, batch = 1, steps = 2 }]",
+)
 NET = """
 from torch import nn
 class Net(nn.Sequential):
@@ -38,36 +28,16 @@ class Net(nn.Sequential):
         super().__init__(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1), nn.Tanh())
 """
 
-NORMED = """
-from torch import nn
-class Net(nn.Sequential):
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 3, 1)
-        )
-"""
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    for split in ("train", "val"):
-        (tmp_path / "data" / split).mkdir(parents=True)
-        for name in range(3):
-            pixels = rng.integers(0, 256, (64, 128, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "data" / split / f"{name}.png")
-    return tmp_path / "data"
+    return write_pairs(tmp_path / "data", 64)
 
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
     (tmp_path / "net.py").write_text(NET)
-    return _recipe(tmp_path, RECIPE)
-
-
-def _recipe(folder: Path, text: str) -> Recipe:
-    (folder / "recipe.toml").write_text(text)
-    return load_recipe(folder)
+    return rewrite_recipe(tmp_path, RECIPE)
 
 
 def _weights(run: Path) -> dict[str, "torch.Tensor"]:
@@ -177,7 +147,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_state(recipe, data, tmp_path,
 
 def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
     text = RECIPE.replace("[train]", "[train]\nlearning_rate = 0.02\nadversarial = 0")
-    recipe = _recipe(tmp_path, text.replace("steps = 2 }]", "steps = 40 }]"))
+    recipe = rewrite_recipe(tmp_path, text.replace("steps = 2 }]", "steps = 40 }]"))
     losses = []
     batch, terms = Paired.batch, Paired.losses
 
@@ -197,13 +167,13 @@ def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
 
 
 def test_data_folder_may_stand_in_the_recipe(recipe, data, tmp_path):
-    recipe = _recipe(tmp_path, RECIPE + 'folder = "data"\n')
+    recipe = rewrite_recipe(tmp_path, RECIPE + 'folder = "data"\n')
     original.train(recipe, tmp_path / "run")
     assert (tmp_path / "run/generator.onnx").is_file()
 
 
 def test_bfloat16(recipe, data, tmp_path):
-    recipe = _recipe(tmp_path, RECIPE.replace("[train]", '[train]\nprecision = "bf16"'))
+    recipe = rewrite_recipe(tmp_path, RECIPE.replace("[train]", '[train]\nprecision = "bf16"'))
     original.train(recipe, tmp_path / "run", data=data)
     assert all(value.dtype == torch.float32 for value in _weights(tmp_path / "run").values())
 
@@ -220,7 +190,9 @@ def test_bfloat16(recipe, data, tmp_path):
 )
 def test_recipes_that_cannot_be_trained(recipe, data, tmp_path, old, new, message):
     with pytest.raises(BadInputError, match=message):
-        original.train(_recipe(tmp_path, RECIPE.replace(old, new)), tmp_path / "run", data=data)
+        original.train(
+            rewrite_recipe(tmp_path, RECIPE.replace(old, new)), tmp_path / "run", data=data
+        )
 
 
 def test_folders_that_do_not_serve(recipe, data, tmp_path):
@@ -251,10 +223,10 @@ def test_nothing_else_goes_on_in_the_folder_of_a_run(recipe, data, tmp_path):
     message = r"run: the run there was begun with train\.data\.direction = 'AtoB', not 'BtoA'"
     with pytest.raises(BadInputError, match=message):
         original.train(recipe, run, data=data, resume=True)
-    other = _recipe(tmp_path, RECIPE.replace("[train]", "[train]\nl1 = 10"))
+    other = rewrite_recipe(tmp_path, RECIPE.replace("[train]", "[train]\nl1 = 10"))
     with pytest.raises(BadInputError, match=r"begun with train\.l1 = None, not 10"):
         original.train(other, run, data=data, direction="AtoB", resume=True)
-    larger = _recipe(tmp_path, RECIPE.replace("64, 64]", "32, 32]"))
+    larger = rewrite_recipe(tmp_path, RECIPE.replace("64, 64]", "32, 32]"))
     with pytest.raises(BadInputError, match=r"begun with input_shapes\.input = \[1, 3, 64, 64\]"):
         original.train(larger, run, data=data, direction="AtoB", resume=True)
 
@@ -268,7 +240,9 @@ def test_the_direction_that_is_given_goes_before_the_recipes(recipe, data, tmp_p
     assert contents[1] == contents[2] != contents[0]  # the recipe says BtoA
     text = RECIPE.split("[train.data]")[0] + 'data = "facades"\n'
     with pytest.raises(BadInputError, match=r"train\.data: expected `object`, not 'facades'"):
-        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data, direction="AtoB")
+        original.train(
+            rewrite_recipe(tmp_path, text), tmp_path / "run", data=data, direction="AtoB"
+        )
 
 
 def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
@@ -280,7 +254,7 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
 def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
     with pytest.raises(BadInputError, match=r"no task is called 'pared'; known: .*paired"):
         text = RECIPE.replace("[train]", '[train]\ntask = "pared"')
-        original.train(_recipe(tmp_path, text), tmp_path / "run", data=data)
+        original.train(rewrite_recipe(tmp_path, text), tmp_path / "run", data=data)
     assert not (tmp_path / "run").exists()
 
 

@@ -3,15 +3,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
+from decig.device.cost.macs import MacsPredictor
 from decig.errors import BadInputError
-from decig.graph.plan import Plan
+from decig.graph.channels import ChannelMap, analyse
+from decig.graph.model import Model, initializers, load_model
+from decig.graph.plan import FLOOR, Plan
 from decig.training.config import Config
-from decig.training.methods.hypernet import steps
+from decig.training.methods.hypernet import LatentSlim, even_widths, steps
 from decig.training.schedule import Budget
+from decig.training.slim import Slim
 from tests.training.methods.test_decig import Told, widths
+from tests.training.random_nets import image
 from tests.training.small import Asked, small, with_settings
+from tests.training.tiny import tiny_generator
 
 SETTINGS = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "precision": "fp32"}
 
@@ -70,6 +78,45 @@ def test_the_steps_share_the_budget(tmp_path: Path) -> None:
 def test_a_latency_must_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="give the latency to reach"):
         ask(tmp_path, target_ms=None).job()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    onnx.save(tiny_generator(size=24), tmp_path / "model.onnx")
+    return load_model(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("embedding", [0, 2])
+def test_fresh_latents_change_nothing_and_follow_from_the_seed(
+    model: Model, embedding: int
+) -> None:
+    channels = analyse(model.proto)
+    made = [LatentSlim(model, channels, embedding, seed).eval() for seed in (3, 3, 4)]
+    assert torch.equal(made[0].latent.latents, made[1].latent.latents)
+    assert not torch.equal(made[0].latent.latents, made[2].latent.latents)
+    assert list(made[0].latent.strength.values()) == [pytest.approx(1)] * 2
+    with torch.no_grad():
+        wanted = Slim(model).eval()(image())
+        for net in made:
+            torch.testing.assert_close(net(image()), wanted, rtol=1e-4, atol=1e-5)
+    for name, value in initializers(made[2].written()).items():
+        np.testing.assert_allclose(value, initializers(model.proto)[name], rtol=1e-4, atol=1e-6)
+
+
+def test_even_widths_are_the_largest_that_meet_a_target(model: Model) -> None:
+    channels = analyse(model.proto)
+    predictor = MacsPredictor(model.proto, channels)
+    whole = predictor.baseline_ms
+    assert even_widths(predictor, channels, whole * 1.01) == channels_of(channels)
+    found = even_widths(predictor, channels, whole / 2)
+    assert len(set(found.values())) == 1  # both groups have 8 channels
+    assert predictor.predict_ms(found) <= whole / 2
+    assert predictor.predict_ms({name: width + 1 for name, width in found.items()}) > whole / 2
+    assert set(even_widths(predictor, channels, 1e-9).values()) == {FLOOR}
+
+
+def channels_of(channels: ChannelMap) -> dict[str, int]:
+    return {group.name: group.channels for group in channels.prunable}
 
 
 @pytest.mark.parametrize("stage", ["shrink", "distil"])

@@ -21,6 +21,13 @@ def test_what_is_no_method_is_refused() -> None:
         methods.find("json.tool")
 
 
+def test_those_that_train_from_scratch_are_told_apart() -> None:
+    for name in ("decig", "hypernet"):
+        assert methods.find_way(name) is methods.find(name)
+    with pytest.raises(BadInputError, match=r"train with decig or hypernet, .* --method supernet"):
+        methods.find_way("supernet")
+
+
 def test_a_table_is_called_as_the_last_part_of_the_name() -> None:
     assert methods.table_of("decig") == "decig"
     assert methods.table_of("my_package.mine") == "mine"

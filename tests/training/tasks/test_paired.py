@@ -5,61 +5,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from decig.errors import BadInputError, DecigError
-from decig.source.recipe import Recipe, load_recipe
+from decig.source.recipe import Recipe
 from decig.training.engine import Engine, News
 from decig.training.processes import Processes
 from decig.training.schedule import Budget
 from decig.training.tasks import find
 from decig.training.tasks.paired import Paired, open_task
+from tests.training.originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
 
-RECIPE = """
-[model]
-onnx = "generator.onnx"
-input_shape = [1, 3, 32, 32]
-[pixels]
-input_range = [-1, 1]
-output_range = [0, 1]
-[source]
-python = "net.py:Net"
-[train]
-discriminator_width = 4
-stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]
-[train.data]
-layout = "side-by-side"
-direction = "BtoA"
-"""
-NET = """
-from torch import nn
-class Net(nn.Sequential):
-    def __init__(self):
-        super().__init__(
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 3, 1)
-        )
-"""
+STAGES = "[{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
+RECIPE = SIDE_BY_SIDE.format(side=32, output_range="[0, 1]", stages=STAGES)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "net.py").write_text(NET)
-    rng = np.random.default_rng(0)
-    for split in ("train", "val"):
-        (tmp_path / "data" / split).mkdir(parents=True)
-        for name in range(3):
-            noise = rng.integers(0, 256, (48, 96, 3), np.uint8)
-            Image.fromarray(noise).save(tmp_path / "data" / split / f"{name}.png")
+    (tmp_path / "net.py").write_text(NORMED)
+    write_pairs(tmp_path / "data", 48)
     return tmp_path
 
 
 def recipe(folder: Path, *changes: tuple[str, str]) -> Recipe:
-    text = RECIPE
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / "recipe.toml").write_text(text)
-    return load_recipe(folder)
+    return rewrite_recipe(folder, RECIPE, *changes)
 
 
 def task(folder: Path, *changes: tuple[str, str], rank: int = 0) -> Paired:
@@ -240,11 +208,8 @@ def test_what_cannot_be_trained_is_one_line(folder: Path, old: str, new: str, me
     assert "\n" not in str(raised.value)
 
 
-STAGES = "stages = [{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
-
-
 def test_without_stages_training_is_that_of_pix2pix(folder: Path) -> None:
-    made = task(folder, (STAGES, ""), ("discriminator_width = 4", ""))
+    made = task(folder, (f"stages = {STAGES}", ""), ("discriminator_width = 4", ""))
     assert made.steps == 200 * 3  # epochs of three pairs, one crop per step
     rates = [made.groups["generator"].schedule(p) for p in (0.0, 0.5, 0.75, 1.0)]
     assert rates == [1.0, 1.0, 0.5, 0.0]
@@ -261,7 +226,7 @@ def test_without_stages_training_is_that_of_pix2pix(folder: Path) -> None:
 
 def test_an_empty_list_of_stages_is_refused(folder: Path) -> None:
     with pytest.raises(BadInputError, match=r"train\.stages: expected .* >= 1") as raised:
-        task(folder, (STAGES, "stages = []"))
+        task(folder, (STAGES, "[]"))
     assert str(raised.value).startswith(f"{folder}/recipe.toml: train")
 
 
@@ -284,10 +249,10 @@ def test_a_net_that_cannot_be_trained_is_refused_before_pictures_are_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
-    (folder / "net.py").write_text(NET.replace("nn.Conv2d(4, 3, 1)", "nn.Conv2d(4, 2, 1)"))
+    (folder / "net.py").write_text(NORMED.replace("nn.Conv2d(4, 3, 1)", "nn.Conv2d(4, 2, 1)"))
     with pytest.raises(BadInputError, match="training needs"):
         task(folder)
-    (folder / "net.py").write_text(NET)
+    (folder / "net.py").write_text(NORMED)
     for file in (folder / "data" / "val").iterdir():
         file.unlink()
     with pytest.raises(BadInputError, match="val: no images there"):

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from decig.graph.channels import analyse
-from decig.training.distilling import student_task
 from decig.training.elastic import Elastic
 from decig.training.engine import Engine, News
 from decig.training.processes import Processes
 from decig.training.schedule import Budget
+from decig.training.student import student_task
 from decig.training.tasks.sandwich import Menu, Sandwich
 from tests.samples import write_photos
 from tests.training.small import small

@@ -8,7 +8,8 @@ from decig.data.declared import declare
 from decig.data.labels import COLOURS, ONE_HOT, parse_labels
 from decig.device.cost.table import CostTable
 from decig.errors import BadInputError
-from decig.source.resolve import resolve, resolve_both
+from decig.source.both import resolve_both
+from decig.source.resolve import resolve
 from decig.source.source import PixelFlags, Source
 
 Given = str | Path | Source

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 BUDGET_S = 1200.0
 """Seconds of training where neither a budget nor a number of steps is given."""
+_NO_DEVICE = "a target of multiply-accumulates is for no device: leave the cost table out"
 Numbers = float | Sequence[float]
 """One target, or several, each of which gets a folder of its own."""
 
@@ -119,9 +120,7 @@ def compress(
     if targets is not None and unpaired is not None:
         raise BadInputError("give one of targets and unpaired pictures")
     if wanted and wanted[0].kind == "macs" and table is not None:
-        raise BadInputError(
-            "a target of multiply-accumulates is for no device: leave the cost table out"
-        )
+        raise BadInputError(_NO_DEVICE)
     source.require_feeds()
     source.require_picture()
     settings = settings_of(folder, as_path(config), method, resume=resume)
@@ -269,23 +268,29 @@ def train(
     force: bool = False,
     target_latency_ms: float | None = None,
     target_speedup: float | None = None,
+    target_macs: float | None = None,
+    method: str | None = None,
     sample_every_s: float = 600.0,
     tensorboard: bool = False,
     resume: bool = False,
     said: Said | None = None,
 ) -> Path | None:
-    """Train the original generator of a recipe, and condense it on the way if asked.
+    """Train the original generator of a recipe, and make it narrower on the way if asked.
 
     Args:
         recipe: recipe.toml, or the folder that holds one.
         output_dir: the run folder, which is made.
         data: folder of the data set; None takes the one that the recipe names.
         direction: which side of the data is made of the other; None as the recipe says.
-        table: cost table of the recipe's generator, which is then condensed while it is trained,
-            and cut: to a target, or else where its channels stop mattering.
+        table: cost table of the recipe's generator, which then becomes narrower while it is
+            trained, and is cut: to a target, or else where its channels stop mattering.
         force: accept a table of another device.
         target_latency_ms: latency to condense to, in milliseconds; needs `table`.
         target_speedup: how many times faster than the whole generator; needs `table`.
+        target_macs: multiply-accumulates, or below 1 a share of the whole generator's, for no
+            device.
+        method: how channels are taken away; None for "decig", or that of the run to go on with.
+            "hypernet" needs a target.
         sample_every_s: seconds between two sheets of samples.
         tensorboard: log losses and samples for TensorBoard in the run folder.
         resume: go on with the run in `output_dir`; all else must be asked as before.
@@ -305,19 +310,29 @@ def train(
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
         from decig.training.events import require_events
-        from decig.training.from_scratch import Wanted as Condensed
+        from decig.training.methods import DEFAULT
         from decig.training.original import train as run
+        from decig.training.wanted import Wanted as Narrow
+        from decig.training.wanted import method_of_run
 
     if tensorboard:
         require_events("--tensorboard")
-    condensed = None
-    target = _wanted(target_latency_ms, target_speedup, None)
-    if table is None and target:
-        raise BadInputError("a target needs the recipe's cost table")
-    if table is not None:
-        costs = as_table(table)
-        latency_ms = target[0].counted(costs.as_it_is_ms) if target else None
-        condensed = Condensed(costs, latency_ms, force)
+    narrow = None
+    target = next(iter(_wanted(target_latency_ms, target_speedup, target_macs)), None)
+    counts = target is not None and target.kind == "macs"
+    if table is None and target is not None and not counts:
+        raise BadInputError("a latency or a speed-up needs the recipe's cost table")
+    if table is not None and counts:
+        raise BadInputError(_NO_DEVICE)
+    if table is not None or counts:
+        costs = None if table is None else as_table(table)
+        usual = method_of_run(Path(output_dir)) if resume else DEFAULT
+        narrow = Narrow(costs, target, method or usual, force)
+    elif method is not None:
+        raise BadInputError(
+            "a method makes the generator narrower while it trains: give the recipe's cost table, "
+            "or a target of multiply-accumulates"
+        )
     written: Path | None = run(
         loaded,
         Path(output_dir),
@@ -326,10 +341,10 @@ def train(
         resume=resume,
         said=said,
         sample_every_s=sample_every_s,
-        wanted=condensed,
+        wanted=narrow,
         tensorboard=tensorboard,
     )
-    if written is not None and condensed is not None:
+    if written is not None and narrow is not None:
         try:
             draw_hinges(Path(output_dir))
         except DecigError as error:  # what was trained is there all the same

@@ -96,7 +96,7 @@ def check(
     """
     from decig.api.deployment import check as compare
     from decig.cli.verdict import print_verdict
-    from decig.source.resolve import resolve_both
+    from decig.source.both import resolve_both
 
     require_what_judges_need(asked)
     shapes = by_name("--input-shape", input_shapes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from decig.cli.options import Function
+from decig.cli.options import Function, with_options
 from decig.cli.process import Command, explain
 from decig.cli.values import Number, output_file, time_budget
 from decig.errors import DecigError
@@ -134,40 +134,35 @@ def gate_options(function: Function) -> Function:
     ) -> Any:
         return function(gate=Gate(strict, confidence, timing, junit, markdown), **rest)
 
-    described: Function = run
-    for option in reversed(_OPTIONS):
-        described = option(described)
-    return described
-
-
-_OPTIONS = (
-    click.option(
-        "--strict",
-        is_flag=True,
-        help="Count what cannot be told as missed, and accept no unreadable image: "
-        "--max-unreadable 0.",
-    ),
-    click.option(
-        "--confidence",
-        type=Number(0.5, 0.999999),
-        default=0.99,
-        metavar="0.99",
-        help="How sure answers about the latency must be; 0.99 by default.",
-    ),
-    click.option(
-        "--timing",
-        type=time_budget,
-        default="60s",
-        metavar="60s",
-        help="Time after which no more runs begin; the first twelve always do. 60s by default.",
-    ),
-    click.option(
-        "--junit", type=output_file, metavar="FILE", help="Write the answers as JUnit XML."
-    ),
-    click.option(
-        "--markdown",
-        type=output_file,
-        metavar="FILE",
-        help="Add a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY.",
-    ),
-)
+    return with_options(
+        run,
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Count what cannot be told as missed, and accept no unreadable image: "
+            "--max-unreadable 0.",
+        ),
+        click.option(
+            "--confidence",
+            type=Number(0.5, 0.999999),
+            default=0.99,
+            metavar="0.99",
+            help="How sure answers about the latency must be; 0.99 by default.",
+        ),
+        click.option(
+            "--timing",
+            type=time_budget,
+            default="60s",
+            metavar="60s",
+            help="Time after which no more runs begin; the first twelve always do. 60s by default.",
+        ),
+        click.option(
+            "--junit", type=output_file, metavar="FILE", help="Write the answers as JUnit XML."
+        ),
+        click.option(
+            "--markdown",
+            type=output_file,
+            metavar="FILE",
+            help="Add a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY.",
+        ),
+    )

@@ -24,6 +24,13 @@ Asks = Callable[["Source | None"], list[str]]
 """What else must be asked, of a model or of one that could not be read; see `require_answers`."""
 
 
+def with_options(function: Function, *options: Callable[[Function], Function]) -> Function:
+    """Give a command several options, which its help shows in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def source_options(
     *, pixels: bool, untrained: bool = False, asks: Asks | None = None
 ) -> Callable[[Function], Function]:
@@ -135,7 +142,7 @@ def code_options(function: Function) -> Function:
 
     Each of them is None where nothing is said.
     """
-    return _apply(
+    return with_options(
         function,
         click.option("--weights", type=FILE, help="Trained weights, where MODEL is PyTorch code."),
         click.option(
@@ -193,7 +200,7 @@ def pixel_options(function: Function) -> Function:
         )
         return function(flags=flags, **rest)
 
-    return _apply(
+    return with_options(
         run,
         click.option(
             "--input-range",
@@ -268,7 +275,7 @@ def device_options(function: Function) -> Function:
         return function(device=Device.of(ep, given, threads), **rest)
 
     positive = Whole(min=1)
-    return _apply(
+    return with_options(
         run,
         click.option(
             "--ep",
@@ -318,9 +325,3 @@ force_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else."
 )
-
-
-def _apply(function: Function, *decorators: Callable[[Function], Function]) -> Function:
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function

@@ -18,22 +18,36 @@ from decig.cli.resuming import (
     says_how_to_go_on,
     tensorboard_option,
 )
-from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, Number, latency, time_budget
+from decig.cli.values import (
+    EXISTING,
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    Number,
+    latency,
+    number_of_macs,
+    time_budget,
+)
 from decig.errors import TargetMissedError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
     from decig.training.stages import Direction
 
+_TARGETS = ("target_latency", "target_speedup", "target_macs")
 _NO_TABLE = (
     "Give the recipe's cost table, --profile TABLE.json: make it with decig profile RECIPE "
     "-o TABLE.json, which needs no weights."
+)
+_NO_DEVICE = "--target-macs is for no device: leave --profile out."
+_NO_METHOD = (
+    "--method makes the generator narrower while it trains: give --profile TABLE.json or "
+    "--target-macs."
 )
 
 
 @click.command(
     cls=ResumableCommand,
-    exclusive=(("target_latency", "target_speedup"),),
+    exclusive=(_TARGETS,),
 )
 @click.argument("recipe", type=EXISTING)
 @output_dir_option(required=True)
@@ -57,8 +71,8 @@ _NO_TABLE = (
 @click.option(
     "--profile",
     type=EXISTING_FILE,
-    help="Condense the generator while it trains, then cut it: its cost table on the device, by "
-    "decig profile RECIPE. Without a target, it is cut where its channels stop mattering.",
+    help="Make the generator narrower while it trains: its cost table on the device, by decig "
+    "profile RECIPE. Without a target, it is cut where its channels stop mattering.",
 )
 @click.option("--target-latency", type=latency, metavar="20ms", help="Latency on the device.")
 @click.option(
@@ -66,6 +80,19 @@ _NO_TABLE = (
     type=Number(1, min_open=True),
     metavar="4",
     help="How many times faster than the whole generator.",
+)
+@click.option(
+    "--target-macs",
+    type=number_of_macs,
+    metavar="2G",
+    help="Multiply-accumulates, or a share of the whole generator's (0.25), for no device, so "
+    "without --profile.",
+)
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="How channels are taken away: decig (default) by a penalty, hypernet by latent numbers, "
+    "or a module of yours.",
 )
 @tensorboard_option
 @resume_option
@@ -81,8 +108,8 @@ def train(
     tensorboard: bool,
     resume: bool,
     force: bool,
-    target_latency: float | None,
-    target_speedup: float | None,
+    method: str | None,
+    **targets: float | None,
 ) -> None:
     """Train the original generator of a RECIPE.
 
@@ -93,13 +120,13 @@ def train(
     from decig.api.training import train as run
     from decig.cli.trained import print_training
 
-    one_of(
-        {"target_latency": target_latency, "target_speedup": target_speedup},
-        "target_latency",
-        "target_speedup",
-    )
-    if profile is None and (target_latency or target_speedup):
+    given = one_of(targets, *_TARGETS)
+    if profile is None and given not in (None, "target_macs"):
         raise click.UsageError(_NO_TABLE)
+    if profile is not None and given == "target_macs":
+        raise click.UsageError(_NO_DEVICE)
+    if profile is None and given is None and method is not None:
+        raise click.UsageError(_NO_METHOD)
     with needs_torch("decig train"):
         from decig.training.hinge_cut import waits_for_target
         from decig.training.original import STATE_FILE
@@ -111,8 +138,10 @@ def train(
             direction=direction,
             table=profile,
             force=force,
-            target_latency_ms=target_latency,
-            target_speedup=target_speedup,
+            target_latency_ms=targets["target_latency"],
+            target_speedup=targets["target_speedup"],
+            target_macs=targets["target_macs"],
+            method=method,
             sample_every_s=sample_every,
             tensorboard=tensorboard,
             resume=resume,

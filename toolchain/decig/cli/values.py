@@ -104,10 +104,11 @@ def speedups(text: str) -> tuple[float, ...]:
 
 def macs(text: str) -> tuple[float, ...]:
     """Read numbers of multiply-accumulates such as 2G,500M, or shares below 1 such as 0.5,0.25."""
-    return tuple(_macs(part.strip()) for part in text.split(","))
+    return tuple(number_of_macs(part.strip()) for part in text.split(","))
 
 
-def _macs(text: str) -> float:
+def number_of_macs(text: str) -> float:
+    """Read a number of multiply-accumulates such as 2G, or a share below 1 such as 0.25."""
     match = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*([{''.join(UNITS)}]?)", text)
     if match is None or not float(match[1]):
         raise click.BadParameter(

@@ -1,6 +1,5 @@
 """The hinges of a condensed generator, drawn: how much each channel of a group is read."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +14,9 @@ DATA_FILE = "hinges.json"
 """File of a run of `decig train --profile` that holds the curves."""
 FILE = "hinges.svg"
 """File that the drawing goes to."""
-_COLUMNS = 4
-_WIDTH, _HEIGHT = 2.6, 2.0  # of one curve, in inches
+_COLUMNS = 3
+_WITH_TITLE = 1.3
+"""Height of a plot with its title, as a share of one without."""
 
 
 class Width(msgspec.Struct, frozen=True):
@@ -82,25 +82,21 @@ def svg_of(curves: Mapping[str, Curve]) -> str:
     Args:
         curves: by their titles.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
+    from decig.report.canvas import INK, ONE, SMALL, TWO, drawing, standalone
 
-    rows = -(-len(curves) // _COLUMNS)
-    with matplotlib.rc_context({"svg.hashsalt": "decig", "svg.fonttype": "none", "font.size": 7}):
-        figure = Figure((_COLUMNS * _WIDTH, rows * _HEIGHT), layout="constrained")
+    rows, (width, height) = -(-len(curves) // _COLUMNS), SMALL
+    with drawing((_COLUMNS * width, rows * height * _WITH_TITLE)) as figure:
         for place, (title, curve) in enumerate(curves.items(), 1):
             axes = figure.add_subplot(rows, _COLUMNS, place)
-            axes.plot(_from_one(curve.magnitudes), curve.magnitudes, color="black", linewidth=1)
+            axes.plot(_from_one(curve.magnitudes), curve.magnitudes, color=INK)
             if curve.hinge is not None:
-                axes.axvline(curve.hinge + 0.5, color="tab:red", linewidth=1, label="hinge")
+                axes.axvline(curve.hinge + 0.5, color=TWO, linestyle="--", label="hinge")
             after = curve.channels.after
-            axes.axvline(after + 0.5, color="tab:blue", linewidth=1, linestyle=":", label="cut")
-            axes.set_title(f"{title}\n{after} of {curve.channels.before}")
+            axes.axvline(after + 0.5, color=ONE, linestyle=":", label="cut")
+            axes.set_title(f"{title}\n{after} of {curve.channels.before}", fontsize="small")
             axes.set_ylim(bottom=0)
             axes.legend()
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+        return standalone(figure)
 
 
 def _from_one(values: Sequence[float]) -> range:

@@ -14,20 +14,19 @@ nobody reads can be sliced away without changing a pixel. Three traps and their 
 * A consumer followed by a normalisation can shrink all its weights without changing the picture,
   and the penalty would do nothing. Every consumer's weights are therefore scaled back to the norm
   that they had before the step: only the share of each channel changes.
-* How strong the penalty must be is not known. `Steered` raises and lowers the rate so that the
-  latency predicted for the live channels falls to the target on schedule.
+* How strong the penalty must be is not known. `decig.training.steering` raises and lowers the rate
+  so that the latency predicted for the live channels falls to the target on schedule.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from decig.graph.channels import ChannelMap
-from decig.training.schedule import Schedule
 
 WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "uniform": torch.ones_like,
@@ -38,11 +37,6 @@ WEIGHTINGS: dict[str, Callable[[Tensor], Tensor]] = {
 
 _DEAD = 1e-3
 """Share of the largest channel's magnitude below which a channel is dead."""
-_STEER_EVERY = 10
-"""Steps between two looks at the latency that has been reached."""
-UNASKED = 4
-"""Times faster than the whole generator that stage I condenses to where no latency is asked for:
-far enough for every group to show its hinge."""
 
 
 @dataclass(frozen=True)
@@ -139,85 +133,20 @@ class Condenser:
         """Raise the rate while the predicted latency is above the wanted one, else lower it."""
         self.rate *= 1.25 if predicted > wanted else 0.8
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rate, where steering has brought it."""
+        return {"rate": self.rate}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved rate."""
+        self.rate = state["rate"]
+
     def _magnitude(self, parts: list[_Part]) -> Tensor:
         total = torch.zeros(int(parts[0].place.max()) + 1, device=parts[0].weight.device)
         for part in parts:
             squares = _by_row(part.weight, part.axis).square().sum(1)
             total.index_add_(0, part.place, squares[part.rows])
         return total.sqrt()
-
-
-class Narrowing(Protocol):
-    """What takes channels away little by little.
-
-    Attributes:
-        rate: how strongly it does in a step.
-    """
-
-    rate: float
-
-    def step(self, share: float = 1.0) -> None:
-        """Take a step at a share of the rate."""
-        ...
-
-    def live(self) -> dict[str, int]:
-        """Channels of each group that are left."""
-        ...
-
-    def steer(self, predicted: float, wanted: float) -> None:
-        """Raise the rate while the predicted latency is above the wanted one, else lower it."""
-        ...
-
-
-class Steered:
-    """Narrowing as a part of training (`decig.training.engine.Part`): on schedule to a latency.
-
-    Attributes:
-        predicted_ms: latency predicted for the live channels when it was last looked at.
-        looked_at: number of the step after which that was, counted from 1; 0 before the first.
-        done: never: the penalty grows with the progress of the budget, and needs all of it.
-    """
-
-    done = False
-
-    def __init__(
-        self,
-        narrowing: Narrowing,
-        schedule: Schedule,
-        predict_ms: Callable[[Mapping[str, int]], float],
-        begin_ms: float,
-        end_ms: float,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            narrowing: takes the steps.
-            schedule: of the learning rate, which the rate of the steps follows.
-            predict_ms: latency on the device by the widths of the groups.
-            begin_ms: latency at the beginning.
-            end_ms: latency wanted at the end.
-        """
-        self._narrowing, self._schedule, self._predict = narrowing, schedule, predict_ms
-        self._begin_ms, self._end_ms = begin_ms, end_ms
-        self.predicted_ms, self.looked_at = begin_ms, 0
-
-    def after_update(self, step: int, progress: float) -> None:
-        """Take a proximal step, and now and then steer its rate."""
-        self._narrowing.step(self._schedule(progress))
-        if (step + 1) % _STEER_EVERY == 0:
-            self.predicted_ms = self._predict(self._narrowing.live())
-            self.looked_at = step + 1
-            # Geometric: every step of the schedule takes the same share of what is left.
-            wanted = self._begin_ms * (self._end_ms / self._begin_ms) ** progress
-            self._narrowing.steer(self.predicted_ms, wanted)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the rate, where steering has brought it."""
-        return {"rate": self._narrowing.rate}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on steering from a saved rate."""
-        self._narrowing.rate = state["rate"]
 
 
 def run_times(spent: Mapping[str, float], channels: ChannelMap) -> dict[str, float]:

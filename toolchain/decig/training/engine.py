@@ -5,14 +5,11 @@ is learnt is a task (`decig.training.tasks.Task`); what a method adds to any tas
 proximal step of stage I, is a `Part`.
 """
 
-import contextlib
 import copy
 import functools
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +20,7 @@ from torch import nn
 
 from decig.errors import DecigError
 from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
+from decig.training.interrupt import deferred_interrupt
 from decig.training.precision import Name as PrecisionName
 from decig.training.processes import Processes
 from decig.training.ranges import Decay, LearningRate
@@ -169,7 +167,7 @@ class Engine:
         begun = time.monotonic() - self.elapsed_s
         for net in self.task.nets.values():
             net.train()
-        with _deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupted:
             while True:
                 progress, save, stop, done = self._decided(interrupted())
                 if save or stop:
@@ -335,17 +333,3 @@ class _Batch:
         """Give the memory of the data and of what was computed from them back."""
         self.__dict__.pop("shared", None)
         self.data = None
-
-
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until the running step is whole; yields whether it was pressed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    pressed: list[bool] = []
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -27,16 +27,7 @@ import torch
 
 from decig.graph import rewrite
 from decig.graph.norm_folding import all_norms, foldable_norms
-from decig.training.distilling import (
-    mean_of,
-    rate_share,
-    run_student,
-    save_student,
-    state_file,
-    student_engine,
-    student_task,
-    teacher_pool,
-)
+from decig.training.distilling import rate_share
 from decig.training.engine import Engine, News
 from decig.training.job import Job
 from decig.training.module import write_back
@@ -45,6 +36,15 @@ from decig.training.pool import TeacherPool
 from decig.training.run import RunFolder
 from decig.training.schedule import Budget
 from decig.training.state import read_state, reading_state, write_state
+from decig.training.student import (
+    mean_of,
+    run_student,
+    save_student,
+    state_file,
+    student_engine,
+    student_task,
+    teacher_pool,
+)
 from decig.training.tasks.distil import DISCRIMINATOR, STUDENT
 
 _log = logging.getLogger(__name__)

@@ -1,59 +1,55 @@
-"""DECIG from scratch: an original is condensed while it is trained, cut, and trained on.
+"""An original becomes narrower while it is trained from scratch: it is condensed, cut, trained on.
 
 N. A. Shah and G. Bharaj, "Towards Device Efficient Conditional Image Generation" (BMVC 2022),
 section 3. The steps of the recipe are shared by two stages, so that the whole takes hardly longer
 than training the original does:
 
-* Stage I trains the generators as the recipe says, under the penalty of `decig.training.condense`,
-  which is steered so that the predicted latency of the channels that live falls to the target.
-* The condensed generators are cut (`decig.training.hinge_cut`).
+* Stage I trains the generators as the recipe says, while the method takes channels away. It is
+  steered so that the predicted latency of the channels that live falls to the target.
+* The generators are cut.
 * Stage II goes on with what is left, against the discriminators as they are by then. The task's
-  losses stay; the condensed generators are the teachers.
+  losses stay; with the method decig, the condensed generators are the teachers.
 
 The learning rate runs through both stages as if nothing were cut. Stage II trains the graph, not
 the PyTorch module: dropout and the generator's spectral norm end with stage I, as in GAN
-Compression (Li et al., CVPR 2020), whose students have neither.
+Compression (Li et al., CVPR 2020), whose students have neither. Latents multiply the weights of
+the graph, so with the method hypernet there is neither from the beginning.
 
-What takes the channels away is a `decig.training.condense.Narrowing`: another way to find widths
-without a teacher replaces `Condenser` here.
+How channels are taken away is a `decig.training.fresh.Way`, which a method has
+(`decig.training.methods.FromScratch`).
 """
 
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from torch.fx import GraphModule
 
-from decig.device.cost.table import CostTable
-from decig.device.plan.target import TABLE_FILE, Target
 from decig.device.run.timing import missed
 from decig.errors import BadInputError
 from decig.files import make_folder, write_json
 from decig.graph.channels import analyse
-from decig.graph.model import Model, initializers, input_info, load_model, save_model
-from decig.schema import WrittenByHand, convert
-from decig.training.condense import UNASKED, Condenser, Steered, run_times
+from decig.graph.model import Model, input_info, load_model, save_model
+from decig.training.cut import Cut
 from decig.training.engine import Engine
-from decig.training.hinge_cut import (
-    HINGES_FILE,
-    Condensed,
-    cut_condensed,
-    keeps_what_is_condensed,
-)
+from decig.training.fresh import Fresh, Way
+from decig.training.hinge_cut import HINGES_FILE, keeps_what_is_condensed
 from decig.training.parity import require_parity
 from decig.training.processes import Processes
-from decig.training.pytorch.binding import weights_of
 from decig.training.run import SCHEMA_VERSION
 from decig.training.schedule import Budget
-from decig.training.shown import Shown, Training, save
-from decig.training.stages import Condensing
-from decig.training.stretch import Slim, Stretch, Taught
+from decig.training.shown import Shown, Training
+from decig.training.slim import Slim
+from decig.training.steering import Steered
+from decig.training.stretch import Stretch, Taught
 from decig.training.tasks import Condensable
+from decig.training.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -65,57 +61,16 @@ _NEEDED = ("paint", "pictures", "sizes")
 """Names of what a task must have to be condensed, beside what every original has."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What generators are condensed to.
-
-    Attributes:
-        table: cost table of the recipe's model, whatever the weights were that it was taken with.
-        target_ms: latency on its device; None lets the hinges decide.
-        force: whether a table of another device serves.
-    """
-
-    table: CostTable
-    target_ms: float | None = None
-    force: bool = False
-
-    def record(self) -> dict[str, Any]:
-        """Return what the file of a run says of it, as plain JSON values."""
-        return {
-            "target_ms": self.target_ms,
-            "table": self.table.model.sha256,
-            "device": self.table.device.to_dict(),
-        }
-
-    def save(self, folder: Path) -> None:
-        """Leave the table in a run folder."""
-        self.table.save(folder / TABLE_FILE)
-
-
-@dataclass(frozen=True)
-class _Generator:
-    """One generator that is condensed.
-
-    Attributes:
-        name: of the net.
-        target: its graph on the device.
-        condenser: takes its channels away.
-    """
-
-    name: str
-    target: Target
-    condenser: Condenser
-
-
 class Condensation:
     """The training of an original that is condensed on the way."""
 
-    def __init__(self, training: Training, wanted: Wanted, processes: Processes) -> None:
+    def __init__(self, training: Training, wanted: Wanted, way: Way, processes: Processes) -> None:
         """Find out whether the task can be condensed; nothing is trained or written yet.
 
         Args:
             training: the original, with fresh nets.
             wanted: what it is condensed to.
+            way: how its method does that.
             processes: that train together.
 
         Raises:
@@ -126,17 +81,19 @@ class Condensation:
         """
         self._training, self._wanted, self._processes = training, wanted, processes
         self._task = _condensable(training)
-        self._settings = _settings(training)
+        self._teacher = way.teacher
         steps = self._task.steps
         if steps < 2:
             raise BadInputError(f"{_file(training)}: one step cannot be shared by two stages")
-        first = min(steps - 1, max(1, round(self._settings.share * steps)))
+        first = min(steps - 1, max(1, round(way.share * steps)))
         self._stages = Stretch(self._task, 0, first), (first, steps)
         with tempfile.TemporaryDirectory() as scratch:
-            self._generators = self._bind(Path(scratch))
+            self._generators = self._open(Path(scratch))
+        self._narrowers = {each.name: way.narrow(each) for each in self._generators}
+        self._task.nets.update({name: each.net for name, each in self._narrowers.items()})
 
-    def _bind(self, scratch: Path) -> list[_Generator]:
-        """Export the fresh generators, and find their weights in what is written."""
+    def _open(self, scratch: Path) -> list[Fresh]:
+        """Export the fresh generators, and refuse what the stages would stumble over."""
         task, wanted, device = self._task, self._wanted, self._processes.device
         for net in task.nets.values():
             net.to(device)  # before anything is bound to where its weights are
@@ -149,16 +106,14 @@ class Condensation:
                 raise BadInputError(f"the task exports {path.name}, but has no net {name!r}")
             model = self._named(load_model(path), name)
             channels = analyse(model.proto)
-            wanted.table.require_same_structure(model, channels)
-            target = Target.of(wanted.table, model, force=wanted.force)
-            if wanted.target_ms is not None:
-                target.require_reachable(wanted.target_ms)
-            weights = weights_of(task.nets[name], net, initializers(model.proto))
-            times = run_times(target.spent(), channels)
-            condenser = Condenser(weights, channels, times, self._settings.weighting)
-            _require_some(model, condenser)
+            target = wanted.of(model, channels)
+            target_ms = wanted.counted(target)
+            if target_ms is not None:
+                target.require_reachable(target_ms)
+            schedule = self._stages[0].group_of(name).schedule
+            what = (name, task.nets[name], net, model, channels, target, target_ms, schedule)
+            found.append(Fresh(*what, seed=task.seed))
             slim[name] = self._trainable(model).to(device).eval()
-            found.append(_Generator(name, target, condenser))
         with torch.no_grad():
             task.paint(slim, task.batch(0))  # at the size and in the number of the batches
         return found
@@ -182,6 +137,7 @@ class Condensation:
             info.name: rng.uniform(-1, 1, info.shape).astype(np.float32)
             for info in input_info(model.proto)
         }
+        assert isinstance(slim.graph, GraphModule)
         require_parity(slim.graph, model.proto, feeds)
         return slim
 
@@ -203,19 +159,13 @@ class Condensation:
 
     def _condense(self, state: Path) -> Engine:
         """Stage I, and the cut."""
-        stage, wanted = self._stages[0], self._wanted
-        parts = []
-        for generator in self._generators:
-            begin = generator.target.predictor.baseline_ms
-            end = wanted.target_ms or begin / UNASKED
-            predict = generator.target.predictor.predict_ms
-            schedule = stage.group_of(generator.name).schedule
-            parts.append(Steered(generator.condenser, schedule, predict, begin, min(begin, end)))
-        engine = self._engine(stage, state, parts)
+        parts = [narrower.part for narrower in self._narrowers.values()]
+        engine = self._engine(self._stages[0], state, parts)
         engine.resume()
         folder = self._training.folder / CONDENSED
         self._processes.on_main(lambda: make_folder(folder))
-        shown = Shown(engine, self._training, lambda: self._training.export(engine.means, folder))
+        export = partial(self._training.export, engine.means, folder)
+        shown = Shown(engine, self._training, export)
         shown.run(partial(self._cut, engine), "condense")
         return engine
 
@@ -229,16 +179,17 @@ class Condensation:
         training, folder = self._training, self._training.folder
         if (folder / HINGES_FILE).is_file():
             return
-        targets = {generator.name: generator.target for generator in self._generators}
-        found: dict[str, Condensed] = {}
+        found: dict[str, Cut] = {}
         make_folder(folder / START)
+        for name, narrower in self._narrowers.items():
+            narrower.settle(engine.means[name])
         for path in training.export(engine.means, folder / CONDENSED):
             name = path.stem
             with keeps_what_is_condensed(folder):
-                found[name] = cut_condensed(load_model(path), targets[name], self._wanted.target_ms)
+                found[name] = self._narrowers[name].cut(load_model(path), engine.means[name])
             found[name].plan.save(path.with_suffix(".plan.json"))
             save_model(found[name].sliced.proto, folder / START / path.name)
-        generators = {name: condensed.record() for name, condensed in found.items()}
+        generators = {name: cut.record() for name, cut in found.items()}
         # Last, as it says that all is cut.
         write_json(
             folder / HINGES_FILE, {"schema_version": SCHEMA_VERSION, "generators": generators}
@@ -246,30 +197,22 @@ class Condensation:
 
     def _teach(self, condensed: Engine) -> Path:
         """Stage II."""
-        task, folder, settings = self._task, self._training.folder, self._settings
-        names = [generator.name for generator in self._generators]
+        task, folder, names = self._task, self._training.folder, list(self._narrowers)
         kept = {
             name: condensed.group_state(name)
             for name, group in task.groups.items()
             if not set(names) & set(group.nets)
         }
-        start = {name: load_model(folder / START / f"{name}.onnx") for name in names}
-        task.nets.update({name: Slim(model) for name, model in start.items()})
+        starts = {name: load_model(folder / START / f"{name}.onnx") for name in names}
+        task.nets.update({name: Slim(model) for name, model in starts.items()})
         teachers = {name: condensed.means[name] for name in names}
-        stage = Taught(task, *self._stages[1], teachers=teachers, weight=settings.teacher)
+        stage = Taught(task, *self._stages[1], teachers=teachers, weight=self._teacher)
         engine = self._engine(stage, folder / STUDENT_STATE_FILE)
         for name, group in kept.items():
             engine.load_group(name, group)
         engine.resume()
 
-        def export() -> list[Path]:
-            paths = []
-            for name, model in start.items():
-                mean = cast(Slim, engine.means[name])
-                paths.append(folder / f"{name}.onnx")
-                save(mean.written_into(model.proto), self._training.recipe, paths[-1])
-            return paths
-
+        export = partial(self._training.export, engine.means, folder)
         shown = Shown(engine, self._training, export, before=stage.first)
         return shown.run(partial(self._finish, condensed, engine, shown), "teach")
 
@@ -280,9 +223,8 @@ class Condensation:
         figures = {each.name: self._figures(each) for each in self._generators}
         report = {
             "schema_version": SCHEMA_VERSION,
-            "method": "decig",
-            "target_latency_ms": self._wanted.target_ms,
-            "original_latency_ms": self._wanted.table.as_it_is_ms,
+            "method": self._wanted.method,
+            **self._generators[0].target.asked(self._generators[0].target_ms),
             "steps": {name: engine.step for name, engine in engines.items()},
             "training_seconds": {n: round(e.elapsed_s, 1) for n, e in engines.items()},
             "generators": figures,
@@ -293,9 +235,10 @@ class Condensation:
 
     def _misses(self, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Say which generators take longer than was asked for, one line each."""
-        target_ms, lines = self._wanted.target_ms, []
-        for name, found in figures.items():
-            measured_ms = found["measured_latency_ms"]
+        lines = []
+        for generator in self._generators:
+            name, target_ms = generator.name, generator.target_ms
+            measured_ms = figures[name]["measured_latency_ms"]
             if measured_ms is not None and missed(measured_ms, target_ms):
                 lines.append(
                     f"{name}: takes {measured_ms:.4g} ms, over the {target_ms:.4g} ms asked"
@@ -303,12 +246,12 @@ class Condensation:
                 _log.warning("%s", lines[-1])
         return lines
 
-    def _figures(self, generator: _Generator) -> dict[str, Any]:
+    def _figures(self, generator: Fresh) -> dict[str, Any]:
         model = load_model(self._training.folder / f"{generator.name}.onnx")
         widths = {group.name: group.channels for group in analyse(model.proto).prunable}
-        bench = generator.target.bench
+        predictor, bench = generator.target.predictor, generator.target.bench
         return {
-            "predicted_latency_ms": generator.target.predictor.predict_ms(widths),
+            **generator.target.prediction(predictor.predict_ms(widths)),
             "measured_latency_ms": bench and bench.latency(model.proto).median_ms,
             "widths": widths,
         }
@@ -332,27 +275,3 @@ def _condensable(training: Training) -> Condensable:
             f"{', '.join(lacking)}; train without a cost table"
         )
     return cast(Condensable, task)
-
-
-class _Table(WrittenByHand, frozen=True):
-    """What is read here of the table [train]; the task reads the rest."""
-
-    condense: Condensing = Condensing()
-
-
-def _settings(training: Training) -> Condensing:
-    written = {k: v for k, v in (training.recipe.train or {}).items() if k == "condense"}
-    return convert(written, _Table, f"{_file(training)}: [train]").condense
-
-
-def _require_some(model: Model, condenser: Condenser) -> None:
-    """Refuse a net none of whose channels can be condensed, and name those that cannot."""
-    groups = [group.name for group in analyse(model.proto).prunable]
-    left = [name for name in groups if name not in condenser.groups]
-    if left == groups:
-        raise BadInputError(
-            f"{model.path}: no group of its channels is read by weights of its own alone, so none "
-            "can be condensed in training; train it without a cost table and use decig compress"
-        )
-    if left:
-        _log.warning("%s: not condensed in training, but cut: %s", model.path, ", ".join(left))

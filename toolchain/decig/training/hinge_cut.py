@@ -5,77 +5,31 @@ each channel. Channels that are dead there are read by nobody, so that cutting t
 """
 
 import contextlib
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
 from decig.errors import TargetMissedError
 from decig.files import write_json
-from decig.graph.channels import ChannelMap, analyse
+from decig.graph.channels import analyse
 from decig.graph.model import Model, initializers
-from decig.graph.plan import Plan, floor_of, plan_from_widths
+from decig.graph.plan import floor_of, plan_from_widths
 from decig.graph.scoring import channel_norms, magnitude_loss
-from decig.graph.slicing import slice_graph
+from decig.training.cut import Cut, plan_within
 from decig.training.hinge import find_hinge
 from decig.training.run import SCHEMA_VERSION
 
-_log = logging.getLogger(__name__)
-
 HINGES_FILE = "hinges.json"
-"""File of the run folder with the sorted magnitudes of every group, and where they were cut."""
+"""File of the run folder with how much every channel counts, and where generators were cut."""
 MISSED_FILE = "missed.json"
 """File of the run folder that says that no cut of the condensed generators reached the target."""
-_DIGITS = 6
-"""Significant digits of the magnitudes that are written."""
 
 
-@dataclass(frozen=True)
-class Condensed:
-    """A condensed generator, and where it is cut.
-
-    Attributes:
-        model: the condensed graph, whole.
-        channels: its groups.
-        magnitudes: 2-norm of the weights that read each channel, by group.
-        hinges: channels before the hinge, by group; None where the curve has no bend.
-        plan: which channels stay.
-    """
-
-    model: Model
-    channels: ChannelMap
-    magnitudes: Mapping[str, np.ndarray]
-    hinges: Mapping[str, int | None]
-    plan: Plan
-
-    @property
-    def sliced(self) -> Model:
-        """What is left of the graph."""
-        return replace(self.model, proto=slice_graph(self.model.proto, self.channels, self.plan))
-
-    @property
-    def widths(self) -> dict[str, int]:
-        """Channels that stay, by group."""
-        return {name: len(kept) for name, kept in self.plan.keep.items()}
-
-    def record(self) -> dict[str, Any]:
-        """Return what hinges.json says of it: by group, the curve, its hinge, and the cut."""
-        return {
-            group.name: {
-                "magnitudes": _rounded(np.sort(self.magnitudes[group.name])[::-1]),
-                "hinge": self.hinges[group.name],
-                "channels": {"before": group.channels, "after": self.widths[group.name]},
-            }
-            for group in self.channels.prunable
-        }
-
-
-def cut_condensed(model: Model, target: Target, target_ms: float | None) -> Condensed:
+def cut_condensed(model: Model, target: Target | MacsTarget, target_ms: float | None) -> Cut:
     """Choose what stays of a condensed generator.
 
     A hinge goes up to the edge of the device's stair: the channels up to there take no time. At
@@ -85,8 +39,8 @@ def cut_condensed(model: Model, target: Target, target_ms: float | None) -> Cond
 
     Args:
         model: the condensed graph.
-        target: the model on the device of its cost table.
-        target_ms: latency there; None lets the hinges decide.
+        target: the model on the device of its cost table, or for no device.
+        target_ms: latency there, or millions of multiply-accumulates; None lets the hinges decide.
 
     Raises:
         TargetMissedError: no plan is that fast; the message names the fastest.
@@ -95,27 +49,17 @@ def cut_condensed(model: Model, target: Target, target_ms: float | None) -> Cond
     norms = channel_norms(channels, initializers(model.proto), ("read",))
     read = {group.name: _shares(norms[group.name]) for group in channels.prunable}
     hinges = {name: find_hinge(curve) for name, curve in read.items()}
-
-    def plan(widths: Mapping[str, int]) -> Plan:
-        return plan_from_widths(channels, widths, read, model.sha256)
-
     if target_ms is None:
-        widths: Mapping[str, int] = {
+        at_hinge = {
             group.name: max(hinges[group.name] or group.channels, floor_of(group))
             for group in channels.prunable
         }
-        edges = to_stair_edges(target.predictor, widths)
-        widths = {name: min(edges[name], channels.widths[name]) for name in widths}
+        edges = to_stair_edges(target.predictor, at_hinge)
+        widths = {name: min(edges[name], channels.widths[name]) for name in at_hinge}
+        plan = plan_from_widths(channels, widths, read, model.sha256)
     else:
-        met = target.plan(
-            magnitude_loss(read),
-            target_ms,
-            lambda widths: slice_graph(model.proto, channels, plan(widths)),
-            tell=lambda told: _log.debug("plan: %s", told),
-        )
-        widths = met.widths
-    magnitudes = {name: norms[name] for name in read}
-    return Condensed(model, channels, magnitudes, hinges, plan(widths))
+        plan = plan_within(model, channels, read, magnitude_loss(read), target, target_ms)
+    return Cut(model, channels, {name: norms[name] for name in read}, hinges, plan)
 
 
 @contextlib.contextmanager
@@ -146,7 +90,3 @@ def _shares(norm: np.ndarray) -> np.ndarray:
         norm = np.ones_like(norm)
     result: np.ndarray = norm / np.linalg.norm(norm)
     return result
-
-
-def _rounded(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.{_DIGITS}g}") for value in values]

@@ -111,13 +111,14 @@ def kernels_of(
     return found
 
 
-def require_memory(entries: int, embedding: int, device: torch.device) -> None:
+def require_memory(entries: int, embedding: int, device: torch.device, table: str) -> None:
     """Refuse hypernetworks that do not fit into memory, before anything is made of them.
 
     Args:
         entries: of all weights together.
         embedding: m.
         device: where they are trained.
+        table: of settings in which the embedding stands.
 
     Raises:
         BadInputError: they need more than is free.
@@ -126,7 +127,7 @@ def require_memory(entries: int, embedding: int, device: torch.device) -> None:
     needed, free = parameters * _BYTES * COPIES, free_bytes(device)
     if needed > free:
         raise BadInputError(
-            f"[hypernet] embedding = {embedding}: hypernetworks of {parameters:,} parameters need "
+            f"[{table}] embedding = {embedding}: hypernetworks of {parameters:,} parameters need "
             f"{needed / 2**30:.1f} GiB to be trained, and {free / 2**30:.1f} GiB are free; take a "
             "smaller embedding, or 0"
         )

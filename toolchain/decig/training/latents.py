@@ -37,9 +37,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from decig.device.cost.terms import WidthCost
 from decig.graph.channels import ChannelMap, Group
-from decig.graph.plan import floor_of
 from decig.training.hypernetworks import Hypernetworks, kernels_of
 from decig.training.module import (
     parameters_by_initializer,
@@ -53,16 +51,11 @@ _LEAST = 0.01
 """Least `first_latents` of a channel; that of the channel that matters most is 1."""
 _LEAST_IN_GROUP = 0.1
 """Least latent at the beginning, as a share of the mean of its group: V is divided by it."""
-_POWER = 0.25
+POWER = 0.25
 """Losses and savings are taken to this power, as losses spread over many orders of magnitude and
 weights must not. A channel then goes where its loss per time saved is least."""
 _TINY = 1e-12
 """Least sum of latents that is divided by."""
-_LOOKS = 10
-"""Steps in which latents shrink as far as one look at the latency asks for."""
-_BISECTIONS = 20
-_LEAST_SAVED = 1e-3
-"""Least share of the mean saving that a group's channels count as, so that no group is free."""
 
 
 class LatentModule(nn.Module):
@@ -181,6 +174,15 @@ class LatentModule(nn.Module):
         """The latents of every group that has some; changes of them are changes of `latents`."""
         return {name: self.latents.data[part] for name, part in self._slices.items()}
 
+    @torch.no_grad()
+    def settle(self, mean: "LatentModule") -> None:
+        """Make zero in a running mean what is zero here, as it is still on its way there."""
+        mean.latents.data[self.latents == 0] = 0
+
+    def scores(self) -> dict[str, np.ndarray]:
+        """How much channels matter, a_g z, by group."""
+        return {n: z.cpu().numpy() * self.strength[n] for n, z in self.by_group().items()}
+
     def graph(self, proto: onnx.ModelProto) -> onnx.ModelProto:
         """Write the weights that V and the latents make into the graph of the net."""
         known = tensors_by_initializer(self.net)
@@ -199,7 +201,7 @@ def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str
     """How much channels matter, for those that a plan leaves of each group.
 
     Each is what is lost with the channel, when all more important ones of its group stay, relative
-    to the greatest such loss of all groups, and taken to `_POWER`.
+    to the greatest such loss of all groups, and taken to `POWER`.
 
     Args:
         scores: of all channels, before the plan.
@@ -211,112 +213,9 @@ def first_latents(scores: Scores, kept: Mapping[str, Sequence[int]]) -> dict[str
         lost[name][order] = -np.diff(scores.loss[name])
     most = max(float(values.max()) for values in lost.values())
     return {
-        name: np.clip((lost[name][list(indices)] / most) ** _POWER, _LEAST, 1.0)
+        name: np.clip((lost[name][list(indices)] / most) ** POWER, _LEAST, 1.0)
         for name, indices in kept.items()
     }
-
-
-class Shrinking:
-    """Takes the proximal step on latents, and says which channels live."""
-
-    def __init__(
-        self,
-        module: LatentModule,
-        channels: ChannelMap,
-        predictor: WidthCost,
-        least: Mapping[str, int] | None = None,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            module: whose latents shrink.
-            channels: the groups of its graph.
-            predictor: of the teacher's latency, with groups of the same names.
-            least: channels that stay of each group, whatever its latents say; of a group that is
-                not named, as many as of any plan (`decig.graph.plan.floor_of`).
-        """
-        self._module, self._predictor = module, predictor
-        self._full = channels.widths
-        self._floor = {
-            group.name: min(group.channels, max(floor_of(group), (least or {}).get(group.name, 0)))
-            for group in channels.prunable
-        }
-        self.rate = 0.0
-        self._saved = dict.fromkeys(module.by_group(), 1.0)
-        self._saved = self._savings()
-
-    @torch.no_grad()
-    def step(self, share: float = 1.0) -> None:
-        """Take one proximal step at a share of the rate; a floor of channels does not shrink."""
-        self._module.scale_back()
-        for name, latents in self._module.by_group().items():
-            smaller = latents.abs() - self.rate * share * self._price(name)
-            shrunk = latents.sign() * smaller.clamp_min(0)
-            largest = latents.abs().topk(self._floor[name]).indices
-            shrunk[largest] = latents[largest]
-            latents.copy_(shrunk)
-        self._module.note_sums()
-
-    def live(self) -> dict[str, int]:
-        """Count the channels of each group that are left; groups without latents keep all."""
-        return self._left(0.0)
-
-    def _left(self, threshold: float) -> dict[str, int]:
-        """Widths, if every latent shrank by this threshold times the price of its group."""
-        widths = dict(self._full)
-        for name, latents in self._module.by_group().items():
-            live = int((latents.abs() > threshold * self._price(name)).sum())
-            widths[name] = max(self._floor[name], live)
-        return widths
-
-    def steer(self, predicted: float, wanted: float) -> None:
-        """Choose the rate with which, in `_LOOKS` steps, the latency would be the wanted one."""
-        self._saved = self._savings()
-        low, high = (
-            0.0,
-            max(
-                float(latents.abs().max()) / self._price(name)
-                for name, latents in self._module.by_group().items()
-            ),
-        )
-        for _ in range(_BISECTIONS if predicted > wanted else 0):
-            middle = (low + high) / 2
-            if self._predictor.predict_ms(self._left(middle)) > wanted:
-                low = middle
-            else:
-                high = middle
-        self.rate = (low + high) / 2 / _LOOKS if predicted > wanted else 0.0
-
-    def _price(self, name: str) -> float:
-        """s_g / a_g: by how much the latents of a group shrink at a rate of 1."""
-        return self._saved[name] / self._module.strength[name]
-
-    def _savings(self) -> dict[str, float]:
-        """s_g: time that one channel less of a group saves, as a multiple of the groups' mean.
-
-        It is the time down to the next lower stair, divided by the channels in between, and then
-        taken to `_POWER`, as the losses are.
-        """
-        live, groups = self.live(), self._predictor.groups
-        now = [live.get(name, full) for name, full in groups.items()]
-        names = [name for name in self._module.by_group() if name in groups]
-        lower = {name: self._next_lower(name, live[name]) for name in names}
-        plans = [
-            [lower[n] if n == name else w for n, w in zip(groups, now, strict=True)]
-            for name in names
-        ]
-        us = self._predictor.predict_many(np.array([now, *plans]))
-        fewer = np.array([max(1, live[name] - lower[name]) for name in names])
-        saved = np.maximum(us[0] - us[1:], 0) / fewer
-        mean = float(saved.mean()) if saved.any() else 1.0
-        shares = np.maximum(saved / mean, _LEAST_SAVED) ** _POWER
-        return dict.fromkeys(self._module.by_group(), 1.0) | dict(
-            zip(names, map(float, shares), strict=True)
-        )
-
-    def _next_lower(self, name: str, width: int) -> int:
-        below = [w for w in self._predictor.candidates[name] if w < width]
-        return below[-1] if below else width
 
 
 class LatentScores:
@@ -327,7 +226,7 @@ class LatentScores:
     Attributes:
         order: channel indices by group, the most important first.
         loss: what a group loses, if its k best channels stay, for k = 0 to all: the sum over the
-            other channels, whose a_g z began as losses to the power of `_POWER`, to its inverse.
+            other channels, whose a_g z began as losses to the power of `POWER`, to its inverse.
     """
 
     def __init__(self, latents: Mapping[str, np.ndarray], channels: ChannelMap) -> None:
@@ -337,7 +236,7 @@ class LatentScores:
         for group in channels.prunable:
             size = np.abs(latents.get(group.name, np.ones(group.channels)))
             self.order[group.name] = np.argsort(-size, kind="stable")
-            rest = np.cumsum(np.sort(size ** (1 / _POWER)))[::-1]  # of the k-th best on
+            rest = np.cumsum(np.sort(size ** (1 / POWER)))[::-1]  # of the k-th best on
             self.loss[group.name] = np.append(rest, 0.0)
 
 

@@ -11,7 +11,7 @@ from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.asked import asked_of, require_same, write_asked
 from decig.training.engine import Engine
-from decig.training.from_scratch import Condensation, Wanted
+from decig.training.from_scratch import Condensation
 from decig.training.hinge_cut import waits_for_target
 from decig.training.processes import Processes
 from decig.training.repeat import write_said
@@ -19,6 +19,7 @@ from decig.training.run import hold
 from decig.training.schedule import Budget
 from decig.training.shown import Shown, Training
 from decig.training.stages import Direction
+from decig.training.wanted import Wanted
 
 STATE_FILE = "state.pt"
 """File of a run folder from which a stopped training goes on."""
@@ -66,8 +67,9 @@ def train(
     Raises:
         BadInputError: the recipe cannot be trained, the data does not fit, a run is there
             already and `resume` is false, none is there, or one by another recipe, and it is
-            true, or another process is at work there. With `wanted`, also: the task, or its
-            net, cannot be condensed, or the cost table is of another one.
+            true, or another process is at work there. With `wanted`, also: the method needs a
+            trained generator, the task, or its net, cannot be condensed, or the cost table is of
+            another one.
         TargetMissedError: the latency of `wanted` is out of reach.
         DecigError: a loss is no number, or a file cannot be written; the last saved state is kept.
         KeyboardInterrupt: Ctrl-C; the state is kept.
@@ -75,12 +77,15 @@ def train(
     processes = Processes()
     state = output_dir / STATE_FILE
     processes.on_main(lambda: _check(output_dir, state, resume=resume))
+    way = None if wanted is None else wanted.way(recipe)
     module = tasks.find(str((recipe.train or {}).get("task", "paired")))
     if direction is not None:
         recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
     training = Training(recipe, task, output_dir, sample_every_s, tensorboard)
-    condensation = None if wanted is None else Condensation(training, wanted, processes)
+    condensation = None
+    if wanted is not None and way is not None:
+        condensation = Condensation(training, wanted, way, processes)
     asked = asked_of(recipe, {} if wanted is None else {"condense": wanted.record()})
     with hold(output_dir) as take:
 
@@ -92,7 +97,7 @@ def train(
                 if not waits_for_target(output_dir):
                     require_same(output_dir, asked)
                     return
-                require_same(output_dir, asked, free=("condense.target_ms",))
+                require_same(output_dir, asked, free=("condense.target_ms", "condense.target_macs"))
             elif condensation is None:
                 _require_exportable(training)
             write_asked(output_dir, asked)

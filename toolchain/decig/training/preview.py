@@ -9,7 +9,6 @@ from typing import Any
 from decig.graph.cost import count
 from decig.graph.slicing import slice_graph
 from decig.training.config import Config
-from decig.training.distilling import student_task
 from decig.training.engine import Engine, News
 from decig.training.examples import Folders
 from decig.training.job import Job
@@ -19,6 +18,7 @@ from decig.training.planner import Goal
 from decig.training.processes import Processes
 from decig.training.run import RunFolder
 from decig.training.schedule import Budget
+from decig.training.student import student_task
 from decig.training.teacher import Teacher
 
 _TRIED = 4

@@ -21,6 +21,7 @@ from decig.training.nets.recognise import DISCRIMINATORS
 from decig.training.pytorch.discriminator import save_discriminator
 from decig.training.pytorch.exporter import export_onnx
 from decig.training.run import EVENTS_FOLDER
+from decig.training.slim import Slim
 from decig.training.tasks import Original
 
 _log = logging.getLogger(__name__)
@@ -142,15 +143,15 @@ def export(
     paths = []
     for name, net in task.exports(nets).items():
         paths.append(folder / name)
-        export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, paths[-1])
-        save(onnx.load(paths[-1]), recipe, paths[-1])
+        if isinstance(net, Slim):
+            proto = net.written()
+        else:
+            export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, paths[-1])
+            proto = onnx.load(paths[-1])
+        # How it is fed, so that other commands need not be told.
+        stamp(proto, {"pixels": pixels_entry(recipe.pixels)})
+        save_model(proto, paths[-1])
     return paths
-
-
-def save(proto: onnx.ModelProto, recipe: Recipe, path: Path) -> None:
-    """Write a generator, with how it is fed, so that other commands need not be told."""
-    stamp(proto, {"pixels": pixels_entry(recipe.pixels)})
-    save_model(proto, path)
 
 
 def duration(seconds: float) -> str:

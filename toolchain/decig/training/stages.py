@@ -9,14 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
 from decig.data.crops import load_and_crop, random_crop
 from decig.errors import BadInputError
-from decig.schema import AtLeastOne, NotNegative, Seed, Share, WrittenByHand
+from decig.schema import AtLeastOne, Count, NotNegative, Seed, Share, WrittenByHand, convert
 from decig.source.recipe import Code, Recipe
 from decig.training.precision import Name as PrecisionName
 from decig.training.processes import Processes
@@ -101,7 +101,8 @@ class Data(WrittenByHand, frozen=True):
 class Condensing(WrittenByHand, frozen=True):
     """The table [train.condense] of a recipe: how a generator is condensed while it is trained.
 
-    It counts where a cost table is given; see `decig.training.from_scratch`.
+    It counts where a cost table or a target is given, for the method decig; see
+    `decig.training.from_scratch`.
 
     Attributes:
         share: of the steps that stage I takes; stage II trains the slim generator in the others.
@@ -115,6 +116,24 @@ class Condensing(WrittenByHand, frozen=True):
     teacher: NotNegative = 10.0
 
 
+class Latents(WrittenByHand, frozen=True):
+    """The table [train.hypernet] of a recipe: how latent numbers shrink while a net is trained.
+
+    It counts where a target is given, for the method hypernet; see `decig.training.latents`.
+
+    Attributes:
+        shrink: share of the steps in which latents shrink; in the others what is left is trained.
+        least: share of the channels which all groups would keep alike for the target; so many stay
+            of each group, whatever its latents say.
+        embedding: size of the embeddings of the paper's hypernetworks, which has 8; 0 trains
+            weights as they are, with a tenth of the parameters.
+    """
+
+    shrink: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
+    least: Share = 0.5
+    embedding: Count = 0
+
+
 class Common(WrittenByHand, frozen=True):
     """Settings in the table [train] that all tasks of `decig train` share.
 
@@ -123,7 +142,8 @@ class Common(WrittenByHand, frozen=True):
         stages: run one after the other; None trains as the authors do: 200 epochs of one crop per
             step, as large as the model's input, from images that are a little larger.
         data: where the data set is.
-        condense: how generators are condensed, where a cost table is given.
+        condense: how the method decig condenses generators, where that is asked for.
+        hypernet: how the method hypernet makes them narrower, where that is asked for.
         seed: of the initial weights and of every crop.
         hold: share of the training after which the learning rate begins to fall to zero, in a
             straight line.
@@ -138,6 +158,7 @@ class Common(WrittenByHand, frozen=True):
     stages: Stages | None = None
     data: Data = Data()
     condense: Condensing = Condensing()
+    hypernet: Latents = Latents()
     seed: Seed = 0
     hold: Share = 0.5
     flip: bool = True
@@ -151,6 +172,24 @@ class Common(WrittenByHand, frozen=True):
             return self.stages
         crop = max(SMALLEST_CROP, min(recipe.input_shape[2:]))
         return (Stage(crop=crop, load=round(_LOAD * crop), epochs=_EPOCHS),)
+
+
+S = TypeVar("S", bound=WrittenByHand)
+
+
+def table_of(recipe: Recipe, name: str, kind: type[S]) -> S:
+    """Read a table in the table [train] of a recipe, such as [train.condense].
+
+    Args:
+        recipe: with the table [train] as it was written.
+        name: of the table in there.
+        kind: its record.
+
+    Raises:
+        BadInputError: it does not fit.
+    """
+    where = f"{recipe.folder / 'recipe.toml'}: [train.{name}]"
+    return convert((recipe.train or {}).get(name, {}), kind, where)
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
-from decig.graph.model import Model
-from decig.training.module import build_module, write_back
 from decig.training.nets.averaging import Averaging
 from decig.training.schedule import Schedule
 from decig.training.tasks import Condensable, Group, Memory
@@ -125,29 +122,3 @@ class Taught(Stretch):
             difference = (painted[name].float() - wanted[name].float()).abs().mean()
             terms[f"teacher_{name}" if len(learning) > 1 else "teacher"] = self.weight * difference
         return terms
-
-
-class Slim(nn.Module):
-    """A graph trained instead of a generator: takes one tensor, and returns only the picture."""
-
-    def __init__(self, model: Model, size: tuple[int, int] | None = None) -> None:
-        """Build the module.
-
-        Args:
-            model: the graph.
-            size: height and width at which it will be run, where that is not the declared one.
-
-        Raises:
-            BadInputError: a node cannot be trained, or has the declared size baked in.
-        """
-        super().__init__()
-        self.graph = build_module(model.proto, None, size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Paint."""
-        picture: Tensor = self.graph(x)[0]
-        return picture
-
-    def written_into(self, proto: onnx.ModelProto) -> onnx.ModelProto:
-        """Return the graph that it was built from, with its weights as they are now."""
-        return write_back(self.graph, proto)

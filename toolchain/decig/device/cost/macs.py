@@ -31,6 +31,7 @@ class MacsPredictor:
         groups: channels of every group; the order of the columns of `predict_many`.
         candidates: widths of each group that plans may take, ascending; the last one is the whole
             group. There are no stairs to multiply-accumulates, so these are evenly spaced.
+        baseline_ms: millions of multiply-accumulates of the whole model.
         by_node: multiply-accumulates of each node of the whole model that has any.
     """
 
@@ -51,6 +52,7 @@ class MacsPredictor:
         self._constant = float(sum(self.by_node.values()) - self._macs.sum())
         self._dense = np.array([name not in grouped for name in nodes], bool)
         self._sides = [self._side(channels, nodes, side) for side in (0, 1)]
+        self.baseline_ms = self.predict_ms(self.groups)
 
     def _side(
         self, channels: ChannelMap, nodes: list[str], side: int

@@ -12,6 +12,8 @@ from typing import Protocol, cast
 
 from decig.errors import BadInputError
 from decig.schema import WrittenByHand
+from decig.source.recipe import Recipe
+from decig.training.fresh import Way
 from decig.training.job import Job
 from decig.training.plugins import find_module, modules_in
 from decig.training.schedule import Budget
@@ -64,6 +66,22 @@ class Method(Protocol):
         ...
 
 
+class FromScratch(Method, Protocol):
+    """A method by which `decig train` can make generators narrower while it trains them."""
+
+    def from_scratch(self, recipe: Recipe, *, has_target: bool) -> Way:
+        """Read how that is to be done from a table in the table [train] of a recipe.
+
+        Args:
+            recipe: of the generator.
+            has_target: whether a latency, or a number of multiply-accumulates, is asked for.
+
+        Raises:
+            BadInputError: the table does not fit, or the method needs a target.
+        """
+        ...
+
+
 def find(name: str) -> Method:
     """Import a method.
 
@@ -78,6 +96,22 @@ def find(name: str) -> Method:
     if not (hasattr(module, "Settings") and hasattr(module, "steps")):
         raise BadInputError(f"{name!r} is no method: it has no Settings and steps")
     return cast(Method, module)
+
+
+def find_way(name: str) -> FromScratch:
+    """Import a method for `decig train`; errors as for `find`, and where it needs a teacher.
+
+    Raises:
+        BadInputError: the method only makes trained generators narrower.
+    """
+    module = find(name)
+    if not hasattr(module, "from_scratch"):
+        able = " or ".join(each for each in names() if hasattr(find(each), "from_scratch"))
+        raise BadInputError(
+            f"the method {name!r} needs a trained generator: train with {able}, or without a "
+            f"method and then decig compress --method {name}"
+        )
+    return cast(FromScratch, module)
 
 
 def names() -> list[str]:

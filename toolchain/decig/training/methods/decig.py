@@ -5,32 +5,39 @@ stage I trains with a penalty by the run time that each channel costs (`decig.tr
 the condensed graph is cut, and stage II distils the original into what is left. Here the cut is
 planned for a latency that is predicted from a cost table, and its weights are repaired in closed
 form before stage II begins; stage I can be left out, and is by default.
+
+`decig train` takes stage I as the paper has it: the generator is condensed while it is trained for
+the first time, and is cut at its hinges or for a latency (`from_scratch`).
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from torch import nn
 from torch.fx import GraphModule
 
 from decig.graph.channels import analyse
+from decig.graph.model import Model, initializers
 from decig.graph.norm_folding import foldable_norms
 from decig.schema import NotNegative, Share, WrittenByHand
-from decig.training.condense import UNASKED, Condenser, Steered
-from decig.training.distilling import (
-    distil,
-    mean_of,
-    run_student,
-    state_file,
-    student_engine,
-    student_task,
-)
+from decig.source.recipe import Recipe
+from decig.training.condense import Condenser, run_times
+from decig.training.cut import Cut
+from decig.training.distilling import distil
 from decig.training.engine import News
 from decig.training.fold_norms import fold_norms, with_joined_norms
+from decig.training.fresh import Fresh
+from decig.training.hinge_cut import cut_condensed
 from decig.training.job import Job
 from decig.training.methods import Step
 from decig.training.module import parameters_by_initializer, write_back
+from decig.training.pytorch.binding import weights_of
 from decig.training.schedule import Budget
 from decig.training.slicing import Origin, cut_to_begin, slice_and_repair
+from decig.training.stages import Condensing, table_of
+from decig.training.steering import UNASKED, Steered
+from decig.training.student import mean_of, run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
 
 
@@ -175,3 +182,67 @@ def _distil(job: Job, budget: Budget) -> None:
     else:
         files = ("stage2.pt", "student.onnx")
     distil(job, start, budget, *files, painter=painter)
+
+
+def from_scratch(recipe: Recipe, *, has_target: bool) -> "Penalised":
+    """Condense while a generator is trained; without a target, its hinges decide.
+
+    Raises:
+        BadInputError: the table [train.condense] of the recipe does not fit.
+    """
+    del has_target
+    return Penalised(table_of(recipe, "condense", Condensing))
+
+
+@dataclass(frozen=True)
+class Penalised:
+    """How generators are condensed: see `decig.training.fresh.Way`.
+
+    Attributes:
+        settings: the table [train.condense].
+    """
+
+    settings: Condensing
+
+    @property
+    def share(self) -> float:
+        """Of the steps that stage I takes."""
+        return self.settings.share
+
+    @property
+    def teacher(self) -> float:
+        """Weight of the difference to the condensed generator's pictures."""
+        return self.settings.teacher
+
+    def narrow(self, fresh: Fresh) -> "_Condensed":
+        """Let a penalty act on the weights of the task's own module.
+
+        Raises:
+            BadInputError: no group is read by weights of its own alone.
+        """
+        weights = weights_of(fresh.net, fresh.exported, initializers(fresh.model.proto))
+        times = run_times(fresh.target.spent(), fresh.channels)
+        condenser = Condenser(weights, fresh.channels, times, self.settings.weighting)
+        fresh.require_some(condenser.groups)
+        return _Condensed(fresh, fresh.steered(condenser, fresh.schedule))
+
+
+@dataclass(frozen=True)
+class _Condensed:
+    """A generator under the penalty: see `decig.training.fresh.Narrower`."""
+
+    fresh: Fresh
+    part: Steered
+
+    @property
+    def net(self) -> nn.Module:
+        """The task's own module, whose weights are changed in place."""
+        return self.fresh.net
+
+    def settle(self, mean: nn.Module) -> None:
+        """The running mean is written as it is."""
+
+    def cut(self, model: Model, mean: nn.Module) -> Cut:
+        """Cut for the latency, or at the hinges."""
+        del mean
+        return cut_condensed(model, self.fresh.target, self.fresh.target_ms)

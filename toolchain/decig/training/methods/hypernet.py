@@ -5,40 +5,53 @@ are trained, to a ratio that is asked for; see `decig.training.latents` for what
 the ratio is one of latency, predicted from the cost table of a device, or of multiply-accumulates
 where no device is named; channels shrink by what they cost there, and training begins with the
 teacher cut to some multiple of what is wanted.
+
+The paper needs no teacher: its generators are pruned while they are trained for the first time,
+and so they are by `decig train` (`from_scratch`). As in DHP, latents are drawn from a normal
+distribution there, since nothing is known yet of which channels will matter.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import onnx
+from torch import nn
 from torch.fx import GraphModule
 
+from decig.device.cost.terms import WidthCost
+from decig.errors import BadInputError
 from decig.files import write_json
-from decig.graph.channels import analyse
+from decig.graph.channels import ChannelMap, analyse
 from decig.graph.cost import count
-from decig.graph.plan import Plan
+from decig.graph.model import Model
+from decig.graph.plan import Plan, uniform_widths
 from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
-from decig.training.condense import Steered
-from decig.training.distilling import (
-    distil,
-    run_student,
-    state_file,
-    student_engine,
-    student_task,
-)
+from decig.source.recipe import Recipe
+from decig.training.cut import Cut, plan_within
+from decig.training.distilling import distil
 from decig.training.engine import News
+from decig.training.fresh import Fresh
 from decig.training.hypernetworks import require_memory
 from decig.training.job import Job
-from decig.training.latents import LatentModule, LatentScores, Shrinking, first_latents
+from decig.training.latents import LatentModule, LatentScores, first_latents
 from decig.training.methods import Step
 from decig.training.schedule import Budget, constant
+from decig.training.shrinking import Shrinking
 from decig.training.slicing import (
     Origin,
     cut_to_begin,
     slice_and_repair,
     start_with_the_better,
 )
+from decig.training.slim import Slim
+from decig.training.stages import Latents, table_of
+from decig.training.steering import Steered
+from decig.training.student import run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
+
+_BISECTIONS = 20
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -106,7 +119,7 @@ def _require_memory(job: Job) -> None:
     """Refuse hypernetworks that do not fit into memory."""
     if embedding := job.settings(Settings).embedding:
         start = job.run.load_graph("hypernet-start.onnx").proto
-        require_memory(count(start).params, embedding, job.processes.device)
+        require_memory(count(start).params, embedding, job.processes.device, "hypernet")
 
 
 def _save_latents(job: Job, file: str, latents: Mapping[str, np.ndarray]) -> None:
@@ -147,12 +160,10 @@ def _shrink(job: Job, budget: Budget) -> None:
     def finish() -> None:
         mean = engine.means[STUDENT]
         assert isinstance(mean, LatentModule)
-        # The mean of a latent that has reached zero is still on its way there.
-        mean.latents.data[made[0].latents == 0] = 0
+        made[0].settle(mean)
         figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
         job.run.add_figures({"hypernet": figures})
-        scores = {n: z.cpu().numpy() * made[0].strength[n] for n, z in mean.by_group().items()}
-        _save_latents(job, "latents.json", scores)
+        _save_latents(job, "latents.json", mean.scores())
         job.run.save_graph("hypernet.onnx", mean.graph(start))
 
     job.processes.on_main(finish)
@@ -172,3 +183,128 @@ def _slice(job: Job) -> None:
 def _distil(job: Job, budget: Budget) -> None:
     """Train what is left on."""
     distil(job, job.run.load_graph("start.onnx").proto, budget, "distil.pt", "student.onnx")
+
+
+def from_scratch(recipe: Recipe, *, has_target: bool) -> "Shrunk":
+    """Let latents shrink while a generator is trained.
+
+    Raises:
+        BadInputError: no target is asked for, or the table [train.hypernet] of the recipe does not
+            fit.
+    """
+    if not has_target:
+        raise BadInputError(
+            "the method hypernet shrinks until a target is reached: give a latency, a speed-up or "
+            "a number of multiply-accumulates"
+        )
+    return Shrunk(table_of(recipe, "hypernet", Latents))
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """How generators become narrower by latents: see `decig.training.fresh.Way`.
+
+    Attributes:
+        settings: the table [train.hypernet].
+        teacher: 0, as there is none.
+    """
+
+    settings: Latents
+    teacher: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the steps in which latents shrink."""
+        return self.settings.shrink
+
+    def narrow(self, fresh: Fresh) -> "_Latent":
+        """Multiply the weights of a generator by latents.
+
+        Raises:
+            BadInputError: no group is read by weights alone, or there is not enough memory.
+        """
+        settings, channels = self.settings, fresh.channels
+        if settings.embedding:
+            params, device = count(fresh.model.proto).params, next(fresh.net.parameters()).device
+            require_memory(params, settings.embedding, device, "train.hypernet")
+        net = LatentSlim(fresh.model, channels, settings.embedding, fresh.seed)
+        fresh.require_some(net.latent.by_group())
+        assert fresh.target_ms is not None
+        predictor = fresh.target.predictor
+        even = even_widths(predictor, channels, fresh.target_ms)
+        least = {name: math.ceil(settings.least * width) for name, width in even.items()}
+        shrinking = Shrinking(net.latent, channels, predictor, least)
+        return _Latent(fresh, net, fresh.steered(shrinking, constant))
+
+
+class LatentSlim(Slim):
+    """A graph with fresh weights, multiplied by latents, trained instead of a generator."""
+
+    def __init__(self, model: Model, channels: ChannelMap, embedding: int, seed: int) -> None:
+        """Draw the first latents; what the graph computes stays the same.
+
+        Args:
+            model: the graph.
+            channels: its channel groups.
+            embedding: size of the embeddings of hypernetworks; 0 trains weights as they are.
+            seed: of latents and hypernetworks.
+        """
+        super().__init__(model)
+        random = np.random.default_rng(seed)
+        drawn = {g.name: np.abs(random.standard_normal(g.channels)) for g in channels.prunable}
+        # No group matters more than another: nothing says so yet.
+        first = {name: sizes / sizes.mean() for name, sizes in drawn.items()}
+        assert isinstance(self.graph, GraphModule)
+        self.graph = LatentModule(self.graph, channels, first, embedding=embedding, seed=seed)
+
+    @property
+    def latent(self) -> LatentModule:
+        """The graph with its latents."""
+        assert isinstance(self.graph, LatentModule)
+        return self.graph
+
+    def written(self) -> onnx.ModelProto:
+        """Return the graph with the weights that the latents make."""
+        return self.latent.graph(self.proto)
+
+
+def even_widths(predictor: WidthCost, channels: ChannelMap, target_ms: float) -> dict[str, int]:
+    """The widths of the largest share of its channels that every group can keep for a target.
+
+    The narrowest ones, where that is none.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if predictor.predict_ms(uniform_widths(channels, middle)) > target_ms:
+            high = middle
+        else:
+            low = middle
+    return uniform_widths(channels, low)
+
+
+@dataclass(frozen=True)
+class _Latent:
+    """A generator with latents: see `decig.training.fresh.Narrower`."""
+
+    fresh: Fresh
+    net: LatentSlim
+    part: Steered
+
+    def settle(self, mean: nn.Module) -> None:
+        """Let the mean have no channel that has gone."""
+        assert isinstance(mean, LatentSlim)
+        self.net.latent.settle(mean.latent)
+
+    def cut(self, model: Model, mean: nn.Module) -> Cut:
+        """Cut the channels whose latents are zero, and what more the measured latency asks for."""
+        assert isinstance(mean, LatentSlim) and self.fresh.target_ms is not None
+        channels, latents = analyse(model.proto), mean.latent.scores()
+        sizes = {
+            group.name: np.abs(latents.get(group.name, np.ones(group.channels)))
+            for group in channels.prunable
+        }
+        loss = LatentScores(latents, channels).loss
+        target, target_ms = self.fresh.target, self.fresh.target_ms
+        plan = plan_within(model, channels, sizes, loss, target, target_ms)
+        return Cut(model, channels, sizes, dict.fromkeys(sizes), plan)

@@ -20,14 +20,7 @@ from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
 from decig.schema import AtLeastOne, Count, Share, WrittenByHand, read_json
-from decig.training.distilling import (
-    distil,
-    mean_of,
-    run_student,
-    state_file,
-    student_engine,
-    student_task,
-)
+from decig.training.distilling import distil
 from decig.training.elastic import Elastic, Widths
 from decig.training.engine import Engine, News
 from decig.training.job import Job
@@ -38,6 +31,7 @@ from decig.training.recalibrate import recalibrated
 from decig.training.schedule import Budget
 from decig.training.search import Lattice, Scores, search_widths
 from decig.training.slicing import cut, order_left, start_with_the_better
+from decig.training.student import mean_of, run_student, state_file, student_engine, student_task
 from decig.training.tasks.sandwich import Menu, Sandwich
 
 _TRAINED = "supernet.onnx"

@@ -13,9 +13,7 @@ of a step, which the public code paints anew for the discriminator.
 
 import copy
 from collections.abc import Mapping
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,21 +23,20 @@ from decig.source.recipe import Recipe
 from decig.training.losses.feature_matching import feature_matching_loss
 from decig.training.losses.games import frozen
 from decig.training.losses.hinge import discriminator_loss, generator_loss
-from decig.training.nets.averaging import Averaging
 from decig.training.nets.judged import Judged, features_of, verdicts
 from decig.training.nets.multiscale import (
     MultiscaleDiscriminator,
     initialise_xavier,
     normalise_spectrally,
 )
+from decig.training.pair_task import PairTask
 from decig.training.pairs import Batch, Examples
-from decig.training.precision import Precision
 from decig.training.processes import Processes
 from decig.training.pytorch.reparametrise import resolve_module
 from decig.training.ranges import LearningRate
 from decig.training.schedule import HoldThenFall
 from decig.training.stages import Common
-from decig.training.tasks import Group, Memory, settings_of
+from decig.training.tasks import Group
 
 _BETAS = (0.0, 0.9)
 """Of Adam, for both nets (Park et al., section 4)."""
@@ -67,24 +64,10 @@ class Settings(Common, frozen=True):
     spectral_norm: tuple[str, ...] = ()
 
 
-def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "LabelMap":
-    """List the pairs and make generator and discriminator with fresh weights.
-
-    Args:
-        recipe: with its tables [source] and [train].
-        data: folder of label maps and pictures; None takes the folder named in [train.data].
-        processes: that train together.
-
-    Raises:
-        BadInputError: the recipe cannot be trained, or the data does not fit.
-    """
-    settings = settings_of(recipe, Settings)
-    examples = Examples.open(recipe, settings, data, processes)
-    return LabelMap(recipe, settings, examples, processes)
-
-
-class LabelMap:
+class LabelMap(PairTask):
     """The task: see `decig.training.tasks.Original`."""
+
+    KIND = Settings
 
     def __init__(
         self, recipe: Recipe, settings: Settings, examples: Examples, processes: Processes
@@ -101,13 +84,10 @@ class LabelMap:
             BadInputError: the generator makes no pictures of the sizes that it is trained at, or
                 has no layer of a name in `spectral_norm`.
         """
-        self._examples, self._settings = examples, settings
-        self._precision = Precision.named(settings.precision, processes.device.type)
-        torch.manual_seed(settings.seed)
-        self.generator = self._examples.build_generator()
-        channels = recipe.input_shape[1] + 3
+        super().__init__(recipe, settings, examples, processes)
+        self._settings = settings
         self.discriminator = MultiscaleDiscriminator(
-            channels, settings.discriminator_width, settings.scales
+            self._judged_channels, settings.discriminator_width, settings.scales
         )
         for net in (self.generator, self.discriminator):
             initialise_xavier(net)
@@ -127,27 +107,6 @@ class LabelMap:
             name: Group((name,), rate, _BETAS, schedule)
             for name, rate in zip(self.nets, rates, strict=True)
         }
-        self.averages = {"generator": Averaging(settings.ema, head_start=1)}
-        self.memories: dict[str, Memory] = {}
-        course = self._examples.course
-        self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
-
-    def batch(self, number: int) -> Batch:
-        """Cut the crops of a step; they depend on seed, step and process only."""
-        return self._examples.batch(number)
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Let the generator paint."""
-        return self.paint(self.nets, batch)["generator"]
-
-    def paint(self, nets: Mapping[str, nn.Module], batch: Batch) -> dict[str, Tensor]:
-        """Let a generator paint the crops of a step."""
-        with self._precision.autocast():
-            return {"generator": nets["generator"](batch.source)}
-
-    def pictures(self, shared: Tensor) -> dict[str, Tensor]:
-        """Return what the generator made of a step's crops."""
-        return {"generator": shared}
 
     def losses(self, group: str, batch: Batch, shared: Tensor) -> dict[str, Tensor]:
         """Return the terms for one of the two nets."""
@@ -171,12 +130,11 @@ class LabelMap:
         fake, real = ([[both[k] for both in layers] for layers in halves] for k in (0, 1))
         return fake, real
 
-    def show(self, nets: Mapping[str, nn.Module]) -> dict[str, list[np.ndarray]]:
-        """Paint held-out label maps at the size of the model; input, output and real picture."""
-        return self._examples.show(nets["generator"])
-
     def exports(self, nets: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
         """Return the generator as it is to be written, with plain weights."""
         plain = copy.deepcopy(nets["generator"])
         resolve_module(plain)
         return {"generator.onnx": plain}
+
+
+open_task = LabelMap.open

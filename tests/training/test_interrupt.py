@@ -1,0 +1,37 @@
+import signal
+import threading
+
+import pytest
+
+from decig.training.interrupt import deferred_interrupt
+
+
+def test_what_is_running_is_finished_and_told_of_it() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with deferred_interrupt() as pressed:
+        assert not pressed()
+        signal.raise_signal(signal.SIGINT)
+        assert pressed()
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_it_ends_with_an_error_too() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ValueError, match="broken"), deferred_interrupt():
+        raise ValueError("broken")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_holds_nothing_back() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def run() -> None:
+        with deferred_interrupt() as pressed:
+            seen.append((pressed(), signal.getsignal(signal.SIGINT) is before))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [(False, True)]
