@@ -13,7 +13,7 @@ SIGNATURES = {
     "feeds input_shapes weights batch_statistics fixed_size",
     "profile": "model device effort progress",
     "train": "recipe output_dir data direction table force target_latency_ms target_speedup "
-    "target_macs method sample_every_s tensorboard resume begun",
+    "target_macs method sample_every_s tensorboard resume said",
     "slice": "model output keep plan target_latency_ms align table force repair draws verify "
     "progress",
     "check": "candidate reference data targets device max_latency_ms min_speedup min_ssim "
@@ -22,7 +22,7 @@ SIGNATURES = {
     "compress": "model output_dir data targets unpaired discriminator table force "
     "target_latency_ms target_speedup target_macs method config budget_s steps fold_norms "
     "tensorboard dry_run resume "
-    "begun progress",
+    "locked accept said progress",
     "export": "model output device precision calibration min_ssim min_psnr_db pixel_io opset",
 }
 """Parameters of each function, in order: programs are written against them."""

@@ -6,6 +6,7 @@ import pytest
 
 import decig
 from decig import BadInputError
+from decig.repeating import Said, read_options
 from tests.api.test_deployment import PIXELS_OF_SAMPLES
 from tests.samples import PIXELS, call, write_generator, write_photos
 from tests.training.small import write_table
@@ -22,11 +23,13 @@ def asked(tmp_path):
 
 def test_a_run_is_that_of_the_command(asked, tmp_path):
     source, given = asked
-    begun = []
+    said = Said(command="compress", options={"steps": 2}, arguments=["m.onnx"])
     figures = decig.compress(
-        source, tmp_path / "a", **given, force=True, target_speedup=2, steps=2, begun=begun.append
+        source, tmp_path / "a", **given, force=True, target_speedup=2, steps=2, said=said
     )
-    assert begun == [tmp_path / "a"]
+    assert (
+        read_options(tmp_path / "a" / "run.toml").items() >= {"steps": 2, "method": "decig"}.items()
+    )
     assert json.loads((tmp_path / "a" / "report.json").read_text()).items() >= figures.items()
     words = ("--data", given["data"], "--profile", given["table"], "--force", *PIXELS)
     run = ("--target-speedup", 2, "--steps", 2, "--output-dir", tmp_path / "b")

@@ -1,10 +1,12 @@
 import json
 import sys
 
+import onnx
 import pytest
 from PIL import Image
 
 from decig.quality import features
+from decig.source.stamp import stamp
 from tests.samples import PIXELS, decig, write_broken, write_generator, write_photos
 
 
@@ -278,3 +280,15 @@ def test_what_was_left_out_without_the_network_is_said(models, tmp_path, monkeyp
     assert found["ssim"] > 0
     assert "left out: KID needs " in (shown := check(models, folder).stdout)
     assert "pip install 'decig[quality]'" in shown
+
+
+def test_more_multiply_accumulates_of_an_exported_file_are_explained(tmp_path):
+    reference, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    proto = onnx.load(reference)
+    figures = {"macs": 2_000_000, "macs_before": 1_500_000, "rewrites": {"kept": ["wide_head"]}}
+    stamp(proto, {"figures": figures})
+    onnx.save(proto, tmp_path / "out.onnx")
+    asked = ("--reference", reference, "--data", photos, *PIXELS, "--timing", "1s")
+    told = "1,500,000 before export, which rewrote it for speed (wide_head)"
+    assert told in decig("check", tmp_path / "out.onnx", *asked).stdout
+    assert "before export" not in decig("check", reference, *asked).stdout

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -162,10 +163,28 @@ def test_without_a_target_a_file_of_settings_asks_for_stage_one(place, tmp_path)
 
 
 def test_a_dry_run_writes_nothing(place, tmp_path):
-    result = compress(place, tmp_path / "run", "--target-speedup", "1.05", "--dry-run", "--json")
+    result = compress(place, tmp_path / "run", "--target-speedup", "1.5", "--dry-run", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["widths"].keys() == {"conv1", "conv2"}
+    found = json.loads(result.stdout)
+    assert found["widths"].keys() == found["channels"].keys() == {"conv1", "conv2"}
+    assert found["expected_seconds"] == 1200 and found["steps"] is None
+    assert found["macs"]["after"] < found["macs"]["before"]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_says_what_it_would_do(place, tmp_path):
+    asked = ("--target-speedup", "1.05", "--steps", 50, "--dry-run")
+    found = json.loads(compress(place, tmp_path / "run", *asked, "--json").stdout)
+    assert found["steps"] == 50 and found["expected_seconds"] > 0
+    lines = compress(place, tmp_path / "run", *asked).stdout.splitlines()
+    titles = [line.partition(":")[0] for line in lines if ":" in line]
+    assert titles[:6] == ["asked", "predicted", "work", "size", "training", "method"]
+    assert re.match(r"training:  50 steps, about .* s here", lines[4])
+    conv1 = next(line.split() for line in lines if line.split()[0] == "conv1")
+    assert conv1[:2] == ["conv1", "16"] and 0 < int(conv1[2]) <= 16
+    assert not (tmp_path / "run").exists()
+    timed = compress(place, tmp_path / "run", *asked[:2], "--budget", "90s", "--dry-run").stdout
+    assert "training:  1 min 30 s at most" in timed
 
 
 def test_an_unreachable_target_is_exit_code_3_and_leaves_nothing(place, tmp_path):
@@ -256,11 +275,12 @@ def test_several_targets_make_a_run_each_and_a_frontier(place, tmp_path):
     assert f"holds a run for each target; name one: {run}/1.05x, {run}/1.2x" in result.stderr
     result = decig("compress", "--resume", "--output-dir", run)
     assert result.exit_code == 0, result.stderr
-    _, original, slow, fast, *_, note, following = result.stdout.splitlines()
+    _, original, slow, fast, *_, note, following, last = result.stdout.splitlines()
     assert original.split()[0] == "original" and slow.split()[0] == "1.05x"
     assert fast.split()[0] == "1.2x"
     assert note == f"figures: {run / 'frontier.json'}"
     assert following == f"next:    decig export {run / '1.05x'} -o 1.05x.onnx"
+    assert last == f"next:    decig export {run / '1.2x'} -o 1.2x.onnx"
     result = decig("compress", "--resume", "--output-dir", run / "1.2x")
     assert result.exit_code == 2
     assert f"is part of {run}: go on with decig compress --resume --output-dir {run}" in (

@@ -8,11 +8,15 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from decig.data.pixels import PixelFormat
+from decig.source.stamp import pixels_entry, stamp
+from tests.curves import write_curves
 from tests.graph.tiny import parse
 from tests.samples import (
     PIXELS,
     decig,
     generator,
+    write_dynamic_generator,
     write_generator,
     write_other_groups,
     write_photos,
@@ -232,3 +236,51 @@ def test_a_latency_far_out_of_reach_costs_nothing(line: str, folder: Path):
     assert result.exit_code == 3, result.stderr
     assert "is out of reach" in result.stderr
     assert not (folder / "new").exists() and not (folder / "out").exists()
+
+
+ASKED = {
+    "m.onnx": ["--input-range LOW", "--output-range", "--channel-order"],
+    "style.onnx": ["--input-range LOW", "--channel-order", "--feed style=normal"],
+    "dynamic.onnx": ["--input-shape image:1,3,256,256", "--input-range", "--channel-order"],
+    "curves.onnx": ["--picture halfway", "--input-range", "--channel-order"],
+}
+"""What cannot be known of a model, by its file."""
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ASKED)
+def test_all_that_cannot_be_known_is_asked_at_once(name: str, folder: Path):
+    """And nothing else: with the answers, the next thing is the work itself."""
+    write_dynamic_generator(folder / "dynamic.onnx")
+    write_curves(folder / "curves.onnx")
+    result = decig("compress", folder / name)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    for flag in (*ASKED[name], "--data DIR", "--target-latency"):
+        assert line.count(flag) == 1, (flag, line)
+    told = decig("compress", folder / name, "--data", folder / "photos", "--target-speedup", 2)
+    assert told.exit_code == 2
+    for flag in ASKED[name]:
+        assert flag in told.stderr
+    assert "--data" not in told.stderr and "--target" not in told.stderr
+
+
+@pytest.mark.train
+def test_a_file_that_says_how_it_is_fed_needs_images_and_a_target_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The run folder names itself; MODEL is profiled first, which is expensive."""
+    monkeypatch.chdir(tmp_path)
+    proto = onnx.load(folder / "m.onnx")
+    stamp(proto, {"pixels": pixels_entry(PixelFormat((0, 1), (0, 1)))})
+    onnx.save(proto, "m.onnx")
+    given = ("--data", folder / "photos", "--target-speedup", 4)
+    result = decig("compress", "m.onnx", *given)
+    assert "ExpensiveError" in result.stderr, result.stderr
+    assert "run folder: m-4x" in result.stderr and not (tmp_path / "m-4x").exists()
+
+
+@pytest.mark.train
+def test_a_run_that_goes_on_must_be_named(folder: Path):
+    result = decig("compress", folder / "m.onnx", "--resume", *PIXELS)
+    assert result.exit_code == 2 and "--output-dir RUN" in result.stderr

@@ -1,4 +1,5 @@
 import json
+import re
 
 import onnx
 import pytest
@@ -36,8 +37,15 @@ def test_the_file_is_folded_verified_and_stamped(model, tmp_path):
 def test_the_summary(model, tmp_path):
     result = decig("export", model, "-o", tmp_path / "out.onnx")
     assert result.exit_code == 0
-    for text in ("fold_batchnorm (1)", "difference to the graph before export", "latency:"):
-        assert text in result.stdout
+    titles = [line.partition(":")[0] for line in result.stdout.splitlines()]
+    assert titles == ["file", "latency", "nodes", "size", "precision", "proof"]
+    texts = [line[11:] for line in result.stdout.splitlines()]
+    assert texts[0] == str(tmp_path / "out.onnx")
+    assert re.fullmatch(r"[\d.]+ ms to [\d.]+ ms, [\d.]+ times faster", texts[1])
+    before, after = (len(onnx.load(p).graph.node) for p in (model, tmp_path / "out.onnx"))
+    assert texts[2].startswith(f"{before} to {after}, by ")
+    assert texts[4] == "fp32"
+    assert re.fullmatch(r"differs by [\d.e-]+ from the graph before, in .*", texts[5])
 
 
 def test_another_operator_set(model, tmp_path):
@@ -69,7 +77,7 @@ def test_a_run_is_exported_for_the_device_that_it_was_planned_for(tmp_path):
         assert ("latency_ms" in found) is not bool(warned)
         assert read_stamp(onnx.load(out))["device"]["threads"] == threads
     result = decig("export", run, "-o", out, "--threads", 1)
-    assert "latency: not measured, as the device is another one" in result.stdout
+    assert "latency:   not measured, as the device is another one" in result.stdout
     assert "threads is 2 there and 1 here" in result.stderr
 
 

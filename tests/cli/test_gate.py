@@ -59,3 +59,46 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(asked
     result = decig(*asked, "--junit", tmp_path / "nowhere" / "junit.xml")
     assert result.exit_code == 2
     assert "its folder is not there" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--min-ssim", "abc"), "'abc' is not a number"),  # while options are read
+        (("--min-sim", 1), "No such option"),
+        (("--data", "nowhere"), "'nowhere' does not exist"),
+        (("--max-kid", "0.1", "--targets", "."), "no images there"),  # long before the verdict
+    ],
+)
+@pytest.mark.parametrize("form", ["two words", "one word"])
+def test_what_ends_a_check_is_no_old_verdict(
+    asked, tmp_path, monkeypatch, more, message, form
+) -> None:
+    """An older file must not be taken for the answer of a call that came to none."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    junit, summary = tmp_path / "junit.xml", tmp_path / "summary.md"
+    junit.write_text('<testsuite tests="1" failures="0"/>')
+    files = ("--junit", junit) if form == "two words" else (f"--junit={junit}",)
+    rest = asked if "--data" not in more else (*asked[:4], *asked[6:])
+    result = decig(*rest, *files, "--markdown", summary, *more)
+    assert result.exit_code == 2 and message in result.stderr, result.stderr
+    suite = ET.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    assert message in suite.find("testcase/error").get("message")
+    assert summary.read_text().startswith("### decig check: no verdict\n\nerror: ")
+
+
+def test_a_check_that_is_stopped_leaves_no_old_verdict(asked, tmp_path, monkeypatch) -> None:
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "measure_pairs", stop)
+    junit = tmp_path / "junit.xml"
+    assert decig(*asked, "--junit", junit).exit_code == 130
+    assert ET.parse(junit).getroot().find("testcase/error").get("message") == "interrupted"
+
+
+def test_help_writes_nothing(tmp_path) -> None:
+    assert decig("check", "--junit", tmp_path / "junit.xml", "--help").exit_code == 0
+    assert not (tmp_path / "junit.xml").exists()

@@ -27,7 +27,7 @@ def test_the_help_lists_the_commands_in_the_order_of_work(arguments):
         ("inspect", "MODEL"),
         ("profile", "MODEL, -o/--output"),
         ("slice", "MODEL, -o/--output, one of --keep, --plan and --target-latency"),
-        ("compress", "MODEL, --output-dir"),
+        ("compress", "MODEL"),
         ("export", "MODEL, -o/--output"),
         ("check", "CANDIDATE, --reference"),
     ],

@@ -141,10 +141,10 @@ def test_before_anything_is_written_ctrl_c_promises_nothing(
 
 
 def test_a_damaged_record_is_named(place: Path) -> None:
-    (place / "command.json").write_text('{"command": "compress"}')
+    (place / "run.toml").write_text("[recorded]")
     result = decig("compress", "--resume", "--output-dir", place)
     assert result.exit_code == 2
-    assert "command.json: given is missing" in result.stderr
+    assert "run.toml: [recorded]: command is missing" in result.stderr
 
 
 def test_a_disk_that_is_full_says_so_and_the_run_goes_on(place: Path) -> None:

@@ -1,9 +1,12 @@
 import importlib.util
 import json
+import re
 import sys
 
 import pytest
 
+from decig.errors import TargetMissedError
+from decig.repeating import read_options
 from tests.samples import PIXELS, decig, write_generator, write_photos
 from tests.training.test_events import read_events
 
@@ -124,7 +127,12 @@ def condensable(tmp_path):
 def test_condensing_while_training(condensable, tmp_path):
     result = decig("train", *condensable, "--target-speedup", 2, "--force")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.strip() == str(tmp_path / "run/generator.onnx")
+    told = dict(line.split(":", 1) for line in result.stdout.splitlines())
+    assert list(told)[:3] == ["asked", "generator", "training"]
+    assert "2.00 times faster than" in told["asked"] and "not measured" in told["generator"]
+    assert re.search(r"; 48 channels to \d+ in 3 groups$", told["generator"])
+    assert told["file"].strip() == str(tmp_path / "run/generator.onnx")
+    assert told["next"].strip().startswith(f"decig export {tmp_path / 'run/generator.onnx'}")
     report = json.loads((tmp_path / "run/report.json").read_text())
     asked_ms, widths = report["target_latency_ms"], report["generators"]["generator"]
     assert asked_ms == pytest.approx(report["original_latency_ms"] / 2)
@@ -163,6 +171,35 @@ def test_what_does_not_go_together_when_condensing(condensable, tmp_path):
         result = decig("train", *asked)
         assert result.exit_code == 2 and said in result.stderr, asked
         assert not (tmp_path / "run").exists()
+
+
+def test_a_target_that_is_missed_at_the_cut_is_no_dead_end(condensable, tmp_path, monkeypatch):
+    """Stage I is kept, and goes on with another target; nothing of it is trained again."""
+    from decig.training.methods import decig as method
+
+    def missed(*_):
+        raise TargetMissedError("a target of 1 ms is out of reach")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(method, "cut_condensed", missed)
+        result = decig("train", *condensable, "--target-speedup", 2, "--force")
+    run = tmp_path / "run"
+    assert result.exit_code == 3
+    *_, line = result.stderr.splitlines()
+    assert f"out of reach; what stage I has condensed is kept in {run}" in line
+    assert line.endswith(
+        f"decig train --resume --output-dir {run} --target-latency LATENCY (or --target-speedup "
+        "TIMES)"
+    )
+    other = decig("train", "--resume", "--output-dir", run, "--direction", "BtoA")
+    assert other.exit_code == 2 and "train.data.direction" in other.stderr
+    again = decig("train", "--resume", "--output-dir", run, "--target-speedup", "1.5")
+    assert again.exit_code == 0, again.stderr
+    report = json.loads((run / "report.json").read_text())
+    assert report["target_latency_ms"] == pytest.approx(report["original_latency_ms"] / 1.5)
+    assert read_options(run / "run.toml")["target_speedup"] == "1.5"
+    finished = decig("train", "--resume", "--output-dir", run, "--target-speedup", 2)
+    assert finished.exit_code == 2 and "condense.target_ms" in finished.stderr
 
 
 def test_condensing_needs_a_table_that_fits(condensable, tmp_path):

@@ -1,8 +1,11 @@
 import click
 import pytest
 
+from decig.cli.main import main
 from decig.cli.values import (
     POSITIVE,
+    Number,
+    Whole,
     input_shape,
     latencies,
     latency,
@@ -93,3 +96,33 @@ def test_several_targets_stand_behind_each_other():
     for read, text in ((latencies, "20ms,"), (speedups, "2,,4"), (speedups, "2,1"), (macs, "2X")):
         with pytest.raises(click.BadParameter):
             read(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        (Number(1, min_open=True), "abc", "'abc' is not a number"),
+        (Number(1, min_open=True), "nan", "'nan' is not a number"),
+        (Number(1, min_open=True), "1", "1 is out of bounds: give a number above 1"),
+        (Number(-1, 1), "-2", "-2 is out of bounds: give a number of -1 or more and 1 or less"),
+        (Number(max=1, max_open=True), "1", "1 is out of bounds: give a number below 1"),
+        (Whole(min=1), "abc", "'abc' is not a whole number"),
+        (Whole(min=1), "1.5", "'1.5' is not a whole number"),
+        (Whole(min=1), "0", "0 is out of bounds: give a number of 1 or more"),
+    ],
+)
+def test_wrong_numbers_are_answered_in_plain_words(kind, text, message):
+    with pytest.raises(click.BadParameter) as error:
+        kind.convert(text, None, None)
+    assert error.value.message == message
+
+
+def test_no_option_has_the_words_of_click():
+    """Every number that an option takes is one of the kinds above."""
+    kinds = {
+        type(param.type)
+        for command in main.commands.values()
+        for param in command.params
+        if isinstance(param.type, click.types.FloatParamType | click.types.IntParamType)
+    }
+    assert kinds == {Number, Whole}

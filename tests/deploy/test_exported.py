@@ -1,13 +1,14 @@
 import onnx
 
-from decig.deploy.exported import Exported
+from decig.deploy.exported import Exported, Size
 from decig.deploy.precision import FP32, Precision
 from decig.device.measure.rewriting import Choice
 from decig.device.run.timing import Latency
 
 PROTO = onnx.ModelProto()
 CHOICE = Choice(PROTO, {"fold_batchnorm": 2}, ["wide_head"], ["winograd"])
-PLAIN = Exported(CHOICE, Precision(FP32, FP32, PROTO), 1e-6, None, None, 10, 20)
+BEFORE, AFTER = Size(5, 12, 21, 900), Size(3, 10, 20, 800)
+PLAIN = Exported(CHOICE, Precision(FP32, FP32, PROTO), 1e-6, None, None, BEFORE, AFTER)
 
 
 def latency(us: float) -> Latency:
@@ -25,6 +26,9 @@ def test_what_is_not_known_is_left_out():
         "max_abs_diff": 1e-6,
         "params": 10,
         "macs": 20,
+        "macs_before": 21,
+        "nodes": {"before": 5, "after": 3},
+        "file_bytes": {"before": 900, "after": 800},
     }
 
 
@@ -36,8 +40,8 @@ def test_all_that_is_known_is_said():
         1e-6,
         2e-6,
         1.5,
-        10,
-        20,
+        BEFORE,
+        AFTER,
         times,
         ("the images are gone",),
         {"inside": latency(3000.0)},

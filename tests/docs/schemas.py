@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from decig import records
+from decig import records, repeating
 from decig.device.cost import table
 from decig.device.run.fingerprint import Fingerprint
 from decig.graph import plan
@@ -42,6 +42,7 @@ def schemas() -> dict[str, Schema]:
         "plan": _titled(_of(plan._File), "Plan"),
         "recipe": _titled(_recipe(), "Recipe, recipe.toml"),
         "settings": _titled(_settings(), "File of settings, for --config"),
+        "run-toml": _titled(_run_toml(), "Record of a run to repeat it, run.toml"),
         "run": _versioned(_run(), 1, "Record of a run, run.json"),
         "report": _versioned(_of(Report), 1, "Figures of a run, report.json"),
         **{name: _titled(_of(kind), f"{file} of a run") for name, (file, kind) in _KEPT.items()},
@@ -72,6 +73,17 @@ def _settings() -> Schema:
     kinds |= {name: methods.find(name).Settings for name in methods.names()}
     found: Schema = {"type": "object", "$defs": {}, "additionalProperties": {"type": "object"}}
     found["properties"] = {name: _inlined(found, kind, name) for name, kind in kinds.items()}
+    return found
+
+
+def _run_toml() -> Schema:
+    found = _settings()
+    options = "of the command, by their names: target_speedup for --target-speedup."
+    found["properties"] |= {
+        repeating.OPTIONS: {"type": "object", "description": options},
+        repeating.RECORDED: _inlined(found, repeating.Recorded, repeating.RECORDED),
+    }
+    found["required"] = [repeating.RECORDED]
     return found
 
 

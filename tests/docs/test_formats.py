@@ -11,8 +11,11 @@ import pytest
 from decig import formats
 from decig.errors import BadInputError
 from decig.graph.plan import Plan
+from decig.progress import silent
+from decig.repeating import Said
 from decig.source.recipe import load_recipe
 from decig.source.stamp import read_stamp
+from decig.training import pipeline
 from decig.training.config import Config
 from tests.docs.generate import made
 from tests.samples import PIXELS, call
@@ -109,6 +112,20 @@ def test_the_files_of_a_run_fit(run):
         assert fits(value, name), file
         assert not fits(value | {"schema_version": 2}, name), file
     assert Plan.load(run / "plan.json").keep
+
+
+def test_the_record_to_repeat_a_run_fits(tmp_path):
+    asked = small(tmp_path)
+    said = Said(command="compress", options={"steps": 4}, unset=["targets"])
+    pipeline.compress(
+        asked.teacher, asked.folders, asked.goal, asked.config, asked.output_dir, said=said,
+        progress=silent,
+    )  # fmt: skip
+    found = tomllib.loads((asked.output_dir / "run.toml").read_text())
+    assert fits(found, "run-toml")
+    assert not fits(found | {"train": {"sede": 1}}, "run-toml")
+    del found["recorded"]
+    assert not fits(found, "run-toml")
 
 
 @pytest.mark.parametrize("name", ["sessions", "planning", "groups", "nodes", "pictures"])

@@ -155,6 +155,25 @@ def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def _load_record(file: Path) -> None:
+    from decig.cli.compress import compress
+    from decig.cli.written import from_file
+    from decig.repeating import read_options, read_recorded
+
+    from_file(read_options(file), compress.params, file)
+    read_recorded(file)
+
+
+def _record(_: Path) -> Whole:
+    text = (
+        '[options]\nmodel = "m.onnx"\nsteps = 3\ntarget_speedup = [2, 4]\nforce = true\n\n'
+        '[recorded]\ncommand = "compress"\narguments = ["m.onnx"]\nmodel = "ab"\n\n'
+        '[recorded.versions]\nnumpy = "2.0"\n\n[recorded.machine]\ncores = 2\n\n'
+        "[recorded.widths.2x]\nconv1 = 8\n"
+    )
+    return [(".toml", text.encode())]
+
+
 def _load_settings(file: Path) -> None:
     from decig.training.config import Config
 
@@ -213,6 +232,7 @@ LOADERS = {
     "plan": Loader(_load_plan, damaged_text, _plan),
     "stamp": Loader(_load_stamped, _damaged_stamp, _stamped),
     "image": Loader(_load_image, damaged, _images),
+    "record": Loader(_load_record, damaged_text, _record),
     "settings": Loader(_load_settings, damaged_text, _settings),
     "state": Loader(_load_state, damaged, _state),
     "weights": Loader(_load_weights, damaged, _weights),

@@ -24,6 +24,14 @@ COSTS = {"conv1": 3000.0, "conv2": 5000.0, "head": 2000.0}
 AFTER = {"conv1": 1000.0, "conv2": 900.0, "head": 600.0}
 COMMAND = ["model dir/m.onnx", "--data", "photos", "--target-speedup", "4", "--output-dir", "run"]
 
+RECORD = f"""
+[recorded]
+command = "compress"
+arguments = {json.dumps(COMMAND)}
+folder = "/home/a b"
+"""
+"""What run.toml says of it."""
+
 
 def table() -> CostTable:
     """Conv of 8 channels, Conv of 16, Conv of 3 that reads both."""
@@ -89,8 +97,7 @@ def write_run(folder: Path, *, pictures: int = 3, size: int = 48, **changes: Any
     }
     _write(folder / "run.json", run)
     _write(folder / "report.json", figures() | changes)
-    typed = {"command": "compress", "given": {}, "arguments": COMMAND, "folder": "/home/a b"}
-    _write(folder / "command.json", typed)
+    (folder / "run.toml").write_text(RECORD, encoding="utf-8")
     table().save(folder / "profile.json")
     Plan("ab" * 32, {"c1": [0, 1, 2, 3], "c2": [1, 5, 7]}).save(folder / "plan.json")
     (folder / "student.onnx").write_bytes(b"not read")
@@ -138,8 +145,13 @@ def write_pictures(folder: Path, count: int, size: int) -> None:
     records.save(folder, records.PICTURES_FILE, record)
 
 
-def write_several(folder: Path) -> Path:
-    """Write a call with two targets that are done and one that has only begun."""
+def write_several(folder: Path, *, macs: bool = False) -> Path:
+    """Write a call with two targets that are done and one that has only begun.
+
+    Args:
+        folder: of the call.
+        macs: whether multiply-accumulates were asked for, and no device.
+    """
     folder.mkdir(parents=True)
     _write(folder / "targets.json", {"targets_ms": {"2x": 8.0, "4x": 4.0, "8x": 2.0}})
     for name in ("2x", "4x", "8x"):
@@ -151,9 +163,21 @@ def write_several(folder: Path) -> Path:
                        predicted_latency_ms=8.0, ssim=0.97, psnr_db=33.0, params=20_000),
         records.Member(target="4x", target_latency_ms=4.0, predicted_latency_ms=3.9, ssim=0.91),
     ]  # fmt: skip
+    if macs:
+        _count(folder)
+        members = [records.Member(target="2x", target_macs=4_000_000, macs=1_600_000, ssim=0.97)]
     frontier = records.Frontier(targets=members, notes=["2x is hardly better than 4x"])
     _write(folder / records.FRONTIER_FILE, msgspec.to_builtins(frontier))
     return folder
+
+
+def _count(folder: Path) -> None:
+    """Make the runs of several targets such for no device."""
+    for file in folder.glob("*/run.json"):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        del run["device"], run["target_ms"]
+        _write(file, run | {"target_macs": 4_000_000})
+        (file.parent / "profile.json").unlink()
 
 
 def _write(file: Path, value: Any) -> None:

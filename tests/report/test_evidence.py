@@ -13,7 +13,7 @@ def test_a_finished_run_has_everything(tmp_path: Path) -> None:
     assert found.finished and found.missing == []
     assert found.kept == {"c1": 4, "c2": 3}
     assert found.figures.params is not None and found.figures.params.after == 9000
-    assert found.command is not None and found.command.arguments == COMMAND
+    assert found.recorded is not None and found.recorded.arguments == COMMAND
     assert found.device is not None and len(found.curve) == 30
 
 
@@ -27,7 +27,7 @@ def test_a_run_of_an_older_decig_lacks_records(tmp_path: Path) -> None:
         records.PICTURES_FILE,
         records.SESSIONS_FILE,
         "profile.json",
-        "command.json",
+        "run.toml",
     ):
         (folder / name).unlink()
     found = Evidence.read(folder)
@@ -57,7 +57,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["run.json", "report.json", "profile.json", "plan.json", "groups.json", "planning.json",
-     "nodes.json", "pictures.json", "sessions.json", "command.json"],
+     "nodes.json", "pictures.json", "sessions.json", "run.toml"],
 )  # fmt: skip
 @pytest.mark.parametrize("content", ["{", "3", '"text"'])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
@@ -80,3 +80,13 @@ def test_several_targets_of_which_none_is_done(tmp_path: Path) -> None:
     folder = write_several(tmp_path / "all")
     (folder / records.FRONTIER_FILE).unlink()
     assert Several.read(folder).frontier.targets == []
+
+
+def test_a_run_of_train_is_told_what_takes_its_place(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(BadInputError, match=r"a run of decig train, and .* decig compress$"):
+        Evidence.read(tmp_path)
+    for name in ("hinges.svg", "report.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(BadInputError, match=r"to look at: report.json, hinges.svg$"):
+        Evidence.read(tmp_path)

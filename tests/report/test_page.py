@@ -102,6 +102,14 @@ def test_large_pictures_make_no_large_report(tmp_path: Path) -> None:
     assert page.write(folder, tmp_path / "r.html")["bytes"] < 1.4 * BUDGET_BYTES + 500_000
 
 
+def test_several_targets_of_no_device_are_counted(tmp_path: Path) -> None:
+    folder = write_several(tmp_path / "all", macs=True)
+    text = written(folder).text
+    assert "asked, MMACs" in text and "asked, ms" not in text
+    row = text[text.index("What each target reached") :]
+    assert row.index("4.00") < row.index("1.60") < row.index("5.00")  # of 8 million
+
+
 def test_several_targets_have_a_frontier_and_links(tmp_path: Path) -> None:
     folder = write_several(tmp_path / "all")
     assert page.write_where_possible(folder) == folder / page.FILE

@@ -4,7 +4,7 @@ import pytest
 from decig import __version__
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
-from decig.source.stamp import Known, pixels_entry, read_known, read_stamp, stamp
+from decig.source.stamp import Known, pixels_entry, read_known, read_stamp, stamp, stamped_rewrites
 from tests.samples import generator
 
 
@@ -76,3 +76,23 @@ def test_a_damaged_stamp_is_refused(key, entry, message):
         read_known(proto, "m.onnx")
     assert str(caught.value).startswith(f"m.onnx: {message}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("figures", "note"),
+    [
+        (
+            {"macs": 1500, "macs_before": 1000, "rewrites": {"kept": ["wide_head", "winograd"]}},
+            "1,000 before export, which rewrote it for speed (wide_head, winograd)",
+        ),
+        ({"macs": 900, "macs_before": 1000, "rewrites": {"kept": ["wide_head"]}}, ""),
+        ({"macs": 1500, "macs_before": 1000, "rewrites": {"kept": []}}, ""),
+        ({"macs": 1500, "rewrites": {"kept": ["wide_head"]}}, ""),  # of an older decig
+        ({"macs": "many"}, ""),
+        (None, ""),
+    ],
+)
+def test_why_a_file_has_more_multiply_accumulates(figures, note):
+    proto = generator()
+    stamp(proto, {"figures": figures})
+    assert stamped_rewrites(proto).note == note

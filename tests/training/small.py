@@ -20,7 +20,7 @@ from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
-from decig.training import pipeline
+from decig.training import pipeline, preview
 from decig.training.config import Config
 from decig.training.examples import Folders
 from decig.training.job import Job
@@ -132,7 +132,7 @@ class Asked:
 
     def preview(self) -> dict[str, Any]:
         """Plan alone."""
-        return pipeline.preview(self.teacher, self.folders, self.goal, self.config)
+        return preview.preview(self.teacher, self.folders, self.goal, self.config)
 
     def record(self) -> dict[str, Any]:
         """What run.json says."""

@@ -167,3 +167,21 @@ def test_folders_are_recorded_as_they_were_given() -> None:
     nothing = dict.fromkeys(("images", "targets", "unpaired", "discriminator"))
     assert Folders(Path("a/b")).record() == nothing | {"images": "a/b"}
     assert Folders(None, Path("c")).record() == nothing | {"targets": "c"}
+
+
+def test_pairs_side_by_side_are_told(tmp_path, caplog):
+    """In the folder of images, and in that of real pictures."""
+    write_photos(tmp_path / "joined", 3, 60, 120)
+    write_photos(tmp_path / "single", 3, 60, 60)
+    for given, told in (({}, 0), ({"images": "joined"}, 1), ({"unpaired": "joined"}, 1)):
+        caplog.clear()
+        names = {"images": "single"} | given
+        asked = small(tmp_path, photos=2)
+        Examples(
+            asked.teacher,
+            Folders(**{key: tmp_path / name for key, name in names.items()}),
+            asked.config.distil,
+            seed=0,
+            whole=False,
+        )
+        assert caplog.text.count("pairs side by side") == told, names

@@ -214,7 +214,12 @@ def add_text(target: Path, text: str) -> None:
 
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON to `target` atomically; errors as in `atomic_path`."""
-    write_bytes(target, (json_text(value, indent=1) + "\n").encode())
+    write_bytes(target, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as the indented JSON of a file."""
+    return (json_text(value, indent=1) + "\n").encode()
 
 
 def json_text(

@@ -189,7 +189,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         target: its name, which is that of its run folder in the folder of all.
-        target_latency_ms: the latency that was asked for.
+        target_latency_ms: the latency that was asked for; None where multiply-accumulates were.
+        target_macs: the multiply-accumulates that were asked for, for no device.
         predicted_latency_ms: of the result, by the cost table.
         measured_latency_ms: of the result; None where it was not measured.
         ssim: of its held-out pictures to the original's.
@@ -201,6 +202,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     target_latency_ms: NotNegative | None = None
+    target_macs: Count | None = None
     predicted_latency_ms: NotNegative | None = None
     measured_latency_ms: NotNegative | None = None
     ssim: float | None = None

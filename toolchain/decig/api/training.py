@@ -19,12 +19,14 @@ from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
+from decig.repeating import Recorded, Said
 from decig.source.recipe import load_recipe
 from decig.source.source import Source
 
 if TYPE_CHECKING:
     from decig.training.config import Config
-    from decig.training.run import Begun
+    from decig.training.examples import Folders
+    from decig.training.teacher import Teacher
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +58,9 @@ def compress(
     tensorboard: bool = False,
     dry_run: bool = False,
     resume: bool = False,
-    begun: "Begun | None" = None,
+    locked: File | None = None,
+    accept: bool = False,
+    said: Said | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any] | None:
     """Make a model as fast as asked, and train it to paint as before.
@@ -74,14 +78,17 @@ def compress(
         target_speedup: how many times faster than the model.
         target_macs: multiply-accumulates, or below 1 a share of the model's, for no device.
         method: how widths are found; None for "decig".
-        config: file of settings, TOML.
+        config: file of settings, TOML; a table [options] in it is for the command alone.
         budget_s: seconds of training for each target; 1200 where `steps` is not given either.
         steps: steps of training for each target.
         fold_norms: make InstanceNorms part of convolutions where pictures allow it.
         tensorboard: log losses for TensorBoard in the run folder.
         dry_run: plan only: nothing is trained or written, and the plan is returned.
         resume: go on with the run in `output_dir`; all else must be asked as before.
-        begun: called with the folder of a new run, before anything is trained.
+        locked: run.toml of the run that is repeated: where anything differs from what it recorded,
+            that is an error, and plans are taken from there. All else must be asked as it says.
+        accept: with `locked`, tell what differs and go on.
+        said: what a command was told, which is written into run.toml; None writes none.
         progress: told the step, how far it is from 0 to 1, and its latest figures.
 
     Returns:
@@ -95,7 +102,7 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     with needs_torch("decig compress"):
-        from decig.training import pipeline, several
+        from decig.training import pipeline, preview, several
         from decig.training.events import require_events
         from decig.training.examples import Folders
         from decig.training.planner import Goal
@@ -126,14 +133,27 @@ def compress(
     def look_over() -> None:
         pipeline.look_over(teacher, images, settings, whole=fold_norms)
 
-    target = _target(source, table, wanted, look_over, progress, force=force)
+    costs = None if table is None else as_table(table)
+    known = None
+    if locked is not None:
+        known = _locked(Path(locked), teacher, images, costs, accept=accept)
+        if steps is None:
+            _log.warning("%s: trained for a time, not in steps: weights will differ", locked)
+    target = _target(source, costs, wanted, look_over, progress, force=force or accept)
     seconds = BUDGET_S if budget_s is None else budget_s
     budget = Budget(seconds if steps is None else None, steps)
     goal = partial(Goal, target, budget=budget, fold_norms=fold_norms)
-    goals = {each.name: goal(each.counted(target.as_it_is_ms)) for each in wanted}
+    goals = {
+        each.name: goal(
+            each.counted(target.as_it_is_ms),
+            name=each.name,
+            widths=None if known is None else known.widths.get(each.name),
+        )
+        for each in wanted
+    }
     run: dict[str, Any] = {
         "resume": resume,
-        "begun": begun,
+        "said": said,
         "tensorboard": tensorboard,
         "progress": progress,
     }
@@ -141,7 +161,7 @@ def compress(
         call = several.Several(teacher, images, goals, settings)
         return several.preview(call) if dry_run else several.compress(call, folder, **run)
     what = (teacher, images, next(iter(goals.values()), goal(None)), settings)
-    return pipeline.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
+    return preview.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
 
 
 def _wanted(
@@ -182,7 +202,7 @@ def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
 
 def _target(
     source: Source,
-    table: CostTable | File | None,
+    table: CostTable | None,
     wanted: Sequence[Wanted],
     look_over: Callable[[], None],
     progress: Progress,
@@ -204,11 +224,33 @@ def _target(
     if wanted and wanted[0].kind == "macs":
         return MacsTarget(source.model, analyse(source.model.proto))
     if table is not None:
-        return Target.of(as_table(table), source.model, force=force)
+        return Target.of(table, source.model, force=force)
     look_over()
     # A latency belongs to a number of threads; one is what tables are taken with.
     measure = partial(profile, source, device=Device.of(threads=1), progress=progress)
     return Target.of(Processes().on_main(measure), source.model, force=force)
+
+
+def _locked(
+    file: Path, teacher: "Teacher", images: "Folders", table: CostTable | None, *, accept: bool
+) -> Recorded:
+    """What a run recorded that is repeated, once that was compared with what is here.
+
+    Raises:
+        BadInputError: something differs, and `accept` is false.
+    """
+    from decig.training.processes import Processes
+    from decig.training.repeat import Facts
+
+    processes = Processes()
+
+    def compare() -> Recorded:
+        facts = Facts.of(teacher, images, table, processes)
+        found = facts.require_same(file, accept=accept)
+        # Widths of another graph would not fit this one.
+        return found if found.model == teacher.model.sha256 else Recorded(command=found.command)
+
+    return processes.on_main(compare)
 
 
 def _absolute(path: File | None) -> Path | None:
@@ -231,7 +273,7 @@ def train(
     sample_every_s: float = 600.0,
     tensorboard: bool = False,
     resume: bool = False,
-    begun: "Begun | None" = None,
+    said: Said | None = None,
 ) -> Path | None:
     """Train the original generator of a recipe, and make it narrower on the way if asked.
 
@@ -252,7 +294,7 @@ def train(
         sample_every_s: seconds between two sheets of samples.
         tensorboard: log losses and samples for TensorBoard in the run folder.
         resume: go on with the run in `output_dir`; all else must be asked as before.
-        begun: called with the folder of a new run, before anything is trained.
+        said: what a command was told, which is written into run.toml; None writes none.
 
     Returns:
         The path of the generator's ONNX file; None in all processes but the main one.
@@ -297,7 +339,7 @@ def train(
         data=as_path(data),
         direction=direction,
         resume=resume,
-        begun=begun,
+        said=said,
         sample_every_s=sample_every_s,
         wanted=narrow,
         tensorboard=tensorboard,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from decig.cli.gate import gate_options
+from decig.cli.gate import GateCommand, gate_options
 from decig.cli.judging import judge_options, require_what_judges_need
 from decig.cli.options import (
     code_options,
@@ -15,8 +15,8 @@ from decig.cli.options import (
     json_option,
     pixel_options,
 )
-from decig.cli.process import Command, by_name, debug_option, show
-from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, latency, output_file
+from decig.cli.process import by_name, debug_option, show
+from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, Whole, latency, output_file
 from decig.errors import TargetMissedError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from decig.source.source import PixelFlags
 
 
-@click.command(cls=Command)
+@click.command(cls=GateCommand)
 @click.argument("candidate")
 @click.option("--reference", required=True, metavar="MODEL", help="The model it should replace.")
 @click.option("--data", type=EXISTING_FOLDER, help="Folder of images to feed both models.")
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @judge_options
 @click.option(
     "--max-unreadable",
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     metavar="N",
     help="Most images that may be unreadable, and so not compared; any number by default.",
 )

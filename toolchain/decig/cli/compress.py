@@ -1,29 +1,33 @@
 """`decig compress`: make a model as fast as asked, and train it to paint as before."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from decig.cli.options import force_option, json_option, source_options
 from decig.cli.process import debug_option, one_of, require_answers, show
 from decig.cli.resuming import (
     ResumableCommand,
     output_dir_option,
-    record_command,
     resume_option,
+    said,
     says_how_to_go_on,
     tensorboard_option,
 )
 from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import target_options
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, time_budget
+from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Whole, time_budget
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
     from decig.source.source import Source
+
+_log = logging.getLogger(__name__)
 
 _NO_TARGET = (
     "give --target-latency, --target-speedup or --target-macs: without any of them, only stage I "
@@ -41,8 +45,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
         ("budget", "steps"),
         ("one_hot", "palette"),
     ),
-    kept={"profile": "profile.json"},
-    not_recorded=("config", "method"),  # run.json holds the settings
+    usual={"method": "decig", "budget": "20m"},
 )
 @click.option(
     "--profile",
@@ -63,7 +66,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     type=FILE,
     help="Discriminator that MODEL was trained with (latest_net_D.pth): it judges what is left.",
 )
-@output_dir_option
+@output_dir_option(required=False)
 @target_options
 @click.option(
     "--method", metavar="NAME", help="How widths are found: decig (default), or a module of yours."
@@ -77,11 +80,23 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 )
 @click.option(
     "--steps",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="N",
     help="How many steps to train, for each target.",
 )
-@click.option("--config", type=EXISTING_FILE, help="Settings of the training, TOML.")
+@click.option(
+    "--config",
+    type=EXISTING_FILE,
+    help="TOML file of settings, and of options under [options], such as the run.toml of a run. "
+    "What is typed goes before it.",
+)
+@click.option(
+    "--locked",
+    type=EXISTING_FILE,
+    metavar="RUN/run.toml",
+    help="Repeat a run from its record. What differs (versions, device, model, cost table, data) "
+    "is said, and an error unless --force is given.",
+)
 @click.option(
     "--fold-norms",
     is_flag=True,
@@ -89,8 +104,12 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 )
 @tensorboard_option
 @resume_option
-@click.option("--dry-run", is_flag=True, help="Show the plan; train nothing and write nothing.")
-@source_options(pixels=True)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the plan, its predicted latency and how long training would take; write nothing.",
+)
+@source_options(pixels=True, asks=lambda source: _asks(source))
 @force_option
 @json_option
 @debug_option
@@ -107,19 +126,14 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 
     one_of(asked, *TARGET_OPTIONS)
     one_of(asked, "budget", "steps")
-    folder = asked["output_dir"]
     if asked["targets"] and asked["unpaired"]:
         raise click.UsageError("Give one of --targets and --unpaired.")
     if asked["profile"] and asked["target_macs"] and not asked["resume"]:
         raise click.UsageError("--target-macs is for no device: leave --profile out.")
-    has_target = any(asked[name] for name in TARGET_OPTIONS)
-    with needs_torch("decig compress"):
-        needs_target = not has_target and _needs_target(asked)
-    require_answers(
-        source.unsaid,
-        "" if asked["data"] or not source.needs_folder else _NO_DATA,
-        _NO_TARGET if needs_target else "",
-    )
+    if asked["resume"] and asked["output_dir"] is None:
+        raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
+    require_answers(*_asks(source))
+    folder = _folder(asked)
     with ProgressBar() as bar, says_how_to_go_on(folder, _record_file(asked)):
         figures = run(
             source,
@@ -134,14 +148,16 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
             target_speedup=asked["target_speedup"],
             target_macs=asked["target_macs"],
             method=asked["method"],
-            config=asked["config"],
+            config=asked["config"] or asked["locked"],
             budget_s=asked["budget"],
             steps=asked["steps"],
             fold_norms=asked["fold_norms"],
             tensorboard=asked["tensorboard"],
             dry_run=dry_run,
             resume=asked["resume"],
-            begun=record_command,
+            locked=asked["locked"],
+            accept=bool(asked["locked"]) and _typed("force"),
+            said=said(),
             progress=bar.update,
         )
     if figures is None:  # of several processes, the main one alone speaks
@@ -154,30 +170,55 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
 def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
     """Show what was reached, or what is planned, of one target or of several."""
     from decig.cli.frontier import print_frontier, print_previews
-    from decig.cli.summary import print_compression
-    from decig.cli.tables import print_figures
+    from decig.cli.summary import print_compression, print_plan
     from decig.device.cost.table import CostTable
     from decig.device.plan.target import TABLE_FILE
 
     several = "targets" in figures
     if dry_run:
-        (print_previews if several else print_figures)(figures)
-    elif several:
-        print_frontier(folder, figures)
-    else:
-        table = folder / TABLE_FILE  # none where the target was for no device
-        device = CostTable.load(table).device if table.exists() else None
-        print_compression(folder, device, figures)
+        (print_previews if several else print_plan)(figures)
+        return
+    table = folder / TABLE_FILE  # none where the target was for no device
+    device = CostTable.load(table).device if table.exists() else None
+    (print_frontier if several else print_compression)(folder, device, figures)
+
+
+def _folder(asked: dict[str, Any]) -> Path:
+    """The run folder; where none is named, a new one here, named by MODEL and target."""
+    if asked["output_dir"] is None:
+        from decig.cli.naming import new_folder
+
+        model = str(click.get_current_context().params["model"])
+        asked["output_dir"] = new_folder(model, asked)
+        _log.info("run folder: %s", asked["output_dir"])
+    found: Path = asked["output_dir"]
+    return found
+
+
+def _typed(name: str) -> bool:
+    """Whether an option stands on the command line, not in a file."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
+
+
+def _asks(source: "Source | None") -> list[str]:
+    """What cannot be known and was not said, all of it; of MODEL only where it could be read."""
+    asked = click.get_current_context().params
+    questions = [] if source is None else source.questions
+    if not asked["data"] and (source is None or source.needs_folder):
+        questions.append(_NO_DATA)
+    with needs_torch("decig compress"):
+        needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
+    return [*questions, *([_NO_TARGET] if needs_target else [])]
 
 
 def _needs_target(asked: Mapping[str, Any]) -> bool:
     """Whether the method, with the settings asked for, finds no widths without a target."""
     from decig.api.training import settings_of
 
-    resume = asked["resume"]
-    return settings_of(
-        asked["output_dir"], asked["config"], asked["method"], resume=resume
-    ).needs_target
+    resume = asked["resume"] and asked["output_dir"] is not None
+    config = asked["config"] or asked["locked"]
+    return settings_of(asked["output_dir"], config, asked["method"], resume=resume).needs_target
 
 
 def _record_file(asked: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """`decig export`: write the file to deploy."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,9 @@ from decig.cli.options import (
     source_options,
 )
 from decig.cli.process import Command, debug_option, show
-from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number
+from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, Whole
 
 if TYPE_CHECKING:
-    from decig.deploy.exported import Exported
     from decig.device.run.device import Device
     from decig.source.source import Source
 
@@ -47,9 +47,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
     "--min-psnr", type=POSITIVE, metavar="32", help="Least PSNR of the same in dB; 32 by default."
 )
 @click.option("--pixel-io", is_flag=True, help="The file takes and gives uint8 NHWC images in RGB.")
-@click.option(
-    "--opset", type=click.IntRange(min=1), metavar="N", help="Version of the ONNX operator set."
-)
+@click.option("--opset", type=Whole(min=1), metavar="N", help="Version of the ONNX operator set.")
 @source_options(pixels=True)
 @device_options
 @json_option
@@ -68,45 +66,7 @@ def export(
     where they measure faster; the file is verified against the original and stamped.
     """
     from decig.api.deployment import export as write
+    from decig.cli.exported import print_export
 
     exported = write(source, output, device=asked_device(device), min_psnr_db=min_psnr, **asked)
-    show(exported, as_json, _print_export)
-
-
-def _print_export(exported: "Exported") -> None:
-    """Show what an export did and found."""
-    from decig.cli.tables import console
-
-    screen = console()
-    choice = exported.choice
-    made = [f"{rule} ({times})" for rule, times in choice.canonical.items()]
-    for what, rules in (
-        ("rewritten", made),
-        ("rewritten for the device", choice.kept),
-        ("rewrites that did not pay", choice.dropped),
-    ):
-        if rules:
-            screen.print(f"{what}: {', '.join(rules)}")
-    screen.print(f"difference to the graph before export: {exported.difference:.1e} of the range")
-    if exported.torch_difference is not None:
-        screen.print(f"difference to the trained module: {exported.torch_difference:.1e}")
-    for variant in exported.precision.variants:
-        fate = variant.dropped or "used"
-        likeness = f"SSIM {variant.ssim:.4f}, PSNR {variant.psnr_db:.2f} dB to fp32"
-        screen.print(f"{variant.name}: {fate}; {likeness}")
-    for name, why in exported.precision.refused.items():
-        screen.print(f"{name}: not tried; {why}")
-    ms = {name: latency.median_ms for name, latency in exported.latency.items()}
-    if ms:
-        before = f", {ms['plain']:.3f} ms before" if "plain" in ms else ""
-        screen.print(f"latency: {ms['exported']:.3f} ms{before}")
-    else:
-        screen.print("latency: not measured, as the device is another one")
-    if exported.from_bytes is not None:
-        spans = {name: latency.median_ms for name, latency in exported.from_bytes.items()}
-        screen.print(
-            f"from bytes to bytes: {spans['inside']:.3f} ms, {spans['outside']:.3f} ms with "
-            "pre- and postprocessing outside"
-        )
-    if exported.predicted_ms is not None:
-        screen.print(f"predicted latency: {exported.predicted_ms:.3f} ms")
+    show(exported, as_json, partial(print_export, output))

@@ -1,22 +1,25 @@
 """What `decig compress` says of several targets: a table, and what in it is not as it should be."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from decig.cli.summary import amount
-from decig.cli.tables import columns, console, print_figures
+from decig.cli.summary import amount, export_command
+from decig.cli.tables import columns, console
+
+if TYPE_CHECKING:
+    from decig.device.run.fingerprint import Fingerprint
 
 _FIGURES = ("asked", "predicted", "measured", "times", "SSIM", "PSNR", "MACs", "params", "MB")
 _MB = 1e6
 
 
-def print_frontier(folder: Path, found: Mapping[str, Any]) -> None:
+def print_frontier(folder: Path, device: "Fingerprint | None", found: Mapping[str, Any]) -> None:
     """Show the figures of all targets, the slowest first, and what comes next.
 
     Args:
         folder: of the targets.
+        device: that the model was compressed for; None where that was none.
         found: the content of frontier.json.
     """
     table = columns("target", right=_FIGURES)
@@ -42,17 +45,19 @@ def print_frontier(folder: Path, found: Mapping[str, Any]) -> None:
     if (folder / "report.html").exists():
         screen.print(f"report:  {folder / 'report.html'}", soft_wrap=True)
     screen.print(f"figures: {folder / 'frontier.json'}", soft_wrap=True)
-    name = found["targets"][0]["target"]
-    command = shlex.join(["decig", "export", str(folder / name), "-o", f"{name}.onnx"])
-    screen.print(f"next:    {command}", soft_wrap=True)
+    for each in found["targets"]:
+        command = export_command(folder / each["target"], device)
+        screen.print(f"next:    {command}", soft_wrap=True)
 
 
 def print_previews(found: Mapping[str, Any]) -> None:
     """Show the plan of every target."""
+    from decig.cli.summary import print_plan
+
     screen = console()
     for name, plan in found["targets"].items():
         screen.print(f"{name}:")
-        print_figures(plan)
+        print_plan(plan)
 
 
 def _row(each: Mapping[str, Any]) -> list[str]:

@@ -1,14 +1,21 @@
 """Options of `decig check` for CI: how sure its answers must be, and the files that it leaves."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import wraps
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from decig.cli.options import Function, with_options
+from decig.cli.process import Command, explain
 from decig.cli.values import Number, output_file, time_budget
+from decig.errors import DecigError
+
+_WRITTEN = "decig.gate_written"
 
 if TYPE_CHECKING:
     from decig.deploy.check import Verdict
@@ -45,10 +52,72 @@ class Gate:
         from decig.files import add_text, write_bytes
         from decig.report.gate import junit, markdown
 
+        click.get_current_context().meta[_WRITTEN] = True
         if self.junit is not None:
             write_bytes(self.junit, junit(verdict, candidate))
         if self.markdown is not None:
             add_text(self.markdown, markdown(verdict, candidate))
+
+
+class GateCommand(Command):
+    """A command whose files for CI systems never tell of an earlier call.
+
+    Where it ends without a verdict, whatever the reason, they say so: a CI system that finds the
+    JUnit file of the last time would count that.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the arguments; errors as for every command."""
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except (click.ClickException, DecigError) as error:
+            _write_error(given, error)
+            raise
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; errors as it has them."""
+        try:
+            return super().invoke(context)
+        except (Exception, KeyboardInterrupt) as error:
+            ends = isinstance(error, click.exceptions.Exit)
+            if not ends and not context.meta.get(_WRITTEN):
+                asked = {
+                    "--junit": context.params["junit"],
+                    "--markdown": context.params["markdown"],
+                }
+                _write_error([f"{n}={file}" for n, file in asked.items() if file], error)
+            raise
+
+
+def _write_error(arguments: Sequence[str], error: BaseException) -> None:
+    """Say in the files that arguments name that there is no verdict, and why."""
+    from decig.files import add_text, write_bytes
+    from decig.report.gate import junit_error, markdown_error
+
+    text = " ".join(explain(error)[1].split())
+    junit, markdown = (_value(arguments, option) for option in ("--junit", "--markdown"))
+    with contextlib.suppress(DecigError):  # the error itself is what counts
+        if junit is not None:
+            write_bytes(Path(junit), junit_error(text))
+        if markdown is not None:
+            add_text(Path(markdown), markdown_error(text))
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    """The value of an option among the words of a command line, which may be wrong otherwise."""
+    for word, following in zip_longest(arguments, arguments[1:]):
+        if word == option:
+            return following
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return None
 
 
 def gate_options(function: Function) -> Function:

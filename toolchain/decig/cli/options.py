@@ -1,22 +1,27 @@
 """Options that several commands share; each decorator says what the command gets from it."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from decig.cli.process import by_name, one_of
-from decig.cli.values import FILE, input_shape, output_file, setting, value_range
+from decig.cli.process import by_name, one_of, require_answers
+from decig.cli.values import FILE, Whole, input_shape, output_file, setting, value_range
 
 if TYPE_CHECKING:
     from decig.data.labels import Labels
     from decig.device.run.device import Device
+    from decig.source.source import Source
 
 Function = Callable[..., Any]
 """What a command runs."""
+
+
+Asks = Callable[["Source | None"], list[str]]
+"""What else must be asked, of a model or of one that could not be read; see `require_answers`."""
 
 
 def with_options(function: Function, *options: Callable[[Function], Function]) -> Function:
@@ -26,12 +31,15 @@ def with_options(function: Function, *options: Callable[[Function], Function]) -
     return function
 
 
-def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Function], Function]:
+def source_options(
+    *, pixels: bool, untrained: bool = False, asks: Asks | None = None
+) -> Callable[[Function], Function]:
     """MODEL and what it leaves open; the command gets `source`, a `decig.source.source.Source`.
 
     Args:
         pixels: whether the command has a use for the pixel format of MODEL.
         untrained: whether random weights serve where a recipe's model is not trained yet.
+        asks: what the command will ask, so that it is asked together with the sizes of MODEL.
     """
 
     def decorate(function: Function) -> Function:
@@ -49,13 +57,17 @@ def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Functi
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             shapes = by_name("--input-shape", input_shapes)
-            source = resolve(
-                model,
-                flags,
+            source = _sized(
+                partial(
+                    resolve,
+                    model,
+                    flags,
+                    weights=weights,
+                    batch_statistics=batch_statistics,
+                    untrained=untrained,
+                ),
                 shapes,
-                weights,
-                batch_statistics=batch_statistics,
-                untrained=untrained,
+                asks,
             )
             source.require_known_feeds()
             source.require_ports()
@@ -72,6 +84,44 @@ def source_options(*, pixels: bool, untrained: bool = False) -> Callable[[Functi
         return click.argument("model")(sized)
 
     return decorate
+
+
+def _sized(
+    read: Callable[..., "Source"], shapes: dict[str, list[int]], asks: Asks | None
+) -> "Source":
+    """Read MODEL; where its sizes are not known, ask for them and for all else that is not.
+
+    Args:
+        read: reads it at shapes of its inputs, `input_shapes`.
+        shapes: those that were given.
+        asks: what the command will ask.
+
+    Raises:
+        BadInputError: there is no usable model.
+        click.UsageError: sizes are not known, and `asks` is given.
+    """
+    from decig.errors import BadInputError
+    from decig.graph.prepare import OpenAxesError
+
+    questions: list[str] = []
+    known = dict(shapes)
+    while True:
+        source = None
+        try:
+            source = read(input_shapes=known)
+        except BadInputError as error:
+            open_axes = error.__cause__
+            first = isinstance(open_axes, OpenAxesError) and open_axes.name not in known
+            if asks is None or not (first or questions):
+                raise
+            if isinstance(open_axes, OpenAxesError) and first:
+                questions.append(str(error))
+                known[open_axes.name] = open_axes.shape  # to see what else is not known
+                continue
+        if questions and asks is not None:
+            require_answers(*questions, *asks(source))
+        assert source is not None
+        return source
 
 
 def input_shape_option(function: Function) -> Function:
@@ -224,7 +274,7 @@ def device_options(function: Function) -> Function:
         given = by_name("--ep-option", ep_options)
         return function(device=Device.of(ep, given, threads), **rest)
 
-    positive = click.IntRange(min=1)
+    positive = Whole(min=1)
     return with_options(
         run,
         click.option(

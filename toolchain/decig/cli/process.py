@@ -99,7 +99,7 @@ class Command(click.Command):
             if param.required and param.value_is_missing(param.consume_value(context, given)[0])
         ]
         missing.sort(key=lambda param: isinstance(param, click.Option))
-        labels = [_label(param) for param in missing]
+        labels = [label(param) for param in missing]
         if self.required_one and not any(name in given for name in self.required_one):
             labels.append(_one_of_flags(self.required_one))
         text = f"Missing {', '.join(labels)}.{self.hint(missing, given)}"
@@ -115,7 +115,7 @@ class Command(click.Command):
         arguments = [param for param in missing if isinstance(param, click.Argument)]
         for option in self.params if arguments else ():
             if _may_stand_alone(option) and (taken := given.get(option.name or "")):
-                place = f"put {_label(arguments[0])} first"
+                place = f"put {label(arguments[0])} first"
                 return f" ({option.opts[0]} took {taken} for its value: {place}.)"
         return ""
 
@@ -124,13 +124,13 @@ class Command(click.Command):
         for option, times in Counter(options).items():
             if times > 1 and not option.is_flag:
                 raise click.UsageError(
-                    f"{_label(option)} is given {times} times; it takes one value.", context
+                    f"{label(option)} is given {times} times; it takes one value.", context
                 )
         for option in options:
             others = [o for o in options if o.name == option.name and o is not option]
             if others:
                 raise click.UsageError(
-                    f"{_label(option)} and {_label(others[0])} exclude each other.", context
+                    f"{label(option)} and {label(others[0])} exclude each other.", context
                 )
 
 
@@ -271,7 +271,7 @@ def _report(error: BaseException, *, as_json: bool) -> int:
     if isinstance(error, BrokenPipeError):
         _drop_stdout()  # whoever read it, such as head, has seen enough
         return 1
-    code, text = _explain(error)
+    code, text = explain(error)
     click.echo(f"decig: {text}", err=True)
     if as_json:
         from decig.files import json_text
@@ -286,7 +286,8 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _explain(error: BaseException) -> tuple[int, str]:
+def explain(error: BaseException) -> tuple[int, str]:
+    """The exit code of what ends a command, and what it says, in one line."""
     match error:
         case DecigError():
             return error.exit_code, f"error: {error}"
@@ -311,7 +312,7 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 1, f"internal error: {kind}: {first} (run again with --debug)"
 
 
-def _label(param: click.Parameter) -> str:
+def label(param: click.Parameter) -> str:
     """Name a parameter as people type it: MODEL, -o/--output."""
     return param.human_readable_name if isinstance(param, click.Argument) else "/".join(param.opts)
 

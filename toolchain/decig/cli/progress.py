@@ -8,6 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from decig.cli.tables import figure
+
 log = logging.getLogger(__name__)
 
 _LOG_EVERY_S = 30.0
@@ -51,7 +53,7 @@ class ProgressBar:
 
     def update(self, step: str, share: float, figures: dict[str, float] | None = None) -> None:
         """Show how far a step is, as a share from 0 to 1, and its latest figures."""
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in (figures or {}).items())
+        shown = ", ".join(f"{name} {figure(value)}" for name, value in (figures or {}).items())
         if self._task is None or step != self._step:
             if self._task is not None:
                 self._progress.remove_task(self._task)

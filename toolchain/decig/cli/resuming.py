@@ -1,46 +1,32 @@
-"""Going on with a run: what was typed when it began need not be typed again.
+"""Commands that write a run folder: what was typed when a run began need not be typed again.
 
-A command that writes a run folder leaves there, in `command.json`, what was typed. With --resume it
-takes from that file whatever is not given anew.
+Such a command leaves in the run folder, in run.toml, all of its options (`decig.repeating`). With
+--resume it takes from there whatever is not given anew; with --locked it takes all of it; and
+--config takes any file of that form. What is typed goes before what a file says.
 """
 
 import contextlib
+import logging
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from decig.cli.process import Command
+from decig.cli.process import Command, label
 from decig.cli.values import run_folder
+from decig.cli.written import absolute, from_file, is_path, key_of, to_file
 from decig.errors import BadInputError, StoppedError
-from decig.files import write_json
-from decig.schema import read_json
+from decig.repeating import FILE, Said, read_options, read_recorded
 
-COMMAND_FILE = "command.json"
-"""File of a run folder that says what was typed when the run began."""
+_log = logging.getLogger(__name__)
 
-_TYPED, _ARGUMENTS = "decig.typed", "decig.arguments"
-_NOT_KEPT = ("output_dir", "resume", "dry_run", "as_json", "debug")
-"""Parameters that belong to one call, not to the run."""
-
-
-class _Typed(msgspec.Struct, frozen=True):
-    """What command.json holds.
-
-    Attributes:
-        command: name of the command, such as "compress".
-        given: what was typed, by parameter, as texts.
-        arguments: the same word by word, for people who want to repeat it.
-        folder: the working directory in which it was typed.
-    """
-
-    command: str
-    given: dict[str, str | bool | list[str]]
-    arguments: list[str] = []
-    folder: str = ""
+_SAID = "decig.said"
+_OF_THE_CALL = ("config", "locked", "resume", "dry_run", "as_json", "debug")
+"""Parameters that belong to one call, not to the run: no file holds them."""
+_WITH_LOCKED = ("locked", "output_dir", "force", "as_json", "debug", "dry_run")
+"""Parameters that may be given with --locked."""
 
 
 class ResumableCommand(Command):
@@ -48,78 +34,165 @@ class ResumableCommand(Command):
 
     Attributes:
         exclusive: groups of parameters of which one may be given; who gives one anew takes back
-            the others of its group that the run began with.
-        kept: parameters that name files of which the run folder keeps a copy, by its name there.
-        not_recorded: further parameters that command.json does not hold.
+            the others of its group that a file has.
+        usual: what parameters stand for that are not given, nor another of their group.
     """
 
     def __init__(
         self,
         *args: Any,
         exclusive: Sequence[Sequence[str]] = (),
-        kept: Mapping[str, str] | None = None,
-        not_recorded: Sequence[str] = (),
+        usual: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
-        self.exclusive, self.kept = exclusive, kept or {}
-        self.not_recorded = (*_NOT_KEPT, *self.kept, *not_recorded)
+        self.exclusive, self.usual = exclusive, usual or {}
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
-        """Read the arguments, with --resume also those with which the run began.
+        """Read the arguments, and the options that the file has which they name.
 
         Raises:
             click.UsageError: as for every command.
-            BadInputError: the folder holds a run of another command, or its record is damaged.
+            BadInputError: a file has options that are none or do not fit, or the folder holds a
+                run of another command, or its record is damaged.
         """
         typed = tuple(args)
         found, _, _ = self.make_parser(context).parse_args(list(args))
         # What is not given has no entry, or one that is neither a text nor a flag.
         given = {n: value for n, value in found.items() if isinstance(value, str | bool | list)}
-        begun: dict[str, Any] = {}
-        folder = given.get("output_dir")
-        if given.get("resume") is True and isinstance(folder, str):
-            begun = self._begun(Path(folder), given)
+        file, begun = self._from_file(given)
         context.default_map = begun
-        context.meta[_TYPED] = begun | self._absolute(given)
-        context.meta[_ARGUMENTS] = list(typed)
-        return super().parse_args(context, args)
+        try:
+            rest = super().parse_args(context, args)
+        except click.BadParameter as error:
+            if error.param is None or error.param.name not in begun:
+                raise
+            text = f"{file}: {error.message}"
+            raise click.BadParameter(text, context, error.param, error.param_hint) from error
+        context.meta[_SAID] = self._said(context, begun | self._absolute(given), typed)
+        return rest
 
     def hint(self, missing: Sequence[click.Parameter], given: Mapping[str, Any]) -> str:
         """Why something may be missing: the folder holds no run that would say it."""
         folder = given.get("output_dir")
         resumes = given.get("resume") is True and isinstance(folder, str)
-        if resumes and not (Path(str(folder)) / COMMAND_FILE).is_file():
+        if resumes and not (Path(str(folder)) / FILE).is_file():
             above = Path(str(folder)).parent
-            if (above / COMMAND_FILE).is_file():  # one of several targets
+            if (above / FILE).is_file():  # one of several targets
                 command = f"decig {self.name} --resume --output-dir {shlex.quote(str(above))}"
                 return f" ({folder} is part of {above}: go on with {command})"
             return f" ({folder} holds no run that could go on.)"
         return super().hint(missing, given)
 
-    def _begun(self, folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What the run in a folder began with, less what is given anew."""
-        file = folder / COMMAND_FILE
-        if not file.is_file():
-            return {}
-        typed = read_json(file, _Typed, "record of a command")
-        if typed.command != self.name:
-            raise BadInputError(f"{folder}: the run there is one of decig {typed.command}")
+    def _from_file(self, given: Mapping[str, Any]) -> tuple[Path | None, dict[str, Any]]:
+        """The file whose options count, and those of them that are not given anew."""
+        folder, locked, config = (given.get(name) for name in ("output_dir", "locked", "config"))
+        if isinstance(locked, str):
+            self._require_alone(given)
+            return Path(locked), self._locked(Path(locked))
+        found: dict[str, Any] = {}
+        file = None
+        if isinstance(config, str) and Path(config).is_file():
+            file = Path(config)
+            found = self._read(file)
+        if given.get("resume") is True and isinstance(folder, str):
+            begun = Path(folder) / FILE
+            if begun.is_file():
+                file = begun
+                found = self._less(self._begun(begun), found) | found
+        return file, self._less(found, given)
+
+    def _less(self, found: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a file has, without what is given anew and what that excludes."""
         anew = {name for group in self.exclusive if set(group) & given.keys() for name in group}
-        copies = {n: str(folder / c) for n, c in self.kept.items() if (folder / c).is_file()}
-        known = self.params_by_name.keys() - anew - given.keys()
-        return {name: value for name, value in (typed.given | copies).items() if name in known}
+        return {name: v for name, v in found.items() if name not in anew | given.keys()}
+
+    def _begun(self, file: Path) -> dict[str, Any]:
+        """The options with which the run in a folder began; run.json holds its settings."""
+        command = read_recorded(file).command
+        if command != self.name:
+            raise BadInputError(f"{file.parent}: the run there is one of decig {command}")
+        return {name: value for name, value in self._read(file).items() if name != "method"}
+
+    def _locked(self, file: Path) -> dict[str, Any]:
+        """All options of the run that is to be repeated.
+
+        Raises:
+            BadInputError: it is one of another command, or files are gone; a warning names each.
+        """
+        command = read_recorded(file).command
+        if command != self.name:
+            raise BadInputError(f"{file}: the record of a run of decig {command}")
+        found = self._read(file)
+        paths = {n: found[n] for n, p in self.params_by_name.items() if n in found and is_path(p)}
+        gone = [name for name, path in paths.items() if _is_gone(path)]
+        for name in gone:
+            _log.warning("%s: %s: %s is missing", file, name, paths[name])
+        if gone:
+            raise BadInputError(
+                f"{file}: this run cannot be repeated: files are missing, named above; put them "
+                "there, or change their paths in the file"
+            )
+        return found
+
+    def _require_alone(self, given: Mapping[str, Any]) -> None:
+        """Refuse options that would make it another run."""
+        names = self.params_by_name
+        more = [n for n in given if n not in _WITH_LOCKED and given[n] not in (False, [])]
+        if shown := [label(names[n]) for n in more if n in names]:
+            raise click.UsageError(
+                f"--locked repeats a run as it was, without {', '.join(shown)}; to begin another "
+                "one with its options, give its run.toml as --config."
+            )
+
+    def _read(self, file: Path) -> dict[str, Any]:
+        params = [p for n, p in self.params_by_name.items() if n not in _OF_THE_CALL]
+        return from_file(read_options(file), params, file)
 
     def _absolute(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What was typed and belongs to the run; paths hold in every working directory."""
-        found = {}
-        for name, value in given.items():
-            param = self.params_by_name.get(name)
-            if param is None or name in self.not_recorded:
+        """What was typed; paths hold in every working directory."""
+        names = self.params_by_name
+        return {
+            name: absolute(value) if is_path(names[name]) and isinstance(value, str) else value
+            for name, value in given.items()
+            if name in names
+        }
+
+    def _said(
+        self, context: click.Context, values: Mapping[str, Any], typed: Sequence[str]
+    ) -> Said:
+        """Every option as it was resolved; the run folder itself is not among them."""
+        options, unset = {}, []
+        for name, param in self.params_by_name.items():
+            if name in (*_OF_THE_CALL, "output_dir", "help"):
                 continue
-            is_path = isinstance(param.type, click.Path) or isinstance(param, click.Argument)
-            found[name] = _absolute(value) if is_path and isinstance(value, str) else value
-        return found
+            value = values.get(name)
+            if value is None:
+                value = self._default(context, param, values)
+            if value is None or value == []:
+                unset.append(key_of(param))
+            else:
+                options[key_of(param)] = to_file(param, value)
+        return Said(
+            command=self.name or "",
+            options=options,
+            unset=unset,
+            arguments=list(typed),
+            folder=str(Path.cwd()),
+        )
+
+    def _default(
+        self, context: click.Context, param: click.Parameter, values: Mapping[str, Any]
+    ) -> str | bool | None:
+        """What an option stands for that nobody gave; None for nothing."""
+        name = str(param.name)
+        group = next((group for group in self.exclusive if name in group), (name,))
+        if name in self.usual and not set(group) & values.keys():
+            return self.usual[name]
+        default = param.get_default(context)
+        if isinstance(default, bool):
+            return default
+        return str(default) if isinstance(default, str | int | float) else None
 
     @property
     def params_by_name(self) -> dict[str, click.Parameter]:
@@ -127,24 +200,16 @@ class ResumableCommand(Command):
         return {param.name: param for param in self.params if param.name}
 
 
-def _absolute(text: str) -> str:
-    """Make a path absolute, also one with a name behind a colon; what is no path stays as it is."""
-    path, colon, name = text.partition(":")
-    if Path(text).exists():
-        return str(Path(text).absolute())
-    return f"{Path(path).absolute()}{colon}{name}" if Path(path).exists() else text
+def _is_gone(path: str) -> bool:
+    """Whether a path that a record names is not there; a name in Python is no path."""
+    places = (Path(path), Path(path.rpartition(":")[0] or path))
+    return places[0].is_absolute() and not any(place.exists() for place in places)
 
 
-def record_command(folder: Path) -> None:
-    """Write what was typed for the current command into the folder of the run that it begins."""
-    context = click.get_current_context()
-    typed = _Typed(
-        context.command.name or "",
-        context.meta[_TYPED],
-        context.meta[_ARGUMENTS],
-        str(Path.cwd()),
-    )
-    write_json(folder / COMMAND_FILE, msgspec.to_builtins(typed))
+def said() -> Said:
+    """What the current command was told, for run.toml."""
+    found: Said = click.get_current_context().meta[_SAID]
+    return found
 
 
 @contextlib.contextmanager
@@ -168,11 +233,16 @@ def says_how_to_go_on(folder: Path, state: str) -> Iterator[None]:
         raise StoppedError(f"{folder}: stopped; go on with {command}") from interrupt
 
 
-def output_dir_option(function: Any) -> Any:
-    """--output-dir; the command gets `output_dir`, a path."""
+def output_dir_option(*, required: bool) -> Callable[[Any], Any]:
+    """--output-dir; the command gets `output_dir`, a path, or None where it need not be given."""
+    named = "" if required else " Without it, a new folder here, named by MODEL and target."
     return click.option(
-        "--output-dir", type=run_folder, metavar="RUN", required=True, help="Folder of the run."
-    )(function)
+        "--output-dir",
+        type=run_folder,
+        metavar="RUN",
+        required=required,
+        help=f"Folder of the run.{named}",
+    )
 
 
 def resume_option(function: Any) -> Any:

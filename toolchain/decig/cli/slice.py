@@ -7,7 +7,7 @@ import click
 
 from decig.cli.options import force_option, json_option, output_option, source_options
 from decig.cli.process import Command, debug_option, show
-from decig.cli.values import EXISTING_FILE, Number, latency
+from decig.cli.values import EXISTING_FILE, Number, Whole, latency
 
 if TYPE_CHECKING:
     from decig.deploy.cut import Cut
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--align",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     metavar="N",
     help="Multiples of which --keep makes widths, 1 for exactly the share; without it, those at "
     "the edges of the device's stairs with --profile, else multiples of 4.",

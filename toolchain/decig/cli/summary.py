@@ -1,18 +1,20 @@
 """What `decig compress` says when it is done: what was asked, what came of it, what to do next."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decig.cli import roofs
-from decig.cli.tables import console
+from decig.cli.tables import columns, console, percent
 from decig.device.plan.wanted import UNITS
 
 if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
 
 _MINUTE = 60
+_TITLES = 9
+"""Characters of the titles of a summary."""
 
 
 def print_compression(
@@ -41,14 +43,76 @@ def print_compression(
         found = figures["roofline"]
         lines["reaches"] = roofs.summary(found["candidate"], found["limits"])
     screen = console()
-    for title, text in lines.items():
-        screen.print(f"{title + ':':<11}{text}", soft_wrap=True)
-    for warning in figures.get("warnings", ()):
-        screen.print(f"warning:   {warning}", soft_wrap=True)
+    print_lines(lines, figures.get("warnings", ()))
     screen.print(f"figures:   {folder / 'report.json'}", soft_wrap=True)
     if (folder / "report.html").exists():
         screen.print(f"report:    {folder / 'report.html'}", soft_wrap=True)
-    screen.print(f"next:      {_export(folder, device)}", soft_wrap=True)
+    screen.print(f"next:      {export_command(folder, device)}", soft_wrap=True)
+
+
+def print_plan(plan: Mapping[str, Any]) -> None:
+    """Show what a compression would do.
+
+    Args:
+        plan: what `decig.training.preview` says of one target.
+    """
+    counted = plan["original_latency_ms"] is None
+    lines = {}
+    if counted:
+        asked = plan["target_macs"]
+        lines["asked"] = "no target" if asked is None else f"{amount(asked)} multiply-accumulates"
+    else:
+        lines["asked"] = _asked(plan)
+        ms = plan["predicted_latency_ms"]
+        times = plan["original_latency_ms"] / ms
+        lines["predicted"] = f"{ms:.3f} ms once exported, {times:.2f} times faster"
+    lines["work"] = f"{_change(plan['macs'])} multiply-accumulates"
+    lines["size"] = f"{_change(plan['params'])} parameters"
+    lines["training"] = _expected(plan)
+    lines["method"] = plan["method"]
+    print_lines(lines, plan.get("warnings", ()))
+    table = columns("channel group", right=("channels", "kept", ""))
+    for name, kept in plan["widths"].items():
+        before = plan["channels"][name]
+        table.add_row(name, str(before), str(kept), percent(kept / before))
+    console().print(table)
+
+
+def print_lines(
+    lines: Mapping[str, str], warnings: Iterable[str] = (), *, width: int = _TITLES
+) -> None:
+    """Show texts under each other behind their titles, then the warnings.
+
+    Args:
+        lines: texts by their titles.
+        warnings: texts.
+        width: characters of the longest title.
+    """
+    screen = console()
+    pairs = [*lines.items(), *(("warning", warning) for warning in warnings)]
+    for title, text in pairs:
+        screen.print(f"{title + ':':<{max(width, _TITLES) + 2}}{text}", soft_wrap=True)
+
+
+def _change(figure: Mapping[str, int]) -> str:
+    before, after = figure["before"], figure["after"]
+    return f"{amount(before)} to {amount(after)}"
+
+
+def _expected(plan: Mapping[str, Any]) -> str:
+    """How long training would take."""
+    seconds, steps = plan["expected_seconds"], plan["steps"]
+    if steps is None:
+        return f"{duration(seconds)} at most; it ends early where nothing improves"
+    if seconds is None:
+        return f"{steps:,} steps; how long they take depends on the method"
+    return f"{steps:,} steps, about {duration(seconds)} here"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in words: 2 min 5 s."""
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _timed(figures: Mapping[str, Any]) -> dict[str, str]:
@@ -107,13 +171,11 @@ def _training(figures: Mapping[str, Any]) -> str:
     """How long training took, and why it ended if that was before its budget did."""
     steps = figures["steps"] + figures.get("folding_steps", 0)
     seconds = figures["training_seconds"] + figures.get("folding_seconds", 0.0)
-    minutes, rest = divmod(round(seconds), _MINUTE)
-    took = f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
     early = figures.get("ended_early")
-    return f"{steps:,} steps in {took}{f'; ended early: {early}' if early else ''}"
+    return f"{steps:,} steps in {duration(seconds)}{f'; ended early: {early}' if early else ''}"
 
 
-def _export(folder: Path, device: "Fingerprint | None") -> str:
+def export_command(folder: Path, device: "Fingerprint | None") -> str:
     """The command that writes the file to deploy, measured where the cost table was taken."""
     from decig.device.run.providers import find
 

@@ -32,6 +32,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def figure(value: float, digits: int = 4) -> str:
+    """Write a figure with a few digits; large ones in full, 1,234,567, never as a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+
+
 def print_figures(figures: Mapping[str, Any]) -> None:
     """Show figures, one per line."""
     screen = console()
@@ -44,4 +49,4 @@ def print_figures(figures: Mapping[str, Any]) -> None:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return figure(value, 5) if isinstance(value, float) else str(value)

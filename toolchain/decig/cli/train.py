@@ -1,5 +1,8 @@
 """`decig train`: train an original generator."""
 
+import contextlib
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +13,8 @@ from decig.cli.process import debug_option, one_of
 from decig.cli.resuming import (
     ResumableCommand,
     output_dir_option,
-    record_command,
     resume_option,
+    said,
     says_how_to_go_on,
     tensorboard_option,
 )
@@ -24,6 +27,7 @@ from decig.cli.values import (
     number_of_macs,
     time_budget,
 )
+from decig.errors import TargetMissedError
 from decig.extras import needs_torch
 
 if TYPE_CHECKING:
@@ -44,10 +48,9 @@ _NO_METHOD = (
 @click.command(
     cls=ResumableCommand,
     exclusive=(_TARGETS,),
-    kept={"profile": "profile.json"},
 )
 @click.argument("recipe", type=EXISTING)
-@output_dir_option
+@output_dir_option(required=True)
 @click.option(
     "--data",
     type=EXISTING_FOLDER,
@@ -115,6 +118,7 @@ def train(
     train_label train_img ...; train test with both sides in each image.
     """
     from decig.api.training import train as run
+    from decig.cli.trained import print_training
 
     given = one_of(targets, *_TARGETS)
     if profile is None and given not in (None, "target_macs"):
@@ -124,8 +128,9 @@ def train(
     if profile is None and given is None and method is not None:
         raise click.UsageError(_NO_METHOD)
     with needs_torch("decig train"):
+        from decig.training.hinge_cut import waits_for_target
         from decig.training.original import STATE_FILE
-    with says_how_to_go_on(output_dir, STATE_FILE):
+    with says_how_to_go_on(output_dir, STATE_FILE), _says_what_target(output_dir, waits_for_target):
         written = run(
             recipe,
             output_dir,
@@ -140,7 +145,33 @@ def train(
             sample_every_s=sample_every,
             tensorboard=tensorboard,
             resume=resume,
-            begun=record_command,
+            said=said(),
         )
-    if written is not None:  # of several processes one writes
+    if written is None:  # of several processes one writes
+        return
+    if profile is None:
         click.echo(written)
+    else:
+        print_training(output_dir, written)
+
+
+@contextlib.contextmanager
+def _says_what_target(folder: Path, waits: Callable[[Path], bool]) -> Iterator[None]:
+    """Answer a target that was missed when the condensed generators were cut: how to go on.
+
+    Args:
+        folder: of the run.
+        waits: whether a run waits for another target.
+
+    Raises:
+        TargetMissedError: it was missed.
+    """
+    try:
+        yield
+    except TargetMissedError as error:
+        if not waits(folder):
+            raise
+        command = f"decig train --resume --output-dir {shlex.quote(str(folder))}"
+        raise TargetMissedError(
+            f"{error}: {command} --target-latency LATENCY (or --target-speedup TIMES)"
+        ) from error

@@ -29,10 +29,58 @@ class Number(click.FloatRange):
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> float:
         """Read it; click.BadParameter if it is no number, infinite or out of bounds."""
-        number: float = super().convert(value, param, context)
+        try:
+            number: float = click.FLOAT.convert(value, param, context)
+        except click.BadParameter:
+            number = math.nan
         if not math.isfinite(number):
-            self.fail(f"{value!r} is not a number.", param, context)
+            self.fail(f"{value!r} is not a number", param, context)
+        require_between(self, number, value, param, context)
         return number
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> int:
+        """Read it; click.BadParameter if it is no whole number or out of bounds."""
+        try:
+            number: int = click.INT.convert(value, param, context)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a whole number", param, context)
+        require_between(self, number, value, param, context)
+        return number
+
+
+def require_between(
+    kind: Number | Whole,
+    number: float,
+    value: Any,
+    param: click.Parameter | None,
+    context: click.Context | None,
+) -> None:
+    """Refuse a number that is out of bounds, in words instead of the signs that click has.
+
+    Args:
+        kind: has the bounds.
+        number: that was read.
+        value: what was typed.
+        param: for which it was.
+        context: of the command.
+    """
+    low, high = kind.min, kind.max
+    too_low = low is not None and (number <= low if kind.min_open else number < low)
+    too_high = high is not None and (number >= high if kind.max_open else number > high)
+    if not too_low and not too_high:
+        return
+    parts = []
+    if low is not None:
+        parts.append(f"above {low:g}" if kind.min_open else f"of {low:g} or more")
+    if high is not None:
+        parts.append(f"below {high:g}" if kind.max_open else f"{high:g} or less")
+    kind.fail(f"{value} is out of bounds: give a number {' and '.join(parts)}", param, context)
 
 
 POSITIVE = Number(min=0, min_open=True)

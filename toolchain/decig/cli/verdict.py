@@ -25,6 +25,7 @@ def print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> Non
     from decig.cli.tables import columns, console, percent
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
+    from decig.source.stamp import stamped_rewrites
 
     shown = columns("", right=("reference", "candidate", ""))
     ms = {name: latency.median_ms for name, latency in verdict.latency.items()}
@@ -36,6 +37,8 @@ def print_verdict(protos: Mapping[str, "ModelProto"], verdict: "Verdict") -> Non
     _add_pair(shown, "colour (max - min of RGB)", alike.colour, "{:.4f}")
     screen = console()
     screen.print(shown)
+    if why := stamped_rewrites(protos["candidate"]).note:
+        screen.print(f"multiply-accumulates of the candidate: {why}", soft_wrap=True)
     screen.print(
         f"{len(verdict.times.candidate_us)} runs of each, in turns; other programs had the "
         f"processor for {percent(verdict.times.disturbed)} of the time"

@@ -11,6 +11,7 @@ from decig.data.crops import fit
 from decig.data.declared import Declared
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.images import ImageFolder, name_in
+from decig.data.joined import tell_of_joined_pairs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
@@ -91,6 +92,7 @@ class Pictures:
         filed = self.inputs.filed
         self.folder = ImageFolder(folder, pixels.labels, beside=filed, alpha=alpha)
         files = self.folder.files
+        tell_of_joined_pairs(files, pixels.size_of(image.shape))
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
         self.skipped = self.folder.skipped

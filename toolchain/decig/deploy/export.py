@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 
 from decig.deploy.convert import at_opset
-from decig.deploy.exported import Exported
+from decig.deploy.exported import Exported, Size
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
 from decig.deploy.precision import (
     AUTO,
@@ -54,7 +54,6 @@ from decig.device.run.timing import Latency, measure_interleaved, missed
 from decig.errors import BadInputError, DecigError
 from decig.files import require_writable
 from decig.graph import rewrite
-from decig.graph.cost import count
 from decig.graph.draws import draws
 from decig.graph.model import save_model
 from decig.graph.plan import Plan
@@ -126,7 +125,6 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     difference = _difference(job, runner, opened)
     # Proves that the provider alone can run it.
     runner(final, device, "all", given={})(noise_feeds(taken.model.proto, taken.pixels)[0])
-    cost = count(precision.proto)
     latency = _time(job, final) if aim is None else {}
     exported = Exported(
         choice,
@@ -134,11 +132,12 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
         difference,
         _torch_difference(job, opened),
         job.report.predicted_latency_ms,
-        cost.params,
-        cost.macs,
+        Size.of(taken.model.proto),
+        Size.of(precision.proto),
         latency,
         (*job.warnings, *_missed(job, latency)),
         _time_from_bytes(job, choice, final) if wanted.pixel_io and aim is None else None,
+        job.report.original_latency_ms,
     )
     plan = None if job.plan is None else job.plan.to_dict()
     figures = {
@@ -162,6 +161,7 @@ class _Report(msgspec.Struct, frozen=True):
 
     rewrites: list[str] = []
     predicted_latency_ms: float | None = None
+    original_latency_ms: float | None = None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import onnx
+
 from decig.deploy.precision import Precision
 from decig.device.measure.rewriting import Choice
 from decig.device.run.timing import Latency
+from decig.graph.cost import count
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a graph is.
+
+    Attributes:
+        nodes: number of its nodes.
+        params: its parameters.
+        macs: its multiply-accumulates.
+        file_bytes: bytes of a file that holds it.
+    """
+
+    nodes: int
+    params: int
+    macs: int
+    file_bytes: int
+
+    @classmethod
+    def of(cls, proto: onnx.ModelProto) -> "Size":
+        """Measure a graph."""
+        cost = count(proto)
+        return cls(len(proto.graph.node), cost.params, cost.macs, proto.ByteSize())
 
 
 @dataclass(frozen=True)
@@ -20,8 +46,10 @@ class Exported:
         torch_difference: of the float32 graph to the trained module; None where there is no
             PyTorch or no run.
         predicted_ms: latency that the run's cost table predicted; None where there is no run.
-        params: parameters of the file.
-        macs: multiply-accumulates of the file.
+        original_ms: latency of the model that a run was made from, by its cost table; None where
+            there is no run, or it was for no device.
+        before: size of the source, without any rewrite.
+        after: size of the file.
         latency: of the file ("exported") and of the model without rewrites in its own precision
             ("plain", missing where the provider does not run it), as they are written, timed in
             turns; empty where nothing was measured.
@@ -36,11 +64,12 @@ class Exported:
     difference: float
     torch_difference: float | None
     predicted_ms: float | None
-    params: int
-    macs: int
+    before: Size
+    after: Size
     latency: Mapping[str, Latency] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     from_bytes: dict[str, Latency] | None = None
+    original_ms: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object of `decig export --json`, which is also stamped into the file."""
@@ -52,8 +81,11 @@ class Exported:
             },
             "precision": self.precision.to_dict(),
             "max_abs_diff": self.difference,
-            "params": self.params,
-            "macs": self.macs,
+            "params": self.after.params,
+            "macs": self.after.macs,
+            "macs_before": self.before.macs,
+            "nodes": {"before": self.before.nodes, "after": self.after.nodes},
+            "file_bytes": {"before": self.before.file_bytes, "after": self.after.file_bytes},
         }
         if self.latency:
             found["latency_ms"] = {

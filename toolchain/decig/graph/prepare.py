@@ -25,6 +25,10 @@ _COLOURS = 4
 """Most channels of a last axis that is taken for the colours of a picture."""
 
 
+_ANY_SIZE = 256
+"""Pixels that most generators can take along an axis that is open."""
+
+
 class UnknownInputError(BadInputError):
     """A shape is given for an input that a model does not have.
 
@@ -36,6 +40,19 @@ class UnknownInputError(BadInputError):
     def __init__(self, name: str, inputs: list[str]) -> None:
         super().__init__(f"--input-shape {name}: no such input; inputs are {', '.join(inputs)}")
         self.name, self.inputs = name, inputs
+
+
+class OpenAxesError(BadInputError):
+    """An input has dynamic axes or no shape, and nothing says at which size it is to be read.
+
+    Attributes:
+        name: of the input.
+        shape: sizes that would do, for whoever only wants to see what else is not known.
+    """
+
+    def __init__(self, text: str, name: str, shape: list[int]) -> None:
+        super().__init__(text)
+        self.name, self.shape = name, shape
 
 
 def prepare(
@@ -170,9 +187,11 @@ def _shape_outputs(proto: onnx.ModelProto) -> None:
 def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
     if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
         if wanted is None:
-            raise BadInputError(
+            raise OpenAxesError(
                 f"input {value.name} has no shape: give its size, as in "
-                f"--input-shape {value.name}:1,3,256,256"
+                f"--input-shape {value.name}:1,3,256,256",
+                value.name,
+                [1, 3, _ANY_SIZE, _ANY_SIZE],
             )
         for _ in wanted:
             value.type.tensor_type.shape.dim.add()
@@ -188,9 +207,11 @@ def _fix_shape(value: onnx.ValueInfoProto, wanted: list[int] | None) -> bool:
         ]
     if not all(wanted):
         shown = "x".join(str(size or "?") for size in static)
-        raise BadInputError(
+        raise OpenAxesError(
             f"input {value.name} has dynamic axes ({shown}): "
-            f"give its size, as in --input-shape {value.name}:1,3,256,256"
+            f"give its size, as in --input-shape {value.name}:1,3,256,256",
+            value.name,
+            [size or _ANY_SIZE for size in wanted],
         )
     for dim, size in zip(dims, wanted, strict=True):
         dim.Clear()

@@ -12,33 +12,23 @@ from typing import Any
 
 import msgspec
 
-from decig import records
+from decig import records, repeating
 from decig.device.cost.table import CostTable
 from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
 from decig.graph.plan import Plan
 from decig.records import Frontier, Nodes, Pictures, Point, Scores, Search, Session
+from decig.repeating import Recorded
 from decig.source.resolve import RUN_FILE, STUDENT_FILE
 
 TARGETS_FILE = "targets.json"
 """File of the folder of a call with several targets that says what was asked for."""
+_TRAINING_FILE = "training.json"
+"""File of a run of decig train that says what was asked for."""
+_OF_TRAINING = ("report.json", "hinges.json", "hinges.svg", "samples")
+"""What such a run leaves for people."""
 _TABLE_FILE, _FIGURES_FILE, _PLAN_FILE = "profile.json", "report.json", "plan.json"
-_COMMAND_FILE = "command.json"
-
-
-class Command(msgspec.Struct, frozen=True):
-    """What was typed; see `decig.cli.resuming`.
-
-    Attributes:
-        command: name of the command.
-        arguments: the words behind it; empty in a run of an older decig.
-        folder: working directory in which it was typed.
-    """
-
-    command: str = "compress"
-    arguments: list[str] = []
-    folder: str = ""
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -140,7 +130,7 @@ class Evidence:
         nodes: how long nodes take.
         pictures: the held-out pictures.
         sessions: processes that worked on the run.
-        command: what was typed.
+        recorded: what was typed, and what the run depended on.
     """
 
     folder: Path
@@ -155,7 +145,7 @@ class Evidence:
     nodes: Nodes | None
     pictures: Pictures | None
     sessions: list[Session]
-    command: Command | None
+    recorded: Recorded | None
 
     @classmethod
     def read(cls, folder: Path) -> "Evidence":
@@ -184,7 +174,7 @@ class Evidence:
             records.load(folder, records.NODES_FILE, Nodes),
             records.load(folder, records.PICTURES_FILE, Pictures),
             records.load(folder, records.SESSIONS_FILE, list[Session]) or [],
-            records.load(folder, _COMMAND_FILE, Command),
+            _recorded(folder),
         )
 
     @property
@@ -232,13 +222,13 @@ class Several:
         folder: of the call.
         frontier: what the targets reached that are done.
         runs: what each run has left that began, by the name of its target, in that order.
-        command: what was typed.
+        recorded: what was typed, and what the run depended on.
     """
 
     folder: Path
     frontier: Frontier
     runs: dict[str, Evidence] = field(default_factory=dict)
-    command: Command | None = None
+    recorded: Recorded | None = None
 
     @classmethod
     def read(cls, folder: Path) -> "Several":
@@ -251,7 +241,7 @@ class Several:
             folder,
             frontier,
             {name: Evidence.read(folder / name) for name in order},
-            records.load(folder, _COMMAND_FILE, Command),
+            _recorded(folder),
         )
 
 
@@ -261,8 +251,21 @@ def is_several(folder: Path) -> bool:
     return not (folder / RUN_FILE).exists() and any((folder / name).exists() for name in files)
 
 
+def _recorded(folder: Path) -> Recorded | None:
+    """What run.toml of a run recorded; None where there is none."""
+    file = folder / repeating.FILE
+    return repeating.read_recorded(file) if file.exists() else None
+
+
 def not_a_run(folder: Path) -> BadInputError:
-    """Say that a folder holds no run."""
+    """Say that a folder holds no run, or one of another command."""
+    if (folder / _TRAINING_FILE).is_file():
+        drawn = [name for name in _OF_TRAINING if (folder / name).exists()]
+        shown = f"; what it leaves to look at: {', '.join(drawn)}" if drawn else ""
+        return BadInputError(
+            f"{folder}: a run of decig train, and a report is made of a run of decig compress"
+            f"{shown}"
+        )
     return BadInputError(
         f"{folder}: no run of decig compress: it holds no {RUN_FILE}; give the folder that "
         "--output-dir named"

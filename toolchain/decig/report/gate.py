@@ -38,6 +38,30 @@ def junit(verdict: Verdict, candidate: str) -> bytes:
     return text + b"\n"
 
 
+def junit_error(text: str) -> bytes:
+    """JUnit XML of a check that ended without a verdict: one test case, in error.
+
+    Args:
+        text: why it ended.
+    """
+    suite = ET.Element("testsuite", name=_SUITE, tests="1", failures="0", errors="1", skipped="0")
+    case = ET.SubElement(suite, "testcase", classname=_SUITE, name="verdict")
+    ET.SubElement(case, "error", message=_printable(text))
+    ET.indent(suite)
+    made: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return made + b"\n"
+
+
+def markdown_error(text: str) -> str:
+    """Summary in Markdown of a check that ended without a verdict, because of `text`."""
+    return f"### decig check: no verdict\n\n{_safe(text)}\n"
+
+
+def _printable(text: str) -> str:
+    """Text without the control characters that XML cannot hold."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 _OUTCOMES = ("failure", "skipped")
 
 

@@ -12,7 +12,7 @@ from decig.errors import BadInputError, DecigError
 from decig.files import write_bytes
 from decig.records import Member
 from decig.report import verdict
-from decig.report.evidence import Evidence, Several, is_several, not_a_run
+from decig.report.evidence import Evidence, Figures, Several, is_several, not_a_run
 from decig.report.pictures import Exhibit, exhibits
 from decig.source.resolve import RUN_FILE
 
@@ -131,7 +131,7 @@ def run_context(evidence: Evidence) -> dict[str, Any]:
         "groups": sections.groups(evidence),
         "searches": [sections.search(search) for search in evidence.searches],
         "training": sections.training(evidence),
-        "again": sections.again(evidence.command),
+        "again": sections.again(evidence.recorded, evidence.folder),
         "tables": sections.tables(evidence),
     }
     parts = (
@@ -155,32 +155,63 @@ def several_context(several: Several) -> dict[str, Any]:
 
     done = {member.target: member for member in several.frontier.targets}
     names = list(dict.fromkeys([*done, *several.runs]))
+    counted = any(run.for_no_device for run in several.runs.values())
     waiting = [f"{name} has not finished" for name in names if name not in done]
     return {
         "name": several.folder.absolute().name,
         "headline": f"{len(done)} of {len(names)} targets done",
         "plot": Markup(plots.frontier(several.frontier.targets)) if done else "",
-        "rows": [_target(several, name, done.get(name) or Member(target=name)) for name in names],
+        "caption": "Multiply-accumulates are counted."
+        if counted
+        else "Filled marks were measured, empty ones are predicted.",
+        "titles": _COUNTED if counted else _TIMED,
+        "rows": [
+            _target(several, name, done.get(name) or Member(target=name), counted=counted)
+            for name in names
+        ],
         "remarks": [*several.frontier.notes, *waiting],
-        "again": sections.again(several.command),
+        "again": sections.again(several.recorded, several.folder),
     }
 
 
-def _target(several: Several, name: str, member: Member) -> dict[str, Any]:
+_ALIKE = ("SSIM", "PSNR, dB", "parameters")
+_TIMED = ("asked, ms", "measured, ms", "predicted, ms", "times faster", *_ALIKE)
+_COUNTED = ("asked, MMACs", "reached, MMACs", "times fewer", *_ALIKE)
+"""Titles of the columns of targets: for a device, and for multiply-accumulates without one."""
+
+
+def _target(several: Several, name: str, member: Member, *, counted: bool) -> dict[str, Any]:
     """The row of a target; its own report is linked where it is there."""
     from decig.report.sections import cell
 
-    original = several.runs[name].figures.original_latency_ms if name in several.runs else None
-    measured, predicted = member.measured_latency_ms, member.predicted_latency_ms
-    ms = predicted if measured is None else measured
+    figures = several.runs[name].figures if name in several.runs else Figures()
     cells = [
-        cell(member.target_latency_ms, ".2f"),
-        cell(measured, ".2f"),
-        cell(predicted, ".2f"),
-        cell(original / ms if original and ms else None, ".2f"),
+        *(_work_cells(member, figures) if counted else _time_cells(member, figures)),
         cell(member.ssim, ".4f"),
         cell(member.psnr_db, ".2f"),
         cell(member.params, ",d"),
     ]
     there = (several.folder / name / FILE).exists()
     return {"name": name, "cells": cells, "report": f"{quote(name)}/{FILE}" if there else ""}
+
+
+def _time_cells(member: Member, figures: Figures) -> list[str]:
+    """What was asked and reached of a device."""
+    from decig.report.sections import cell
+
+    original = figures.original_latency_ms
+    measured, predicted = member.measured_latency_ms, member.predicted_latency_ms
+    ms = predicted if measured is None else measured
+    times = original / ms if original and ms else None
+    values = (member.target_latency_ms, measured, predicted, times)
+    return [cell(value, ".2f") for value in values]
+
+
+def _work_cells(member: Member, figures: Figures) -> list[str]:
+    """What was asked and reached in multiply-accumulates."""
+    from decig.report.sections import cell
+
+    asked, reached, change = member.target_macs, member.macs, figures.macs
+    times = change.before / reached if change is not None and reached else None
+    millions = (None if macs is None else macs / 1e6 for macs in (asked, reached))
+    return [cell(value, ",.2f") for value in millions] + [cell(times, ".2f")]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from decig import repeating
 from decig.records import Search, Trial
+from decig.repeating import Recorded
 from decig.report import costs, plots
-from decig.report.evidence import Command, Evidence
+from decig.report.evidence import Evidence
 from decig.report.inspection import REST
 
 WORST = 3
@@ -218,19 +220,23 @@ def training(evidence: Evidence) -> dict[str, Any] | None:
     }
 
 
-def again(command: Command | None) -> dict[str, str]:
-    """The command that repeats a run, as it was typed."""
-    if command is None or not command.arguments:
+def again(recorded: Recorded | None, folder: Path) -> dict[str, str]:
+    """The commands that repeat a run: from its record, and as it was typed."""
+    if recorded is None:
         return {"note": "The run did not write down what was typed.", "text": ""}
-    lines = [f"decig {command.command}"]
-    for word in map(shlex.quote, command.arguments):
+    lines = [f"decig {recorded.command}"]
+    for word in map(shlex.quote, recorded.arguments):
         if word.startswith("-"):
             lines.append(word)
         else:
             lines[-1] += f" {word}"
-    note = "What was typed. Give another --output-dir to repeat it beside this run."
-    text = " \\\n    ".join(lines)
-    return {"note": note, "text": f"cd {shlex.quote(command.folder)}\n{text}"}
+    typed = " \\\n    ".join(lines)
+    file = shlex.quote(str(folder.absolute() / repeating.FILE))
+    note = "The first line repeats the run and says what differs. Below it stands what was typed."
+    return {
+        "note": note,
+        "text": f"decig compress --locked {file}\n\ncd {shlex.quote(recorded.folder)}\n{typed}",
+    }
 
 
 def tables(evidence: Evidence) -> list[dict[str, Any]]:

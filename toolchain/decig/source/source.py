@@ -63,6 +63,10 @@ class PixelFlags:
         return {k: v for k, v in said.items() if v is not None and k != "feeds"}
 
 
+_QUESTIONS = (AmbiguousPortError, UnfedInputError)
+"""Errors that ask which input or output is meant, or what feeds an input."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A model, and how it is fed.
@@ -125,6 +129,35 @@ class Source:
             return ""
         flags = " ".join(self._missing())
         return f"{self.model.path} does not say what its pixels are: give {flags}"
+
+    @property
+    def questions(self) -> list[str]:
+        """What nobody knows of how the model is fed but whoever made it, with the flags to say it.
+
+        All of it, so that nobody is asked again for what could have been asked at once.
+        """
+        found = [self.unsaid] if self.unsaid else []
+        guesses = {"input_range": (0.0, 1.0), "output_range": (0.0, 1.0), "channel_order": "rgb"}
+        known = guesses | self._filled()
+        if self.pixel_io or "layout" not in known:
+            return found
+        # What stands for the values of pixels changes nothing in which input is the image.
+        guessed = replace(self, known=known)
+        while True:  # every question names another input or output, so there is an end
+            try:
+                guessed.require_feeds()
+                guessed.picture()
+            except BadInputError as error:
+                asks = error if isinstance(error, _QUESTIONS) else error.__cause__
+                if isinstance(asks, AmbiguousPortError):
+                    guessed = replace(guessed, known=guessed.known | {asks.key: asks.names[0]})
+                elif isinstance(asks, UnfedInputError):
+                    guessed = replace(guessed, feeds={**guessed.feeds, asks.name: "zeros"})
+                else:
+                    return found
+                found.append(str(error))
+            else:
+                return found
 
     def require_image(self) -> None:
         """Check that an image can feed the input that takes one, where there is such an input.

@@ -65,6 +65,39 @@ def stamped_device(proto: onnx.ModelProto) -> Fingerprint | None:
     return None
 
 
+class _Rewrites(msgspec.Struct, frozen=True):
+    kept: list[str] = []
+
+
+class Rewritten(msgspec.Struct, frozen=True):
+    """What a stamp says of the rewrites of an exported file.
+
+    Attributes:
+        macs: multiply-accumulates of the file.
+        macs_before: those of the graph before it was rewritten; None in files of an older decig.
+        rewrites: the rewrites; those that were kept are there because they measured faster.
+    """
+
+    macs: int = 0
+    macs_before: int | None = None
+    rewrites: _Rewrites = _Rewrites()
+
+    @property
+    def note(self) -> str:
+        """Why the file has more multiply-accumulates than before; empty where it has not."""
+        before, names = self.macs_before, ", ".join(self.rewrites.kept)
+        if before is None or self.macs <= before or not names:
+            return ""
+        return f"{before:,} before export, which rewrote it for speed ({names})"
+
+
+def stamped_rewrites(proto: onnx.ModelProto) -> Rewritten:
+    """How a file was rewritten when it was exported; nothing where no stamp says it."""
+    with contextlib.suppress(BadInputError):
+        return convert(read_stamp(proto).get("figures", {}), Rewritten, "stamp")
+    return Rewritten()
+
+
 def pixels_entry(pixels: PixelFormat | None) -> dict[str, Any] | None:
     """Return a pixel format as the JSON object of a stamp; None where it is not known."""
     if pixels is None:

@@ -1,7 +1,7 @@
 """What a training of an original was asked to do, so that nothing else goes on in its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,13 @@ def write_asked(folder: Path, asked: Mapping[str, Any]) -> None:
     write_json(folder / FILE, asked)
 
 
-def require_same(folder: Path, asked: Mapping[str, Any]) -> None:
+def require_same(folder: Path, asked: Mapping[str, Any], free: Collection[str] = ()) -> None:
     """Compare with what was asked for when the run in a folder began.
+
+    Args:
+        folder: of the run.
+        asked: what is asked for now.
+        free: keys that may have changed, such as "train.seed".
 
     Raises:
         BadInputError: the record is missing or damaged, or says something else; names the key.
@@ -43,7 +48,7 @@ def require_same(folder: Path, asked: Mapping[str, Any]) -> None:
     known = read_json(folder / FILE, dict[str, Any], "record of a run to resume")
     before, now = (_flat(asked_for) for asked_for in (known, dict(asked)))
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
+        if key not in free and before.get(key) != now.get(key):
             raise BadInputError(
                 f"{folder}: the run there was begun with {key} = {before.get(key)!r}, not "
                 f"{now.get(key)!r}; go on with the same recipe and options"

@@ -11,6 +11,8 @@
 
 What a table may hold is a record beside the code that it is for: `decig.training.engine.Settings`,
 `decig.training.tasks.distil.Settings`, and `Settings` of every module in `decig.training.methods`.
+
+The options of the command may stand there too (`decig.repeating`): the command reads those.
 """
 
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from decig.errors import BadInputError
+from decig.repeating import OPTIONS, RECORDED
 from decig.schema import WrittenByHand, convert, read_json, read_toml
 from decig.training import engine, methods
 from decig.training.tasks import distil
@@ -74,7 +77,8 @@ class Config:
         kinds = _OF_ALL | {own: methods.find(method).Settings}
         written: dict[str, Any] = {}
         if path is not None:
-            written = read_toml(path, dict[str, Any], "file of settings")
+            found = read_toml(path, dict[str, Any], "file of settings")
+            written = {name: t for name, t in found.items() if name not in (OPTIONS, RECORDED)}
             every = {name: methods.find(name).Settings for name in methods.names()}
             _check(path, written, _OF_ALL | every | kinds)
         return cls._of_tables(method, written, str(path))

@@ -12,6 +12,7 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.gallery import Gallery
 from decig.data.images import ImageFolder, name_in
+from decig.data.joined import tell_of_joined_pairs
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
 from decig.errors import BadInputError
@@ -72,6 +73,7 @@ class Examples:
     from a camera fits into memory, and crops show things as large as the model will see them.
 
     Attributes:
+        folders: where the images are.
         inputs: the teacher's inputs, and where each gets its values from.
         paired: whether every image has a real target.
         unpaired: real pictures that belong to no image, where there are some.
@@ -99,7 +101,7 @@ class Examples:
         self.paired = folders.targets is not None
         self.unpaired = None if folders.unpaired is None else Gallery(folders.unpaired)
         self.discriminator = folders.discriminator
-        self._folders, self._whole = folders, whole
+        self.folders, self._whole = folders, whole
         if self.inputs.image is None:
             if self.paired:
                 raise BadInputError("--targets needs a model that takes images")
@@ -110,11 +112,12 @@ class Examples:
             raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
         self._require_croppable()
         self._require_several()
+        self._tell_of_joined_pairs()
 
     @property
     def folder(self) -> Path | None:
         """Where the images lie; None where the model takes none."""
-        return self._folders.images
+        return self.folders.images
 
     @property
     def training(self) -> list[Example]:
@@ -139,7 +142,7 @@ class Examples:
         order = np.random.default_rng(self._seed).permutation(len(found))
         shuffled = [found[index] for index in order]
         if len(shuffled) <= kept:
-            raise BadInputError(_TOO_FEW.format(folder=self._folders.images))
+            raise BadInputError(_TOO_FEW.format(folder=self.folders.images))
         return shuffled[:-kept], shuffled[-kept:]
 
     def _read(self) -> Iterator[Example]:
@@ -150,16 +153,22 @@ class Examples:
         filters = [self._teacher.pixels.resample, "smooth"]
         smallest = max(self.crop(whole=self._whole) or self.size)
         largest = round(self._settings.zoom * max(self.size))
-        for name, images in self._images(self._folders):
+        for name, images in self._images(self.folders):
             yield Example(name, bound(images, smallest, largest, filters=filters[: len(images)]))
 
     def _require_several(self) -> None:
         """Refuse a folder that cannot be parted into training and held-out images, and none."""
-        images = self._folders.images
+        images = self.folders.images
         if images is None:
             raise BadInputError("give a folder of images to feed the model: --data")
         if len(ImageFolder(images)) < _LEAST:
             raise BadInputError(_TOO_FEW.format(folder=images))
+
+    def _tell_of_joined_pairs(self) -> None:
+        """Warn of folders in which each image may hold both sides of a pair."""
+        for folder in (self.folders.images, self.folders.targets, self.folders.unpaired):
+            if folder is not None:
+                tell_of_joined_pairs(ImageFolder(folder).files, self.size)
 
     def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
         """Yield each input, with its real target if there is one, by its name."""

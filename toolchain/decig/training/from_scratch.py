@@ -39,6 +39,7 @@ from decig.graph.model import Model, input_info, load_model, save_model
 from decig.training.cut import Cut
 from decig.training.engine import Engine
 from decig.training.fresh import Fresh, Way
+from decig.training.hinge_cut import HINGES_FILE, keeps_what_is_condensed
 from decig.training.parity import require_parity
 from decig.training.processes import Processes
 from decig.training.run import SCHEMA_VERSION
@@ -52,8 +53,6 @@ from decig.training.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
-HINGES_FILE = "hinges.json"
-"""File of the run folder with the sorted magnitudes of every group, and where they were cut."""
 CONDENSED, START = "condensed", "start"
 """Folders of the run: what stage I has left, whole, and what stage II begins with."""
 STUDENT_STATE_FILE = "student.pt"
@@ -152,7 +151,8 @@ class Condensation:
             The path of the first generator's file.
 
         Raises:
-            TargetMissedError: no plan is fast enough; the condensed generators are kept.
+            TargetMissedError: no plan is fast enough; the condensed generators are kept, and the
+                run can be resumed with another target.
             DecigError, KeyboardInterrupt: as for `Engine.run`.
         """
         return self._teach(self._condense(state))
@@ -185,7 +185,8 @@ class Condensation:
             narrower.settle(engine.means[name])
         for path in training.export(engine.means, folder / CONDENSED):
             name = path.stem
-            found[name] = self._narrowers[name].cut(load_model(path), engine.means[name])
+            with keeps_what_is_condensed(folder):
+                found[name] = self._narrowers[name].cut(load_model(path), engine.means[name])
             found[name].plan.save(path.with_suffix(".plan.json"))
             save_model(found[name].sliced.proto, folder / START / path.name)
         generators = {name: cut.record() for name, cut in found.items()}

@@ -4,17 +4,29 @@ What is looked at is what stage I has condensed: how large the weights are by wh
 each channel. Channels that are dead there are read by nobody, so that cutting them changes nothing.
 """
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
+from decig.errors import TargetMissedError
+from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.model import Model, initializers
 from decig.graph.plan import floor_of, plan_from_widths
 from decig.graph.scoring import channel_norms, magnitude_loss
 from decig.training.cut import Cut, plan_within
 from decig.training.hinge import find_hinge
+from decig.training.run import SCHEMA_VERSION
+
+HINGES_FILE = "hinges.json"
+"""File of the run folder with how much every channel counts, and where generators were cut."""
+MISSED_FILE = "missed.json"
+"""File of the run folder that says that no cut of the condensed generators reached the target."""
 
 
 def cut_condensed(model: Model, target: Target | MacsTarget, target_ms: float | None) -> Cut:
@@ -48,6 +60,28 @@ def cut_condensed(model: Model, target: Target | MacsTarget, target_ms: float | 
     else:
         plan = plan_within(model, channels, read, magnitude_loss(read), target, target_ms)
     return Cut(model, channels, {name: norms[name] for name in read}, hinges, plan)
+
+
+@contextlib.contextmanager
+def keeps_what_is_condensed(folder: Path) -> Iterator[None]:
+    """Note that a target was missed at the cut: the training may go on with another one.
+
+    Raises:
+        TargetMissedError: it was; says that stage I is kept.
+    """
+    try:
+        yield
+    except TargetMissedError as error:
+        write_json(folder / MISSED_FILE, {"schema_version": SCHEMA_VERSION, "missed": str(error)})
+        raise TargetMissedError(
+            f"{error}; what stage I has condensed is kept in {folder}, which can be resumed with a "
+            "slower target"
+        ) from error
+
+
+def waits_for_target(folder: Path) -> bool:
+    """Whether a training was condensed, but not cut, as it missed its target."""
+    return (folder / MISSED_FILE).is_file() and not (folder / HINGES_FILE).is_file()
 
 
 def _shares(norm: np.ndarray) -> np.ndarray:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from decig.errors import BadInputError
 from decig.files import make_folder, require_folder
+from decig.repeating import Said
 from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.asked import asked_of, require_same, write_asked
 from decig.training.engine import Engine
 from decig.training.from_scratch import Condensation
+from decig.training.hinge_cut import waits_for_target
 from decig.training.processes import Processes
-from decig.training.run import Begun, hold
+from decig.training.repeat import write_said
+from decig.training.run import hold
 from decig.training.schedule import Budget
 from decig.training.shown import Shown, Training
 from decig.training.stages import Direction
@@ -29,7 +32,7 @@ def train(
     data: Path | None = None,
     direction: Direction | None = None,
     resume: bool = False,
-    begun: Begun | None = None,
+    said: Said | None = None,
     sample_every_s: float = 600.0,
     tensorboard: bool = False,
     wanted: Wanted | None = None,
@@ -49,8 +52,9 @@ def train(
         data: folder of the data; None takes the recipe's own.
         direction: "AtoB" or "BtoA", which of the data's two sides is made of the other; None
             takes the recipe's own.
-        resume: go on from `state.pt` of the run folder.
-        begun: leaves in the folder of a new run what is needed to go on with it.
+        resume: go on from `state.pt` of the run folder; where a target was missed when condensed
+            generators were cut, it may be another one now.
+        said: what the command was told, for run.toml; None writes none.
         sample_every_s: seconds between two sheets of samples.
         tensorboard: log losses and sheets of samples for TensorBoard, in the run folder.
         wanted: condenses the generators while they are trained, and cuts them; see
@@ -90,15 +94,17 @@ def train(
             take()
             _check(output_dir, state, resume=resume)
             if resume:
-                require_same(output_dir, asked)
-                return
-            if condensation is None:
+                if not waits_for_target(output_dir):
+                    require_same(output_dir, asked)
+                    return
+                require_same(output_dir, asked, free=("condense.target_ms", "condense.target_macs"))
+            elif condensation is None:
                 _require_exportable(training)
             write_asked(output_dir, asked)
             if wanted is not None:
                 wanted.save(output_dir)
-            if begun is not None:
-                begun(output_dir)
+            if said is not None:
+                write_said(output_dir, said)
 
         processes.on_main(begin)
         if condensation is not None:

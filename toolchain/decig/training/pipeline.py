@@ -18,6 +18,7 @@ from decig.files import make_folder
 from decig.graph.cost import count
 from decig.progress import Progress
 from decig.quality.metrics import SSIM_WINDOW
+from decig.repeating import Said
 from decig.training import methods
 from decig.training.adversary import trained_discriminator
 from decig.training.config import Config
@@ -28,6 +29,7 @@ from decig.training.parity import require_parity
 from decig.training.planner import Goal, Planner
 from decig.training.processes import Processes
 from decig.training.recording import record_result, record_start
+from decig.training.repeat import write_record
 from decig.training.run import Begun, RunFolder, hold
 from decig.training.teacher import Teacher
 
@@ -42,7 +44,7 @@ def compress(
     output_dir: Path,
     *,
     resume: bool = False,
-    begun: Begun | None = None,
+    said: Said | None = None,
     tensorboard: bool = False,
     progress: Progress,
 ) -> dict[str, Any] | None:
@@ -55,7 +57,7 @@ def compress(
         config: settings, and the name of the method.
         output_dir: the run folder.
         resume: go on with the run in there, for which the same was asked.
-        begun: leaves in the folder of a new run what is needed to go on with it.
+        said: what the command was told, for run.toml; None writes none.
         tensorboard: log losses for TensorBoard, in the run folder.
         progress: told how far each step is.
 
@@ -82,7 +84,7 @@ def compress(
             _ = job.planner.plan  # a latency out of reach ends a new run before a file is written
             make_folder(output_dir)
             take()
-        RunFolder.open(output_dir, record, resume=resume, begun=leaves_table(job, begun))
+        RunFolder.open(output_dir, record, resume=resume, begun=leaves(job, said))
 
     with hold(output_dir) as take:
         processes.on_main(check)
@@ -99,35 +101,15 @@ def record_of(teacher: Teacher, folders: Folders, goal: Goal, config: Config) ->
     return {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
 
 
-def leaves_table(job: Job, begun: Begun | None) -> Begun:
-    """What is left in the folder of a new run: its cost table, and what `begun` leaves."""
+def leaves(job: Job, said: Said | None) -> Begun:
+    """What is left in the folder of a new run: its cost table, and how to repeat it."""
 
     def leave(path: Path) -> None:
         job.goal.target.leave(path)
-        if begun is not None:
-            begun(path)
+        if said is not None:
+            write_record(path, job, said)
 
     return leave
-
-
-def preview(
-    teacher: Teacher, folders: Folders, goal: Goal, config: Config
-) -> dict[str, Any] | None:
-    """Plan without training and without writing anything; result and errors as for `compress`."""
-    nowhere, processes = RunFolder(Path()), Processes()
-    job = prepare(teacher, folders, goal, config, nowhere, processes, lambda *_: None)
-    found = processes.on_main(lambda: preview_of(job))
-    return found if processes.main else None
-
-
-def preview_of(job: Job) -> dict[str, Any]:
-    """What `preview` says of one target."""
-    widths = {name: len(kept) for name, kept in job.planner.plan.keep.items()}
-    return {
-        "widths": widths,
-        "channels": {group.name: group.channels for group in job.teacher.channels.prunable},
-        **job.goal.target.prediction(job.planner.predict_ms(widths)),
-    } | _warnings(job.goal)
 
 
 def prepare(
@@ -280,11 +262,12 @@ def _require_judge(examples: Examples, config: Config) -> int | None:
     if file is None:
         return None
     if not config.distil.needs_judge(real=not examples.only_teacher):
-        why = "adversarial is 0 in the table [distil] of the settings"
+        why = "adversarial is 0 in the table [distil] of the settings (--config)"
         if examples.only_teacher:
             why = (
-                "give real pictures (targets or unpaired ones), or let it take the teacher's for "
-                "real, with imitation above 0 in the table [distil] of the settings"
+                "give real pictures (--targets DIR or --unpaired DIR), or let it take the "
+                "teacher's for real, with imitation above 0 in the table [distil] of the settings "
+                "(--config)"
             )
         raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
     return trained_discriminator(file, examples.input_channels, examples.real).smallest
@@ -351,7 +334,3 @@ def _finish(job: Job) -> dict[str, Any]:
     found = job.run.add_warnings(target.warnings)
     job.run.finish()
     return found
-
-
-def _warnings(goal: Goal) -> dict[str, Any]:
-    return {"warnings": list(goal.target.warnings)} if goal.target.warnings else {}

@@ -53,12 +53,16 @@ class Goal:
             lets the hinge of every channel group decide.
         budget: of all training together.
         fold_norms: whether to fold InstanceNorms into convolutions where the pictures allow it.
+        name: of the target, such as "4x"; empty where there is none.
+        widths: channels that the plan keeps, by group, where a run is repeated; None plans.
     """
 
     target: Target | MacsTarget
     target_ms: float | None
     budget: Budget
     fold_norms: bool = False
+    name: str = ""
+    widths: Mapping[str, int] | None = None
 
     def record(self) -> Mapping[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
@@ -73,6 +77,7 @@ class Planner:
     """Scores channels on real inputs and plans with the cost table of the device.
 
     Attributes:
+        goal: what is to be reached.
         found: the plans that were made so far.
     """
 
@@ -87,7 +92,7 @@ class Planner:
             examples: the user's images, by which channels are scored.
             progress: told what is being worked on.
         """
-        self._teacher, self._goal, self._examples = teacher, goal, examples
+        self._teacher, self.goal, self._examples = teacher, goal, examples
         self._progress = progress
         self.found: list[Found] = []
         self._other: Planner | None = None
@@ -101,11 +106,11 @@ class Planner:
     @property
     def target_ms(self) -> float | None:
         """What is to be reached; None where nothing was asked for."""
-        return self._goal.target_ms
+        return self.goal.target_ms
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         """What these numbers of channels in the teacher's groups cost, in the unit of the goal."""
-        return self._goal.target.predictor.predict_ms(widths)
+        return self.goal.target.predictor.predict_ms(widths)
 
     @cached_property
     def importance(self) -> Importance:
@@ -123,7 +128,9 @@ class Planner:
     def plan(self) -> Plan:
         """What stays of the teacher at the latency asked for; errors as for `plan_for`."""
         teacher = self._teacher
-        target_ms = self._goal.target_ms
+        target_ms = self.goal.target_ms
+        if self.goal.widths is not None:
+            return self.best_channels(self.importance, self.goal.widths)
         return self.plan_for(teacher.model.proto, teacher.channels, self.importance, target_ms)
 
     def plan_for(
@@ -153,7 +160,7 @@ class Planner:
         best = partial(self.best_channels, scores)
         if target_ms is None:
             return best(self._hinge_widths(channels, scores))
-        met = self._goal.target.plan(
+        met = self.goal.target.plan(
             scores.loss,
             target_ms,
             lambda widths: slice_graph(proto, channels, best(widths)),
@@ -198,7 +205,7 @@ class Planner:
         return widths_at(float(thresholds[high]))
 
     def _up_to_edges(self, channels: ChannelMap, widths: Mapping[str, int]) -> dict[str, int]:
-        edges = to_stair_edges(self._goal.target.predictor, dict(widths))
+        edges = to_stair_edges(self.goal.target.predictor, dict(widths))
         return {name: min(edges[name], channels.widths[name]) for name in widths}
 
     def best_channels(self, scores: Scores, widths: Mapping[str, int]) -> Plan:
@@ -213,7 +220,7 @@ class Planner:
         Returns:
             The widths that lose least; the fastest ones where none is that fast.
         """
-        predictor, loss = self._goal.target.predictor, self.importance.loss
+        predictor, loss = self.goal.target.predictor, self.importance.loss
         try:
             return plan_widths(predictor, loss, target_ms)
         except TargetMissedError:
@@ -221,7 +228,7 @@ class Planner:
 
     def run_time(self) -> dict[str, float]:
         """I(i): what the nodes cost that each group's channels run through, in any unit."""
-        return run_times(self._goal.target.spent(), self._teacher.channels)
+        return run_times(self.goal.target.spent(), self._teacher.channels)
 
 
 def _at_hinge(group: Group, scores: Scores) -> int:

@@ -66,7 +66,7 @@ def record_start(job: Job) -> None:
     session = Session(
         began=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=f"{platform.node()}: {cpu_model()}, {platform.platform()}",
-        versions=_versions(),
+        versions=versions(),
         processes=job.processes.count,
     )
     records.add(job.run.path, records.SESSIONS_FILE, Session, [session])
@@ -126,7 +126,8 @@ def record_result(job: Job, student: onnx.ModelProto, figures: dict[str, Any]) -
     return {"original_latency_us": as_it_is.to_dict()}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package that may change a result, by name."""
     found = {"decig": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:

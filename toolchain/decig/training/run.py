@@ -2,7 +2,8 @@
 
 run.json        what was asked for: model, pixels, feeds, images, device, latency, settings
 condensed.onnx  the result of stage I, where it was asked for
-command.json    what was typed, for whoever resumes the run
+run.toml        options, settings, versions and digests: how to go on, and to repeat the run
+data.sha256     digests of all data files
 profile.json    the cost table
 plan.json       which channels of the original stay
 start.onnx      the cut and repaired graph that stage II starts from

@@ -6,7 +6,7 @@ of them (`decig.training.methods.Step.shared`). Each target has the whole budget
 a shared step uses its share of the budget once. A folder of several targets holds
 
 targets.json    what was asked for
-command.json    what was typed, for whoever resumes the call
+run.toml        how to go on with it, and to repeat it
 profile.json    the cost table
 shared/         files that a method makes once for all targets
 4x/, 20ms/      a run folder for each target (`decig.training.run`)
@@ -21,23 +21,24 @@ from typing import Any
 
 from decig.files import make_folder, write_json
 from decig.progress import Progress
+from decig.repeating import Said
 from decig.training import frontier
 from decig.training.config import Config
 from decig.training.examples import Folders
 from decig.training.job import Job
 from decig.training.pipeline import (
     Towards,
-    leaves_table,
+    leaves,
     naming,
     prepare_all,
-    preview_of,
     record_of,
     run_steps,
     steps_of,
 )
 from decig.training.planner import Goal
+from decig.training.preview import preview_of
 from decig.training.processes import Processes
-from decig.training.run import TARGETS_FILE, Begun, RunFolder, hold
+from decig.training.run import TARGETS_FILE, RunFolder, hold
 from decig.training.teacher import Teacher
 
 SHARED_FOLDER = "shared"
@@ -95,7 +96,7 @@ def compress(
     output_dir: Path,
     *,
     resume: bool = False,
-    begun: Begun | None = None,
+    said: Said | None = None,
     tensorboard: bool = False,
     progress: Progress,
 ) -> dict[str, Any] | None:
@@ -105,7 +106,7 @@ def compress(
         asked: what is to be done.
         output_dir: the folder of all targets.
         resume: go on in there; the same must have been asked for.
-        begun: leaves in the new folder what is needed to go on with it.
+        said: what the command was told, for run.toml; None writes none.
         tensorboard: log losses for TensorBoard, in the run folder of each target.
         progress: told how far each step is, by names that begin with that of the target.
 
@@ -132,7 +133,7 @@ def compress(
                     _ = job.planner.plan
             make_folder(output_dir)
             take()
-        leave = leaves_table(jobs[0], begun)
+        leave = leaves(jobs[0], said)
         RunFolder.open(output_dir, record, resume=resume, begun=leave, record_file=TARGETS_FILE)
         make_folder(jobs[0].shared.run.file("state"))
 
@@ -180,7 +181,7 @@ def _compress_one(asked: Several, job: Job) -> None:
         def begin() -> None:
             make_folder(job.run.path)
             take()
-            leave = leaves_table(job, None)
+            leave = leaves(job, None)
             RunFolder.open(job.run.path, record, resume=job.run.begun, begun=leave)
 
         processes.on_main(begin)

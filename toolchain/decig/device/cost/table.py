@@ -11,7 +11,7 @@ from decig.device.measure.roofline import Roofline, Work
 from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError
-from decig.files import json_text, write_json
+from decig.files import json_bytes, json_text, write_bytes
 from decig.graph.channels import ChannelMap, Port
 from decig.graph.cost import count
 from decig.graph.model import Model, input_info
@@ -233,7 +233,12 @@ class CostTable:
 
     def save(self, path: Path) -> None:
         """Write the table as JSON, atomically."""
-        write_json(path, self.to_dict())
+        write_bytes(path, self.content)
+
+    @property
+    def content(self) -> bytes:
+        """What its file holds."""
+        return json_bytes(self.to_dict())
 
     def as_written(self) -> "CostTable":
         """Return the table with the numbers that its file holds, which are rounded.

@@ -5,6 +5,7 @@ measured. `decig.device.plan.target.Target` is the other kind of target; both an
 asks.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ import numpy as np
 import onnx
 
 from decig.device.cost.macs import MACS_PER_MS, MacsPredictor
-from decig.device.cost.table import Widths
+from decig.device.cost.table import CostTable, Widths
 from decig.device.plan.bench import Bench
 from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.planner import fastest_widths, plan_widths
@@ -35,7 +36,8 @@ class MacsTarget:
     Attributes:
         model: the model.
         channels: its channel groups.
-        device: None: there is none.
+        table: None: there is none.
+        device: None: likewise.
         bench: None: nothing is measured.
         warnings: none.
         as_it_is_ms: millions of multiply-accumulates of the whole model.
@@ -43,6 +45,7 @@ class MacsTarget:
 
     model: Model
     channels: ChannelMap
+    table: CostTable | None = None
     device: Fingerprint | None = None
     bench: Bench | None = None
     warnings: tuple[str, ...] = ()
@@ -73,9 +76,10 @@ class MacsTarget:
         predictor = self.predictor
         least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
         if least > target_ms * (1 + ROUNDING):
+            whole = self.as_it_is_ms
             raise TargetMissedError(
-                f"a target of {target_ms * MACS_PER_MS:.4g} multiply-accumulates is out of reach: "
-                f"with every group at its narrowest the model has {least * MACS_PER_MS:.4g}"
+                f"a target of {_millions(target_ms, whole)} is out of reach: with every group at "
+                f"its narrowest the model has {_millions(least, whole)}"
             )
 
     def plan(
@@ -87,6 +91,7 @@ class MacsTarget:
         tell: Callable[[dict[str, float]], None],
     ) -> Met:
         """Find the widths that lose least; arguments and errors as for `Target.plan`."""
+        self.require_reachable(target_ms)
         widths = plan_widths(self.predictor, loss, target_ms)
         counted = self.predictor.predict_ms(widths)
         tell(self.predicted(counted))
@@ -119,3 +124,9 @@ class MacsTarget:
 
     def leave(self, folder: Path) -> None:
         """There is no cost table to leave in a run folder."""
+
+
+def _millions(millions: float, whole: float) -> str:
+    """Millions of multiply-accumulates in words, and their share of the whole model's."""
+    digits = max(0, 2 - math.floor(math.log10(millions))) if millions > 0 else 0
+    return f"{millions:,.{digits}f} MMACs ({100 * millions / whole:.3g} % of the model's)"
