@@ -19,7 +19,7 @@ from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
-from decig.repeating import Recorded, Said
+from decig.repeating import FILE, Recorded, Said, read_recorded
 from decig.source.recipe import load_recipe
 from decig.source.source import Source
 
@@ -134,11 +134,13 @@ def compress(
         pipeline.look_over(teacher, images, settings, whole=fold_norms)
 
     costs = None if table is None else as_table(table)
-    known = None
+    known = _begun(folder, teacher) if resume else None
     if locked is not None:
         known = _locked(Path(locked), teacher, images, costs, accept=accept)
         if steps is None:
             _log.warning("%s: trained for a time, not in steps: weights will differ", locked)
+        if settings.plans_on_the_way:
+            _log.warning("%s: plans are measured while it trains: weights may differ", locked)
     target = _target(source, costs, wanted, look_over, progress, force=force or accept)
     seconds = BUDGET_S if budget_s is None else budget_s
     budget = Budget(seconds if steps is None else None, steps)
@@ -185,10 +187,11 @@ def settings_of(folder: Path, config: Path | None, method: str | None, *, resume
     from decig.training.methods import DEFAULT
     from decig.training.run import RUN_FILE, TARGETS_FILE
 
-    if resume and config is None and method is None:
+    if resume and method is None:
         for name in (RUN_FILE, TARGETS_FILE):
             if (file := folder / name).is_file():
-                return Config.recorded(file)
+                begun = Config.recorded(file)
+                return begun if config is None else Config.read(config, begun.method)
     return Config.read(config, method or DEFAULT)
 
 
@@ -198,6 +201,13 @@ def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
 
     file = TARGETS_FILE if several else RUN_FILE
     RunFolder.check(folder, {}, resume=resume, record_file=file)
+
+
+def _begun(folder: Path, teacher: "Teacher") -> Recorded | None:
+    """What a run of this model recorded when it began; None where that is not known."""
+    file = folder / FILE
+    known = read_recorded(file) if file.is_file() else None
+    return known if known is not None and known.model == teacher.model.sha256 else None
 
 
 def _target(

@@ -42,6 +42,8 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     cls=ResumableCommand,
     exclusive=(
         TARGET_OPTIONS,
+        ("targets", "unpaired"),
+        ("profile", "target_macs"),
         ("budget", "steps"),
         ("one_hot", "palette"),
     ),
@@ -133,7 +135,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     if asked["resume"] and asked["output_dir"] is None:
         raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
     require_answers(*_asks(source))
-    folder = _folder(asked)
+    folder = _folder(asked, dry_run=dry_run)
     with ProgressBar() as bar, says_how_to_go_on(folder, _record_file(asked)):
         figures = run(
             source,
@@ -183,14 +185,15 @@ def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
     (print_frontier if several else print_compression)(folder, device, figures)
 
 
-def _folder(asked: dict[str, Any]) -> Path:
+def _folder(asked: dict[str, Any], *, dry_run: bool) -> Path:
     """The run folder; where none is named, a new one here, named by MODEL and target."""
     if asked["output_dir"] is None:
         from decig.cli.naming import new_folder
 
         model = str(click.get_current_context().params["model"])
         asked["output_dir"] = new_folder(model, asked)
-        _log.info("run folder: %s", asked["output_dir"])
+        if not dry_run:
+            _log.info("run folder: %s", asked["output_dir"])
     found: Path = asked["output_dir"]
     return found
 

@@ -138,7 +138,7 @@ class ResumableCommand(Command):
     def _require_alone(self, given: Mapping[str, Any]) -> None:
         """Refuse options that would make it another run."""
         names = self.params_by_name
-        more = [n for n in given if n not in _WITH_LOCKED and given[n] not in (False, [])]
+        more = [n for n in given if n not in _WITH_LOCKED and given[n] != []]
         if shown := [label(names[n]) for n in more if n in names]:
             raise click.UsageError(
                 f"--locked repeats a run as it was, without {', '.join(shown)}; to begin another "

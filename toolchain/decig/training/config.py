@@ -112,6 +112,11 @@ class Config:
         """Whether the method, with these settings, finds no widths unless a latency is asked."""
         return bool(getattr(self.of_method, "needs_target", False))
 
+    @property
+    def plans_on_the_way(self) -> bool:
+        """Whether widths are found while it trains, so that no record of a plan fixes them all."""
+        return self.method != methods.DEFAULT or not self.needs_target
+
     def record(self) -> dict[str, Any]:
         """Return what the file of a run says of the settings, as plain JSON values."""
         own = methods.table_of(self.method)

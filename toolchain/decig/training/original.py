@@ -104,7 +104,8 @@ def train(
             if wanted is not None:
                 wanted.save(output_dir)
             if said is not None:
-                write_said(output_dir, said)
+                table = wanted is not None and wanted.table is not None
+                write_said(output_dir, said, table=table)
 
         processes.on_main(begin)
         if condensation is not None:

@@ -1,5 +1,6 @@
 """Choosing what stays: which channels of a graph are kept, for a latency or at the hinge."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,6 +25,8 @@ from decig.training.examples import Examples
 from decig.training.hinge import hinge_of
 from decig.training.schedule import Budget
 from decig.training.teacher import Teacher
+
+_log = logging.getLogger(__name__)
 
 Found = tuple[float, Met]
 """A latency in ms that was planned for, and how that search ended."""
@@ -129,8 +132,11 @@ class Planner:
         """What stays of the teacher at the latency asked for; errors as for `plan_for`."""
         teacher = self._teacher
         target_ms = self.goal.target_ms
-        if self.goal.widths is not None:
-            return self.best_channels(self.importance, self.goal.widths)
+        widths = self.goal.widths
+        if widths is not None and widths.keys() == self.importance.order.keys():
+            return self.best_channels(self.importance, widths)
+        if widths is not None:
+            _log.warning("the recorded plan is of other channel groups: the plan is made anew")
         return self.plan_for(teacher.model.proto, teacher.channels, self.importance, target_ms)
 
     def plan_for(

@@ -135,7 +135,7 @@ class Facts:
         if _digest(content) != then.data:
             yield f"data files differ; {listed}, which would name them, is not that of the run"
             return
-        lines = (line.partition("  ") for line in content.decode().splitlines())
+        lines = (line.partition("  ") for line in content.decode().split("\n") if line)
         known = {name: digest for digest, _, name in lines}
         for name in sorted(known.keys() | self.files.keys()):
             if name not in self.files:
@@ -170,7 +170,7 @@ def write_record(folder: Path, job: Job, said: Said) -> None:
     recorded = msgspec.structs.replace(facts.recorded, widths=widths)
     method, settings = job.config.method, job.config.record()["settings"]
     said = msgspec.structs.replace(said, options=options | {"method": method})
-    write_said(folder, said, settings, recorded)
+    write_said(folder, said, settings, recorded, table=table is not None)
 
 
 def write_said(
@@ -178,6 +178,8 @@ def write_said(
     said: Said,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     recorded: Recorded | None = None,
+    *,
+    table: bool,
 ) -> None:
     """Write run.toml.
 
@@ -186,6 +188,7 @@ def write_said(
         said: what the command was told.
         settings: of the training, by table; None where they stand in a recipe.
         recorded: what the run depends on; None where that is not compared when it is repeated.
+        table: whether the run has a cost table, which lies in the folder.
     """
     recorded = msgspec.structs.replace(
         recorded or Recorded(command=said.command, versions=versions()),
@@ -196,15 +199,14 @@ def write_said(
     made = tomlkit.document()
     for line in _HEADS[said.command].splitlines():
         made.add(tomlkit.comment(line))
-    table_there = (folder / TABLE_FILE).is_file()
-    given = _without_none(said.options) | ({"profile": TABLE_FILE} if table_there else {})
+    given = _without_none(said.options) | ({"profile": TABLE_FILE} if table else {})
     options = tomlkit.table()
     options.update(given)
     if unset := [key for key in said.unset if key not in given]:
         options.add(tomlkit.comment(f"without a value: {', '.join(unset)}"))
     made[OPTIONS] = options
-    for name, table in (settings or {}).items():
-        made[name] = _without_none(table)
+    for name, keys in (settings or {}).items():
+        made[name] = _without_none(keys)
     made[RECORDED] = _without_none(msgspec.to_builtins(recorded))
     write_bytes(folder / FILE, tomlkit.dumps(made).encode())
 
@@ -244,9 +246,17 @@ def _digests(folders: Folders) -> dict[str, str]:
     for name, place in places.items():
         for file in () if place is None else _files(place):
             inside = "" if file == place else f"/{file.relative_to(place or file).as_posix()}"
-            with file.open("rb") as content:
-                found[name + inside] = hashlib.file_digest(content, "sha256").hexdigest()
+            found[name + inside] = _digest_of(file)
     return found
+
+
+def _digest_of(file: Path) -> str:
+    """SHA-256 of a file; of one that cannot be read, which training skips too, that of nothing."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return _digest(b"")
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -255,7 +265,8 @@ def _files(place: Path) -> Iterator[Path]:
         yield place
         return
     for file in sorted(place.rglob("*")):
-        if file.suffix.lower() in (*SUFFIXES, *_ARRAYS) and not file.name.startswith("."):
+        known = file.suffix.lower() in (*SUFFIXES, *_ARRAYS) and not file.name.startswith(".")
+        if known and file.is_file():
             yield file
 
 

@@ -94,9 +94,9 @@ class DeployedBench:
         about the same work: plans for one latency are alike.
         """
         macs = count(proto).macs
-        for work, rules in self._paying:
-            if max(macs, work) <= _ALIKE * min(macs, work):
-                return rules
+        apart = [max(macs, work) / max(1, min(macs, work)) for work, _ in self._paying]
+        if min(apart) <= _ALIKE:
+            return self._paying[apart.index(min(apart))][1]
         known = self._table.rewrites
         kept = choose_rewrites(proto, self._device, known=known).kept
         rules = (*(rule for rule in known if rule not in rewrite.DEVICE), *kept)
