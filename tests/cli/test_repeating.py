@@ -127,6 +127,22 @@ def test_every_difference_is_a_line_of_its_own(copied: Path, tmp_path: Path) -> 
     assert "data/a.jpg is missing" in forced.stderr
 
 
+def test_a_run_that_goes_on_keeps_its_plan(copied: Path, monkeypatch) -> None:
+    from decig.training import pipeline
+
+    goals = []
+    monkeypatch.setattr(pipeline, "compress", lambda *what, **_: goals.append(what[2]))
+    result = decig("compress", "--resume", "--output-dir", copied / "run")
+    assert result.exit_code == 0, result.stderr
+    (widths,) = read_recorded(copied / "run" / "run.toml").widths.values()
+    assert widths and goals[0].widths == widths
+
+
+def test_a_folder_named_like_an_image_is_none(copied: Path) -> None:
+    (copied / "photos" / "thumbs.png").mkdir()
+    assert repeat(copied, "--dry-run").exit_code == 0
+
+
 def test_a_list_that_is_gone_is_said(copied: Path, tmp_path: Path) -> None:
     (copied / "run" / "data.sha256").unlink()
     assert repeat(copied, "--dry-run").exit_code == 0  # its digest says that nothing differs

@@ -152,6 +152,10 @@ def test_latents_instead_of_a_penalty_and_no_device(condensable, tmp_path):
     report = json.loads((run / "report.json").read_text())
     assert report["method"] == "hypernet" and report["target_latency_ms"] is None
     assert report["generators"]["generator"]["predicted_macs"] <= report["target_macs"]
+    told = dict(line.split(":", 1) for line in result.stdout.splitlines())
+    assert f"{report['target_macs'] / 1e6:.2f} M multiply-accumulates" in told["asked"]
+    assert re.search(r"counted \d.* channels to \d+ in 3 groups$", told["generator"])
+    assert told["next"].strip() == f"decig export {run / 'generator.onnx'} -o run.onnx"
     again = decig("train", "--resume", "--output-dir", run)
     assert again.exit_code == 0, again.stderr
     other = decig("train", "--resume", "--output-dir", run, "--method", "decig")
@@ -198,6 +202,7 @@ def test_a_target_that_is_missed_at_the_cut_is_no_dead_end(condensable, tmp_path
     report = json.loads((run / "report.json").read_text())
     assert report["target_latency_ms"] == pytest.approx(report["original_latency_ms"] / 1.5)
     assert read_options(run / "run.toml")["target_speedup"] == "1.5"
+    assert not (run / "missed.json").exists()
     finished = decig("train", "--resume", "--output-dir", run, "--target-speedup", 2)
     assert finished.exit_code == 2 and "condense.target_ms" in finished.stderr
 

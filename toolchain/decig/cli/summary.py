@@ -176,10 +176,16 @@ def _training(figures: Mapping[str, Any]) -> str:
 
 
 def export_command(folder: Path, device: "Fingerprint | None") -> str:
-    """The command that writes the file to deploy, measured where the cost table was taken."""
+    """The command that writes the file to deploy, measured where the cost table was taken.
+
+    Args:
+        folder: of the run; or the ONNX file that a training left in its folder.
+        device: of the cost table; None in a run for no device.
+    """
     from decig.device.run.providers import find
 
-    command = ["decig", "export", str(folder), "-o", f"{folder.absolute().name}.onnx"]
+    run = folder.absolute().parent if folder.is_file() else folder.absolute()
+    command = ["decig", "export", str(folder), "-o", f"{run.name}.onnx"]
     if device is None:
         return shlex.join(command)
     provider = find(device.provider)

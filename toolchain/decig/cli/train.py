@@ -149,7 +149,7 @@ def train(
         )
     if written is None:  # of several processes one writes
         return
-    if profile is None:
+    if profile is None and given is None:
         click.echo(written)
     else:
         print_training(output_dir, written)

@@ -1,4 +1,4 @@
-"""What `decig train --profile` says when it is done: the generators, and what to do next."""
+"""What `decig train` says of condensed generators when it is done, and what to do next."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +21,12 @@ def print_training(folder: Path, written: Path) -> None:
     """
     report = read_json(folder / "report.json", dict[str, Any], "report of a run")
     asked, original = report["target_latency_ms"], report["original_latency_ms"]
-    lines = {
-        "asked": f"no latency: cut at the hinges (the whole generator takes {original:.3f} ms)"
-        if asked is None
-        else f"{asked:.3f} ms, {original / asked:.2f} times faster than {original:.3f} ms"
-    }
+    macs = report.get("target_macs")
     hinges = read_hinges(folder)
+    lines = {"asked": _asked(asked, macs, original)}
     for name, figures in report["generators"].items():
-        lines[name] = f"{_latency(figures, original, asked)}; {_channels(hinges[name])}"
+        reached = _latency(figures, original, asked) if macs is None else _counted(figures)
+        lines[name] = f"{reached}; {_channels(hinges[name])}"
     steps = [f"{report['steps'][s]:,} steps to {s}" for s in ("condense", "teach")]
     lines["training"] = (
         f"{', '.join(steps)}, in {duration(sum(report['training_seconds'].values()))}"
@@ -36,9 +34,24 @@ def print_training(folder: Path, written: Path) -> None:
     width = max(map(len, lines))
     print_lines(lines, report["warnings"], width=width)
     ends = {"figures": folder / "report.json", "hinges": folder / DRAWING, "file": written}
-    device = CostTable.load(folder / TABLE_FILE).device
+    device = CostTable.load(folder / TABLE_FILE).device if macs is None else None
     found = {title: str(file) for title, file in ends.items() if file.exists()}
     print_lines(found | {"next": export_command(written, device)}, (), width=width)
+
+
+def _asked(asked: float | None, macs: int | None, original: float | None) -> str:
+    """What was to be reached."""
+    if macs is not None:
+        return f"{macs / 1e6:,.2f} M multiply-accumulates"
+    if asked is None:
+        return f"no latency: cut at the hinges (the whole generator takes {original:.3f} ms)"
+    assert original is not None
+    return f"{asked:.3f} ms, {original / asked:.2f} times faster than {original:.3f} ms"
+
+
+def _counted(figures: Mapping[str, Any]) -> str:
+    """What a generator computes, where multiply-accumulates were asked for."""
+    return f"counted {figures['predicted_macs'] / 1e6:,.2f} M multiply-accumulates"
 
 
 def _latency(figures: Mapping[str, Any], original: float, asked: float | None) -> str:

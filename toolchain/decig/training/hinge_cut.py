@@ -71,6 +71,7 @@ def keeps_what_is_condensed(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+        (folder / MISSED_FILE).unlink(missing_ok=True)
     except TargetMissedError as error:
         write_json(folder / MISSED_FILE, {"schema_version": SCHEMA_VERSION, "missed": str(error)})
         raise TargetMissedError(
