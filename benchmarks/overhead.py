@@ -169,10 +169,10 @@ def publish(cases: Sequence[Case], repeats: int, cores: int, results: Path) -> N
     page = [
         f"# decig compress until its first training step, method {cases[0].method}",
         "",
-        f"`python benchmarks/overhead.py --out runs/overhead`, decig {__version__}, "
-        f"{datetime.date.today().isoformat()}.",
+        f"`python benchmarks/overhead.py --repeats {repeats} --out runs/overhead`, decig "
+        f"{__version__}, {datetime.date.today().isoformat()}.",
         "",
-        f"{device.cpu}, {cores} cores; medians of {repeats} runs, with a cost table given.",
+        f"{device.cpu}, {cores} cores; medians, runs of each: {repeats}, with a cost table given.",
         "",
         table(found),
         "",

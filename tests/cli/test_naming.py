@@ -23,6 +23,12 @@ def test_a_folder_is_named_by_model_and_target(tmp_path, monkeypatch, model, tar
     assert new_folder(model, targets) == Path(f"{name}-2")
 
 
+def test_the_name_of_a_folder_may_hold_dots(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gen.v2").mkdir()
+    assert str(new_folder("gen.v2", {"target_speedup": [4.0]})) == "gen.v2-4x"
+
+
 def test_a_recipe_is_called_by_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "udnie").mkdir()

@@ -21,3 +21,8 @@ def test_how_long_is_told_where_it_can_be(tmp_path: Path) -> None:
     assert asked.but(budget=Budget(seconds=90.0)).preview()["expected_seconds"] == 90.0
     twice = asked.but(budget=Budget(steps=8)).preview()
     assert twice["steps"] == 8 and twice["expected_seconds"] > 0
+
+
+def test_where_other_graphs_are_trained_too_no_time_is_told(tmp_path: Path) -> None:
+    folding = small(tmp_path).but(fold_norms=True).preview()
+    assert folding["steps"] == 4 and folding["expected_seconds"] is None

@@ -36,5 +36,7 @@ def _short(model: str) -> str:
     path = Path(model).absolute()
     if path.name == "recipe.toml":
         path = path.parent
-    name = model.rpartition(":")[2] if not path.exists() and ":" in model else path.stem
+    name = path.name if path.is_dir() else path.stem  # a folder's name may hold dots
+    if not path.exists() and ":" in model:
+        name = model.rpartition(":")[2]
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"

@@ -105,7 +105,7 @@ def _expected(plan: Mapping[str, Any]) -> str:
     if steps is None:
         return f"{duration(seconds)} at most; it ends early where nothing improves"
     if seconds is None:
-        return f"{steps:,} steps; how long they take depends on the method"
+        return f"{steps:,} steps; how long they take cannot be told before"
     return f"{steps:,} steps, about {duration(seconds)} here"
 
 

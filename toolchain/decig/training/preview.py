@@ -12,7 +12,6 @@ from decig.training.config import Config
 from decig.training.engine import Engine, News
 from decig.training.examples import Folders
 from decig.training.job import Job
-from decig.training.methods import DEFAULT
 from decig.training.pipeline import prepare
 from decig.training.planner import Goal
 from decig.training.processes import Processes
@@ -68,8 +67,8 @@ def _expected_seconds(job: Job) -> float | None:
     budget = job.goal.budget
     if budget.steps is None:
         return budget.seconds
-    if job.config.method != DEFAULT or job.processes.count > 1:
-        return None
+    if job.config.plans_on_the_way or job.goal.fold_norms or job.processes.count > 1:
+        return None  # not all steps are steps of the graph that is planned here
     start = slice_graph(job.teacher.model.proto, job.teacher.channels, job.planner.plan)
     task = student_task(job, start, rate=1.0, with_extras=True, features=False)
     ends: list[float] = []
