@@ -65,6 +65,16 @@ def test_without_feature_matching_the_hinge_is_left(task: Make) -> None:
     assert list(made.losses("generator", batch, made.forward(batch))) == ["hinge"]
 
 
+def test_l1_is_the_weighted_difference_to_the_real_picture(task: Make) -> None:
+    made = task("l1 = 10")
+    batch = made.batch(0)
+    painted = made.forward(batch)
+    found = made.losses("generator", batch, painted)
+    assert list(found) == ["hinge", "features", "l1"]
+    expected = 10 * float(l1_loss(painted.detach(), batch.real))
+    assert float(found["l1"].detach()) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("group", ["generator", "discriminator"])
 def test_gradients_reach_the_net_of_the_group_only(task: Make, group: str) -> None:
     found = originals.gradients_of(task('spectral_norm = ["4"]'), group)
@@ -122,7 +132,7 @@ def test_a_layer_that_is_not_there_is_named(task: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("l1 = 1", r"unknown key train\.l1; known: .*feature_matching"),
+        ("cycle = 1", r"unknown key train\.cycle; known: .*feature_matching"),
         ("scales = 0", r"train\.scales: .*0"),
         ("discriminator_learning_rate = 2", r"train\.discriminator_learning_rate: .*2"),
         ("feature_matching = -1", r"train\.feature_matching: .*-1"),

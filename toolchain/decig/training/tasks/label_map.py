@@ -3,10 +3,11 @@
 T. Park, M. Liu, T. Wang, J. Zhu, "Semantic Image Synthesis with Spatially-Adaptive Normalization"
 (CVPR 2019), section 3 and appendix A:
 
-    generator:      hinge + feature_matching * L_FM
+    generator:      hinge + feature_matching * L_FM + l1 * L1
     discriminator:  hinge
 
-The term of the paper that compares features of a VGG net trained on ImageNet is not there, as its
+L1 is not the paper's and is left out unless asked for: the discriminator normalises its layers, and
+so hardly sees wrong colours, which a weak L1 to the real picture does. The term of the paper that compares features of a VGG net trained on ImageNet is not there, as its
 weights are not ours to bring. The generator is updated first; both nets are shown the same picture
 of a step, which the public code paints anew for the discriminator.
 """
@@ -50,6 +51,7 @@ class Settings(Common, frozen=True):
         discriminator_learning_rate: of Adam for the discriminator.
         feature_matching: weight of the difference between fake and real pictures in the layers
             of the discriminator; 0 leaves that term out.
+        l1: weight of the mean absolute difference to the real picture; 0 leaves that term out.
         discriminator_width: channels of the discriminator's first layer.
         scales: sizes at which the discriminator judges, each half of the one before.
         spectral_norm: layers of the generator that are trained under spectral norm, by their
@@ -59,6 +61,7 @@ class Settings(Common, frozen=True):
     learning_rate: LearningRate = 1e-4
     discriminator_learning_rate: LearningRate = 4e-4
     feature_matching: NotNegative = 10.0
+    l1: NotNegative = 0.0
     discriminator_width: AtLeastOne = 64
     scales: AtLeastOne = 2
     spectral_norm: tuple[str, ...] = ()
@@ -119,6 +122,8 @@ class LabelMap(PairTask):
         if weight := self._settings.feature_matching:
             features = (features_of(judged) for judged in (fake, real))
             terms["features"] = weight * feature_matching_loss(*features)
+        if weight := self._settings.l1:
+            terms["l1"] = weight * (shared.float() - batch.real).abs().mean()
         return terms
 
     def _judge(self, batch: Batch, painted: Tensor) -> tuple[Judged, Judged]:
