@@ -19,7 +19,7 @@ def latency(median: float) -> Latency:
 def choose(monkeypatch, times, device=None, **more):
     """Choose with made-up times: `times` is called with what is timed."""
     monkeypatch.setattr(
-        rewriting, "time_graphs", lambda graphs, _: {n: latency(times(n)) for n in graphs}
+        rewriting, "time_graphs", lambda graphs, *_: {n: latency(times(n)) for n in graphs}
     )
     return choose_rewrites(normalise(generator()), device or Device.of(), **more)
 
@@ -102,7 +102,7 @@ def test_rules_that_only_another_one_makes_fit_for_the_device_are_left_out(monke
     monkeypatch.setattr(
         rewriting,
         "time_graphs",
-        lambda graphs, _: {n: latency(50 * len(g.graph.node)) for n, g in graphs.items()},
+        lambda graphs, *_: {n: latency(50 * len(g.graph.node)) for n, g in graphs.items()},
     )
     choice = choose_rewrites(proto, FOREIGN)
     assert "slice_into_transpose" not in choice.kept
@@ -135,7 +135,9 @@ def test_what_another_rule_hides_is_tried_without_it(monkeypatch, phases_us, kep
         return phases_us if strided else 80 if folded else 100
 
     monkeypatch.setattr(
-        rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
+        rewriting,
+        "time_graphs",
+        lambda graphs, *_: {n: latency(time(g)) for n, g in graphs.items()},
     )
     choice = choose_rewrites(proto, Device.of())
     assert choice.kept == kept
@@ -158,7 +160,9 @@ def test_of_two_rules_that_do_the_same_one_stays(monkeypatch):
         return 100 if len(graph.graph.node) == 2 else 50  # any rule is as good as all
 
     monkeypatch.setattr(
-        rewriting, "time_graphs", lambda graphs, _: {n: latency(time(g)) for n, g in graphs.items()}
+        rewriting,
+        "time_graphs",
+        lambda graphs, *_: {n: latency(time(g)) for n, g in graphs.items()},
     )
     choice = choose_rewrites(proto, Device.of())
     assert len(choice.kept) == 1

@@ -29,7 +29,7 @@ def test_graphs_of_about_the_same_work_get_the_same_rewrites(
 ):
     asked = []
 
-    def choose_rewrites(proto, device, *, known):
+    def choose_rewrites(proto, device, *, known, timing):
         asked.append(count(proto).macs)
         assert known == profiled_table.rewrites
         return Choice(proto, {}, ["wide_head", "winograd"][: len(asked)], [])

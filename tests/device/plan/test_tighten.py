@@ -156,6 +156,14 @@ def test_a_measurement_that_agrees_with_the_prediction_is_believed(predictor):
     assert "pause" not in device.events
 
 
+def test_a_plan_that_fits_though_slower_than_predicted_is_believed(predictor):
+    """Whichever of the two is right, it fits."""
+    device = Busy(predictor, lambda x: 0.99, first=1.3)
+    met = meet_target(predictor, losses(0), predictor.baseline_ms / 2, device, pause=device.pause)
+    assert "pause" not in device.events
+    assert met.measured_ms <= 1.01 * predictor.baseline_ms / 2
+
+
 def test_of_three_measurements_that_disagree_the_median_counts(predictor):
     ratios = iter([0.6, 0.98, 0.8])
 

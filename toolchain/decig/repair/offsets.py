@@ -54,7 +54,8 @@ class Offset:
     def refit(self, given: np.ndarray, wanted: np.ndarray, weight: np.ndarray | None) -> None:
         """Move beta so that the mean of the value is that of `wanted`."""
         if self._bias is not None:
-            self.beta = np.average(wanted - given, axis=(0, 1), weights=_full(weight, given))
+            missing = np.average(wanted - given, axis=(0, 1), weights=_full(weight, given))
+            self.beta = missing.astype(np.float32)
 
     def stored(self, mean: np.ndarray) -> dict[str, np.ndarray]:
         """Constants to write; `mean` [outputs] is what the weights give at the centre of X."""

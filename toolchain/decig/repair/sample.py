@@ -66,7 +66,7 @@ def take_sample(
         seen = made[index][(slice(None), *map(slice, cropped))].reshape(len(made[index]), -1)
         statistics = seen.mean(1)[None], seen.std(1)[None]
         at_end = _at(ended[index], inside)
-        at_skip = np.zeros((1, 1))
+        at_skip = np.zeros((1, 1), np.float32)
         if added:
             wide = np.broadcast_to(added[index], (len(added[index]), *cropped))
             at_skip = _at(wide, inside)

@@ -46,6 +46,7 @@ def choose_rewrites(
     any_size: bool = False,
     rules: Sequence[str] = rewrite.DEVICE,
     known: Sequence[str] = (),
+    timing: Timing = COMPARISON,
 ) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
@@ -63,6 +64,7 @@ def choose_rewrites(
         rules: device rules to try.
         known: rules that the cost table kept for a graph like this one: a plan was made for them,
             and a noisy minute must not lose what the plan was measured with.
+        timing: how long graphs are compared, each time.
 
     Raises:
         BadInputError, DecigError: as for `Device.open`, for the graph without device rules.
@@ -73,11 +75,14 @@ def choose_rewrites(
     accepted = rules if device.is_cpu else _accepted(canonical, rules, device)
     planned = matching(canonical, [rule for rule in accepted if rule in known])
     sets: dict[str, list[str]] = {"canonical": []}
-    for name, kept in (("chosen", _paying(canonical, accepted, device)), ("planned", planned)):
+    for name, kept in (
+        ("chosen", _paying(canonical, accepted, device, timing)),
+        ("planned", planned),
+    ):
         if kept not in sets.values():
             sets[name] = kept
     graphs = {name: _apply(canonical, kept) for name, kept in sets.items()}
-    best = _fastest(sets, time_graphs(graphs, device))
+    best = _fastest(sets, time_graphs(graphs, device, timing))
     found = dict.fromkeys(chain(matching(canonical, rules), *sets.values()))
     dropped = [rule for rule in found if rule not in sets[best]]
     return Choice(graphs[best], counts, sets[best], dropped)
@@ -127,12 +132,15 @@ def _refusal(proto: onnx.ModelProto, device: Device) -> str:
     return ""
 
 
-def _paying(proto: onnx.ModelProto, rules: Sequence[str], device: Device) -> list[str]:
+def _paying(
+    proto: onnx.ModelProto, rules: Sequence[str], device: Device, timing: Timing
+) -> list[str]:
     """Those of the matching rules without which a graph is slower."""
     left, paying = list(rules), set[str]()
     while doubtful := [rule for rule in matching(proto, left) if rule not in paying]:
         trials = {"": left} | {rule: [r for r in left if r != rule] for rule in doubtful}
-        times = time_graphs({name: _apply(proto, trial) for name, trial in trials.items()}, device)
+        graphs = {name: _apply(proto, trial) for name, trial in trials.items()}
+        times = time_graphs(graphs, device, timing)
         needless = [rule for rule in doubtful if not faster(times[""], times[rule])]
         paying |= set(doubtful) - set(needless)
         if needless:

@@ -19,10 +19,13 @@ from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import Model
 
-PAUSE_SECONDS = 10.0
+PAUSE_SECONDS = 5.0
 """How long to wait before a plan is measured again: other work may have ended."""
 _NODES = Timing(min_runs=4, max_runs=30, max_seconds=0.5, firm=0.005)
 """How long the nodes of a plan are timed."""
+_REWRITES = Timing(min_runs=5, max_seconds=1.0)
+"""How long rewrites of a plan are compared: a plan is one of several, and `decig export` compares
+those of the result for longer."""
 _ALIKE = 1.25
 """Ratio of multiply-accumulates up to which the same rewrites are taken to pay in two graphs."""
 
@@ -98,7 +101,7 @@ class DeployedBench:
         if min(apart) <= _ALIKE:
             return self._paying[apart.index(min(apart))][1]
         known = self._table.rewrites
-        kept = choose_rewrites(proto, self._device, known=known).kept
+        kept = choose_rewrites(proto, self._device, known=known, timing=_REWRITES).kept
         rules = (*(rule for rule in known if rule not in rewrite.DEVICE), *kept)
         self._paying.append((macs, rules))
         return rules

@@ -5,9 +5,10 @@ for a shorter time, and one that was faster than asked for a longer one: time th
 importance given away. Where the plan can be profiled too, the prediction learns from it.
 
 Measurements may be off too: whatever else the machine does slows a slim graph and the whole model,
-between whose runs it is timed, by different factors. So a plan that seems to fit, but whose
-measurement and prediction disagree by more than both are in doubt, is measured again some time
-later, before it is accepted and before the prediction learns from it.
+between whose runs it is timed, by different factors. So a plan that seems to fit, but was measured
+to be faster than predicted by more than both are in doubt, is measured again some time later,
+before it is accepted and before the prediction learns from it. One that was slower than predicted
+and fits all the same fits whichever of the two is right.
 """
 
 import math
@@ -67,7 +68,7 @@ class Trial:
 
     @property
     def believed(self) -> bool:
-        """Whether the measurement agrees with the prediction, or else with another one.
+        """Whether it is no faster than predicted, or else was measured alike twice.
 
         If neither is so, it is believed after several measurements.
         """
@@ -75,7 +76,8 @@ class Trial:
             return True
         last, errors = self.measured[-1], [each.uncertainty for each in self.measured]
         if len(self.measured) == 1:
-            return _agree(last.median_ms, self.predicted_ms, errors[0], self.doubt)
+            slower = last.median_ms >= self.predicted_ms
+            return slower or _agree(last.median_ms, self.predicted_ms, errors[0], self.doubt)
         return _agree(last.median_ms, self.measured[0].median_ms, *errors, _REPEATS_WITHIN)
 
 
