@@ -7,9 +7,10 @@ T. Park, M. Liu, T. Wang, J. Zhu, "Semantic Image Synthesis with Spatially-Adapt
     discriminator:  hinge
 
 L1 is not the paper's and is left out unless asked for: the discriminator normalises its layers, and
-so hardly sees wrong colours, which a weak L1 to the real picture does. The term of the paper that compares features of a VGG net trained on ImageNet is not there, as its
-weights are not ours to bring. The generator is updated first; both nets are shown the same picture
-of a step, which the public code paints anew for the discriminator.
+so hardly sees wrong colours, which a weak L1 to the real picture does. The term of the paper that
+compares features of a VGG net trained on ImageNet is not there, as its weights are not ours to
+bring. The generator is updated first; both nets are shown the same picture of a step, which the
+public code paints anew for the discriminator.
 """
 
 import copy
