@@ -1,11 +1,10 @@
 """The consumers of channels: what each reads on real inputs, and what it makes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from scipy.linalg import qr
 
 from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap
@@ -26,7 +25,8 @@ class Reader:
         labels: class of every channel read.
         mean: of the channels, over positions and images.
         inverse: Q, inverse of the channels' covariance.
-        weights: M, [channels, outputs times taps], scaled to output energy one.
+        product: MM', [channels, channels], of the weights M, [channels, outputs times taps], scaled
+            to output energy one.
     """
 
     read: Read
@@ -34,54 +34,7 @@ class Reader:
     labels: np.ndarray
     mean: np.ndarray
     inverse: np.ndarray
-    weights: np.ndarray
-
-    def price(self) -> np.ndarray:
-        """Energy lost for good if one more channel goes and the others are solved anew.
-
-        L_j = |M_j|^2 / Q_jj   (Hassibi and Stork, "Second Order Derivatives for Network Pruning:
-        Optimal Brain Surgeon", NeurIPS 1992, equation 5)
-        """
-        rows: np.ndarray = np.square(self.weights).sum(1) / self.inverse.diagonal()
-        return rows
-
-    def among(self, classes: np.ndarray) -> "Reader":
-        """The view of some channels, which says as much of what it costs to drop them.
-
-        Their prices follow from their own rows and columns of Q and their own rows of M, also after
-        some of them went. Of M only the lengths of rows count, so where it has more columns than
-        rows, it is turned (M' = QR, by R') into a square one with rows of the same lengths.
-
-        Args:
-            classes: of the channels that may go.
-        """
-        mine = np.isin(self.labels, classes)
-        weights = self.weights[mine]
-        if weights.shape[1] > len(weights):
-            (upper,) = qr(weights.T, mode="r")
-            weights = np.ascontiguousarray(upper[: len(weights)].T)
-        return replace(
-            self,
-            labels=self.labels[mine],
-            mean=self.mean[mine],
-            inverse=self.inverse[np.ix_(mine, mine)],
-            weights=weights,
-        )
-
-    def without(self, row: int) -> "Reader":
-        """The view when a channel has gone and the others have taken over what they can."""
-        share = self.inverse[:, row] / self.inverse[row, row]
-        stay = np.delete(np.arange(len(share)), row)
-        weights, inverse = self.weights[stay], self.inverse[np.ix_(stay, stay)]
-        weights -= np.outer(share[stay], self.weights[row])
-        inverse -= np.outer(share[stay], self.inverse[row, stay])
-        return replace(
-            self,
-            labels=self.labels[stay],
-            mean=self.mean[stay],
-            inverse=inverse,
-            weights=weights,
-        )
+    product: np.ndarray
 
     def estimate(self, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Estimate all channels from those that stay: x B + c is closest to x in the mean square.
@@ -125,18 +78,18 @@ def find_readers(
         axis = int(np.argmax(read.ids.shape)) - read.ids.ndim
         mean, covariance = _moments(stream.value(read.value), axis)
         labels = channels.classes_of(read.ids).ravel()
-        matrix = np.eye(len(labels))  # a product of two computed tensors has no weights
-        if binding := bindings.get(read.node):
-            weight = weights[binding.initializer].astype(np.float64)
-            rows = np.moveaxis(weight, int(np.argmax(binding.ids.shape)), 0)
-            matrix = np.resize(rows.reshape(len(rows), -1), (len(labels), rows[0].size))
         if len(labels) != len(covariance):
             continue  # a single channel stands for all that is read: nothing to tell apart
-        energy = np.einsum("io,ij,jo->", matrix, covariance, matrix, optimize=True)
+        product = np.eye(len(labels))  # a product of two computed tensors has no weights
+        if binding := bindings.get(read.node):
+            rows = np.moveaxis(weights[binding.initializer], int(np.argmax(binding.ids.shape)), 0)
+            matrix = rows.reshape(len(rows), -1).astype(np.float64)
+            matrix = np.resize(matrix, (len(labels), matrix.shape[1]))
+            product = matrix @ matrix.T
+        energy = (product * covariance).sum()  # tr(M' covariance M)
         ridge = _RIDGE * np.trace(covariance) / len(covariance) + 1e-12
         inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-        scaled = matrix / np.sqrt(max(energy, 1e-30))
-        readers.append(Reader(read, axis, labels, mean, inverse, scaled))
+        readers.append(Reader(read, axis, labels, mean, inverse, product / max(energy, 1e-30)))
     return readers
 
 

@@ -14,6 +14,7 @@ import onnx
 from decig.data.feeds import Feeds
 from decig.graph.channels import ChannelMap, Group
 from decig.graph.draws import draws, pin
+from decig.repair.elimination import Elimination
 from decig.repair.readers import Reader, find_readers
 from decig.repair.sensitivity import Sensitivity
 
@@ -96,26 +97,19 @@ class Importance:
 def eliminate(group: Group, readers: list[Reader]) -> tuple[np.ndarray, np.ndarray]:
     """Order of a group's channels, best first, and the energy lost when k of them stay."""
     place = {int(label): index for index, label in enumerate(group.classes)}
+    views = [Elimination(reader, group.classes) for reader in readers]
+    rows = [np.array([place[int(label)] for label in view.labels], int) for view in views]
     alive = np.ones(group.channels, bool)
     gone: list[int] = []
     lost = np.zeros(group.channels + 1)
-    readers = [reader.among(group.classes) for reader in readers]
     for kept in range(group.channels - 1, -1, -1):
         price = np.zeros(group.channels)
-        for reader in readers:
-            rows = [place.get(int(label), -1) for label in reader.labels]
-            known = np.array(rows) >= 0
-            np.add.at(price, np.array(rows)[known], reader.price()[known])
+        for view, mine in zip(views, rows, strict=True):
+            np.add.at(price, mine, view.price())
         worst = int(np.argmin(np.where(alive, price, np.inf)))
         alive[worst] = False
         gone.append(worst)
         lost[kept] = lost[kept + 1] + price[worst]
-        readers = [drop(reader, int(group.classes[worst])) for reader in readers]
+        for view in views:
+            view.drop(int(group.classes[worst]))
     return np.array(gone[::-1]), lost
-
-
-def drop(reader: Reader, label: int) -> Reader:
-    """Take every row of a channel out of a view."""
-    while (rows := np.flatnonzero(reader.labels == label)).size and len(reader.labels) > 1:
-        reader = reader.without(int(rows[0]))
-    return reader

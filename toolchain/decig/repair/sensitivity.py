@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 from decig.data.feeds import Feeds
 from decig.data.ports import output_image, paints
 from decig.device.run.device import Device
-from decig.device.run.numbers import run_to_numbers
+from decig.device.run.numbers import are_numbers, no_numbers
+from decig.device.run.runs import run_all
 from decig.graph.cost import count
-from decig.graph.inference import kinds
-from decig.graph.model import output_info, shapes
+from decig.graph.model import output_info
+from decig.repair.estimates import Estimate, with_estimates
 from decig.repair.readers import Reader
 
 _IMAGES = 4
@@ -47,14 +47,13 @@ class Sensitivity:
             picture: name of the output that is the picture; None where only one could be. Of a
                 model that makes no picture, all outputs count.
         """
-        self._proto, self._readers = proto, readers
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
         images = max(1, min(_IMAGES, affordable))
-        self._inputs = inputs[-images:]
-        self._kinds = kinds(proto)
-        self._rank = {name: len(shape) for name, shape in shapes(proto).items()}
+        self._proto, self._inputs = proto, inputs[-images:]
+        self._estimates = [Estimate(reader) for reader in readers]
         self._outputs = [picture] if picture is not None else _shown(proto)
-        self._pictures = self._paint(proto)
+        self._session = Device.for_work().open(with_estimates(proto, self._estimates))
+        self._pictures = self._paint(np.zeros(0, int))
 
     def error(self, gone: np.ndarray) -> float:
         """Error of the picture without some classes, its readers making up for what they can.
@@ -67,50 +66,17 @@ class Sensitivity:
             colours, as in `decig.training.losses.output`: what is grey has nearly all of the
             variance, and alone it would hide the loss of all colour.
         """
-        painted = self._paint(self._narrowed(gone))
-        pairs = zip(painted, self._pictures, strict=True)
+        pairs = zip(self._paint(gone), self._pictures, strict=True)
         return float(np.mean([_error(ours, theirs) for ours, theirs in pairs]))
 
-    def _paint(self, proto: onnx.ModelProto) -> list[np.ndarray]:
-        """Pictures with their channels last, where that can be told."""
-        painted = run_to_numbers(Device.for_work(), proto, self._inputs, self._outputs)
+    def _paint(self, gone: np.ndarray) -> list[np.ndarray]:
+        """Pictures without some classes, with their channels last, where that can be told."""
+        told = {name: a for part in self._estimates for name, a in part.feeds(gone).items()}
+        inputs = [{**feeds, **told} for feeds in self._inputs]
+        painted = run_all(self._session, inputs, self._outputs)
+        if not are_numbers(painted):
+            raise no_numbers(self._proto, self._inputs, self._outputs)
         return [_channels_last(made) for made in painted]
-
-    def _narrowed(self, gone: np.ndarray) -> onnx.ModelProto:
-        narrowed = onnx.ModelProto()
-        narrowed.CopyFrom(self._proto)
-        readers = {(reader.read.node, reader.read.slot): reader for reader in self._readers}
-        nodes = []
-        for node in self._proto.graph.node:
-            copied = onnx.NodeProto()
-            copied.CopyFrom(node)
-            for slot in range(len(node.input)):
-                reader = readers.get((node.name, slot))
-                if reader is not None and np.isin(reader.labels, gone).any():
-                    nodes += self._estimate(narrowed.graph, copied, reader, gone)
-            nodes.append(copied)
-        del narrowed.graph.node[:]
-        narrowed.graph.node.extend(nodes)
-        return narrowed
-
-    def _estimate(
-        self, graph: onnx.GraphProto, node: onnx.NodeProto, reader: Reader, gone: np.ndarray
-    ) -> list[onnx.NodeProto]:
-        """Nodes that put x B + c in place of what a node reads; they are wired to its input."""
-        source, stem = reader.read.value, f"{node.name}/estimate{reader.read.slot}"
-        dtype = helper.tensor_dtype_to_np_dtype(self._kinds[source])
-        for what, array in zip("Bc", reader.estimate(np.isin(reader.labels, gone)), strict=True):
-            tensor = numpy_helper.from_array(array.astype(dtype), f"{stem}/{what}")
-            graph.initializer.append(tensor)
-        swap = list(range(self._rank[source]))
-        swap[reader.axis], swap[-1] = swap[-1], swap[reader.axis]
-        node.input[reader.read.slot] = f"{stem}/out"
-        return [
-            helper.make_node("Transpose", [source], [f"{stem}/last"], perm=swap),
-            helper.make_node("MatMul", [f"{stem}/last", f"{stem}/B"], [f"{stem}/product"]),
-            helper.make_node("Add", [f"{stem}/product", f"{stem}/c"], [f"{stem}/sum"]),
-            helper.make_node("Transpose", [f"{stem}/sum"], [f"{stem}/out"], perm=swap),
-        ]
 
 
 def _shown(proto: onnx.ModelProto) -> list[str]:

@@ -16,7 +16,7 @@ from decig.device.run import cuda
 from decig.device.run.cores import available_cores
 from decig.device.run.fingerprint import Fingerprint, cpu_model
 from decig.device.run.providers import Provider, find
-from decig.device.run.runs import UndisturbedRun, run_session
+from decig.device.run.runs import UndisturbedRun, run_all, run_session
 from decig.device.run.session import Graph, SessionSettings
 from decig.device.run.threads import worker_threads
 from decig.device.run.timing import Call, time_once, time_with_processor_share
@@ -244,9 +244,7 @@ class Device:
         Raises:
             BadInputError: as for `open`, or ONNX Runtime cannot run the graph on an input.
         """
-        session = self.open(graph)
-        runs = [run_session(session, feeds, wanted) for feeds in inputs]
-        return [np.concatenate([np.atleast_2d(a) for a in p]) for p in zip(*runs, strict=True)]
+        return run_all(self.open(graph), inputs, wanted)
 
     def fingerprint(self) -> Fingerprint:
         """Describe this machine and how the device runs models on it."""

@@ -24,8 +24,7 @@ class NoNumbersError(BadInputError):
 def are_numbers(arrays: Iterable[np.ndarray]) -> bool:
     """Whether arrays hold no NaN and no infinity; those of whole numbers or texts never do."""
     return all(
-        # bfloat16 is of kind V
-        array.dtype.kind not in "fcV" or bool(np.isfinite(array.astype(np.float64)).all())
+        array.dtype.kind not in "fcV" or bool(np.isfinite(_computable(array)).all())
         for array in arrays
     )
 
@@ -40,15 +39,22 @@ def run_to_numbers(
         BadInputError: as for `Device.run_over`.
     """
     found = device.run_over(graph, inputs, wanted)
-    if are_numbers(found):
-        return found
+    if not are_numbers(found):
+        raise no_numbers(graph, inputs, wanted)
+    return found
+
+
+def no_numbers(
+    graph: onnx.ModelProto, inputs: Sequence[Feeds], wanted: Sequence[str]
+) -> NoNumbersError:
+    """Make the error for outputs that hold NaN or infinity for some of the inputs."""
     for feeds in inputs:
         if not are_numbers(values_of(graph, feeds, list(wanted))):
-            raise NoNumbersError(
+            return NoNumbersError(
                 f"{first_without_numbers(graph, feeds, wanted)}: check the weights, and what "
                 "feeds the model"
             )
-    raise NoNumbersError(f"{', '.join(wanted)}: NaN or infinity, on this provider alone")
+    return NoNumbersError(f"{', '.join(wanted)}: NaN or infinity, on this provider alone")
 
 
 def first_without_numbers(
@@ -110,4 +116,9 @@ def described(
 
 
 def _has_nan(array: np.ndarray) -> bool:
-    return array.dtype.kind in "fcV" and bool(np.isnan(array.astype(np.float64)).any())
+    return array.dtype.kind in "fcV" and bool(np.isnan(_computable(array)).any())
+
+
+def _computable(array: np.ndarray) -> np.ndarray:
+    """The array in a type of NumPy's own; bfloat16, which is of kind V, is none."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
