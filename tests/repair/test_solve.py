@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from onnx import helper
 
 from decig.repair import solve
-from decig.repair.solve import ByFeatures, ByRows, regression
+from decig.repair.solve import ByFeatures, ByRows, as_matrix, features, from_matrix, regression
 
 RNG = np.random.default_rng(0)
 CENTRES = [(1,), (0, 1)]
@@ -21,17 +22,17 @@ def test_finds_the_weights_behind_a_linear_target_whatever_its_mean(
 ) -> None:
     source, weights, target = data(centre)
     problem = regression(source, np.zeros_like(weights), centre=centre)
-    found = problem.fit(target, 1e-9)
-    assert found == pytest.approx(weights, abs=1e-3)
+    fit = problem.fit(target, [1e-9])
+    assert fit.matrix == pytest.approx(weights, abs=1e-3)
     centred = target - target.mean(axis=centre, keepdims=True)
-    assert problem.given(found) == pytest.approx(centred, abs=1e-2)
+    assert fit.given == pytest.approx(centred, abs=1e-2)
 
 
 def test_without_an_offset_nothing_is_centred() -> None:
     source = RNG.normal(1.0, 1.0, size=(2, 100, 3)).astype(np.float32)
     weights = np.float32([[1.0], [-2.0], [0.5]])
     problem = regression(source.copy(), np.zeros_like(weights))
-    assert problem.fit(source @ weights, 1e-9) == pytest.approx(weights, abs=1e-3)
+    assert problem.fit(source @ weights, [1e-9]).matrix == pytest.approx(weights, abs=1e-3)
 
 
 def test_positions_of_weight_zero_do_not_count() -> None:
@@ -41,13 +42,13 @@ def test_positions_of_weight_zero_do_not_count() -> None:
     weight = np.ones((4, 200, 1), np.float32)
     weight[:, :50] = 0.0
     problem = regression(source, np.zeros_like(weights), weight=np.maximum(weight, 1e-12))
-    assert problem.fit(target, 1e-9) == pytest.approx(weights, abs=1e-2)
+    assert problem.fit(target, [1e-9]).matrix == pytest.approx(weights, abs=1e-2)
 
 
 def test_a_strong_ridge_stays_with_the_weights_that_are_there() -> None:
     source, weights, target = data((1,))
     before = RNG.normal(size=weights.shape).astype(np.float32)
-    found = regression(source, before, centre=(1,)).fit(target, 1e6)
+    found = regression(source, before, centre=(1,)).fit(target, [1e6]).matrix
     assert found == pytest.approx(before, abs=1e-3)
 
 
@@ -55,7 +56,7 @@ def test_inputs_that_never_move_keep_their_weights() -> None:
     source, weights, target = data((1,))
     source[:, :, 3] = 1.0
     before = np.ones_like(weights)
-    found = regression(source, before, centre=(1,)).fit(target, 1e-6)
+    found = regression(source, before, centre=(1,)).fit(target, [1e-6]).matrix
     assert np.isfinite(found).all()
     assert found[3] == pytest.approx(before[3], abs=1e-3)
 
@@ -63,16 +64,16 @@ def test_inputs_that_never_move_keep_their_weights() -> None:
 def test_the_ridge_is_weak_for_a_linear_target_and_strong_for_noise() -> None:
     source, weights, target = data((1,))
     linear = regression(source.copy(), np.zeros_like(weights), centre=(1,))
-    assert linear.best_ridge(target, (1e-6, 1e-1, 1e3)) == 1e-6
+    assert linear.fit(target, (1e-6, 1e-1, 1e3)).ridge == 1e-6
     noise = RNG.normal(size=target.shape).astype(np.float32)
     alone = regression(source.copy(), np.zeros_like(weights), centre=(1,))
-    assert alone.best_ridge(noise, (1e-6, 1e-1, 1e3)) == 1e3
+    assert alone.fit(noise, (1e-6, 1e-1, 1e3)).ridge == 1e3
 
 
 def test_one_image_leaves_nothing_to_hold_out() -> None:
     source, weights, target = data((1,))
     single = regression(source[:1], np.zeros_like(weights), centre=(1,))
-    assert single.best_ridge(target[:1], (1e-6, 0.1)) == 0.1
+    assert single.fit(target[:1], (1e-6, 0.1)).ridge == 0.1
 
 
 def test_inputs_that_repeat_each_other_can_be_solved() -> None:
@@ -81,7 +82,7 @@ def test_inputs_that_repeat_each_other_can_be_solved() -> None:
     weights = RNG.normal(size=(320, 2)).astype(np.float32)
     target = hot @ weights
     problem = regression(hot, np.zeros_like(weights))
-    assert problem.given(problem.fit(target, 1e-12)) == pytest.approx(target, abs=1e-2)
+    assert problem.fit(target, [1e-12]).given == pytest.approx(target, abs=1e-2)
 
 
 @pytest.mark.parametrize("centre", [(), *CENTRES])
@@ -98,10 +99,12 @@ def test_both_ways_find_the_same_weights(
         kind(source.copy(), before, centre=centre, weight=weight) for kind in (ByFeatures, ByRows)
     )
     for ridge in (0.01, 0.1, 1.0):  # smaller ones enlarge the rounding of X'X
-        expected = features_first.fit(target, ridge)
-        assert rows_first.fit(target, ridge) == pytest.approx(expected, abs=1e-3)
+        expected = features_first.fit(target, [ridge])
+        found = rows_first.fit(target, [ridge])
+        assert found.matrix == pytest.approx(expected.matrix, abs=1e-3)
+        assert found.given == pytest.approx(expected.given, abs=1e-3)
     ridges = (0.01, 0.1, 1.0)
-    assert rows_first.best_ridge(target, ridges) == features_first.best_ridge(target, ridges)
+    assert rows_first.fit(target, ridges).ridge == features_first.fit(target, ridges).ridge
 
 
 def test_few_rows_are_solved_as_exactly_as_in_double_precision() -> None:
@@ -113,7 +116,7 @@ def test_few_rows_are_solved_as_exactly_as_in_double_precision() -> None:
         strength = ridge * np.square(rows).sum() / 40
         error = target.reshape(20, 3) - rows @ before
         exact = before + np.linalg.solve(rows.T @ rows + strength * np.eye(40), rows.T @ error)
-        found = regression(single[0].copy(), single[1]).fit(single[2], ridge)
+        found = regression(single[0].copy(), single[1]).fit(single[2], [ridge]).matrix
         assert found == pytest.approx(exact, abs=1e-4)
 
 
@@ -127,8 +130,19 @@ def test_a_factor_is_made_once_for_a_ridge(monkeypatch: pytest.MonkeyPatch) -> N
     source, weights, target = data((1,))
     problem, made = regression(source, np.zeros_like(weights), centre=(1,)), []
     monkeypatch.setattr(
-        solve, "cho_factor", lambda a, _old=solve.cho_factor: made.append(len(a)) or _old(a)
+        solve,
+        "cho_factor",
+        lambda a, _old=solve.cho_factor, **k: made.append(len(a)) or _old(a, **k),
     )
-    first = problem.fit(target, 0.1)
-    assert (problem.fit(target, 0.1) == first).all() and made == [6]
-    assert (problem.fit(target, 0.2) != first).any() and made == [6, 6]
+    first = problem.fit(target, [0.1]).matrix
+    assert (problem.fit(target, [0.1]).matrix == first).all() and made == [6]
+    assert (problem.fit(target, [0.2]).matrix != first).any() and made == [6, 6]
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_the_matrix_of_a_gemm_has_a_row_for_every_input(turned: int) -> None:
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], transB=turned)
+    weight = RNG.normal(size=(3, 5)).astype(np.float32)
+    inputs = 5 if turned else 3
+    assert features(node, weight.shape) == len(as_matrix(node, weight)) == inputs
+    assert np.array_equal(from_matrix(node, as_matrix(node, weight), weight), weight)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from decig.device.run.device import Device
-from decig.repair.solve import as_matrix, from_matrix
+from decig.repair.solve import as_matrix, features, from_matrix
 from decig.repair.taps import columns, geometry
 
 RNG = np.random.default_rng(0)
@@ -37,6 +37,7 @@ def check(op: str, weight: np.ndarray, source: tuple[int, ...], **options: Any) 
     flat = expected[0].reshape(expected.shape[1], -1).T
     assert made == pytest.approx(flat, abs=1e-4)
     assert np.array_equal(from_matrix(node, as_matrix(node, weight), weight), weight)
+    assert features(node, weight.shape) == len(as_matrix(node, weight))
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -1,11 +1,12 @@
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from decig.device.run.cores import available_cores
-from decig.device.run.threads import set_up_threads, worker_threads
+from decig.device.run.threads import set_up_threads, side_by_side, worker_threads
 
 
 @pytest.mark.parametrize(
@@ -69,3 +70,19 @@ def test_every_command_sets_its_threads_before_numpy_is_there() -> None:
         [sys.executable, "-c", COMMAND], env=bare, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.endswith("PASSIVE 1\n"), done.stderr
+
+
+def test_what_is_made_side_by_side_comes_in_the_order_of_the_parts() -> None:
+    assert side_by_side(lambda part: part**2, range(20)) == [part**2 for part in range(20)]
+    assert side_by_side(len, []) == []
+
+
+def test_several_parts_are_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("decig.device.run.threads.worker_threads", lambda: 2)
+    meeting = threading.Barrier(2)
+    assert sorted(side_by_side(lambda _: meeting.wait(timeout=60), range(2))) == [0, 1]
+
+
+def test_an_error_in_a_part_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda part: 1 / part, [1, 0])

@@ -45,8 +45,9 @@ class Elimination:
         L_j = |M_j|^2 / Q_jj   (Hassibi and Stork, "Second Order Derivatives for Network Pruning:
         Optimal Brain Surgeon", NeurIPS 1992, equation 5), and 0 for what is gone.
         """
-        free = np.zeros(len(self.labels))
-        return np.divide(self._of_product, self._of_inverse, out=free, where=self._stays)
+        price = np.zeros(len(self.labels))
+        np.divide(self._of_product, self._of_inverse, out=price, where=self._stays)
+        return price
 
     def drop(self, label: int) -> None:
         """Take away every channel of a class; the last channel of all stays."""

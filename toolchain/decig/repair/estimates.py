@@ -1,7 +1,7 @@
 """A graph whose consumers of channels read estimates in place of what is there, where told to.
 
-One session then serves however many sets of channels are taken away: opening one for each would read
-and lay out all weights again.
+One session then serves however many sets of channels are taken away: to open one for each would be
+to read and lay out all weights again.
 """
 
 from collections.abc import Sequence

@@ -45,40 +45,57 @@ def match(
     """
     weight = _slope(sample, before, offset, out) if out is not None else None
     problem = regression(sample.source, before, centre=offset.centre, weight=weight)
-    given = problem.given(problem.fit(sample.output, _FIRST_RIDGE))
-    branch = sample.end - sample.skip
-    offset.refit(given, branch, weight)
-    wished = offset.wish(given, branch)
-    ridge = problem.best_ridge(wished, _RIDGES)
-    matrix = problem.fit(wished, ridge)
-    best = (np.inf, matrix, offset.gamma, offset.beta)
-    for _ in range(_ROUNDS if weight is None else 1):
-        given = problem.given(matrix)
-        offset.refit(given, _wanted(sample, offset.apply(given), rectified), weight)
-        value = offset.apply(given)
-        error = _error(sample, value, rectified)
+    aim = _Aim(sample, rectified)
+    offset.take(problem.fit(sample.output, [_FIRST_RIDGE]).given)
+    offset.refit(aim.branch, weight)
+    fit = problem.fit(offset.wish(aim.branch), _RIDGES)
+    best = (np.inf, fit, offset.gamma, offset.beta)
+    rounds = _ROUNDS if weight is None else 1
+    for left in reversed(range(rounds)):
+        offset.take(fit.given)
+        offset.refit(aim.wanted(offset.value()), weight)
+        value = offset.value()
+        error = aim.error(value)
         if error >= best[0]:
             break
-        best = (error, matrix, offset.gamma, offset.beta)
-        matrix = problem.fit(offset.wish(given, _wanted(sample, value, rectified)), ridge)
-    _, matrix, offset.gamma, offset.beta = best
-    return matrix, np.asarray(problem.mean.reshape(-1) @ matrix if offset.centre == (0, 1) else 0.0)
+        best = (error, fit, offset.gamma, offset.beta)
+        if left:
+            fit = problem.fit(offset.wish(aim.wanted(value)), [fit.ridge])
+    _, fit, offset.gamma, offset.beta = best
+    centred = offset.centre == (0, 1)
+    return fit.matrix, problem.mean.reshape(-1) @ fit.matrix if centred else np.zeros(1)
 
 
-def _wanted(sample: Sample, value: np.ndarray, rectified: bool) -> np.ndarray:
-    """Target for the layer's branch of the tail, given its value now."""
-    end = sample.end
-    if rectified:
-        end = np.where(end > 0, end, np.minimum(value + sample.skip, 0))
-    wanted: np.ndarray = end - sample.skip
-    return wanted
+class _Aim:
+    """What the end of a layer's tail should be."""
 
+    def __init__(self, sample: Sample, rectified: bool) -> None:
+        """Prepare; `rectified` is whether a Relu follows.
 
-def _error(sample: Sample, value: np.ndarray, rectified: bool) -> float:
-    given, wanted = value + sample.skip, sample.end
-    if rectified:
-        given, wanted = np.maximum(given, 0), np.maximum(wanted, 0)
-    return float(np.square(given - wanted).mean())
+        Attributes:
+            branch: the end without what the tail adds.
+        """
+        self.branch = sample.end - sample.skip
+        self._skip, self._rectified = sample.skip, rectified
+        self._seen = np.maximum(sample.end, 0) if rectified else sample.end
+
+    def wanted(self, value: np.ndarray) -> np.ndarray:
+        """Target for the layer's branch of the tail, given its value now."""
+        if not self._rectified:
+            return self.branch
+        wanted: np.ndarray = value + self._skip
+        np.minimum(wanted, 0, out=wanted)
+        wanted -= self._skip
+        np.copyto(wanted, self.branch, where=self._seen > 0)
+        return wanted
+
+    def error(self, value: np.ndarray) -> float:
+        """Mean squared error of the end, behind a Relu if there is one."""
+        apart: np.ndarray = value + self._skip
+        if self._rectified:
+            np.maximum(apart, 0, out=apart)
+        apart -= self._seen
+        return float(np.square(apart, out=apart).mean())
 
 
 def _slope(sample: Sample, before: np.ndarray, offset: Offset, out: Values) -> np.ndarray:
@@ -86,9 +103,9 @@ def _slope(sample: Sample, before: np.ndarray, offset: Offset, out: Values) -> n
     source = sample.source
     if offset.centre:
         source = source - source.mean(axis=offset.centre, keepdims=True)
-    given = source @ before
-    offset.refit(given, sample.end - sample.skip, None)
-    apart = offset.apply(given) + sample.skip - sample.end
+    offset.take(source @ before)
+    offset.refit(sample.end - sample.skip, None)
+    apart = offset.value() + sample.skip - sample.end
     # Too close for a secant: a small step on either side instead.
     step = np.where(np.abs(apart) > 1e-3, apart, 1e-3 * max(float(np.std(sample.end)), 1e-6))
     slope = (out(sample.end + step) - out(sample.end)) / step

@@ -1,8 +1,8 @@
 """What a layer's own bias or the normalisation behind it does to what the weights give.
 
 Each class maps p, what the weights give at sampled positions counted from its mean, to the value
-at the end of the layer's tail as gamma p / spread + beta, and knows which of its numbers may be
-fitted.
+at the end of the layer's tail as gamma (p scale - off) + beta, and knows which of its numbers may
+be fitted.
 """
 
 from collections.abc import Mapping
@@ -26,36 +26,38 @@ class Offset:
         self._bias = bias
         self.gamma = np.ones(outputs, np.float32)
         self.beta = np.zeros(outputs, np.float32)
+        self._scale = np.ones(1, np.float32)
+        self._off = np.zeros(1, np.float32)
+        self._given = np.zeros((0, 0, outputs), np.float32)
         if bias is None:
             self.centre = ()
 
-    def spread(self, given: np.ndarray) -> np.ndarray:
-        """What p is divided by, broadcastable to `given`."""
-        return np.ones(1, np.float32)
+    def take(self, given: np.ndarray) -> None:
+        """Go by this p, [images, positions, outputs], from now on."""
+        self._given = given
 
-    def normalise(self, given: np.ndarray) -> np.ndarray:
-        """The value before gamma and beta."""
-        return given
-
-    def apply(self, given: np.ndarray) -> np.ndarray:
-        """Value at the end of the tail for p, [images, positions, outputs] both."""
-        value: np.ndarray = self.gamma * self.normalise(given) + self.beta
+    def value(self) -> np.ndarray:
+        """Value at the end of the tail, [images, positions, outputs]."""
+        value: np.ndarray = self._given * (self.gamma * self._scale)
+        value += self.beta - self.gamma * self._off
         return value
 
-    def wish(self, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """The p that gives `wanted`, the spread taken as it is now."""
+    def wish(self, wanted: np.ndarray) -> np.ndarray:
+        """The p that would give `wanted` if its scale stayed as it is."""
         strength = np.abs(self.gamma)
         # A channel that gamma all but mutes cannot be steered.
-        gamma = np.where(strength < 1e-3 * strength.max(), np.inf, self.gamma)
-        missing = (wanted - self.apply(given)) / gamma
-        wished: np.ndarray = given + missing * self.spread(given)
+        muted = strength < 1e-3 * strength.max()
+        gamma = np.where(muted, np.float32(1), self.gamma)
+        wished: np.ndarray = wanted - (self.beta - self.gamma * self._off)
+        wished /= gamma * self._scale
+        wished[..., muted] = self._given[..., muted]
         return wished
 
-    def refit(self, given: np.ndarray, wanted: np.ndarray, weight: np.ndarray | None) -> None:
+    def refit(self, wanted: np.ndarray, weight: np.ndarray | None) -> None:
         """Move beta so that the mean of the value is that of `wanted`."""
         if self._bias is not None:
-            missing = np.average(wanted - given, axis=(0, 1), weights=_full(weight, given))
-            self.beta = missing.astype(np.float32)
+            means = (_means(part, weight).mean((0, 1)) for part in (wanted, self._given))
+            self.beta = np.subtract(*means).astype(np.float32)
 
     def stored(self, mean: np.ndarray) -> dict[str, np.ndarray]:
         """Constants to write; `mean` [outputs] is what the weights give at the centre of X."""
@@ -72,23 +74,23 @@ class Norm(Offset):
         super().__init__("", weights, outputs)
         self.node = node
         self.epsilon = float(attributes(node).get("epsilon", 1e-5))
-        self.gamma, self.beta = (weights[name] for name in node.input[1:3])
+        self.gamma, self.beta = (weights[name].astype(np.float32) for name in node.input[1:3])
 
-    def normalise(self, given: np.ndarray) -> np.ndarray:
-        """P over its spread."""
-        result: np.ndarray = given / self.spread(given)
-        return result
+    def refit(self, wanted: np.ndarray, weight: np.ndarray | None) -> None:
+        """Least squares of `wanted` on the normalised value v = p scale - off: gamma = cov / var.
 
-    def refit(self, given: np.ndarray, wanted: np.ndarray, weight: np.ndarray | None) -> None:
-        """Least squares of `wanted` on the normalised value: gamma = cov / var."""
-        value = self.normalise(given)
-        share = _full(weight, given)
-        means = [np.average(part, axis=(0, 1), weights=share) for part in (value, wanted)]
-        value, rest = value - means[0], wanted - means[1]
-        variance = np.average(np.square(value), axis=(0, 1), weights=share)
-        covariance = np.average(value * rest, axis=(0, 1), weights=share)
-        self.gamma = (covariance / np.maximum(variance, _TINY)).astype(np.float32)
-        self.beta = (means[1] - self.gamma * means[0]).astype(np.float32)
+        The means of v, v^2 and v times wanted follow from those of p over each image.
+        """
+        given, scale, off = self._given, self._scale, self._off
+        share = np.ones(1) if weight is None else weight.mean(1, keepdims=True) / weight.mean()
+        p, z = _means(given, weight), _means(wanted, weight)
+        squares, products = _means(given, weight, given), _means(given, weight, wanted)
+        mean, target = (p * scale - off * share).mean((0, 1)), z.mean((0, 1))
+        square = (squares * scale**2 - 2 * p * scale * off + off**2 * share).mean((0, 1))
+        product = (products * scale - z * off).mean((0, 1))
+        gamma = (product - mean * target) / np.maximum(square - mean**2, _TINY)
+        self.gamma = gamma.astype(np.float32)
+        self.beta = (target - gamma * mean).astype(np.float32)
 
     def stored(self, mean: np.ndarray) -> dict[str, np.ndarray]:
         """Gamma and beta; an InstanceNorm takes the mean out by itself."""
@@ -109,12 +111,8 @@ class BatchNorm(Norm):
         super().__init__(node, weights, outputs)
         self._own = bias
         mean, variance = (weights[name] for name in node.input[3:5])
-        self._root = np.sqrt(variance + self.epsilon).astype(np.float32)
+        self._scale = (1 / np.sqrt(variance + self.epsilon)).astype(np.float32)
         self._mean = mean
-
-    def spread(self, given: np.ndarray) -> np.ndarray:
-        """Square root of the running variance."""
-        return self._root
 
     def stored(self, mean: np.ndarray) -> dict[str, np.ndarray]:
         """As for a Norm, and the running mean."""
@@ -127,7 +125,7 @@ class InstanceNorm(Norm):
     The sample knows them at its positions only; how far the original's sample is off the whole
     image's mean m and spread s, both known there, corrects them (a ratio estimate):
 
-        spread(p) = std(p at the sample) * s / std(z at the sample), z the original's output
+        1 / scale(p) = std(p at the sample) * s / std(z at the sample), z the original's output
     """
 
     centre = (1,)
@@ -146,17 +144,25 @@ class InstanceNorm(Norm):
         off = sample.mean - sample.output.mean(axis=1, keepdims=True)
         self._off = off / np.maximum(sample.spread, _TINY)
 
-    def spread(self, given: np.ndarray) -> np.ndarray:
-        """Standard deviation over each image, [images, 1, outputs]."""
-        spread = given.std(axis=1, keepdims=True) * self._ratio
-        root: np.ndarray = np.sqrt(np.square(spread) + self.epsilon)
-        return root
-
-    def normalise(self, given: np.ndarray) -> np.ndarray:
-        """Like the norm itself, over the whole image."""
-        result: np.ndarray = given / self.spread(given) - self._off
-        return result
+    def take(self, given: np.ndarray) -> None:
+        """Go by this p, whose mean over each image is 0."""
+        super().take(given)
+        variance = _means(given, None, given) * np.square(self._ratio)
+        self._scale = (1 / np.sqrt(variance + self.epsilon)).astype(np.float32)
 
 
-def _full(weight: np.ndarray | None, like: np.ndarray) -> np.ndarray | None:
-    return None if weight is None else np.broadcast_to(weight, like.shape)
+def _means(
+    one: np.ndarray, weight: np.ndarray | None, other: np.ndarray | None = None
+) -> np.ndarray:
+    """Means over the positions of each image, or of a product, float64 [images, 1, outputs].
+
+    Weighted ones, if there are weights, [images, positions, 1], counted from their mean over all.
+    """
+    if weight is not None:
+        one = one * (weight / weight.mean())
+    if other is None:
+        sums: np.ndarray = one.sum(1, keepdims=True)
+    else:
+        sums = np.einsum("npo,npo->no", one, other)[:, None]
+    means: np.ndarray = sums.astype(np.float64) / one.shape[1]
+    return means

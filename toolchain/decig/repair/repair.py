@@ -29,7 +29,7 @@ from decig.repair.activations import Stream
 from decig.repair.match import match
 from decig.repair.offsets import BatchNorm, InstanceNorm, Offset
 from decig.repair.sample import Sample, take_sample
-from decig.repair.solve import as_matrix, from_matrix
+from decig.repair.solve import as_matrix, features, from_matrix
 from decig.repair.tail import Tail, tails, way_out
 from decig.repair.taps import geometry
 
@@ -84,7 +84,7 @@ class _Repair:
         self.sliced = slice_graph(proto, channels, plan)
         self._proto, self._channels = proto, channels
         self._removed = channels.removed(plan.keep)
-        self._original = initializers(proto)
+        self._original = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
         self._weights = initializers(self.sliced)
         self._shapes = shapes(proto)
         self._tails = tails(proto)
@@ -103,8 +103,8 @@ class _Repair:
         """Layers to solve, from the first one that reads fewer channels than in the original."""
         solvable = [node for node in self._proto.graph.node if self._can_solve(node)]
         narrowed = [
-            len(as_matrix(node, self._weights[node.input[1]]))
-            < len(as_matrix(node, self._original[node.input[1]]))
+            features(node, self._weights[node.input[1]].shape)
+            < features(node, self._original[node.input[1]])
             for node in solvable
         ]
         return solvable[narrowed.index(True) :] if any(narrowed) else []
@@ -152,15 +152,12 @@ class _Repair:
 
     def _sample(self, node: onnx.NodeProto, tail: Tail) -> Sample:
         source = self._student.value(node.input[0])
-        kept = self._kept(node.output[0])
-        output, end = (
-            [batch[:, kept] for batch in self._teacher.value(name)]
-            for name in (node.output[0], tail.value)
-        )
+        output, end = (self._teacher.value(name) for name in (node.output[0], tail.value))
         skip = self._student.value(tail.skip) if tail.skip else None
         weight = self._weights[node.input[1]].shape
         layout = geometry(node, source[0].shape, weight, output[0].shape)
-        return take_sample(layout, source, output, end, skip, self._rng)
+        kept = self._kept(node.output[0])
+        return take_sample(layout, source, output, end, skip, kept, self._rng)
 
     def _kept(self, value: str) -> np.ndarray:
         """Indices of a value's channels that stay."""

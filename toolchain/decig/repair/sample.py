@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from decig.device.run.threads import side_by_side
 from decig.repair.taps import Geometry, columns
 
 _ROWS = 32768  # positions over all images that a layer is fitted to, at most
@@ -14,10 +15,10 @@ _PRODUCTS = 5e10  # of two numbers, at most, for the product of that matrix with
 
 @dataclass(frozen=True)
 class Sample:
-    """Values of a layer at the same random positions, a few in every image.
+    """Values of a layer at the same random positions, a few in every image; all are float32.
 
     Attributes:
-        source: what it reads in the repaired graph, float32 [images, positions, features].
+        source: what it reads in the repaired graph, [images, positions, features].
         output: what it gives in the original, [images, positions, outputs].
         end: the original's value at the end of the layer's tail, likewise.
         skip: what the tail adds in the repaired graph, likewise, or one number for all outputs;
@@ -40,39 +41,60 @@ def take_sample(
     output: Sequence[np.ndarray],
     end: Sequence[np.ndarray],
     skip: Sequence[np.ndarray] | None,
+    kept: np.ndarray,
     rng: np.random.Generator,
 ) -> Sample:
-    """Look at every image; the arguments are batches of [N, C, *spatial], in the same order.
+    """Look at every image.
 
-    The end of the tail may be cropped at its far sides against the output.
+    Args:
+        layout: of the layer.
+        source: what it reads; batches of [N, C, *spatial], as the following, in the same order.
+        output: what it gives in the original.
+        end: the end of the layer's tail there, which may be cropped at its far sides.
+        skip: what the tail adds in the repaired graph, if it does.
+        kept: numbers of the channels of `output` and `end` that stay.
+        rng: chooses the positions.
     """
-    images = [item for batch in source for item in batch]
-    made, ended, added = (
-        [_squarable(item) for batch in batches for item in batch]
-        for batches in (output, end, skip or [])
+    images, made, ended, added = (
+        [item for batch in batches for item in batch]
+        for batches in (source, output, end, skip or [])
     )
     whole, cropped = made[0].shape[1:], ended[0].shape[1:]
-    room = int(np.prod(cropped))
+    room, outputs = int(np.prod(cropped)), len(kept)
     features = images[0].shape[0] * int(np.prod(layout.kernel))
     count = max(1, min(int(rows_for(features) / len(images)), room))
-    source_rows = np.empty((len(images), count, features), np.float32)
-    rest = []
-    for index, image in enumerate(images):
-        inside = np.sort(rng.choice(room, count, replace=False))
-        places = inside
+    chosen = [np.sort(rng.choice(room, count, replace=False)) for _ in images]
+
+    def empty(positions: int, channels: int) -> np.ndarray:
+        return np.empty((len(images), positions, channels), np.float32)
+
+    sample = Sample(
+        source=empty(count, features),
+        output=empty(count, outputs),
+        end=empty(count, outputs),
+        skip=empty(count, len(added[0])) if added else 0.0,
+        mean=empty(1, outputs),
+        spread=empty(1, outputs),
+    )
+
+    def look(index: int) -> None:
+        places = inside = chosen[index]
         if whole != cropped:  # positions in the crop, counted in the layer's own output
             places = np.ravel_multi_index(np.unravel_index(inside, cropped), whole)
-        source_rows[index] = columns(image, layout.taps(places)).reshape(count, -1)
-        seen = made[index][(slice(None), *map(slice, cropped))].reshape(len(made[index]), -1)
-        statistics = seen.mean(1)[None], seen.std(1)[None]
-        at_end = _at(ended[index], inside)
-        at_skip = np.zeros((1, 1), np.float32)
-        if added:
+        taps = layout.taps(places)
+        rows = sample.source[index].reshape(*taps.shape, -1)
+        columns(images[index], taps, out=rows)
+        seen = made[index][(kept, *map(slice, cropped))].reshape(outputs, -1)
+        seen = seen.astype(np.float32, copy=False)  # squares overflow float16
+        sample.output[index] = seen[:, inside].T
+        sample.mean[index], sample.spread[index] = seen.mean(1), seen.std(1)
+        sample.end[index] = ended[index].reshape(-1, room)[kept[:, None], inside].T
+        if isinstance(sample.skip, np.ndarray):
             wide = np.broadcast_to(added[index], (len(added[index]), *cropped))
-            at_skip = _at(wide, inside)
-        rest.append((seen[:, inside].T, at_end, at_skip, *statistics))
-    stacked = [np.stack(part) for part in zip(*rest, strict=True)]
-    return Sample(source_rows, *stacked)
+            sample.skip[index] = wide.reshape(-1, room)[:, inside].T
+
+    side_by_side(look, range(len(images)))
+    return sample
 
 
 def rows_for(features: int) -> float:
@@ -84,13 +106,3 @@ def rows_for(features: int) -> float:
     tall = _PRODUCTS / features**2
     affordable = tall if tall >= features else (_PRODUCTS / features) ** 0.5
     return min(_ROWS, _NUMBERS / features, affordable)
-
-
-def _squarable(values: np.ndarray) -> np.ndarray:
-    """The values in a type in which their squares do not overflow."""
-    return values.astype(np.float32) if values.dtype == np.float16 else values
-
-
-def _at(value: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Channels of [C, *spatial] at flat positions, [P, C]."""
-    return value.reshape(len(value), -1)[:, places].T

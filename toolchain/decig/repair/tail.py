@@ -1,5 +1,6 @@
 """What follows a layer: crops, a normalisation, a residual sum, a rectifier, the way out."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -102,7 +103,7 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
         A function of [N, P, C] arrays; None if the value goes another way.
     """
     readers = _readers(proto)
-    constants = initializers(proto)
+    numbers = _numbers(proto)
     outputs = {output.name for output in proto.graph.output}
     steps = []
     name = value
@@ -110,8 +111,7 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
         if len(readers[name]) != 1:
             return None
         step = readers[name][0]
-        others = [constants.get(other) for other in step.input if other and other != name]
-        scalars = all(other is not None and other.size == 1 for other in others)
+        scalars = all(other in numbers for other in step.input if other and other != name)
         pointwise = find(step).kind is Kind.ACTIVATION or step.op_type in _ARITHMETIC
         if not pointwise or not scalars:
             return None
@@ -123,13 +123,12 @@ def way_out(proto: onnx.ModelProto, value: str) -> Values | None:
 def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, last: str) -> Values:
     used = {name for step in steps for name in step.input}
     kind = kinds(proto)[first]
-    numbers = {n: array.reshape(()) for n, array in initializers(proto).items() if n in used}
+    numbers = {name: number for name, number in _numbers(proto).items() if name in used}
     graph = helper.make_graph(
         steps,
         "way_out",
         [helper.make_tensor_value_info(first, kind, [None] * 3)],
         [helper.make_tensor_value_info(last, kind, [None] * 3)],
-        # A number of four axes would widen the values, which have three here.
         [numpy_helper.from_array(number, name) for name, number in numbers.items()],
     )
     model = helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version)
@@ -140,6 +139,15 @@ def _function(proto: onnx.ModelProto, steps: list[onnx.NodeProto], first: str, l
         return run_session(session, {first: given})[0].astype(np.float32, copy=False)
 
     return run
+
+
+def _numbers(proto: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Constants of one element, without axes: those of four would widen values that have three."""
+    return {
+        tensor.name: numpy_helper.to_array(tensor).reshape(())
+        for tensor in proto.graph.initializer
+        if math.prod(tensor.dims) == 1
+    }
 
 
 def _readers(proto: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:

@@ -110,16 +110,19 @@ def _begin(total: int, auto: str) -> int:
     return total // 2 if auto == "SAME_UPPER" else total - total // 2
 
 
-def columns(value: np.ndarray, taps: np.ndarray) -> np.ndarray:
+def columns(value: np.ndarray, taps: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Gather what every position reads.
 
     Args:
         value: [C, *spatial] input of the layer.
         taps: [P, T] of `Geometry.taps`.
+        out: where to put it.
 
     Returns:
-        float32 [P, C, T].
+        float32 [P, T, C].
     """
     flat = value.reshape(len(value), -1)
-    padded = np.concatenate([flat, np.zeros((len(flat), 1), flat.dtype)], axis=1)
-    return np.ascontiguousarray(padded[:, taps].transpose(1, 0, 2))
+    padded = np.zeros((flat.shape[1] + 1, len(flat)), np.float32)
+    padded[:-1] = flat.T
+    # No tap is out of bounds; without "clip", `out` would be filled by way of another array.
+    return np.take(padded, taps, axis=0, out=out, mode="clip")

@@ -9,13 +9,19 @@ holds one of the cores, the last part waits for that core, operation after opera
 spinning threads keep it waiting longer. `benchmarks/threads.py` measures that, alone and beside a
 busy program. So OpenMP's threads spin for some microseconds only and sleep then, which costs
 little where the cores are free, and OpenBLAS, which can only spin, gets one thread. ONNX Runtime
-hands out small parts to whichever thread is free; all available cores are right for it.
+hands out small parts to whichever thread is free; all available cores are right for it. So does
+`side_by_side`, for work of NumPy that is worth it.
 """
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from decig.device.run.cores import available_cores
+
+Part = TypeVar("Part")
+Made = TypeVar("Made")
 
 _SPINS = "1000"
 """Turns of a loop for which a waiting thread of GNU's OpenMP spins before it sleeps. 0 makes small
@@ -47,3 +53,13 @@ def set_up_threads(environment: MutableMapping[str, str] = os.environ) -> None:
     if "OMP_WAIT_POLICY" not in environment:
         environment["OMP_WAIT_POLICY"] = "PASSIVE"
         environment.setdefault("GOMP_SPINCOUNT", _SPINS)
+
+
+def side_by_side(function: Callable[[Part], Made], parts: Iterable[Part]) -> list[Made]:
+    """What a function makes of every part, in order; the parts are computed several at a time.
+
+    NumPy lets other threads run while it multiplies, gathers or sums. Where sums are to be the same
+    on every machine, the parts must be, too, however many threads there are.
+    """
+    with ThreadPoolExecutor(worker_threads()) as pool:
+        return list(pool.map(function, parts))
