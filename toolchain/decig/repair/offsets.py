@@ -46,7 +46,7 @@ class Offset:
         """The p that would give `wanted` if its scale stayed as it is."""
         strength = np.abs(self.gamma)
         # A channel that gamma all but mutes cannot be steered.
-        muted = strength < 1e-3 * strength.max()
+        muted = strength <= 1e-3 * strength.max()
         gamma = np.where(muted, np.float32(1), self.gamma)
         wished: np.ndarray = wanted - (self.beta - self.gamma * self._off)
         wished /= gamma * self._scale
