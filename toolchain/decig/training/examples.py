@@ -256,7 +256,5 @@ def kept_of(count: int, asked: int | Literal["auto"]) -> int:
         count: of all images.
         asked: by the settings.
     """
-    most = count // _SHARE
-    if asked == AUTO:
-        asked = max(JUDGED, min(SHOWN, count // _SHARE_SHOWN))
-    return max(1, min(asked, most))
+    wanted = max(JUDGED, min(SHOWN, count // _SHARE_SHOWN)) if asked == AUTO else asked
+    return max(1, min(wanted, count // _SHARE))
