@@ -209,8 +209,8 @@ def training(evidence: Evidence) -> dict[str, Any] | None:
                 ends = (f"{values[place]:.4g}" for place in (0, -1))
                 rows.append((step, name.replace("_", " "), *ends))
     note = (
-        f"{len(curve)} moments of training, at most one per second. SSIM is looked at now and then "
-        "in a step, on pictures that training never sees. A thin line is the loss of single "
+        f"{len(curve)} moments of training, at most one per second. SSIM is taken now and then in "
+        "a step, of a few pictures that training never sees. A thin line is the loss of single "
         "batches, a thick one its mean over neighbours."
     )
     return {
