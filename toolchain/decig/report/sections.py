@@ -186,7 +186,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
     cells = [
         f"{trial.predicted_ms:.2f}",
         ", ".join(f"{ms:.2f}" for ms in trial.measured_ms) or UNKNOWN,
-        cell(trial.predicted_ms / middle - 1 if middle else None, "+.1%"),
+        cell(trial.predicted_ms / middle - 1 if middle else None, "+z.1%"),
         f"{sum(trial.widths.values()):,}",
         f"{trial.loss:.4g}",
     ]
