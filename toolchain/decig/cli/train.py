@@ -28,7 +28,7 @@ from decig.cli.values import (
     time_budget,
 )
 from decig.errors import TargetMissedError
-from decig.extras import needs_torch
+from decig.extras import require_training
 
 if TYPE_CHECKING:
     from decig.training.stages import Direction
@@ -120,6 +120,7 @@ def train(
     from decig.api.training import train as run
     from decig.cli.trained import print_training
 
+    require_training("decig train")
     given = one_of(targets, *_TARGETS)
     if profile is None and given not in (None, "target_macs"):
         raise click.UsageError(_NO_TABLE)
@@ -127,9 +128,9 @@ def train(
         raise click.UsageError(_NO_DEVICE)
     if profile is None and given is None and method is not None:
         raise click.UsageError(_NO_METHOD)
-    with needs_torch("decig train"):
-        from decig.training.hinge_cut import waits_for_target
-        from decig.training.original import STATE_FILE
+    from decig.training.hinge_cut import waits_for_target
+    from decig.training.original import STATE_FILE
+
     with says_how_to_go_on(output_dir, STATE_FILE), _says_what_target(output_dir, waits_for_target):
         written = run(
             recipe,
