@@ -7,6 +7,9 @@ import onnx
 import pytest
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.table import CostTable
+from decig.device.plan.planner import fastest_widths
+from decig.device.plan.target import Target
 from decig.device.plan.wanted import Wanted as Asked
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
@@ -22,6 +25,7 @@ from decig.training.condense import Condenser
 from decig.training.pair_task import PairTask
 from decig.training.tasks.paired import Paired
 from decig.training.wanted import Wanted
+from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.training import condensable
 from tests.training.condensable import STEPS, table_of, train, wanted, write
@@ -222,6 +226,32 @@ def test_a_method_that_cannot_is_refused_before_data_is_read(tmp_path: Path) -> 
         train(recipe, tmp_path / "run", wanted(table, None, "hypernet"))
     with pytest.raises(BadInputError, match="no method is called 'hyper'"):
         train(recipe, tmp_path / "run", wanted(table, method="hyper"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_latency_that_no_cut_will_reach_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Narrower than the table says to be needed is measured: no step is taken in vain."""
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    predictor = Predictor(table)
+    narrowest = fastest_widths(predictor, predictor.groups)
+    found: list[dict[str, int]] = []
+
+    def ms(proto: onnx.ModelProto) -> float:
+        found.append({group.name: group.channels for group in analyse(proto).prunable})
+        return predictor.predict_ms(narrowest)
+
+    def here(table: CostTable, *_: object, **__: object) -> Target:
+        return Target(table, FakeBench(ms))
+
+    monkeypatch.setattr(Target, "of", here)
+    speedup = table.as_it_is_ms / predictor.predict_ms(narrowest) * 1.2
+    with pytest.raises(TargetMissedError, match=r"out of reach: with every .* as measured"):
+        train(recipe, tmp_path / "run", wanted(table, speedup))
+    assert found and all(widths == narrowest for widths in found)
     assert not (tmp_path / "run").exists()
 
 

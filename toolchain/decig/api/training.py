@@ -19,7 +19,7 @@ from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
-from decig.repeating import FILE, Recorded, Said, read_recorded
+from decig.repeating import FILE, Recorded, Said, read_options, read_recorded
 from decig.source.recipe import load_recipe
 from decig.source.source import Source
 
@@ -135,6 +135,9 @@ def compress(
 
     costs = None if table is None else as_table(table)
     known = _begun(folder, teacher) if resume else None
+    if resume and _record_of(folder) is None:
+        _log.info("%s: was stopped before it began to train, and begins now", folder)
+        resume = False
     if locked is not None:
         known = _locked(Path(locked), teacher, images, costs, accept=accept)
         if steps is None:
@@ -185,22 +188,32 @@ def settings_of(folder: Path, config: Path | None, method: str | None, *, resume
     """The settings asked for, or those with which the run began that goes on."""
     from decig.training.config import Config
     from decig.training.methods import DEFAULT
+
+    said = folder / FILE
+    if resume and method is None:
+        if (file := _record_of(folder)) is not None:
+            begun = Config.recorded(file)
+            return begun if config is None else Config.read(config, begun.method)
+        if said.is_file():
+            return Config.read(config or said, read_options(said).get("method", DEFAULT))
+    return Config.read(config, method or DEFAULT)
+
+
+def _record_of(folder: Path) -> Path | None:
+    """The file that says what the run in a folder was asked; None where none has begun."""
     from decig.training.run import RUN_FILE, TARGETS_FILE
 
-    if resume and method is None:
-        for name in (RUN_FILE, TARGETS_FILE):
-            if (file := folder / name).is_file():
-                begun = Config.recorded(file)
-                return begun if config is None else Config.read(config, begun.method)
-    return Config.read(config, method or DEFAULT)
+    files = (folder / name for name in (RUN_FILE, TARGETS_FILE))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
     """Check that the run folder holds what is expected; errors as for `RunFolder.check`."""
     from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
 
+    begins = resume and _record_of(folder) is None and (folder / FILE).is_file()
     file = TARGETS_FILE if several else RUN_FILE
-    RunFolder.check(folder, {}, resume=resume, record_file=file)
+    RunFolder.check(folder, {}, resume=resume and not begins, record_file=file)
 
 
 def _begun(folder: Path, teacher: "Teacher") -> Recorded | None:
@@ -320,7 +333,7 @@ def train(
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
         from decig.training.events import require_events
-        from decig.training.methods import DEFAULT
+        from decig.training.methods import DEFAULT, find_way
         from decig.training.original import train as run
         from decig.training.wanted import Wanted as Narrow
         from decig.training.wanted import method_of_run
@@ -334,6 +347,8 @@ def train(
         raise BadInputError("a latency or a speed-up needs the recipe's cost table")
     if table is not None and counts:
         raise BadInputError(_NO_DEVICE)
+    if method is not None:
+        find_way(method)
     if table is not None or counts:
         costs = None if table is None else as_table(table)
         usual = method_of_run(Path(output_dir)) if resume else DEFAULT

@@ -24,6 +24,23 @@ Asks = Callable[["Source | None"], list[str]]
 """What else must be asked, of a model or of one that could not be read; see `require_answers`."""
 
 
+OF_MODEL = (
+    "input_shapes",
+    "weights",
+    "batch_statistics",
+    "input_range",
+    "output_range",
+    "layout",
+    "channel_order",
+    "one_hot",
+    "palette",
+    "image",
+    "picture",
+    "feeds",
+)
+"""Parameters of `source_options` that say something of MODEL, and of no other."""
+
+
 def with_options(function: Function, *options: Callable[[Function], Function]) -> Function:
     """Give a command several options, which its help shows in this order."""
     for option in reversed(options):

@@ -57,10 +57,12 @@ class Facts:
     Attributes:
         recorded: what run.toml says of it.
         files: SHA-256 of every data file, by its name, such as "data/a.png".
+        places: folder or file that each option names, by the name of the option.
     """
 
     recorded: Recorded
     files: Mapping[str, str]
+    places: Mapping[str, Path]
 
     @classmethod
     def of(
@@ -74,7 +76,8 @@ class Facts:
             table: its cost table; None in a run for no device.
             processes: that train together.
         """
-        files = _digests(folders)
+        places = _places(folders)
+        files = _digests(places)
         recorded = Recorded(
             command="compress",
             versions=versions(),
@@ -83,7 +86,7 @@ class Facts:
             table=None if table is None else _digest(table.content),
             data=_digest(_list(files)),
         )
-        return cls(recorded, files)
+        return cls(recorded, files, places)
 
     def require_same(self, file: Path, *, accept: bool) -> Recorded:
         """Compare with what a run recorded, and tell every difference.
@@ -138,12 +141,19 @@ class Facts:
         lines = (line.partition("  ") for line in content.decode().split("\n") if line)
         known = {name: digest for digest, _, name in lines}
         for name in sorted(known.keys() | self.files.keys()):
+            path = self._path(name)
             if name not in self.files:
-                yield f"data: {name} is missing"
+                yield f"data: {path} is missing"
             elif name not in known:
-                yield f"data: {name} is new"
+                yield f"data: {path} is new"
             elif known[name] != self.files[name]:
-                yield f"data: {name} has another content"
+                yield f"data: {path} has another content"
+
+    def _path(self, name: str) -> str:
+        """The path of a data file where its option says; its name where that is not given."""
+        option, _, inside = name.partition("/")
+        place = self.places.get(option)
+        return name if place is None else str(place / inside)
 
 
 def write_record(folder: Path, job: Job, said: Said) -> None:
@@ -207,7 +217,8 @@ def write_said(
     made[OPTIONS] = options
     for name, keys in (settings or {}).items():
         made[name] = _without_none(keys)
-    made[RECORDED] = _without_none(msgspec.to_builtins(recorded))
+    known = msgspec.to_builtins(recorded)
+    made[RECORDED] = _without_none({name: value for name, value in known.items() if value != {}})
     write_bytes(folder / FILE, tomlkit.dumps(made).encode())
 
 
@@ -234,18 +245,23 @@ def _machine(table: CostTable | None, processes: Processes) -> dict[str, Any]:
     }
 
 
-def _digests(folders: Folders) -> dict[str, str]:
-    """SHA-256 of every data file by its name: that of its option, and its place in there."""
-    places = {
+def _places(folders: Folders) -> dict[str, Path]:
+    """Where data files lie, by the name of the option that says it."""
+    given = {
         "data": folders.images,
         "targets": folders.targets,
         "unpaired": folders.unpaired,
         "discriminator": folders.discriminator,
     }
+    return {name: place for name, place in given.items() if place is not None}
+
+
+def _digests(places: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of every data file by its name: that of its option, and its place in there."""
     found = {}
     for name, place in places.items():
-        for file in () if place is None else _files(place):
-            inside = "" if file == place else f"/{file.relative_to(place or file).as_posix()}"
+        for file in _files(place):
+            inside = "" if file == place else f"/{file.relative_to(place).as_posix()}"
             found[name + inside] = _digest_of(file)
     return found
 

@@ -12,6 +12,8 @@ from decig.device.plan.target import TABLE_FILE, Target
 from decig.device.plan.wanted import Wanted as Asked
 from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
+from decig.repeating import FILE as SAID_FILE
+from decig.repeating import read_options
 from decig.schema import read_json
 from decig.source.recipe import Recipe
 from decig.training.asked import FILE
@@ -26,7 +28,9 @@ def method_of_run(folder: Path) -> str:
         BadInputError: its record is damaged.
     """
     if not (folder / FILE).is_file():
-        return DEFAULT
+        said = folder / SAID_FILE
+        found: str = read_options(said).get("method", DEFAULT) if said.is_file() else DEFAULT
+        return found
     return read_json(folder / FILE, _Began, "record of a run to resume").condense.method
 
 
