@@ -12,7 +12,7 @@ from goals import Effort, Target, Teacher
 from publishing import command, finished, heading, write_page
 
 from decig.errors import DecigError
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 from tests.samples import write_generator
 
 

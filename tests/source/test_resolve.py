@@ -9,8 +9,8 @@ import pytest
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 from decig.graph.model import input_info
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import pixels_entry, stamp
 from tests.samples import generator, write_generator
 

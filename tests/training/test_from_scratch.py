@@ -10,7 +10,7 @@ from decig.device.cost.predict import Predictor
 from decig.device.cost.table import CostTable
 from decig.device.plan.planner import fastest_widths
 from decig.device.plan.target import Target
-from decig.device.plan.wanted import Wanted as Asked
+from decig.device.plan.wanted import Wanted
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
 from decig.graph.cost import count
@@ -22,9 +22,9 @@ from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
 from decig.training import engine, from_scratch, hypernetworks, steering
 from decig.training.condense import Condenser
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.pair_task import PairTask
 from decig.training.tasks.paired import Paired
-from decig.training.wanted import Wanted
 from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.training import condensable
@@ -161,7 +161,7 @@ def test_latents_shrink_until_a_latency_is_met(tmp_path: Path, embedding: int) -
 @pytest.mark.parametrize("method", ["decig", "hypernet"])
 def test_for_no_device_multiply_accumulates_are_counted(tmp_path: Path, method: str) -> None:
     recipe, run = write(tmp_path), tmp_path / "run"
-    train(recipe, run, Wanted(None, Asked("macs", 0.4), method))
+    train(recipe, run, CondensingGoal(None, Wanted("macs", 0.4), method))
     slim, whole = (count(load_model(run / f).proto).macs for f in (GENERATOR, WHOLE))
     assert slim <= 0.4 * whole
     report = json.loads((run / "report.json").read_text())

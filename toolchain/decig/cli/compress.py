@@ -134,7 +134,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     Several targets are compressed to one after the other, the slowest first, and compared in a
     table and in RUN/frontier.json.
     """
-    from decig.api.training import compress as run
+    from decig.api.compression import compress as run
     from decig.cli.progress import ProgressBar
     from decig.report.page import write_where_possible
 
@@ -232,7 +232,7 @@ def _asks(source: "Source | None") -> list[str]:
 
 def _needs_target(asked: Mapping[str, Any]) -> bool:
     """Whether the method, with the settings asked for, finds no widths without a target."""
-    from decig.api.training import settings_of
+    from decig.api.compression import settings_of
 
     resume = asked["resume"] and asked["output_dir"] is not None
     config = asked["config"] or asked["locked"]

@@ -69,8 +69,8 @@ def source_options(
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
+            from decig.source.flags import PixelFlags
             from decig.source.resolve import resolve
-            from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             shapes = by_name("--input-shape", input_shapes)
@@ -203,7 +203,7 @@ def pixel_options(function: Function) -> Function:
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
-        from decig.source.source import PixelFlags
+        from decig.source.flags import PixelFlags
 
         flags = PixelFlags(
             input_range,

@@ -21,8 +21,9 @@ from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
 from decig.graph.size_inputs import Values
 from decig.schema import read_json
+from decig.source.flags import PixelFlags
 from decig.source.recipe import Code, Recipe, load_recipe
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 from decig.source.stamp import Known, read_known
 
 RUN_FILE = "run.json"

@@ -39,6 +39,7 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model, input_info, load_model, save_model
 from decig.graph.plan import plan_from_widths
 from decig.graph.slicing import slice_graph
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.cut import Cut
 from decig.training.engine import Engine
 from decig.training.fresh import Fresh, Way
@@ -52,7 +53,6 @@ from decig.training.slim import Slim
 from decig.training.steering import Steered
 from decig.training.stretch import Stretch, Taught
 from decig.training.tasks import Condensable
-from decig.training.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,9 @@ _NEEDED = ("paint", "pictures", "sizes")
 class Condensation:
     """The training of an original that is condensed on the way."""
 
-    def __init__(self, training: Training, wanted: Wanted, way: Way, processes: Processes) -> None:
+    def __init__(
+        self, training: Training, wanted: CondensingGoal, way: Way, processes: Processes
+    ) -> None:
         """Find out whether the task can be condensed; nothing is trained or written yet.
 
         Args:

@@ -13,6 +13,7 @@ from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.asked import FILE as ASKED_FILE
 from decig.training.asked import asked_of, require_same, write_asked
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.engine import Engine
 from decig.training.from_scratch import Condensation
 from decig.training.hinge_cut import waits_for_target
@@ -22,7 +23,6 @@ from decig.training.run import hold
 from decig.training.schedule import Budget
 from decig.training.shown import Shown, Training
 from decig.training.stages import Direction
-from decig.training.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def train(
     said: Said | None = None,
     sample_every_s: float = 600.0,
     tensorboard: bool = False,
-    wanted: Wanted | None = None,
+    wanted: CondensingGoal | None = None,
 ) -> Path | None:
     """Train the recipe's generator and export it.
 

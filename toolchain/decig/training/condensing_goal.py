@@ -9,7 +9,7 @@ import msgspec
 from decig.device.cost.table import CostTable
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import TABLE_FILE, Target
-from decig.device.plan.wanted import Wanted as Asked
+from decig.device.plan.wanted import Wanted
 from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
 from decig.repeating import FILE as SAID_FILE
@@ -35,7 +35,7 @@ def method_of_run(folder: Path) -> str:
 
 
 class _Condensed(msgspec.Struct, frozen=True):
-    """What `Wanted.record` left."""
+    """What `CondensingGoal.record` left."""
 
     method: str = DEFAULT
 
@@ -47,7 +47,7 @@ class _Began(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CondensingGoal:
     """What generators are condensed to.
 
     Attributes:
@@ -59,7 +59,7 @@ class Wanted:
     """
 
     table: CostTable | None
-    target: Asked | None = None
+    target: Wanted | None = None
     method: str = DEFAULT
     force: bool = False
 
