@@ -130,7 +130,7 @@ def compress(
 
     costs = None if table is None else as_table(table)
     known = _begun(folder, teacher) if resume else None
-    if resume and _record_of(folder) is None:
+    if resume and _is_to_begin(folder):
         _log.info("%s: was stopped before it began to train, and begins now", folder)
         resume = False
     if locked is not None:
@@ -187,13 +187,18 @@ def _record_of(folder: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def _is_to_begin(folder: Path) -> bool:
+    """Whether a run was stopped once its options were written, and before it began."""
+    return (folder / FILE).is_file() and _record_of(folder) is None
+
+
 def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
     """Check that the run folder holds what is expected; errors as for `RunFolder.check`."""
     from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
 
-    begins = resume and _record_of(folder) is None and (folder / FILE).is_file()
     file = TARGETS_FILE if several else RUN_FILE
-    RunFolder.check(folder, {}, resume=resume and not begins, record_file=file)
+    goes_on = resume and not _is_to_begin(folder)
+    RunFolder.check(folder, {}, resume=goes_on, record_file=file)
 
 
 def _begun(folder: Path, teacher: "Teacher") -> Recorded | None:
