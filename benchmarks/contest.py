@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from competitors import too_slow
 from goals import Effort, Target, Teacher
 from jobs import DECIG as PROGRAM
 from jobs import Job, attempt, digest, finish
@@ -188,6 +189,20 @@ class Contest:
             {"student": digest(run / "student.onnx")},
         )
 
+    def too_slow(self, method: str, target: Target) -> str | None:
+        """Why a row for a target is slower than asked for; None where it is not, or not known."""
+        match = self._matches().get(target.label)
+        return too_slow(method, match["ratio"]) if match and method in self.peers else None
+
+    @property
+    def _match_file(self) -> Path:
+        return self.out / "match.json"
+
+    def _matches(self) -> dict[str, dict[str, Any]]:
+        """Widths of the peers by target; see `competitors.matching.Match`."""
+        file = self._match_file
+        return read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
+
     def _match(self) -> dict[str, int]:
         """Choose the peers' widths for every target; measured once for each result of decig's.
 
@@ -196,8 +211,7 @@ class Contest:
         from competitors.family import family_of
         from competitors.matching import PeerLatency
 
-        file = self.out / "match.json"
-        known = read_json(file, dict[str, Any], "record of matched widths") if file.exists() else {}
+        known = self._matches()
         exported = {t.label: self.exported(DECIG, t, self.seeds[0]) for t in self.targets}
         results = {label: file for label, file in exported.items() if file.exists()}
         digests = {label: digest(result) for label, result in results.items()}
@@ -211,7 +225,7 @@ class Contest:
                 match = peers.match(results[label])
                 known[label] = asdict(match) | {"of": digests[label]}
                 print(f"{label}: trunk {match.trunk}, {match.ratio:.3f} of decig's latency")
-            write_json(file, known)
+            write_json(self._match_file, known)
         return {label: known[label]["trunk"] for label in results}
 
     def _peer(self, method: str, target: Target, seed: int | None, trunk: int) -> Job:

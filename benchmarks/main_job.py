@@ -52,12 +52,11 @@ def publish(job: Contest, photos: Path, results: Path, max_seconds: float) -> No
         "device": {key: getattr(device, key) for key in ("cpu", "cores", "onnxruntime", "threads")},
         "settings": "" if job.config is None else job.config.read_text(encoding="utf-8"),
     }
-    model = [] if name == "main_job" else [f"--model {job.teacher.model.name}"]
     targets = ",".join(target.label for target in job.targets)
     page = [
         *heading(
             f"The main job: {facts['teacher']}, {targets}, {job.effort} each",
-            command("main_job", job.effort, *model, out=name),
+            command("main_job", job.effort, out=name),
             f"{count} photos that nobody trained on. A peer may take {GENEROSITY} times as long as "
             "decig's result.",
         ),

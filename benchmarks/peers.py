@@ -44,14 +44,11 @@ MODELS = (
 )
 
 
-def publish(
-    comparisons: Sequence[Comparison], names: Sequence[str], python: Path | None, given: Given
-) -> None:
+def publish(comparisons: Sequence[Comparison], python: Path | None, given: Given) -> None:
     """Judge what is finished; write peers.md, peers.json, and a plot for each teacher.
 
     Args:
         comparisons: one for each teacher.
-        names: of the models, where others than the usual ones were asked for.
         python: interpreter of the environment that has OpenVINO; None without.
         given: by the command line.
     """
@@ -67,10 +64,9 @@ def publish(
     if not any(each.rows for each in found):
         raise DecigError(f"{given.out}: no finished run to judge")
     targets = ",".join(f"{times:g}" for times in given.targets)
-    models = [f"--model {name}" for name in names]
     page = heading(
         f"decig side by side with other tools, {given.effort} each",
-        command("peers", given.effort, *models, f"--targets {targets}"),
+        command("peers", given.effort, f"--targets {targets}"),
         *remarks,
         f"What is as fast may take {GENEROSITY} times as long as decig's result in ONNX Runtime, "
         "and trains as long as decig's whole compression took. The teacher's quantisers get "
@@ -132,7 +128,7 @@ def main(
         failures = []
         for each in comparisons if not given.judge_only else ():
             failures += each.train()
-        publish(comparisons, [] if models == MODELS else names, python, given)
+        publish(comparisons, python, given)
         raise_all(failures)
 
 

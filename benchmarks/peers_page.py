@@ -27,7 +27,8 @@ class Compared:
         targets: labels of the latencies.
         runtimes: names, in the order of the columns.
         rows: judged results, one for each runtime; the teacher's among them.
-        remarks: why a row is not there or was not timed somewhere, by target and method.
+        remarks: why a row is not there, was not timed somewhere or is slower than asked for, by
+            target and method.
         images: number of held-out inputs on which pictures were judged.
     """
 
@@ -137,14 +138,24 @@ def verdict(rows: Sequence[Row], target: str, measure: Measure) -> Verdict | Non
     return Verdict(faster_at_equal_pictures(best, points), best, neighbours(best, points))
 
 
+Found = Mapping[tuple[str, Measure], Mapping[str, Verdict | None]]
+"""By target and measure, then by where the results run."""
+
+
 def verdicts(compared: Compared) -> list[str]:
     """Say how many times faster decig is at equal pictures, and where that is short of the goal.
 
-    In the last column each side runs on whichever runtime is faster.
+    In the last column each side runs on whichever runtime is faster. Of what is missing nothing is
+    claimed; it is listed below.
     """
     places = {name: [r for r in compared.rows if r.runtime == name] for name in compared.runtimes}
     if len(places) > 1:
         places["the better runtime of each"] = list(compared.rows)
+    found = {
+        (target, measure): {place: verdict(rows, target, measure) for place, rows in places.items()}
+        for target in compared.targets
+        for measure in MEASURES
+    }
     head = f"| target | at equal | {' | '.join(places)} |"
     lines = [
         "How many times faster the best of decig's results for a target is than the best of the "
@@ -153,18 +164,52 @@ def verdicts(compared: Compared) -> list[str]:
         head,
         "|" + " --- |" * (head.count("|") - 1),
     ]
-    short = []
-    for target in compared.targets:
-        for measure in MEASURES:
-            cells = []
-            for rows in places.values():
-                found = verdict(rows, target, measure)
-                cells.append("-" if found is None else f"{found.gain:.2f}")
-            lines.append(f"| {target} | {measure.name.partition(' ')[0]} | {' | '.join(cells)} |")
-            if found is not None and found.gain < GOAL:
-                beside = " and ".join(point.name for point in found.beside)
-                short.append(
-                    f"- {target}, {measure.name.partition(' ')[0]}: {found.own.name} is "
-                    f"{found.gain:.2f} times as fast, short of {GOAL:g}, compared with {beside}."
-                )
-    return [*lines, "", *(short or [f"At least {GOAL:g} times everywhere."])]
+    for (target, measure), row in found.items():
+        cells = ["-" if each is None else f"{each.gain:.2f}" for each in row.values()]
+        lines.append(f"| {target} | {_short(measure)} | {' | '.join(cells)} |")
+    lacking = _lacking(compared, found)
+    lines += ["", *(_short_of_the_goal(found) or [_claim(found, complete=not lacking)])]
+    if lacking:
+        lines += ["", "What is missing in this comparison, or not as fast as asked for:", ""]
+    return [*lines, *lacking]
+
+
+def _short(measure: Measure) -> str:
+    return measure.name.partition(" ")[0]
+
+
+def _short_of_the_goal(found: Found) -> list[str]:
+    """A line for each comparison of the last column that is short of the goal."""
+    lines = []
+    for (target, measure), row in found.items():
+        best = list(row.values())[-1]
+        if best is not None and best.gain < GOAL:
+            beside = " and ".join(point.name for point in best.beside)
+            lines.append(
+                f"- {target}, {_short(measure)}: {best.own.name} is {best.gain:.2f} times as fast, "
+                f"short of {GOAL:g}, compared with {beside}."
+            )
+    return lines
+
+
+def _lacking(compared: Compared, found: Found) -> list[str]:
+    """A line for each comparison that cannot be made, and for each row with a remark."""
+    lines = [
+        f"- {target}, {_short(measure)}: one side has no result."
+        for (target, measure), row in found.items()
+        if list(row.values())[-1] is None
+    ]
+    for (target, method), text in compared.remarks.items():
+        lines.append(f"- {f'{method} {target}'.strip()}: {text}")
+    return lines
+
+
+def _claim(found: Found, *, complete: bool) -> str:
+    """What can be said where no comparison of the last column is short of the goal."""
+    gains = [each.gain for row in found.values() for each in row.values() if each is not None]
+    if not gains:
+        return "Nothing could be compared."
+    where = "everywhere" if complete else "wherever both sides have a result"
+    if min(gains) < GOAL:
+        where += ", if each side runs on the runtime that is better for it"
+    return f"At least {GOAL:g} times {where}."

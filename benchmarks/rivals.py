@@ -12,7 +12,7 @@ from sys import executable as PYTHON
 from typing import Any
 
 import numpy as np
-from competitors import CUT, CUT_TUNED, NNCF, ORT_INT8
+from competitors import CUT, CUT_TUNED, NNCF, ORT_INT8, too_slow
 from contest import DECIG, Contest
 from goals import Target
 from jobs import BENCHMARKS, Job, attempt, digest
@@ -20,6 +20,7 @@ from judge import Entry
 
 from decig.data.crops import fit
 from decig.data.images import ImageFolder
+from decig.errors import DecigError
 from decig.files import write_json
 from decig.graph.model import input_info
 from decig.schema import read_json
@@ -63,7 +64,10 @@ class Rivals:
         # Both measure, so they need the machine for themselves.
         failures += attempt("export in eight bits", self._jobs(DECIG_INT8), 1)
         if CUT in self.methods or CUT_TUNED in self.methods:
-            self._match()
+            try:
+                self._match()
+            except DecigError as error:
+                failures.append(f"match: {error}")
             cuts = [self._cut(each) for each in self.contest.targets if self._possible(CUT, each)]
             failures += attempt("cut", cuts, at_once)
         failures += attempt("train what was cut", self._jobs(CUT_TUNED), at_once)
@@ -111,6 +115,13 @@ class Rivals:
             CUT_TUNED: self._tune,
         }[method]
         return make() if target is None else make(target)
+
+    def too_slow(self, method: str, target: Target) -> str | None:
+        """Why a row for a target is slower than asked for; None where it is not, or not known."""
+        match = self._matches().get(target.label)
+        if match is None or method not in (CUT, CUT_TUNED):
+            return None
+        return too_slow(CUT, match["ratio"])
 
     def _jobs(self, method: str) -> list[Job]:
         """The runs of a method for which there is what they start from."""

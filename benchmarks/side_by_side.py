@@ -101,7 +101,9 @@ class Comparison:
                     runtime.prepare(entry.file, inputs)()
                     runs.append(replace(entry, runtime=runtime))
                 except DecigError as error:
-                    remarks[entry.target, entry.method] = f"not on {runtime.name}: {error}"
+                    place = entry.target, entry.method
+                    said = f"not on {runtime.name}: {error}"
+                    remarks[place] = "; ".join(filter(None, (remarks.get(place), said)))
         rows = judge.rows(runs, seconds) if runs else []
         targets = [target.label for target in self.contest.targets]
         names = [runtime.name for runtime in runtimes]
@@ -109,7 +111,7 @@ class Comparison:
         return Compared(name, targets, names, rows, remarks, images)
 
     def _remarks(self, entries: Sequence[Entry]) -> dict[tuple[str, str], str]:
-        """Why rows that were asked for are not among the results, by target and method."""
+        """Why rows that were asked for are not there, or slower than asked; by target, method."""
         there = {(entry.target, entry.method) for entry in entries}
         found = {}
         for target in (None, *self.contest.targets):
@@ -117,7 +119,12 @@ class Comparison:
                 key = "" if target is None else target.label, method
                 if (method in UNTARGETED) == (target is None) and key not in there:
                     found[key] = self.lacking.get(method) or self._failure(target, method)
+                elif target is not None and (slow := self._too_slow(target, method)):
+                    found[key] = slow
         return found
+
+    def _too_slow(self, target: Target, method: str) -> str | None:
+        return self.rivals.too_slow(method, target) or self.contest.too_slow(method, target)
 
     def _failure(self, target: Target | None, method: str) -> str:
         out, label = self.contest.out, "" if target is None else target.label

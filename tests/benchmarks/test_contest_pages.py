@@ -11,6 +11,7 @@ from contest import Contest
 from goals import Effort, Target, Teacher
 from publishing import command, finished, heading, write_page
 
+from decig.cli.values import EXISTING
 from decig.errors import DecigError
 from decig.source.flags import PixelFlags
 from tests.samples import write_generator
@@ -54,6 +55,37 @@ def test_the_command_of_a_page_repeats_it() -> None:
     )
     assert command("main_job", Effort(4.0, 9), "--model a.onnx", out="main_job_a") == (
         "python benchmarks/main_job.py --model a.onnx --steps 9 --out runs/main_job_a"
+    )
+
+
+@click.command()
+@click.argument("recipe", type=EXISTING, required=False)
+@click.option("--model", "models", type=EXISTING, multiple=True)
+@click.option("--openvino/--no-openvino", default=True)
+@pixel_options
+@contest_options("4,8", minutes=3.0, timing_seconds=9.0)
+def repeat(given: Given, **_: object) -> None:
+    """Say the command that repeats this one."""
+    click.echo(command("peers", given.effort, "--targets 4"))
+
+
+def test_what_was_typed_is_in_the_command_with_its_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("my nets", "house"):
+        Path(name).mkdir()
+    for name in ("my nets/a.onnx", "table.json"):
+        Path(name).touch()
+    given = ["house", "--model", "my nets/a.onnx", "--model", str(tmp_path / "house")]
+    given += ["--no-openvino", "--input-range", "-1,1", "--profile", "table.json", "--jobs", "1"]
+    given += ["--targets", "4", "--steps", "9", "--judge-only", "--out", "somewhere"]
+    assert CliRunner().invoke(repeat, given).output == (
+        "python benchmarks/peers.py house --model 'my nets/a.onnx' --model house --no-openvino "
+        "--input-range -1,1 --jobs 1 --profile table.json --targets 4 --steps 9 --out runs/peers\n"
+    )
+    assert CliRunner().invoke(repeat, ["--out", "somewhere"]).output == (
+        "python benchmarks/peers.py --targets 4 --minutes 3 --out runs/peers\n"
     )
 
 

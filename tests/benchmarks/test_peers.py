@@ -97,7 +97,35 @@ def test_verdicts_compare_each_runtime_and_the_better_one_of_each_side() -> None
 
 def test_a_goal_that_is_met_everywhere_is_said() -> None:
     rows = [row("teacher", 80), row("uniform", 50, 0.5), row("decig", 10, 0.9)]
-    assert verdicts(replace(compared(rows), runtimes=[ORT]))[-1] == "At least 2.5 times everywhere."
+    whole = replace(compared(rows), runtimes=[ORT], remarks={})
+    assert verdicts(whole)[-1] == "At least 2.5 times everywhere."
+
+
+def test_nothing_is_claimed_of_what_is_missing() -> None:
+    rows = [row("teacher", 80), row("uniform", 50, 0.5), row("decig", 10, 0.9)]
+    part = replace(compared(rows), runtimes=[ORT], targets=["4x", "8x"])
+    said = verdicts(part)
+    assert "At least 2.5 times wherever both sides have a result." in said
+    assert said[said.index("What is missing in this comparison, or not as fast as asked for:") :][
+        2:
+    ] == [
+        "- 8x, SSIM: one side has no result.",
+        "- 8x, PSNR: one side has no result.",
+        "- 8x, KID: one side has no result.",
+        "- onnxsim 4x: finds no channel | to remove",
+        "- openvino-int8: a remark",
+    ]
+    alone = replace(compared([row("teacher", 80), row("decig", 10)]), runtimes=[ORT], remarks={})
+    assert "Nothing could be compared." in verdicts(alone)
+
+
+def test_a_goal_that_only_the_better_runtime_meets_is_not_met_everywhere() -> None:
+    rows = [row("teacher", 80), row("uniform", 50, 0.5), row("decig", 30, 0.9)]
+    rows += [row(name, ms, ssim, where=OV) for name, ms, ssim in (("uniform", 60, 0.5),)]
+    rows += [row("teacher", 80, where=OV), row("decig", 10, 0.9, where=OV)]
+    assert verdicts(replace(compared(rows), remarks={}))[-1] == (
+        "At least 2.5 times everywhere, if each side runs on the runtime that is better for it."
+    )
 
 
 def test_nothing_is_said_where_one_side_is_missing() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from competitors import cutting, environment
+from competitors import GENEROSITY, cutting, environment, too_slow
 from competitors.cutting import cut, match_all
 from competitors.family import family_of
 from competitors.quantising import quantise
@@ -23,7 +23,7 @@ from runtimes import OnnxRuntime
 from torch import nn
 
 from decig.device.run.timing import Latency
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.files import write_bytes, write_json
 from decig.graph.cost import count
 from decig.graph.model import load_model, save_model
@@ -84,6 +84,33 @@ def test_the_least_share_that_is_as_fast_is_cut(
     monkeypatch.setattr(cutting, "cut", lambda model, share: None)
     found = match_all(Path("m.onnx"), {"4x": Path("own.onnx")})
     assert found["4x"] == (share, pytest.approx(1000 * (1 - share) / decig_us))
+
+
+def test_shares_that_cannot_be_cut_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_some(model: Path, share: float) -> float:
+        if share > limit:
+            raise BadInputError(f"{model}: onnxsim cannot prune it")
+        return share
+
+    def measure(calls: dict[str, object], timing: object) -> dict[str, Latency]:
+        times = {name: 100.0 if name.startswith("own") else 400.0 for name in calls}
+        return {name: Latency(us, 1.0, us, 10) for name, us in times.items()}
+
+    monkeypatch.setattr(cutting, "measure_interleaved", measure)
+    monkeypatch.setattr(cutting, "session_call", lambda model: None)
+    monkeypatch.setattr(cutting, "cut", cut_some)
+    limit = 0.1
+    assert match_all(Path("m.onnx"), {"4x": Path("own.onnx")}) == {"4x": (0.05, 4.0)}
+    limit = 0.0
+    with pytest.raises(DecigError, match="cannot prune it"):
+        match_all(Path("m.onnx"), {"4x": Path("own.onnx")})
+
+
+def test_a_peer_that_is_not_as_fast_as_asked_says_so() -> None:
+    assert too_slow("onnxsim", GENEROSITY) is None
+    assert too_slow("onnxsim", 1.704) == (
+        "not that fast: the fastest that onnxsim can make takes 1.70 times as long"
+    )
 
 
 def test_onnx_runtime_quantises_the_teacher(recipe: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from command_line import Given
 from goals import Effort, Teacher
+from judge import Entry
 from peers import METHODS
 from side_by_side import Comparison
 
@@ -46,6 +47,23 @@ def test_reasons_are_found_beforehand_and_told(tmp_path: Path) -> None:
     assert said["4x", "decig"] == "not run"
     assert said["4x", "onnxsim"] == "decig has no result whose latency and time it would get"
     assert len(said) == len(METHODS)
+
+
+def test_rows_that_are_slower_than_asked_for_say_so(tmp_path: Path) -> None:
+    found = compared(tmp_path, write_recipe(tmp_path / "recipe"), PixelFlags())
+    found.contest.out.mkdir(parents=True)
+    write_json(found.contest.out / "match.json", {"4x": {"trunk": 4, "ratio": 1.2, "of": "a"}})
+    write_json(found.contest.out / "cut.json", {"4x": {"sparsity": 0.95, "ratio": 2.5, "of": "a"}})
+    made = [Entry("4x", method, tmp_path / "student.onnx", {}) for method in METHODS]
+    said = found._remarks(made)
+    for method, maker, ratio in (
+        ("uniform", "uniform", "1.20"),
+        ("torch-pruning", "torch-pruning", "1.20"),
+        ("onnxsim", "onnxsim", "2.50"),
+        ("onnxsim-tuned", "onnxsim", "2.50"),
+    ):
+        assert said["4x", method].endswith(f"that {maker} can make takes {ratio} times as long")
+    assert not {"decig", "decig-int8"} & {method for _, method in said}
 
 
 def test_openvino_adds_its_row(tmp_path: Path) -> None:

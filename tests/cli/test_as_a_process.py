@@ -11,13 +11,17 @@ import sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "accelerate"):
+        if name.partition(".")[0] in {names}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Blocker())
 from decig.cli.main import main
 main()
 """
+
+TRAIN = "torch", "accelerate", "filelock", "onnx_ir", "onnxscript", "safetensors", "tomlkit"
+"""Modules of decig[train]."""
+WITHOUT_TORCH = WITHOUT_TORCH.replace("{names}", repr(TRAIN))
 
 HEAVY = """
 import sys
@@ -85,10 +89,18 @@ def test_everything_but_training_works_without_torch(tmp_path):
 def test_training_without_torch_says_what_to_install(tmp_path):
     model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
     folders = ("--data", photos, "--output-dir", tmp_path / "run")
-    result = python(WITHOUT_TORCH, "compress", model, "--profile", model, *folders, *PIXELS)
-    assert result.returncode == 2
-    assert result.stderr.startswith("decig: error: decig compress needs ")
-    assert "pip install 'decig[train]'" in result.stderr
+    # Nothing is asked, and no folder is named, if no answer helps.
+    for given in (
+        ("compress", model, "--profile", model, *folders, *PIXELS),
+        ("compress", model, "--data", photos, "--target-speedup", "2", *PIXELS),
+        ("compress", model),
+        ("train", tmp_path, *folders),
+    ):
+        result = python(WITHOUT_TORCH, *given)
+        assert result.returncode == 2
+        assert result.stderr.startswith(f"decig: error: decig {given[0]} needs torch: pip install ")
+        assert "'decig[train]'" in result.stderr
+        assert result.stderr.count("\n") == 1
 
 
 def test_pytorch_code_without_torch_says_what_to_install(tmp_path):

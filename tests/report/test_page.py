@@ -5,7 +5,8 @@ import pytest
 
 from decig import extras, records
 from decig.errors import BadInputError
-from decig.report import page
+from decig.records import Trial
+from decig.report import page, sections
 from decig.report.pictures import BUDGET_BYTES
 from tests.report.html import Page
 from tests.report.runs import HOSTILE, write_run, write_several
@@ -60,12 +61,18 @@ def test_all_parts_are_there(tmp_path: Path) -> None:
         "Latency by node",
         "8 → 4 channels, 2.00 ms saved",
         "2 plans were tried with 3 measurements",
-        "SSIM is looked at",
+        "SSIM is taken now and then",
+        "In each frame: input, original, compressed, difference x4.",
         "decig compress 'model dir/m.onnx'",
         "--target-speedup 4",
         "Fingerprint of the device",
     ):
         assert part in text, part
+
+
+def test_an_error_that_rounds_to_nothing_has_no_minus() -> None:
+    trial = Trial(widths={"c1": 4}, loss=0.1, predicted_ms=34.1399, measured_ms=[34.14])
+    assert sections._trial(trial)["cells"][2] == "+0.0%"
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -10,7 +10,8 @@ from decig.data.crops import fit
 from decig.data.inputs import Pictures
 from decig.errors import BadInputError
 from decig.graph.model import normalise
-from decig.training.examples import Examples, Folders
+from decig.training.adversary import AUTO
+from decig.training.examples import Examples, Folders, kept_of
 from tests.samples import write_photos
 from tests.training.graphs import code_generator, with_input
 from tests.training.small import small
@@ -35,6 +36,30 @@ def test_images_are_held_out_by_the_seed(tmp_path: Path) -> None:
         splits.append(names)
     assert splits[0] == splits[1] != splits[2]
     assert len(examples(tmp_path, photos=8, settings={"held_out": 0}).held_out) == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "kept"),
+    [
+        (2, AUTO, 1),
+        (12, AUTO, 2),
+        (39, AUTO, 7),
+        (40, AUTO, 8),
+        (71, AUTO, 8),
+        (72, AUTO, 9),
+        (96, AUTO, 12),
+        (5000, AUTO, 12),
+        (48, 12, 9),
+        (60, 12, 12),
+        (96, 19, 19),
+        (96, 1, 1),
+        (96, 0, 1),
+    ],
+)
+def test_a_dozen_are_held_out_where_there_are_enough(
+    count: int, asked: int | Literal["auto"], kept: int
+) -> None:
+    assert kept_of(count, asked) == kept
 
 
 def test_images_are_fed_as_check_feeds_them(tmp_path: Path) -> None:

@@ -45,6 +45,16 @@ def test_the_figure_is_the_mean_over_the_images() -> None:
     assert found == pytest.approx(np.mean(each), abs=1e-6)
 
 
+def test_the_first_inputs_alone_are_judged_without_painting_again() -> None:
+    judge, other = Judge(tiny_generator(), inputs(), PIXELS), damaged(1.0)
+    for count in (1, 2, 9):
+        part = judge.first(count)
+        assert len(part.expected) == min(count, 3)
+        expected = Judge(tiny_generator(), inputs()[:count], PIXELS).likeness(other)
+        assert part.likeness(other) == expected
+    assert len(judge.expected) == 3
+
+
 def test_it_paints_on_the_threads_that_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = watch_threads(monkeypatch)
     Judge(tiny_generator(), inputs(), PIXELS).ssim(tiny_generator())

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from decig.errors import BadInputError
 
+_TRAIN = ("torch", "accelerate", "filelock")
+"""What every training needs of decig[train], the best known first."""
+
 
 @contextlib.contextmanager
 def needs_torch(what: str) -> Iterator[None]:
@@ -25,6 +28,18 @@ def needs_torch(what: str) -> Iterator[None]:
         if error.name is None or error.name.startswith("decig"):
             raise
         raise BadInputError(f"{what} needs {error.name}: pip install 'decig[train]'") from error
+
+
+def require_training(what: str) -> None:
+    """Check that PyTorch is there, and what trains with it, without importing it.
+
+    Args:
+        what: the command that needs it, such as "decig train".
+
+    Raises:
+        BadInputError: as for `require`.
+    """
+    require(what, "train", _TRAIN)
 
 
 def missing(modules: Sequence[str]) -> str | None:

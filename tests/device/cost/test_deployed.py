@@ -34,11 +34,14 @@ def test_nodes_keep_their_names_under_rewrites(profiled_table):
 
 
 def test_the_ratio_of_one_run_gives_the_latency_as_it_is(tmp_path, monkeypatch):
-    times = {"as it is": Latency(300, 0, 300, 9), "deployed": Latency(200, 0, 200, 9)}
+    times = {"as it is": Latency(300, 3, 330, 9), "deployed": Latency(200, 0, 200, 9)}
     monkeypatch.setattr(deployed, "time_graphs", lambda *_, **__: times)
     model = load_model(write_generator(tmp_path / "m.onnx"))
     table = profile_as_deployed(model, Device.of(), lambda *_: None)
     assert table.as_it_is_ms == pytest.approx(1.5 * table.latency_us.median_ms, rel=1e-3)
+    found = table.model.as_it_is_latency_us
+    assert found.mad == pytest.approx(0.01 * found.median)
+    assert found.p90 == pytest.approx(1.1 * found.median)
 
 
 def test_a_model_that_runs_only_when_rewritten_has_a_table(tmp_path, monkeypatch, caplog):

@@ -17,6 +17,10 @@ def test_summary_of_samples():
     assert found.median_ms == pytest.approx(0.002)
 
 
+def test_another_pace_changes_every_time():
+    assert Latency(300, 3, 330, 9).scaled(0.5) == Latency(150, 1.5, 165, 9)
+
+
 def test_json_round_trip():
     found = Latency(1234.5, 10.0, 1300.0, 17)
     assert convert(found.to_dict(), Latency, "t") == found

@@ -30,7 +30,7 @@ from decig.cli.values import (
     settings_file,
     time_budget,
 )
-from decig.extras import needs_torch
+from decig.extras import require_training
 
 if TYPE_CHECKING:
     from decig.source.source import Source
@@ -220,13 +220,17 @@ def _typed(name: str) -> bool:
 
 
 def _asks(source: "Source | None") -> list[str]:
-    """What cannot be known and was not said, all of it; of MODEL only where it could be read."""
+    """What cannot be known and was not said, all of it; of MODEL only where it could be read.
+
+    Raises:
+        BadInputError: what trains is not installed, so that no answer would help.
+    """
+    require_training("decig compress")
     asked = click.get_current_context().params
     questions = [] if source is None else source.questions
     if not asked["data"] and (source is None or source.needs_folder):
         questions.append(_NO_DATA)
-    with needs_torch("decig compress"):
-        needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
+    needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
     return [*questions, *([_NO_TARGET] if needs_target else [])]
 
 

@@ -28,7 +28,7 @@ from decig.cli.values import (
     time_budget,
 )
 from decig.errors import TargetMissedError
-from decig.extras import needs_torch
+from decig.extras import require_training
 
 if TYPE_CHECKING:
     from decig.training.stages import Direction
@@ -120,15 +120,16 @@ def train(
     from decig.api.training import train as run
     from decig.cli.trained import print_training
 
+    require_training("decig train")
     given = one_of(targets, *_TARGETS)
     if profile is None and given not in (None, "target_macs"):
         raise click.UsageError(_NO_TABLE)
     if profile is not None and given == "target_macs":
         raise click.UsageError(_NO_DEVICE)
-    with needs_torch("decig train"):
-        from decig.training.hinge_cut import waits_for_target
-        from decig.training.methods import find_way
-        from decig.training.original import STATE_FILE
+    from decig.training.hinge_cut import waits_for_target
+    from decig.training.methods import find_way
+    from decig.training.original import STATE_FILE
+
     if method is not None:
         find_way(method)  # whoever must profile first is told now that it cannot train
     if profile is None and given is None and method is not None:

@@ -189,8 +189,11 @@ def _extras() -> list[str]:
 
 
 def _packages(extra: str | None) -> Iterator[Package]:
-    """Yield what the base installation needs, or what an extra brings."""
-    for text in metadata.requires(PACKAGE) or []:
+    """Yield what the base installation needs, or what an extra brings, each once.
+
+    An extra that holds others repeats what these have in common.
+    """
+    for text in dict.fromkeys(metadata.requires(PACKAGE) or []):
         requirement, marker = Requirement(text), Requirement(text).marker
         base = marker is None or marker.evaluate({"extra": ""})
         wanted = base if marker is None or extra is None else marker.evaluate({"extra": extra})

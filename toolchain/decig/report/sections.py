@@ -186,7 +186,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
     cells = [
         f"{trial.predicted_ms:.2f}",
         ", ".join(f"{ms:.2f}" for ms in trial.measured_ms) or UNKNOWN,
-        cell(trial.predicted_ms / middle - 1 if middle else None, "+.1%"),
+        cell(trial.predicted_ms / middle - 1 if middle else None, "+z.1%"),
         f"{sum(trial.widths.values()):,}",
         f"{trial.loss:.4g}",
     ]
@@ -209,8 +209,8 @@ def training(evidence: Evidence) -> dict[str, Any] | None:
                 ends = (f"{values[place]:.4g}" for place in (0, -1))
                 rows.append((step, name.replace("_", " "), *ends))
     note = (
-        f"{len(curve)} moments of training, at most one per second. SSIM is looked at now and then "
-        "in a step, on pictures that training never sees. A thin line is the loss of single "
+        f"{len(curve)} moments of training, at most one per second. SSIM is taken now and then in "
+        "a step, of a few pictures that training never sees. A thin line is the loss of single "
         "batches, a thick one its mean over neighbours."
     )
     return {

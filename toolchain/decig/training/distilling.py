@@ -10,7 +10,9 @@ from decig.graph.channels import analyse
 from decig.graph.plan import Plan
 from decig.quality.metrics import Likeness
 from decig.training.engine import Engine, News
+from decig.training.examples import JUDGED
 from decig.training.job import Job
+from decig.training.judge import Judge
 from decig.training.module import write_back
 from decig.training.patience import Patience
 from decig.training.schedule import Budget
@@ -56,27 +58,30 @@ def distil(
         DecigError: a loss became no number, or a file cannot be written; the state is kept.
     """
     job.processes.on_main(lambda: _measure_start(job, start))
-    before = job.processes.on_main(lambda: job.judge.likeness(start))
+    before, first = job.processes.on_main(lambda: _likeness(job.judge, start))
     predicted = job.goal.target.predicted(job.planner.predict_ms(analyse(start).widths))
     pool = None if painter is None else teacher_pool(job, seed=job.config.train.seed, proto=painter)
     task = student_task(job, start, rate=rate_share(before.ssim), with_extras=True, pool=pool)
 
-    def look() -> Likeness:
-        return job.judge.likeness(write_back(mean_of(engine), start))
+    def look(judge: Judge) -> Likeness:
+        return judge.likeness(write_back(mean_of(engine), start))
+
+    def glance() -> Likeness:
+        return look(job.judge.first(JUDGED))
 
     def report(news: News) -> None:
         figures = predicted | {"ssim": watch.latest.ssim}
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
-    watch = Patience(look if job.processes.main else None, before, patience)
+    watch = Patience(glance if job.processes.main else None, first, patience)
     engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
     run_student(job, engine)
 
     def finish() -> None:
         if watch.reason:
             _log.info("training ended early: %s", watch.reason)
-        result, after = write_back(mean_of(engine), start), look()
+        result, after = write_back(mean_of(engine), start), look(job.judge)
         if after.ssim < before.ssim and job.examples.only_teacher:
             _log.warning("training made nothing better in this budget: the repaired graph is kept")
             result, after = start, before
@@ -93,6 +98,15 @@ def distil(
         save_student(job, result, graph_file)
 
     job.processes.on_main(finish)
+
+
+def _likeness(judge: Judge, start: onnx.ModelProto) -> tuple[Likeness, Likeness]:
+    """How like the teacher's pictures those of a start are: all, and the few of looks in training.
+
+    Looks take time of the budget, so they do with no more images than it takes to judge.
+    """
+    painted, expected = judge.pictures(start), judge.expected
+    return Likeness.of(painted, expected), Likeness.of(painted[:JUDGED], expected[:JUDGED])
 
 
 def _measure_start(job: Job, start: onnx.ModelProto) -> None:

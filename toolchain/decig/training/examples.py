@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from decig.data.joined import tell_of_joined_pairs
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
 from decig.errors import BadInputError
-from decig.training.adversary import Real
+from decig.training.adversary import AUTO, Real
 from decig.training.pool import Example
 from decig.training.pytorch.discriminator import digest, load_discriminator
 from decig.training.tasks.distil import Settings
@@ -29,6 +29,11 @@ _LEAST = 2
 _TOO_FEW = "{folder}: one image is not enough; give at least two"
 _DRAWS = 64
 """Pictures of a model that takes no image."""
+JUDGED, SHOWN = 8, 12
+"""Images that are held out where nobody says how many: enough to judge by, and, where they are few
+of all images, enough for a report to show."""
+_SHARE, _SHARE_SHOWN = 5, 8
+"""One of so many images is held out at most to judge by, and one of so many to show."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class Examples:
     def _parts(self) -> tuple[list[Example], list[Example]]:
         """Training and held-out examples."""
         found = list(self._read())
-        kept = max(1, min(self._settings.held_out, len(found) // 5))
+        kept = kept_of(len(found), self._settings.held_out)
         order = np.random.default_rng(self._seed).permutation(len(found))
         shuffled = [found[index] for index in order]
         if len(shuffled) <= kept:
@@ -242,3 +247,14 @@ class Examples:
     def for_repair(self) -> list[Feeds]:
         """Training images on which channels are scored and weights repaired."""
         return self.feeds(self.training[: self._settings.repair_crops])
+
+
+def kept_of(count: int, asked: int | Literal["auto"]) -> int:
+    """How many of so many images are held out, at least one.
+
+    Args:
+        count: of all images.
+        asked: by the settings.
+    """
+    wanted = max(JUDGED, min(SHOWN, count // _SHARE_SHOWN)) if asked == AUTO else asked
+    return max(1, min(wanted, count // _SHARE))

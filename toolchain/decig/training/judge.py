@@ -1,5 +1,6 @@
 """Judging students on images that training never sees."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,6 +47,12 @@ class Judge:
     def pictures(self, proto: onnx.ModelProto) -> np.ndarray:
         """Return a graph's pictures of the inputs, in the form of `expected`."""
         return self._pixels.to_unit(self._run(proto))
+
+    def first(self, count: int) -> "Judge":
+        """Return one that looks at the first inputs only, so many at most; nothing is painted."""
+        found = copy.copy(self)
+        found._inputs, found.expected = self._inputs[:count], self.expected[:count]
+        return found
 
     def _run(self, proto: onnx.ModelProto) -> np.ndarray:
         wanted = [output_image(proto, self._pixels).name]

@@ -71,7 +71,8 @@ class Settings(WrittenByHand, frozen=True):
             that of the authors of the kind of discriminator.
         discriminator_width: channels of a fresh discriminator's first layer; 0 makes it as narrow
             as the student is of its teacher, of 64.
-        held_out: images kept from training to measure quality.
+        held_out: images kept from training to measure quality and to be shown, a fifth of them at
+            most; "auto" keeps 8, and up to 12 where there are eight times as many.
         repair_crops: images on which channels are scored and weights repaired.
         repair: whether weights are repaired in closed form after a cut; without, they are those
             of the channels that stay.
@@ -96,7 +97,7 @@ class Settings(WrittenByHand, frozen=True):
     imitation: NotNegative = 0.0
     game: GameName | Literal["auto"] = AUTO
     discriminator_width: Count = 0
-    held_out: Count = 8
+    held_out: Count | Literal["auto"] = AUTO
     repair_crops: AtLeastOne = 32
     repair: bool = True
 
