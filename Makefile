@@ -9,13 +9,16 @@ BENCH_INSTALLED := $(VENV)/.installed-bench
 
 TEST_PROCESSES := 2
 
+AUDITOR := pip-audit==2.10.1
+AUDIT_SERVICE := https://pypi.org/pypi/pip/25.0/json
+
 DEMO := build/demo
 DEMO_MODEL := models/facades-resunet
 DEMO_LABELS := $(DEMO_MODEL)/labels
 DEMO_SPEEDUP := 2
 DEMO_BUDGET := 3m
 
-.PHONY: demo test lint site reference bench
+.PHONY: demo test lint audit site reference bench
 
 # From a trained generator to a smaller one: 12 minutes at most on 2 cores, install included.
 demo: $(INSTALLED)
@@ -37,6 +40,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# Known vulnerabilities in the versions of constraints.txt, from a service in the network.
+audit: $(INSTALLED)
+	@$(BIN)/python -c "import urllib.request; urllib.request.urlopen('$(AUDIT_SERVICE)', timeout=20)" \
+	    2>/dev/null || { echo "make audit asks $(AUDIT_SERVICE), which cannot be reached from here" >&2; exit 1; }
+	$(BIN)/pip install --quiet -c constraints.txt $(AUDITOR)
+	$(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip
 
 # The pages of docs/ as a web site, in build/site.
 site: $(INSTALLED)

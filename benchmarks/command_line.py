@@ -13,7 +13,7 @@ from jobs import BENCHMARKS
 from options import numbers, pixel_flags
 
 from decig.cli.values import EXISTING_FILE, FOLDER, value_range
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 
 
 @dataclass(frozen=True)

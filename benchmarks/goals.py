@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decig.errors import DecigError
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 
 
 @dataclass(frozen=True)

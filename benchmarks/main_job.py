@@ -29,7 +29,7 @@ from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, value_range
 from decig.data.images import ImageFolder
 from decig.device.run.device import Device
 from decig.quality.protocol import Protocol
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 
 METHODS = (*OWN, *PEERS)
 

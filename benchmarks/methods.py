@@ -27,8 +27,8 @@ from readiness import raise_all, require_packages, require_ready
 
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER
 from decig.quality.protocol import Protocol
+from decig.source.flags import PixelFlags
 from decig.source.recipe import load_recipe
-from decig.source.source import PixelFlags
 
 METHODS = (*OWN, UNIFORM)
 _RECIPE = BENCHMARKS.parent / "models" / "facades-resunet"

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from decig.errors import DecigError
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 
 _USUAL = ({"input_range": (0.0, 255.0), "output_range": (0.0, 255.0)}, {"channel_order": "rgb"})
 """Of the style transfer nets in ../shared/suite. Layouts show in the shapes of a model."""

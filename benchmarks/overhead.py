@@ -36,9 +36,9 @@ from decig.errors import DecigError
 from decig.extras import require
 from decig.files import write_bytes, write_json
 from decig.schema import read_json
+from decig.source.flags import PixelFlags
 from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 
 _MODELS = BENCHMARKS.parent / "models"
 MODELS = (SHARED / "suite" / "udnie.onnx", _MODELS / "pix2pix-unet256")

@@ -34,7 +34,7 @@ from side_by_side import Comparison
 from decig.cli.values import EXISTING, EXISTING_FOLDER
 from decig.errors import DecigError
 from decig.extras import require
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 
 METHODS = (*PEERS, CUT, CUT_TUNED, ORT_INT8, NNCF, DECIG, DECIG_INT8, *OWN[1:])
 MODELS = (

@@ -39,7 +39,8 @@ from decig.errors import TargetMissedError
 from decig.graph import rewrite
 from decig.graph.plan import FLOOR
 from decig.graph.slicing import slice_graph
-from decig.source.source import PixelFlags, Source
+from decig.source.flags import PixelFlags
+from decig.source.source import Source
 
 BAND = (0.85, 1.03)
 """Of the measured latency to its target."""

@@ -23,8 +23,8 @@ from training_steps import Step, Work, slim
 from decig.cli.values import EXISTING, EXISTING_FILE, EXISTING_FOLDER, FOLDER, value_range
 from decig.device.run.timing import Latency, Timing, measure_interleaved
 from decig.files import write_bytes
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.training.config import Config
 
 LIMITS = {"stage I": 1.10, "stage II": 1.02, "supernet": 1.30}

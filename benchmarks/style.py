@@ -25,7 +25,7 @@ from decig.cli.values import EXISTING, EXISTING_FOLDER
 from decig.data.images import ImageFolder
 from decig.errors import DecigError
 from decig.quality.protocol import Protocol
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 
 MODELS = tuple(SHARED / "suite" / f"{name}.onnx" for name in ("wave", "fns_candy_nc16"))
 

@@ -14,8 +14,9 @@ from decig.device.plan.target import Target
 from decig.device.run.device import Device
 from decig.errors import DecigError
 from decig.files import write_json
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -29,8 +29,8 @@ from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER
 from decig.data.pixels import PixelFormat
 from decig.files import write_bytes
 from decig.quality.protocol import Protocol
+from decig.source.flags import PixelFlags
 from decig.source.recipe import load_recipe
-from decig.source.source import PixelFlags
 
 CODE = BENCHMARKS.parent / "models" / "cyclegan-resnet9" / "generator.py"
 _MARGIN = 0.10

@@ -27,6 +27,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("decig")
 
 NEEDED = {
+    "api/test_compression.py": ("torch",),
     "api/test_training.py": ("torch",),
     "benchmarks/test_ablation.py": ("torch",),
     "benchmarks/test_main_job.py": ("torch", "torch_pruning"),

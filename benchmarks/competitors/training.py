@@ -28,8 +28,9 @@ from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
 from decig.files import atomic_path, write_json
 from decig.graph.model import input_info, load_model, save_model
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 from decig.training.config import Config
 from decig.training.engine import Engine, News
 from decig.training.module import build_module, write_back

@@ -13,7 +13,7 @@ from publishing import command, finished, heading, write_page
 
 from decig.cli.values import EXISTING
 from decig.errors import DecigError
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 from tests.samples import write_generator
 
 

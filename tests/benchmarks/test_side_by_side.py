@@ -11,7 +11,7 @@ from side_by_side import Comparison
 
 from decig.errors import DecigError
 from decig.files import write_json
-from decig.source.source import PixelFlags
+from decig.source.flags import PixelFlags
 from tests.benchmarks.small import table_of, write_recipe, write_settings
 from tests.samples import write_generator, write_photos
 

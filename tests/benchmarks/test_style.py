@@ -12,8 +12,8 @@ from onnx import helper
 from options import pixel_flags
 
 from decig.graph.model import save_model
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import pixels_entry, stamp
 from tests.benchmarks.small import SIDE, table_of, write_settings
 from tests.samples import generator, write_generator, write_photos

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from decig.device.measure import rewriting
 from decig.device.run.timing import Timing
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from tests.samples import PIXELS, call, decig, generator, write_photos
 
 BATCH = 4

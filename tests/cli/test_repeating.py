@@ -10,7 +10,7 @@ import pytest
 
 from decig.repeating import read_options, read_recorded
 from tests.cli.test_resuming import SETTINGS, weights
-from tests.samples import PIXELS, decig
+from tests.samples import PIXELS, decig, write_generator
 from tests.training.small import small, write_table
 
 pytestmark = pytest.mark.train
@@ -114,9 +114,9 @@ def test_every_difference_is_a_line_of_its_own(copied: Path, tmp_path: Path) -> 
         f'version of numpy was "1.0", and is "{numpy}" here',
         f"model: SHA-256 was aaaaaaaaaaaa..., and is {model[:12]}... here",
         f"cost table: SHA-256 was bbbbbbbbbbbb..., and is {table[:12]}... here",
-        "data: data/a.jpg is missing",
-        "data: data/b.jpg has another content",
-        "data: data/z.jpg is new",
+        f"data: {photos / 'a.jpg'} is missing",
+        f"data: {photos / 'b.jpg'} has another content",
+        f"data: {photos / 'z.jpg'} is new",
     ):
         assert f"warning: {file}: {line}\n" in result.stderr
     assert result.stderr.splitlines()[-1].startswith(
@@ -124,7 +124,7 @@ def test_every_difference_is_a_line_of_its_own(copied: Path, tmp_path: Path) -> 
     )
     forced = repeat(copied, "--output-dir", tmp_path / "again", "--force")
     assert forced.exit_code == 0, forced.stderr
-    assert "data/a.jpg is missing" in forced.stderr
+    assert f"{photos / 'a.jpg'} is missing" in forced.stderr
 
 
 def test_a_run_that_goes_on_keeps_its_plan(copied: Path, monkeypatch) -> None:
@@ -166,7 +166,6 @@ def test_missing_files_are_named_at_once(copied: Path) -> None:
     [
         (("--steps", "3"), "--locked repeats a run as it was, without --steps"),
         (("--target-speedup", "3", "--fold-norms"), "without --target-speedup, --fold-norms"),
-        (("--resume",), "without --resume"),
         (("other.onnx",), "without MODEL"),
     ],
 )
@@ -176,6 +175,47 @@ def test_what_would_change_the_run_is_refused(
     result = repeat(place, *more)
     assert result.exit_code == 2
     assert message in result.stderr and "give its run.toml as --config" in result.stderr
+    assert result.stderr.endswith("See decig compress --help\n")
+
+
+def test_a_repetition_that_was_stopped_goes_on_without_the_record(place: Path) -> None:
+    result = repeat(place, "--resume", "--output-dir", place / "new")
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert "leave --locked out: decig compress --resume --output-dir RUN. See decig co" in line
+
+
+def test_a_run_folder_stands_for_its_record(place: Path, tmp_path: Path) -> None:
+    again = decig("compress", "--locked", place / "run", "--dry-run", "--json")
+    assert again.exit_code == 0, again.stderr
+    another = decig("compress", "--config", place / "run", "--dry-run", "--json")
+    assert another.exit_code == 0, another.stderr
+    (tmp_path / "run.toml").touch()
+    (tmp_path / "4x").mkdir()
+    above = f", as it is part of {tmp_path}: name {tmp_path / 'run.toml'}"
+    for option in ("--locked", "--config"):
+        for folder, told in ((place, ". See decig"), (tmp_path / "4x", above)):
+            result = decig("compress", option, folder)
+            assert result.exit_code == 2
+            assert f"'{option}': {folder} holds no run.toml{told}" in result.stderr
+
+
+def test_what_a_file_says_of_its_model_is_not_said_of_another(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pixels, weights and cost table would fit another MODEL by chance, or not at all."""
+    monkeypatch.chdir(tmp_path)
+    record = ("--config", copied / "run" / "run.toml")
+    shutil.copy(copied / "model.onnx", "moved.onnx")
+    moved = decig("compress", "moved.onnx", *record, "--dry-run")
+    assert moved.exit_code == 0 and "left out" not in moved.stderr
+    write_generator(tmp_path / "other.onnx", size=32, seed=5)
+    result = decig("compress", "other.onnx", *record, "--dry-run")
+    assert result.exit_code == 2
+    warning, error = result.stderr.splitlines()
+    assert f"it is for {copied / 'model.onnx'}, so this is left out: --input-range, " in warning
+    assert "--profile; give what holds for other.onnx too" in warning
+    assert "other.onnx does not say what its pixels are" in error and "--data" not in error
 
 
 def test_a_file_that_is_no_record(place: Path) -> None:

@@ -115,9 +115,10 @@ def test_what_is_given_again_must_be_what_the_run_began_with(
     again = ("compress", "--resume", "--output-dir", "run")
     assert decig(*again, "--target-speedup", "2", "--steps", STEPS).exit_code == 0
     for other, message in (
-        (("--target-latency", "5ms"), "another target_ms"),  # and not: exclude each other
-        (("--budget", "1m"), "another budget"),
-        (("--fold-norms",), "another fold_norms"),
+        (("--target-latency", "5ms"), "another target_ms ("),  # and not: exclude each other
+        (("--budget", "1m"), f"another budget ({STEPS} steps, not 60 seconds): leave it out to"),
+        (("--steps", STEPS + 1), f"another budget ({STEPS} steps, not {STEPS + 1} steps)"),
+        (("--fold-norms",), "another fold_norms (no, not yes)"),
         (("--method", "nothing"), "no method is called 'nothing'"),
     ):
         result = decig(*again, *other)
@@ -135,9 +136,73 @@ def test_before_anything_is_written_ctrl_c_promises_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(place)
-    monkeypatch.setattr("decig.training.pipeline.prepare", stop)
-    result = begin("run")
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, "decig: interrupted")
+    with monkeypatch.context() as patch:
+        patch.setattr("decig.training.pipeline.prepare", stop)
+        patch.setattr("decig.training.preview.preview", stop)
+        result, shown = begin("run"), begin("run", "--dry-run")
+    told = "run: stopped before anything was kept; type the same command again"
+    assert result.exit_code == 130 and result.stderr.splitlines()[-1] == f"decig: error: {told}"
+    assert shown.exit_code == 130 and shown.stderr.splitlines()[-1] == "decig: interrupted"
+    for resumed in (decig("compress", "--resume", "--output-dir", "run"), begin("run", "--resume")):
+        assert resumed.exit_code == 2
+        assert "run holds no run that could go on" in resumed.stderr.replace("run: h", "run h")
+        assert "as nothing is kept before a run begins to train" in resumed.stderr
+    assert begin("run").exit_code == 0
+
+
+def test_what_stopped_with_its_options_written_goes_on_from_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C between run.toml and run.json: method, settings and plan stand in the former."""
+    from decig.training import run as run_module
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_json", stop)
+        stopped = begin("run", "--method", "supernet")
+    assert stopped.exit_code == 130
+    assert "go on with decig compress --resume --output-dir run" in stopped.stderr
+    assert not (place / "run" / "run.json").exists()
+    result = decig("compress", "--resume", "--output-dir", "run")
+    assert result.exit_code == 0, result.stderr
+    assert "run: was stopped before it began to train, and begins now" in result.stderr
+    described = json.loads((place / "run" / "run.json").read_text())
+    assert described["method"] == "supernet" and described["settings"]["distil"]["crop"] == 32
+
+
+def test_a_finished_run_is_neither_measured_nor_trained_again(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    assert begin("one").exit_code == 0
+    assert begin("two", "--target-latency", "8ms,5ms").exit_code == 0
+    monkeypatch.setattr("decig.training.pipeline.prepare_all", lambda *_: pytest.fail("prepared"))
+    monkeypatch.setattr("decig.training.several.prepare_all", lambda *_: pytest.fail("prepared"))
+    for run, file in (("one", "report.json"), ("two", "frontier.json")):
+        before = (place / run / file).read_bytes()
+        result = decig("compress", "--resume", "--output-dir", run, "--json")
+        assert result.exit_code == 0, result.stderr
+        assert f"{run}: this run is finished; nothing is left to go on with" in result.stderr
+        assert json.loads(result.stdout).items() >= json.loads(before).items()
+        assert (place / run / file).read_bytes() == before
+
+
+def test_a_file_of_settings_may_name_the_run_that_goes_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    with monkeypatch.context() as patch:
+        press(2, patch)
+        assert begin("run").exit_code == 130
+    (place / "elsewhere").mkdir()
+    settings = f"[options]\noutput_dir = '../run'\n{SETTINGS}"
+    (place / "elsewhere" / "go.toml").write_text(settings)
+    result = decig("compress", "--resume", "--config", "elsewhere/go.toml", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == STEPS
 
 
 def test_a_damaged_record_is_named(place: Path) -> None:
@@ -201,6 +266,40 @@ def test_an_original_goes_on_with_the_folder_alone(
         stopped = decig("train", "recipe.toml", "--data", "data", "--output-dir", "run")
     assert stopped.exit_code == 130
     assert "go on with decig train --resume --output-dir run" in stopped.stderr
+    unfinished = decig("export", "run", "-o", "out.onnx")
+    assert unfinished.exit_code == 2 and "has exported no generator yet" in unfinished.stderr
     result = decig("train", "--resume", "--output-dir", tmp_path / "run")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "run" / "generator.onnx").is_file()
+    again = decig("train", "--resume", "--output-dir", "run")
+    assert again.exit_code == 0 and "this training is finished: all of its 5" in again.stderr
+    assert decig("inspect", "run", "--json").exit_code == 0  # the folder stands for its generator
+
+
+@pytest.mark.parametrize("left", [["run.toml"], ["run.toml", "training.json"]])
+def test_an_original_that_took_no_step_begins(
+    left: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed before its first state was saved."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NET)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    for half in ("input", "target"):
+        write_photos(tmp_path / "data" / "train" / half, 2, 40, 44)
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("decig.training.original.Engine", stop)
+        stopped = decig("train", "recipe.toml", "--data", "data", "--output-dir", "run")
+    assert stopped.exit_code == 130
+    assert "go on with decig train --resume --output-dir run" in stopped.stderr
+    for file in (place for place in (tmp_path / "run").iterdir() if place.is_file()):
+        if file.name not in left:
+            file.unlink()
+    result = decig("train", "--resume", "--output-dir", "run")
+    assert result.exit_code == 0, result.stderr
+    (tmp_path / "run" / "run.toml").unlink()
+    nothing = decig("train", "recipe.toml", "--resume", "--output-dir", "new")
+    assert nothing.exit_code == 2 and "new: holds no run that could go on" in nothing.stderr

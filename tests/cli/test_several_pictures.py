@@ -11,8 +11,8 @@ from PIL import Image
 from decig.device.measure import rewriting
 from decig.device.run.timing import Timing
 from decig.quality.metrics import psnr, ssim
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from tests.curves import write_curves
 from tests.graph.tiny import parse
 from tests.runtime import open_plain

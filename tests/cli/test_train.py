@@ -140,8 +140,14 @@ def test_condensing_while_training(condensable, tmp_path):
     if importlib.util.find_spec("matplotlib"):
         assert ">cut<" in (tmp_path / "run/hinges.svg").read_text()
     (tmp_path / "table.json").unlink()  # the run keeps a copy
+    written = (tmp_path / "run/report.json").stat().st_mtime_ns
     again = decig("train", "--resume", "--output-dir", tmp_path / "run")
     assert again.exit_code == 0, again.stderr
+    assert "this training is finished" in again.stderr and again.stdout == result.stdout
+    assert (tmp_path / "run/report.json").stat().st_mtime_ns == written  # nor measured again
+    recorded = (tmp_path / "run/run.toml").read_text()
+    assert "[recorded.versions]" in recorded and "[recorded.machine]" not in recorded
+    assert "widths" not in recorded
 
 
 def test_latents_instead_of_a_penalty_and_no_device(condensable, tmp_path):
@@ -170,6 +176,7 @@ def test_what_does_not_go_together_when_condensing(condensable, tmp_path):
         ((*rest, "--target-macs", "1M", "--target-speedup", 2), "exclude each other"),
         ((*condensable, "--method", "hypernet", "--force"), "give a latency, a speed-up or"),
         ((*condensable, "--method", "supernet", "--force"), "train with decig or hypernet"),
+        ((*rest, "--method", "supernet"), "train with decig or hypernet"),  # before a table is made
         ((*rest, "--target-macs", "2x"), "no number of multiply-accumulates"),
     ):
         result = decig("train", *asked)
@@ -205,6 +212,25 @@ def test_a_target_that_is_missed_at_the_cut_is_no_dead_end(condensable, tmp_path
     assert not (run / "missed.json").exists()
     finished = decig("train", "--resume", "--output-dir", run, "--target-speedup", 2)
     assert finished.exit_code == 2 and "condense.target_ms" in finished.stderr
+
+
+def test_missed_multiply_accumulates_ask_for_others_of_them(condensable, tmp_path, monkeypatch):
+    """Nobody who names no device is told of latencies and cost tables."""
+    from decig.training.methods import decig as method
+
+    def missed(*_):
+        raise TargetMissedError("out of reach")
+
+    monkeypatch.setattr(method, "cut_condensed", missed)
+    run = tmp_path / "run"
+    again = ("train", "--resume", "--output-dir", run)
+    for asked in (("train", *condensable[:-2], "--target-macs", 0.5), again):
+        result = decig(*asked)
+        assert result.exit_code == 3
+        assert result.stderr.endswith(
+            f"decig train --resume --output-dir {run} --target-macs NUMBER\n"
+        )
+        assert "latency" not in result.stderr and "slower" not in result.stderr
 
 
 def test_condensing_needs_a_table_that_fits(condensable, tmp_path):

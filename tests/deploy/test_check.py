@@ -9,8 +9,8 @@ from decig.deploy.tolerances import Tolerances
 from decig.device.measure.paired import PairedTimes
 from decig.device.run.device import Device
 from decig.errors import BadInputError
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import stamp
 from tests.samples import write_broken, write_generator, write_photos
 from tests.threads import FREE, watch_threads

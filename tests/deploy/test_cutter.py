@@ -13,8 +13,8 @@ from decig.graph.cost import count
 from decig.graph.model import initializers, replace_initializers
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from tests.device.bench import FakeBench
 from tests.samples import write_dynamic_generator, write_generator, write_photos
 

@@ -7,7 +7,8 @@ import pytest
 
 from decig.deploy import export as module
 from decig.deploy import precision
-from decig.deploy.export import Wanted, export
+from decig.deploy.export import export
+from decig.deploy.export_job import ExportSettings
 from decig.deploy.precision import Tolerance
 from decig.device.measure import rewriting
 from decig.device.measure.rewriting import choose_rewrites
@@ -71,7 +72,7 @@ def test_for_a_device_elsewhere_the_rewrites_of_its_table_are_taken(
     run, tmp_path, caplog, nothing_is_timed, pixel_io
 ):
     device = plan_for(run, **PHONE)
-    wanted = Wanted(pixel_io=pixel_io)
+    wanted = ExportSettings(pixel_io=pixel_io)
     exported = export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), wanted)
     assert exported.choice.kept == ["wide_head"]
     assert exported.choice.canonical["fold_batchnorm"] == 1
@@ -92,7 +93,7 @@ def test_fewer_bits_for_a_device_elsewhere_are_judged_but_not_timed(
 ):
     plan_for(run, provider="TensorrtExecutionProvider")
     any_picture = Tolerance(-1.0, 0.1)
-    wanted = Wanted(precision="int8", tolerance=any_picture)
+    wanted = ExportSettings(precision="int8", tolerance=any_picture)
     exported = export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), wanted)
     assert exported.precision.used == "int8"
     assert exported.precision.to_dict()["variants"]["int8"]["dropped"] is None
@@ -103,7 +104,7 @@ def test_fewer_bits_for_a_device_elsewhere_are_judged_but_not_timed(
     }
     assert kinds
     assert onnx.TensorProto.UINT8 not in kinds  # TensorRT takes eight bits around zero alone
-    strict = Wanted(precision="int8", tolerance=Tolerance(1.0, 99.0))
+    strict = ExportSettings(precision="int8", tolerance=Tolerance(1.0, 99.0))
     exported = export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), strict)
     assert exported.precision.used == "fp32"
 
@@ -111,7 +112,9 @@ def test_fewer_bits_for_a_device_elsewhere_are_judged_but_not_timed(
 def test_the_fastest_precision_of_a_device_elsewhere_is_not_known(run, tmp_path):
     plan_for(run, **PHONE)
     with pytest.raises(BadInputError, match="--precision auto measures on it: give fp32, fp16 or"):
-        export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), Wanted(precision="auto"))
+        export(
+            resolve(str(run)), tmp_path / "out.onnx", Device.of(), ExportSettings(precision="auto")
+        )
 
 
 def test_at_any_size_no_rewrite_for_one_size_is_taken_from_the_table(
@@ -133,7 +136,12 @@ def test_a_run_of_this_device_is_measured(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wanted", [Wanted(), Wanted(opset=21), Wanted(precision="int8", tolerance=Tolerance(-1.0, 0.1))]
+    "wanted",
+    [
+        ExportSettings(),
+        ExportSettings(opset=21),
+        ExportSettings(precision="int8", tolerance=Tolerance(-1.0, 0.1)),
+    ],
 )
 def test_what_is_timed_is_what_is_written(run, tmp_path, monkeypatch, wanted):
     """The figure in the stamp is of the file: its operator set, its bits and its axes."""
@@ -235,7 +243,7 @@ def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monke
     with pytest.raises(
         DecigError, match=r"student\.onnx: the graph after and before export: outputs"
     ):
-        export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), Wanted(opset=20))
+        export(resolve(str(run)), tmp_path / "out.onnx", Device.of(), ExportSettings(opset=20))
     assert not (tmp_path / "out.onnx").exists()
 
 

@@ -7,7 +7,8 @@ from onnx import TensorProto, numpy_helper
 
 from decig.data.pixels import BYTES, PixelFormat
 from decig.deploy.check import check
-from decig.deploy.export import Wanted, export
+from decig.deploy.export import export
+from decig.deploy.export_job import ExportSettings
 from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io, wrap
 from decig.deploy.tolerances import Tolerances
 from decig.deploy.verify import grey_levels, runner
@@ -15,8 +16,8 @@ from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.model import input_info, normalise, output_info
 from decig.graph.rewrite import CANONICAL, apply
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.graph.tiny import tiny
 from tests.samples import generator, write_dynamic_generator, write_generator, write_photos
@@ -125,7 +126,7 @@ def test_half_precision_and_other_inputs(tmp_path):
     onnx.save(proto, tmp_path / "m.onnx")
     flags = replace(UNIT, feeds={"style": "normal"})
     source, out = resolve(str(tmp_path / "m.onnx"), flags), tmp_path / "out.onnx"
-    assert export(source, out, Device.of(), Wanted(pixel_io=True)).difference <= 1 / 255
+    assert export(source, out, Device.of(), ExportSettings(pixel_io=True)).difference <= 1 / 255
     taken = {info.name: info.dtype for info in input_info(resolve(str(out)).model.proto)}
     assert taken == {"image": np.uint8, "style": np.float16}
     folder = write_photos(tmp_path / "photos")
@@ -136,7 +137,7 @@ def test_half_precision_and_other_inputs(tmp_path):
 def test_dynamic_axes_are_closed_with_a_warning(tmp_path, caplog):
     model = write_dynamic_generator(tmp_path / "m.onnx")
     source = resolve(str(model), UNIT, {"image": [1, 3, 24, 24]})
-    export(source, tmp_path / "out.onnx", Device.of(), Wanted(pixel_io=True))
+    export(source, tmp_path / "out.onnx", Device.of(), ExportSettings(pixel_io=True))
     assert "takes images of one size" in caplog.text
     assert input_info(resolve(str(tmp_path / "out.onnx")).model.proto)[0].shape == [1, 24, 24, 3]
 
@@ -156,7 +157,7 @@ def test_what_it_refuses(tmp_path):
 def test_an_exported_file_is_checked_from_bytes_to_bytes(tmp_path):
     source = resolve(str(write_generator(tmp_path / "m.onnx")), UNIT)
     out = tmp_path / "out.onnx"
-    exported = export(source, out, Device.of(), Wanted(pixel_io=True))
+    exported = export(source, out, Device.of(), ExportSettings(pixel_io=True))
     assert exported.difference <= 1 / 255
     assert exported.to_dict()["bytes_to_bytes_ms"].keys() == {"outside", "inside"}
     stamped = read_stamp(onnx.load(out))

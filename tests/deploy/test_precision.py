@@ -13,8 +13,8 @@ from decig.device.run.device import Device
 from decig.device.run.timing import Latency
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import replace_initializers
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import read_stamp
 from tests.samples import PIXELS, decig, write_generator, write_photos
 from tests.threads import FREE, watch_threads

@@ -87,8 +87,8 @@ def _write_table(name: str, arguments: list[str], path: Path) -> None:
     """Write the table of a device that does not exist, for the MODEL of a command."""
     from decig.cli.main import main as program
     from decig.cli.values import input_shape
+    from decig.source.flags import PixelFlags
     from decig.source.resolve import resolve
-    from decig.source.source import PixelFlags
     from tests.training.small import write_model_table
 
     command = program.commands[name]

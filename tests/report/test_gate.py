@@ -10,8 +10,8 @@ from decig.deploy.check import Verdict, check
 from decig.deploy.tolerances import Tolerances
 from decig.device.run.device import Device
 from decig.report.gate import junit, markdown
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from tests.deploy.test_check import paired_times
 from tests.samples import write_generator, write_photos
 

@@ -133,6 +133,17 @@ def test_several_targets_have_a_frontier_and_links(tmp_path: Path) -> None:
     assert found.all("svg")
 
 
+def test_one_of_several_targets_is_repeated_with_all_of_them(tmp_path: Path) -> None:
+    """What was typed stands in the folder of the call."""
+    folder = write_several(tmp_path / "all")
+    for name in ("2x", "4x", "8x"):
+        (folder / name / "run.toml").replace(folder / "run.toml")
+    for place in (folder, folder / "4x"):
+        text = written(place).text
+        assert "did not write down what was typed" not in text
+        assert f"decig compress --locked {folder / 'run.toml'}" in text
+
+
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no such folder"):
         page.write(tmp_path / "gone", tmp_path / "r.html")

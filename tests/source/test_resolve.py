@@ -9,8 +9,8 @@ import pytest
 from decig.data.labels import Labels
 from decig.errors import BadInputError
 from decig.graph.model import input_info
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from decig.source.stamp import pixels_entry, stamp
 from tests.samples import generator, write_generator
 
@@ -113,6 +113,24 @@ def test_a_truncated_model_of_a_recipe(tmp_path):
     (tmp_path / "generator.onnx").write_bytes(content[: len(content) // 2])
     with pytest.raises(BadInputError, match=r"generator\.onnx: not a readable ONNX file"):
         resolve(str(tmp_path))
+
+
+def test_a_training_gives_its_generator(tmp_path):
+    """A run folder of decig train; CycleGAN leaves a generator for each direction."""
+    (tmp_path / "training.json").write_text("{}")
+    with pytest.raises(
+        BadInputError, match="has exported no generator yet; go on with it: decig tr"
+    ):
+        resolve(str(tmp_path))
+    file = write_generator(tmp_path / "generator.onnx")
+    assert resolve(str(tmp_path), FLAGS).model.path == file
+    with pytest.raises(BadInputError, match="--weights goes with PyTorch code"):
+        resolve(str(tmp_path), weights=tmp_path / "w.pth")
+    back = write_generator(tmp_path / "generator_back.onnx")
+    with pytest.raises(BadInputError, match=f"one for each direction; name one: {file}, {back}"):
+        resolve(str(tmp_path))
+    (tmp_path / "recipe.toml").write_text(RECIPE)  # the folder of a recipe stays that
+    assert resolve(str(tmp_path)).require_pixels().input_range == (-1.0, 1.0)
 
 
 def test_a_run_gives_its_student(tmp_path):

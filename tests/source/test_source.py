@@ -6,8 +6,8 @@ from onnx import TensorProto, helper
 
 from decig.data.labels import Labels
 from decig.errors import BadInputError
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags
 from tests.samples import generator, write_generator
 
 FLAGS = PixelFlags((0.0, 255.0), (0.0, 1.0), None, "bgr")

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from decig.device.cost.table import CostTable
-from decig.device.plan.wanted import Wanted as Asked
+from decig.device.plan.wanted import Wanted
 from decig.source.recipe import Recipe
 from decig.source.resolve import resolve
 from decig.training import original
-from decig.training.wanted import Wanted
+from decig.training.condensing_goal import CondensingGoal
 from tests.training import originals
 from tests.training.small import work_table
 
@@ -51,13 +51,13 @@ def table_of(recipe: Recipe) -> CostTable:
     return replace(table, device=replace(table.device, cpu="another"))
 
 
-def wanted(table: CostTable, speedup: float | None = 3.0, method: str = "decig") -> Wanted:
+def wanted(table: CostTable, speedup: float | None = 3.0, method: str = "decig") -> CondensingGoal:
     """Ask for a speed-up by a table; None asks for the hinges."""
-    target = None if speedup is None else Asked("speedup", speedup)
-    return Wanted(table, target, method, force=True)
+    target = None if speedup is None else Wanted("speedup", speedup)
+    return CondensingGoal(table, target, method, force=True)
 
 
-def train(recipe: Recipe, run: Path, asked: Wanted, **options: Any) -> Path:
+def train(recipe: Recipe, run: Path, asked: CondensingGoal, **options: Any) -> Path:
     """Train a recipe in a folder, with its data beside it; returns the file."""
     found = original.train(recipe, run, data=recipe.folder / "data", wanted=asked, **options)
     assert found is not None

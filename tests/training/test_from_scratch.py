@@ -7,7 +7,10 @@ import onnx
 import pytest
 
 from decig.device.cost.predict import Predictor
-from decig.device.plan.wanted import Wanted as Asked
+from decig.device.cost.table import CostTable
+from decig.device.plan.planner import fastest_widths
+from decig.device.plan.target import Target
+from decig.device.plan.wanted import Wanted
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
 from decig.graph.cost import count
@@ -19,9 +22,10 @@ from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
 from decig.training import engine, from_scratch, hypernetworks, steering
 from decig.training.condense import Condenser
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.pair_task import PairTask
 from decig.training.tasks.paired import Paired
-from decig.training.wanted import Wanted
+from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.training import condensable
 from tests.training.condensable import STEPS, table_of, train, wanted, write
@@ -157,7 +161,7 @@ def test_latents_shrink_until_a_latency_is_met(tmp_path: Path, embedding: int) -
 @pytest.mark.parametrize("method", ["decig", "hypernet"])
 def test_for_no_device_multiply_accumulates_are_counted(tmp_path: Path, method: str) -> None:
     recipe, run = write(tmp_path), tmp_path / "run"
-    train(recipe, run, Wanted(None, Asked("macs", 0.4), method))
+    train(recipe, run, CondensingGoal(None, Wanted("macs", 0.4), method))
     slim, whole = (count(load_model(run / f).proto).macs for f in (GENERATOR, WHOLE))
     assert slim <= 0.4 * whole
     report = json.loads((run / "report.json").read_text())
@@ -222,6 +226,32 @@ def test_a_method_that_cannot_is_refused_before_data_is_read(tmp_path: Path) -> 
         train(recipe, tmp_path / "run", wanted(table, None, "hypernet"))
     with pytest.raises(BadInputError, match="no method is called 'hyper'"):
         train(recipe, tmp_path / "run", wanted(table, method="hyper"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_latency_that_no_cut_will_reach_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Narrower than the table says to be needed is measured: no step is taken in vain."""
+    recipe = write(tmp_path)
+    table = table_of(recipe)
+    predictor = Predictor(table)
+    narrowest = fastest_widths(predictor, predictor.groups)
+    found: list[dict[str, int]] = []
+
+    def ms(proto: onnx.ModelProto) -> float:
+        found.append({group.name: group.channels for group in analyse(proto).prunable})
+        return predictor.predict_ms(narrowest)
+
+    def here(table: CostTable, *_: object, **__: object) -> Target:
+        return Target(table, FakeBench(ms))
+
+    monkeypatch.setattr(Target, "of", here)
+    speedup = table.as_it_is_ms / predictor.predict_ms(narrowest) * 1.2
+    with pytest.raises(TargetMissedError, match=r"out of reach: with every .* as measured"):
+        train(recipe, tmp_path / "run", wanted(table, speedup))
+    assert found and all(widths == narrowest for widths in found)
     assert not (tmp_path / "run").exists()
 
 

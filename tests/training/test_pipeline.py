@@ -1,38 +1,25 @@
 import json
 import shutil
 import signal
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
-from PIL import Image
 
-from decig.data.pixels import PixelFormat
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
-from decig.errors import BadInputError, TargetMissedError
 from decig.graph.model import Model, load_model, shapes
 from decig.graph.plan import FLOOR, Plan
 from decig.quality.metrics import Likeness
 from decig.training import methods
-from decig.training.config import Config
-from decig.training.examples import Folders
-from decig.training.planner import Goal
-from decig.training.run import hold
 from decig.training.schedule import Budget
-from decig.training.teacher import Teacher
 from tests.device.bench import FakeBench
-from tests.training.small import Asked, small, with_settings, work_table
+from tests.training.conftest import STEPS, Make
 from tests.training.test_events import read_events
-from tests.training.tiny import tiny_generator
 
-STEPS = 12
 CONTRACT = {
     "predicted_latency_ms",
     "measured_latency_ms",
@@ -42,46 +29,6 @@ CONTRACT = {
     "training_seconds",
 }
 """Keys of the report that other programs rely on."""
-Make = Callable[..., Asked]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
-    onnx.save(tiny_generator(size=64, width=32), path)
-    return load_model(path)
-
-
-@pytest.fixture(scope="module")
-def table(model: Model) -> CostTable:
-    return work_table(model)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for index in range(10):
-        coarse = Image.fromarray(rng.integers(0, 256, (9, 10, 3), np.uint8))
-        coarse.resize((80, 72), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
-    return folder
-
-
-@pytest.fixture
-def asked(model: Model, table: CostTable, photos: Path, tmp_path: Path) -> Make:
-    rewritten = replace(table, model=replace(table.model, rewrites=("wide_head",)))
-    settings = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "condense": 0.5}
-
-    def make(**changes: Any) -> Asked:
-        return Asked(
-            Teacher(model, PixelFormat((0.0, 1.0), (0.0, 1.0))),
-            Folders(photos),
-            Goal(Target(rewritten), table.latency_us.median_ms / 2, Budget(steps=STEPS)),
-            with_settings(Config.read(None), **settings),
-            tmp_path / "run",
-        ).but(**changes)
-
-    return make
 
 
 def weights(path: Path) -> dict[str, bytes]:
@@ -168,16 +115,6 @@ def test_without_a_target_stage_one_and_the_hinge_decide_down_to_a_floor(
     assert figures["target_latency_ms"] is None
 
 
-def test_without_a_target_and_stage_one_nothing_starts(asked: Make) -> None:
-    told: list[str] = []
-    made = asked(target_ms=None, settings={"condense": 0.0})
-    with pytest.raises(BadInputError, match="give the latency to reach"):
-        made.compress(lambda step, *_: told.append(step))
-    with pytest.raises(BadInputError, match="give the latency to reach"):
-        made.preview()
-    assert told == [] and not made.output_dir.exists()
-
-
 def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) -> None:
     seen: list[int] = []
 
@@ -192,91 +129,12 @@ def test_the_plan_is_tightened_until_the_device_meets_the_target(asked: Make) ->
     assert seen[1] < seen[0] and set(seen[1:]) == {seen[1]}
 
 
-def test_pictures_that_are_too_small_to_judge_are_refused_first(
-    tmp_path: Path,
-) -> None:
-    settings = {"crop": 10, "structure": 0.0, "condense": 0.0}
-    made = small(tmp_path, tiny_generator(size=10, width=16), settings=settings)
-    told: list[str] = []
-    with pytest.raises(BadInputError, match="its pictures of 10x10 pixels are too small to be jud"):
-        made.compress(lambda step, *_: told.append(step))
-    assert told == []
-
-
-def test_a_latency_far_out_of_reach_is_refused_before_channels_are_scored(asked: Make) -> None:
-    made, told = asked(target_ms=1e-6), []
-    bench = FakeBench(lambda _: pytest.fail("something was measured"))
-    for target in (made.goal.target, Target(made.goal.target.table, bench)):
-        with pytest.raises(TargetMissedError, match="out of reach: with every group at its narr"):
-            made.but(target=target).compress(lambda step, *_: told.append(step))
-    assert told == []
-
-
-def test_an_unreachable_target_says_the_fastest_and_writes_nothing(asked: Make) -> None:
-    made = asked(target_ms=1e-6)
-    with pytest.raises(TargetMissedError, match="out of reach"):
-        made.compress()
-    assert not made.output_dir.exists()
-
-
 def test_a_preview_writes_nothing(asked: Make) -> None:
     made = asked()
     found = made.preview()
     assert found["predicted_latency_ms"] <= made.goal.target_ms
     assert found["widths"].keys() == found["channels"].keys() == {"c1", "c2"}
     assert not made.output_dir.exists()
-
-
-def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
-    asked: Make, table: CostTable, tmp_path: Path, photos: Path
-) -> None:
-    other = replace(table, model=replace(table.model, sha256="0" * 64))
-    with pytest.raises(BadInputError):
-        asked(target=Target(other)).compress()
-    short = asked(budget=Budget(steps=1), settings={"condense": 0.0})
-    short.compress()
-    with pytest.raises(BadInputError, match="holds a run already"):
-        short.compress()
-    with pytest.raises(BadInputError, match="another"):
-        short.but(target_ms=1.0, resume=True).compress()
-    lone = tmp_path / "lone"
-    lone.mkdir()
-    (photos / "0.png").rename(lone / "0.png")
-    with pytest.raises(BadInputError, match="at least two"):
-        asked(images=lone, output_dir=tmp_path / "other").compress()
-    (lone / "0.png").rename(photos / "0.png")
-
-
-def test_bad_input_is_found_before_channels_are_scored(asked: Make, tmp_path: Path) -> None:
-    told: list[str] = []
-    taken = tmp_path / "taken"
-    taken.mkdir()
-    (taken / "run.json").write_text("{}")
-    cases = [
-        ({"output_dir": taken}, "holds a run already"),
-        ({"settings": {"crop": 8}}, r"crops of 8x8 .* distil\.structure, which needs 11: raise"),
-    ]
-    for changes, message in cases:
-        with pytest.raises(BadInputError, match=message):
-            asked(**changes).compress(lambda step, *_: told.append(step))
-    assert told == []
-    settings = {"crop": 8, "structure": 0.0, "condense": 0.0}
-    asked(settings=settings, budget=Budget(steps=1)).compress()
-
-
-def test_a_graph_that_cannot_be_trained_is_refused_before_images_are_read(
-    asked: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("decig.data.images.read_image", lambda _: pytest.fail("an image was read"))
-
-    def refuse(*_: Any) -> None:
-        raise BadInputError("node n: operator Odd cannot be trained")
-
-    told: list[str] = []
-    monkeypatch.setattr("decig.training.teacher.build_module", refuse)
-    with pytest.raises(BadInputError, match="node n"):
-        asked().compress(lambda step, *_: told.append(step))
-    assert told == []
 
 
 def test_ctrl_c_keeps_the_state(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,16 +175,6 @@ def test_only_steps_whose_files_are_missing_run(
     (made.output_dir / "b").unlink()
     made.but(resume=True).compress()
     assert [name for name, _ in done] == ["b"]
-
-
-def test_shares_that_are_not_the_whole_budget_are_a_mistake_of_the_method(
-    asked: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, step = asked(), methods.Step("a", ("a",), lambda _: None, 0.5)
-    monkeypatch.setattr(methods, "find", lambda _: SimpleNamespace(steps=lambda _: [step]))
-    with pytest.raises(ValueError, match=r"take 0\.5 of the budget"):
-        made.compress()
-    assert not made.output_dir.exists()
 
 
 def test_warnings_and_the_roofline_reach_the_report(asked: Make) -> None:
@@ -385,24 +233,3 @@ def test_a_start_that_cannot_be_told_from_the_teacher_is_not_trained(
     figures = asked(settings={"condense": 0.0}).compress()
     assert figures["steps"] == 0
     assert figures["ended_early"] == "the pictures cannot be told from the original's"
-
-
-def test_two_processes_do_not_write_one_run(asked: Make) -> None:
-    made = asked(settings={"condense": 0.0}, budget=Budget(steps=2))
-    made.compress()
-    with hold(made.output_dir) as take:
-        take()
-        with pytest.raises(BadInputError, match="run: another process is at work in this run"):
-            made.but(resume=True).compress()
-    made.but(resume=True).compress()
-
-
-def test_a_run_that_begins_while_another_plans_is_refused(asked: Make) -> None:
-    made = asked(settings={"condense": 0.0}, budget=Budget(steps=1))
-
-    def another(step: str, *_: Any) -> None:
-        if step == "plan" and not made.output_dir.exists():
-            made.compress()
-
-    with pytest.raises(BadInputError, match="holds a run already"):
-        made.compress(another)

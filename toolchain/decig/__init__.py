@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from decig.api.compression import compress
     from decig.api.deployment import check, export, profile, slice
     from decig.api.models import load
-    from decig.api.training import compress, train
+    from decig.api.training import train
     from decig.device.run.device import Device
     from decig.errors import BadInputError, DecigError, TargetMissedError
 
@@ -35,7 +36,7 @@ _PLACES = {
     "slice": "decig.api.deployment",
     "export": "decig.api.deployment",
     "check": "decig.api.deployment",
-    "compress": "decig.api.training",
+    "compress": "decig.api.compression",
     "train": "decig.api.training",
     "Device": "decig.device.run.device",
     "BadInputError": "decig.errors",

@@ -62,6 +62,24 @@ def test_what_is_out_of_reach_is_told_before_anything_is_known(table):
         Target(replace(table, sweep=())).require_reachable(1.0)
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.2])
+def test_what_the_table_doubts_is_measured_at_the_narrowest(table, factor):
+    """Where hours of training hang on it, prediction alone neither refuses nor agrees."""
+    device = Device(table, factor)
+    widths = fastest_widths(device.predictor, device.predictor.groups)
+    least = device.predictor.predict_ms(widths)
+    target = Target(table, FakeBench(device.measure))
+    target.require_reachable(least, lambda widths: widths)
+    assert not device.measured  # the table does not doubt it
+    if factor < 1:
+        target.require_reachable(least * 0.9, lambda widths: widths)
+        assert device.measured == [widths]
+        return
+    with pytest.raises(TargetMissedError, match=f"takes {1.2 * least:.4g} ms .* as measured"):
+        target.require_reachable(least * 0.9, lambda widths: widths)
+    assert device.measured == [widths] * 3  # as something may have disturbed it
+
+
 @pytest.mark.parametrize("learns", [True, False])
 def test_every_plan_that_is_tried_is_told(table, learns):
     device = Device(table, 1.2)

@@ -144,12 +144,12 @@ def export(
     Raises:
         DecigError: what is asked for does not fit, or the verification failed.
     """
-    from decig.deploy.export import Wanted
     from decig.deploy.export import export as write
+    from decig.deploy.export_job import ExportSettings
     from decig.deploy.precision import Tolerance
 
     source, least = as_source(model), Tolerance()
-    wanted = Wanted(
+    wanted = ExportSettings(
         precision,
         as_path(calibration),
         Tolerance(

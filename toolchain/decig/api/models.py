@@ -9,8 +9,9 @@ from decig.data.labels import COLOURS, ONE_HOT, parse_labels
 from decig.device.cost.table import CostTable
 from decig.errors import BadInputError
 from decig.source.both import resolve_both
+from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 
 Given = str | Path | Source
 """A model: what `load` takes, or what it returned."""

@@ -1,271 +1,18 @@
-"""What trains: compress and train. Both need the extra decig[train]."""
+"""What trains originals: train. It needs the extra decig[train]."""
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
-import numpy as np
-
-from decig.api.deployment import profile
-from decig.api.models import File, Given, as_path, as_source, as_table
+from decig.api.models import File, as_path, as_table
+from decig.api.targets import NO_DEVICE, wanted_of
 from decig.device.cost.table import CostTable
-from decig.device.plan.compute import MacsTarget
-from decig.device.plan.target import Target
-from decig.device.plan.wanted import Kind, Wanted, in_order
-from decig.device.run.device import Device
 from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
-from decig.graph.channels import analyse
-from decig.progress import Progress, silent
-from decig.repeating import FILE, Recorded, Said, read_recorded
+from decig.repeating import Said
 from decig.source.recipe import load_recipe
-from decig.source.source import Source
-
-if TYPE_CHECKING:
-    from decig.training.config import Config
-    from decig.training.examples import Folders
-    from decig.training.teacher import Teacher
 
 _log = logging.getLogger(__name__)
-
-BUDGET_S = 1200.0
-"""Seconds of training where neither a budget nor a number of steps is given."""
-_NO_DEVICE = "a target of multiply-accumulates is for no device: leave the cost table out"
-Numbers = float | Sequence[float]
-"""One target, or several, each of which gets a folder of its own."""
-
-
-def compress(
-    model: Given,
-    output_dir: File,
-    *,
-    data: File | None = None,
-    targets: File | None = None,
-    unpaired: File | None = None,
-    discriminator: File | None = None,
-    table: CostTable | File | None = None,
-    force: bool = False,
-    target_latency_ms: Numbers | None = None,
-    target_speedup: Numbers | None = None,
-    target_macs: Numbers | None = None,
-    method: str | None = None,
-    config: File | None = None,
-    budget_s: float | None = None,
-    steps: int | None = None,
-    fold_norms: bool = False,
-    tensorboard: bool = False,
-    dry_run: bool = False,
-    resume: bool = False,
-    locked: File | None = None,
-    accept: bool = False,
-    said: Said | None = None,
-    progress: Progress = silent,
-) -> dict[str, Any] | None:
-    """Make a model as fast as asked, and train it to paint as before.
-
-    Args:
-        model: to compress.
-        output_dir: the run folder, which is made.
-        data: folder of images to feed the model; None where it takes none.
-        targets: folder of real pictures for these images, of the same names.
-        unpaired: folder of real pictures of what the model paints, which belong to no image.
-        discriminator: file of the discriminator that the model was trained with.
-        table: cost table of the model; None profiles it here first.
-        force: accept a table of another device, by which latencies are only predicted.
-        target_latency_ms: latency to reach, in milliseconds; of this and the next two, one.
-        target_speedup: how many times faster than the model.
-        target_macs: multiply-accumulates, or below 1 a share of the model's, for no device.
-        method: how widths are found; None for "decig".
-        config: file of settings, TOML; a table [options] in it is for the command alone.
-        budget_s: seconds of training for each target; 1200 where `steps` is not given either.
-        steps: steps of training for each target.
-        fold_norms: make InstanceNorms part of convolutions where pictures allow it.
-        tensorboard: log losses for TensorBoard in the run folder.
-        dry_run: plan only: nothing is trained or written, and the plan is returned.
-        resume: go on with the run in `output_dir`; all else must be asked as before.
-        locked: run.toml of the run that is repeated: where anything differs from what it recorded,
-            that is an error, and plans are taken from there. All else must be asked as it says.
-        accept: with `locked`, tell what differs and go on.
-        said: what a command was told, which is written into run.toml; None writes none.
-        progress: told the step, how far it is from 0 to 1, and its latest figures.
-
-    Returns:
-        The content of report.json, or of frontier.json for several targets; None in all processes
-        but the main one.
-
-    Raises:
-        BadInputError: what is asked for does not go together, or does not fit the model.
-        TargetMissedError: no plan reaches a target.
-        DecigError: training failed; the state is kept.
-        KeyboardInterrupt: Ctrl-C; the state is kept.
-    """
-    with needs_torch("decig compress"):
-        from decig.training import pipeline, preview, several
-        from decig.training.events import require_events
-        from decig.training.examples import Folders
-        from decig.training.planner import Goal
-        from decig.training.schedule import Budget
-        from decig.training.teacher import Teacher
-
-    if tensorboard:
-        require_events("--tensorboard")
-    source, folder = as_source(model), Path(output_dir)
-    wanted = _wanted(target_latency_ms, target_speedup, target_macs)
-    if budget_s is not None and steps is not None:
-        raise BadInputError("give one of a budget and a number of steps")
-    if (budget_s is not None and not budget_s > 0) or (steps is not None and steps < 1):
-        raise BadInputError("a budget, or a number of steps, is above 0")
-    if targets is not None and unpaired is not None:
-        raise BadInputError("give one of targets and unpaired pictures")
-    if wanted and wanted[0].kind == "macs" and table is not None:
-        raise BadInputError(_NO_DEVICE)
-    source.require_feeds()
-    source.require_picture()
-    settings = settings_of(folder, as_path(config), method, resume=resume)
-    teacher = Teacher(source.model, source.require_pixels(), source.feeds)
-    images = Folders(*map(_absolute, (data, targets, unpaired, discriminator)))
-
-    if not dry_run:
-        _require_free(folder, several=len(wanted) > 1, resume=resume)
-
-    def look_over() -> None:
-        pipeline.look_over(teacher, images, settings, whole=fold_norms)
-
-    costs = None if table is None else as_table(table)
-    known = _begun(folder, teacher) if resume else None
-    if locked is not None:
-        known = _locked(Path(locked), teacher, images, costs, accept=accept)
-        if steps is None:
-            _log.warning("%s: trained for a time, not in steps: weights will differ", locked)
-        if settings.plans_on_the_way:
-            _log.warning("%s: plans are measured while it trains: weights may differ", locked)
-    target = _target(source, costs, wanted, look_over, progress, force=force or accept)
-    seconds = BUDGET_S if budget_s is None else budget_s
-    budget = Budget(seconds if steps is None else None, steps)
-    goal = partial(Goal, target, budget=budget, fold_norms=fold_norms)
-    goals = {
-        each.name: goal(
-            each.counted(target.as_it_is_ms),
-            name=each.name,
-            widths=None if known is None else known.widths.get(each.name),
-        )
-        for each in wanted
-    }
-    run: dict[str, Any] = {
-        "resume": resume,
-        "said": said,
-        "tensorboard": tensorboard,
-        "progress": progress,
-    }
-    if len(goals) > 1:
-        call = several.Several(teacher, images, goals, settings)
-        return several.preview(call) if dry_run else several.compress(call, folder, **run)
-    what = (teacher, images, next(iter(goals.values()), goal(None)), settings)
-    return preview.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
-
-
-def _wanted(
-    latency_ms: Numbers | None, speedup: Numbers | None, macs: Numbers | None
-) -> list[Wanted]:
-    """The targets, the slowest first."""
-    given: dict[Kind, Numbers | None] = {"latency": latency_ms, "speedup": speedup, "macs": macs}
-    asked = {kind: numbers for kind, numbers in given.items() if numbers is not None}
-    if len(asked) > 1:
-        raise BadInputError(f"targets are of one kind, not {' and '.join(asked)}")
-    return [
-        target
-        for kind, numbers in asked.items()
-        for target in in_order(kind, [float(number) for number in np.atleast_1d(numbers)])
-    ]
-
-
-def settings_of(folder: Path, config: Path | None, method: str | None, *, resume: bool) -> "Config":
-    """The settings asked for, or those with which the run began that goes on."""
-    from decig.training.config import Config
-    from decig.training.methods import DEFAULT
-    from decig.training.run import RUN_FILE, TARGETS_FILE
-
-    if resume and method is None:
-        for name in (RUN_FILE, TARGETS_FILE):
-            if (file := folder / name).is_file():
-                begun = Config.recorded(file)
-                return begun if config is None else Config.read(config, begun.method)
-    return Config.read(config, method or DEFAULT)
-
-
-def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
-    """Check that the run folder holds what is expected; errors as for `RunFolder.check`."""
-    from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
-
-    file = TARGETS_FILE if several else RUN_FILE
-    RunFolder.check(folder, {}, resume=resume, record_file=file)
-
-
-def _begun(folder: Path, teacher: "Teacher") -> Recorded | None:
-    """What a run of this model recorded when it began; None where that is not known."""
-    file = folder / FILE
-    known = read_recorded(file) if file.is_file() else None
-    return known if known is not None and known.model == teacher.model.sha256 else None
-
-
-def _target(
-    source: Source,
-    table: CostTable | None,
-    wanted: Sequence[Wanted],
-    look_over: Callable[[], None],
-    progress: Progress,
-    *,
-    force: bool,
-) -> Target | MacsTarget:
-    """The device to plan for, profiled here where no cost table is given; or none at all.
-
-    Args:
-        source: the model.
-        table: its cost table.
-        wanted: the targets.
-        look_over: finds whatever else may be wrong before anything is measured.
-        progress: told how far the measuring is.
-        force: whether to plan with the table of another device.
-    """
-    from decig.training.processes import Processes
-
-    if wanted and wanted[0].kind == "macs":
-        return MacsTarget(source.model, analyse(source.model.proto))
-    if table is not None:
-        return Target.of(table, source.model, force=force)
-    look_over()
-    # A latency belongs to a number of threads; one is what tables are taken with.
-    measure = partial(profile, source, device=Device.of(threads=1), progress=progress)
-    return Target.of(Processes().on_main(measure), source.model, force=force)
-
-
-def _locked(
-    file: Path, teacher: "Teacher", images: "Folders", table: CostTable | None, *, accept: bool
-) -> Recorded:
-    """What a run recorded that is repeated, once that was compared with what is here.
-
-    Raises:
-        BadInputError: something differs, and `accept` is false.
-    """
-    from decig.training.processes import Processes
-    from decig.training.repeat import Facts
-
-    processes = Processes()
-
-    def compare() -> Recorded:
-        facts = Facts.of(teacher, images, table, processes)
-        found = facts.require_same(file, accept=accept)
-        # Widths of another graph would not fit this one.
-        return found if found.model == teacher.model.sha256 else Recorded(command=found.command)
-
-    return processes.on_main(compare)
-
-
-def _absolute(path: File | None) -> Path | None:
-    """A path that still holds when export reads it in another working directory."""
-    return None if path is None else Path(path).absolute()
 
 
 def train(
@@ -319,25 +66,26 @@ def train(
 
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
+        from decig.training.condensing_goal import CondensingGoal, method_of_run
         from decig.training.events import require_events
-        from decig.training.methods import DEFAULT
+        from decig.training.methods import DEFAULT, find_way
         from decig.training.original import train as run
-        from decig.training.wanted import Wanted as Narrow
-        from decig.training.wanted import method_of_run
 
     if tensorboard:
         require_events("--tensorboard")
     narrow = None
-    target = next(iter(_wanted(target_latency_ms, target_speedup, target_macs)), None)
+    target = next(iter(wanted_of(target_latency_ms, target_speedup, target_macs)), None)
     counts = target is not None and target.kind == "macs"
     if table is None and target is not None and not counts:
         raise BadInputError("a latency or a speed-up needs the recipe's cost table")
     if table is not None and counts:
-        raise BadInputError(_NO_DEVICE)
+        raise BadInputError(NO_DEVICE)
+    if method is not None:
+        find_way(method)
     if table is not None or counts:
         costs = None if table is None else as_table(table)
         usual = method_of_run(Path(output_dir)) if resume else DEFAULT
-        narrow = Narrow(costs, target, method or usual, force)
+        narrow = CondensingGoal(costs, target, method or usual, force)
     elif method is not None:
         raise BadInputError(
             "a method makes the generator narrower while it trains: give the recipe's cost table, "

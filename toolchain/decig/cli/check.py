@@ -22,7 +22,7 @@ from decig.errors import TargetMissedError
 if TYPE_CHECKING:
     from decig.cli.gate import Gate
     from decig.device.run.device import Device
-    from decig.source.source import PixelFlags
+    from decig.source.flags import PixelFlags
 
 
 @click.command(cls=GateCommand)

@@ -1,5 +1,6 @@
 """`decig compress`: make a model as fast as asked, and train it to paint as before."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from decig.cli.options import force_option, json_option, source_options
+from decig.cli.options import OF_MODEL, force_option, json_option, source_options
 from decig.cli.process import debug_option, one_of, require_answers, show
 from decig.cli.resuming import (
     ResumableCommand,
@@ -21,7 +22,14 @@ from decig.cli.resuming import (
 )
 from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import target_options
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, FILE, Whole, time_budget
+from decig.cli.values import (
+    EXISTING_FILE,
+    EXISTING_FOLDER,
+    FILE,
+    Whole,
+    settings_file,
+    time_budget,
+)
 from decig.extras import require_training
 
 if TYPE_CHECKING:
@@ -48,6 +56,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
         ("one_hot", "palette"),
     ),
     usual={"method": "decig", "budget": "20m"},
+    of_model=(*OF_MODEL, "profile", "discriminator"),
 )
 @click.option(
     "--profile",
@@ -71,7 +80,9 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 @output_dir_option(required=False)
 @target_options
 @click.option(
-    "--method", metavar="NAME", help="How widths are found: decig (default), or a module of yours."
+    "--method",
+    metavar="NAME",
+    help="How widths are found: decig (default), supernet, hypernet, or a module of yours.",
 )
 @click.option(
     "--budget",
@@ -88,16 +99,17 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 )
 @click.option(
     "--config",
-    type=EXISTING_FILE,
+    type=settings_file,
+    metavar="FILE",
     help="TOML file of settings, and of options under [options], such as the run.toml of a run. "
-    "What is typed goes before it.",
+    "What is typed goes before it; with another MODEL, what it says of its own is left out.",
 )
 @click.option(
     "--locked",
-    type=EXISTING_FILE,
+    type=settings_file,
     metavar="RUN/run.toml",
-    help="Repeat a run from its record. What differs (versions, device, model, cost table, data) "
-    "is said, and an error unless --force is given.",
+    help="Repeat a run from its record, or its folder RUN. What differs (versions, device, model, "
+    "cost table, data) is said, and an error unless --force is given.",
 )
 @click.option(
     "--fold-norms",
@@ -122,7 +134,7 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     Several targets are compressed to one after the other, the slowest first, and compared in a
     table and in RUN/frontier.json.
     """
-    from decig.api.training import compress as run
+    from decig.api.compression import compress as run
     from decig.cli.progress import ProgressBar
     from decig.report.page import write_where_possible
 
@@ -136,7 +148,10 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
         raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
     require_answers(*_asks(source))
     folder = _folder(asked, dry_run=dry_run)
-    with ProgressBar() as bar, says_how_to_go_on(folder, _record_file(asked)):
+    stopped = (
+        contextlib.nullcontext() if dry_run else says_how_to_go_on(folder, _record_file(asked))
+    )
+    with ProgressBar() as bar, stopped:
         figures = run(
             source,
             folder,
@@ -221,7 +236,7 @@ def _asks(source: "Source | None") -> list[str]:
 
 def _needs_target(asked: Mapping[str, Any]) -> bool:
     """Whether the method, with the settings asked for, finds no widths without a target."""
-    from decig.api.training import settings_of
+    from decig.api.compression import settings_of
 
     resume = asked["resume"] and asked["output_dir"] is not None
     config = asked["config"] or asked["locked"]

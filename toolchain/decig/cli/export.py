@@ -62,8 +62,8 @@ def export(
 ) -> None:
     """Write the file to deploy.
 
-    MODEL is a run folder of compress, or any model. Exact rewrites and lower precisions are used
-    where they measure faster; the file is verified against the original and stamped.
+    MODEL is a run folder of compress or train, or any model. Exact rewrites and lower precisions
+    are used where they measure faster; the file is verified against the original and stamped.
     """
     from decig.api.deployment import export as write
     from decig.cli.exported import print_export

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
 
 _FIGURES = ("asked", "predicted", "measured", "times", "SSIM", "PSNR", "MACs", "params", "MB")
+"""Titles of columns; one that is empty in all rows is left out."""
 _MB = 1e6
 
 
@@ -22,22 +23,11 @@ def print_frontier(folder: Path, device: "Fingerprint | None", found: Mapping[st
         device: that the model was compressed for; None where that was none.
         found: the content of frontier.json.
     """
-    table = columns("target", right=_FIGURES)
-    original = found["original"]
-    table.add_row(
-        "original",
-        "",
-        "",
-        _ms(original["latency_ms"]),
-        "1.00" if original["latency_ms"] else "",
-        "",
-        "",
-        amount(original["macs"]),
-        amount(original["params"]),
-        "",
-    )
-    for each in found["targets"]:
-        table.add_row(*_row(each))
+    rows = [_original(found["original"]), *map(_row, found["targets"])]
+    filled = [place for place, cells in enumerate(zip(*rows, strict=True)) if any(cells)]
+    table = columns("target", right=[_FIGURES[place - 1] for place in filled if place])
+    for row in rows:
+        table.add_row(*(row[place] for place in filled))
     screen = console()
     screen.print(table)
     for note in (*found["notes"], *found.get("warnings", ())):
@@ -60,6 +50,13 @@ def print_previews(found: Mapping[str, Any]) -> None:
         print_plan(plan)
 
 
+def _original(figures: Mapping[str, Any]) -> list[str]:
+    latency_ms = figures["latency_ms"]
+    times = "1.00" if latency_ms else ""
+    sizes = [amount(figures["macs"]), amount(figures["params"])]
+    return ["original", "", "", _ms(latency_ms), times, "", "", *sizes, ""]
+
+
 def _row(each: Mapping[str, Any]) -> list[str]:
     wanted = each["target_latency_ms"]
     asked = _ms(wanted) if wanted is not None else _amount(each["target_macs"])
@@ -67,7 +64,7 @@ def _row(each: Mapping[str, Any]) -> list[str]:
     return [
         each["target"],
         asked,
-        _ms(predicted) if predicted is not None else _amount(each["predicted_macs"]),
+        _ms(predicted),  # multiply-accumulates are counted
         _ms(each["measured_latency_ms"]),
         _figure(each["speedup"], "{:.2f}"),
         _figure(each["ssim"], "{:.4f}"),

@@ -24,6 +24,23 @@ Asks = Callable[["Source | None"], list[str]]
 """What else must be asked, of a model or of one that could not be read; see `require_answers`."""
 
 
+OF_MODEL = (
+    "input_shapes",
+    "weights",
+    "batch_statistics",
+    "input_range",
+    "output_range",
+    "layout",
+    "channel_order",
+    "one_hot",
+    "palette",
+    "image",
+    "picture",
+    "feeds",
+)
+"""Parameters of `source_options` that say something of MODEL, and of no other."""
+
+
 def with_options(function: Function, *options: Callable[[Function], Function]) -> Function:
     """Give a command several options, which its help shows in this order."""
     for option in reversed(options):
@@ -52,8 +69,8 @@ def source_options(
             fixed_size: bool,
             **rest: Any,
         ) -> Any:
+            from decig.source.flags import PixelFlags
             from decig.source.resolve import resolve
-            from decig.source.source import PixelFlags
 
             flags = rest.pop("flags") if pixels else PixelFlags(feeds=_feeds(rest.pop("feeds")))
             shapes = by_name("--input-shape", input_shapes)
@@ -186,7 +203,7 @@ def pixel_options(function: Function) -> Function:
         feeds: list[tuple[str, str]],
         **rest: Any,
     ) -> Any:
-        from decig.source.source import PixelFlags
+        from decig.source.flags import PixelFlags
 
         flags = PixelFlags(
             input_range,

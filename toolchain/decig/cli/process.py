@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
+from click.core import augment_usage_errors
 
 from decig.device.run.threads import set_up_threads
 from decig.errors import DecigError, StoppedError
@@ -87,7 +88,8 @@ class Command(click.Command):
             raise self._missing(context, given)
         _, _, order = self.make_parser(context).parse_args(given)
         self._refuse_repetition(context, order)
-        one_of(context.params, *self.required_one)
+        with augment_usage_errors(context):
+            one_of(context.params, *self.required_one)
         return rest
 
     def _missing(self, context: click.Context, args: list[str]) -> click.UsageError:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import augment_usage_errors
 
 from decig.cli.process import Command, label
-from decig.cli.values import run_folder
-from decig.cli.written import absolute, from_file, is_path, key_of, to_file
+from decig.cli.values import run_folder, settings_file
+from decig.cli.written import absolute, from_file, is_path, is_same_model, key_of, to_file
 from decig.errors import BadInputError, StoppedError
 from decig.repeating import FILE, Said, read_options, read_recorded
 
@@ -36,6 +37,8 @@ class ResumableCommand(Command):
         exclusive: groups of parameters of which one may be given; who gives one anew takes back
             the others of its group that a file has.
         usual: what parameters stand for that are not given, nor another of their group.
+        of_model: parameters that say something of MODEL: a file that was written for another MODEL
+            says nothing of them.
     """
 
     def __init__(
@@ -43,10 +46,11 @@ class ResumableCommand(Command):
         *args: Any,
         exclusive: Sequence[Sequence[str]] = (),
         usual: Mapping[str, str] | None = None,
+        of_model: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
-        self.exclusive, self.usual = exclusive, usual or {}
+        self.exclusive, self.usual, self.of_model = exclusive, usual or {}, of_model
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Read the arguments, and the options that the file has which they name.
@@ -60,7 +64,8 @@ class ResumableCommand(Command):
         found, _, _ = self.make_parser(context).parse_args(list(args))
         # What is not given has no entry, or one that is neither a text nor a flag.
         given = {n: value for n, value in found.items() if isinstance(value, str | bool | list)}
-        file, begun = self._from_file(given)
+        with augment_usage_errors(context):
+            file, begun = self._from_file(given)
         context.default_map = begun
         try:
             rest = super().parse_args(context, args)
@@ -81,7 +86,10 @@ class ResumableCommand(Command):
             if (above / FILE).is_file():  # one of several targets
                 command = f"decig {self.name} --resume --output-dir {shlex.quote(str(above))}"
                 return f" ({folder} is part of {above}: go on with {command})"
-            return f" ({folder} holds no run that could go on.)"
+            return (
+                f" ({folder} holds no run that could go on, as nothing is kept before a run "
+                "begins to train: type the command again that began it, without --resume.)"
+            )
         return super().hint(missing, given)
 
     def _from_file(self, given: Mapping[str, Any]) -> tuple[Path | None, dict[str, Any]]:
@@ -89,12 +97,13 @@ class ResumableCommand(Command):
         folder, locked, config = (given.get(name) for name in ("output_dir", "locked", "config"))
         if isinstance(locked, str):
             self._require_alone(given)
-            return Path(locked), self._locked(Path(locked))
+            file = _file_of(locked)
+            return file, {} if file is None else self._locked(file)
         found: dict[str, Any] = {}
-        file = None
-        if isinstance(config, str) and Path(config).is_file():
-            file = Path(config)
-            found = self._read(file)
+        file = _file_of(config)
+        if file is not None:
+            found = self._of_same_model(file, self._read(file), given)
+            folder = folder or found.get("output_dir")
         if given.get("resume") is True and isinstance(folder, str):
             begun = Path(folder) / FILE
             if begun.is_file():
@@ -106,6 +115,22 @@ class ResumableCommand(Command):
         """What a file has, without what is given anew and what that excludes."""
         anew = {name for group in self.exclusive if set(group) & given.keys() for name in group}
         return {name: v for name, v in found.items() if name not in anew | given.keys()}
+
+    def _of_same_model(
+        self, file: Path, found: dict[str, Any], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What a file has, without what it says of its MODEL where another one is typed."""
+        typed, known = given.get("model"), found.get("model")
+        if not isinstance(typed, str) or known is None or is_same_model(absolute(typed), known):
+            return found
+        names = self.params_by_name
+        left = [label(names[name]) for name in self.of_model if name in found]
+        if left:
+            _log.warning(
+                "%s: it is for %s, so this is left out: %s; give what holds for %s too",
+                *(file, known, ", ".join(left), typed),
+            )
+        return {name: value for name, value in found.items() if name not in self.of_model}
 
     def _begun(self, file: Path) -> dict[str, Any]:
         """The options with which the run in a folder began; run.json holds its settings."""
@@ -139,6 +164,11 @@ class ResumableCommand(Command):
         """Refuse options that would make it another run."""
         names = self.params_by_name
         more = [n for n in given if n not in _WITH_LOCKED and given[n] != []]
+        if given.get("resume") is True:
+            raise click.UsageError(
+                f"--locked begins to repeat a run; to go on with one that was stopped, leave "
+                f"--locked out: decig {self.name} --resume --output-dir RUN."
+            )
         if shown := [label(names[n]) for n in more if n in names]:
             raise click.UsageError(
                 f"--locked repeats a run as it was, without {', '.join(shown)}; to begin another "
@@ -200,6 +230,14 @@ class ResumableCommand(Command):
         return {param.name: param for param in self.params if param.name}
 
 
+def _file_of(text: object) -> Path | None:
+    """The file of settings that was named; None where there is none, which its option will say."""
+    try:
+        return settings_file(text) if isinstance(text, str) else None
+    except click.BadParameter:
+        return None
+
+
 def _is_gone(path: str) -> bool:
     """Whether a path that a record names is not there; a name in Python is no path."""
     places = (Path(path), Path(path.rpartition(":")[0] or path))
@@ -214,20 +252,21 @@ def said() -> Said:
 
 @contextlib.contextmanager
 def says_how_to_go_on(folder: Path, state: str) -> Iterator[None]:
-    """Answer Ctrl-C with the command that goes on with a run.
+    """Answer Ctrl-C with the command that goes on with a run, or say that nothing was kept.
 
     Args:
         folder: of the run.
-        state: file or folder in there without which nothing could go on.
+        state: file in there without which nothing could go on, if there is no run.toml either.
 
     Raises:
-        StoppedError: Ctrl-C was pressed, and the run can go on.
+        StoppedError: Ctrl-C was pressed.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        if not (folder / state).exists():
-            raise
+        if not any((folder / name).exists() for name in (state, FILE)):
+            text = f"{folder}: stopped before anything was kept; type the same command again"
+            raise StoppedError(text) from interrupt
         name = click.get_current_context().command.name
         command = f"decig {name} --resume --output-dir {shlex.quote(str(folder))}"
         raise StoppedError(f"{folder}: stopped; go on with {command}") from interrupt

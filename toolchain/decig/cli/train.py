@@ -126,12 +126,16 @@ def train(
         raise click.UsageError(_NO_TABLE)
     if profile is not None and given == "target_macs":
         raise click.UsageError(_NO_DEVICE)
-    if profile is None and given is None and method is not None:
-        raise click.UsageError(_NO_METHOD)
     from decig.training.hinge_cut import waits_for_target
+    from decig.training.methods import find_way
     from decig.training.original import STATE_FILE
 
-    with says_how_to_go_on(output_dir, STATE_FILE), _says_what_target(output_dir, waits_for_target):
+    if method is not None:
+        find_way(method)  # whoever must profile first is told now that it cannot train
+    if profile is None and given is None and method is not None:
+        raise click.UsageError(_NO_METHOD)
+    what_target = _says_what_target(output_dir, waits_for_target, counts=given == "target_macs")
+    with says_how_to_go_on(output_dir, STATE_FILE), what_target:
         written = run(
             recipe,
             output_dir,
@@ -157,12 +161,15 @@ def train(
 
 
 @contextlib.contextmanager
-def _says_what_target(folder: Path, waits: Callable[[Path], bool]) -> Iterator[None]:
+def _says_what_target(
+    folder: Path, waits: Callable[[Path], bool], *, counts: bool
+) -> Iterator[None]:
     """Answer a target that was missed when the condensed generators were cut: how to go on.
 
     Args:
         folder: of the run.
         waits: whether a run waits for another target.
+        counts: whether multiply-accumulates are asked for.
 
     Raises:
         TargetMissedError: it was missed.
@@ -173,6 +180,6 @@ def _says_what_target(folder: Path, waits: Callable[[Path], bool]) -> Iterator[N
         if not waits(folder):
             raise
         command = f"decig train --resume --output-dir {shlex.quote(str(folder))}"
-        raise TargetMissedError(
-            f"{error}: {command} --target-latency LATENCY (or --target-speedup TIMES)"
-        ) from error
+        latency = "--target-latency LATENCY (or --target-speedup TIMES)"
+        other = "--target-macs NUMBER" if counts else latency
+        raise TargetMissedError(f"{error}: {command} {other}") from error

@@ -11,6 +11,7 @@ import click
 from decig.device.plan.wanted import UNITS
 from decig.errors import DecigError
 from decig.files import require_folder, require_writable
+from decig.repeating import FILE as FILE_OF_RUN
 
 FILE = FOLDER = click.Path(path_type=Path)
 """A path of which nothing is checked."""
@@ -177,6 +178,22 @@ def output_file(text: str) -> Path:
 def run_folder(text: str) -> Path:
     """Read the path of a folder to write into, there already or not; click.BadParameter else."""
     return _checked(text, require_folder)
+
+
+def settings_file(text: str) -> Path:
+    """Read the path of a TOML file of settings, or of a run folder, whose run.toml is meant.
+
+    click.BadParameter where there is none.
+    """
+    path = Path(text)
+    if path.is_dir():
+        if not (path / FILE_OF_RUN).is_file():
+            above = path.absolute().parent / FILE_OF_RUN
+            told = f", as it is part of {above.parent}: name {above}" if above.is_file() else ""
+            raise click.BadParameter(f"{text} holds no {FILE_OF_RUN}{told}")
+        return path / FILE_OF_RUN
+    found: Path = EXISTING_FILE.convert(text, None, None)
+    return found
 
 
 def _checked(text: str, require: Callable[[Path], None]) -> Path:

@@ -1,5 +1,7 @@
 """Options in files: how run.toml and files of settings write what the command line says."""
 
+import filecmp
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,14 @@ def is_path(param: click.Parameter) -> bool:
 def absolute(text: str) -> str:
     """Make a path absolute, also one with a name behind a colon; what is no path stays as it is."""
     return _beside(Path.cwd(), text, argument=True)
+
+
+def is_same_model(one: str, other: str) -> bool:
+    """Whether two absolute texts name the same MODEL, or files of the same content."""
+    paths = Path(one), Path(other)
+    if all(path.is_file() for path in paths):
+        return filecmp.cmp(*paths, shallow=False)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _beside(folder: Path, text: str, *, argument: bool) -> str:

@@ -8,24 +8,19 @@ table was taken with, and it says so.
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import onnx
 
-from decig.deploy.convert import at_opset
+from decig.deploy.export_job import ExportJob, ExportSettings, prepare, with_opset
 from decig.deploy.exported import Exported, Size
-from decig.deploy.pixel_io import noise_pixels, painter, with_pixel_io
+from decig.deploy.pixel_io import noise_pixels, painter
 from decig.deploy.precision import (
-    AUTO,
     FP32,
     Precision,
-    Tolerance,
     choose_precision,
-    require_precision,
 )
 from decig.deploy.verify import (
     Runner,
@@ -51,14 +46,10 @@ from decig.device.measure.rewriting import (
 from decig.device.run.device import Device
 from decig.device.run.runs import run_session
 from decig.device.run.timing import Latency, measure_interleaved, missed
-from decig.errors import BadInputError, DecigError
-from decig.files import require_writable
+from decig.errors import DecigError
 from decig.graph import rewrite
 from decig.graph.draws import draws
 from decig.graph.model import save_model
-from decig.graph.plan import Plan
-from decig.schema import read_json
-from decig.source.resolve import RUN_FILE
 from decig.source.source import Source
 from decig.source.stamp import stamp
 
@@ -67,27 +58,9 @@ log = logging.getLogger(__name__)
 _IMAGES = 4
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the file shall be.
-
-    Attributes:
-        precision: "fp32", "fp16", "int8" or "auto".
-        calibration: folder of images to calibrate and judge with; None for the images of the run,
-            or for draws where the model takes no image.
-        tolerance: least likeness to float32.
-        opset: operator set of the file; None for that of the source.
-        pixel_io: whether the graph takes and gives bytes.
-    """
-
-    precision: str = FP32
-    calibration: Path | None = None
-    tolerance: Tolerance = field(default_factory=Tolerance)
-    opset: int | None = None
-    pixel_io: bool = False
-
-
-def export(source: Source, output: Path, device: Device, wanted: Wanted | None = None) -> Exported:
+def export(
+    source: Source, output: Path, device: Device, wanted: ExportSettings | None = None
+) -> Exported:
     """Write the model that should run on the device.
 
     Args:
@@ -104,13 +77,13 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
             pixels in the graph. Nothing was measured then.
         DecigError: the file would not compute what the source computes.
     """
-    job = _prepare(source, output, device, wanted or Wanted())
+    job = prepare(source, output, device, wanted or ExportSettings())
     wanted, taken, aim = job.wanted, job.taken, job.aim
     choice = _rewrite(job)
-    rewritten = _at_opset(choice.proto, wanted.opset)
+    rewritten = with_opset(choice.proto, wanted.opset)
     precision = Precision(FP32, FP32, rewritten)
     if wanted.precision != FP32:
-        plain = _at_opset(_for_fewer_bits(taken), wanted.opset)
+        plain = with_opset(_for_fewer_bits(taken), wanted.opset)
         precision = choose_precision(
             wanted.precision,
             rewritten,
@@ -150,107 +123,7 @@ def export(source: Source, output: Path, device: Device, wanted: Wanted | None =
     return exported
 
 
-class _Asked(msgspec.Struct, frozen=True):
-    """What an export reads of the run.json of a run."""
-
-    target_ms: float | None = None
-
-
-class _Report(msgspec.Struct, frozen=True):
-    """What an export reads of the report.json of a run."""
-
-    rewrites: list[str] = []
-    predicted_latency_ms: float | None = None
-    original_latency_ms: float | None = None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One export, checked.
-
-    Attributes:
-        source: the model.
-        taken: the same, with pixels at its ends where these are wanted.
-        device: where it shall run.
-        wanted: what the file shall be.
-        calibration: images to calibrate and judge with.
-        images: images to verify on; None where noise must do.
-        report: of the run.
-        plan: of the run; None where the model is no run.
-        aim: the device that a run was planned for, where that is another one than `device`; None
-            where the file is for `device`.
-        warnings: what whoever uses the file should know, one line each.
-        target_ms: latency that was asked of the run, in milliseconds; None where none was.
-    """
-
-    source: Source
-    taken: Source
-    device: Device
-    wanted: Wanted
-    calibration: Path | None
-    images: Path | None
-    report: _Report
-    plan: Plan | None
-    aim: Device | None = None
-    warnings: tuple[str, ...] = ()
-    target_ms: float | None = None
-
-
-def _prepare(source: Source, output: Path, device: Device, wanted: Wanted) -> _Job:
-    """Read and check everything before anything is measured; errors as `export`."""
-    require_writable(output)
-    if wanted.pixel_io:
-        device.require_unbound()
-    aim, elsewhere = _aim(source, device, wanted)
-    images, gone = _images(source)
-    calibration = wanted.calibration or images
-    require_precision(wanted.precision, source, calibration, wanted.opset)
-    taken = with_pixel_io(source) if wanted.pixel_io else source
-    # The graph as it is stands for the one to come: what it uses cannot be converted either.
-    _at_opset(taken.model.proto, wanted.opset)
-    report, plan, asked = _Report(), None, _Asked()
-    if source.run is not None:
-        asked = read_json(source.run / RUN_FILE, _Asked, "run description")
-        report = read_json(source.run / "report.json", _Report, "report of a run")
-        plan = Plan.load(source.run / "plan.json")
-    warnings = (*elsewhere, *gone)
-    return _Job(
-        source,
-        taken,
-        device,
-        wanted,
-        calibration,
-        images,
-        report,
-        plan,
-        aim,
-        warnings,
-        asked.target_ms,
-    )
-
-
-def _aim(source: Source, device: Device, wanted: Wanted) -> tuple[Device | None, tuple[str, ...]]:
-    """The device that a run was planned for, where it is another one, and a line that says so.
-
-    Raises:
-        BadInputError: `--precision auto` was asked for, which measures, or the provider of that
-            device is not known.
-    """
-    reason = source.device and device.fingerprint().difference(source.device)
-    if source.device is None or not reason:
-        return None, ()
-    text = f"{source.run}: planned for another device: {reason}"
-    if wanted.precision == AUTO:
-        raise BadInputError(f"{text}; --precision auto measures on it: give fp32, fp16 or int8")
-    warning = (
-        f"{text}; the file has the rewrites of the run's cost table, its latency was not measured, "
-        "and it was not run there"
-    )
-    log.warning("%s", warning)
-    return Device.described_by(source.device), (warning,)
-
-
-def _rewrite(job: _Job) -> Choice:
+def _rewrite(job: ExportJob) -> Choice:
     """Rewrite where it pays; for a device that is not here, where it paid in its cost table."""
     proto, any_size = job.taken.model.proto, job.taken.model.axes is not None
     known = job.report.rewrites
@@ -259,7 +132,7 @@ def _rewrite(job: _Job) -> Choice:
     return choose_rewrites(proto, job.device, any_size=any_size, known=known)
 
 
-def _missed(job: _Job, latency: Mapping[str, Latency]) -> tuple[str, ...]:
+def _missed(job: ExportJob, latency: Mapping[str, Latency]) -> tuple[str, ...]:
     """Say that a file takes longer than was asked of its run."""
     if not latency or not missed(found := latency["exported"].median_ms, job.target_ms):
         return ()
@@ -268,7 +141,7 @@ def _missed(job: _Job, latency: Mapping[str, Latency]) -> tuple[str, ...]:
     return (warning,)
 
 
-def _time(job: _Job, final: onnx.ModelProto) -> dict[str, Latency]:
+def _time(job: ExportJob, final: onnx.ModelProto) -> dict[str, Latency]:
     """Time the file as it is written, in turns with the model without rewrites.
 
     Whatever is done to a graph after its rewrites are chosen may change its latency: another
@@ -285,15 +158,6 @@ def _time(job: _Job, final: onnx.ModelProto) -> dict[str, Latency]:
     return measure_interleaved(runs, COMPARISON)
 
 
-def _images(source: Source) -> tuple[Path | None, tuple[str, ...]]:
-    """Folder of the run's images; None, and a line that says so, where it is gone."""
-    if source.images is None or source.images.is_dir():
-        return source.images, ()
-    warning = f"{source.images}: the images of the run are not there; noise stands in for them"
-    log.warning("%s", warning)
-    return None, (warning,)
-
-
 def _for_fewer_bits(source: Source) -> onnx.ModelProto:
     """Rewrite the graph with the rules that do not need float32."""
     any_size = source.model.axes is not None
@@ -303,7 +167,7 @@ def _for_fewer_bits(source: Source) -> onnx.ModelProto:
 
 
 def _difference(
-    job: _Job, run: Callable[[onnx.ModelProto], Runner], candidate: onnx.ModelProto
+    job: ExportJob, run: Callable[[onnx.ModelProto], Runner], candidate: onnx.ModelProto
 ) -> float:
     """Compare the rewritten graph with what it was made from, on a few of the run's images.
 
@@ -340,11 +204,11 @@ def _difference(
     return difference
 
 
-def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[str, Latency]:
+def _time_from_bytes(job: ExportJob, choice: Choice, final: onnx.ModelProto) -> dict[str, Latency]:
     """Time the file, and the same model with pre- and postprocessing outside, from bytes."""
     source, taken, device = job.source, job.taken, job.device
     rules = [*choice.canonical, *choice.kept]
-    plain = _at_opset(rewrite.apply(source.model.proto, rules)[0], job.wanted.opset)
+    plain = with_opset(rewrite.apply(source.model.proto, rules)[0], job.wanted.opset)
     sessions = [device.unbound.open(proto, optimisation="all") for proto in (plain, final)]
     outside = painter(source, partial(run_session, sessions[0]))
     inside = painter(taken, partial(run_session, sessions[1]))
@@ -353,11 +217,7 @@ def _time_from_bytes(job: _Job, choice: Choice, final: onnx.ModelProto) -> dict[
     return measure_interleaved({name: device.undisturbed(call) for name, call in calls.items()})
 
 
-def _at_opset(proto: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
-    return proto if opset is None else at_opset(proto, opset)
-
-
-def _torch_difference(job: _Job, rewritten: onnx.ModelProto) -> float | None:
+def _torch_difference(job: ExportJob, rewritten: onnx.ModelProto) -> float | None:
     """Compare the graph with the trained module, where there is a run and torch to run it."""
     if job.source.run is None:
         return None

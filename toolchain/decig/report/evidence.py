@@ -20,12 +20,8 @@ from decig.errors import BadInputError
 from decig.graph.plan import Plan
 from decig.records import Frontier, Nodes, Pictures, Point, Scores, Search, Session
 from decig.repeating import Recorded
-from decig.source.resolve import RUN_FILE, STUDENT_FILE
+from decig.source.resolve import RUN_FILE, STUDENT_FILE, TARGETS_FILE, TRAINING_FILE
 
-TARGETS_FILE = "targets.json"
-"""File of the folder of a call with several targets that says what was asked for."""
-_TRAINING_FILE = "training.json"
-"""File of a run of decig train that says what was asked for."""
 _OF_TRAINING = ("report.json", "hinges.json", "hinges.svg", "samples")
 """What such a run leaves for people."""
 _TABLE_FILE, _FIGURES_FILE, _PLAN_FILE = "profile.json", "report.json", "plan.json"
@@ -251,15 +247,22 @@ def is_several(folder: Path) -> bool:
     return not (folder / RUN_FILE).exists() and any((folder / name).exists() for name in files)
 
 
+def record_folder(folder: Path) -> Path:
+    """The folder with the run.toml of a run: its own, or that of all targets of its call."""
+    own = (folder / repeating.FILE).exists()
+    above = folder.absolute().parent
+    return above if not own and (above / TARGETS_FILE).exists() else folder
+
+
 def _recorded(folder: Path) -> Recorded | None:
     """What run.toml of a run recorded; None where there is none."""
-    file = folder / repeating.FILE
+    file = record_folder(folder) / repeating.FILE
     return repeating.read_recorded(file) if file.exists() else None
 
 
 def not_a_run(folder: Path) -> BadInputError:
     """Say that a folder holds no run, or one of another command."""
-    if (folder / _TRAINING_FILE).is_file():
+    if (folder / TRAINING_FILE).is_file():
         drawn = [name for name in _OF_TRAINING if (folder / name).exists()]
         shown = f"; what it leaves to look at: {', '.join(drawn)}" if drawn else ""
         return BadInputError(

@@ -12,7 +12,14 @@ from decig.errors import BadInputError, DecigError
 from decig.files import write_bytes
 from decig.records import Member
 from decig.report import verdict
-from decig.report.evidence import Evidence, Figures, Several, is_several, not_a_run
+from decig.report.evidence import (
+    Evidence,
+    Figures,
+    Several,
+    is_several,
+    not_a_run,
+    record_folder,
+)
 from decig.report.pictures import Exhibit, exhibits
 from decig.source.resolve import RUN_FILE
 
@@ -131,7 +138,7 @@ def run_context(evidence: Evidence) -> dict[str, Any]:
         "groups": sections.groups(evidence),
         "searches": [sections.search(search) for search in evidence.searches],
         "training": sections.training(evidence),
-        "again": sections.again(evidence.recorded, evidence.folder),
+        "again": sections.again(evidence.recorded, record_folder(evidence.folder)),
         "tables": sections.tables(evidence),
     }
     parts = (

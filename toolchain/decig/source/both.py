@@ -5,8 +5,9 @@ from pathlib import Path
 from decig.errors import BadInputError
 from decig.graph.model import input_info
 from decig.graph.prepare import UnknownInputError
+from decig.source.flags import PixelFlags
 from decig.source.resolve import Shapes, resolve
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 
 
 def resolve_both(

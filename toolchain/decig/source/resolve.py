@@ -1,7 +1,7 @@
 """What the MODEL argument of a command stands for: a graph, and how it is fed where that is known.
 
 MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the run folder of
-`decig compress`, or PyTorch code: `file.py:Name` or `package.module:Name`.
+`decig compress` or `decig train`, or PyTorch code: `file.py:Name` or `package.module:Name`.
 """
 
 import logging
@@ -21,8 +21,9 @@ from decig.extras import needs_torch
 from decig.graph.model import Model, input_info, load_model
 from decig.graph.size_inputs import Values
 from decig.schema import read_json
+from decig.source.flags import PixelFlags
 from decig.source.recipe import Code, Recipe, load_recipe
-from decig.source.source import PixelFlags, Source
+from decig.source.source import Source
 from decig.source.stamp import Known, read_known
 
 RUN_FILE = "run.json"
@@ -31,6 +32,8 @@ TARGETS_FILE = "targets.json"
 """The same, in a folder that holds a run for each target of a call."""
 STUDENT_FILE = "student.onnx"
 """File of a run folder that holds the trained model."""
+TRAINING_FILE = "training.json"
+"""File of a run folder of `decig train` that says what was asked for."""
 
 _PYTHON = re.compile(r"(\.py|^[\w.]+):\w+$")
 _WEIGHTS = (".pth", ".pt", ".ckpt", ".safetensors")
@@ -121,6 +124,8 @@ def _resolve(text: str, asked: _Asked) -> Source:
         found = sorted(str(file.parent) for file in path.glob(f"*/{RUN_FILE}"))
         names = ", ".join(found) or "none has begun"
         raise BadInputError(f"{path}: holds a run for each target; name one: {names}")
+    if (path / TRAINING_FILE).is_file() and not (path / "recipe.toml").is_file():
+        return _resolve(str(_trained_in(path)), asked)
     if (path.is_dir() and not (path / RUN_FILE).is_file()) or path.suffix == ".toml":
         return _from_recipe(load_recipe(path), asked)
     if not path.exists() and _PYTHON.search(text):
@@ -179,6 +184,26 @@ def _from_run(folder: Path, asked: _Asked) -> Source:
         feeds=declared,
         device=run.device,
     )
+
+
+def _trained_in(folder: Path) -> Path:
+    """The generator that a run of `decig train` has exported.
+
+    Raises:
+        BadInputError: there is none yet, or there are several, of which one must be named.
+    """
+    found = sorted(folder.glob("*.onnx"))
+    if not found:
+        raise BadInputError(
+            f"{folder}: this training has exported no generator yet; go on with it: "
+            f"decig train --resume --output-dir {folder}"
+        )
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise BadInputError(
+            f"{folder}: holds generators, one for each direction; name one: {names}"
+        )
+    return found[0]
 
 
 def _declared(known: Known, file: Path) -> Declared:

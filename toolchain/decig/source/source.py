@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import onnx
 from decig.data.declared import Declared, from_files, require_inputs
 from decig.data.feeds import Inputs, UnfedInputError
 from decig.data.inputs import Pictures
-from decig.data.labels import Labels
 from decig.data.pixels import BYTES, PixelFormat, channels_of_order
 from decig.data.ports import (
     AmbiguousPortError,
@@ -31,36 +30,6 @@ log = logging.getLogger(__name__)
 
 _FEW = 16
 """Channels that an axis must hold at most to be told from height and width by its size."""
-
-
-@dataclass(frozen=True)
-class PixelFlags:
-    """What the command line says of how a model is fed.
-
-    Attributes:
-        input_range: as in `PixelFormat`; None where nothing is said, here and below.
-        output_range: as in `PixelFormat`.
-        layout: as in `PixelFormat`.
-        channel_order: as in `PixelFormat`.
-        labels: as in `PixelFormat`.
-        feeds: what feeds the inputs beside the image.
-        image: as in `PixelFormat`.
-        picture: as in `PixelFormat`.
-    """
-
-    input_range: tuple[float, float] | None = None
-    output_range: tuple[float, float] | None = None
-    layout: str | None = None
-    channel_order: str | None = None
-    labels: Labels | None = None
-    feeds: Declared = field(default_factory=dict)
-    image: str | None = None
-    picture: str | None = None
-
-    def known(self) -> dict[str, Any]:
-        """Return what is said of the pixel format, by the name of its field."""
-        said = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {k: v for k, v in said.items() if v is not None and k != "feeds"}
 
 
 _QUESTIONS = (AmbiguousPortError, UnfedInputError)

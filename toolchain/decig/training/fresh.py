@@ -68,7 +68,7 @@ class Fresh:
         if left == names:
             raise BadInputError(
                 f"{self.model.path}: no group of its channels is read by weights of its own alone, "
-                "so none can be condensed in training; train it without a cost table and use decig "
+                "so none can be condensed in training; train the whole generator, then use decig "
                 "compress"
             )
         if left:

@@ -29,27 +29,30 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from onnx import ModelProto
 from torch.fx import GraphModule
 
 from decig.device.run.timing import missed
 from decig.errors import BadInputError
 from decig.files import make_folder, write_json
-from decig.graph.channels import analyse
+from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model, input_info, load_model, save_model
+from decig.graph.plan import plan_from_widths
+from decig.graph.slicing import slice_graph
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.cut import Cut
 from decig.training.engine import Engine
 from decig.training.fresh import Fresh, Way
 from decig.training.hinge_cut import HINGES_FILE, keeps_what_is_condensed
 from decig.training.parity import require_parity
 from decig.training.processes import Processes
-from decig.training.run import SCHEMA_VERSION
+from decig.training.run import REPORT_FILE, SCHEMA_VERSION
 from decig.training.schedule import Budget
 from decig.training.shown import Shown, Training
 from decig.training.slim import Slim
 from decig.training.steering import Steered
 from decig.training.stretch import Stretch, Taught
 from decig.training.tasks import Condensable
-from decig.training.wanted import Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,9 @@ _NEEDED = ("paint", "pictures", "sizes")
 class Condensation:
     """The training of an original that is condensed on the way."""
 
-    def __init__(self, training: Training, wanted: Wanted, way: Way, processes: Processes) -> None:
+    def __init__(
+        self, training: Training, wanted: CondensingGoal, way: Way, processes: Processes
+    ) -> None:
         """Find out whether the task can be condensed; nothing is trained or written yet.
 
         Args:
@@ -109,7 +114,7 @@ class Condensation:
             target = wanted.of(model, channels)
             target_ms = wanted.counted(target)
             if target_ms is not None:
-                target.require_reachable(target_ms)
+                target.require_reachable(target_ms, partial(_narrowed, model, channels))
             schedule = self._stages[0].group_of(name).schedule
             what = (name, task.nets[name], net, model, channels, target, target_ms, schedule)
             found.append(Fresh(*what, seed=task.seed))
@@ -142,7 +147,7 @@ class Condensation:
         return slim
 
     def run(self, state: Path) -> Path:
-        """Train both stages, or what is left of them.
+        """Train both stages, or what is left of them; nothing is left of a finished training.
 
         Args:
             state: file from which a stopped stage I goes on; stage II needs what it ends with.
@@ -155,6 +160,10 @@ class Condensation:
                 run can be resumed with another target.
             DecigError, KeyboardInterrupt: as for `Engine.run`.
         """
+        folder = self._training.folder
+        if self._processes.from_main(state.is_file() and (folder / REPORT_FILE).is_file()):
+            _log.info("%s: this training is finished; nothing is left to go on with", folder)
+            return folder / f"{self._generators[0].name}.onnx"
         return self._teach(self._condense(state))
 
     def _condense(self, state: Path) -> Engine:
@@ -230,7 +239,7 @@ class Condensation:
             "generators": figures,
             "warnings": [*self._generators[0].target.warnings, *self._misses(figures)],
         }
-        write_json(self._training.folder / "report.json", report)
+        write_json(self._training.folder / REPORT_FILE, report)
         return written
 
     def _misses(self, figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -257,6 +266,13 @@ class Condensation:
         }
 
 
+def _narrowed(model: Model, channels: ChannelMap, widths: Mapping[str, int]) -> ModelProto:
+    """Cut a graph with fresh weights, of which no channel counts more than another."""
+    scores = {group.name: np.ones(group.channels) for group in channels.prunable}
+    plan = plan_from_widths(channels, widths, scores, model.sha256)
+    return slice_graph(model.proto, channels, plan)
+
+
 def _file(training: Training) -> Path:
     return training.recipe.folder / "recipe.toml"
 
@@ -266,12 +282,13 @@ def _condensable(training: Training) -> Condensable:
     if source is not None and source.batch_statistics:
         raise BadInputError(
             f"{_file(training)}: source.batch_statistics is true, but batch norms are trained, and "
-            "exported, with saved statistics: leave it out, and profile the recipe again"
+            "exported, with saved statistics: leave it out (a cost table that was taken with it "
+            "holds no longer)"
         )
     lacking = [name for name in _NEEDED if not hasattr(task, name)]
     if lacking:
         raise BadInputError(
             f"{_file(training)}: its task trains originals but cannot condense them, as it has no "
-            f"{', '.join(lacking)}; train without a cost table"
+            f"{', '.join(lacking)}; train the whole generator, then use decig compress"
         )
     return cast(Condensable, task)

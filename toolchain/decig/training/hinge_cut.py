@@ -75,8 +75,8 @@ def keeps_what_is_condensed(folder: Path) -> Iterator[None]:
     except TargetMissedError as error:
         write_json(folder / MISSED_FILE, {"schema_version": SCHEMA_VERSION, "missed": str(error)})
         raise TargetMissedError(
-            f"{error}; what stage I has condensed is kept in {folder}, which can be resumed with a "
-            "slower target"
+            f"{error}; what stage I has condensed is kept in {folder}, which can be resumed with "
+            "another target"
         ) from error
 
 

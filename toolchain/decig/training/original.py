@@ -1,15 +1,19 @@
 """`decig train`: an original generator, trained from data as its recipe describes."""
 
+import logging
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from decig.errors import BadInputError
 from decig.files import make_folder, require_folder
+from decig.repeating import FILE as SAID_FILE
 from decig.repeating import Said
 from decig.source.recipe import Recipe
 from decig.training import tasks
+from decig.training.asked import FILE as ASKED_FILE
 from decig.training.asked import asked_of, require_same, write_asked
+from decig.training.condensing_goal import CondensingGoal
 from decig.training.engine import Engine
 from decig.training.from_scratch import Condensation
 from decig.training.hinge_cut import waits_for_target
@@ -19,7 +23,8 @@ from decig.training.run import hold
 from decig.training.schedule import Budget
 from decig.training.shown import Shown, Training
 from decig.training.stages import Direction
-from decig.training.wanted import Wanted
+
+_log = logging.getLogger(__name__)
 
 STATE_FILE = "state.pt"
 """File of a run folder from which a stopped training goes on."""
@@ -35,7 +40,7 @@ def train(
     said: Said | None = None,
     sample_every_s: float = 600.0,
     tensorboard: bool = False,
-    wanted: Wanted | None = None,
+    wanted: CondensingGoal | None = None,
 ) -> Path | None:
     """Train the recipe's generator and export it.
 
@@ -93,19 +98,19 @@ def train(
             make_folder(output_dir / "samples")
             take()
             _check(output_dir, state, resume=resume)
-            if resume:
+            if resume and _has_begun(output_dir):
                 if not waits_for_target(output_dir):
                     require_same(output_dir, asked)
                     return
                 require_same(output_dir, asked, free=("condense.target_ms", "condense.target_macs"))
             elif condensation is None:
                 _require_exportable(training)
-            write_asked(output_dir, asked)
             if wanted is not None:
                 wanted.save(output_dir)
             if said is not None:
                 table = wanted is not None and wanted.table is not None
                 write_said(output_dir, said, table=table)
+            write_asked(output_dir, asked)  # last, as it says that the training has begun
 
         processes.on_main(begin)
         if condensation is not None:
@@ -119,7 +124,9 @@ def _train_whole(training: Training, processes: Processes, state: Path) -> Path:
     """Train all nets of the task from the first step to the last."""
     task = training.task
     engine = Engine(task, Budget(steps=task.steps), processes, seed=task.seed, state_file=state)
-    engine.resume()
+    if engine.resume() and engine.step >= task.steps and processes.main:
+        what = "%s: this training is finished: all of its %d steps are taken"
+        _log.info(what, training.folder, task.steps)
     shown = Shown(engine, training, lambda: training.export(engine.means, training.folder))
     return shown.run(shown.write)
 
@@ -142,10 +149,18 @@ def _directed(recipe: Recipe, direction: Direction) -> Recipe:
     return replace(recipe, train={**recipe.train, "data": {**table, "direction": direction}})
 
 
+def _has_begun(folder: Path) -> bool:
+    """Whether a training has begun in a folder, so that whatever goes on must be the same."""
+    return any((folder / name).is_file() for name in (STATE_FILE, ASKED_FILE))
+
+
 def _check(folder: Path, state: Path, *, resume: bool) -> None:
     """Raise BadInputError if the run folder does not hold what `resume` expects."""
     require_folder(folder)
-    if resume and not state.is_file():
-        raise BadInputError(f"{state}: no run to resume there")
+    if resume and not (_has_begun(folder) or (folder / SAID_FILE).is_file()):
+        raise BadInputError(
+            f"{folder}: holds no run that could go on, as nothing is kept before a run begins to "
+            "train: leave --resume out"
+        )
     if state.exists() and not resume:
         raise BadInputError(f"{folder}: holds a run already; go on with --resume")

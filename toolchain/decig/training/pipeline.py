@@ -89,11 +89,19 @@ def compress(
     with hold(output_dir) as take:
         processes.on_main(check)
         run = RunFolder(output_dir, tensorboard)
+        if processes.from_main(run.finished):
+            processes.on_main(partial(tell_finished, output_dir))
+            return run.figures() if processes.main else None
         job = prepare(teacher, folders, goal, config, run, processes, progress)
         steps = steps_of(job)
         processes.on_main(lambda: begin(job))
         figures = run_steps(job, steps)
     return figures if processes.main else None
+
+
+def tell_finished(folder: Path) -> None:
+    """Say that nothing is left of a run to go on with."""
+    _log.info("%s: this run is finished; nothing is left to go on with", folder)
 
 
 def record_of(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:

@@ -105,13 +105,16 @@ class RunFolder:
                 raise BadInputError(
                     f"{path}: the run there has another number of targets; cannot resume it"
                     if any(other.exists() for other in others)
-                    else f"{path}: holds no run that could go on: leave --resume out"
+                    else f"{path}: holds no run that could go on, as nothing is kept before a run "
+                    "begins to train: leave --resume out"
                 )
             known = read_json(file, dict[str, Any], "record of a run to resume")
             for key, value in _versioned(record).items():
                 if _identity(known.get(key)) != _identity(value):
+                    differs = f"{key}{_difference(known.get(key), value)}"
                     raise BadInputError(
-                        f"{path}: the run there has another {key}; cannot resume it"
+                        f"{path}: the run there has another {differs}: leave it out to go on with "
+                        "that run, or begin another one in another folder"
                     )
         elif any(other.exists() for other in others):
             raise BadInputError(f"{path}: holds a run already; use --resume or another folder")
@@ -203,6 +206,24 @@ class RunFolder:
 
 def _versioned(record: dict[str, Any]) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **record}
+
+
+def _difference(was: Any, asked: Any) -> str:
+    """Say what a run has and what was asked, where that is short: (1200 seconds, not 60)."""
+    texts = [_short(value) for value in (was, asked)]
+    return f" ({texts[0]}, not {texts[1]})" if all(texts) else ""
+
+
+def _short(value: Any) -> str:
+    """A number, a text or a flag in words; of a table, the only entry; empty for anything else."""
+    if isinstance(value, dict):
+        told = [(name, part) for name, part in value.items() if part is not None]
+        return f"{_short(told[0][1])} {told[0][0]}" if len(told) == 1 else ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, int | str) else ""
 
 
 def _identity(value: Any) -> Any:

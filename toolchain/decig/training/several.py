@@ -14,7 +14,7 @@ frontier.json   the figures of all targets that are done
 .lock           locked by the process that is at work there
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 from decig.files import make_folder, write_json
 from decig.progress import Progress
 from decig.repeating import Said
+from decig.schema import read_json
 from decig.training import frontier
 from decig.training.config import Config
 from decig.training.examples import Folders
@@ -34,6 +35,7 @@ from decig.training.pipeline import (
     record_of,
     run_steps,
     steps_of,
+    tell_finished,
 )
 from decig.training.planner import Goal
 from decig.training.preview import preview_of
@@ -139,6 +141,10 @@ def compress(
 
     with hold(output_dir) as take:
         processes.on_main(check)
+        if processes.from_main(_all_finished(output, asked.goals)):
+            processes.on_main(lambda: tell_finished(output_dir))
+            file = output.file(frontier.FILE)
+            return read_json(file, dict[str, Any], "figures") if processes.main else None
         jobs = asked.jobs(output_dir, processes, progress, tensorboard=tensorboard)
         for job in jobs:
             steps_of(job)
@@ -186,6 +192,12 @@ def _compress_one(asked: Several, job: Job) -> None:
 
         processes.on_main(begin)
         run_steps(job, steps_of(job))
+
+
+def _all_finished(folder: RunFolder, names: Iterable[str]) -> bool:
+    """Whether the frontier of all targets is written, and nothing left to go on with."""
+    ended = folder.done(frontier.FILE) and not folder.file("state").exists()
+    return ended and all(RunFolder(folder.file(name)).finished for name in names)
 
 
 def _save_frontier(folder: RunFolder, jobs: Sequence[Job]) -> dict[str, Any]:

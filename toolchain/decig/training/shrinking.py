@@ -12,11 +12,11 @@ import torch
 from decig.device.cost.terms import WidthCost
 from decig.graph.channels import ChannelMap
 from decig.graph.plan import floor_of
+from decig.training.bisection import bisect
 from decig.training.latents import POWER, LatentModule
 
 _LOOKS = 10
 """Steps in which latents shrink as far as one look at the latency asks for."""
-_BISECTIONS = 20
 _LEAST_SAVED = 1e-3
 """Least share of the mean saving that a group's channels count as, so that no group is free."""
 
@@ -77,20 +77,18 @@ class Shrinking:
     def steer(self, predicted: float, wanted: float) -> None:
         """Choose the rate with which, in `_LOOKS` steps, the latency would be the wanted one."""
         self._saved = self._savings()
-        low, high = (
-            0.0,
-            max(
-                float(latents.abs().max()) / self._price(name)
-                for name, latents in self._module.by_group().items()
-            ),
+        if predicted <= wanted:
+            self.rate = 0.0
+            return
+
+        def is_missed(shrinkage: float) -> bool:
+            return self._predictor.predict_ms(self._left(shrinkage)) > wanted
+
+        most = max(
+            float(latents.abs().max()) / self._price(name)
+            for name, latents in self._module.by_group().items()
         )
-        for _ in range(_BISECTIONS if predicted > wanted else 0):
-            middle = (low + high) / 2
-            if self._predictor.predict_ms(self._left(middle)) > wanted:
-                low = middle
-            else:
-                high = middle
-        self.rate = (low + high) / 2 / _LOOKS if predicted > wanted else 0.0
+        self.rate = sum(bisect(is_missed, 0.0, most)) / 2 / _LOOKS
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rate, and what channels saved when the latency was last looked at."""

@@ -67,8 +67,14 @@ class MacsTarget:
     def require_same_model(self, model: Model, channels: ChannelMap) -> None:
         """There is no cost table that could be of another model."""
 
-    def require_reachable(self, target_ms: float) -> None:
+    def require_reachable(
+        self, target_ms: float, sliced: Callable[[Widths], onnx.ModelProto] | None = None
+    ) -> None:
         """Refuse what the narrowest widths do not reach.
+
+        Args:
+            target_ms: millions of multiply-accumulates.
+            sliced: as for `Target.require_reachable`; nothing is measured here.
 
         Raises:
             TargetMissedError: they have more multiply-accumulates.

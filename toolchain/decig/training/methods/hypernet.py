@@ -29,6 +29,7 @@ from decig.graph.model import Model
 from decig.graph.plan import Plan, uniform_widths
 from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
 from decig.source.recipe import Recipe
+from decig.training.bisection import bisect
 from decig.training.cut import Cut, plan_within
 from decig.training.distilling import distil
 from decig.training.engine import News
@@ -50,8 +51,6 @@ from decig.training.stages import Latents, table_of
 from decig.training.steering import Steered
 from decig.training.student import run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
-
-_BISECTIONS = 20
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -273,14 +272,12 @@ def even_widths(predictor: WidthCost, channels: ChannelMap, target_ms: float) ->
 
     The narrowest ones, where that is none.
     """
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if predictor.predict_ms(uniform_widths(channels, middle)) > target_ms:
-            high = middle
-        else:
-            low = middle
-    return uniform_widths(channels, low)
+
+    def is_missed(share: float) -> bool:
+        return predictor.predict_ms(uniform_widths(channels, share)) > target_ms
+
+    _, share = bisect(is_missed, 1.0, 0.0)
+    return uniform_widths(channels, share)
 
 
 @dataclass(frozen=True)

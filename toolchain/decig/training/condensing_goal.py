@@ -9,9 +9,11 @@ import msgspec
 from decig.device.cost.table import CostTable
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import TABLE_FILE, Target
-from decig.device.plan.wanted import Wanted as Asked
+from decig.device.plan.wanted import Wanted
 from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
+from decig.repeating import FILE as SAID_FILE
+from decig.repeating import read_options
 from decig.schema import read_json
 from decig.source.recipe import Recipe
 from decig.training.asked import FILE
@@ -26,12 +28,14 @@ def method_of_run(folder: Path) -> str:
         BadInputError: its record is damaged.
     """
     if not (folder / FILE).is_file():
-        return DEFAULT
+        said = folder / SAID_FILE
+        found: str = read_options(said).get("method", DEFAULT) if said.is_file() else DEFAULT
+        return found
     return read_json(folder / FILE, _Began, "record of a run to resume").condense.method
 
 
 class _Condensed(msgspec.Struct, frozen=True):
-    """What `Wanted.record` left."""
+    """What `CondensingGoal.record` left."""
 
     method: str = DEFAULT
 
@@ -43,7 +47,7 @@ class _Began(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CondensingGoal:
     """What generators are condensed to.
 
     Attributes:
@@ -55,7 +59,7 @@ class Wanted:
     """
 
     table: CostTable | None
-    target: Asked | None = None
+    target: Wanted | None = None
     method: str = DEFAULT
     force: bool = False
 

@@ -1,0 +1,79 @@
+"""compress as a function does what the command does."""
+
+import json
+
+import pytest
+
+import decig
+from decig import BadInputError
+from decig.repeating import Said, read_options
+from tests.api.test_deployment import PIXELS_OF_SAMPLES
+from tests.samples import PIXELS, call, write_generator, write_photos
+from tests.training.small import write_table
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """A model, a cost table of another device, and photos."""
+    model = write_generator(tmp_path / "m.onnx")
+    write_table(tmp_path / "t.json", model)
+    source = decig.load(model, **PIXELS_OF_SAMPLES)
+    return source, {"data": write_photos(tmp_path / "photos"), "table": tmp_path / "t.json"}
+
+
+def test_a_run_is_that_of_the_command(asked, tmp_path):
+    source, given = asked
+    said = Said(command="compress", options={"steps": 2}, arguments=["m.onnx"])
+    figures = decig.compress(
+        source, tmp_path / "a", **given, force=True, target_speedup=2, steps=2, said=said
+    )
+    assert (
+        read_options(tmp_path / "a" / "run.toml").items() >= {"steps": 2, "method": "decig"}.items()
+    )
+    assert json.loads((tmp_path / "a" / "report.json").read_text()).items() >= figures.items()
+    words = ("--data", given["data"], "--profile", given["table"], "--force", *PIXELS)
+    run = ("--target-speedup", 2, "--steps", 2, "--output-dir", tmp_path / "b")
+    found = call("compress", tmp_path / "m.onnx", *words, *run)
+    for key in ("predicted_latency_ms", "ssim", "psnr_db", "steps"):
+        assert figures[key] == found[key], key
+    files = [(tmp_path / run / "student.onnx").read_bytes() for run in ("a", "b")]
+    assert files[0] == files[1]
+
+
+def test_several_targets_and_a_plan_alone(asked, tmp_path):
+    source, given = asked
+    found = decig.compress(
+        source,
+        tmp_path / "run",
+        **given,
+        force=True,
+        target_speedup=[2, 1.5],
+        steps=1,
+        dry_run=True,
+    )
+    assert list(found["targets"]) == ["1.5x", "2x"]
+    assert not (tmp_path / "run").exists()
+    found = decig.compress(
+        source, tmp_path / "run", data=given["data"], target_macs=0.5, dry_run=True
+    )
+    assert found["widths"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"target_speedup": 2, "target_macs": 0.5}, "targets are of one kind"),
+        ({"target_speedup": [2, 4, 2]}, "target speedup: 2x is named twice"),
+        ({"target_speedup": 2, "steps": 1, "budget_s": 3}, "one of a budget and a number of steps"),
+        ({"target_macs": 0.5}, "leave the cost table out"),
+        ({"target_speedup": 0}, "target speedup: 0 cannot be reached"),
+        ({"target_speedup": 2, "steps": 0}, "a number of steps, is above 0"),
+        ({"target_speedup": 2, "budget_s": 0}, "a number of steps, is above 0"),
+        ({"target_speedup": 2, "targets": ".", "unpaired": "."}, "one of targets and unpaired"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(asked, tmp_path, wrong, message):
+    source, given = asked
+    with pytest.raises(BadInputError, match=message):
+        decig.compress(source, tmp_path / "run", **given, force=True, **wrong)
+    assert not (tmp_path / "run").exists()
