@@ -239,7 +239,7 @@ def test_a_file_that_computes_something_else_is_not_written(run, tmp_path, monke
         replace_initializers(proto, {"head.weight": wrong})
         return proto
 
-    monkeypatch.setattr(module, "at_opset", spoil)
+    monkeypatch.setattr("decig.deploy.export_job.at_opset", spoil)
     with pytest.raises(
         DecigError, match=r"student\.onnx: the graph after and before export: outputs"
     ):

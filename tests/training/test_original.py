@@ -200,7 +200,7 @@ def test_folders_that_do_not_serve(recipe, data, tmp_path):
         original.train(recipe, tmp_path / "run")
     with pytest.raises(BadInputError, match=r"absent: no such folder"):
         original.train(recipe, tmp_path / "run", data=tmp_path / "absent")
-    with pytest.raises(BadInputError, match="no run to resume"):
+    with pytest.raises(BadInputError, match="holds no run that could go on"):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
     assert not (tmp_path / "run").exists()
     (tmp_path / "run").mkdir()

@@ -45,7 +45,7 @@ def test_it_shows_held_out_pairs_and_writes_its_generator(task):
 
 @pytest.mark.parametrize("name", ["paired", "label_map"])
 def test_settings_are_those_of_the_task(tmp_path, name):
-    other = {"paired": "scales = 2", "label_map": "l1 = 10"}[name]
+    other = {"paired": "scales = 2", "label_map": "adversarial = 1"}[name]
     recipe = originals.write_recipe(tmp_path, name, other, **condensable.KINDS[name])
     data = originals.write_data(tmp_path / "data", name)
     with pytest.raises(BadInputError, match=rf"unknown key train\.{other.split()[0]}"):

@@ -172,7 +172,8 @@ def test_only_steps_whose_files_are_missing_run(
     parts = [Budget(steps=3), Budget(steps=9), Budget(steps=0)]
     assert done == list(zip(("a", "b", "student.onnx"), parts, strict=True))
     done.clear()
-    (made.output_dir / "b").unlink()
+    for name in ("b", "report.json"):  # with its report, a run is finished
+        (made.output_dir / name).unlink()
     made.but(resume=True).compress()
     assert [name for name, _ in done] == ["b"]
 
@@ -229,7 +230,7 @@ def test_with_real_targets_likeness_to_the_teacher_ends_nothing(
 def test_a_start_that_cannot_be_told_from_the_teacher_is_not_trained(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decig.training.judge.Judge.likeness", lambda *_: Likeness(0.99998, 60.0))
+    monkeypatch.setattr(Likeness, "of", lambda *_: Likeness(0.99998, 60.0))
     figures = asked(settings={"condense": 0.0}).compress()
     assert figures["steps"] == 0
     assert figures["ended_early"] == "the pictures cannot be told from the original's"

@@ -164,13 +164,22 @@ def compress(
     return preview.preview(*what) if dry_run else pipeline.compress(*what, folder, **run)
 
 
-def settings_of(folder: Path, config: Path | None, method: str | None, *, resume: bool) -> "Config":
-    """The settings asked for, or those with which the run began that goes on."""
+def settings_of(
+    folder: Path | None, config: Path | None, method: str | None, *, resume: bool
+) -> "Config":
+    """The settings asked for, or those with which the run began that goes on.
+
+    Args:
+        folder: of the run; None where it has none yet.
+        config: file of settings.
+        method: that was asked for.
+        resume: whether the run there goes on.
+    """
     from decig.training.config import Config
     from decig.training.methods import DEFAULT
 
-    said = folder / FILE
-    if resume and method is None:
+    if folder is not None and resume and method is None:
+        said = folder / FILE
         if (file := _record_of(folder)) is not None:
             begun = Config.recorded(file)
             return begun if config is None else Config.read(config, begun.method)

@@ -238,9 +238,8 @@ def _needs_target(asked: Mapping[str, Any]) -> bool:
     """Whether the method, with the settings asked for, finds no widths without a target."""
     from decig.api.compression import settings_of
 
-    resume = asked["resume"] and asked["output_dir"] is not None
-    config = asked["config"] or asked["locked"]
-    return settings_of(asked["output_dir"], config, asked["method"], resume=resume).needs_target
+    config, folder = asked["config"] or asked["locked"], asked["output_dir"]
+    return settings_of(folder, config, asked["method"], resume=asked["resume"]).needs_target
 
 
 def _record_file(asked: Mapping[str, Any]) -> str:
