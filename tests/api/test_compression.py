@@ -77,3 +77,27 @@ def test_what_does_not_go_together_is_refused(asked, tmp_path, wrong, message):
     with pytest.raises(BadInputError, match=message):
         decig.compress(source, tmp_path / "run", **given, force=True, **wrong)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_with_a_target_of_its_own_kind(asked, tmp_path):
+    """That is told before the model is profiled for a latency that the run has not."""
+    source, given = asked
+    run = {"output_dir": tmp_path / "run", "data": given["data"], "steps": 1}
+    decig.compress(source, **run, target_macs=0.5)
+
+    def told(*_):
+        raise AssertionError("nothing is measured")
+
+    message = "has a target of multiply-accumulates, not of a latency: leave the target out"
+    with pytest.raises(BadInputError, match=message):
+        decig.compress(source, **run, target_speedup=2, resume=True, progress=told)
+
+
+def test_a_folder_of_another_command_is_left_alone(asked, tmp_path):
+    source, given = asked
+    folder = tmp_path / "trained"
+    folder.mkdir()
+    (folder / "run.toml").write_text('[recorded]\ncommand = "train"\n')
+    with pytest.raises(BadInputError, match="holds no run that could go on"):
+        decig.compress(source, folder, data=given["data"], target_macs=0.5, resume=True)
+    assert [file.name for file in folder.iterdir()] == ["run.toml"]

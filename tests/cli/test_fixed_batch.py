@@ -101,13 +101,15 @@ def test_pixels_in_the_graph(tmp_path: Path, photos: Path):
 
 @pytest.mark.train
 @pytest.mark.parametrize("tied", [False, True])
-def test_compress_and_export(tmp_path: Path, photos: Path, tied: bool):
+def test_compress_and_export(tmp_path: Path, tied: bool):
+    """Three images are held out: more pictures, as each fills a batch, than looks in training."""
+    photos = write_photos(tmp_path / "photos", 15)
     model = write_batched(tmp_path / "a.onnx", tied=tied)
     table, run = tmp_path / "table.json", tmp_path / "run"
     assert decig("profile", model, "-o", table, "--quick").exit_code == 0
     settings = tmp_path / "quick.toml"
     settings.write_text(
-        "[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 1\n[decig]\ncondense = 0.5\n"
+        "[distil]\ncrop = 24\nbatch = 1\npool = 2\nheld_out = 3\n[decig]\ncondense = 0.5\n"
     )
     asked = ("compress", model, "--profile", table, "--data", photos, "--output-dir", run)
     assert call(*asked, *PIXELS, "--steps", 6, "--config", settings)["steps"] == 3
@@ -115,7 +117,7 @@ def test_compress_and_export(tmp_path: Path, photos: Path, tied: bool):
     call("export", run, "-o", out)
     shape = onnx.load(out).graph.input[0].type.tensor_type.shape
     assert [dim.dim_value for dim in shape.dim] == [BATCH, 3, 24, 24]
-    assert call("check", out, "--reference", model, "--data", photos)["images"] == 6
+    assert call("check", out, "--reference", model, "--data", photos)["images"] == 15
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,11 @@ def test_what_a_file_says_of_its_model_is_not_said_of_another(
     assert f"it is for {copied / 'model.onnx'}, so this is left out: --input-range, " in warning
     assert "--profile; give what holds for other.onnx too" in warning
     assert "other.onnx does not say what its pixels are" in error and "--data" not in error
+    given = ("--input-range", "0,1", "--channel-order", "rgb")
+    result = decig("compress", "other.onnx", *record, *given, "--dry-run")
+    warning = result.stderr.splitlines()[0]
+    assert "so this is left out: --output-range, " in warning
+    assert "--input-range" not in warning and "--channel-order" not in warning
 
 
 def test_a_file_that_is_no_record(place: Path) -> None:

@@ -255,6 +255,27 @@ def test_a_latency_that_no_cut_will_reach_is_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_training_that_goes_on_is_not_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow minute must not refuse to go on with what was trained."""
+    recipe, run = write(tmp_path), tmp_path / "run"
+    table = table_of(recipe)
+    predictor = Predictor(table)
+    least = predictor.predict_ms(fastest_widths(predictor, predictor.groups))
+    pace, speedup = [0.5], table.as_it_is_ms / least * 1.2
+
+    def here(table: CostTable, *_: object, **__: object) -> Target:
+        return Target(table, FakeBench(lambda proto: pace[0] * least))
+
+    monkeypatch.setattr(Target, "of", here)
+    train(recipe, run, wanted(table, speedup))
+    pace[0] = 2.0
+    train(recipe, run, wanted(table, speedup), resume=True)
+    with pytest.raises(TargetMissedError, match="as measured"):
+        train(recipe, tmp_path / "new", wanted(table, speedup))
+
+
 @pytest.mark.usefixtures("untouched")
 def test_hypernetworks_that_do_not_fit_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

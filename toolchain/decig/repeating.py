@@ -92,3 +92,9 @@ def read_recorded(file: Path) -> Recorded:
             f"run folder, {FILE}"
         )
     return convert(found[RECORDED], Recorded, f"{file}: [{RECORDED}]")
+
+
+def was_said(folder: Path, command: str) -> bool:
+    """Whether a run of a command left its record in a folder; errors as for `read_recorded`."""
+    file = folder / FILE
+    return file.is_file() and read_recorded(file).command == command

@@ -18,7 +18,8 @@ from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
-from decig.repeating import FILE, Recorded, Said, read_options, read_recorded
+from decig.repeating import FILE, Recorded, Said, read_options, read_recorded, was_said
+from decig.schema import read_json
 from decig.source.source import Source
 
 if TYPE_CHECKING:
@@ -123,16 +124,17 @@ def compress(
     images = Folders(*map(_absolute, (data, targets, unpaired, discriminator)))
 
     if not dry_run:
-        _require_free(folder, several=len(wanted) > 1, resume=resume)
+        _require_free(folder, wanted, resume=resume)
 
     def look_over() -> None:
         pipeline.look_over(teacher, images, settings, whole=fold_norms)
 
     costs = None if table is None else as_table(table)
-    known = _begun(folder, teacher) if resume else None
     if resume and _is_to_begin(folder):
-        _log.info("%s: was stopped before it began to train, and begins now", folder)
+        if not dry_run:
+            _log.info("%s: was stopped before it began to train, and begins now", folder)
         resume = False
+    known = _begun(folder, teacher) if resume else None
     if locked is not None:
         known = _locked(Path(locked), teacher, images, costs, accept=accept)
         if steps is None:
@@ -198,16 +200,31 @@ def _record_of(folder: Path) -> Path | None:
 
 def _is_to_begin(folder: Path) -> bool:
     """Whether a run was stopped once its options were written, and before it began."""
-    return (folder / FILE).is_file() and _record_of(folder) is None
+    return was_said(folder, "compress") and _record_of(folder) is None
 
 
-def _require_free(folder: Path, *, several: bool, resume: bool) -> None:
-    """Check that the run folder holds what is expected; errors as for `RunFolder.check`."""
+def _require_free(folder: Path, wanted: Sequence[Wanted], *, resume: bool) -> None:
+    """Check that the run folder holds what is expected, before anything is profiled.
+
+    Raises:
+        BadInputError: as for `RunFolder.check`, or the run that goes on has a target of another
+            kind: a latency, or multiply-accumulates for no device.
+    """
     from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
 
-    file = TARGETS_FILE if several else RUN_FILE
+    file = TARGETS_FILE if len(wanted) > 1 else RUN_FILE
     goes_on = resume and not _is_to_begin(folder)
     RunFolder.check(folder, {}, resume=goes_on, record_file=file)
+    if not (goes_on and wanted):
+        return
+    known = read_json(folder / file, dict[str, Any], "record of a run to resume")
+    kinds = ("a latency", "multiply-accumulates")
+    there, asked = "device" not in known, wanted[0].kind == "macs"
+    if there != asked:
+        raise BadInputError(
+            f"{folder}: the run there has a target of {kinds[there]}, not of {kinds[asked]}: leave "
+            "the target out to go on with it"
+        )
 
 
 def _begun(folder: Path, teacher: "Teacher") -> Recorded | None:

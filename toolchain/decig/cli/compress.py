@@ -30,7 +30,7 @@ from decig.cli.values import (
     settings_file,
     time_budget,
 )
-from decig.extras import require_training
+from decig.extras import needs_torch, require_training
 
 if TYPE_CHECKING:
     from decig.source.source import Source
@@ -230,7 +230,8 @@ def _asks(source: "Source | None") -> list[str]:
     questions = [] if source is None else source.questions
     if not asked["data"] and (source is None or source.needs_folder):
         questions.append(_NO_DATA)
-    needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
+    with needs_torch("decig compress"):
+        needs_target = not any(asked[n] for n in TARGET_OPTIONS) and _needs_target(asked)
     return [*questions, *([_NO_TARGET] if needs_target else [])]
 
 

@@ -124,7 +124,8 @@ class ResumableCommand(Command):
         if not isinstance(typed, str) or known is None or is_same_model(absolute(typed), known):
             return found
         names = self.params_by_name
-        left = [label(names[name]) for name in self.of_model if name in found]
+        needed = self._less(found, given)
+        left = [label(names[name]) for name in self.of_model if name in needed]
         if left:
             _log.warning(
                 "%s: it is for %s, so this is left out: %s; give what holds for %s too",

@@ -28,7 +28,7 @@ from decig.cli.values import (
     time_budget,
 )
 from decig.errors import TargetMissedError
-from decig.extras import require_training
+from decig.extras import needs_torch, require_training
 
 if TYPE_CHECKING:
     from decig.training.stages import Direction
@@ -126,9 +126,10 @@ def train(
         raise click.UsageError(_NO_TABLE)
     if profile is not None and given == "target_macs":
         raise click.UsageError(_NO_DEVICE)
-    from decig.training.hinge_cut import waits_for_target
-    from decig.training.methods import find_way
-    from decig.training.original import STATE_FILE
+    with needs_torch("decig train"):
+        from decig.training.hinge_cut import waits_for_target
+        from decig.training.methods import find_way
+        from decig.training.original import STATE_FILE
 
     if method is not None:
         find_way(method)  # whoever must profile first is told now that it cannot train

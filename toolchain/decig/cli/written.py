@@ -98,6 +98,7 @@ def absolute(text: str) -> str:
 
 def is_same_model(one: str, other: str) -> bool:
     """Whether two absolute texts name the same MODEL, or files of the same content."""
+    one, other = (text.removesuffix("/recipe.toml") for text in (one, other))
     paths = Path(one), Path(other)
     if all(path.is_file() for path in paths):
         return filecmp.cmp(*paths, shallow=False)

@@ -6,6 +6,7 @@ MODEL is an `.onnx` file, a folder with a recipe.toml (or the file itself), the 
 
 import logging
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -196,12 +197,12 @@ def _trained_in(folder: Path) -> Path:
     if not found:
         raise BadInputError(
             f"{folder}: this training has exported no generator yet; go on with it: "
-            f"decig train --resume --output-dir {folder}"
+            f"decig train --resume --output-dir {shlex.quote(str(folder))}"
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))
         raise BadInputError(
-            f"{folder}: holds generators, one for each direction; name one: {names}"
+            f"{folder}: holds several ONNX files; name the one that is meant: {names}"
         )
     return found[0]
 

@@ -106,7 +106,8 @@ def _likeness(judge: Judge, start: onnx.ModelProto) -> tuple[Likeness, Likeness]
     Looks take time of the budget, so they do with no more images than it takes to judge.
     """
     painted, expected = judge.pictures(start), judge.expected
-    return Likeness.of(painted, expected), Likeness.of(painted[:JUDGED], expected[:JUDGED])
+    few = judge.first(JUDGED).expected
+    return Likeness.of(painted, expected), Likeness.of(painted[: len(few)], few)
 
 
 def _measure_start(job: Job, start: onnx.ModelProto) -> None:

@@ -68,7 +68,13 @@ class Condensation:
     """The training of an original that is condensed on the way."""
 
     def __init__(
-        self, training: Training, wanted: CondensingGoal, way: Way, processes: Processes
+        self,
+        training: Training,
+        wanted: CondensingGoal,
+        way: Way,
+        processes: Processes,
+        *,
+        begins: bool = True,
     ) -> None:
         """Find out whether the task can be condensed; nothing is trained or written yet.
 
@@ -77,6 +83,8 @@ class Condensation:
             wanted: what it is condensed to.
             way: how its method does that.
             processes: that train together.
+            begins: whether the training is new, or waits for another target. Then a target that no
+                cut will reach is refused; a run that goes on is not measured again.
 
         Raises:
             BadInputError: the task cannot be condensed, one of its generators cannot, or the
@@ -93,11 +101,11 @@ class Condensation:
         first = min(steps - 1, max(1, round(way.share * steps)))
         self._stages = Stretch(self._task, 0, first), (first, steps)
         with tempfile.TemporaryDirectory() as scratch:
-            self._generators = self._open(Path(scratch))
+            self._generators = self._open(Path(scratch), begins=begins)
         self._narrowers = {each.name: way.narrow(each) for each in self._generators}
         self._task.nets.update({name: each.net for name, each in self._narrowers.items()})
 
-    def _open(self, scratch: Path) -> list[Fresh]:
+    def _open(self, scratch: Path, *, begins: bool) -> list[Fresh]:
         """Export the fresh generators, and refuse what the stages would stumble over."""
         task, wanted, device = self._task, self._wanted, self._processes.device
         for net in task.nets.values():
@@ -113,8 +121,10 @@ class Condensation:
             channels = analyse(model.proto)
             target = wanted.of(model, channels)
             target_ms = wanted.counted(target)
-            if target_ms is not None:
-                target.require_reachable(target_ms, partial(_narrowed, model, channels))
+            if target_ms is not None and begins:
+                narrowed = partial(_narrowed, model, channels)
+                reach = partial(target.require_reachable, target_ms, narrowed)
+                self._processes.on_main(reach)
             schedule = self._stages[0].group_of(name).schedule
             what = (name, task.nets[name], net, model, channels, target, target_ms, schedule)
             found.append(Fresh(*what, seed=task.seed))

@@ -49,9 +49,13 @@ class Judge:
         return self._pixels.to_unit(self._run(proto))
 
     def first(self, count: int) -> "Judge":
-        """Return one that looks at the first inputs only, so many at most; nothing is painted."""
+        """Return one that looks at the first inputs only, so many at most; nothing is painted.
+
+        An input may be a batch, with as many pictures.
+        """
         found = copy.copy(self)
-        found._inputs, found.expected = self._inputs[:count], self.expected[:count]
+        pictures = len(self.expected) // len(self._inputs)
+        found._inputs, found.expected = self._inputs[:count], self.expected[: count * pictures]
         return found
 
     def _run(self, proto: onnx.ModelProto) -> np.ndarray:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from decig.errors import BadInputError
 from decig.files import make_folder, require_folder
-from decig.repeating import FILE as SAID_FILE
-from decig.repeating import Said
+from decig.repeating import Said, was_said
 from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.asked import FILE as ASKED_FILE
@@ -90,7 +89,9 @@ def train(
     training = Training(recipe, task, output_dir, sample_every_s, tensorboard)
     condensation = None
     if wanted is not None and way is not None:
-        condensation = Condensation(training, wanted, way, processes)
+        goes_on = resume and _has_begun(output_dir) and not waits_for_target(output_dir)
+        begins = not processes.from_main(goes_on)
+        condensation = Condensation(training, wanted, way, processes, begins=begins)
     asked = asked_of(recipe, {} if wanted is None else {"condense": wanted.record()})
     with hold(output_dir) as take:
 
@@ -157,7 +158,7 @@ def _has_begun(folder: Path) -> bool:
 def _check(folder: Path, state: Path, *, resume: bool) -> None:
     """Raise BadInputError if the run folder does not hold what `resume` expects."""
     require_folder(folder)
-    if resume and not (_has_begun(folder) or (folder / SAID_FILE).is_file()):
+    if resume and not (_has_begun(folder) or was_said(folder, "train")):
         raise BadInputError(
             f"{folder}: holds no run that could go on, as nothing is kept before a run begins to "
             "train: leave --resume out"

@@ -46,7 +46,7 @@ def choose_rewrites(
     any_size: bool = False,
     rules: Sequence[str] = rewrite.DEVICE,
     known: Sequence[str] = (),
-    timing: Timing = COMPARISON,
+    timing: Timing | None = None,
 ) -> Choice:
     """Apply the canonical rules to a graph, and those device rules without which it is slower.
 
@@ -64,7 +64,7 @@ def choose_rewrites(
         rules: device rules to try.
         known: rules that the cost table kept for a graph like this one: a plan was made for them,
             and a noisy minute must not lose what the plan was measured with.
-        timing: how long graphs are compared, each time.
+        timing: how long graphs are compared, each time; `COMPARISON` where None.
 
     Raises:
         BadInputError, DecigError: as for `Device.open`, for the graph without device rules.
@@ -133,7 +133,7 @@ def _refusal(proto: onnx.ModelProto, device: Device) -> str:
 
 
 def _paying(
-    proto: onnx.ModelProto, rules: Sequence[str], device: Device, timing: Timing
+    proto: onnx.ModelProto, rules: Sequence[str], device: Device, timing: Timing | None
 ) -> list[str]:
     """Those of the matching rules without which a graph is slower."""
     left, paying = list(rules), set[str]()

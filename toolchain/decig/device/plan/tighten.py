@@ -8,7 +8,8 @@ Measurements may be off too: whatever else the machine does slows a slim graph a
 between whose runs it is timed, by different factors. So a plan that seems to fit, but was measured
 to be faster than predicted by more than both are in doubt, is measured again some time later,
 before it is accepted and before the prediction learns from it. One that was slower than predicted
-and fits all the same fits whichever of the two is right.
+and fits all the same fits whichever of the two is right, and is not measured again; if it was the
+machine that was slow, some importance is given away.
 """
 
 import math

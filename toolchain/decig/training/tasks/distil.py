@@ -72,7 +72,8 @@ class Settings(WrittenByHand, frozen=True):
         discriminator_width: channels of a fresh discriminator's first layer; 0 makes it as narrow
             as the student is of its teacher, of 64.
         held_out: images kept from training to measure quality and to be shown, a fifth of them at
-            most; "auto" keeps 8, and up to 12 where there are eight times as many.
+            most; "auto" keeps 8, and up to 12 where there are eight times as many. While it trains,
+            8 of them are looked at.
         repair_crops: images on which channels are scored and weights repaired.
         repair: whether weights are repaired in closed form after a cut; without, they are those
             of the channels that stay.
