@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from decig import __version__
 from tests.samples import PIXELS, write_generator, write_photos
 
-WITHOUT_TORCH = """
+WITHOUT = """
 import sys
 
 class Blocker:
@@ -21,7 +23,7 @@ main()
 
 TRAIN = "torch", "accelerate", "filelock", "onnx_ir", "onnxscript", "safetensors", "tomlkit"
 """Modules of decig[train]."""
-WITHOUT_TORCH = WITHOUT_TORCH.replace("{names}", repr(TRAIN))
+WITHOUT_TORCH = WITHOUT.replace("{names}", repr(TRAIN))
 
 HEAVY = """
 import sys
@@ -101,6 +103,24 @@ def test_training_without_torch_says_what_to_install(tmp_path):
         assert result.stderr.startswith(f"decig: error: decig {given[0]} needs torch: pip install ")
         assert "'decig[train]'" in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("name", ["filelock", "safetensors", "tomlkit"])
+def test_one_package_that_training_lacks_is_named(tmp_path, name):
+    """As where decig was brought up to date without what trains."""
+    program = WITHOUT.replace("{names}", repr((name,)))
+    model, photos = write_generator(tmp_path / "m.onnx"), write_photos(tmp_path / "photos")
+    folders = ("--data", photos, "--output-dir", tmp_path / "run")
+    for given in (
+        ("compress", model, *folders, "--target-macs", "0.5", *PIXELS),
+        ("train", tmp_path, *folders),
+    ):
+        result = python(program, *given)
+        assert result.returncode == 2
+        told = f"decig: error: decig {given[0]} needs {name}: pip install 'decig[train]'\n"
+        assert result.stderr == told
+    assert not (tmp_path / "run").exists()
 
 
 def test_pytorch_code_without_torch_says_what_to_install(tmp_path):
