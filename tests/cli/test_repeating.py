@@ -209,6 +209,9 @@ def test_what_a_file_says_of_its_model_is_not_said_of_another(
     shutil.copy(copied / "model.onnx", "moved.onnx")
     moved = decig("compress", "moved.onnx", *record, "--dry-run")
     assert moved.exit_code == 0 and "left out" not in moved.stderr
+    (copied / "model.onnx").rename(copied / "away.onnx")
+    moved = decig("compress", "moved.onnx", *record, "--dry-run")
+    assert moved.exit_code == 0 and "left out" not in moved.stderr
     write_generator(tmp_path / "other.onnx", size=32, seed=5)
     result = decig("compress", "other.onnx", *record, "--dry-run")
     assert result.exit_code == 2

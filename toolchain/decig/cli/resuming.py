@@ -6,6 +6,7 @@ Such a command leaves in the run folder, in run.toml, all of its options (`decig
 """
 
 import contextlib
+import hashlib
 import logging
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -121,7 +122,9 @@ class ResumableCommand(Command):
     ) -> dict[str, Any]:
         """What a file has, without what it says of its MODEL where another one is typed."""
         typed, known = given.get("model"), found.get("model")
-        if not isinstance(typed, str) or known is None or is_same_model(absolute(typed), known):
+        if not isinstance(typed, str) or known is None:
+            return found
+        if is_same_model(absolute(typed), known) or _is_recorded(file, Path(typed)):
             return found
         names = self.params_by_name
         needed = self._less(found, given)
@@ -237,6 +240,18 @@ def _file_of(text: object) -> Path | None:
         return settings_file(text) if isinstance(text, str) else None
     except click.BadParameter:
         return None
+
+
+def _is_recorded(file: Path, model: Path) -> bool:
+    """Whether a record is of a run of this very model, wherever that lay then."""
+    try:
+        known = read_recorded(file).model
+    except BadInputError:  # settings, which record no run
+        return False
+    if known is None or not model.is_file():
+        return False
+    with model.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == known
 
 
 def _is_gone(path: str) -> bool:
