@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -166,6 +167,14 @@ def test_latents_instead_of_a_penalty_and_no_device(condensable, tmp_path):
     assert again.exit_code == 0, again.stderr
     other = decig("train", "--resume", "--output-dir", run, "--method", "decig")
     assert other.exit_code == 2 and "condense.method = 'hypernet'" in other.stderr
+    said = (run / "run.toml").read_bytes()
+    shutil.rmtree(run)
+    run.mkdir()
+    (run / "run.toml").write_bytes(said)  # as a run leaves it that was killed before it began
+    again = decig("train", "--resume", "--output-dir", run)
+    assert again.exit_code == 0, again.stderr
+    assert json.loads((run / "report.json").read_text())["method"] == "hypernet"
+    assert 'method = "hypernet"' in (run / "run.toml").read_text()
 
 
 def test_what_does_not_go_together_when_condensing(condensable, tmp_path):

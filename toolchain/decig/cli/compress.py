@@ -57,6 +57,7 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     ),
     usual={"method": "decig", "budget": "20m"},
     of_model=(*OF_MODEL, "profile", "discriminator"),
+    kept_apart=("method",),
 )
 @click.option(
     "--profile",

@@ -40,6 +40,8 @@ class ResumableCommand(Command):
         usual: what parameters stand for that are not given, nor another of their group.
         of_model: parameters that say something of MODEL: a file that was written for another MODEL
             says nothing of them.
+        kept_apart: parameters that the run keeps in a file of its own: whoever goes on with it
+            reads them there.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class ResumableCommand(Command):
         exclusive: Sequence[Sequence[str]] = (),
         usual: Mapping[str, str] | None = None,
         of_model: Sequence[str] = (),
+        kept_apart: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         super().__init__(*args, **settings)
         self.exclusive, self.usual, self.of_model = exclusive, usual or {}, of_model
+        self.kept_apart = kept_apart
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Read the arguments, and the options that the file has which they name.
@@ -137,11 +141,11 @@ class ResumableCommand(Command):
         return {name: value for name, value in found.items() if name not in self.of_model}
 
     def _begun(self, file: Path) -> dict[str, Any]:
-        """The options with which the run in a folder began; run.json holds its settings."""
+        """The options with which the run in a folder began."""
         command = read_recorded(file).command
         if command != self.name:
             raise BadInputError(f"{file.parent}: the run there is one of decig {command}")
-        return {name: value for name, value in self._read(file).items() if name != "method"}
+        return {name: v for name, v in self._read(file).items() if name not in self.kept_apart}
 
     def _locked(self, file: Path) -> dict[str, Any]:
         """All options of the run that is to be repeated.
