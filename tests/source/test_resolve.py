@@ -127,7 +127,7 @@ def test_a_training_gives_its_generator(tmp_path):
     with pytest.raises(BadInputError, match="--weights goes with PyTorch code"):
         resolve(str(tmp_path), weights=tmp_path / "w.pth")
     back = write_generator(tmp_path / "generator_back.onnx")
-    with pytest.raises(BadInputError, match=f"one for each direction; name one: {file}, {back}"):
+    with pytest.raises(BadInputError, match=f"the one that is meant: {file}, {back}"):
         resolve(str(tmp_path))
     (tmp_path / "recipe.toml").write_text(RECIPE)  # the folder of a recipe stays that
     assert resolve(str(tmp_path)).require_pixels().input_range == (-1.0, 1.0)
