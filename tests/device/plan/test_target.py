@@ -64,7 +64,7 @@ def test_what_is_out_of_reach_is_told_before_anything_is_known(table):
 
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 def test_what_the_table_doubts_is_measured_at_the_narrowest(table, factor):
-    """Where hours of training hang on it, prediction alone neither refuses nor agrees."""
+    """Where plans can be measured, a latency that is only predicted to be missed is measured."""
     device = Device(table, factor)
     widths = fastest_widths(device.predictor, device.predictor.groups)
     least = device.predictor.predict_ms(widths)
