@@ -5,7 +5,7 @@ import pytest
 from decig.device.run.device import Device
 from decig.device.run.runs import run_session
 from decig.graph.channels import analyse
-from decig.graph.model import initializers
+from decig.graph.model import initializers, replace_initializers
 from decig.repair.estimates import Estimate, with_estimates
 from decig.repair.readers import find_readers
 from tests.repair.small import INPUTS, generator
@@ -46,3 +46,30 @@ def test_weights_are_there_once() -> None:
     proto = generator("InstanceNormalization", residual=True)
     estimates = [Estimate(reader) for reader in find_readers(proto, analyse(proto), INPUTS)]
     assert initializers(with_estimates(proto, estimates)).keys() == initializers(proto).keys()
+
+
+def test_products_beyond_float16_are_computed() -> None:
+    inputs = [{"x": feeds["x"].astype(np.float16)} for feeds in INPUTS]
+    proto = generator("BatchNormalization", dtype=np.float16)
+    weights = initializers(proto)
+    for name in ("a.weight", "n.scale", "n.shift", "n.mean", "n.var"):
+        twin = weights[name].copy()
+        twin[1] = twin[0]
+        replace_initializers(proto, {name: twin})
+    part = next(
+        Estimate(reader)
+        for reader in find_readers(proto, analyse(proto), inputs)
+        if len(reader.labels) == 12
+    )
+    changed = with_estimates(proto, [part])
+    del changed.graph.output[:]
+    changed.graph.output.append(onnx.ValueInfoProto(name=part.value))
+    apart = np.zeros((12, 12), np.float32)
+    apart[:2] = [[2.0**20], [-(2.0**20)]]
+    told = {
+        f"{part.stem}/told": np.array(True),
+        f"{part.stem}/B": apart,
+        f"{part.stem}/c": np.ones(12, np.float32),
+    }
+    (found,) = run_session(Device.of().open(changed), {**inputs[0], **told}, [part.value])
+    assert (found == 1).all()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from decig.data.ports import AmbiguousPortError
+from decig.device.run.numbers import NoNumbersError
 from decig.graph.channels import Group, analyse
 from decig.graph.model import initializers, load_model, normalise, replace_initializers
 from decig.repair.readers import find_readers
@@ -116,3 +118,23 @@ def test_all_outputs_of_an_encoder_count(tmp_path: Path) -> None:
     )
     assert single[0] != pytest.approx(single[1], rel=1e-3)
     assert together == pytest.approx(np.mean(single), rel=1e-5)
+
+
+def test_a_graph_that_overflows_without_channels_has_lost_the_picture() -> None:
+    proto = generator("InstanceNormalization")
+    channels = analyse(proto)
+    readers = find_readers(proto, channels, INPUTS)
+    beyond = [replace(reader, mean=np.full_like(reader.mean, np.nan)) for reader in readers]
+    picture = Sensitivity(proto, beyond, INPUTS, groups=2)
+    for group in channels.prunable:
+        assert picture.error(group.classes[:0]) == 0
+        assert 1 <= picture.error(group.classes[: group.channels - 1]) <= 2
+
+
+def test_a_graph_that_paints_no_numbers_is_refused() -> None:
+    proto = generator("InstanceNormalization")
+    readers = find_readers(proto, analyse(proto), INPUTS)
+    weight = initializers(proto)["o.weight"]
+    replace_initializers(proto, {"o.weight": np.full_like(weight, np.nan)})
+    with pytest.raises(NoNumbersError, match=r"\(Conv\) computes NaN: check the weights"):
+        Sensitivity(proto, readers, INPUTS, groups=2)

@@ -61,12 +61,13 @@ class Estimate:
         swap = list(range(rank))
         swap[self.reader.axis], swap[-1] = swap[-1], swap[self.reader.axis]
         estimated = [
-            helper.make_node("Cast", [f"{stem}/B"], [f"{stem}/matrix"], to=kind),
-            helper.make_node("Cast", [f"{stem}/c"], [f"{stem}/offset"], to=kind),
-            helper.make_node("Transpose", [source], [f"{stem}/last"], perm=swap),
-            helper.make_node("MatMul", [f"{stem}/last", f"{stem}/matrix"], [f"{stem}/product"]),
-            helper.make_node("Add", [f"{stem}/product", f"{stem}/offset"], [f"{stem}/sum"]),
-            helper.make_node("Transpose", [f"{stem}/sum"], [f"{stem}/estimated"], perm=swap),
+            # B, and sums of products with it, may be beyond the range of float16.
+            helper.make_node("Cast", [source], [f"{stem}/wide"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", [f"{stem}/wide"], [f"{stem}/last"], perm=swap),
+            helper.make_node("MatMul", [f"{stem}/last", f"{stem}/B"], [f"{stem}/product"]),
+            helper.make_node("Add", [f"{stem}/product", f"{stem}/c"], [f"{stem}/sum"]),
+            helper.make_node("Transpose", [f"{stem}/sum"], [f"{stem}/planar"], perm=swap),
+            helper.make_node("Cast", [f"{stem}/planar"], [f"{stem}/estimated"], to=kind),
         ]
         plain = [helper.make_node("Identity", [source], [f"{stem}/plain"])]
         return helper.make_node(

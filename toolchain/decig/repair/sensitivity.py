@@ -46,14 +46,19 @@ class Sensitivity:
             groups: how often `error` will be asked; fewer images are looked at if it is often.
             picture: name of the output that is the picture; None where only one could be. Of a
                 model that makes no picture, all outputs count.
+
+        Raises:
+            NoNumbersError: the whole graph paints NaN or infinity; names the node that does.
         """
         affordable = int(_MACS / (max(count(proto).macs, 1) * max(groups, 1)))
         images = max(1, min(_IMAGES, affordable))
-        self._proto, self._inputs = proto, inputs[-images:]
+        self._inputs = inputs[-images:]
         self._estimates = [Estimate(reader) for reader in readers]
         self._outputs = [picture] if picture is not None else _shown(proto)
         self._session = Device.for_work().open(with_estimates(proto, self._estimates))
         self._pictures = self._paint(np.zeros(0, int))
+        if not are_numbers(self._pictures):
+            raise no_numbers(proto, self._inputs, self._outputs)
 
     def error(self, gone: np.ndarray) -> float:
         """Error of the picture without some classes, its readers making up for what they can.
@@ -64,19 +69,20 @@ class Sensitivity:
         Returns:
             |y - t|^2 + |c(y) - c(t)|^2 over the variance of t, with c(y) = y - mean of y over its
             colours, as in `decig.training.losses.output`: what is grey has nearly all of the
-            variance, and alone it would hide the loss of all colour.
+            variance, and alone it would hide the loss of all colour. A graph that overflows
+            without these channels has lost the picture: as if it were all of one value.
         """
-        pairs = zip(self._paint(gone), self._pictures, strict=True)
+        painted = self._paint(gone)
+        if not are_numbers(painted):
+            painted = [np.full_like(theirs, theirs.mean()) for theirs in self._pictures]
+        pairs = zip(painted, self._pictures, strict=True)
         return float(np.mean([_error(ours, theirs) for ours, theirs in pairs]))
 
     def _paint(self, gone: np.ndarray) -> list[np.ndarray]:
         """Pictures without some classes, with their channels last, where that can be told."""
         told = {name: a for part in self._estimates for name, a in part.feeds(gone).items()}
         inputs = [{**feeds, **told} for feeds in self._inputs]
-        painted = run_all(self._session, inputs, self._outputs)
-        if not are_numbers(painted):
-            raise no_numbers(self._proto, self._inputs, self._outputs)
-        return [_channels_last(made) for made in painted]
+        return [_channels_last(made) for made in run_all(self._session, inputs, self._outputs)]
 
 
 def _shown(proto: onnx.ModelProto) -> list[str]:
