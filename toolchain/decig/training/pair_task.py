@@ -2,19 +2,32 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from decig.source.recipe import Recipe
+from decig.training.nets.augmentation import Augmentation, Kind
 from decig.training.nets.averaging import Averaging
 from decig.training.pairs import Batch, Examples
 from decig.training.precision import Precision
 from decig.training.processes import Processes
 from decig.training.stages import Common
 from decig.training.tasks import Memory, settings_of
+
+
+class PairSettings(Common, frozen=True):
+    """Settings in the table [train] that tasks share which learn from pairs.
+
+    Attributes:
+        augment: how inputs and pictures are changed at random before a discriminator sees them:
+            any of "colour", "translation" and "cutout". With few pairs it learns them by heart
+            otherwise.
+    """
+
+    augment: tuple[Kind, ...] = ()
 
 
 class PairTask:
@@ -28,7 +41,7 @@ class PairTask:
         nets: what is trained, by name.
     """
 
-    KIND: ClassVar[type[Common]]
+    KIND: ClassVar[type[PairSettings]]
     nets: dict[str, nn.Module]
 
     @classmethod
@@ -48,7 +61,7 @@ class PairTask:
         return cls(recipe, settings, examples, processes)
 
     def __init__(
-        self, recipe: Recipe, settings: Any, examples: Examples, processes: Processes
+        self, recipe: Recipe, settings: PairSettings, examples: Examples, processes: Processes
     ) -> None:
         """Make the generator; what is drawn after it follows from the seed, too.
 
@@ -64,6 +77,8 @@ class PairTask:
         self._examples = examples
         self._precision = Precision.named(settings.precision, processes.device.type)
         self._judged_channels = recipe.input_shape[1] + 3  # an input, and what was made of it
+        black, white = recipe.pixels.output_range
+        self._augmentation = Augmentation(settings.augment, white - black)
         torch.manual_seed(settings.seed)
         self.generator = examples.build_generator()
         self.averages = {"generator": Averaging(settings.ema, head_start=1)}

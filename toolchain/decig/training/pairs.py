@@ -16,6 +16,8 @@ from decig.training.processes import Processes
 from decig.training.pytorch.generator import build_generator, check_pictures
 from decig.training.stages import SHOWN, Common, Course, data_folder, require_trainable
 
+_SEEDS = 1 << 63
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -24,10 +26,12 @@ class Batch:
     Attributes:
         source: what the generator takes, N,C,H,W in the range of its input.
         real: what it should make of it, N,3,H,W in the range of its output.
+        seed: of whatever else is random in the step.
     """
 
     source: Tensor
     real: Tensor
+    seed: int = 0
 
 
 def read_data(recipe: Recipe, given: Path | None, settings: Common) -> tuple[Pairs, Pairs]:
@@ -128,6 +132,7 @@ class Examples:
                 self._device
             ),
             torch.from_numpy(wanted.to_tensor(targets)).to(self._device),
+            int(draw.rng.integers(_SEEDS)),
         )
 
     def show(self, generator: nn.Module) -> dict[str, list[np.ndarray]]:

@@ -31,20 +31,19 @@ from decig.training.nets.multiscale import (
     initialise_xavier,
     normalise_spectrally,
 )
-from decig.training.pair_task import PairTask
+from decig.training.pair_task import PairSettings, PairTask
 from decig.training.pairs import Batch, Examples
 from decig.training.processes import Processes
 from decig.training.pytorch.reparametrise import resolve_module
 from decig.training.ranges import LearningRate
 from decig.training.schedule import HoldThenFall
-from decig.training.stages import Common
 from decig.training.tasks import Group
 
 _BETAS = (0.0, 0.9)
 """Of Adam, for both nets (Park et al., section 4)."""
 
 
-class Settings(Common, frozen=True):
+class Settings(PairSettings, frozen=True):
     """The table [train] of a recipe, beside what all tasks share.
 
     Attributes:
@@ -129,9 +128,10 @@ class LabelMap(PairTask):
 
     def _judge(self, batch: Batch, painted: Tensor) -> tuple[Judged, Judged]:
         """Show fake and real pictures to the discriminator, in one pass as the authors do."""
+        shown = [painted.to(batch.real.dtype), batch.real]
+        source, pictures = self._augmentation(batch.source, shown, batch.seed)
         with self._precision.autocast():
-            pictures = torch.cat([painted.to(batch.real.dtype), batch.real])
-            found = self.discriminator(batch.source.repeat(2, 1, 1, 1), pictures)
+            found = self.discriminator(source.repeat(2, 1, 1, 1), torch.cat(pictures))
         halves = [[value.chunk(2) for value in layers] for layers in found]
         fake, real = ([[both[k] for both in layers] for layers in halves] for k in (0, 1))
         return fake, real

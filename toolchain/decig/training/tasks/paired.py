@@ -13,19 +13,18 @@ from decig.source.recipe import Recipe
 from decig.training.losses.cross_entropy import discriminator_loss, generator_loss
 from decig.training.losses.games import frozen
 from decig.training.nets.patch_gan import PatchDiscriminator, initialise
-from decig.training.pair_task import PairTask
+from decig.training.pair_task import PairSettings, PairTask
 from decig.training.pairs import Batch, Examples
 from decig.training.processes import Processes
 from decig.training.ranges import LearningRate
 from decig.training.schedule import HoldThenFall
-from decig.training.stages import Common
 from decig.training.tasks import Group
 
 _BETAS = (0.5, 0.999)
 """Of Adam, for both nets (Isola et al., section 3.3)."""
 
 
-class Settings(Common, frozen=True):
+class Settings(PairSettings, frozen=True):
     """The table [train] of a recipe, beside what all tasks share.
 
     Attributes:
@@ -87,14 +86,16 @@ class Paired(PairTask):
         """Return the terms of equation 4 of Isola et al. for one of the two nets."""
         settings, autocast = self._settings, self._precision.autocast
         if group == "discriminator":
+            pictures = (shared.detach(), batch.real)
+            source, shown = self._augmentation(batch.source, pictures, batch.seed)
             with autocast():
-                pictures = (shared.detach(), batch.real)
-                fake, real = (self.discriminator(batch.source, each) for each in pictures)
+                fake, real = (self.discriminator(source, each) for each in shown)
             return {"adversarial": discriminator_loss([fake], [real])}
         terms = {"l1": settings.l1 * (shared.float() - batch.real).abs().mean()}
         if settings.adversarial:
+            source, shown = self._augmentation(batch.source, [shared], batch.seed)
             with autocast(), frozen(self.discriminator):
-                judged = self.discriminator(batch.source, shared)
+                judged = self.discriminator(source, *shown)
             terms["adversarial"] = settings.adversarial * generator_loss([judged])
         return terms
 
