@@ -154,7 +154,8 @@ def test_an_original_trains_as_in_one_process_with_both_batches(
         batches = own(number), second.batch(number)
         assert not torch.equal(batches[0].source, batches[1].source)
         return paired.Batch(
-            *(torch.cat([getattr(b, n) for b in batches]) for n in ("source", "real"))
+            *(torch.cat([getattr(b, n) for b in batches]) for n in ("source", "real")),
+            batches[0].seed,
         )
 
     task.batch = joined

@@ -75,6 +75,22 @@ def test_l1_is_the_weighted_difference_to_the_real_picture(task: Make) -> None:
     assert float(found["l1"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_discriminator_sees_what_is_augmented(task: Make) -> None:
+    made = task('augment = ["colour", "translation", "cutout"]', "l1 = 10")
+    for net in made.nets.values():
+        net.eval()
+    batch = made.batch(0)
+    painted = made.forward(batch).detach()
+    source, (fake, _) = made._augmentation(batch.source, [painted, batch.real], batch.seed)
+    assert not torch.equal(source, batch.source)
+    with torch.no_grad():
+        found = made.losses("generator", batch, painted)
+        judged = made.discriminator(source, fake)
+    hinge = -sum(float(layers[-1].mean()) for layers in judged) / 2
+    assert float(found["hinge"]) == pytest.approx(hinge, rel=1e-4, abs=1e-6)
+    assert float(found["l1"]) == pytest.approx(10 * float(l1_loss(painted, batch.real)), rel=1e-5)
+
+
 @pytest.mark.parametrize("group", ["generator", "discriminator"])
 def test_gradients_reach_the_net_of_the_group_only(task: Make, group: str) -> None:
     found = originals.gradients_of(task('spectral_norm = ["4"]'), group)

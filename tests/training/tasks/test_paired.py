@@ -128,6 +128,24 @@ def test_the_weights_of_the_losses_are_those_of_the_recipe(folder: Path) -> None
     assert float(found["adversarial"]) == pytest.approx(float(wanted), rel=1e-5)
 
 
+def test_the_discriminator_sees_what_is_augmented(folder: Path) -> None:
+    made = task(folder, ("[train]", '[train]\naugment = ["translation", "cutout"]'))
+    batch = made.batch(0)
+    assert batch.seed == made.batch(0).seed != made.batch(1).seed
+    painted = made.forward(batch).detach()
+    source, shown = made._augmentation(batch.source, [painted, batch.real], batch.seed)
+    assert not torch.equal(source, batch.source)
+    with torch.no_grad():
+        fake, real = (made.discriminator(source, picture) for picture in shown)
+        found = made.losses("generator", batch, painted)
+        against = made.losses("discriminator", batch, painted)["adversarial"]
+    softplus = torch.nn.functional.softplus
+    assert float(found["adversarial"]) == pytest.approx(float(softplus(-fake).mean()), rel=1e-5)
+    wanted = (softplus(fake).mean() + softplus(-real).mean()) / 2
+    assert float(against) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(found["l1"]) == pytest.approx(float(100 * (painted - batch.real).abs().mean()))
+
+
 def test_a_loss_that_is_no_number_names_the_net_and_takes_no_step(folder: Path) -> None:
     made = task(folder)
     with torch.no_grad():

@@ -31,7 +31,7 @@ class Batch:
 
     source: Tensor
     real: Tensor
-    seed: int = 0
+    seed: int
 
 
 def read_data(recipe: Recipe, given: Path | None, settings: Common) -> tuple[Pairs, Pairs]:
