@@ -16,7 +16,7 @@ from decig.cli.options import (
     pixel_options,
 )
 from decig.cli.process import by_name, debug_option, show
-from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, Whole, latency, output_file
+from decig.cli.values import IMAGES, POSITIVE, Number, Whole, latency, output_file
 from decig.errors import TargetMissedError
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 @click.command(cls=GateCommand)
 @click.argument("candidate")
 @click.option("--reference", required=True, metavar="MODEL", help="The model it should replace.")
-@click.option("--data", type=EXISTING_FOLDER, help="Folder of images to feed both models.")
+@click.option(
+    "--data",
+    type=IMAGES,
+    help="Folder of images to feed both models; DIR:A and DIR:B stand for halves of its images.",
+)
 @click.option(
     "--max-latency",
     "max_latency_ms",

@@ -24,8 +24,8 @@ from decig.cli.targets import OPTIONS as TARGET_OPTIONS
 from decig.cli.targets import target_options
 from decig.cli.values import (
     EXISTING_FILE,
-    EXISTING_FOLDER,
     FILE,
+    IMAGES,
     Whole,
     settings_file,
     time_budget,
@@ -64,13 +64,16 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
     type=EXISTING_FILE,
     help="Cost table of MODEL on the device; without it, MODEL is profiled here first.",
 )
-@click.option("--data", type=EXISTING_FOLDER, help="Folder of images to feed MODEL.")
 @click.option(
-    "--targets", type=EXISTING_FOLDER, help="Folder of real pictures for them, of the same names."
+    "--data",
+    type=IMAGES,
+    help="Folder of images to feed MODEL. Here and below, DIR:A stands for the left halves of its "
+    "images, DIR:B for the right ones.",
 )
+@click.option("--targets", type=IMAGES, help="Folder of real pictures for them, of the same names.")
 @click.option(
     "--unpaired",
-    type=EXISTING_FOLDER,
+    type=IMAGES,
     help="Folder of real pictures of what MODEL paints, which belong to no image of --data.",
 )
 @click.option(

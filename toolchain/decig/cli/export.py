@@ -14,7 +14,7 @@ from decig.cli.options import (
     source_options,
 )
 from decig.cli.process import Command, debug_option, show
-from decig.cli.values import EXISTING_FOLDER, POSITIVE, Number, Whole
+from decig.cli.values import IMAGES, POSITIVE, Number, Whole
 
 if TYPE_CHECKING:
     from decig.device.run.device import Device
@@ -34,7 +34,7 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 )
 @click.option(
     "--calibration",
-    type=EXISTING_FOLDER,
+    type=IMAGES,
     help="Folder of images for fp16, int8 and auto; without it, the images of the run.",
 )
 @click.option(

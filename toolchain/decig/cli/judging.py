@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from decig.cli.options import Function, with_options
-from decig.cli.values import EXISTING_FILE, EXISTING_FOLDER, Number
+from decig.cli.values import EXISTING_FILE, IMAGES, Number
 
 
 def judge_options(function: Function) -> Function:
@@ -26,7 +26,7 @@ def judge_options(function: Function) -> Function:
         ),
         click.option(
             "--targets",
-            type=EXISTING_FOLDER,
+            type=IMAGES,
             metavar="DIR",
             help="Real pictures to compare with; those of the same names as the images are their "
             "pairs.",

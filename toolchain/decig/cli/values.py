@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from decig.data.halves import Place
 from decig.device.plan.wanted import UNITS
 from decig.errors import DecigError
 from decig.files import require_folder, require_writable
@@ -18,6 +19,25 @@ FILE = FOLDER = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
+
+
+class ImagesPath(click.Path):
+    """An existing folder of images, or DIR:A or DIR:B for one half of every image in it."""
+
+    def __init__(self) -> None:
+        """Prepare."""
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Path:
+        """Read it; click.BadParameter if there is no such folder."""
+        path = Path(value)
+        super().convert(Place.of(path).folder, param, context)
+        return path
+
+
+IMAGES = ImagesPath()
 
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

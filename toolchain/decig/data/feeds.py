@@ -23,6 +23,7 @@ from decig.data.declared import (
     require_inputs,
     stated_range,
 )
+from decig.data.halves import Place
 from decig.data.images import SUFFIXES, name_in, photo_of
 from decig.data.pixels import PixelFormat
 from decig.data.ports import almost_image, only_image, sizes
@@ -98,7 +99,8 @@ class Inputs:
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
         }
-        return cls(image, others, known, folder, tuple(names), pixels)
+        place = None if folder is None else Place.of(folder).folder
+        return cls(image, others, known, place, tuple(names), pixels)
 
     @property
     def reads_files(self) -> bool:

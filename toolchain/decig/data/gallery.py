@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decig.data.images import ImageFolder, UnreadableImageError, image_size, read_image
+from decig.data.images import ImageFolder, UnreadableImageError
 from decig.errors import BadInputError
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ class Gallery:
             BadInputError: the folder is missing, or holds no image or no readable one.
         """
         self.path = folder
-        self._files = ImageFolder(folder).files
+        self._folder = ImageFolder(folder)
+        self._files = self._folder.files
         self._unreadable: set[Path] = set()
         self[0]  # so that an unusable folder is refused before training begins
 
@@ -49,7 +50,7 @@ class Gallery:
         for offset in range(len(self)):
             file = self._files[(number + offset) % len(self)]
             try:
-                return read_image(file)
+                return self._folder.read(file)
             except UnreadableImageError as error:
                 if file not in self._unreadable:
                     self._unreadable.add(file)
@@ -64,7 +65,7 @@ class Gallery:
         """
         for file in self._files:
             with contextlib.suppress(UnreadableImageError):  # named when it is read
-                require_side(file, image_size(file), side)
+                require_side(file, self._folder.size(file), side)
 
 
 def require_side(file: Path, size: tuple[int, int], side: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from decig.data.depth import UnknownScaleError, depth_of, read_tiff, to_eight_bits
+from decig.data.halves import Place
 from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
 
@@ -27,8 +28,8 @@ class UnreadableImageError(BadInputError):
     """A file is missing, truncated or no image; a folder of others can be used without it."""
 
 
-def read_image(path: Path, *, alpha: bool = False) -> np.ndarray:
-    """Read one image as RGB uint8 H,W,3, turned upright as its EXIF orientation says.
+def read_image(path: Path, *, alpha: bool = False, place: Place | None = None) -> np.ndarray:
+    """Read one image, or the half of it that counts at its place, as RGB uint8 H,W,3, upright.
 
     With `alpha` it is RGBA uint8 H,W,4, opaque where the file has no transparency. Otherwise
     transparency is laid over white, as a browser would show it on a page. Greys of more than 8
@@ -36,9 +37,10 @@ def read_image(path: Path, *, alpha: bool = False) -> np.ndarray:
 
     Raises:
         UnreadableImageError: the file is missing, truncated or no image.
-        BadInputError: it cannot be known which of its values are black and white.
+        BadInputError: it cannot be known which of its values are black and white, or it has no
+            halves.
     """
-    upright = _opened(path, scaled=True)
+    upright = _opened(path, place, scaled=True)
     if alpha:
         return np.array(upright.convert("RGBA"))
     if upright.has_transparency_data:
@@ -61,16 +63,17 @@ def image_size(path: Path) -> tuple[int, int]:
         raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
 
 
-def read_labels(path: Path, labels: Labels) -> np.ndarray:
+def read_labels(path: Path, labels: Labels, place: Place | None = None) -> np.ndarray:
     """Read one label map as uint8 H,W,3, in the form that `Labels` describes.
 
     Raises:
         UnreadableImageError: as in `read_image`.
-        BadInputError: the file cannot hold ids of labels, or holds an id that is no label.
+        BadInputError: the file cannot hold ids of labels, holds an id that is no label, or has no
+            halves.
     """
     if labels.palette:
-        return labels.clean(read_image(path), path)
-    upright = _opened(path)
+        return labels.clean(read_image(path, place=place), path)
+    upright = _opened(path, place)
     kind, found = upright.format, np.array(upright)
     if kind == "JPEG":
         raise BadInputError(f"{path}: JPEG does not keep the ids of labels; write them as PNG")
@@ -82,20 +85,25 @@ def read_labels(path: Path, labels: Labels) -> np.ndarray:
     return labels.clean(np.repeat(found[..., None], 3, axis=-1), path)
 
 
-def _opened(path: Path, *, scaled: bool = False) -> Image.Image:
-    """Decode an image and turn it upright.
+def _opened(path: Path, place: Place | None, *, scaled: bool = False) -> Image.Image:
+    """Decode an image, turn it upright, and take of it what counts at its place.
 
     `scaled` brings greys of every bit depth to 8 bits; ids of labels are no greys.
     """
     try:
         # Pillow warns of damaged metadata, without which the pixels are right all the same.
         with warnings.catch_warnings(action="ignore"):
-            return _decoded(path, scaled=scaled)
+            whole = _decoded(path, scaled=scaled)
     except UnknownScaleError as error:
         raise BadInputError(f"{path}: {error}") from error
     # Damage makes decoders stumble over anything; DecompressionBombError guards the memory.
     except Exception as error:
         raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
+    if place is None:
+        return whole
+    half = place.cut(whole, path)
+    half.format = whole.format
+    return half
 
 
 def _decoded(path: Path, *, scaled: bool) -> Image.Image:
@@ -149,7 +157,7 @@ def photo_of(name: str, inputs: Collection[str]) -> str | None:
 
 
 class ImageFolder:
-    """The images of a folder and its sub-folders, in the order of their paths.
+    """The images of a folder and its sub-folders, or halves of them, in the order of their paths.
 
     Iterating gives `(path, pixels)` for every readable image. An unreadable file is left out: a
     warning names it, and `skipped` lists it. That no image is readable is an error. A folder that
@@ -157,6 +165,7 @@ class ImageFolder:
 
     Attributes:
         path: the folder.
+        place: the folder, and which part of its images counts.
         files: the files in it that may be images.
         skipped: those of them that turned out to be unreadable.
     """
@@ -172,7 +181,8 @@ class ImageFolder:
         """List the folder without opening any image.
 
         Args:
-            path: the folder.
+            path: the folder; with :A or :B behind its name, one half of every image counts
+                (`decig.data.halves`).
             labels: how to read its images, where they are label maps.
             beside: names of inputs that other files in the folder feed (`decig.data.companions`),
                 which are left out.
@@ -181,7 +191,8 @@ class ImageFolder:
         Raises:
             BadInputError: the folder is missing, or holds no file with one of `SUFFIXES`.
         """
-        self.path, self._labels, self._alpha = Path(path), labels, alpha
+        self.place = Place.of(Path(path))
+        self.path, self._labels, self._alpha = self.place.folder, labels, alpha
         if not self.path.is_dir():
             raise BadInputError(f"{path}: no such folder of images")
         self.files = sorted(
@@ -200,6 +211,24 @@ class ImageFolder:
         """Return the number of files listed, readable or not."""
         return len(self.files)
 
+    def name(self, file: Path) -> str:
+        """Name of one of its files, by which others that belong to it are found (`name_in`)."""
+        return name_in(self.path, file)
+
+    def size(self, file: Path) -> tuple[int, int]:
+        """Width and height of what counts of one of its images; errors as for `image_size`.
+
+        An image without two halves of the same width is a BadInputError where one is asked for.
+        """
+        width, height = image_size(file)
+        return self.place.width(width, height, file), height
+
+    def read(self, file: Path) -> np.ndarray:
+        """Read one of its images as `read_image` does, or as `read_labels`; errors as there."""
+        if self._labels is not None:
+            return read_labels(file, self._labels, self.place)
+        return read_image(file, alpha=self._alpha, place=self.place)
+
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         """Yield the path and the RGB uint8 H,W,3 pixels of every readable image.
 
@@ -213,11 +242,7 @@ class ImageFolder:
                 _log.info("%s: at image %d of %d", self.path, place + 1, len(self.files))
                 said = time.monotonic()
             try:
-                labels = self._labels
-                if labels is None:
-                    pixels = read_image(file, alpha=self._alpha)
-                else:
-                    pixels = read_labels(file, labels)
+                pixels = self.read(file)
             except UnreadableImageError as error:
                 if file not in self.skipped:
                     self.skipped.append(file)

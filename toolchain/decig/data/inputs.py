@@ -10,7 +10,7 @@ import onnx
 from decig.data.crops import fit
 from decig.data.declared import Declared
 from decig.data.feeds import Feeds, Inputs, drawn_names
-from decig.data.images import ImageFolder, name_in
+from decig.data.images import ImageFolder
 from decig.data.joined import tell_of_joined_pairs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
@@ -92,7 +92,7 @@ class Pictures:
         filed = self.inputs.filed
         self.folder = ImageFolder(folder, pixels.labels, beside=filed, alpha=alpha)
         files = self.folder.files
-        tell_of_joined_pairs(files, pixels.size_of(image.shape))
+        tell_of_joined_pairs(self.folder, pixels.size_of(image.shape))
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
         self.skipped = self.folder.skipped
@@ -104,7 +104,7 @@ class Pictures:
         """Names of all pictures, with those of files that turn out to be unreadable."""
         if self.inputs.image is None:
             return list(self.names)
-        return [name_in(self.folder.path, file) for file in self.folder.files]
+        return [self.folder.name(file) for file in self.folder.files]
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield every readable image as the model takes it; BadInputError if there is none."""
@@ -114,7 +114,7 @@ class Pictures:
             return
         for path, image in self.folder:
             fitted = fit(image, self.height, self.width, resample=self._pixels.resample)
-            yield self.feed(Picture(name_in(self.folder.path, path), fitted, {}))
+            yield self.feed(Picture(self.folder.name(path), fitted, {}))
 
     def feed(self, picture: Picture) -> Picture:
         """Turn a picture, which may have been read for another model, into what this one takes."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from decig.data.gallery import require_side
+from decig.data.halves import Place
 from decig.data.images import (
     ImageFolder,
     UnreadableImageError,
@@ -71,10 +72,11 @@ class Pairs:
         self._backwards, self._labels = direction == "BtoA", labels
         folders = (split.b, split.a) if self._backwards else (split.a, split.b)
         self.folder, self._joined = folders[0], split.joined
+        self._half = Place(folders[0], "A" if split.joined else None)
         if split.joined:
             self._files = [(file, file) for file in ImageFolder(split.a).files]
         else:
-            self._files = list(_matched(ImageFolder(folders[0]), folders[1]).items())
+            self._files = list(_matched(ImageFolder(folders[0]), Targets(folders[1])).items())
         self._read: dict[int, Pair] = {}
         self._room = ROOM_BYTES
         self._unreadable: set[int] = set()
@@ -127,13 +129,10 @@ class Pairs:
         """
         for file, target in self._files:
             with contextlib.suppress(UnreadableImageError):  # named when it is read
-                width, height = image_size(file)
-                if self._joined:
-                    _require_halves(file, width, height)
-                    width //= 2
-                else:
-                    _require_equal(file, (width, height), image_size(target))
-                require_side(file, (width, height), side)
+                width, height = size = image_size(file)
+                if not self._joined:
+                    _require_equal(file, size, image_size(target))
+                require_side(file, (self._half.width(width, height, file), height), side)
 
     def _open(self, file: Path, target_file: Path) -> Pair:
         """Read a pair; its name is that of the input's file."""
@@ -145,8 +144,8 @@ class Pairs:
             return Pair(name, source, target)
         pixels = read_image(file)
         height, width = pixels.shape[:2]
-        _require_halves(file, width, height)
-        halves = pixels[:, : width // 2], pixels[:, width // 2 :]
+        middle = self._half.width(width, height, file)
+        halves = pixels[:, :middle], pixels[:, middle:]
         source, target = halves[::-1] if self._backwards else halves
         return Pair(name, source if labels is None else labels.clean(source, file), target)
 
@@ -159,11 +158,6 @@ class Pairs:
             middle = pixels.shape[1] // 2
             pixels = pixels[:, middle:] if self._backwards else pixels[:, :middle]
         self._labels.require_like(pixels, file)
-
-
-def _require_halves(file: Path, width: int, height: int) -> None:
-    if width % 2:
-        raise BadInputError(f"{file}: {width}x{height} cannot hold two halves side by side")
 
 
 def _require_equal(file: Path, size: tuple[int, ...], target: tuple[int, ...]) -> None:
@@ -189,7 +183,7 @@ class Targets:
         """List the folder; BadInputError if it is missing or holds no image."""
         self.folder = ImageFolder(folder)
         files = self.folder.files
-        self._by_name = {name_in(folder, file): file for file in files}
+        self._by_name = {self.folder.name(file): file for file in files}
         self._alike = Counter(file.stem for file in files)
         self._by_last = {file.stem: file for file in files if self._alike[file.stem] == 1}
 
@@ -224,26 +218,26 @@ def by_stem(
             of unequal sizes.
     """
     folder = ImageFolder(inputs, labels, beside=beside)
-    wanted = _matched(folder, targets)
+    named = Targets(targets)
+    wanted = _matched(folder, named)
     for file, pixels in folder:
         try:
-            target_pixels = read_image(wanted[file])
+            target_pixels = named.folder.read(wanted[file])
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
         _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1])
-        yield Pair(name_in(inputs, file), pixels, target_pixels)
+        yield Pair(folder.name(file), pixels, target_pixels)
 
 
-def _matched(inputs: ImageFolder, targets: Path) -> dict[Path, Path]:
+def _matched(inputs: ImageFolder, targets: Targets) -> dict[Path, Path]:
     """The target's file for each input's, as `by_stem` says; errors as there."""
-    named = Targets(targets)
     wanted: dict[Path, Path] = {}
     for file in inputs.files:
-        name = name_in(inputs.path, file)
-        target = named.of(name)
+        name = inputs.name(file)
+        target = targets.of(name)
         if target is None:
-            called = f"{name}, and several {file.stem}," if named.several(name) else file.stem
-            raise BadInputError(f"{file}: no image called {called} in {targets}")
+            called = f"{name}, and several {file.stem}," if targets.several(name) else file.stem
+            raise BadInputError(f"{file}: no image called {called} in {targets.folder.path}")
         wanted[file] = target
     return wanted

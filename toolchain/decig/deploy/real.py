@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from decig.data.crops import fit
-from decig.data.images import UnreadableImageError, read_image
+from decig.data.images import UnreadableImageError
 from decig.data.pairs import Targets
 from decig.deploy.judges.panel import GIVEN, OWN, Panel
 from decig.quality.distributions import Distance
@@ -124,7 +124,7 @@ class RealPictures:
     def _read(self, file: Path) -> np.ndarray | None:
         """Read a real picture as H,W,3 between 0 and 1; None, and a warning, if it cannot be."""
         try:
-            pixels = read_image(file)
+            pixels = self._targets.folder.read(file)
         except UnreadableImageError as error:
             if file not in self._targets.folder.skipped:
                 self._targets.folder.skipped.append(file)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from decig.data.halves import Place
 from decig.data.images import SUFFIXES
 from decig.training.examples import Folders
 
@@ -17,9 +18,11 @@ def data_places(folders: Folders) -> dict[str, Path]:
         "data": folders.images,
         "targets": folders.targets,
         "unpaired": folders.unpaired,
-        "discriminator": folders.discriminator,
     }
-    return {name: place for name, place in given.items() if place is not None}
+    found = {name: Place.of(place).folder for name, place in given.items() if place is not None}
+    if folders.discriminator is not None:
+        found["discriminator"] = folders.discriminator
+    return found
 
 
 def digests_of(places: Mapping[str, Path]) -> dict[str, str]:

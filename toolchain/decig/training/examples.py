@@ -11,7 +11,7 @@ import numpy as np
 from decig.data.crops import bound, fit
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.gallery import Gallery
-from decig.data.images import ImageFolder, name_in
+from decig.data.images import ImageFolder
 from decig.data.joined import tell_of_joined_pairs
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
@@ -173,7 +173,7 @@ class Examples:
         """Warn of folders in which each image may hold both sides of a pair."""
         for folder in (self.folders.images, self.folders.targets, self.folders.unpaired):
             if folder is not None:
-                tell_of_joined_pairs(ImageFolder(folder).files, self.size)
+                tell_of_joined_pairs(ImageFolder(folder), self.size)
 
     def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
         """Yield each input, with its real target if there is one, by its name."""
@@ -182,7 +182,7 @@ class Examples:
         if folders.targets is None:
             alpha = self.input_channels == _WITH_ALPHA
             folder = ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
-            return ((name_in(images, path), (pixels,)) for path, pixels in folder)
+            return ((folder.name(path), (pixels,)) for path, pixels in folder)
         pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed)
         return ((pair.name, (pair.input, pair.target)) for pair in pairs)
 
