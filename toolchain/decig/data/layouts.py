@@ -12,6 +12,7 @@
 `val` may stand for `test` in each of them, and goes before it where both are there.
 """
 
+import itertools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,13 @@ def find_layout(folder: Path, *, joined: bool | None = None) -> Layout:
         f"{folder}: no training data; looked for {', or '.join(wanted)}; "
         f"found {_listing(folder)}{_half(folder) if not joined else ''}"
     )
+
+
+def find_sides(folder: Path) -> Split | None:
+    """Find any part of a data set that has a folder for each side; None where there is none."""
+    parts = itertools.product(APART.values(), ("train", *_HELD_OUT))
+    found = (_apart(folder, pattern, split) for pattern, split in parts)
+    return next(filter(None, found), None)
 
 
 def _apart(folder: Path, pattern: str, split: str) -> Split | None:

@@ -12,9 +12,9 @@ from decig.data.crops import bound, fit
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.gallery import Gallery
 from decig.data.images import ImageFolder
-from decig.data.joined import tell_of_joined_pairs
 from decig.data.pairs import by_stem
 from decig.data.ports import output_image
+from decig.data.two_sided import require_one_side
 from decig.errors import BadInputError
 from decig.training.adversary import AUTO, Real
 from decig.training.pool import Example
@@ -117,7 +117,7 @@ class Examples:
             raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
         self._require_croppable()
         self._require_several()
-        self._tell_of_joined_pairs()
+        self._require_one_side()
 
     @property
     def folder(self) -> Path | None:
@@ -169,11 +169,11 @@ class Examples:
         if len(ImageFolder(images)) < _LEAST:
             raise BadInputError(_TOO_FEW.format(folder=images))
 
-    def _tell_of_joined_pairs(self) -> None:
-        """Warn of folders in which each image may hold both sides of a pair."""
+    def _require_one_side(self) -> None:
+        """Refuse folders that hold both sides of a data set, or warn where that may be so."""
         for folder in (self.folders.images, self.folders.targets, self.folders.unpaired):
             if folder is not None:
-                tell_of_joined_pairs(ImageFolder(folder), self.size)
+                require_one_side(ImageFolder(folder), self.size)
 
     def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
         """Yield each input, with its real target if there is one, by its name."""
