@@ -38,7 +38,7 @@ def shown(capsys: pytest.CaptureFixture[str], folder: str = "runs/a b", **change
 def test_it_says_what_was_asked_and_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown(capsys).splitlines() == [
         "asked:     4.000 ms, 4.00 times faster than 16.000 ms",
-        "predicted: 3.900 ms",
+        "predicted: 3.900 ms, by the cost table alone",
         "measured:  4.200 ms once exported, 3.81 times faster, 5.0% over the target",
         "pictures:  SSIM 0.8000, PSNR 22.00 dB before training; SSIM 0.9500, PSNR 30.00 dB after "
         "it (compared with the original's, 8 of them, held out of training)",

@@ -117,7 +117,8 @@ def duration(seconds: float) -> str:
 
 def _timed(figures: Mapping[str, Any]) -> dict[str, str]:
     """What was asked and reached of a device."""
-    predicted = f"{figures['predicted_latency_ms']:.3f} ms"
+    # While plans were tried, predictions had learnt from those before: these lines may differ.
+    predicted = f"{figures['predicted_latency_ms']:.3f} ms, by the cost table alone"
     return {"asked": _asked(figures), "predicted": predicted, "measured": _measured(figures)}
 
 
