@@ -1,12 +1,12 @@
 """pix2pix's own data set, with both sides of a pair in one image, through the commands."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from decig.cli.written import absolute
 from tests.cli.test_resuming import SETTINGS, weights
 from tests.samples import PIXELS, call, decig, write_generator
 
@@ -47,7 +47,7 @@ def test_halves_are_compressed_like_folders_of_their_own(place: Path) -> None:
     again = decig("compress", "--resume", "--output-dir", place / "halves")
     assert again.exit_code == 0, again.stderr
     listed = (place / "halves" / "data.sha256").read_text().splitlines()
-    assert len(listed) == 2 * COUNT and listed[0].endswith("  data/0.png")
+    assert len(listed) == 2 * COUNT and listed[0].endswith("  data:B/0.png")
     repeated = decig(
         *("compress", "--locked", place / "halves" / "run.toml"),
         *("--output-dir", place / "repeated"),
@@ -56,6 +56,8 @@ def test_halves_are_compressed_like_folders_of_their_own(place: Path) -> None:
     assert weights(place / "repeated") == weights(place / "halves")
     result = decig("export", place / "halves", "-o", place / "small.onnx")
     assert result.exit_code == 0 and "are not there" not in result.stderr, result.stderr
+    written = call("report", place / "halves", "-o", place / "report.html")
+    assert not any("folder of images" in line for line in written["missing"])
 
 
 def test_halves_are_sliced_and_checked_like_folders_of_their_own(place: Path) -> None:
@@ -72,9 +74,23 @@ def test_halves_are_sliced_and_checked_like_folders_of_their_own(place: Path) ->
     assert found[0] == found[1]
 
 
+def test_a_record_made_elsewhere_has_whole_paths(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "my:data").mkdir()
+    (place / "joined").rename(place / "my:data" / "train")
+    monkeypatch.chdir(place)
+    assert absolute("my:data/train:A") == f"{place}/my:data/train:A"
+
+
+def test_no_folder_is_not_the_working_directory(place: Path) -> None:
+    model = place / "model.onnx"
+    result = decig("check", model, "--reference", model, "--data", "")
+    assert result.exit_code == 2 and "Directory '' does not exist" in result.stderr
+
+
 def test_a_missing_folder_of_halves_is_a_usage_error(place: Path) -> None:
     model = place / "model.onnx"
     result = decig("check", model, "--reference", model, "--data", f"{place}/nowhere:A")
     assert result.exit_code == 2
     assert "nowhere' does not exist" in result.stderr
-    assert "Traceback" not in result.stderr + json.dumps(result.stdout)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from decig.data.feeds import Inputs
 from decig.data.gallery import Gallery
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.data.images import ImageFolder, read_image
 from decig.data.labels import Labels
 from decig.data.pairs import by_stem
@@ -36,17 +36,18 @@ def halves_at(folder: Path, count: int = 2) -> list[tuple[np.ndarray, np.ndarray
         ("x:A", "x", "A"),
         ("x:B", "x", "B"),
         ("x:C", "x:C", None),
-        (":A", ":A", None),
+        (".:A", ".", "A"),
+        ("x/:B", "x", "B"),
     ],
 )
 def test_a_side_stands_behind_the_folder(tmp_path, name, folder, side):
-    assert Place.of(tmp_path / name) == Place(tmp_path / folder, side)
+    assert Part.of(tmp_path / name) == Part(tmp_path / folder, side)
 
 
 def test_a_folder_of_that_very_name_is_taken_as_it_is(tmp_path):
     halves_at(tmp_path / "x:A")
-    assert Place.of(tmp_path / "x:A") == Place(tmp_path / "x:A")
-    assert Place.of(tmp_path / "x:A:B") == Place(tmp_path / "x:A", "B")
+    assert Part.of(tmp_path / "x:A") == Part(tmp_path / "x:A")
+    assert Part.of(tmp_path / "x:A:B") == Part(tmp_path / "x:A", "B")
 
 
 def test_each_side_is_read_alone_and_keeps_the_name_of_its_file(tmp_path):
@@ -87,7 +88,7 @@ def test_real_pictures_may_be_halves(tmp_path):
 def test_transparency_is_halved_too(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 4), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    found = read_image(tmp_path / "a.png", alpha=True, place=Place(tmp_path, "B"))
+    found = read_image(tmp_path / "a.png", alpha=True, part=Part(tmp_path, "B"))
     assert np.array_equal(found, pixels[:, 3:])
 
 
@@ -108,3 +109,12 @@ def test_files_that_feed_other_inputs_lie_beside_the_images(tmp_path):
     np.save(tmp_path / "0.npy", np.arange(8.0))
     inputs = Inputs.of(takes(IMAGE, CODE), PIXELS, {"code": "files"}, Path(f"{tmp_path}:B"))
     assert inputs.draw(rng(), "0")["code"].tolist() == [list(range(8))]
+
+
+def test_a_model_that_takes_no_image_has_no_halves_to_be_fed(tmp_path):
+    with pytest.raises(BadInputError, match=":A: the model takes no image of which a half"):
+        Inputs.of(takes(CODE), PIXELS, {"code": "files"}, Path(f"{tmp_path}:A"))
+
+
+def test_a_place_of_one_letter_is_the_working_directory():
+    assert Part.of(Path(":A")) == Part(Path(), "A")

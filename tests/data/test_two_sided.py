@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from decig.data.images import ImageFolder
-from decig.data.two_sided import require_one_side
+from decig.data.two_sided import require_one_side, tell_of_two_sides
 from decig.errors import BadInputError
 from tests.samples import write_photos
 
@@ -51,16 +51,32 @@ def test_halves_of_pairs_are_as_they_should_be(tmp_path, caplog):
         ("train/input", "train/target"),
     ],
 )
-def test_a_data_set_is_no_folder_of_inputs(tmp_path, sides):
+def test_a_data_set_is_no_folder_of_inputs(tmp_path, caplog, sides):
     for side in sides:
         write_photos(tmp_path / side)
     with pytest.raises(BadInputError) as caught:
         require_one_side(ImageFolder(tmp_path), (24, 24))
     assert str(caught.value) == (
-        f"{tmp_path}: holds both sides of a data set, {sides[0]} and {sides[1]}; name the folder "
-        f"of one side, such as {tmp_path / sides[0]}"
+        f"{tmp_path}: holds both sides of a data set; name the folder of one side: "
+        f"{tmp_path / sides[0]} or {tmp_path / sides[1]}"
     )
+    tell_of_two_sides(ImageFolder(tmp_path), (24, 24))
+    assert caplog.messages == [str(caught.value)]
+    caplog.clear()
     require_one_side(ImageFolder(tmp_path / sides[0]), (24, 24))
+    assert not caplog.records
+
+
+def test_one_side_or_what_feeds_other_inputs_is_no_data_set(tmp_path, caplog):
+    write_photos(tmp_path / "a" / "trainA")
+    (tmp_path / "a" / "trainB").mkdir()
+    require_one_side(ImageFolder(tmp_path / "a"), (24, 24))
+    for folder in ("train", "A/train", "B/train"):
+        write_photos(tmp_path / "b" / folder)
+    beside = ImageFolder(tmp_path / "b", beside=["A", "B"])
+    assert [file.parent.name for file in beside.files] == ["train"] * 3
+    require_one_side(beside, (24, 24))
+    assert not caplog.records
 
 
 def test_the_part_to_train_on_is_named_where_a_whole_data_set_was_given(tmp_path, caplog):

@@ -128,7 +128,7 @@ def test_a_graph_that_overflows_without_channels_has_lost_the_picture() -> None:
     picture = Sensitivity(proto, beyond, INPUTS, groups=2)
     for group in channels.prunable:
         assert picture.error(group.classes[:0]) == 0
-        assert 1 <= picture.error(group.classes[: group.channels - 1]) <= 2
+        assert 4 <= picture.error(group.classes[: group.channels - 1]) <= 8
 
 
 def test_a_graph_that_paints_no_numbers_is_refused() -> None:

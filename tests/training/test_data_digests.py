@@ -22,3 +22,12 @@ def test_data_files_are_named_by_option_and_place(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_counts_as_empty(tmp_path: Path) -> None:
     assert digests_of({"data": tmp_path / "gone.png"}) == {"data": digest_of(b"")}
+
+
+def test_which_half_of_images_counts_is_told_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs" / "a.png").write_bytes(b"a")
+    folder = tmp_path / "pairs"
+    places = data_places(Folders(Path(f"{folder}:B"), Path(f"{folder}:A")))
+    assert places == {"data:B": folder, "targets:A": folder}
+    assert list(digests_of(places)) == ["data:B/a.png", "targets:A/a.png"]

@@ -64,7 +64,8 @@ def compress(
     Args:
         model: to compress.
         output_dir: the run folder, which is made.
-        data: folder of images to feed the model; None where it takes none.
+        data: folder of images to feed the model; None where it takes none. Here as for the next
+            two, :A behind its name stands for the left halves of its images, :B for the right ones.
         targets: folder of real pictures for these images, of the same names.
         unpaired: folder of real pictures of what the model paints, which belong to no image.
         discriminator: file of the discriminator that the model was trained with.

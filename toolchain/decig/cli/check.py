@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     type=IMAGES,
-    help="Folder of images to feed both models; DIR:A and DIR:B stand for halves of its images.",
+    help="Folder of images to feed both models; DIR:A and DIR:B stand for the left and the right "
+    "halves of those in DIR.",
 )
 @click.option(
     "--max-latency",

@@ -67,8 +67,8 @@ _NO_DATA = "give --data DIR: MODEL is fed images, or files"
 @click.option(
     "--data",
     type=IMAGES,
-    help="Folder of images to feed MODEL. Here and below, DIR:A stands for the left halves of its "
-    "images, DIR:B for the right ones.",
+    help="Folder of images to feed MODEL. As for every folder of images, DIR:A stands for the left "
+    "halves of those in DIR, and DIR:B for the right ones.",
 )
 @click.option("--targets", type=IMAGES, help="Folder of real pictures for them, of the same names.")
 @click.option(

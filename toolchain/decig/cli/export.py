@@ -35,7 +35,8 @@ PRECISIONS = ("fp32", "fp16", "int8", "auto")
 @click.option(
     "--calibration",
     type=IMAGES,
-    help="Folder of images for fp16, int8 and auto; without it, the images of the run.",
+    help="Folder of images for fp16, int8 and auto; without it, the images of the run. DIR:A and "
+    "DIR:B stand for the left and the right halves of those in DIR.",
 )
 @click.option(
     "--min-ssim",

@@ -29,7 +29,7 @@ def judge_options(function: Function) -> Function:
             type=IMAGES,
             metavar="DIR",
             help="Real pictures to compare with; those of the same names as the images are their "
-            "pairs.",
+            "pairs. DIR:A and DIR:B as for --data.",
         ),
         click.option(
             "--inception",

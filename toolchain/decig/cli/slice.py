@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     flag_value="",
     metavar="[DIR]",
     help="Folder of images by which channels are scored and weights repaired; no folder where "
-    "MODEL takes no image.",
+    "MODEL takes no image. DIR:A and DIR:B stand for the left and the right halves of those in "
+    "DIR.",
 )
 @click.option(
     "--verify", is_flag=True, help="Compare with MODEL, the removed channels read as zero."

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.device.plan.wanted import UNITS
 from decig.errors import DecigError
 from decig.files import require_folder, require_writable
@@ -32,9 +32,10 @@ class ImagesPath(click.Path):
         self, value: Any, param: click.Parameter | None, context: click.Context | None
     ) -> Path:
         """Read it; click.BadParameter if there is no such folder."""
-        path = Path(value)
-        super().convert(Place.of(path).folder, param, context)
-        return path
+        part = Part.of(Path(value))
+        # What is typed goes to click as it is: an empty text is no folder.
+        super().convert(value if part.side is None else part.folder, param, context)
+        return Path(value)
 
 
 IMAGES = ImagesPath()

@@ -107,7 +107,7 @@ def is_same_model(one: str, other: str) -> bool:
 
 def _beside(folder: Path, text: str, *, argument: bool) -> str:
     """A path that is relative to a folder; an argument may be no path, but a name in Python."""
-    whole, (path, colon, name) = folder / text, text.partition(":")
+    whole, (path, colon, name) = folder / text, text.rpartition(":")
     if whole.exists() or not argument:
         return str(whole)
     return f"{folder / path}{colon}{name}" if (folder / path).exists() else text

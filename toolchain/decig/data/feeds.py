@@ -23,7 +23,7 @@ from decig.data.declared import (
     require_inputs,
     stated_range,
 )
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.data.images import SUFFIXES, name_in, photo_of
 from decig.data.pixels import PixelFormat
 from decig.data.ports import almost_image, only_image, sizes
@@ -88,7 +88,8 @@ class Inputs:
         Raises:
             AmbiguousPortError: several inputs could be the image.
             UnfedInputError: a float input beside the image is not declared.
-            BadInputError: what is declared is no input, or an input is no tensor of numbers.
+            BadInputError: what is declared is no input, an input is no tensor of numbers, or one
+                half of images is named for a model that takes none.
         """
         infos = input_info(proto)
         image = only_image(proto, pixels, declared)
@@ -99,8 +100,11 @@ class Inputs:
             info.name: declared[info.name] if info.name in declared else _default(info)
             for info in others
         }
-        place = None if folder is None else Place.of(folder).folder
-        return cls(image, others, known, place, tuple(names), pixels)
+        part = None if folder is None else Part.of(folder)
+        if image is None and part is not None and part.side is not None:
+            raise BadInputError(f"{folder}: the model takes no image of which a half could count")
+        files = None if part is None else part.folder
+        return cls(image, others, known, files, tuple(names), pixels)
 
     @property
     def reads_files(self) -> bool:

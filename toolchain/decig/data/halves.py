@@ -18,8 +18,8 @@ _SIDES: tuple[Side, ...] = ("A", "B")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where images are, and which part of each of them counts.
+class Part:
+    """A folder of images, and which half of each of them counts.
 
     Attributes:
         folder: of the images.
@@ -30,16 +30,21 @@ class Place:
     side: Side | None = None
 
     @classmethod
-    def of(cls, path: Path) -> "Place":
-        """Read what stands for a place; a folder whose own name ends in :A is taken as it is."""
-        stem, _, end = path.name.rpartition(":")
+    def of(cls, path: Path) -> "Part":
+        """Read DIR, DIR:A or DIR:B; a folder whose own name ends in :A is taken as it is."""
+        text = str(path)
         for side in _SIDES:
-            if end == side and stem and not path.is_dir():
-                return cls(path.with_name(stem), side)
+            if text.endswith(f":{side}") and not path.is_dir():
+                return cls(Path(text[: -len(side) - 1] or "."), side)
         return cls(path)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is there."""
+        return self.folder.is_dir()
+
     def cut(self, image: "Image", file: Path) -> "Image":
-        """Cut the half that counts out of an image, upright.
+        """Return the half that counts of an image that is upright already.
 
         Args:
             image: whole.

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from decig.data.depth import UnknownScaleError, depth_of, read_tiff, to_eight_bits
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.data.labels import NO_LABEL, Labels
 from decig.errors import BadInputError
 
@@ -28,8 +28,8 @@ class UnreadableImageError(BadInputError):
     """A file is missing, truncated or no image; a folder of others can be used without it."""
 
 
-def read_image(path: Path, *, alpha: bool = False, place: Place | None = None) -> np.ndarray:
-    """Read one image, or the half of it that counts at its place, as RGB uint8 H,W,3, upright.
+def read_image(path: Path, *, alpha: bool = False, part: Part | None = None) -> np.ndarray:
+    """Read one image, or the half of it that counts, as RGB uint8 H,W,3, upright.
 
     With `alpha` it is RGBA uint8 H,W,4, opaque where the file has no transparency. Otherwise
     transparency is laid over white, as a browser would show it on a page. Greys of more than 8
@@ -40,7 +40,7 @@ def read_image(path: Path, *, alpha: bool = False, place: Place | None = None) -
         BadInputError: it cannot be known which of its values are black and white, or it has no
             halves.
     """
-    upright = _opened(path, place, scaled=True)
+    upright = _opened(path, part, scaled=True)
     if alpha:
         return np.array(upright.convert("RGBA"))
     if upright.has_transparency_data:
@@ -63,7 +63,7 @@ def image_size(path: Path) -> tuple[int, int]:
         raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
 
 
-def read_labels(path: Path, labels: Labels, place: Place | None = None) -> np.ndarray:
+def read_labels(path: Path, labels: Labels, part: Part | None = None) -> np.ndarray:
     """Read one label map as uint8 H,W,3, in the form that `Labels` describes.
 
     Raises:
@@ -72,8 +72,8 @@ def read_labels(path: Path, labels: Labels, place: Place | None = None) -> np.nd
             halves.
     """
     if labels.palette:
-        return labels.clean(read_image(path, place=place), path)
-    upright = _opened(path, place)
+        return labels.clean(read_image(path, part=part), path)
+    upright = _opened(path, part)
     kind, found = upright.format, np.array(upright)
     if kind == "JPEG":
         raise BadInputError(f"{path}: JPEG does not keep the ids of labels; write them as PNG")
@@ -85,8 +85,8 @@ def read_labels(path: Path, labels: Labels, place: Place | None = None) -> np.nd
     return labels.clean(np.repeat(found[..., None], 3, axis=-1), path)
 
 
-def _opened(path: Path, place: Place | None, *, scaled: bool = False) -> Image.Image:
-    """Decode an image, turn it upright, and take of it what counts at its place.
+def _opened(path: Path, part: Part | None, *, scaled: bool = False) -> Image.Image:
+    """Decode an image, turn it upright, and cut out the half that counts.
 
     `scaled` brings greys of every bit depth to 8 bits; ids of labels are no greys.
     """
@@ -99,9 +99,9 @@ def _opened(path: Path, place: Place | None, *, scaled: bool = False) -> Image.I
     # Damage makes decoders stumble over anything; DecompressionBombError guards the memory.
     except Exception as error:
         raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
-    if place is None:
+    if part is None:
         return whole
-    half = place.cut(whole, path)
+    half = part.cut(whole, path)
     half.format = whole.format
     return half
 
@@ -165,7 +165,7 @@ class ImageFolder:
 
     Attributes:
         path: the folder.
-        place: the folder, and which part of its images counts.
+        part: the folder, and which half of its images counts.
         files: the files in it that may be images.
         skipped: those of them that turned out to be unreadable.
     """
@@ -191,8 +191,8 @@ class ImageFolder:
         Raises:
             BadInputError: the folder is missing, or holds no file with one of `SUFFIXES`.
         """
-        self.place = Place.of(Path(path))
-        self.path, self._labels, self._alpha = self.place.folder, labels, alpha
+        self.part = Part.of(Path(path))
+        self.path, self._labels, self._alpha = self.part.folder, labels, alpha
         if not self.path.is_dir():
             raise BadInputError(f"{path}: no such folder of images")
         self.files = sorted(
@@ -221,13 +221,13 @@ class ImageFolder:
         An image without two halves of the same width is a BadInputError where one is asked for.
         """
         width, height = image_size(file)
-        return self.place.width(width, height, file), height
+        return self.part.width(width, height, file), height
 
     def read(self, file: Path) -> np.ndarray:
         """Read one of its images as `read_image` does, or as `read_labels`; errors as there."""
         if self._labels is not None:
-            return read_labels(file, self._labels, self.place)
-        return read_image(file, alpha=self._alpha, place=self.place)
+            return read_labels(file, self._labels, self.part)
+        return read_image(file, alpha=self._alpha, part=self.part)
 
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         """Yield the path and the RGB uint8 H,W,3 pixels of every readable image.

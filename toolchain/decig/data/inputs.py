@@ -12,7 +12,7 @@ from decig.data.declared import Declared
 from decig.data.feeds import Feeds, Inputs, drawn_names
 from decig.data.images import ImageFolder
 from decig.data.pixels import PixelFormat
-from decig.data.two_sided import require_one_side
+from decig.data.two_sided import tell_of_two_sides
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo, input_info
 from decig.graph.size_inputs import value_arrays
@@ -74,8 +74,8 @@ class Pictures:
             limit: take at most this many, spread evenly over the folder.
 
         Raises:
-            BadInputError: the folder is missing or empty, or holds both sides of a data set; the
-                model does not take such images, or nothing feeds one of its inputs.
+            BadInputError: the folder is missing or empty, the model does not take such images, or
+                nothing feeds one of its inputs.
         """
         self.inputs = Inputs.of(proto, pixels, declared or {}, folder)
         self.skipped: list[Path] = []
@@ -92,7 +92,7 @@ class Pictures:
         filed = self.inputs.filed
         self.folder = ImageFolder(folder, pixels.labels, beside=filed, alpha=alpha)
         files = self.folder.files
-        require_one_side(self.folder, pixels.size_of(image.shape))
+        tell_of_two_sides(self.folder, pixels.size_of(image.shape))
         if limit is not None and limit < len(files):
             self.folder.files = [files[i * len(files) // limit] for i in range(limit)]
         self.skipped = self.folder.skipped

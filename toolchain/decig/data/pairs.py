@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from decig.data.gallery import require_side
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.data.images import (
     ImageFolder,
     UnreadableImageError,
@@ -72,7 +72,7 @@ class Pairs:
         self._backwards, self._labels = direction == "BtoA", labels
         folders = (split.b, split.a) if self._backwards else (split.a, split.b)
         self.folder, self._joined = folders[0], split.joined
-        self._half = Place(folders[0], "A" if split.joined else None)
+        self._half = Part(folders[0], "A" if split.joined else None)
         if split.joined:
             self._files = [(file, file) for file in ImageFolder(split.a).files]
         else:

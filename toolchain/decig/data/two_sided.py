@@ -14,7 +14,7 @@ _LOOKED_AT = 8
 
 
 def require_one_side(folder: ImageFolder, size: tuple[int, int]) -> None:
-    """Refuse a data set with a folder for each side, and warn of images that look like pairs.
+    """Refuse a folder that holds both sides of a data set, and warn of images that look like pairs.
 
     A model that takes one side would be fed both. Images look like pairs where all of them are
     twice as wide as high: they would be squeezed into the model's input.
@@ -24,23 +24,43 @@ def require_one_side(folder: ImageFolder, size: tuple[int, int]) -> None:
         size: height and width of the picture that they are fitted to.
 
     Raises:
-        BadInputError: the folder holds both sides of a data set in folders of their own.
+        BadInputError: images of both sides lie there, in folders of their own.
     """
-    path = folder.path
-    if sides := find_sides(path):
-        one, other = (side.relative_to(path).as_posix() for side in (sides.a, sides.b))
-        raise BadInputError(
-            f"{path}: holds both sides of a data set, {one} and {other}; name the folder of one "
-            f"side, such as {sides.a}"
-        )
-    if _looks_joined(folder, size):
-        where = path / "train" if (path / "train").is_dir() else path
-        _log.warning(
-            "%s: every image is twice as wide as high, as pairs side by side are: both halves "
-            "are taken for one image; if these are pairs, name the half that counts: %s:A for "
-            "the left ones, %s:B for the right ones",
-            *(path, where, where),
-        )
+    if message := _both_sides(folder):
+        raise BadInputError(message)
+    _tell_of_joined_pairs(folder, size)
+
+
+def tell_of_two_sides(folder: ImageFolder, size: tuple[int, int]) -> None:
+    """Warn of all that `require_one_side` refuses or warns of; it has the arguments."""
+    if message := _both_sides(folder):
+        _log.warning("%s", message)
+    _tell_of_joined_pairs(folder, size)
+
+
+def _both_sides(folder: ImageFolder) -> str:
+    """A line that says so if images of both sides of a data set lie in a folder."""
+    sides = find_sides(folder.path)
+    both = () if sides is None else (sides.a, sides.b)
+    if not both or not all(any(f.is_relative_to(side) for f in folder.files) for side in both):
+        return ""
+    one, other = both
+    return (
+        f"{folder.path}: holds both sides of a data set; name the folder of one side: {one} or "
+        f"{other}"
+    )
+
+
+def _tell_of_joined_pairs(folder: ImageFolder, size: tuple[int, int]) -> None:
+    if not _looks_joined(folder, size):
+        return
+    where = folder.path / "train" if (folder.path / "train").is_dir() else folder.path
+    _log.warning(
+        "%s: every image is twice as wide as high, as pairs side by side are: both halves "
+        "are taken for one image; if these are pairs, name the half that counts: %s:A for "
+        "the left ones, %s:B for the right ones",
+        *(folder.path, where, where),
+    )
 
 
 def _looks_joined(folder: ImageFolder, size: tuple[int, int]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.deploy.convert import at_opset
 from decig.deploy.pixel_io import with_pixel_io
 from decig.deploy.precision import AUTO, FP32, Tolerance, require_precision
@@ -146,7 +146,7 @@ def _aim(
 
 def _images(source: Source) -> tuple[Path | None, tuple[str, ...]]:
     """Folder of the run's images; None, and a line that says so, where it is gone."""
-    if source.images is None or Place.of(source.images).folder.is_dir():
+    if source.images is None or Part.of(source.images).exists:
         return source.images, ()
     warning = f"{source.images}: the images of the run are not there; noise stands in for them"
     log.warning("%s", warning)

@@ -12,6 +12,7 @@ import numpy as np
 from decig.data.crops import fit
 from decig.data.images import UnreadableImageError
 from decig.data.pairs import Targets
+from decig.data.two_sided import tell_of_two_sides
 from decig.deploy.judges.panel import GIVEN, OWN, Panel
 from decig.quality.distributions import Distance
 from decig.quality.features import Features, FeatureSet
@@ -110,6 +111,9 @@ class RealPictures:
             The real picture H,W,3 of the input; None where inputs and real pictures make no pairs,
             or it cannot be read.
         """
+        if not self._names:
+            size = painted[_MODELS[0]].shape[1], painted[_MODELS[0]].shape[2]
+            tell_of_two_sides(self._targets.folder, size)
         self._names.append(name)
         for model, unit in painted.items():
             self._size = unit.shape[1], unit.shape[2]

@@ -70,12 +70,9 @@ class Sensitivity:
             |y - t|^2 + |c(y) - c(t)|^2 over the variance of t, with c(y) = y - mean of y over its
             colours, as in `decig.training.losses.output`: what is grey has nearly all of the
             variance, and alone it would hide the loss of all colour. A graph that overflows
-            without these channels has lost the picture: as if it were all of one value.
+            without these channels has lost the picture: as if it painted the negative.
         """
-        painted = self._paint(gone)
-        if not are_numbers(painted):
-            painted = [np.full_like(theirs, theirs.mean()) for theirs in self._pictures]
-        pairs = zip(painted, self._pictures, strict=True)
+        pairs = zip(self._paint(gone), self._pictures, strict=True)
         return float(np.mean([_error(ours, theirs) for ours, theirs in pairs]))
 
     def _paint(self, gone: np.ndarray) -> list[np.ndarray]:
@@ -99,6 +96,8 @@ def _channels_last(picture: np.ndarray) -> np.ndarray:
 
 
 def _error(ours: np.ndarray, theirs: np.ndarray) -> float:
+    if not are_numbers([ours]):
+        ours = 2 * theirs.mean() - theirs
     difference = ours - theirs
     colour = difference - difference.mean(axis=-1, keepdims=True)
     lost = np.square(difference).mean() + np.square(colour).mean()

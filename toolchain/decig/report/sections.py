@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from decig import repeating
+from decig.data.halves import Part
 from decig.records import Search, Trial
 from decig.repeating import Recorded
 from decig.report import costs, plots
@@ -40,9 +41,11 @@ def gaps(evidence: Evidence, lost: Sequence[str]) -> list[str]:
     lines = [f"{name}: the run did not write it down" for name in evidence.missing]
     lines += [f"{file}: missing, or not readable" for file in lost]
     model, images = evidence.asked.model.path, evidence.asked.images
-    for what, path in (("the original model", model), ("the folder of images", images)):
-        if path and not Path(path).exists():
-            lines.append(f"{what}, {path}, is not there any more; the run kept what is shown")
+    gone = {"the original model": model} if model and not Path(model).exists() else {}
+    if images and not Part.of(Path(images)).exists:
+        gone["the folder of images"] = images
+    for what, path in gone.items():
+        lines.append(f"{what}, {path}, is not there any more; the run kept what is shown")
     return lines
 
 

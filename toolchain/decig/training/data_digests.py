@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from decig.data.halves import Place
+from decig.data.halves import Part
 from decig.data.images import SUFFIXES
 from decig.training.examples import Folders
 
@@ -13,13 +13,17 @@ _ARRAYS = (".npy", ".npz")
 
 
 def data_places(folders: Folders) -> dict[str, Path]:
-    """Where data files lie, by the name of the option that says it."""
+    """Where data files lie, by the name of the option that says it, as in data, or data:B."""
     given = {
         "data": folders.images,
         "targets": folders.targets,
         "unpaired": folders.unpaired,
     }
-    found = {name: Place.of(place).folder for name, place in given.items() if place is not None}
+    parts = {name: Part.of(path) for name, path in given.items() if path is not None}
+    found = {
+        name if part.side is None else f"{name}:{part.side}": part.folder
+        for name, part in parts.items()
+    }
     if folders.discriminator is not None:
         found["discriminator"] = folders.discriminator
     return found
