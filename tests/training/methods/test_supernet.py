@@ -91,6 +91,34 @@ def test_plans_that_are_measured_to_be_too_slow_are_not_taken(
     assert limits[1:] == pytest.approx([least / 2] * 2)  # it took twice as long as wanted
 
 
+def test_plans_that_are_measured_to_be_faster_are_not_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ask(tmp_path)
+    limits: list[float] = []
+
+    def narrowest_then_more(lattice: Lattice, *rest: Any, **_: Any) -> dict[str, int]:
+        limits.append(rest[1])
+        tops = (len(widths) - 1 for widths in lattice.choices.values())
+        levels = [min(len(limits) - 1, top) for top in tops]
+        found = lattice.widths(np.array(levels))
+        rest[2](found)
+        return found
+
+    def faster_when_searching(proto: Any) -> float:
+        searching = (asked.output_dir / "band.json").exists()
+        return total_ms(proto) if not searching else asked.goal.target_ms * 0.8
+
+    monkeypatch.setattr(supernet, "search_widths", narrowest_then_more)
+    target = Target(asked.goal.target.table, FakeBench(faster_when_searching))
+    figures = asked.but(target=target).compress()
+    band = json.loads((asked.output_dir / "band.json").read_text())
+    least = asked.goal.target.predictor.predict_ms(band["narrowest"])
+    assert limits[1] == pytest.approx(least / 0.8)  # it took less than was wanted
+    assert len(limits) == 3 and limits[2] > limits[1]
+    assert figures["search"]["ssim"] >= figures["search"]["ssim_of_first_plan"]
+
+
 def test_a_latency_must_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="give the latency to reach"):
         ask(tmp_path, target_ms=None).job()

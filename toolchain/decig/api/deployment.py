@@ -82,7 +82,8 @@ def slice(
         align: multiples of which `keep` makes widths; None as the device's stairs are, or 4.
         table: cost table of the model.
         force: accept a table of another device, by which latencies are only predicted.
-        repair: folder of images by which channels are scored and weights repaired.
+        repair: folder of images by which channels are scored and weights repaired. As for every
+            folder of images, DIR:A stands for the left halves of those in DIR, DIR:B for the right.
         draws: score and repair on random draws, for a model that takes no image.
         verify: compare with the model whose removed channels are read as zero.
         progress: told the step, how far it is from 0 to 1, and its latest figures.

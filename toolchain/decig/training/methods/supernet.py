@@ -9,6 +9,7 @@ device, instead of a range of multiply-accumulates. And the search begins with t
 channels give. Of several targets, one network is trained, whose widths are those near any of them.
 """
 
+import math
 import time
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ import msgspec
 import numpy as np
 import onnx
 
+from decig.device.run.timing import OVER
 from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
@@ -37,9 +39,11 @@ from decig.training.tasks.sandwich import Menu, Sandwich
 _TRAINED = "supernet.onnx"
 """The graph of the trained supernet."""
 _MEASURED = 3
-"""Plans that are measured at most before the one that was measured first of all is taken."""
-_OVER = 1.01
-"""Measured latency that still counts as the wanted one, as a share of it: the rest is noise."""
+"""Plans of the search that are measured at most."""
+_NEAR = 0.96
+"""Share of the wanted latency from which on a plan that fits, as measured, ends the search."""
+_BELOW = 0.999
+"""Share of the predicted latency of a plan that was too slow which the next one may have."""
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -223,7 +227,11 @@ def _for_training(job: Job) -> int:
 
 
 def _search(job: Job, budget: Budget) -> None:
-    """Choose the plan whose pictures are most like the teacher's, as fast as was planned."""
+    """Choose the plan whose pictures are most like the teacher's, as fast as was asked for.
+
+    The plan that was made first was measured then, and is taken where no other one fits. One that
+    is faster than asked gives pictures away, so the search goes on with a higher limit.
+    """
     settings = job.settings(Settings)
     found = _Supernet(job, _TRAINED)
     kept_back = job.examples.training[_for_training(job) :] or job.examples.training
@@ -245,7 +253,7 @@ def _search(job: Job, budget: Budget) -> None:
 
     scores = Scores(score, state_file(job, "scores.json"))
     limit_ms = job.planner.predict_ms(found.planned)
-    widths = dict(found.planned)
+    fitting, most_ms = [dict(found.planned)], math.inf
     for _ in range(_MEASURED):
         widths = search_widths(
             found.lattice,
@@ -257,12 +265,17 @@ def _search(job: Job, budget: Budget) -> None:
             seed=job.config.train.seed,
             enough=lambda: budget.progress(0, time.monotonic() - began) >= 1.0,
         )
-        too_slow = _times_too_slow(job, graph(widths), widths == found.planned)
-        if too_slow is None:
+        predicted_ms = job.planner.predict_ms(widths)
+        share = 1.0 if widths == found.planned else _share_of_wanted(job, graph(widths))
+        if share <= OVER:
+            fitting.append(widths)
+        else:
+            most_ms = min(most_ms, predicted_ms * _BELOW)
+        if _NEAR <= share <= OVER:
             break
-        limit_ms = job.planner.predict_ms(widths) / too_slow
-    else:
-        widths = dict(found.planned)
+        # The next plan will be as much slower or faster than predicted as this one is.
+        limit_ms = min(predicted_ms / share, most_ms)
+    widths = max(fitting, key=scores)
     earlier = Plan.load(job.shared.run.file("supernet-plan.json"))
     found.elastic.plan(widths).after(earlier).save(job.run.file("plan.json"))
     trained = {"supernet": job.shared.run.figures().get("supernet")}
@@ -270,16 +283,10 @@ def _search(job: Job, budget: Budget) -> None:
     start_with_the_better(job, graph(widths))
 
 
-def _times_too_slow(job: Job, proto: onnx.ModelProto, planned: bool) -> float | None:
-    """How many times longer than wanted a graph was measured to take; None if it is no longer.
-
-    The plan that was made first was measured then, and is not measured again.
-    """
+def _share_of_wanted(job: Job, proto: onnx.ModelProto) -> float:
+    """Measured latency of a graph, as a share of the wanted one; 1 where nothing is measured."""
     bench, wanted = job.goal.target.bench, job.goal.target_ms
-    if planned or bench is None or wanted is None:
-        return None
-    ratio = bench.latency(proto).median_ms / wanted
-    return ratio if ratio > _OVER else None
+    return 1.0 if bench is None or wanted is None else bench.latency(proto).median_ms / wanted
 
 
 def _figures(scores: Scores, found: _Supernet, widths: Widths) -> dict[str, Any]:
