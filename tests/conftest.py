@@ -46,6 +46,7 @@ NEEDED = {
     "benchmarks/test_stage_cost.py": ("torch",),
     "benchmarks/test_style.py": ("torch",),
     "benchmarks/test_unpaired.py": ("torch",),
+    "cli/test_halves.py": ("torch",),
     "cli/test_repeating.py": ("torch",),
     "cli/test_resuming.py": ("torch",),
     "cli/test_train.py": ("torch",),

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from decig.graph.model import initializers
 from decig.source.recipe import Recipe
 from decig.training import engine, original, shown
 from decig.training.adversary import trained_discriminator
-from decig.training.pairs import Batch
 from decig.training.tasks.paired import Paired
 from tests.runtime import open_plain
 from tests.training.originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
@@ -136,7 +136,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_state(recipe, data, tmp_path,
 
     def poisoned(task, number):
         made = batch(task, number)
-        return Batch(made.source, made.real * (float("nan") if number == 2 else 1))
+        return replace(made, real=made.real * (float("nan") if number == 2 else 1))
 
     monkeypatch.setattr(Paired, "batch", poisoned)
     with pytest.raises(DecigError, match=r"became nan at step 2; the last good state"):
@@ -153,7 +153,7 @@ def test_loss_falls_on_a_constant_target(recipe, data, tmp_path, monkeypatch):
 
     def constant(task, number):
         made = batch(task, number)
-        return Batch(made.source, torch.full_like(made.real, 0.5))
+        return replace(made, real=torch.full_like(made.real, 0.5))
 
     def watched(task, *arguments):
         found = terms(task, *arguments)

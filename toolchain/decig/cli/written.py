@@ -110,4 +110,4 @@ def _beside(folder: Path, text: str, *, argument: bool) -> str:
     whole, (path, colon, name) = folder / text, text.rpartition(":")
     if whole.exists() or not argument:
         return str(whole)
-    return f"{folder / path}{colon}{name}" if (folder / path).exists() else text
+    return f"{folder / path}:{name}" if colon and (folder / path).exists() else text
