@@ -7,10 +7,14 @@ import methods
 import pytest
 from click.testing import CliRunner
 from competitors.matching import Match, PeerLatency
+from jobs import BENCHMARKS
 from judge import Row
 from methods import comparisons, summary
 
 from decig.device.run.timing import Latency
+from decig.source.recipe import load_recipe
+from decig.training.pytorch.generator import build_generator
+from decig.training.stages import require_trainable
 from tests.benchmarks.small import table_of, write_pairs, write_recipe, write_settings
 
 
@@ -81,3 +85,13 @@ def test_bad_input_is_said_in_one_line_before_anything_is_trained(tmp_path: Path
     assert result.exit_code == 1
     assert result.output.startswith("Error: ") and result.output.count("\n") == 1
     assert "train" in result.output
+
+
+def test_the_recipe_of_the_published_teacher_is_the_net_of_the_repository_made_smaller() -> None:
+    smaller = load_recipe(BENCHMARKS / "recipes" / "facades-128")
+    whole = load_recipe(BENCHMARKS.parent / "models" / "facades-resunet")
+    assert smaller.input_shape == [1, 3, 128, 128]
+    assert smaller.pixels == whole.pixels
+    nets = [build_generator(require_trainable(each), each.folder) for each in (smaller, whole)]
+    shapes = [{n: tuple(w.shape) for n, w in net.state_dict().items()} for net in nets]
+    assert shapes[0] == shapes[1]

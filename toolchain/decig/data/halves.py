@@ -1,7 +1,8 @@
 """Folders of which one half of every image counts: pix2pix keeps both sides of a pair in one image.
 
 Wherever a folder of images is asked for, `facades/train:A` stands for the left halves of the images
-in facades/train, and `facades/train:B` for the right ones.
+in facades/train, and `facades/train:B` for the right ones. (`decig train` is given whole data sets,
+whose halves it finds itself: `decig.data.layouts`.) Images that feed further inputs are read whole.
 """
 
 from dataclasses import dataclass
