@@ -32,7 +32,7 @@ from decig.graph.oracle import masked_graph
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.training.module import build_module, write_back
+from decig.training.trainable.module import build_module, write_back
 
 ENOUGH = 1.05
 

@@ -150,7 +150,7 @@ def what_lacks(contest: Contest, methods: Sequence[str]) -> dict[str, str]:
 
     from decig.graph.model import normalise
     from decig.training.config import Config
-    from decig.training.module import build_module
+    from decig.training.trainable.module import build_module
 
     found = {}
     source = contest.teacher.source()

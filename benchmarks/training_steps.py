@@ -21,18 +21,18 @@ from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.training.condense import Condenser
 from decig.training.config import Config
-from decig.training.elastic import Elastic
-from decig.training.engine import Engine
-from decig.training.latents import LatentModule
+from decig.training.loop.engine import Engine
+from decig.training.loop.precision import Precision
+from decig.training.loop.schedule import Budget, constant
 from decig.training.losses.output import OutputLoss, picture_of
-from decig.training.module import build_module, parameters_by_initializer
-from decig.training.precision import Precision
-from decig.training.schedule import Budget, constant
-from decig.training.shrinking import Shrinking
-from decig.training.steering import Narrowing, Steered
+from decig.training.narrowing.condense import Condenser
+from decig.training.narrowing.latents import LatentModule
+from decig.training.narrowing.shrinking import Shrinking
+from decig.training.narrowing.steering import Narrowing, Steered
 from decig.training.tasks.sandwich import Menu, Sandwich
+from decig.training.trainable.elastic import Elastic
+from decig.training.trainable.module import build_module, parameters_by_initializer
 
 Step = Callable[[], None]
 

@@ -22,11 +22,11 @@ from decig.graph.cost import count
 from decig.graph.model import Model, load_model, save_model
 from decig.source.recipe import Recipe, load_recipe
 from decig.source.source import Source
-from decig.training.condensing_goal import Wanted
-from decig.training.module import build_module, write_back
-from decig.training.original import train
+from decig.training.originals.condensing_goal import Wanted
+from decig.training.originals.original import train
 from decig.training.pytorch.generator import build_generator
 from decig.training.pytorch.load import load_pytorch
+from decig.training.trainable.module import build_module, write_back
 from tests.training.small import work_table
 
 FOLDERS = Path(__file__).parents[1] / "models"

@@ -32,13 +32,13 @@ from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
 from decig.source.source import Source
 from decig.training.config import Config
-from decig.training.engine import Engine, News
-from decig.training.module import build_module, write_back
-from decig.training.pool import Crops, Example, TeacherPool
-from decig.training.precision import Precision
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
+from decig.training.data.pool import Crops, Example, TeacherPool
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.precision import Precision
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
 from decig.training.tasks.distil import STUDENT, Distil, Learning
+from decig.training.trainable.module import build_module, write_back
 
 _LINE_EVERY_S = 15.0
 STATE_FILE = "state.pt"

@@ -21,15 +21,16 @@ from decig.graph import rewrite
 from decig.graph.model import load_model, save_model
 from decig.source.recipe import load_recipe
 from decig.source.resolve import resolve
-from decig.training import pipeline, tasks
+from decig.training import tasks
+from decig.training.compression import pipeline
+from decig.training.compression.planner import Goal
+from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
-from decig.training.engine import Engine, News
-from decig.training.examples import Folders
-from decig.training.planner import Goal
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
-from decig.training.shown import export
-from decig.training.teacher import Teacher
+from decig.training.data.examples import Folders
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
+from decig.training.originals.shown import export
 
 CURVES, REPORT = "curves.csv", "report.json"
 

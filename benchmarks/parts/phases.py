@@ -48,16 +48,16 @@ PHASES = (
     Phase("reading the model", "/decig/source/", ("_resolve",)),
     Phase("reading the model", "/decig/training/pytorch/load.py"),
     Phase("reading the table", "/decig/device/cost/table.py", ("load",)),
-    Phase("proof of the module", "/decig/training/parity.py"),
-    Phase("reading images", "/decig/training/examples.py", ("_read",)),
+    Phase("proof of the module", "/decig/training/trainable/parity.py"),
+    Phase("reading images", "/decig/training/data/examples.py", ("_read",)),
     Phase("measuring", "/decig/device/plan/bench.py"),
     Phase("scoring", "/decig/repair/scores.py"),
     Phase("planning", "/decig/device/plan/"),
     Phase("planning", "/decig/device/cost/predict.py"),
     Phase("repair", "/decig/repair/repair.py"),
-    Phase("judging", "/decig/training/judge.py"),
-    Phase("building the student", "/decig/training/student.py", ("student_task",)),
-    Phase("building the engine", "/decig/training/engine.py", ("__init__",)),
+    Phase("judging", "/decig/training/compression/judge.py"),
+    Phase("building the student", "/decig/training/compression/student.py", ("student_task",)),
+    Phase("building the engine", "/decig/training/loop/engine.py", ("__init__",)),
 )
 """In the order in which they come; the first one that holds a frame counts."""
 NAMES = tuple(dict.fromkeys([START, *(phase.name for phase in PHASES), OTHER]))
@@ -112,7 +112,7 @@ def main() -> None:
     file, *arguments = sys.argv[1:]
     from decig.cli.main import main as program
     from decig.files import write_json
-    from decig.training.engine import Engine
+    from decig.training.loop.engine import Engine
 
     def first_step(*_: object) -> None:
         write_json(Path(file), watch.stop())

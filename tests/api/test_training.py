@@ -4,7 +4,7 @@ import pytest
 
 import decig
 from decig import BadInputError
-from tests.training import originals
+from tests.training import small_originals
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from tests.training import originals
     ],
 )
 def test_what_does_not_go_together_is_refused(tmp_path, wrong, message):
-    recipe = originals.write_recipe(tmp_path, "paired", originals.STAGES)
+    recipe = small_originals.write_recipe(tmp_path, "paired", small_originals.STAGES)
     with pytest.raises(BadInputError, match=message):
         decig.train(recipe.folder, tmp_path / "run", data=tmp_path / "gone", **wrong)
     assert not (tmp_path / "run").exists()

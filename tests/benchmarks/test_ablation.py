@@ -13,8 +13,8 @@ from jobs import Job
 
 from decig.files import write_json
 from decig.quality import features
+from decig.training.compression.terms import TERMS
 from decig.training.config import Config
-from decig.training.terms import TERMS
 from tests.samples import write_generator, write_photos
 from tests.training.small import write_table
 

@@ -27,7 +27,7 @@ from decig.errors import DecigError
 from decig.quality import features
 from decig.quality.parity import max_abs_diff
 from decig.training.config import Config
-from decig.training.schedule import Budget
+from decig.training.loop.schedule import Budget
 from tests.benchmarks.small import SIDE, table_of, write_settings
 from tests.samples import write_generator, write_photos
 

@@ -13,8 +13,8 @@ from methods import comparisons, summary
 
 from decig.device.run.timing import Latency
 from decig.source.recipe import load_recipe
+from decig.training.data.stages import require_trainable
 from decig.training.pytorch.generator import build_generator
-from decig.training.stages import require_trainable
 from tests.benchmarks.small import table_of, write_pairs, write_recipe, write_settings
 
 

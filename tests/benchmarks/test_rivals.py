@@ -29,7 +29,7 @@ from decig.graph.cost import count
 from decig.graph.model import load_model, save_model
 from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
-from decig.training.module import build_module
+from decig.training.trainable.module import build_module
 from tests.benchmarks.small import SIDE, write_recipe
 from tests.samples import write_generator, write_photos
 

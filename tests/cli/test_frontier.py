@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from decig.cli.frontier import print_frontier
-from decig.training import frontier
+from decig.training.compression import frontier
 
 
 def report(*, macs: int | None, latency_ms: float | None) -> dict[str, object]:

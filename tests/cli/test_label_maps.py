@@ -77,7 +77,7 @@ def test_compress(place: Path, tmp_path: Path):
 
 @pytest.mark.train
 def test_a_discriminator_sees_label_maps_beside_the_pictures(place: Path, tmp_path: Path):
-    from decig.training.adversary import fresh_discriminator
+    from decig.training.compression.adversary import fresh_discriminator
     from decig.training.pytorch.discriminator import save_discriminator
     from tests.training.small import write_table
 

@@ -128,7 +128,7 @@ def test_every_difference_is_a_line_of_its_own(copied: Path, tmp_path: Path) -> 
 
 
 def test_a_run_that_goes_on_keeps_its_plan(copied: Path, monkeypatch) -> None:
-    from decig.training import pipeline
+    from decig.training.compression import pipeline
 
     goals = []
     monkeypatch.setattr(pipeline, "compress", lambda *what, **_: goals.append(what[2]))

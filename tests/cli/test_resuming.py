@@ -42,7 +42,7 @@ def begin(run: str, *options: Any) -> Any:
 
 def press(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in a step of training."""
-    from decig.training.engine import Engine
+    from decig.training.loop.engine import Engine
 
     update = Engine._update
 
@@ -83,7 +83,7 @@ def test_several_targets_go_on_with_the_folder_alone(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C in the second target; the first is not repeated."""
-    from decig.training.engine import Engine
+    from decig.training.loop.engine import Engine
 
     monkeypatch.chdir(place)
     update, steps = Engine._update, iter(range(100))
@@ -137,8 +137,8 @@ def test_before_anything_is_written_ctrl_c_promises_nothing(
 
     monkeypatch.chdir(place)
     with monkeypatch.context() as patch:
-        patch.setattr("decig.training.pipeline.prepare", stop)
-        patch.setattr("decig.training.preview.preview", stop)
+        patch.setattr("decig.training.compression.pipeline.prepare", stop)
+        patch.setattr("decig.training.compression.preview.preview", stop)
         result, shown = begin("run"), begin("run", "--dry-run")
     told = "run: stopped before anything was kept; type the same command again"
     assert result.exit_code == 130 and result.stderr.splitlines()[-1] == f"decig: error: {told}"
@@ -154,7 +154,7 @@ def test_what_stopped_with_its_options_written_goes_on_from_them(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C between run.toml and run.json: method, settings and plan stand in the former."""
-    from decig.training import run as run_module
+    from decig.training.runs import run as run_module
 
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -179,8 +179,12 @@ def test_a_finished_run_is_neither_measured_nor_trained_again(
     monkeypatch.chdir(place)
     assert begin("one").exit_code == 0
     assert begin("two", "--target-latency", "8ms,5ms").exit_code == 0
-    monkeypatch.setattr("decig.training.pipeline.prepare_all", lambda *_: pytest.fail("prepared"))
-    monkeypatch.setattr("decig.training.several.prepare_all", lambda *_: pytest.fail("prepared"))
+    monkeypatch.setattr(
+        "decig.training.compression.pipeline.prepare_all", lambda *_: pytest.fail("prepared")
+    )
+    monkeypatch.setattr(
+        "decig.training.compression.several.prepare_all", lambda *_: pytest.fail("prepared")
+    )
     for run, file in (("one", "report.json"), ("two", "frontier.json")):
         before = (place / run / file).read_bytes()
         result = decig("compress", "--resume", "--output-dir", run, "--json")
@@ -291,7 +295,7 @@ def test_an_original_that_took_no_step_begins(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("decig.training.original.Engine", stop)
+        patch.setattr("decig.training.originals.original.Engine", stop)
         stopped = decig("train", "recipe.toml", "--data", "data", "--output-dir", "run")
     assert stopped.exit_code == 130
     assert "go on with decig train --resume --output-dir run" in stopped.stderr

@@ -9,7 +9,7 @@ import pytest
 from decig.errors import TargetMissedError
 from decig.repeating import read_options
 from tests.samples import PIXELS, decig, write_generator, write_photos
-from tests.training.test_events import read_events
+from tests.training.loop.test_events import read_events
 
 pytestmark = pytest.mark.train
 if importlib.util.find_spec("torch"):

@@ -11,7 +11,8 @@ from decig.device.cost import table
 from decig.device.run.fingerprint import Fingerprint
 from decig.graph import plan
 from decig.source import recipe, resolve, stamp
-from decig.training import config, engine, methods
+from decig.training import config, methods
+from decig.training.loop import engine
 from decig.training.tasks import distil, label_map, paired, unpaired
 from tests.docs.report_keys import Report
 

@@ -15,7 +15,7 @@ from decig.progress import silent
 from decig.repeating import Said
 from decig.source.recipe import load_recipe
 from decig.source.stamp import read_stamp
-from decig.training import pipeline
+from decig.training.compression import pipeline
 from decig.training.config import Config
 from tests.docs.generate import made
 from tests.samples import PIXELS, call

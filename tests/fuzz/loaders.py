@@ -189,7 +189,7 @@ def _settings(_: Path) -> Whole:
 
 
 def _load_state(file: Path) -> None:
-    from decig.training.state import read_state
+    from decig.training.loop.state import read_state
 
     read_state(file)
 
@@ -197,7 +197,7 @@ def _load_state(file: Path) -> None:
 def _state(folder: Path) -> Whole:
     import torch
 
-    from decig.training.state import write_state
+    from decig.training.loop.state import write_state
 
     groups = {"net": {"nets": {"net": {"weight": torch.zeros(3)}}, "optimiser": {}}}
     state = {"step": 3, "elapsed_s": 1.0, "groups": groups, "means": {}, "parts": []}

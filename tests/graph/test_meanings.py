@@ -106,7 +106,7 @@ def test_the_trainable_module_honours_or_refuses_the_attribute(
 ):
     import torch
 
-    from decig.training.module import build_module
+    from decig.training.trainable.module import build_module
 
     proto = normalise(case.graph(case.value))
     image = np.random.default_rng(1).uniform(-2, 2, (1, 3, 6, 6)).astype(np.float32)
@@ -166,7 +166,7 @@ def test_what_is_not_refused(body: str, constants: dict):
 
 @pytest.mark.train
 def test_a_refusal_ends_the_building_of_the_module():
-    from decig.training.module import build_module
+    from decig.training.trainable.module import build_module
 
     proto = tiny("[n] s = Cast<to=8>(x)\n y = Cast<to=1>(s)", opset=18)
     with pytest.raises(BadInputError, match="Cast n cannot be trained"):

@@ -8,9 +8,9 @@ from decig.device.cost.table import CostTable
 from decig.device.plan.wanted import Wanted
 from decig.source.recipe import Recipe
 from decig.source.resolve import resolve
-from decig.training import original
-from decig.training.condensing_goal import CondensingGoal
-from tests.training import originals
+from decig.training.originals import original
+from decig.training.originals.condensing_goal import CondensingGoal
+from tests.training import small_originals
 from tests.training.small import work_table
 
 NETS = """
@@ -30,7 +30,7 @@ STEPS = 24
 KINDS: dict[str, dict[str, Any]] = {
     "paired": {},
     "unpaired": {},
-    "label_map": {"labels": originals.ONE_HOT, "channels": 4, "input_range": "[0, 1]"},
+    "label_map": {"labels": small_originals.ONE_HOT, "channels": 4, "input_range": "[0, 1]"},
 }
 """What recipes of the tasks say beside their names."""
 
@@ -38,10 +38,10 @@ KINDS: dict[str, dict[str, Any]] = {
 def write(folder: Path, task: str = "paired", *settings: str, nets: str = NETS) -> Recipe:
     """Write a recipe and data for it, into the folder `data` beside it."""
     if not (folder / "data").exists():
-        originals.write_data(folder / "data", task)
-    stages = originals.STAGES.replace("steps = 6", f"steps = {STEPS}")
+        small_originals.write_data(folder / "data", task)
+    stages = small_originals.STAGES.replace("steps = 6", f"steps = {STEPS}")
     text = "\n".join([*settings, stages])
-    return originals.write_recipe(folder, task, text, nets=nets, **KINDS[task])
+    return small_originals.write_recipe(folder, task, text, nets=nets, **KINDS[task])
 
 
 def table_of(recipe: Recipe) -> CostTable:

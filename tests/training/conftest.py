@@ -14,11 +14,11 @@ from decig.data.pixels import PixelFormat
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
 from decig.graph.model import Model, load_model
+from decig.training.compression.planner import Goal
+from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
-from decig.training.examples import Folders
-from decig.training.planner import Goal
-from decig.training.schedule import Budget
-from decig.training.teacher import Teacher
+from decig.training.data.examples import Folders
+from decig.training.loop.schedule import Budget
 from tests.training.small import Asked, with_settings, work_table
 from tests.training.tiny import tiny_generator
 

@@ -16,7 +16,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes
-from decig.training.module import build_module
+from decig.training.trainable.module import build_module
 from tests.training import layout_axes, layout_kernels
 from tests.training.layout_cells import LAYOUTS, RANKS, Cell, NoSuchCellError
 from tests.training.onnx_cases import assert_close, run_ort

@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from decig.errors import BadInputError
 from decig.graph.model import infer_shapes, normalise
-from decig.training.module import build_module
+from decig.training.trainable.module import build_module
 from tests.runtime import open_plain
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from decig.training.loop.schedule import WarmUpThenCosine
 from decig.training.nets.averaging import Averaging
-from decig.training.schedule import WarmUpThenCosine
 from decig.training.tasks import Group
 
 

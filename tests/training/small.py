@@ -20,15 +20,15 @@ from decig.graph.plan import plan_from_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
-from decig.training import pipeline, preview
+from decig.training.compression import pipeline, preview
+from decig.training.compression.job import Job
+from decig.training.compression.planner import Goal
+from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
-from decig.training.examples import Folders
-from decig.training.job import Job
-from decig.training.planner import Goal
-from decig.training.processes import Processes
-from decig.training.run import RunFolder
-from decig.training.schedule import Budget
-from decig.training.teacher import Teacher
+from decig.training.data.examples import Folders
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
+from decig.training.runs.run import RunFolder
 from tests.samples import write_photos
 from tests.training.tiny import tiny_generator
 
@@ -110,7 +110,7 @@ def write_model_table(path: Path, model: Model) -> Path:
 
 @dataclass(frozen=True)
 class Asked:
-    """What `decig.training.pipeline.compress` is asked."""
+    """What `decig.training.compression.pipeline.compress` is asked."""
 
     teacher: Teacher
     folders: Folders

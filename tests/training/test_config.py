@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from decig.errors import BadInputError
-from decig.training import engine
-from decig.training.condense import WEIGHTINGS
 from decig.training.config import Config
+from decig.training.loop import engine
 from decig.training.methods import decig
+from decig.training.narrowing.condense import WEIGHTINGS
 from decig.training.tasks import distil
 
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from decig.errors import BadInputError
-from decig.training import engine as engine_module
-from decig.training.adversary import fresh_discriminator
+from decig.training.compression.adversary import fresh_discriminator
+from decig.training.compression.terms import TERMS
 from decig.training.config import Config
+from decig.training.loop import engine as engine_module
+from decig.training.loop.schedule import Budget
 from decig.training.nets.multiscale import MultiscaleDiscriminator
 from decig.training.pytorch.discriminator import save_discriminator
-from decig.training.schedule import Budget
-from decig.training.terms import TERMS
 from tests.samples import write_photos
 from tests.training.small import Asked, small, with_settings
 
@@ -132,7 +132,7 @@ def test_one_that_serves_nothing_is_refused_before_images_are_read(
     def read(*_: object) -> None:
         raise AssertionError("reads images although the discriminator does not serve")
 
-    monkeypatch.setattr("decig.training.examples.Examples.training", property(read))
+    monkeypatch.setattr("decig.training.data.examples.Examples.training", property(read))
     with pytest.raises(BadInputError, match=message):
         made.but(settings=settings).compress()
     assert not made.output_dir.exists()

@@ -10,9 +10,10 @@ from PIL import Image
 
 from decig.graph.model import shapes
 from decig.source.recipe import load_recipe
-from decig.training import methods, original, tasks
+from decig.training import methods, tasks
+from decig.training.compression.terms import TERMS
 from decig.training.config import Config
-from decig.training.terms import TERMS
+from decig.training.originals import original
 from tests.runtime import open_plain
 from tests.samples import write_photos
 from tests.training.extending.brightness import TERM

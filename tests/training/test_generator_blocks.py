@@ -15,7 +15,7 @@ from decig.graph.model import Model, initializers, load_model, save_model
 from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
-from decig.training.module import build_module, parameter_names, write_back
+from decig.training.trainable.module import build_module, parameter_names, write_back
 from tests.graph.tiny import worst_difference
 from tests.training.onnx_cases import assert_close, run_ort
 

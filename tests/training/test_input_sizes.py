@@ -7,7 +7,7 @@ import torch
 
 from decig.errors import BadInputError
 from decig.graph.model import input_info, normalise
-from decig.training.module import build_module, takes_batches
+from decig.training.trainable.module import build_module, takes_batches
 from tests.training.onnx_cases import assert_close, assert_parity, parsed, run_ort
 
 RNG = np.random.default_rng(0)

@@ -10,10 +10,10 @@ import torch
 from decig.data.pixels import PixelFormat
 from decig.graph.plan import Plan
 from decig.graph.slicing import slice_graph
-from decig.training.engine import Engine
-from decig.training.module import write_back
-from decig.training.schedule import Budget
-from decig.training.student import mean_of, student_task
+from decig.training.compression.student import mean_of, student_task
+from decig.training.loop.engine import Engine
+from decig.training.loop.schedule import Budget
+from decig.training.trainable.module import write_back
 from tests.graph.tiny import worst_difference
 from tests.training.layout_cells import LAYOUTS, RANKS
 from tests.training.layout_table import NOT_RUN, REFUSED, ROWS, TRAINS, outcome

@@ -7,8 +7,8 @@ from onnx import helper
 
 from decig.graph import rules
 from decig.graph.operators import Kind, find
-from decig.training.module import build_module
 from decig.training.ops import registry
+from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import assert_parity, one_node, run_ort
 from tests.training.op_cases import ALL
 

@@ -13,9 +13,9 @@ from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.source.recipe import Code
-from decig.training.module import build_module, takes_batches, write_back
-from decig.training.parity import require_parity
 from decig.training.pytorch.load import load_pytorch
+from decig.training.trainable.module import build_module, takes_batches, write_back
+from decig.training.trainable.parity import require_parity
 from tests.graph.tiny import random_feeds, worst_difference
 from tests.training.onnx_cases import assert_close, run_ort
 from tests.training.patterns import PATTERNS, SHAPES, STYLED

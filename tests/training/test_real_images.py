@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from decig.training import tasks
-from decig.training.processes import Processes
+from decig.training.loop.processes import Processes
 from decig.training.tasks import Original
-from tests.training import originals
+from tests.training import small_originals
 
 pytestmark = pytest.mark.slow
 STAGES = "stages = [{ crop = 64, load = 72, batch = 2, steps = 40 }]"
@@ -29,7 +29,7 @@ class Net(nn.Sequential):
 
 def opened(folder: Path, data: Path, task: str, settings: str, **recipe: object) -> Original:
     text = f"learning_rate = 5e-3\nhold = 1\n{STAGES}\n{settings}"
-    made = originals.write_recipe(folder, task, text, nets=PLAIN, **recipe)
+    made = small_originals.write_recipe(folder, task, text, nets=PLAIN, **recipe)
     return tasks.find(task).open_task(made, data, Processes())
 
 
@@ -47,7 +47,7 @@ def losses(task: Original, group: str) -> dict[str, float]:
 def before_and_after(task: Original, group: str) -> tuple[dict[str, float], dict[str, float]]:
     """The losses of a group before a training and after it."""
     before = losses(task, group)
-    originals.run(task)
+    small_originals.run(task)
     return before, losses(task, group)
 
 

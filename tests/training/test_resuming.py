@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from decig.training import engine as engine_module
 from decig.training import tasks
-from decig.training.engine import News
-from decig.training.processes import Processes
+from decig.training.loop import engine as engine_module
+from decig.training.loop.engine import News
+from decig.training.loop.processes import Processes
 from decig.training.tasks import Original
-from tests.training import originals
+from tests.training import small_originals
 
+_EPOCHS = small_originals.STAGES.replace("steps = 6", "epochs = 3")
 SETTINGS = {
-    "paired": {"settings": f"ema = 0.5\n{originals.STAGES}"},
-    "unpaired": {"settings": f"pool = 2\nidentity = 0.1\nema = 0.5\n{originals.STAGES}"},
+    "paired": {"settings": f"ema = 0.5\n{small_originals.STAGES}"},
+    "unpaired": {"settings": f"pool = 2\nidentity = 0.1\nema = 0.5\n{small_originals.STAGES}"},
     "label_map": {
-        "settings": f'spectral_norm = ["4"]\n{originals.STAGES.replace("steps = 6", "epochs = 3")}',
-        "labels": originals.ONE_HOT,
+        "settings": f'spectral_norm = ["4"]\n{_EPOCHS}',
+        "labels": small_originals.ONE_HOT,
         "channels": 4,
     },
 }
@@ -31,14 +32,14 @@ KILLED_AT = 4
 
 @pytest.fixture(params=SETTINGS)
 def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    originals.write_recipe(tmp_path, request.param, **SETTINGS[request.param])
-    originals.write_data(tmp_path / "data", request.param)
+    small_originals.write_recipe(tmp_path, request.param, **SETTINGS[request.param])
+    small_originals.write_data(tmp_path / "data", request.param)
     name: str = request.param
     return name
 
 
 def open_again(folder: Path, name: str) -> Original:
-    recipe = originals.load_recipe(folder)
+    recipe = small_originals.load_recipe(folder)
     return tasks.find(name).open_task(recipe, folder / "data", Processes())
 
 
@@ -47,7 +48,7 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 ) -> None:
     monkeypatch.setattr(engine_module, "SAVE_EVERY_S", 0.0)
     monkeypatch.setattr(engine_module, "SAVING_SHARE", 1e9)
-    whole = originals.run(open_again(tmp_path, name))
+    whole = small_originals.run(open_again(tmp_path, name))
 
     def kill(news: News) -> None:
         if news.step == KILLED_AT:
@@ -55,10 +56,10 @@ def test_a_killed_run_ends_as_an_unbroken_one(
 
     state = tmp_path / "state.pt"
     with pytest.raises(SystemExit):
-        originals.run(open_again(tmp_path, name), state_file=state, report=kill)
+        small_originals.run(open_again(tmp_path, name), state_file=state, report=kill)
     assert torch.load(state, weights_only=True)["step"] == KILLED_AT - 1
-    again = originals.run(open_again(tmp_path, name), state_file=state)
-    wanted, found = originals.state_of(whole), originals.state_of(again)
+    again = small_originals.run(open_again(tmp_path, name), state_file=state)
+    wanted, found = small_originals.state_of(whole), small_originals.state_of(again)
     assert wanted.keys() == found.keys()
     for key, value in wanted.items():
         assert torch.equal(value, found[key]), key

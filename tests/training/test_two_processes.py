@@ -21,13 +21,13 @@ import pytest
 import torch
 
 from decig.source.recipe import load_recipe
-from decig.training import original
-from decig.training.engine import Engine, News
-from decig.training.pool import Batch, TeacherPool
-from decig.training.processes import Processes
-from decig.training.run import hold
-from decig.training.schedule import Budget
-from decig.training.student import student_task
+from decig.training.compression.student import student_task
+from decig.training.data.pool import Batch, TeacherPool
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
+from decig.training.originals import original
+from decig.training.runs.run import hold
 from decig.training.tasks import paired
 from decig.training.tasks.distil import Distil
 from tests.samples import PIXELS, write_photos

@@ -7,7 +7,8 @@
 `decig compress --locked RUN/run.toml` repeats the run, and compares [recorded] with what is there
 now. `--config` takes the same file as a beginning for another run, and does not look at [recorded].
 `--resume` finds the options of the run there. Beside it lies data.sha256, the digests of all data
-files, in the form of the program sha256sum. Training writes both files (`decig.training.repeat`).
+files, in the form of the program sha256sum. Training writes both files
+(`decig.training.runs.repeat`).
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ L = |mean of the student's picture - mean of the teacher's|
 
 from torch import Tensor
 
-from decig.training.terms import PICTURES, Term
+from decig.training.compression.terms import PICTURES, Term
 
 
 def brightness_loss(picture: Tensor, target: Tensor) -> Tensor:

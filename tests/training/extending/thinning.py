@@ -7,7 +7,7 @@ from decig.graph.plan import plan_from_widths, uniform_widths
 from decig.graph.scoring import magnitude_scores
 from decig.graph.slicing import slice_graph
 from decig.schema import Share, WrittenByHand
-from decig.training.distilling import distil
+from decig.training.compression.distilling import distil
 from decig.training.methods import Step
 
 

@@ -10,12 +10,12 @@ import torch
 from decig.device.plan.target import Target
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
-from decig.training.condense import Condenser
-from decig.training.job import Job
+from decig.training.compression.job import Job
+from decig.training.compression.student import teacher_pool
+from decig.training.data.pool import Batch
+from decig.training.loop.schedule import Budget
 from decig.training.methods.decig import steps
-from decig.training.pool import Batch
-from decig.training.schedule import Budget
-from decig.training.student import teacher_pool
+from decig.training.narrowing.condense import Condenser
 from decig.training.tasks.distil import Distil
 from tests.device.bench import FakeBench
 from tests.training.small import node_us, small, total_ms

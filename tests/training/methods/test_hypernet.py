@@ -13,9 +13,9 @@ from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model, initializers, load_model
 from decig.graph.plan import FLOOR, Plan
 from decig.training.config import Config
+from decig.training.loop.schedule import Budget
 from decig.training.methods.hypernet import LatentSlim, even_widths, steps
-from decig.training.schedule import Budget
-from decig.training.slim import Slim
+from decig.training.trainable.slim import Slim
 from tests.training.methods.test_decig import Told, widths
 from tests.training.random_nets import image
 from tests.training.small import Asked, small, with_settings

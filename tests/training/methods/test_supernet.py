@@ -8,12 +8,12 @@ import pytest
 from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.plan import Plan
+from decig.training.compression.judge import Judge
 from decig.training.config import Config
-from decig.training.judge import Judge
+from decig.training.loop.schedule import Budget
 from decig.training.methods import supernet
 from decig.training.methods.supernet import Settings, steps
-from decig.training.schedule import Budget
-from decig.training.search import Lattice
+from decig.training.narrowing.search import Lattice
 from tests.device.bench import FakeBench
 from tests.training.methods.test_decig import widths
 from tests.training.small import Asked, small, total_ms, with_settings

@@ -5,8 +5,8 @@ import onnx
 import pytest
 import torch
 
-from decig.training.module import build_module, takes_batches
 from decig.training.ops.batch_norm import batch_norm
+from decig.training.trainable.module import build_module, takes_batches
 from tests.training.onnx_cases import assert_close, one_node, parsed, run_ort
 from tests.training.op_case import x
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from decig.training.module import build_module
+from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import (
     one_node,
     run_ort,

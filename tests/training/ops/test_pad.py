@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decig.errors import BadInputError
-from decig.training.module import build_module
 from decig.training.ops.pad import extend
+from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import assert_parity, assert_refused, one_node
 from tests.training.op_case import IMAGE, ints, x
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from decig.training.module import build_module
 from decig.training.ops.pools import (
     Pool,
     max_and_place,
@@ -12,6 +11,7 @@ from decig.training.ops.pools import (
     mean_of_windows,
     norm_of_windows,
 )
+from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort
 from tests.training.op_case import IMAGE, x
 

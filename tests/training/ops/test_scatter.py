@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from decig.errors import BadInputError
-from decig.training.module import build_module, takes_batches
 from decig.training.ops.scatter import (
     take_elements,
     take_places,
@@ -13,6 +12,7 @@ from decig.training.ops.scatter import (
     write_places,
     write_slices,
 )
+from decig.training.trainable.module import build_module, takes_batches
 from tests.training.onnx_cases import assert_close, assert_refused, one_node, parsed, run_ort
 from tests.training.op_case import ints, x
 

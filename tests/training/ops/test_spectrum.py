@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from decig.errors import BadInputError
-from decig.training.module import build_module, takes_batches
 from decig.training.ops.spectrum import transform
+from decig.training.trainable.module import build_module, takes_batches
 from tests.training.onnx_cases import assert_refused, one_node
 from tests.training.op_case import x
 

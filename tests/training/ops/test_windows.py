@@ -4,10 +4,10 @@ import pytest
 import torch
 from onnx import helper
 
-from decig.training.module import build_module
 from decig.training.ops.node import OpNode
 from decig.training.ops.tracer import Tracer
 from decig.training.ops.windows import Window, pad_same, same_pads
+from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import assert_parity, one_node, run_ort
 from tests.training.op_case import x
 

@@ -9,13 +9,13 @@ from decig.data.feeds import Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo
-from decig.training.adversary import adversary_of, fresh_discriminator
-from decig.training.engine import Engine, News
-from decig.training.inner import InnerValues
-from decig.training.pool import Crops, Example, TeacherPool
-from decig.training.precision import Precision
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
+from decig.training.compression.adversary import adversary_of, fresh_discriminator
+from decig.training.compression.inner import InnerValues
+from decig.training.data.pool import Crops, Example, TeacherPool
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.precision import Precision
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
 from decig.training.tasks.distil import Distil, Learning, Settings
 from tests.training.simple_task import weights
 

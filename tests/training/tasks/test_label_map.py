@@ -10,10 +10,11 @@ from torch.nn.functional import l1_loss, relu
 
 from decig.errors import BadInputError
 from decig.graph.model import initializers
-from decig.training import original, tasks
+from decig.training import tasks
+from decig.training.originals import original
 from decig.training.tasks.label_map import LabelMap, open_task
 from tests.runtime import open_plain
-from tests.training import originals
+from tests.training import small_originals
 
 Make = Callable[..., LabelMap]
 
@@ -21,13 +22,13 @@ Make = Callable[..., LabelMap]
 @pytest.fixture
 def task(tmp_path: Path) -> Make:
     """Opens the task on a small data set, with lines of settings before the stages."""
-    originals.write_data(tmp_path / "data", "label_map")
+    small_originals.write_data(tmp_path / "data", "label_map")
 
-    def make(*settings: str, stages: str = originals.STAGES) -> LabelMap:
+    def make(*settings: str, stages: str = small_originals.STAGES) -> LabelMap:
         text = "\n".join([*settings, stages])
-        labels = {"labels": originals.ONE_HOT, "channels": 4, "input_range": "[0, 1]"}
-        recipe = originals.write_recipe(tmp_path, "label_map", text, **labels)
-        return open_task(recipe, tmp_path / "data", originals.with_rank(0))
+        labels = {"labels": small_originals.ONE_HOT, "channels": 4, "input_range": "[0, 1]"}
+        recipe = small_originals.write_recipe(tmp_path, "label_map", text, **labels)
+        return open_task(recipe, tmp_path / "data", small_originals.with_rank(0))
 
     return make
 
@@ -93,7 +94,7 @@ def test_the_discriminator_sees_what_is_augmented(task: Make) -> None:
 
 @pytest.mark.parametrize("group", ["generator", "discriminator"])
 def test_gradients_reach_the_net_of_the_group_only(task: Make, group: str) -> None:
-    found = originals.gradients_of(task('spectral_norm = ["4"]'), group)
+    found = small_originals.gradients_of(task('spectral_norm = ["4"]'), group)
     assert {name for name, yes in found.items() if yes} == {group}
 
 
@@ -111,7 +112,7 @@ def test_without_settings_training_is_that_of_the_authors(task: Make) -> None:
 
 def test_spectral_norm_is_trained_and_not_exported(task: Make, tmp_path: Path) -> None:
     task("ema = 0.5", 'spectral_norm = ["0", "4"]')  # writes the recipe
-    recipe = originals.load_recipe(tmp_path)
+    recipe = small_originals.load_recipe(tmp_path)
     file = original.train(recipe, tmp_path / "run", data=tmp_path / "data")
     state = torch.load(tmp_path / "run/state.pt", weights_only=True)
     mean = state["means"]["generator"]

@@ -8,12 +8,12 @@ import torch
 
 from decig.errors import BadInputError, DecigError
 from decig.source.recipe import Recipe
-from decig.training.engine import Engine, News
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
 from decig.training.tasks import find
 from decig.training.tasks.paired import Paired, open_task
-from tests.training.originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
+from tests.training.small_originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
 
 STAGES = "[{ crop = 32, batch = 2, steps = 6 }, { crop = 48, batch = 1, steps = 4 }]"
 RECIPE = SIDE_BY_SIDE.format(side=32, output_range="[0, 1]", stages=STAGES)

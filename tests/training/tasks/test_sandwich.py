@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from decig.graph.channels import analyse
-from decig.training.elastic import Elastic
-from decig.training.engine import Engine, News
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
-from decig.training.student import student_task
+from decig.training.compression.student import student_task
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
 from decig.training.tasks.sandwich import Menu, Sandwich
+from decig.training.trainable.elastic import Elastic
 from tests.samples import write_photos
 from tests.training.small import small
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from decig.errors import BadInputError
-from decig.training import precision, tasks
-from decig.training.processes import Processes
-from tests.training.originals import ONE_HOT, STAGES, write_data, write_recipe
+from decig.training import tasks
+from decig.training.loop import precision
+from decig.training.loop.processes import Processes
+from tests.training.small_originals import ONE_HOT, STAGES, write_data, write_recipe
 
 
 def test_tasks_are_found_by_their_name() -> None:

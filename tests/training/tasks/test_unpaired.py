@@ -11,13 +11,14 @@ from torch.nn.functional import l1_loss
 
 from decig.errors import BadInputError
 from decig.source.stamp import read_known
-from decig.training import original, tasks
-from decig.training.engine import Engine
-from decig.training.processes import Processes
-from decig.training.schedule import Budget
+from decig.training import tasks
+from decig.training.loop.engine import Engine
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
+from decig.training.originals import original
 from decig.training.tasks.unpaired import Batch, Unpaired, open_task
 from tests.runtime import open_plain
-from tests.training import originals
+from tests.training import small_originals
 from tests.training.launch import together
 
 Make = Callable[..., Unpaired]
@@ -27,15 +28,15 @@ GENERATORS, DISCRIMINATORS = ({name, f"{name}_back"} for name in ("generator", "
 @pytest.fixture
 def task(tmp_path: Path) -> Make:
     """Opens the task on a small data set, with lines of settings before the stages."""
-    originals.write_data(tmp_path / "data", "unpaired")
+    small_originals.write_data(tmp_path / "data", "unpaired")
 
     def make(
-        *settings: str, rank: int = 0, stages: str = originals.STAGES, **recipe: str
+        *settings: str, rank: int = 0, stages: str = small_originals.STAGES, **recipe: str
     ) -> Unpaired:
         text = "\n".join([*(line for line in settings if not line.startswith("[")), stages])
         text += "\n" + "\n".join(line for line in settings if line.startswith("["))
-        made = originals.write_recipe(tmp_path, "unpaired", text, **recipe)
-        return open_task(made, tmp_path / "data", originals.with_rank(rank))
+        made = small_originals.write_recipe(tmp_path, "unpaired", text, **recipe)
+        return open_task(made, tmp_path / "data", small_originals.with_rank(rank))
 
     return make
 
@@ -128,7 +129,7 @@ def test_terms_of_weight_0_are_left_out(task: Make, line: str, left_out: str) ->
 def test_gradients_reach_the_nets_of_the_group_only(
     task: Make, group: str, reached: set[str]
 ) -> None:
-    found = originals.gradients_of(task(), group)
+    found = small_originals.gradients_of(task(), group)
     assert {name for name, yes in found.items() if yes} == reached
 
 
@@ -145,7 +146,7 @@ def test_each_discriminator_judges_the_pictures_of_its_own_domain(task: Make) ->
 
 def test_discriminators_are_shown_pictures_of_the_pool(task: Make) -> None:
     made = task("pool = 2")
-    originals.run(made)
+    small_originals.run(made)
     assert {name: len(pool) for name, pool in made.memories.items()} == {"pool_b": 2, "pool_a": 2}
 
 
@@ -181,7 +182,7 @@ def test_ranges_of_input_and_output_may_differ(task: Make) -> None:
 
 def test_a_run_leaves_both_generators_and_a_sheet(task: Make, tmp_path: Path) -> None:
     task()  # writes the recipe
-    recipe = originals.load_recipe(tmp_path)
+    recipe = small_originals.load_recipe(tmp_path)
     written = original.train(recipe, tmp_path / "run", data=tmp_path / "data")
     assert written == tmp_path / "run/generator.onnx"
     outputs = []
@@ -226,7 +227,7 @@ def test_settings_that_cannot_be_meant(task: Make, line: str, message: str) -> N
 
 
 def test_what_does_not_take_pictures_is_refused(task: Make) -> None:
-    colours = originals.ONE_HOT + '\nencoding = "colours"'
+    colours = small_originals.ONE_HOT + '\nencoding = "colours"'
     for recipe in ({"channels": 1}, {"labels": colours}):
         with pytest.raises(BadInputError, match=r"needs an input of 3 channels, and no \[pixels"):
             task(**recipe)
@@ -240,8 +241,8 @@ def test_pictures_smaller_than_the_crops_are_refused(task: Make) -> None:
 
 
 def test_folders_of_pairs_are_told_apart(tmp_path: Path) -> None:
-    recipe = originals.write_recipe(tmp_path, "unpaired")
-    data = originals.write_data(tmp_path / "data", "paired")
+    recipe = small_originals.write_recipe(tmp_path, "unpaired")
+    data = small_originals.write_data(tmp_path / "data", "paired")
     with pytest.raises(BadInputError, match=r"looked for trainA and trainB.*; found test/, train/"):
         open_task(recipe, data, Processes())
 
@@ -251,7 +252,7 @@ def resume_in_two_processes(folder: Path) -> None:
     processes = Processes()
 
     def engine() -> Engine:
-        task = open_task(originals.load_recipe(folder), folder / "data", processes)
+        task = open_task(small_originals.load_recipe(folder), folder / "data", processes)
         return Engine(task, Budget(steps=4), processes, state_file=folder / "state.pt")
 
     first = engine()

@@ -23,9 +23,9 @@ from decig.schema import read_json
 from decig.source.source import Source
 
 if TYPE_CHECKING:
+    from decig.training.compression.teacher import Teacher
     from decig.training.config import Config
-    from decig.training.examples import Folders
-    from decig.training.teacher import Teacher
+    from decig.training.data.examples import Folders
 
 _log = logging.getLogger(__name__)
 
@@ -99,12 +99,12 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     with needs_torch("decig compress"):
-        from decig.training import pipeline, preview, several
-        from decig.training.events import require_events
-        from decig.training.examples import Folders
-        from decig.training.planner import Goal
-        from decig.training.schedule import Budget
-        from decig.training.teacher import Teacher
+        from decig.training.compression import pipeline, preview, several
+        from decig.training.compression.planner import Goal
+        from decig.training.compression.teacher import Teacher
+        from decig.training.data.examples import Folders
+        from decig.training.loop.events import require_events
+        from decig.training.loop.schedule import Budget
 
     if tensorboard:
         require_events("--tensorboard")
@@ -193,7 +193,7 @@ def settings_of(
 
 def _record_of(folder: Path) -> Path | None:
     """The file that says what the run in a folder was asked; None where none has begun."""
-    from decig.training.run import RUN_FILE, TARGETS_FILE
+    from decig.training.runs.run import RUN_FILE, TARGETS_FILE
 
     files = (folder / name for name in (RUN_FILE, TARGETS_FILE))
     return next((file for file in files if file.is_file()), None)
@@ -211,7 +211,7 @@ def _require_free(folder: Path, wanted: Sequence[Wanted], *, resume: bool) -> No
         BadInputError: as for `RunFolder.check`, or the run that goes on has a target of another
             kind: a latency, or multiply-accumulates for no device.
     """
-    from decig.training.run import RUN_FILE, TARGETS_FILE, RunFolder
+    from decig.training.runs.run import RUN_FILE, TARGETS_FILE, RunFolder
 
     file = TARGETS_FILE if len(wanted) > 1 else RUN_FILE
     goes_on = resume and not _is_to_begin(folder)
@@ -254,7 +254,7 @@ def _target(
         progress: told how far the measuring is.
         force: whether to plan with the table of another device.
     """
-    from decig.training.processes import Processes
+    from decig.training.loop.processes import Processes
 
     if wanted and wanted[0].kind == "macs":
         return MacsTarget(source.model, analyse(source.model.proto))
@@ -274,8 +274,8 @@ def _locked(
     Raises:
         BadInputError: something differs, and `accept` is false.
     """
-    from decig.training.facts import Facts
-    from decig.training.processes import Processes
+    from decig.training.loop.processes import Processes
+    from decig.training.runs.facts import Facts
 
     processes = Processes()
 

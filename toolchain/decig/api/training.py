@@ -66,10 +66,10 @@ def train(
 
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
-        from decig.training.condensing_goal import CondensingGoal, method_of_run
-        from decig.training.events import require_events
+        from decig.training.loop.events import require_events
         from decig.training.methods import DEFAULT, find_way
-        from decig.training.original import train as run
+        from decig.training.originals.condensing_goal import CondensingGoal, method_of_run
+        from decig.training.originals.original import train as run
 
     if tensorboard:
         require_events("--tensorboard")

@@ -249,7 +249,7 @@ def _needs_target(asked: Mapping[str, Any]) -> bool:
 
 def _record_file(asked: Mapping[str, Any]) -> str:
     """The file of the run folder without which nothing could go on."""
-    from decig.training.run import RUN_FILE, TARGETS_FILE
+    from decig.training.runs.run import RUN_FILE, TARGETS_FILE
 
     several = any(len(asked[name] or ()) > 1 for name in TARGET_OPTIONS)
     return TARGETS_FILE if several else RUN_FILE

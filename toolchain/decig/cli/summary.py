@@ -54,7 +54,7 @@ def print_plan(plan: Mapping[str, Any]) -> None:
     """Show what a compression would do.
 
     Args:
-        plan: what `decig.training.preview` says of one target.
+        plan: what `decig.training.compression.preview` says of one target.
     """
     counted = plan["original_latency_ms"] is None
     lines = {}

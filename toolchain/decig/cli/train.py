@@ -31,7 +31,7 @@ from decig.errors import TargetMissedError
 from decig.extras import needs_torch, require_training
 
 if TYPE_CHECKING:
-    from decig.training.stages import Direction
+    from decig.training.data.stages import Direction
 
 _TARGETS = ("target_latency", "target_speedup", "target_macs")
 _NO_TABLE = (
@@ -127,9 +127,9 @@ def train(
     if profile is not None and given == "target_macs":
         raise click.UsageError(_NO_DEVICE)
     with needs_torch("decig train"):
-        from decig.training.hinge_cut import waits_for_target
         from decig.training.methods import find_way
-        from decig.training.original import STATE_FILE
+        from decig.training.narrowing.hinge_cut import waits_for_target
+        from decig.training.originals.original import STATE_FILE
 
     if method is not None:
         find_way(method)  # whoever must profile first is told now that it cannot train

@@ -305,6 +305,6 @@ def require_same_pixels(levels: int, what: str) -> None:
 
 def torch_runner(proto: onnx.ModelProto) -> Runner:
     """Return a function that runs a graph as the module that training uses; needs PyTorch."""
-    from decig.training.module import module_runner
+    from decig.training.trainable.module import module_runner
 
     return _guarded(module_runner(proto), proto)

@@ -6,7 +6,7 @@ deviation. With one factor a and one shift c for all images instead, it can be f
     W x + d  ->  InstanceNormalization   becomes   (a W) x + (a d + c)
 
 `Statistics.affine` finds the a and c that come closest. The result is not exact:
-`decig.training.fold_norms` decides by the pictures which norms are folded.
+`decig.training.compression.fold_norms` decides by the pictures which norms are folded.
 """
 
 from dataclasses import dataclass

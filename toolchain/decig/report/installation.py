@@ -265,6 +265,6 @@ def _torch() -> str | None:
     """Say what PyTorch would train on, such as "2.13.0 on cpu, bf16 in hardware"."""
     if missing(("torch", "accelerate")):
         return None
-    from decig.training.precision import describe_training_device
+    from decig.training.loop.precision import describe_training_device
 
     return describe_training_device()

@@ -9,8 +9,9 @@
     [decig]
     condense = 0.15
 
-What a table may hold is a record beside the code that it is for: `decig.training.engine.Settings`,
-`decig.training.tasks.distil.Settings`, and `Settings` of every module in `decig.training.methods`.
+What a table may hold is a record beside the code that it is for:
+`decig.training.loop.engine.Settings`, `decig.training.tasks.distil.Settings`, and `Settings` of
+every module in `decig.training.methods`.
 
 The options of the command may stand there too (`decig.repeating`): the command reads those.
 """
@@ -25,7 +26,8 @@ import msgspec
 from decig.errors import BadInputError
 from decig.repeating import OPTIONS, RECORDED
 from decig.schema import WrittenByHand, convert, read_json, read_toml
-from decig.training import engine, methods
+from decig.training import methods
+from decig.training.loop import engine
 from decig.training.tasks import distil
 
 Kinds = dict[str, type[WrittenByHand]]

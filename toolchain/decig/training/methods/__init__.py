@@ -2,8 +2,8 @@
 
 A method is a module with `Settings`, the record of its table in the file of settings, and
 `steps(job)`, which says what is to be done and which files each step leaves in the run folder.
-`decig.training.pipeline` runs the steps. A module that stands in this folder is a method that
-`decig compress` knows; nothing else has to be changed.
+`decig.training.compression.pipeline` runs the steps. A module that stands in this folder is a
+method that `decig compress` knows; nothing else has to be changed.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from typing import Protocol, cast
 from decig.errors import BadInputError
 from decig.schema import WrittenByHand
 from decig.source.recipe import Recipe
-from decig.training.fresh import Way
-from decig.training.job import Job
+from decig.training.compression.job import Job
+from decig.training.loop.schedule import Budget
+from decig.training.narrowing.fresh import Way
 from decig.training.plugins import find_module, modules_in
-from decig.training.schedule import Budget
 
 DEFAULT = "decig"
 """The method where none is named."""
@@ -61,7 +61,7 @@ class Method(Protocol):
         """Return the steps in their order; their shares of the budget add up to 1.
 
         The last step leaves `student.onnx`, and what it finds of the student's quality in
-        report.json (`decig.training.run.RunFolder.add_figures`).
+        report.json (`decig.training.runs.run.RunFolder.add_figures`).
         """
         ...
 

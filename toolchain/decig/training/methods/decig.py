@@ -1,10 +1,11 @@
 """DECIG: condense, cut, distil, fold norms.
 
 N. A. Shah and G. Bharaj, "Towards Device Efficient Conditional Image Generation" (BMVC 2022):
-stage I trains with a penalty by the run time that each channel costs (`decig.training.condense`),
-the condensed graph is cut, and stage II distils the original into what is left. Here the cut is
-planned for a latency that is predicted from a cost table, and its weights are repaired in closed
-form before stage II begins; stage I can be left out, and is by default.
+stage I trains with a penalty by the run time that each channel costs
+(`decig.training.narrowing.condense`), the condensed graph is cut, and stage II distils the original
+into what is left. Here the cut is planned for a latency that is predicted from a cost table, and
+its weights are repaired in closed form before stage II begins; stage I can be left out, and is by
+default.
 
 `decig train` takes stage I as the paper has it: the generator is condensed while it is trained for
 the first time, and is cut at its hinges or for a latency (`from_scratch`).
@@ -22,23 +23,29 @@ from decig.graph.model import Model, initializers
 from decig.graph.norm_folding import foldable_norms
 from decig.schema import NotNegative, Share, WrittenByHand
 from decig.source.recipe import Recipe
-from decig.training.condense import Condenser, run_times
-from decig.training.cut import Cut
-from decig.training.distilling import distil
-from decig.training.engine import News
-from decig.training.fold_norms import fold_norms, with_joined_norms
-from decig.training.fresh import Fresh
-from decig.training.hinge_cut import cut_condensed
-from decig.training.job import Job
+from decig.training.compression.distilling import distil
+from decig.training.compression.fold_norms import fold_norms, with_joined_norms
+from decig.training.compression.job import Job
+from decig.training.compression.slicing import Origin, cut_to_begin, slice_and_repair
+from decig.training.compression.student import (
+    mean_of,
+    run_student,
+    state_file,
+    student_engine,
+    student_task,
+)
+from decig.training.data.stages import Condensing, table_of
+from decig.training.loop.engine import News
+from decig.training.loop.schedule import Budget
 from decig.training.methods import Step
-from decig.training.module import parameters_by_initializer, write_back
+from decig.training.narrowing.condense import Condenser, run_times
+from decig.training.narrowing.cut import Cut
+from decig.training.narrowing.fresh import Fresh
+from decig.training.narrowing.hinge_cut import cut_condensed
+from decig.training.narrowing.steering import UNASKED, Steered
 from decig.training.pytorch.binding import weights_of
-from decig.training.schedule import Budget
-from decig.training.slicing import Origin, cut_to_begin, slice_and_repair
-from decig.training.stages import Condensing, table_of
-from decig.training.steering import UNASKED, Steered
-from decig.training.student import mean_of, run_student, state_file, student_engine, student_task
 from decig.training.tasks.distil import STUDENT
+from decig.training.trainable.module import parameters_by_initializer, write_back
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -196,7 +203,7 @@ def from_scratch(recipe: Recipe, *, has_target: bool) -> "Penalised":
 
 @dataclass(frozen=True)
 class Penalised:
-    """How generators are condensed: see `decig.training.fresh.Way`.
+    """How generators are condensed: see `decig.training.narrowing.fresh.Way`.
 
     Attributes:
         settings: the table [train.condense].
@@ -229,7 +236,7 @@ class Penalised:
 
 @dataclass(frozen=True)
 class _Condensed:
-    """A generator under the penalty: see `decig.training.fresh.Narrower`."""
+    """A generator under the penalty: see `decig.training.narrowing.fresh.Narrower`."""
 
     fresh: Fresh
     part: Steered

@@ -1,10 +1,10 @@
 """Hypernet: latent numbers make the weights and shrink to zero, then the graph is cut and trained.
 
 After CoroNet-GAN (arXiv 2403.08261), which prunes the channels of conditional generators while they
-are trained, to a ratio that is asked for; see `decig.training.latents` for what is trained. Here
-the ratio is one of latency, predicted from the cost table of a device, or of multiply-accumulates
-where no device is named; channels shrink by what they cost there, and training begins with the
-teacher cut to some multiple of what is wanted.
+are trained, to a ratio that is asked for; see `decig.training.narrowing.latents` for what is
+trained. Here the ratio is one of latency, predicted from the cost table of a device, or of
+multiply-accumulates where no device is named; channels shrink by what they cost there, and training
+begins with the teacher cut to some multiple of what is wanted.
 
 The paper needs no teacher: its generators are pruned while they are trained for the first time,
 and so they are by `decig train` (`from_scratch`). As in DHP, latents are drawn from a normal
@@ -29,28 +29,28 @@ from decig.graph.model import Model
 from decig.graph.plan import Plan, uniform_widths
 from decig.schema import Count, NotNegative, Share, WrittenByHand, read_json
 from decig.source.recipe import Recipe
-from decig.training.bisection import bisect
-from decig.training.cut import Cut, plan_within
-from decig.training.distilling import distil
-from decig.training.engine import News
-from decig.training.fresh import Fresh
-from decig.training.hypernetworks import require_memory
-from decig.training.job import Job
-from decig.training.latents import LatentModule, LatentScores, first_latents
-from decig.training.methods import Step
-from decig.training.schedule import Budget, constant
-from decig.training.shrinking import Shrinking
-from decig.training.slicing import (
+from decig.training.compression.distilling import distil
+from decig.training.compression.job import Job
+from decig.training.compression.slicing import (
     Origin,
     cut_to_begin,
     slice_and_repair,
     start_with_the_better,
 )
-from decig.training.slim import Slim
-from decig.training.stages import Latents, table_of
-from decig.training.steering import Steered
-from decig.training.student import run_student, state_file, student_engine, student_task
+from decig.training.compression.student import run_student, state_file, student_engine, student_task
+from decig.training.data.stages import Latents, table_of
+from decig.training.loop.engine import News
+from decig.training.loop.schedule import Budget, constant
+from decig.training.methods import Step
+from decig.training.narrowing.bisection import bisect
+from decig.training.narrowing.cut import Cut, plan_within
+from decig.training.narrowing.fresh import Fresh
+from decig.training.narrowing.hypernetworks import require_memory
+from decig.training.narrowing.latents import LatentModule, LatentScores, first_latents
+from decig.training.narrowing.shrinking import Shrinking
+from decig.training.narrowing.steering import Steered
 from decig.training.tasks.distil import STUDENT
+from decig.training.trainable.slim import Slim
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -201,7 +201,7 @@ def from_scratch(recipe: Recipe, *, has_target: bool) -> "Shrunk":
 
 @dataclass(frozen=True)
 class Shrunk:
-    """How generators become narrower by latents: see `decig.training.fresh.Way`.
+    """How generators become narrower by latents: see `decig.training.narrowing.fresh.Way`.
 
     Attributes:
         settings: the table [train.hypernet].
@@ -282,7 +282,7 @@ def even_widths(predictor: WidthCost, channels: ChannelMap, target_ms: float) ->
 
 @dataclass(frozen=True)
 class _Latent:
-    """A generator with latents: see `decig.training.fresh.Narrower`."""
+    """A generator with latents: see `decig.training.narrowing.fresh.Narrower`."""
 
     fresh: Fresh
     net: LatentSlim

@@ -22,19 +22,25 @@ from decig.files import write_json
 from decig.graph.channels import analyse
 from decig.graph.plan import Plan
 from decig.schema import AtLeastOne, Count, Share, WrittenByHand, read_json
-from decig.training.distilling import distil
-from decig.training.elastic import Elastic, Widths
-from decig.training.engine import Engine, News
-from decig.training.job import Job
-from decig.training.judge import Judge
+from decig.training.compression.distilling import distil
+from decig.training.compression.job import Job
+from decig.training.compression.judge import Judge
+from decig.training.compression.slicing import cut, order_left, start_with_the_better
+from decig.training.compression.student import (
+    mean_of,
+    run_student,
+    state_file,
+    student_engine,
+    student_task,
+)
+from decig.training.loop.engine import Engine, News
+from decig.training.loop.schedule import Budget
 from decig.training.methods import Step
-from decig.training.module import build_module, write_back
-from decig.training.recalibrate import recalibrated
-from decig.training.schedule import Budget
-from decig.training.search import Lattice, Scores, search_widths
-from decig.training.slicing import cut, order_left, start_with_the_better
-from decig.training.student import mean_of, run_student, state_file, student_engine, student_task
+from decig.training.narrowing.search import Lattice, Scores, search_widths
 from decig.training.tasks.sandwich import Menu, Sandwich
+from decig.training.trainable.elastic import Elastic, Widths
+from decig.training.trainable.module import build_module, write_back
+from decig.training.trainable.recalibrate import recalibrated
 
 _TRAINED = "supernet.onnx"
 """The graph of the trained supernet."""

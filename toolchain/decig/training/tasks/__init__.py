@@ -1,8 +1,8 @@
 """What is learnt: one module per task, found by its name and imported when it is asked for.
 
 A task owns its nets, makes batches and says what each group of nets must minimise; the engine
-(`decig.training.engine`) does everything else. A task of the same shape as `paired` that stands in
-this folder can be named in a recipe, and nothing else has to be changed.
+(`decig.training.loop.engine`) does everything else. A task of the same shape as `paired` that
+stands in this folder can be named in a recipe, and nothing else has to be changed.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from decig.errors import BadInputError
 from decig.schema import WrittenByHand, convert
 from decig.source.recipe import Recipe
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Schedule, constant
 from decig.training.nets.averaging import Averaging
 from decig.training.plugins import find_module
-from decig.training.processes import Processes
-from decig.training.schedule import Schedule, constant
 
 S = TypeVar("S", bound=WrittenByHand)
 

@@ -1,9 +1,9 @@
 """Learning from a teacher: a student graph that paints what the teacher paints.
 
 The student is compared with the teacher's picture of the same crop, and, where they are asked
-for, with the teacher in the terms of `decig.training.terms` and with real pictures. A discriminator
-that tells the student's pictures from real ones is a group of its own; it is updated first, at a
-constant rate.
+for, with the teacher in the terms of `decig.training.compression.terms` and with real pictures. A
+discriminator that tells the student's pictures from real ones is a group of its own; it is updated
+first, at a constant rate.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,20 +18,20 @@ from torch.nn.functional import l1_loss
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Count, NotNegative, WrittenByHand
-from decig.training.adversary import AUTO, Adversary
-from decig.training.inner import InnerValues
+from decig.training.compression.adversary import AUTO, Adversary
+from decig.training.compression.inner import InnerValues
+from decig.training.compression.terms import JUDGED, TERMS, VALUES
+from decig.training.data.pool import Batch, TeacherPool
+from decig.training.loop.precision import Precision
+from decig.training.loop.schedule import WarmUpThenCosine
 from decig.training.losses.games import GameName
 from decig.training.losses.output import WINDOW, OutputLoss, picture_of
-from decig.training.memory import put_channels_last
 from decig.training.nets.averaging import Averaging
 from decig.training.nets.judged import Judged, features_of
 from decig.training.nets.patch_gan import PatchDiscriminator
-from decig.training.pool import Batch, TeacherPool
-from decig.training.precision import Precision
 from decig.training.ranges import Zoom
-from decig.training.schedule import WarmUpThenCosine
 from decig.training.tasks import Group, Memory
-from decig.training.terms import JUDGED, TERMS, VALUES
+from decig.training.trainable.memory import put_channels_last
 
 STUDENT, DISCRIMINATOR = "student", "discriminator"
 """Names of the nets and of their groups."""

@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
+from decig.training.data.pairs import Batch, Examples
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import HoldThenFall
 from decig.training.losses.feature_matching import feature_matching_loss
 from decig.training.losses.games import frozen
 from decig.training.losses.hinge import discriminator_loss, generator_loss
@@ -31,12 +34,9 @@ from decig.training.nets.multiscale import (
     initialise_xavier,
     normalise_spectrally,
 )
-from decig.training.pair_task import PairSettings, PairTask
-from decig.training.pairs import Batch, Examples
-from decig.training.processes import Processes
+from decig.training.originals.pair_task import PairSettings, PairTask
 from decig.training.pytorch.reparametrise import resolve_module
 from decig.training.ranges import LearningRate
-from decig.training.schedule import HoldThenFall
 from decig.training.tasks import Group
 
 _BETAS = (0.0, 0.9)

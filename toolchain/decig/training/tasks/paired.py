@@ -10,14 +10,14 @@ from torch import Tensor
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, NotNegative
 from decig.source.recipe import Recipe
+from decig.training.data.pairs import Batch, Examples
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import HoldThenFall
 from decig.training.losses.cross_entropy import discriminator_loss, generator_loss
 from decig.training.losses.games import frozen
 from decig.training.nets.patch_gan import PatchDiscriminator, initialise
-from decig.training.pair_task import PairSettings, PairTask
-from decig.training.pairs import Batch, Examples
-from decig.training.processes import Processes
+from decig.training.originals.pair_task import PairSettings, PairTask
 from decig.training.ranges import LearningRate
-from decig.training.schedule import HoldThenFall
 from decig.training.tasks import Group
 
 _BETAS = (0.5, 0.999)

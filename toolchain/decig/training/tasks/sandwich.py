@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from decig.training.elastic import Elastic, Widths
+from decig.training.data.pool import Batch
 from decig.training.losses.output import picture_of
-from decig.training.pool import Batch
 from decig.training.tasks.distil import Distil
+from decig.training.trainable.elastic import Elastic, Widths
 
 
 @dataclass(frozen=True)

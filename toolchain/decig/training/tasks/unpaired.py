@@ -24,18 +24,18 @@ from decig.data.layouts import Split, find_layout
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Count, NotNegative
 from decig.source.recipe import Recipe
+from decig.training.data.stages import SHOWN, Common, Course, Draw, data_folder, require_trainable
+from decig.training.loop.precision import Precision
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import HoldThenFall
 from decig.training.losses.cycle import cycle_loss, identity_loss
 from decig.training.losses.games import frozen
 from decig.training.losses.least_squares import discriminator_loss, generator_loss
 from decig.training.nets.averaging import Averaging
 from decig.training.nets.image_pool import ImagePool
 from decig.training.nets.patch_gan import PatchDiscriminator, initialise
-from decig.training.precision import Precision
-from decig.training.processes import Processes
 from decig.training.pytorch.generator import build_generator, check_pictures
 from decig.training.ranges import LearningRate
-from decig.training.schedule import HoldThenFall
-from decig.training.stages import SHOWN, Common, Course, Draw, data_folder, require_trainable
 from decig.training.tasks import Group, settings_of
 
 _BETAS = (0.5, 0.999)

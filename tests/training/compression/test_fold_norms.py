@@ -1,0 +1,167 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from decig.data.pixels import PixelFormat
+from decig.device.cost.table import CostTable
+from decig.device.plan.target import Target
+from decig.errors import DecigError
+from decig.graph.model import load_model
+from decig.graph.norm_folding import all_norms, foldable_norms
+from decig.progress import Progress
+from decig.training.compression.fold_norms import with_joined_norms
+from decig.training.compression.planner import Goal
+from decig.training.compression.teacher import Teacher
+from decig.training.config import Config
+from decig.training.data.examples import Folders
+from decig.training.loop.schedule import Budget
+from tests.device.bench import FakeBench
+from tests.training.small import Asked, with_settings, work_table
+from tests.training.tiny import tiny_generator
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fold")
+    onnx.save(tiny_generator(size=48, width=16), folder / "tiny.onnx")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 10, 3), np.uint8))
+        coarse.resize((60, 54), Image.Resampling.BICUBIC).save(folder / f"photos/{index}.png")
+    work_table(load_model(folder / "tiny.onnx")).save(folder / "table.json")
+    return folder
+
+
+@pytest.fixture
+def asked(place: Path, tmp_path: Path) -> Callable[..., Asked]:
+    table = CostTable.load(place / "table.json")
+    settings = {"crop": 32, "batch": 2, "held_out": 2, "repair_crops": 4, "fold": 0.5}
+
+    def make(**changes: Any) -> Asked:
+        return Asked(
+            Teacher(load_model(place / "tiny.onnx"), PixelFormat((0.0, 1.0), (0.0, 1.0))),
+            Folders(place / "photos"),
+            Goal(Target(table), 0.8 * table.as_it_is_ms, Budget(steps=18), fold_norms=True),
+            with_settings(Config.read(None), **settings),
+            tmp_path / "run",
+        ).but(**changes)
+
+    return make
+
+
+def killer(share: float) -> Progress:
+    """Progress that ends the program in the middle of folding."""
+
+    def kill(step: str, done: float, _: Any) -> None:
+        if step == "fold norms" and done >= share:
+            raise RuntimeError("killed")
+
+    return kill
+
+
+def student(made: Asked) -> onnx.ModelProto:
+    return load_model(made.output_dir / "student.onnx").proto
+
+
+def weights(proto: onnx.ModelProto) -> dict[str, bytes]:
+    return {tensor.name: tensor.raw_data for tensor in proto.graph.initializer}
+
+
+def test_norms_fold_where_the_tolerance_lets_them(asked: Callable[..., Asked]) -> None:
+    made = asked(settings={"fold_tolerance": 1.0})
+    bench = FakeBench(lambda proto: len(proto.graph.node))
+    made = made.but(target=Target(made.goal.target.table, bench), target_ms=11.5)  # all take 11
+    figures = made.compress()
+    assert all_norms(student(made)) == []
+    assert figures["norms_folded"].keys() == {"n1", "n2", "n3"}
+    assert figures["norms_put_back"] == {}
+    assert figures["latency_ms"]["with_norms"] - figures["latency_ms"]["folded"] == 3
+    assert figures["steps"] == 9 and figures["folding_steps"] == 9
+    assert figures["ssim"] == list(figures["norms_folded"].values())[-1]
+    assert json.loads((made.output_dir / "report.json").read_text()) == figures
+    assert not (made.output_dir / "state").exists()
+
+
+def test_norms_come_back_where_the_pictures_need_them(asked: Callable[..., Asked]) -> None:
+    made = asked(settings={"fold_tolerance": -1.0})
+    figures = made.compress()
+    distilled = load_model(made.output_dir / "distilled.onnx").proto
+    assert weights(student(made)) == weights(distilled)
+    assert foldable_norms(student(made)) == ["n1", "n2", "n3"]
+    assert figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
+    assert figures["norms_folded"] == {}
+    assert figures["ssim"] == figures["ssim_before_folding"]
+
+
+def test_every_norm_is_judged_by_itself(asked: Callable[..., Asked]) -> None:
+    """The first to go changes least; a tolerance between the rounds' losses parts them."""
+    whole = asked(settings={"fold_tolerance": 1.0})
+    found = whole.compress()
+    ssim = [found["ssim_before_folding"], *found["norms_folded"].values()]
+    lost = [max(ssim[: k + 1]) - ssim[k] for k in range(1, 4)]
+    assert max(lost) > min(lost)
+    tolerance = (max(lost) + min(lost)) / 2
+    some = asked(
+        settings={"fold_tolerance": tolerance}, output_dir=whole.output_dir.with_name("some")
+    )
+    figures = some.compress()
+    assert len(figures["norms_folded"]) + len(figures["norms_put_back"]) == 3
+    assert figures["norms_folded"] and figures["norms_put_back"]
+    assert set(all_norms(student(some))) == figures["norms_put_back"].keys()
+    best = max([figures["ssim_before_folding"], *figures["norms_folded"].values()])
+    assert figures["ssim"] >= best - tolerance
+
+
+def test_photos_smaller_than_the_model_are_enlarged(
+    asked: Callable[..., Asked], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        Image.fromarray(rng.integers(0, 256, (40, 44, 3), np.uint8)).save(tmp_path / f"{index}.png")
+    made = asked(images=tmp_path, budget=Budget(steps=6))
+    figures = made.compress()
+    assert figures["norms_folded"].keys() | figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
+
+
+def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
+    asked: Callable[..., Asked], place: Path, tmp_path: Path
+) -> None:
+    targets = {"targets": place / "photos", "settings": {"features": 0.1}}
+    whole = asked(**targets, budget=Budget(steps=12))
+    figures = whole.compress()
+    broken = whole.but(output_dir=tmp_path / "broken")
+    # Within a round, whose first step is on disk, and before the next one has left anything.
+    for share in (1 / 3, 0.4):
+        with pytest.raises(RuntimeError, match="killed"):
+            broken.compress(killer(share))
+        assert not (broken.output_dir / "student.onnx").exists()
+        broken = broken.but(resume=True)
+    again = broken.compress()
+    assert weights(student(broken)) == weights(student(whole))
+    timed = ("training_seconds", "folding_seconds")
+    assert {k: v for k, v in again.items() if k not in timed} == {
+        k: v for k, v in figures.items() if k not in timed
+    }
+
+
+def test_a_damaged_state_is_named(asked: Callable[..., Asked]) -> None:
+    made = asked()
+    with pytest.raises(RuntimeError, match="killed"):
+        made.compress(killer(0.5))
+    (made.output_dir / "state" / "fold.pt").write_bytes(b"no state")
+    with pytest.raises(DecigError, match=r"fold\.pt: not the state of this run"):
+        made.but(resume=True).compress()
+
+
+def test_norms_that_are_spelled_out_are_seen(shared_suite: Path) -> None:
+    proto = load_model(shared_suite / "fns_candy_nc16.onnx").proto
+    assert foldable_norms(proto) == []
+    joined = with_joined_norms(proto)
+    assert len(foldable_norms(joined)) == len(all_norms(joined)) == 15

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+import torch
+
+from decig.data.feeds import Inputs
+from decig.data.pixels import PixelFormat
+from decig.errors import BadInputError
+from decig.graph.model import ValueInfo
+from decig.training.data.pool import Crops, Example, TeacherPool
+
+PIXELS = PixelFormat((0.0, 255.0), (0.0, 255.0))
+INPUTS = Inputs(ValueInfo("x", [1, 3, 40, 50], np.dtype(np.float32)), order=("x",))
+
+
+class Inverter(torch.nn.Module):
+    """A teacher that paints the negative and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, source: "torch.Tensor") -> "torch.Tensor":
+        self.calls += 1
+        return 255 - source
+
+
+def pool(*, targets: bool = False, capacity: int = 4) -> tuple[TeacherPool, Inverter]:
+    rng = np.random.default_rng(0)
+    examples = [
+        Example(
+            str(index),
+            tuple(rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(1 + targets)),
+        )
+        for index in range(5)
+    ]
+    teacher = Inverter()
+    crops = Crops(16, 24, 3, 1.5)
+    made = TeacherPool(
+        examples,
+        teacher,
+        PIXELS,
+        INPUTS,
+        crops,
+        refresh=3,
+        capacity=capacity,
+        seed=7,
+        device=torch.device("cpu"),
+    )
+    return made, teacher
+
+
+def test_batches_pair_inputs_with_the_teachers_pictures() -> None:
+    source = pool()[0]
+    for step in range(7):
+        batch = source.batch(step)
+        assert batch.source.shape == (3, 3, 16, 24)
+        assert batch.target is None
+        assert (batch.teacher - (1 - batch.source / 255)).abs().max() < 1e-3
+
+
+def test_the_teacher_works_at_every_third_step_only() -> None:
+    source, teacher = pool()
+    for step in range(12):
+        source.batch(step)
+    assert teacher.calls == 4
+
+
+@pytest.mark.parametrize("start", [5, 9, 20])
+def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
+    whole = pool()[0]
+    expected = [whole.batch(step) for step in range(start + 5)][start:]
+    resumed = pool()[0]
+    for step, batch in enumerate(expected, start):
+        again = resumed.batch(step)
+        assert torch.equal(again.source, batch.source)
+        assert torch.equal(again.teacher, batch.teacher)
+
+
+def test_real_targets_are_cut_with_their_inputs() -> None:
+    batch = pool(targets=True)[0].batch(0)
+    assert batch.target is not None
+    assert batch.target.shape == batch.source.shape
+    assert batch.target.min() >= 0 and batch.target.max() <= 1
+
+
+def test_images_smaller_than_a_crop_are_named() -> None:
+    small = [Example("a", (np.zeros((20, 20, 3), np.uint8),))]
+    with pytest.raises(BadInputError, match="20 px"):
+        TeacherPool(
+            small,
+            Inverter(),
+            PIXELS,
+            INPUTS,
+            Crops(32, 32, 1, 1.0),
+            refresh=1,
+            capacity=1,
+            seed=0,
+            device=torch.device("cpu"),
+        )
+
+
+class Mixer(torch.nn.Module):
+    """A teacher that paints the image, a noise map and a code on top of each other."""
+
+    def forward(self, *inputs: "torch.Tensor") -> "torch.Tensor":
+        noise, image, code, gain = inputs
+        return gain * (image + noise + code[:, :, None, None])
+
+
+def test_other_inputs_stay_with_their_crops() -> None:
+    def info(name: str, *shape: int) -> ValueInfo:
+        return ValueInfo(name, list(shape), np.dtype(np.float32))
+
+    inputs = Inputs(
+        info("image", 1, 3, 40, 50),
+        (info("noise", 1, 1, 40, 50), info("code", 1, 3), info("gain")),
+        {"noise": "uniform", "code": "normal", "gain": 0.5},
+        order=("noise", "image", "code", "gain"),
+    )
+    rng = np.random.default_rng(0)
+    examples = [Example(str(i), (rng.integers(0, 256, (40, 50, 3), np.uint8),)) for i in range(3)]
+    crops = Crops(16, 24, 3, 1.5)
+    settings = {"refresh": 2, "capacity": 3, "seed": 1, "device": torch.device("cpu")}
+    made = TeacherPool(examples, Mixer(), PIXELS, inputs, crops, **settings)
+    for step in range(6):
+        batch = made.batch(step)
+        noise, image, code, gain = batch.inputs
+        assert image is batch.source
+        shapes = [(3, 1, 16, 24), (3, 3, 16, 24), (3, 3), ()]
+        assert [tuple(each.shape) for each in batch.inputs] == shapes
+        assert len(set(code[:, 0].tolist())) > 1
+        assert (batch.teacher - Mixer()(noise, image, code, gain) / 255).abs().max() < 1e-3
+
+
+def test_a_model_without_an_image_is_fed_codes() -> None:
+    code = ValueInfo("code", [1, 3], np.dtype(np.float32))
+    inputs = Inputs(None, (code,), {"code": "normal"}, order=("code",))
+
+    class Painter(torch.nn.Module):
+        def forward(self, code: "torch.Tensor") -> "torch.Tensor":
+            return code[:, :, None, None].expand(-1, 3, 4, 4) * 255
+
+    settings = {"refresh": 1, "capacity": 1, "seed": 1, "device": torch.device("cpu")}
+    crops = Crops(4, 4, 2, 1.0)
+    made = TeacherPool([Example("0")], Painter(), PIXELS, inputs, crops, **settings)
+    first, second = made.batch(0), made.batch(1)
+    assert first.source is None
+    assert not torch.equal(first.inputs[0], second.inputs[0])
+    assert (first.teacher - first.inputs[0][:, :, None, None]).abs().max() < 1e-2

@@ -1,0 +1,156 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from decig.errors import BadInputError
+from decig.training.loop.engine import Engine
+from decig.training.loop.processes import Processes
+from decig.training.loop.schedule import Budget
+from tests.training.launch import together
+from tests.training.simple_task import SimpleTask, weights
+
+STEPS = 6
+
+
+def test_alone_there_is_nobody_to_agree_with() -> None:
+    processes, module = Processes(), torch.nn.Linear(2, 2)
+    assert (processes.rank, processes.count, processes.main) == (0, 1, True)
+    assert processes.from_main(7) == 7 and processes.on_main(lambda: 8) == 8
+    assert processes.mean([1.0, 2.0]) == [1.0, 2.0] and processes.gather("x") == ["x"]
+    before = module.weight.clone()
+    module(torch.ones(2)).sum().backward()
+    gradient = module.weight.grad.clone()
+    processes.average_gradients(module.parameters())
+    processes.take_from_main(module)
+    processes.wait()
+    assert torch.equal(module.weight, before) and torch.equal(module.weight.grad, gradient)
+    with pytest.raises(BadInputError, match="mine"):
+        processes.on_main(_fail)
+
+
+def _fail() -> None:
+    raise BadInputError("mine")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What each of two processes found."""
+    folder = tmp_path_factory.mktemp("two")
+    together(__name__, "in_two_processes", folder)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def in_two_processes(folder: Path) -> None:
+    """What the tests below look at; runs in each process."""
+    processes = Processes()
+    ours: dict[str, Any] = {"rank": processes.rank, "count": processes.count}
+    ours["decided"] = processes.from_main(f"by {processes.rank}")
+    ours["done"] = processes.on_main(lambda: (folder / "main").write_text("x"))
+    ours["gathered"] = processes.gather({"of": processes.rank})
+    ours["mean"] = processes.mean([float(processes.rank), 4.0])
+    ours["poisoned"] = processes.mean([float("nan") if processes.rank else 1.0])
+    ours |= _gradients(processes) | _training(processes) | _clock(processes)
+    try:
+        processes.on_main(_fail)
+    except (BadInputError, SystemExit) as error:
+        ours["failure"] = f"{type(error).__name__} {error}"
+    torch.save(ours, folder / f"{processes.rank}.pt")
+
+
+def _gradients(processes: Processes) -> dict[str, Any]:
+    """Four parameters: used by both processes, by the second one, by none; channels last."""
+    torch.manual_seed(processes.rank)
+    both, second, none = (torch.nn.Parameter(torch.ones(3)) for _ in range(3))
+    last = torch.nn.Parameter(torch.ones(2, 2, 3, 3).to(memory_format=torch.channels_last))
+    scale = torch.arange(36.0).view(2, 2, 3, 3)
+    loss = (1 + processes.rank) * ((both * 2).sum() + (last * scale).sum())
+    (loss + (5 * second.sum() if processes.rank else 0)).backward()
+    processes.average_gradients([both, second, none, last])
+    net = torch.nn.BatchNorm1d(4)
+    torch.nn.init.normal_(net.weight)
+    net.running_mean.add_(processes.rank + 1)
+    processes.take_from_main(net)
+    taken = {"weight": net.weight.detach(), "running_mean": net.running_mean}
+    return {"gradients": [p.grad for p in (both, second, none, last)], "taken": taken}
+
+
+def _training(processes: Processes) -> dict[str, Any]:
+    task = _undisturbed(SimpleTask(rank=processes.rank))
+    if processes.rank:
+        torch.nn.init.ones_(task.student[0].weight)  # the main process's weights count
+    losses: list[float] = []
+    report = lambda news: losses.append(news.losses["student"])  # noqa: E731
+    engine = Engine(task, Budget(steps=STEPS), processes, report=report)
+    engine.run()
+    return {"student": weights(task.student), "coach": weights(task.coach), "losses": losses}
+
+
+def _clock(processes: Processes) -> dict[str, Any]:
+    """Train for two seconds, with one process whose clock is far ahead."""
+    engine = Engine(SimpleTask(), Budget(seconds=2.0), processes)
+    engine.elapsed_s = 1.5 + 100 * processes.rank
+    engine.run()
+    return {"steps": engine.step}
+
+
+def _undisturbed(task: SimpleTask) -> SimpleTask:
+    task.student[2].p = 0.0  # dropout draws for each process by itself
+    return task
+
+
+def test_the_main_process_decides_and_works(found: list[dict[str, Any]]) -> None:
+    assert [(each["rank"], each["count"]) for each in found] == [(0, 2), (1, 2)]
+    assert [each["decided"] for each in found] == ["by 0"] * 2
+    assert [each["done"] for each in found] == [1, 1]
+
+
+def test_values_of_all_processes_are_gathered_in_order(found: list[dict[str, Any]]) -> None:
+    assert [each["gathered"] for each in found] == [[{"of": 0}, {"of": 1}]] * 2
+
+
+def test_numbers_are_averaged_and_one_that_is_none_spoils_the_mean(
+    found: list[dict[str, Any]],
+) -> None:
+    assert [each["mean"] for each in found] == [[0.5, 4.0]] * 2
+    assert np.isnan([each["poisoned"][0] for each in found]).all()
+
+
+def test_gradients_are_averaged(found: list[dict[str, Any]]) -> None:
+    for each in found:
+        both, second, none, last = each["gradients"]
+        assert both.tolist() == [3.0] * 3 and second.tolist() == [2.5] * 3 and none is None
+        assert torch.equal(last, 1.5 * torch.arange(36.0).view(2, 2, 3, 3))
+        assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_and_statistics_are_taken_from_the_main_process(
+    found: list[dict[str, Any]],
+) -> None:
+    first, second = (each["taken"] for each in found)
+    assert torch.equal(first["weight"], second["weight"])
+    assert second["running_mean"].tolist() == [1.0] * 4
+
+
+def test_two_processes_train_as_one_with_both_their_batches(found: list[dict[str, Any]]) -> None:
+    task, losses = _undisturbed(SimpleTask(ranks=(0, 1))), []
+    report = lambda news: losses.append(news.losses["student"])  # noqa: E731
+    Engine(task, Budget(steps=STEPS), Processes(), report=report).run()
+    assert torch.equal(found[0]["student"], found[1]["student"])
+    torch.testing.assert_close(found[0]["student"], weights(task.student), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[0]["coach"], weights(task.coach), rtol=1e-4, atol=1e-5)
+    assert found[0]["losses"] == pytest.approx(losses, rel=1e-4)
+    assert found[1]["losses"] == []  # the main process alone reports
+    lone = _undisturbed(SimpleTask())
+    Engine(lone, Budget(steps=STEPS), Processes()).run()
+    assert (weights(lone.student) - weights(task.student)).abs().max() > 1e-3
+
+
+def test_the_main_process_watches_the_clock(found: list[dict[str, Any]]) -> None:
+    assert found[0]["steps"] == found[1]["steps"] > 0
+
+
+def test_a_failure_of_the_main_process_ends_all(found: list[dict[str, Any]]) -> None:
+    assert [each["failure"] for each in found] == ["BadInputError mine", "SystemExit 2"]

@@ -1,0 +1,47 @@
+import logging
+from pathlib import Path
+
+import pytest
+
+from decig.errors import BadInputError
+from decig.repeating import LIST_FILE, Recorded
+from decig.training.runs.data_digests import digest_of, list_of
+from decig.training.runs.facts import Facts
+
+
+def record(folder: Path, files: dict[str, str], **more: str) -> Path:
+    """Write what another run recorded: a list of data files, and their digest."""
+    (folder / LIST_FILE).write_bytes(list_of(files))
+    lines = [f'{name} = "{value}"' for name, value in more.items()]
+    digest = digest_of(list_of(files))
+    text = "\n".join(["[recorded]", 'command = "compress"', f'data = "{digest}"', *lines])
+    (folder / "run.toml").write_text(text)
+    return folder / "run.toml"
+
+
+def test_every_difference_is_told_and_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Files are named where they lie; those of an option that is not given, by their names."""
+    caplog.set_level(logging.WARNING)
+    file = record(tmp_path, {"data/a.png": "1", "targets/a.png": "2"}, model="ab" * 32)
+    files = {"data/a.png": "3", "data/b.png": "4"}
+    recorded = Recorded(command="compress", model="cd" * 32, data=digest_of(list_of(files)))
+    facts = Facts(recorded, files, {"data": Path("photos")})
+    with pytest.raises(BadInputError, match="4 things differ, named above"):
+        facts.require_same(file, accept=False)
+    assert [line.partition(": ")[2] for line in caplog.messages] == [
+        "model: SHA-256 was abababababab..., and is cdcdcdcdcdcd... here",
+        f"data: {Path('photos/a.png')} has another content",
+        f"data: {Path('photos/b.png')} is new",
+        "data: targets/a.png is missing",
+    ]
+    assert facts.require_same(file, accept=True).model == "ab" * 32
+
+
+def test_what_is_the_same_tells_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {"data/a.png": "1"}
+    recorded = Recorded(command="compress", data=digest_of(list_of(files)))
+    facts = Facts(recorded, files, {})
+    assert facts.require_same(record(tmp_path, files), accept=False) == recorded
+    assert not caplog.messages

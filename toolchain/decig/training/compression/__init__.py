@@ -1,0 +1,1 @@
+"""`decig compress`: from a trained generator to a slim student, step by step."""

@@ -1,0 +1,344 @@
+"""`decig compress`: from a trained generator and a cost table to a slim student.
+
+Runs the steps of a method whose files are missing from the run folder.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from decig.data.ports import other_pictures, output_image
+from decig.errors import BadInputError, TargetMissedError
+from decig.files import make_folder
+from decig.graph.cost import count
+from decig.progress import Progress
+from decig.quality.metrics import SSIM_WINDOW
+from decig.repeating import Said
+from decig.training import methods
+from decig.training.compression.adversary import trained_discriminator
+from decig.training.compression.job import Job, Shared
+from decig.training.compression.planner import Goal, Planner
+from decig.training.compression.teacher import Teacher
+from decig.training.config import Config
+from decig.training.data.examples import Examples, Folders
+from decig.training.loop.processes import Processes
+from decig.training.runs.curve import Curve
+from decig.training.runs.recording import record_result, record_start
+from decig.training.runs.repeat import write_record
+from decig.training.runs.run import Begun, RunFolder, hold
+from decig.training.trainable.parity import require_parity
+
+_log = logging.getLogger(__name__)
+
+
+def compress(
+    teacher: Teacher,
+    folders: Folders,
+    goal: Goal,
+    config: Config,
+    output_dir: Path,
+    *,
+    resume: bool = False,
+    said: Said | None = None,
+    tensorboard: bool = False,
+    progress: Progress,
+) -> dict[str, Any] | None:
+    """Run the steps whose files are missing from the run folder.
+
+    Args:
+        teacher: the model.
+        folders: its images.
+        goal: what is to be reached, and on which device.
+        config: settings, and the name of the method.
+        output_dir: the run folder.
+        resume: go on with the run in there, for which the same was asked.
+        said: what the command was told, for run.toml; None writes none.
+        tensorboard: log losses for TensorBoard, in the run folder.
+        progress: told how far each step is.
+
+    Returns:
+        The content of report.json; None in all processes but the main one.
+
+    Raises:
+        BadInputError: the table is of another graph, images do not fit, the run folder is taken,
+            or another process is at work there.
+        TargetMissedError: no plan reaches the latency; the message names the fastest.
+        DecigError: training failed; the state is kept.
+        KeyboardInterrupt: Ctrl-C; the state is kept.
+    """
+    processes = Processes()
+    record = record_of(teacher, folders, goal, config)
+
+    def check() -> None:
+        RunFolder.check(output_dir, record, resume=resume)
+        if resume:
+            take()
+
+    def begin(job: Job) -> None:
+        if not resume:
+            _ = job.planner.plan  # a latency out of reach ends a new run before a file is written
+            make_folder(output_dir)
+            take()
+        RunFolder.open(output_dir, record, resume=resume, begun=leaves(job, said))
+
+    with hold(output_dir) as take:
+        processes.on_main(check)
+        run = RunFolder(output_dir, tensorboard)
+        if processes.from_main(run.finished):
+            processes.on_main(partial(tell_finished, output_dir))
+            return run.figures() if processes.main else None
+        job = prepare(teacher, folders, goal, config, run, processes, progress)
+        steps = steps_of(job)
+        processes.on_main(lambda: begin(job))
+        figures = run_steps(job, steps)
+    return figures if processes.main else None
+
+
+def tell_finished(folder: Path) -> None:
+    """Say that nothing is left of a run to go on with."""
+    _log.info("%s: this run is finished; nothing is left to go on with", folder)
+
+
+def record_of(teacher: Teacher, folders: Folders, goal: Goal, config: Config) -> dict[str, Any]:
+    """What run.json says of what was asked for, as plain JSON values."""
+    return {**teacher.record(), **folders.record(), **goal.record(), **config.record()}
+
+
+def leaves(job: Job, said: Said | None) -> Begun:
+    """What is left in the folder of a new run: its cost table, and how to repeat it."""
+
+    def leave(path: Path) -> None:
+        job.goal.target.leave(path)
+        if said is not None:
+            write_record(path, job, said)
+
+    return leave
+
+
+def prepare(
+    teacher: Teacher,
+    folders: Folders,
+    goal: Goal,
+    config: Config,
+    run: RunFolder,
+    processes: Processes,
+    progress: Progress,
+) -> Job:
+    """Prepare a compression to one target; arguments and errors as for `prepare_all`."""
+    goals = [Towards(goal, run, progress)]
+    return prepare_all(teacher, folders, goals, config, run, processes)[0]
+
+
+@dataclass(frozen=True)
+class Towards:
+    """One of the targets of a call.
+
+    Attributes:
+        goal: what is to be reached, and on which device.
+        run: the run folder, which need not be there yet.
+        progress: told how far each step is.
+        name: of the target, for messages; empty where there is no other.
+    """
+
+    goal: Goal
+    run: RunFolder
+    progress: Progress
+    name: str = ""
+
+
+def prepare_all(
+    teacher: Teacher,
+    folders: Folders,
+    targets: Sequence[Towards],
+    config: Config,
+    shared: RunFolder,
+    processes: Processes,
+) -> list[Job]:
+    """Find out whether the model can be trained at all, then read the images.
+
+    What costs least is checked first. The targets differ in nothing but the latency to reach.
+
+    Args:
+        teacher: the model.
+        folders: its images.
+        targets: what is to be reached, the slowest first.
+        config: settings, and the name of the method.
+        shared: folder of the files that are made once for all targets.
+        processes: that train together.
+
+    Raises:
+        BadInputError: the table is of another graph, a latency is needed and none asked, images
+            do not fit or are too few, a node of the model cannot be trained, or its pictures show
+            that a range is stated wrongly.
+        TargetMissedError: the latency is far out of reach.
+        DecigError: the trainable module does not compute what the model does.
+    """
+    first = targets[0]
+    first.goal.target.require_same_model(teacher.model, teacher.channels)
+    for each in targets:
+        _require_reachable(each, config)
+    examples = look_over(teacher, folders, config, whole=first.goal.fold_norms)
+    scores = Planner(teacher, first.goal, examples, first.progress)
+    planners = [scores, *(scores.toward(each.goal, each.progress) for each in targets[1:])]
+    if processes.main:
+        first.progress("read images", 0.0, {})
+    _ = examples.training  # whatever is wrong with one of them is found now
+    common = Shared(shared, tuple(planners), teacher, examples)
+    # The teacher's pictures may show that a range is stated wrongly.
+    processes.on_main(lambda: bool(common.judge))
+    untrained = [info.name for info in other_pictures(teacher.model.proto, teacher.pixels, 1)]
+    if untrained and processes.main:
+        shown = ", ".join(untrained)
+        _log.warning("only %s is trained and judged; %s may change", teacher.picture, shown)
+    return [
+        Job(
+            teacher,
+            examples,
+            each.goal,
+            own,
+            config,
+            each.run,
+            processes,
+            Curve(each.run, each.progress),
+            common,
+        )
+        for each, own in zip(targets, planners, strict=True)
+    ]
+
+
+def _require_reachable(target: Towards, config: Config) -> None:
+    """Refuse a latency that is far out of reach, or none where one is needed."""
+    target_ms = target.goal.target_ms
+    if target_ms is None:
+        if config.needs_target:
+            text = "give the latency to reach: these settings find no widths without one"
+            raise BadInputError(text)
+        return
+    with naming(target.name):
+        target.goal.target.require_reachable(target_ms)
+
+
+@contextlib.contextmanager
+def naming(target: str) -> Iterator[None]:
+    """Say which of several targets is missed; the name is empty where there is one."""
+    try:
+        yield
+    except TargetMissedError as error:
+        raise TargetMissedError(f"{target}: {error}" if target else str(error)) from error
+
+
+def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool) -> Examples:
+    """Find out what can be found out of a compression without its device; takes seconds.
+
+    Args:
+        teacher: the model.
+        folders: its images.
+        config: settings.
+        whole: whether crops as large as the model's input will be asked for.
+
+    Returns:
+        The images, of which the first one was read.
+
+    Raises:
+        BadInputError: images do not fit or are too few, or a node of the model cannot be trained.
+        DecigError: the trainable module does not compute what the model does.
+    """
+    examples = Examples(teacher, folders, config.distil, seed=config.train.seed, whole=whole)
+    crop = examples.crop()
+    judged = _require_judge(examples, config)
+    real = not examples.only_teacher
+    config.distil.require_crop(crop or examples.size, real=real, judged=judged)
+    _require_judged(teacher)
+    module = teacher.module(crop)
+    feeds = examples.feeds([examples.first])[0]
+    require_parity(module, teacher.model.proto, feeds, [teacher.picture])
+    return examples
+
+
+def _require_judge(examples: Examples, config: Config) -> int | None:
+    """Refuse a discriminator that fits neither the model nor what is asked of it.
+
+    Returns:
+        The least side of the pictures that it can judge; None where none was given.
+    """
+    file = examples.discriminator
+    if file is None:
+        return None
+    if not config.distil.needs_judge(real=not examples.only_teacher):
+        why = "adversarial is 0 in the table [distil] of the settings (--config)"
+        if examples.only_teacher:
+            why = (
+                "give real pictures (--targets DIR or --unpaired DIR), or let it take the "
+                "teacher's for real, with imitation above 0 in the table [distil] of the settings "
+                "(--config)"
+            )
+        raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
+    return trained_discriminator(file, examples.input_channels, examples.real).smallest
+
+
+def _require_judged(teacher: Teacher) -> None:
+    """Refuse pictures that are too small to be judged."""
+    height, width = teacher.pixels.size_of(output_image(teacher.model.proto, teacher.pixels).shape)
+    if min(height, width) < SSIM_WINDOW:
+        raise BadInputError(
+            f"{teacher.model.path}: its pictures of {height}x{width} pixels are too small to be "
+            f"judged, which needs {SSIM_WINDOW}x{SSIM_WINDOW}"
+        )
+
+
+def steps_of(job: Job) -> list[methods.Step]:
+    """The steps of a compression; ValueError where they do not share out the whole budget."""
+    steps = methods.find(job.config.method).steps(job)
+    total = sum(step.share for step in steps)
+    if not math.isclose(total, 1.0):
+        raise ValueError(f"the method's steps take {total} of the budget, not the whole")
+    return steps
+
+
+def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
+    """Run the steps whose files are missing from an open run folder; returns the report."""
+    processes = job.processes
+    processes.on_main(lambda: record_start(job))
+    for step in steps:
+        folder = job.shared.run if step.shared else job.run
+        if processes.from_main(folder.done(*step.makes)):
+            continue
+        part = job.goal.budget.part(step.share)
+        if step.alone:
+            processes.on_main(partial(step.run, part))
+        else:
+            step.run(part)
+        processes.wait()
+    return processes.on_main(lambda: _finish(job))
+
+
+def _finish(job: Job) -> dict[str, Any]:
+    """Complete the report, and remove the saved states."""
+    job.progress("measure the result", 0.0, {})
+    target = job.goal.target
+    student = job.run.load_graph("student.onnx").proto
+    figures: dict[str, Any] = {
+        "method": job.config.method,
+        "rewrites": list(target.rewrites(student)),
+        **target.asked(job.goal.target_ms),
+        "measured_latency_ms": None,
+    }
+    before, after = count(job.teacher.model.proto), count(student)
+    figures["macs"] = {"before": before.macs, "after": after.macs}
+    figures["params"] = {"before": before.params, "after": after.params}
+    figures["file_bytes"] = job.run.file("student.onnx").stat().st_size
+    if target.bench is not None:
+        latency = target.bench.latency(student)
+        figures["measured_latency_ms"] = latency.median_ms
+        figures["measured_latency_us"] = latency.to_dict()
+        roofline = target.bench.roofline(student)
+        figures |= {} if roofline is None else {"roofline": roofline}
+    job.run.add_figures(figures | record_result(job, student, figures))
+    found = job.run.add_warnings(target.warnings)
+    job.run.finish()
+    return found

@@ -1,0 +1,1 @@
+"""What training sees: images, pairs, crops, and what a teacher makes of them."""

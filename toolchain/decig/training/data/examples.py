@@ -1,0 +1,260 @@
+"""The user's images: those that students are trained on, and those held out to judge them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from decig.data.crops import bound, fit
+from decig.data.feeds import Feeds, Inputs, drawn_names
+from decig.data.gallery import Gallery
+from decig.data.images import ImageFolder
+from decig.data.pairs import by_stem
+from decig.data.ports import output_image
+from decig.data.two_sided import require_one_side
+from decig.errors import BadInputError
+from decig.training.compression.adversary import AUTO, Real
+from decig.training.compression.teacher import Teacher
+from decig.training.data.pool import Example
+from decig.training.pytorch.discriminator import digest, load_discriminator
+from decig.training.tasks.distil import Settings
+
+_WITH_ALPHA = 4
+"""Channels of images whose transparency is fed."""
+_LEAST = 2
+"""Images that a folder must have: one to train on, and one to judge by."""
+_TOO_FEW = "{folder}: one image is not enough; give at least two"
+_DRAWS = 64
+"""Pictures of a model that takes no image."""
+JUDGED, SHOWN = 8, 12
+"""Images that are held out where nobody says how many: enough to judge by, and, where they are few
+of all images, enough for a report to show."""
+_SHARE, _SHARE_SHOWN = 5, 8
+"""One of so many images is held out at most to judge by, and one of so many to show."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a compression finds its images, and the judge of those that students paint.
+
+    Attributes:
+        images: what the model is fed; None where it takes no image.
+        targets: real pictures for them, by the same names, or None.
+        unpaired: real pictures of what the model is to paint, of whatever they are made, or None.
+        discriminator: file of the discriminator that the model was trained with, or None.
+    """
+
+    images: Path | None
+    targets: Path | None = None
+    unpaired: Path | None = None
+    discriminator: Path | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return what the file of a run says of them; of a discriminator, the weights count.
+
+        Raises:
+            BadInputError: the file of the discriminator holds none.
+        """
+        judge = self.discriminator
+        weights = None if judge is None else digest(load_discriminator(judge))
+        found = {"discriminator": judge and {"path": str(judge), "sha256": weights}}
+        return found | {
+            name: None if path is None else str(path)
+            for name, path in (
+                ("images", self.images),
+                ("targets", self.targets),
+                ("unpaired", self.unpaired),
+            )
+        }
+
+
+class Examples:
+    """Images in a seeded order, read once, when they are first asked for.
+
+    Images are stored no larger than crops can make use of, so that a folder of photos straight
+    from a camera fits into memory, and crops show things as large as the model will see them.
+
+    Attributes:
+        folders: where the images are.
+        inputs: the teacher's inputs, and where each gets its values from.
+        paired: whether every image has a real target.
+        unpaired: real pictures that belong to no image, where there are some.
+        discriminator: file of the discriminator that the model was trained with, or None.
+    """
+
+    def __init__(
+        self, teacher: Teacher, folders: Folders, settings: Settings, *, seed: int, whole: bool
+    ) -> None:
+        """List the images; none is read yet.
+
+        Args:
+            teacher: what they are for.
+            folders: where they are.
+            settings: sizes of the crops, and how many images are held out.
+            seed: of the order.
+            whole: whether crops as large as the model's input will be asked for.
+
+        Raises:
+            BadInputError: the images do not fit the model, or are too few.
+        """
+        self._teacher, self._settings, self._seed = teacher, settings, seed
+        proto = teacher.model.proto
+        self.inputs = Inputs.of(proto, teacher.pixels, teacher.feeds, folders.images)
+        self.paired = folders.targets is not None
+        self.unpaired = None if folders.unpaired is None else Gallery(folders.unpaired)
+        self.discriminator = folders.discriminator
+        self.folders, self._whole = folders, whole
+        if self.inputs.image is None:
+            if self.paired:
+                raise BadInputError("--targets needs a model that takes images")
+            return
+        teacher.pixels.require_input(self.input_channels)
+        order = teacher.pixels.channel_order
+        if self.paired and order not in ("rgb", "bgr"):
+            raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
+        self._require_croppable()
+        self._require_several()
+        self._require_one_side()
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the images lie; None where the model takes none."""
+        return self.folders.images
+
+    @property
+    def training(self) -> list[Example]:
+        """What crops are cut from; errors as for the class where images are read only now."""
+        return self._parts[0]
+
+    @property
+    def held_out(self) -> list[Example]:
+        """What students are judged by; training never sees these. Errors as for `training`."""
+        return self._parts[1]
+
+    @cached_property
+    def first(self) -> Example:
+        """The first readable image of the folder, read before all others. Errors as for these."""
+        return next(self._read())
+
+    @cached_property
+    def _parts(self) -> tuple[list[Example], list[Example]]:
+        """Training and held-out examples."""
+        found = list(self._read())
+        kept = kept_of(len(found), self._settings.held_out)
+        order = np.random.default_rng(self._seed).permutation(len(found))
+        shuffled = [found[index] for index in order]
+        if len(shuffled) <= kept:
+            raise BadInputError(_TOO_FEW.format(folder=self.folders.images))
+        return shuffled[:-kept], shuffled[-kept:]
+
+    def _read(self) -> Iterator[Example]:
+        """Read the images one by one, each no larger than crops can make use of."""
+        if self.inputs.image is None:
+            yield from (Example(name) for name in drawn_names(self.inputs, _DRAWS))
+            return
+        filters = [self._teacher.pixels.resample, "smooth"]
+        smallest = max(self.crop(whole=self._whole) or self.size)
+        largest = round(self._settings.zoom * max(self.size))
+        for name, images in self._images(self.folders):
+            yield Example(name, bound(images, smallest, largest, filters=filters[: len(images)]))
+
+    def _require_several(self) -> None:
+        """Refuse a folder that cannot be parted into training and held-out images, and none."""
+        images = self.folders.images
+        if images is None:
+            raise BadInputError("give a folder of images to feed the model: --data")
+        if len(ImageFolder(images)) < _LEAST:
+            raise BadInputError(_TOO_FEW.format(folder=images))
+
+    def _require_one_side(self) -> None:
+        """Refuse folders that hold both sides of a data set, or warn where that may be so."""
+        for folder in (self.folders.images, self.folders.targets, self.folders.unpaired):
+            if folder is not None:
+                require_one_side(ImageFolder(folder), self.size)
+
+    def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
+        """Yield each input, with its real target if there is one, by its name."""
+        images, labels = folders.images, self._teacher.pixels.labels
+        assert images is not None, "a folder was asked for"
+        if folders.targets is None:
+            alpha = self.input_channels == _WITH_ALPHA
+            folder = ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
+            return ((folder.name(path), (pixels,)) for path, pixels in folder)
+        pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed)
+        return ((pair.name, (pair.input, pair.target)) for pair in pairs)
+
+    def _require_croppable(self) -> None:
+        """Refuse maps that come from files: they would have to be cut as the image is."""
+        for info in self.inputs.others:
+            if info.name in self.inputs.filed and self.inputs.along_image(info):
+                raise BadInputError(
+                    f"input {info.name} is a map as large as the image: compress crops the image "
+                    "alone, so it cannot come from files"
+                )
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the model's input; of its picture where it takes no image."""
+        proto, pixels = self._teacher.model.proto, self._teacher.pixels
+        return pixels.size_of((self.inputs.image or output_image(proto, pixels)).shape)
+
+    @property
+    def only_teacher(self) -> bool:
+        """Whether students learn from nothing but the teacher's pictures."""
+        return not self.paired and self.unpaired is None
+
+    @property
+    def real(self) -> Real:
+        """Which pictures of a batch a discriminator takes for real."""
+        if self.unpaired is not None:
+            return "real"
+        return "target" if self.paired else "teacher"
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of the model's image input; 0 where it takes no image."""
+        image = self.inputs.image
+        return 0 if image is None else self._teacher.pixels.channels_of(image.shape)
+
+    def crop(self, *, whole: bool = False) -> tuple[int, int] | None:
+        """Height and width of the training crops; None where there is no image to crop.
+
+        Args:
+            whole: make them as large as the model's input.
+        """
+        if self.inputs.image is None:
+            return None
+        side = (0 if whole else self._settings.crop) or max(self.size)
+        return min(side, self.size[0]), min(side, self.size[1])
+
+    def feeds(self, examples: Sequence[Example]) -> list[Feeds]:
+        """Fit images to the model's input, and add what goes in beside them."""
+        pixels = self._teacher.pixels
+
+        def fitted(example: Example) -> np.ndarray | None:
+            if not example.images:
+                return None
+            return fit(example.images[0], *self.size, resample=pixels.resample)
+
+        return [
+            self.inputs.feed(fitted(each), pixels, each.name, seed=self._seed) for each in examples
+        ]
+
+    @cached_property
+    def for_repair(self) -> list[Feeds]:
+        """Training images on which channels are scored and weights repaired."""
+        return self.feeds(self.training[: self._settings.repair_crops])
+
+
+def kept_of(count: int, asked: int | Literal["auto"]) -> int:
+    """How many of so many images are held out, at least one.
+
+    Args:
+        count: of all images.
+        asked: by the settings.
+    """
+    wanted = max(JUDGED, min(SHOWN, count // _SHARE_SHOWN)) if asked == AUTO else asked
+    return max(1, min(wanted, count // _SHARE))

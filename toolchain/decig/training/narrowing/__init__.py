@@ -1,0 +1,1 @@
+"""How a net becomes narrower while it is trained, and where it is cut."""

@@ -1,0 +1,69 @@
+"""SHA-256 of the data files of a run, and their list in the form of the program sha256sum."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from decig.data.halves import Part
+from decig.data.images import SUFFIXES
+from decig.training.data.examples import Folders
+
+_ARRAYS = (".npy", ".npz")
+"""Files beside images that feed further inputs."""
+
+
+def data_places(folders: Folders) -> dict[str, Path]:
+    """Where data files lie, by the name of the option that says it, as in data, or data:B."""
+    given = {
+        "data": folders.images,
+        "targets": folders.targets,
+        "unpaired": folders.unpaired,
+    }
+    parts = {name: Part.of(path) for name, path in given.items() if path is not None}
+    found = {
+        name if part.side is None else f"{name}:{part.side}": part.folder
+        for name, part in parts.items()
+    }
+    if folders.discriminator is not None:
+        found["discriminator"] = folders.discriminator
+    return found
+
+
+def digests_of(places: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of every data file by its name: that of its option, and its place in there."""
+    found = {}
+    for name, place in places.items():
+        for file in _files(place):
+            inside = "" if file == place else f"/{file.relative_to(place).as_posix()}"
+            found[name + inside] = _digest_of_file(file)
+    return found
+
+
+def _digest_of_file(file: Path) -> str:
+    """SHA-256 of a file; of one that cannot be read, which training skips too, that of nothing."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return digest_of(b"")
+
+
+def _files(place: Path) -> Iterator[Path]:
+    """The data files of a folder, in the order of their paths; a file stands for itself."""
+    if not place.is_dir():
+        yield place
+        return
+    for file in sorted(place.rglob("*")):
+        known = file.suffix.lower() in (*SUFFIXES, *_ARRAYS) and not file.name.startswith(".")
+        if known and file.is_file():
+            yield file
+
+
+def list_of(files: Mapping[str, str]) -> bytes:
+    """The lines of a list: digest and name of each file."""
+    return "".join(f"{digest}  {name}\n" for name, digest in files.items()).encode()
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
