@@ -38,6 +38,27 @@ def test_aligned_images_stay_aligned():
         assert np.array_equal(255 - one, other)
 
 
+@pytest.mark.parametrize("scale", [2, 3])
+def test_images_that_are_larger_are_cut_where_the_first_is(scale):
+    larger = IMAGE.repeat(scale, axis=0).repeat(scale, axis=1)
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        one, other = random_crop([IMAGE, larger], 16, rng)
+        assert np.array_equal(one.repeat(scale, axis=0).repeat(scale, axis=1), other)
+    for _ in range(8):
+        one, other = random_crop([IMAGE, larger], 16, rng, shrink=2.0)
+        means = other.reshape(16, scale, 16, scale, 3).mean(axis=(1, 3))
+        assert other.shape == (16 * scale, 16 * scale, 3)
+        assert abs(means - one).mean() < 8 < abs(means[::-1] - one).mean()
+
+
+def test_images_that_are_larger_are_bounded_with_the_first():
+    larger = IMAGE.repeat(2, axis=0).repeat(2, axis=1)
+    one, other = bound((IMAGE, larger), 10, 20, filters=["smooth", "smooth"])
+    assert one.shape == (20, 30, 3) and other.shape == (40, 60, 3)
+    assert bound((IMAGE, larger), 10, 50, filters=["smooth", "smooth"])[1] is larger
+
+
 def test_nearest_invents_no_colours():
     labels = np.where(IMAGE > 127, 255, 0).astype(np.uint8)
     rng = np.random.default_rng(0)

@@ -81,6 +81,18 @@ def test_missing_target_and_unequal_sizes_are_named(tmp_path):
         list(by_stem(tmp_path / "in", tmp_path / "out"))
 
 
+def test_targets_may_have_to_be_larger_than_their_inputs(tmp_path):
+    _save(tmp_path / "in" / "a.png", width=16)
+    large = np.zeros((16, 32, 3), np.uint8)
+    (tmp_path / "out").mkdir()
+    Image.fromarray(large).save(tmp_path / "out" / "a.png")
+    (pair,) = by_stem(tmp_path / "in", tmp_path / "out", scale=2)
+    assert pair.input.shape == (8, 16, 3) and pair.target.shape == (16, 32, 3)
+    message = r"input is 16x8, its target 32x16; make the target 64x32, as the model's pictures are"
+    with pytest.raises(BadInputError, match=message):
+        list(by_stem(tmp_path / "in", tmp_path / "out", scale=4))
+
+
 def test_a_pair_with_a_corrupt_target_is_named_and_left_out(tmp_path, caplog):
     for name in ("a", "b"):
         _save(tmp_path / "in" / f"{name}.png")

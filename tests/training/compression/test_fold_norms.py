@@ -16,10 +16,12 @@ from decig.graph.model import load_model
 from decig.graph.norm_folding import all_norms, foldable_norms
 from decig.progress import Progress
 from decig.training.compression.fold_norms import with_joined_norms
+from decig.training.compression.judge import Judge
 from decig.training.compression.planner import Goal
 from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
+from decig.training.data.pool import Batch, TeacherPool
 from decig.training.loop.schedule import Budget
 from tests.device.bench import FakeBench
 from tests.training.small import Asked, with_settings, work_table
@@ -149,6 +151,36 @@ def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
     assert {k: v for k, v in again.items() if k not in timed} == {
         k: v for k, v in figures.items() if k not in timed
     }
+
+
+def test_rounds_go_on_in_the_pool_where_the_last_one_ended(
+    asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch from before would empty the pool, and the teacher would paint it anew."""
+    taken: dict[int, list[int]] = {}
+    batch = TeacherPool.batch
+
+    def watched(pool: TeacherPool, step: int) -> Batch:
+        taken.setdefault(id(pool), []).append(step)
+        return batch(pool, step)
+
+    monkeypatch.setattr(TeacherPool, "batch", watched)
+    asked(settings={"accumulate": 2, "fold_tolerance": 1.0}).compress()
+    assert sorted(taken.values(), key=len) == [list(range(18)), list(range(18))]
+
+
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_likeness_to_the_teacher_undoes_a_round_only_where_it_is_all_that_counts(
+    asked: Callable[..., Asked], place: Path, monkeypatch: pytest.MonkeyPatch, unpaired: bool
+) -> None:
+    told = iter(np.linspace(1.0, 0.0, 100).tolist())  # less at every look
+    monkeypatch.setattr(Judge, "ssim", lambda *_: next(told))
+    real = {"unpaired": place / "photos"} if unpaired else {}
+    figures = asked(settings={"fold_tolerance": 1.0}, **real).compress()
+    found = list(figures["norms_folded"].values())
+    looks = np.linspace(1.0, 0.0, 100)
+    # After the start, two looks a round: before its training and after it.
+    assert found == pytest.approx(looks[[2, 4, 6] if unpaired else [1, 3, 5]])
 
 
 def test_a_damaged_state_is_named(asked: Callable[..., Asked]) -> None:

@@ -132,6 +132,38 @@ def test_other_inputs_stay_with_their_crops() -> None:
         assert (batch.teacher - Mixer()(noise, image, code, gain) / 255).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize(("gain", "mixed"), [("uniform", False), (0.5, True)])
+def test_crops_are_mixed_only_where_vectors_beside_them_are_equal(
+    gain: str | float, mixed: bool
+) -> None:
+    """A batch has one vector: the teacher painted all of its crops with it."""
+    inputs = Inputs(
+        ValueInfo("image", [1, 3, 40, 50], np.dtype(np.float32)),
+        (ValueInfo("gain", [3], np.dtype(np.float32)),),
+        {"gain": gain},
+        order=("image", "gain"),
+    )
+
+    class Tinter(torch.nn.Module):
+        def forward(self, image: "torch.Tensor", gain: "torch.Tensor") -> "torch.Tensor":
+            return image * gain[:, None, None]
+
+    rng = np.random.default_rng(0)
+    examples = [Example(str(i), (rng.integers(0, 256, (40, 50, 3), np.uint8),)) for i in range(3)]
+    settings = {"refresh": 3, "capacity": 8, "seed": 1, "device": torch.device("cpu")}
+    made = TeacherPool(examples, Tinter(), PIXELS, inputs, Crops(16, 16, 3, 1.0), **settings)
+    new, whole = [], []
+    for step in range(24):
+        batch = made.batch(step)
+        image, strength = batch.inputs
+        assert (batch.teacher - Tinter()(image, strength) / 255).abs().max() < 1e-3
+        if step % 3 == 0:
+            new.append(image)
+        else:
+            whole.append(any(torch.equal(image, each) for each in new))
+    assert not (mixed and all(whole))
+
+
 def test_a_model_without_an_image_is_fed_codes() -> None:
     code = ValueInfo("code", [1, 3], np.dtype(np.float32))
     inputs = Inputs(None, (code,), {"code": "normal"}, order=("code",))

@@ -314,3 +314,17 @@ def test_a_state_that_cannot_be_written_says_why_and_the_run_goes_on_later(
     again.run()
     whole.run()
     assert torch.equal(weights(again.task.student), weights(whole.task.student))
+
+
+def test_in_the_end_all_processes_have_the_main_ones_running_means(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each process has running statistics of its own, and only the main one's are written."""
+    running, taken = engine(3), list[tuple[int, torch.nn.Module]]()
+
+    def take(_: Processes, net: torch.nn.Module) -> None:
+        taken.append((running.step, net))
+
+    monkeypatch.setattr(Processes, "take_from_main", take)
+    running.run()
+    assert taken == [(3, running.means["student"])]

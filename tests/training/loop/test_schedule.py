@@ -10,14 +10,16 @@ from decig.training.loop.schedule import Budget, HoldThenFall, WarmUpThenCosine,
 )
 def test_budgets_count_steps_or_seconds(budget: Budget, progress: float) -> None:
     assert budget.progress(3, 30.0) == progress
-    assert budget.part(0.5).progress(3, 30.0) == pytest.approx(min(1.0, 2 * progress))
+    half, _ = budget.parts([0.5, 0.5])
+    assert half.progress(3, 30.0) == pytest.approx(min(1.0, 2 * progress))
 
 
-def test_parts_of_steps_are_whole() -> None:
-    assert [Budget(steps=30).part(share) for share in (0.25, 0.35)] == [
-        Budget(steps=8),
-        Budget(steps=10),
-    ]
+@pytest.mark.parametrize("steps", [1, 7, 9, 30])
+@pytest.mark.parametrize("shares", [(0.5, 0.1, 0.4), (0.0, 1.0), (1 / 20,) * 20])
+def test_parts_of_steps_are_whole_and_none_gets_lost(steps: int, shares: tuple[float, ...]) -> None:
+    parts = [budget.steps or 0 for budget in Budget(steps=steps).parts(shares)]
+    assert sum(parts) == steps
+    assert np.allclose(parts, np.multiply(steps, shares), atol=1)
 
 
 def test_the_rate_warms_up_and_falls_to_nothing() -> None:

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from decig.device.plan.target import Target
 from decig.graph.model import initializers, shapes
 from decig.graph.plan import Plan
 from decig.training.compression.job import Job
-from decig.training.compression.student import teacher_pool
+from decig.training.compression.student import student_task, teacher_pool
 from decig.training.data.pool import Batch
 from decig.training.loop.schedule import Budget
 from decig.training.methods.decig import steps
@@ -33,7 +34,7 @@ def do(job: Job, *names: str) -> None:
     """Run steps by their names, each with its part of the budget."""
     found = {step.name: step for step in steps(job)}
     for name in names:
-        found[name].run(job.goal.budget.part(found[name].share))
+        found[name].run(*job.goal.budget.parts([found[name].share]))
         assert job.run.done(*found[name].makes)
 
 
@@ -196,3 +197,28 @@ def test_the_condensed_graph_may_paint_for_stage_two(
     painted = {name: pool.batch(0).teacher for name, pool in pools.items()}
     assert not torch.equal(painted["original"], painted["condensed"])
     assert torch.equal(learnt[0], painted[painter])
+
+
+def test_the_penalty_binds_weights_where_the_student_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its indices lie beside the weights, so these must have moved to the device before."""
+    job = begin(tmp_path, settings={"condense": 0.5})
+    do(job, "slice to begin with")
+
+    def bind(weights: dict[str, torch.nn.Parameter], *_: Any) -> Condenser:
+        raise RuntimeError({weight.device.type for weight in weights.values()})
+
+    monkeypatch.setattr("decig.training.methods.decig.Condenser", bind)
+    job.processes.device = torch.device("meta")
+    monkeypatch.setattr("decig.training.methods.decig.student_task", partial(_on_cpu, job))
+    with pytest.raises(RuntimeError, match=r"\{'meta'\}"):
+        do(job, "condense")
+
+
+def _on_cpu(job: Job, *arguments: Any, **options: Any) -> Distil:
+    """Set a task up whose teacher stays where it can paint."""
+    job.processes.device, device = torch.device("cpu"), job.processes.device
+    made = student_task(*arguments, **options)
+    job.processes.device = device
+    return made

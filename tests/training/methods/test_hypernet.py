@@ -33,7 +33,7 @@ def do(asked: Asked, *names: str, told: Told | None = None) -> Any:
     job = asked.job(None if told is None else lambda *news: told.append(news))
     found = {step.name: step for step in steps(job)}
     for name in names:
-        found[name].run(job.goal.budget.part(found[name].share))
+        found[name].run(*job.goal.budget.parts([found[name].share]))
         assert job.run.done(*found[name].makes)
     return job
 

@@ -56,8 +56,8 @@ def test_the_network_is_that_of_the_supernet_or_a_better_one(tmp_path: Path) -> 
     job = asked.job()
     first, train, search, _ = steps(job)
     for step in (first, train):
-        step.run(job.goal.budget.part(step.share))
-    search.run(job.goal.budget.part(search.share))
+        step.run(*job.goal.budget.parts([step.share]))
+    search.run(*job.goal.budget.parts([search.share]))
     start = job.run.load_graph("start.onnx").proto
     figures = json.loads(job.run.file("report.json").read_text())["search"]
     assert widths(start) == {

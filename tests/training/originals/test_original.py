@@ -13,6 +13,7 @@ from decig.source.recipe import Recipe
 from decig.training.compression.adversary import trained_discriminator
 from decig.training.loop import engine
 from decig.training.originals import original, shown
+from decig.training.pytorch.generator import build_generator
 from decig.training.tasks.paired import Paired
 from tests.runtime import open_plain
 from tests.training.small_originals import NORMED, SIDE_BY_SIDE, rewrite_recipe, write_pairs
@@ -122,6 +123,61 @@ def test_running_statistics_go_into_the_file(recipe, data, tmp_path):
         assert (exported[name] != name.endswith("var")).all()  # not as they began
         trained = state["groups"]["generator"]["nets"]["generator"]
         assert np.array_equal(exported[name], trained[name].numpy())
+
+
+def test_a_picture_s_own_statistics_go_into_the_file_and_the_sheet(recipe, data, tmp_path):
+    (tmp_path / "net.py").write_text(NORMED)
+    changed = replace(recipe, source=replace(recipe.source, batch_statistics=True))
+    path = original.train(changed, tmp_path / "run", data=data)
+    assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
+    picture = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    (painted,) = open_plain(path).run(None, {"input": picture})
+    state = torch.load(tmp_path / "run/state.pt", weights_only=True)
+    net = build_generator(recipe.source, tmp_path)
+    net.load_state_dict(state["groups"]["generator"]["nets"]["generator"])
+    net.train()[2].eval()  # normalises by the picture, and drops nothing
+    with torch.no_grad():
+        np.testing.assert_allclose(painted, net(torch.from_numpy(picture)), atol=1e-4)
+    with Image.open(tmp_path / "run/samples/step-000004.png") as sheet:
+        own = np.asarray(sheet)
+    original.train(recipe, tmp_path / "other", data=data)
+    with Image.open(tmp_path / "other/samples/step-000004.png") as sheet:
+        assert not np.array_equal(own, np.asarray(sheet))
+
+
+def test_a_net_without_batch_norms_has_no_statistics_to_choose(recipe, data, tmp_path):
+    changed = replace(recipe, source=replace(recipe.source, batch_statistics=True))
+    with pytest.raises(BadInputError, match="has no batch norms"):
+        original.train(changed, tmp_path / "run", data=data)
+
+
+def test_a_net_may_need_the_batches_of_its_stages(recipe, data, tmp_path):
+    """A batch norm over one value per channel has no statistics in a batch of one."""
+    gated = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        self.last = nn.Conv2d(3, 3, 1)
+    def forward(self, x):
+        return self.last(x * self.gate(x).sigmoid())
+"""
+    (tmp_path / "net.py").write_text(gated)
+    with pytest.raises(BadInputError, match="more than 1 value per channel"):
+        original.train(recipe, tmp_path / "one", data=data)
+    stages = [{"crop": 64, "batch": 2, "steps": 1}]
+    changed = replace(recipe, train={**recipe.train, "stages": stages})
+    assert original.train(changed, tmp_path / "two", data=data).is_file()
+
+
+def test_other_images_or_processes_cannot_change_how_long_an_epoch_is(recipe, data, tmp_path):
+    stages = [{"crop": 64, "batch": 1, "epochs": 1}]
+    changed = replace(recipe, train={**recipe.train, "stages": stages})
+    original.train(changed, tmp_path / "run", data=data)
+    next((data / "train").iterdir()).unlink()
+    with pytest.raises(BadInputError, match=r"steps = 3, not 2; go on with the same .*processes"):
+        original.train(changed, tmp_path / "run", data=data, resume=True)
 
 
 def test_an_interrupted_run_keeps_its_state(recipe, data, tmp_path, monkeypatch):

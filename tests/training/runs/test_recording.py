@@ -7,11 +7,14 @@ from PIL import Image
 from decig import records
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import Target
+from decig.graph.model import normalise
+from decig.graph.plan import Plan
 from decig.records import Nodes, Pictures, Scores, Search, Session
 from decig.report import page
 from decig.training.runs.recording import SHOWN, WORST, shown_ranks
 from tests.device.bench import FakeBench
 from tests.training.small import node_us, small, total_ms
+from tests.training.tiny import tiny_generator
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +94,29 @@ def test_where_the_device_is_elsewhere_nodes_are_predicted(tmp_path: Path) -> No
 
 
 def test_what_was_trained_before_the_cut_is_what_is_scored(tmp_path: Path) -> None:
-    asked = small(tmp_path, settings={"condense": 0.5})
-    asked.compress()
+    asked = small(tmp_path, settings={"condense": 0.5, "condense_from": 1.2})
+    figures = asked.compress()
+    assert figures["condense"]["steps"] == 2 == figures["steps"]
     found = records.load(asked.output_dir, records.GROUPS_FILE, Scores)
     assert found is not None and found.graph == "trained"
-    assert [group.channels for group in found.groups] <= [16, 16]
+    began = Plan.load(asked.output_dir / "condense-plan.json").keep
+    assert {g.name: g.channels for g in found.groups} == {n: len(k) for n, k in began.items()}
+    assert sum(group.channels for group in found.groups) < 32
+
+
+def test_a_batch_of_pictures_belongs_to_its_image(tmp_path: Path) -> None:
+    proto = tiny_generator(size=48, width=16)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    asked = small(tmp_path, normalise(proto), photos=10, settings={"condense": 0.0})
+    figures = asked.compress()
+    found = records.load(asked.output_dir, records.PICTURES_FILE, Pictures)
+    assert found is not None and len(found.pictures) == figures["held_out_images"] == 2
+    assert np.mean([each.ssim for each in found.pictures]) == pytest.approx(figures["ssim"])
+    one, other = (
+        np.asarray(Image.open(asked.output_dir / each.files["original"])) for each in found.pictures
+    )
+    assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("count", [1, SHOWN, SHOWN + 1, 100])

@@ -151,6 +151,7 @@ def test_a_layer_that_is_not_there_is_named(task: Make, tmp_path: Path) -> None:
     [
         ("cycle = 1", r"unknown key train\.cycle; known: .*feature_matching"),
         ("scales = 0", r"train\.scales: .*0"),
+        ("scales = 6", r"train\.scales = 6 needs crops of at least 33 pixels, .* crops of 32"),
         ("discriminator_learning_rate = 2", r"train\.discriminator_learning_rate: .*2"),
         ("feature_matching = -1", r"train\.feature_matching: .*-1"),
     ],

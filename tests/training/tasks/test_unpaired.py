@@ -218,6 +218,7 @@ def test_what_is_shown_is_painted_by_the_nets_that_are_given(task: Make) -> None
         ("cycle = -1", r"train\.cycle: .*-1"),
         ("learning_rate = 0", r"train\.learning_rate"),
         ("ema = 1.0", r"train\.ema"),
+        ('data = { layout = "side-by-side" }', r"train\.data\.layout: side-by-side holds pairs"),
     ],
 )
 def test_settings_that_cannot_be_meant(task: Make, line: str, message: str) -> None:

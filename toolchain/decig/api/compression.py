@@ -99,7 +99,7 @@ def compress(
         KeyboardInterrupt: Ctrl-C; the state is kept.
     """
     with needs_torch("decig compress"):
-        from decig.training.compression import pipeline, preview, several
+        from decig.training.compression import checks, pipeline, preview, several
         from decig.training.compression.planner import Goal
         from decig.training.compression.teacher import Teacher
         from decig.training.data.examples import Folders
@@ -128,7 +128,7 @@ def compress(
         _require_free(folder, wanted, resume=resume)
 
     def look_over() -> None:
-        pipeline.look_over(teacher, images, settings, whole=fold_norms)
+        checks.look_over(teacher, images, settings, whole=fold_norms)
 
     costs = None if table is None else as_table(table)
     if resume and _is_to_begin(folder):

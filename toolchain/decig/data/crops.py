@@ -23,8 +23,9 @@ def random_crop(
     """Cut the same random window out of several aligned images, and mirror it half the time.
 
     Args:
-        images: uint8 H,W,3, all of one size.
-        size: side of the square result, in pixels.
+        images: uint8 H,W,3; each a whole number of times as large as the first one.
+        size: side of the first image's square result, in pixels; those of larger images are as
+            many times larger.
         rng: makes every random choice, so equal seeds give equal crops.
         zoom: the window's content is enlarged by a random factor between 1 and this.
         shrink: the content is shrunk by a random factor between 1 and this, or by less where the
@@ -33,7 +34,7 @@ def random_crop(
         filters: "nearest" (label maps) or "smooth" for each image; smooth if not given.
 
     Returns:
-        One uint8 array size,size,3 per image.
+        One uint8 array size,size,3 per image, or as much larger as the image is.
 
     Raises:
         BadInputError: an image is smaller than the crop.
@@ -49,10 +50,12 @@ def random_crop(
     if window == size:
         left, top = round(left), round(top)
     mirrored = rng.random() < 0.5 and flip
-    box = (left, top, left + window, top + window)
+    box = np.array([left, top, left + window, top + window])
     crops = []
     for image, name in zip(images, filters or ["smooth"] * len(images), strict=True):
-        crop = np.asarray(Image.fromarray(image).resize((size, size), _FILTERS[name], box))
+        scale = len(image) // height
+        side, place = scale * size, tuple(scale * box)
+        crop = np.asarray(Image.fromarray(image).resize((side, side), _FILTERS[name], place))
         crops.append(np.ascontiguousarray(crop[:, ::-1] if mirrored else crop))
     return crops
 
@@ -97,9 +100,10 @@ def bound(
     """Scale aligned images so that their shorter side is between `smallest` and `largest` pixels.
 
     Args:
-        images: uint8 H,W,3, all of one size.
-        smallest: least length of the shorter side, in pixels.
-        largest: greatest length of the shorter side.
+        images: uint8 H,W,3; each a whole number of times as large as the first one, which it is
+            after it too.
+        smallest: least length of the first image's shorter side, in pixels.
+        largest: greatest length of that side.
         filters: "nearest" (label maps) or "smooth" for each image.
 
     Returns:
@@ -110,11 +114,13 @@ def bound(
     wanted = min(max(side, smallest), largest)
     if wanted == side:
         return tuple(images)
-    size = round(width * wanted / side), round(height * wanted / side)
-    return tuple(
-        np.array(Image.fromarray(image).resize(size, _FILTERS[name]))
-        for image, name in zip(images, filters, strict=True)
-    )
+    columns, rows = round(width * wanted / side), round(height * wanted / side)
+    found = []
+    for image, name in zip(images, filters, strict=True):
+        scale = len(image) // height
+        size = scale * columns, scale * rows
+        found.append(np.array(Image.fromarray(image).resize(size, _FILTERS[name])))
+    return tuple(found)
 
 
 def fit(image: np.ndarray, height: int, width: int, *, resample: str = "smooth") -> np.ndarray:

@@ -36,7 +36,7 @@ class Pair:
     Attributes:
         name: of the input's file (`decig.data.images.name_in`).
         input: RGB uint8 H,W,3.
-        target: RGB uint8 of the same size.
+        target: RGB uint8 of the same size, or of a whole number of times that size.
     """
 
     name: str
@@ -160,12 +160,16 @@ class Pairs:
         self._labels.require_like(pixels, file)
 
 
-def _require_equal(file: Path, size: tuple[int, ...], target: tuple[int, ...]) -> None:
-    """Compare the sizes of an input and its target, width before height."""
-    if size != target:
+def _require_equal(
+    file: Path, size: tuple[int, ...], target: tuple[int, ...], scale: int = 1
+) -> None:
+    """Compare the sizes of an input, times `scale`, and its target, width before height."""
+    wanted = scale * size[0], scale * size[1]
+    if wanted != target:
+        mend = f"make the target {wanted[0]}x{wanted[1]}, as the model's pictures are {scale} times"
         raise BadInputError(
             f"{file}: input is {size[0]}x{size[1]}, its target {target[0]}x{target[1]}; "
-            "make them the same size"
+            + ("make them the same size" if scale == 1 else f"{mend} as large as its inputs")
         )
 
 
@@ -197,7 +201,12 @@ class Targets:
 
 
 def by_stem(
-    inputs: Path, targets: Path, labels: Labels | None = None, *, beside: Collection[str] = ()
+    inputs: Path,
+    targets: Path,
+    labels: Labels | None = None,
+    *,
+    beside: Collection[str] = (),
+    scale: int = 1,
 ) -> Iterator[Pair]:
     """Read two folders whose files match by name without suffix, as `Targets` says.
 
@@ -209,13 +218,14 @@ def by_stem(
         targets: folder of targets.
         labels: how to read the inputs, where they are label maps.
         beside: names of inputs that other files in the folder of inputs feed, as in `ImageFolder`.
+        scale: how many times as large as its input a target must be.
 
     Yields:
         Pairs, in the order of the inputs' paths.
 
     Raises:
-        BadInputError: there is no usable image, an input has no target or several, or the two are
-            of unequal sizes.
+        BadInputError: there is no usable image, an input has no target or several, or the two do
+            not have the sizes that they should have.
     """
     folder = ImageFolder(inputs, labels, beside=beside)
     named = Targets(targets)
@@ -226,7 +236,7 @@ def by_stem(
         except UnreadableImageError as error:
             _log.warning("skipped %s", error)
             continue
-        _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1])
+        _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1], scale)
         yield Pair(folder.name(file), pixels, target_pixels)
 
 

@@ -110,7 +110,8 @@ def trained_discriminator(file: Path, inputs: int, real: Real, seed: int = 0) ->
 
     Args:
         file: as for `load_discriminator`.
-        inputs: channels of the generator's image input; 0 where it takes none.
+        inputs: channels of the generator's image input; 0 where it takes none, or one of another
+            size than its pictures, so that the two cannot be shown beside each other.
         real: which pictures will be taken for real.
         seed: of the vectors with which spectral norms begin to look for the greatest stretch.
 

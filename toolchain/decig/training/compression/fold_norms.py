@@ -139,8 +139,7 @@ def fold_norms(job: Job, budget: Budget, tolerance: float) -> None:
         _log.warning("norms to fold: no InstanceNorm stands behind a convolution of its own")
     standing = job.processes.on_main(lambda: _Standing.load(job.run) or _begin(job, start))
     pool = teacher_pool(job, seed=job.config.train.seed + 1, whole=True)  # not distilling's crops
-    part = budget.part(1 / max(1, len(norms)))
-    while len(standing.ssim) < len(norms):
+    for part in budget.parts([1 / len(norms)] * len(norms) if norms else [])[len(standing.ssim) :]:
         standing = _play(job, standing, part, pool, len(norms), tolerance)
 
     def finish() -> None:
@@ -190,8 +189,9 @@ def _play(
         job.progress("fold norms", (played + news.progress) / rounds, figures)
 
     file = state_file(job, f"fold-{played}.pt")
+    taken = standing.steps * job.config.train.accumulate
     task = student_task(
-        job, candidate, rate=rate, with_extras=True, whole=True, pool=pool, first=standing.steps
+        job, candidate, rate=rate, with_extras=True, whole=True, pool=pool, first=taken
     )
     engine = student_engine(job, task, budget, file, report)
     if standing.adversary is not None:
@@ -201,7 +201,7 @@ def _play(
     def settle() -> _Standing:
         trained = write_back(mean_of(engine), candidate)
         after = job.judge.ssim(trained)
-        if after < before and not job.examples.paired:  # as in distilling
+        if after < before and job.examples.only_teacher:  # as in distilling
             trained, after = candidate, before
         found = standing.after(norm, after, trained, tolerance, engine)
         found.save(job.run)

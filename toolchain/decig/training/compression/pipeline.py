@@ -12,26 +12,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from decig.data.ports import other_pictures, output_image
+from decig.data.ports import other_pictures
 from decig.errors import BadInputError, TargetMissedError
 from decig.files import make_folder
 from decig.graph.cost import count
 from decig.progress import Progress
-from decig.quality.metrics import SSIM_WINDOW
 from decig.repeating import Said
 from decig.training import methods
-from decig.training.compression.adversary import trained_discriminator
+from decig.training.compression.checks import look_over
 from decig.training.compression.job import Job, Shared
 from decig.training.compression.planner import Goal, Planner
 from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
-from decig.training.data.examples import Examples, Folders
+from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes
 from decig.training.runs.curve import Curve
 from decig.training.runs.recording import record_result, record_start
 from decig.training.runs.repeat import write_record
 from decig.training.runs.run import Begun, RunFolder, hold
-from decig.training.trainable.parity import require_parity
 
 _log = logging.getLogger(__name__)
 
@@ -232,65 +230,6 @@ def naming(target: str) -> Iterator[None]:
         raise TargetMissedError(f"{target}: {error}" if target else str(error)) from error
 
 
-def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool) -> Examples:
-    """Find out what can be found out of a compression without its device; takes seconds.
-
-    Args:
-        teacher: the model.
-        folders: its images.
-        config: settings.
-        whole: whether crops as large as the model's input will be asked for.
-
-    Returns:
-        The images, of which the first one was read.
-
-    Raises:
-        BadInputError: images do not fit or are too few, or a node of the model cannot be trained.
-        DecigError: the trainable module does not compute what the model does.
-    """
-    examples = Examples(teacher, folders, config.distil, seed=config.train.seed, whole=whole)
-    crop = examples.crop()
-    judged = _require_judge(examples, config)
-    real = not examples.only_teacher
-    config.distil.require_crop(crop or examples.size, real=real, judged=judged)
-    _require_judged(teacher)
-    module = teacher.module(crop)
-    feeds = examples.feeds([examples.first])[0]
-    require_parity(module, teacher.model.proto, feeds, [teacher.picture])
-    return examples
-
-
-def _require_judge(examples: Examples, config: Config) -> int | None:
-    """Refuse a discriminator that fits neither the model nor what is asked of it.
-
-    Returns:
-        The least side of the pictures that it can judge; None where none was given.
-    """
-    file = examples.discriminator
-    if file is None:
-        return None
-    if not config.distil.needs_judge(real=not examples.only_teacher):
-        why = "adversarial is 0 in the table [distil] of the settings (--config)"
-        if examples.only_teacher:
-            why = (
-                "give real pictures (--targets DIR or --unpaired DIR), or let it take the "
-                "teacher's for real, with imitation above 0 in the table [distil] of the settings "
-                "(--config)"
-            )
-        raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
-    return trained_discriminator(file, examples.input_channels, examples.real).smallest
-
-
-def _require_judged(teacher: Teacher) -> None:
-    """Refuse pictures that are too small to be judged."""
-    height, width = teacher.pixels.size_of(output_image(teacher.model.proto, teacher.pixels).shape)
-    if min(height, width) < SSIM_WINDOW:
-        raise BadInputError(
-            f"{teacher.model.path}: its pictures of {height}x{width} pixels are too small to be "
-            f"judged, which needs {SSIM_WINDOW}x{SSIM_WINDOW}"
-        )
-
-
 def steps_of(job: Job) -> list[methods.Step]:
     """The steps of a compression; ValueError where they do not share out the whole budget."""
     steps = methods.find(job.config.method).steps(job)
@@ -304,11 +243,11 @@ def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
     """Run the steps whose files are missing from an open run folder; returns the report."""
     processes = job.processes
     processes.on_main(lambda: record_start(job))
-    for step in steps:
+    parts = job.goal.budget.parts([step.share for step in steps])
+    for step, part in zip(steps, parts, strict=True):
         folder = job.shared.run if step.shared else job.run
         if processes.from_main(folder.done(*step.makes)):
             continue
-        part = job.goal.budget.part(step.share)
         if step.alone:
             processes.on_main(partial(step.run, part))
         else:

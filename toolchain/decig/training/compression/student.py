@@ -93,7 +93,7 @@ def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
     settings, examples, file = job.config.distil, job.examples, job.examples.discriminator
     if not settings.needs_judge(real=not examples.only_teacher):
         return None
-    inputs, seed = examples.input_channels, job.config.train.seed
+    inputs, seed = examples.condition_channels, job.config.train.seed
     net: Discriminator
     if file is not None:
         net = trained_discriminator(file, inputs, examples.real, seed)
@@ -116,8 +116,7 @@ def _real_pictures(job: Job, *, whole: bool) -> Callable[[int], Tensor] | None:
     gallery, settings = job.examples.unpaired, job.config.distil
     if gallery is None or not settings.needs_judge(real=True):
         return None
-    size = job.examples.crop(whole=whole) or job.examples.size
-    crops = Crops(*size, settings.batch, settings.zoom)
+    crops = Crops(*job.examples.pictures(whole=whole), settings.batch, settings.zoom)
     seed, rank = job.config.train.seed, job.processes.rank
     return RealPictures(gallery, crops, job.teacher.pixels, seed=seed, rank=rank).batch
 

@@ -113,6 +113,12 @@ class Examples:
             return
         teacher.pixels.require_input(self.input_channels)
         order = teacher.pixels.channel_order
+        if self.scale is None and not self.only_teacher:
+            what = "--targets" if self.paired else "--unpaired"
+            raise BadInputError(
+                f"{what} needs a model whose pictures are a whole number of times as large as its "
+                "inputs"
+            )
         if self.paired and order not in ("rgb", "bgr"):
             raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
         self._require_croppable()
@@ -183,7 +189,8 @@ class Examples:
             alpha = self.input_channels == _WITH_ALPHA
             folder = ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
             return ((folder.name(path), (pixels,)) for path, pixels in folder)
-        pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed)
+        scale = self.scale or 1
+        pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed, scale=scale)
         return ((pair.name, (pair.input, pair.target)) for pair in pairs)
 
     def _require_croppable(self) -> None:
@@ -200,6 +207,23 @@ class Examples:
         """Height and width of the model's input; of its picture where it takes no image."""
         proto, pixels = self._teacher.model.proto, self._teacher.pixels
         return pixels.size_of((self.inputs.image or output_image(proto, pixels)).shape)
+
+    @cached_property
+    def scale(self) -> int | None:
+        """How many times as large as its input a picture is: 4 of a model that enlarges by 4.
+
+        None where that is no whole number, or another one for height than for width.
+        """
+        proto, pixels = self._teacher.model.proto, self._teacher.pixels
+        made = pixels.size_of(output_image(proto, pixels).shape)
+        (rows, rest), (columns, other) = map(divmod, made, self.size)
+        return rows if rows == columns and not rest and not other else None
+
+    def pictures(self, *, whole: bool = False) -> tuple[int, int]:
+        """Height and width of the pictures that the model makes of crops; `whole` as for `crop`."""
+        height, width = self.crop(whole=whole) or self.size
+        scale = self.scale or 1
+        return scale * height, scale * width
 
     @property
     def only_teacher(self) -> bool:
@@ -218,6 +242,14 @@ class Examples:
         """Channels of the model's image input; 0 where it takes no image."""
         image = self.inputs.image
         return 0 if image is None else self._teacher.pixels.channels_of(image.shape)
+
+    @property
+    def condition_channels(self) -> int:
+        """Channels of the image that a discriminator can be shown beside a picture.
+
+        0 where it takes none, or one of another size than the picture.
+        """
+        return self.input_channels if self.scale == 1 else 0
 
     def crop(self, *, whole: bool = False) -> tuple[int, int] | None:
         """Height and width of the training crops; None where there is no image to crop.

@@ -56,6 +56,23 @@ def read_data(recipe: Recipe, given: Path | None, settings: Common) -> tuple[Pai
     return training, Pairs(layout.held_out, direction, labels)
 
 
+def check_generator(generator: nn.Module, recipe: Recipe, course: Course) -> None:
+    """Make sure that a generator makes pictures of all sizes that it will be fed.
+
+    Args:
+        generator: with fresh weights; what it remembers stays as it is.
+        recipe: says the size at which it will be used.
+        course: says what it is trained on.
+
+    Raises:
+        BadInputError: it makes no pictures of one of them; says what it makes.
+    """
+    # On copies, as a run in training mode moves running statistics.
+    check_pictures(copy.deepcopy(generator).eval(), [1, *recipe.input_shape[1:]])
+    for shape in course.shapes(recipe.input_shape[1]):
+        check_pictures(copy.deepcopy(generator).train(), shape)
+
+
 class Examples:
     """Pairs to train on and pairs to show, as the generator of a recipe takes them.
 
@@ -113,10 +130,7 @@ class Examples:
             BadInputError: it makes no pictures of the sizes that it is trained at.
         """
         generator = build_generator(require_trainable(self._recipe), self._recipe.folder)
-        channels = self._recipe.input_shape[1]
-        for size in (self._recipe.input_shape[2:], *self.course.sizes):
-            # On a copy, as a run in training mode moves running statistics.
-            check_pictures(copy.deepcopy(generator), [1, channels, *size])
+        check_generator(generator, self._recipe, self.course)
         return generator
 
     def batch(self, number: int) -> Batch:

@@ -49,8 +49,8 @@ class Example:
     Attributes:
         name: of the file (`decig.data.images.name_in`); other inputs that come from files are
             found by it.
-        images: uint8 H,W,3, the input alone or with its real target of the same size; none
-            where the model takes no image.
+        images: uint8 H,W,3, the input alone or with its real target, which is as many times as
+            large as the model's pictures are; none where the model takes no image.
     """
 
     name: str
@@ -62,8 +62,8 @@ class Crops:
     """How crops are cut.
 
     Attributes:
-        height: of a crop, in pixels.
-        width: of a crop, in pixels.
+        height: of a crop of the input, in pixels.
+        width: of a crop of the input, in pixels.
         batch: crops per step and process.
         zoom: crops are cut from windows up to this many times larger, and shrunk.
     """
@@ -167,8 +167,10 @@ class TeacherPool:
         rng = np.random.default_rng([self._seed, 1, step, self._rank])
         picks = rng.integers(len(self._stored) * self._crops.batch, size=self._crops.batch)
         places = [divmod(int(pick), self._crops.batch) for pick in picks]
-        cut = _join([self._stored[batch][0].pick(place) for batch, place in places])
-        return self._assemble(cut, torch.stack([self._stored[b][1][i] for b, i in places]))
+        cuts = [self._stored[batch][0].pick(place) for batch, place in places]
+        if not _can_join(cuts):
+            return self._assemble(*self._stored[places[0][0]])
+        return self._assemble(_join(cuts), torch.stack([self._stored[b][1][i] for b, i in places]))
 
     def _kept_or_made(self, number: int) -> tuple[_Cut, Tensor]:
         """A stored batch; the first ones are kept as long as there is room."""
@@ -200,7 +202,11 @@ class TeacherPool:
             found = random_crop(
                 example.images, square, rng, shrink=self._crops.zoom, filters=filters
             )
-            crops = [crop[None, :height, :width] for crop in found]
+            scales = [len(crop) // square for crop in found]
+            crops = [
+                crop[None, : scale * height, : scale * width]
+                for crop, scale in zip(found, scales, strict=True)
+            ]
         return _Cut(crops, self._inputs.draw(rng, example.name, (height, width)))
 
     def _feed(self, cut: _Cut) -> tuple[tuple[Tensor, ...], Tensor | None]:
@@ -224,6 +230,17 @@ class TeacherPool:
             if self._pixels.channel_order == "bgr":
                 target = target.flip(1)
         return Batch(*self._feed(cut), teacher.float(), target)
+
+
+def _can_join(cuts: list[_Cut]) -> bool:
+    """Whether numbers and vectors, which a batch has once, are the same beside all crops.
+
+    The teacher painted each crop with its own.
+    """
+    return all(
+        array.ndim > 1 or all(np.array_equal(array, cut.others[name]) for cut in cuts)
+        for name, array in cuts[0].others.items()
+    )
 
 
 def _join(cuts: list[_Cut]) -> _Cut:

@@ -257,6 +257,13 @@ class Course:
         """Height and width of the crops of each stage."""
         return [(stage.crop, stage.crop) for stage in self.stages]
 
+    def shapes(self, channels: int) -> list[list[int]]:
+        """Shapes N,C,H,W by which can be told in each stage whether a net takes its batches.
+
+        Two crops are enough for that: they show whether the net normalises over the batch.
+        """
+        return [[min(each.batch, 2), channels, each.crop, each.crop] for each in self.stages]
+
     @property
     def least_side(self) -> int:
         """Pixels that images must have in height and in width, for the largest crop of them."""

@@ -185,6 +185,8 @@ class Engine:
                 self.elapsed_s = time.monotonic() - begun
                 if self.report and self.processes.main:
                     self.report(News(self.step, self.elapsed_s, progress, losses))
+        for mean in self.means.values():  # each process has running statistics of its own
+            self.processes.take_from_main(mean)
         self.save()
 
     def _decided(self, interrupted: bool) -> tuple[float, bool, bool, bool]:

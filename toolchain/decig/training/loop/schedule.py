@@ -1,7 +1,8 @@
 """How long training takes, and how its learning rate changes on the way."""
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 Schedule = Callable[[float], float]
@@ -26,11 +27,15 @@ class Budget:
             return min(1.0, step / self.steps) if self.steps else 1.0
         return min(1.0, elapsed_s / self.seconds) if self.seconds else 1.0
 
-    def part(self, share: float) -> "Budget":
-        """Return a share of the budget, from 0 to 1; steps are rounded."""
-        if self.steps is not None:
-            return Budget(steps=round(self.steps * share))
-        return Budget(seconds=(self.seconds or 0.0) * share)
+    def parts(self, shares: Sequence[float]) -> list["Budget"]:
+        """Part the budget by shares, from 0 to 1 and 1 in all at most.
+
+        Steps are rounded so that all parts together have as many as the shares together have.
+        """
+        if self.steps is None:
+            return [Budget(seconds=(self.seconds or 0.0) * share) for share in shares]
+        ends = [round(self.steps * share) for share in itertools.accumulate(shares, initial=0.0)]
+        return [Budget(steps=end - begin) for begin, end in itertools.pairwise(ends)]
 
 
 def constant(progress: float) -> float:

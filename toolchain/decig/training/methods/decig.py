@@ -145,6 +145,7 @@ def _condense(job: Job, budget: Budget) -> None:
     settings, run_time = job.settings(Settings), job.planner.run_time()
     student = task.student
     assert isinstance(student, GraphModule)
+    student.to(job.processes.device)  # before anything is bound to where its weights are
     condenser = Condenser(
         parameters_by_initializer(student),
         analyse(start),
@@ -162,9 +163,13 @@ def _condense(job: Job, budget: Budget) -> None:
 
     engine = student_engine(job, task, budget, state_file(job, "stage1.pt"), report, [part])
     run_student(job, engine)
-    job.processes.on_main(
-        lambda: job.run.save_graph("condensed.onnx", write_back(mean_of(engine), start))
-    )
+
+    def finish() -> None:
+        figures = {"steps": engine.step, "training_seconds": round(engine.elapsed_s, 1)}
+        job.run.add_figures({"condense": figures})
+        job.run.save_graph("condensed.onnx", write_back(mean_of(engine), start))
+
+    job.processes.on_main(finish)
 
 
 def _slice(job: Job) -> None:

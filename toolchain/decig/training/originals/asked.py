@@ -51,7 +51,8 @@ def require_same(folder: Path, asked: Mapping[str, Any], free: Collection[str] =
         if key not in free and before.get(key) != now.get(key):
             raise BadInputError(
                 f"{folder}: the run there was begun with {key} = {before.get(key)!r}, not "
-                f"{now.get(key)!r}; go on with the same recipe and options"
+                f"{now.get(key)!r}; go on with the same recipe, options, data and number of "
+                "processes"
             )
 
 

@@ -92,7 +92,9 @@ def train(
         goes_on = resume and _has_begun(output_dir) and not waits_for_target(output_dir)
         begins = not processes.from_main(goes_on)
         condensation = Condensation(training, wanted, way, processes, begins=begins)
-    asked = asked_of(recipe, {} if wanted is None else {"condense": wanted.record()})
+    # How many steps passes over the data take depends on the images and on the processes.
+    more = {"steps": task.steps} | ({} if wanted is None else {"condense": wanted.record()})
+    asked = asked_of(recipe, more)
     with hold(output_dir) as take:
 
         def begin() -> None:

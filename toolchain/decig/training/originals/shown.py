@@ -20,6 +20,7 @@ from decig.training.loop.events import logged
 from decig.training.nets.recognise import DISCRIMINATORS
 from decig.training.pytorch.discriminator import save_discriminator
 from decig.training.pytorch.exporter import export_onnx
+from decig.training.pytorch.statistics import choose_statistics
 from decig.training.runs.run import EVENTS_FOLDER
 from decig.training.tasks import Original
 from decig.training.trainable.slim import Slim
@@ -116,11 +117,33 @@ class Shown:
         """Write a sheet of samples, discriminators and ONNX files; returns the first of those."""
         step, folder = self.before + self.engine.step, self.training.folder
         sheet = folder / _SAMPLES / f"step-{step:06d}.png"
-        write_sheet(self.training.task.show(self.engine.means), sheet)
+        training = self.training
+        nets = with_statistics(training.task, self.engine.means, training.recipe)
+        write_sheet(training.task.show(nets), sheet)
         for name, net in self.training.task.nets.items():
             if isinstance(net, DISCRIMINATORS):
                 save_discriminator(net, folder / f"{name}.safetensors")
         return self.export()[0]
+
+
+def with_statistics(
+    task: Original, nets: Mapping[str, nn.Module], recipe: Recipe
+) -> Mapping[str, nn.Module]:
+    """The nets of a task, with generators as they paint once they are exported.
+
+    Where the recipe asks for the statistics of each picture (`decig.training.pytorch.statistics`)
+    these are copies; training normalises by those of the batch in any case.
+
+    Raises:
+        BadInputError: the recipe asks for that, and a generator has no batch norms.
+    """
+    if recipe.source is None or not recipe.source.batch_statistics:
+        return nets
+    found = dict(nets)
+    for name in task.averages:
+        found[name] = copy.deepcopy(nets[name])
+        choose_statistics(found[name], recipe.source, type(nets[name]).__name__, trained=False)
+    return found
 
 
 def export(
@@ -138,10 +161,10 @@ def export(
         Their paths.
 
     Raises:
-        BadInputError, DecigError: as for `export_onnx`.
+        BadInputError, DecigError: as for `export_onnx` and `with_statistics`.
     """
     paths = []
-    for name, net in task.exports(nets).items():
+    for name, net in task.exports(with_statistics(task, nets, recipe)).items():
         paths.append(folder / name)
         if isinstance(net, Slim):
             proto = net.written()

@@ -184,9 +184,10 @@ def _pictures(job: Job, student: onnx.ModelProto) -> Pictures:
     """Compare the pictures of all held-out images, and keep some of them."""
     judge, examples = job.judge, job.examples.held_out
     painted, expected = judge.pictures(student), judge.expected
+    each = len(expected) // len(examples)  # a model may paint a batch of every image
     alike = [
-        Likeness.of(painted[place : place + 1], expected[place : place + 1])
-        for place in range(len(examples))
+        Likeness.of(painted[place : place + each], expected[place : place + each])
+        for place in range(0, len(expected), each)
     ]
     order = sorted(range(len(examples)), key=lambda place: alike[place].ssim)
     shown = {order[rank]: number for number, rank in enumerate(shown_ranks(len(order)), 1)}
@@ -194,7 +195,7 @@ def _pictures(job: Job, student: onnx.ModelProto) -> Pictures:
     for place in order:
         images: dict[str, np.ndarray] = {}
         if place in shown:
-            images = {"original": expected[place], "compressed": painted[place]}
+            images = {"original": expected[place * each], "compressed": painted[place * each]}
             if examples[place].images:
                 images = {"input": _input(job, examples[place].images[0])} | images
         found.append(

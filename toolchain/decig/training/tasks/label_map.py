@@ -85,13 +85,19 @@ class LabelMap(PairTask):
 
         Raises:
             BadInputError: the generator makes no pictures of the sizes that it is trained at, or
-                has no layer of a name in `spectral_norm`.
+                has no layer of a name in `spectral_norm`, or crops are too small for `scales`.
         """
         super().__init__(recipe, settings, examples, processes)
         self._settings = settings
         self.discriminator = MultiscaleDiscriminator(
             self._judged_channels, settings.discriminator_width, settings.scales
         )
+        smallest, least = min(map(min, self.sizes)), self.discriminator.smallest
+        if smallest < least:
+            raise BadInputError(
+                f"{recipe.folder}/recipe.toml: train.scales = {settings.scales} needs crops of at "
+                f"least {least} pixels, and a stage has crops of {smallest}"
+            )
         for net in (self.generator, self.discriminator):
             initialise_xavier(net)
         normalise_spectrally(self.discriminator, self.discriminator.NORMED)

@@ -9,7 +9,6 @@ The recipe's generator is G, from A to B; F is a second one of the same code, fr
 generators are updated first, then both discriminators, which are shown pictures of a pool.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from decig.data.layouts import Split, find_layout
 from decig.errors import BadInputError
 from decig.schema import AtLeastOne, Count, NotNegative
 from decig.source.recipe import Recipe
+from decig.training.data.pairs import check_generator
 from decig.training.data.stages import SHOWN, Common, Course, Draw, data_folder, require_trainable
 from decig.training.loop.precision import Precision
 from decig.training.loop.processes import Processes
@@ -34,7 +34,7 @@ from decig.training.losses.least_squares import discriminator_loss, generator_lo
 from decig.training.nets.averaging import Averaging
 from decig.training.nets.image_pool import ImagePool
 from decig.training.nets.patch_gan import PatchDiscriminator, initialise
-from decig.training.pytorch.generator import build_generator, check_pictures
+from decig.training.pytorch.generator import build_generator
 from decig.training.ranges import LearningRate
 from decig.training.tasks import Group, settings_of
 
@@ -109,6 +109,11 @@ def open_task(recipe: Recipe, data: Path | None, processes: Processes) -> "Unpai
         BadInputError: the recipe cannot be trained, or the data does not fit.
     """
     settings = settings_of(recipe, Settings)
+    if settings.data.joined:
+        raise BadInputError(
+            f"{recipe.folder}/recipe.toml: train.data.layout: side-by-side holds pairs; the task "
+            "unpaired takes a folder for each domain"
+        )
     layout = find_layout(data_folder(recipe, data, settings.data), joined=False)
     forward = layout.direction(settings.data.direction) == "AtoB"
     splits = (layout.train, layout.held_out or layout.train)
@@ -160,9 +165,7 @@ class Unpaired:
         self.nets: dict[str, nn.Module] = {
             name: build_generator(source, recipe.folder) for name in _GENERATORS
         }
-        for size in (recipe.input_shape[2:], *self._course.sizes):
-            # On a copy, as a run in training mode moves running statistics.
-            check_pictures(copy.deepcopy(self.nets["generator"]), [1, 3, *size])
+        check_generator(self.nets["generator"], recipe, self._course)
         width = settings.discriminator_width
         self.nets |= {n: PatchDiscriminator(3, width, norm="instance") for n in _DISCRIMINATORS}
         for net in self.nets.values():
