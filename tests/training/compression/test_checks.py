@@ -1,5 +1,6 @@
 """What a compression refuses before anything expensive begins, and models that enlarge."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,21 @@ def enlarging(height: float = 2.0, width: float = 2.0, size: int = 48) -> onnx.M
     return normalise(proto)
 
 
+def grey(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same generator of luma instead of colours."""
+    for tensor in proto.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if tensor.name == "c1.weight":
+            array = array.sum(1, keepdims=True)
+        if tensor.name in ("c4.weight", "c4.bias"):
+            array = array[:1]
+        tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[1].dim_value = 1
+    del proto.graph.value_info[:]
+    return normalise(proto)
+
+
 def real_pictures(folder: Path, inputs: Path, scale: float) -> Path:
     """Write a picture for every input, `scale` times as large."""
     folder.mkdir()
@@ -68,6 +84,16 @@ def test_pictures_that_are_larger_than_their_inputs_are_judged_alone(tmp_path: P
     made = small(tmp_path, enlarging(), settings={"imitation": 0.05, "condense": 0.0})
     assert made.compress()["steps"] == 4
     assert looked_over(made).condition_channels == 0
+
+
+@pytest.mark.parametrize("kind", ["targets", "unpaired", "imitation"])
+def test_a_model_of_luma_is_judged_and_taught_by_luma(tmp_path: Path, kind: str) -> None:
+    made = small(tmp_path, grey(enlarging()), settings={**REAL, "imitation": 0.05})
+    if kind != "imitation":
+        made = made.but(**{kind: real_pictures(tmp_path / "real", tmp_path / "photos", 2)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # PyTorch warns where a loss spreads one channel over three
+        assert made.compress()["steps"] == 4
 
 
 def test_targets_of_the_size_of_the_inputs_are_refused_where_a_model_enlarges(

@@ -6,7 +6,7 @@ from decig.data.feeds import Inputs
 from decig.data.pixels import PixelFormat
 from decig.errors import BadInputError
 from decig.graph.model import ValueInfo
-from decig.training.data.pool import Crops, Example, TeacherPool
+from decig.training.data.pool import Crops, Example, TeacherPool, as_pictures
 
 PIXELS = PixelFormat((0.0, 255.0), (0.0, 255.0))
 INPUTS = Inputs(ValueInfo("x", [1, 3, 40, 50], np.dtype(np.float32)), order=("x",))
@@ -130,6 +130,26 @@ def test_other_inputs_stay_with_their_crops() -> None:
         assert [tuple(each.shape) for each in batch.inputs] == shapes
         assert len(set(code[:, 0].tolist())) > 1
         assert (batch.teacher - Mixer()(noise, image, code, gain) / 255).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("order", "channels", "wanted"),
+    [
+        ("rgb", 3, [1.0, 0.6, 0.2]),
+        ("bgr", 3, [0.2, 0.6, 1.0]),
+        ("rgb", 1, [0.299 + 0.587 * 0.6 + 0.114 * 0.2]),
+        ("rgba", 4, [1.0, 0.6, 0.2, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_real_pictures_take_the_form_of_the_models(
+    order: str, channels: int, wanted: list[float], layout: str
+) -> None:
+    pixels = PixelFormat((-1.0, 1.0), (-1.0, 1.0), layout, order)
+    real = np.tile(np.array([255, 153, 51], np.uint8), (2, 5, 4, 1))
+    found = as_pictures(real, pixels, channels)
+    assert found.shape == (2, channels, 5, 4)
+    assert found[1, :, 2, 3].tolist() == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize(("gain", "mixed"), [("uniform", False), (0.5, True)])

@@ -71,6 +71,14 @@ class PixelFormat:
         """Return all parts of the format by name."""
         return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
+    def of_pictures(self, bounds: tuple[float, float] | None = None) -> "PixelFormat":
+        """The format in which `to_tensor` turns real pictures into what the model makes.
+
+        Args:
+            bounds: black and white; those of the model's output where None.
+        """
+        return dataclasses.replace(self, input_range=bounds or self.output_range, labels=None)
+
     def channels_of(self, shape: Sequence[int]) -> int:
         """Channels of a batch of images of a shape."""
         return shape[1 if self.layout == "nchw" else 3]

@@ -29,14 +29,14 @@ from decig.training.pytorch.discriminator import load_discriminator
 _WIDTH, _NARROWEST = 64, 8
 """Channels of the first layer of the discriminator of a whole teacher, and of any at least."""
 _COLOURS = 3
-"""Channels of a picture."""
+"""Channels of a picture, where it is not said."""
 
 AUTO: Literal["auto"] = "auto"
 """Name of the game that the authors of the kind of discriminator play; see `game_of`."""
 Real = Literal["target", "teacher", "real"]
 """Which pictures of a batch are taken for real: see `decig.training.data.pool.Batch`."""
 View = Callable[[Batch, Tensor], tuple[Tensor, ...]]
-"""What a discriminator is shown of a batch and a picture N,3,H,W in 0..1: N,C,H,W each."""
+"""What a discriminator is shown of a batch and a picture in 0..1: N,C,H,W each."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Adversary:
     weight: float
 
     def loss(self, batch: Batch, picture: Tensor) -> Tensor:
-        """The discriminator's loss for the student's picture N,3,H,W in 0..1."""
+        """The discriminator's loss for the student's picture N,C,H,W in 0..1."""
         real: Tensor | None = getattr(batch, self.real)
         assert real is not None, f"batches have no {self.real}"
         on_real, on_fake = (
@@ -67,7 +67,7 @@ class Adversary:
         return GAMES[self.game].discriminator(verdicts(on_fake), verdicts(on_real))
 
     def judge(self, batch: Batch, picture: Tensor) -> Judged:
-        """Judge a picture N,3,H,W in 0..1; the discriminator's weights receive no gradient."""
+        """Judge a picture N,C,H,W in 0..1; the discriminator's weights receive no gradient."""
         with frozen(self.net):
             return self.net.judge(*self.view(batch, picture))
 
@@ -89,21 +89,26 @@ def width_for(widths: Sequence[int], whole: Sequence[int]) -> int:
     return max(_NARROWEST, round(_WIDTH * sum(widths) / max(1, sum(whole))))
 
 
-def fresh_discriminator(inputs: int, width: int, seed: int) -> PatchDiscriminator:
+def fresh_discriminator(
+    inputs: int, width: int, seed: int, *, colours: int = _COLOURS
+) -> PatchDiscriminator:
     """Make a PatchGAN with random weights.
 
     Args:
         inputs: channels of what is shown beside the picture, 0 for nothing.
         width: channels of its first layer.
         seed: of the weights.
+        colours: channels of a picture.
     """
     torch.manual_seed(seed)
-    net = PatchDiscriminator(inputs + _COLOURS, width)
+    net = PatchDiscriminator(inputs + colours, width)
     initialise(net)
     return net
 
 
-def trained_discriminator(file: Path, inputs: int, real: Real, seed: int = 0) -> Discriminator:
+def trained_discriminator(
+    file: Path, inputs: int, real: Real, seed: int = 0, *, colours: int = _COLOURS
+) -> Discriminator:
     """Read the discriminator that a generator was trained with, to be trained on.
 
     One of several scales is put under spectral norm again, as its authors train it.
@@ -114,16 +119,17 @@ def trained_discriminator(file: Path, inputs: int, real: Real, seed: int = 0) ->
             size than its pictures, so that the two cannot be shown beside each other.
         real: which pictures will be taken for real.
         seed: of the vectors with which spectral norms begin to look for the greatest stretch.
+        colours: channels of a picture.
 
     Raises:
         BadInputError: the file holds no discriminator of a known kind, or one that judges
             something else than this generator's pictures, alone or beside their input.
     """
     net = load_discriminator(file)
-    beside = net.channels - _COLOURS
-    fits = f"{_COLOURS} (the picture alone)"
+    beside = net.channels - colours
+    fits = f"{colours} (the picture alone)"
     if inputs and real != "real":
-        fits += f" or {inputs + _COLOURS} (beside the model's input)"
+        fits += f" or {inputs + colours} (beside the model's input)"
     if beside not in (0, inputs):
         raise BadInputError(
             f"{file}: this discriminator judges {net.channels} channels; the model's pictures "
@@ -140,7 +146,7 @@ def trained_discriminator(file: Path, inputs: int, real: Real, seed: int = 0) ->
     return net
 
 
-def game_of(net: Discriminator) -> GameName:
+def game_of(net: Discriminator, colours: int = _COLOURS) -> GameName:
     """The game that is played with a kind of discriminator.
 
     That is the hinge with one of several scales (GauGAN), the cross-entropy where pictures are
@@ -148,7 +154,7 @@ def game_of(net: Discriminator) -> GameName:
     """
     if isinstance(net, MultiscaleDiscriminator):
         return "hinge"
-    return "cross-entropy" if net.channels > _COLOURS else "least-squares"
+    return "cross-entropy" if net.channels > colours else "least-squares"
 
 
 def adversary_of(
@@ -159,6 +165,7 @@ def adversary_of(
     weight: float,
     trained: bool,
     game: GameName | Literal["auto"] = AUTO,
+    colours: int = _COLOURS,
 ) -> Adversary:
     """Let a discriminator judge a student.
 
@@ -170,10 +177,11 @@ def adversary_of(
         trained: whether it was trained beside the model. Then it is shown pictures in the ranges
             of the model, otherwise in 0..1.
         game: that they play.
+        colours: channels of a picture.
     """
-    beside = net.channels > _COLOURS
+    beside = net.channels > colours
     view = _view(pixels, beside=beside, trained=trained)
-    return Adversary(net, game_of(net) if game == AUTO else game, real, view, weight)
+    return Adversary(net, game_of(net, colours) if game == AUTO else game, real, view, weight)
 
 
 def _view(pixels: PixelFormat, *, beside: bool, trained: bool) -> View:

@@ -80,7 +80,9 @@ def _require_judge(examples: Examples, config: Config) -> int | None:
                 "(--config)"
             )
         raise BadInputError(f"{file}: this discriminator would judge nothing: {why}")
-    return trained_discriminator(file, examples.condition_channels, examples.real).smallest
+    return trained_discriminator(
+        file, examples.condition_channels, examples.real, colours=examples.picture_channels
+    ).smallest
 
 
 def _require_judged(teacher: Teacher) -> None:

@@ -94,14 +94,15 @@ def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
     if not settings.needs_judge(real=not examples.only_teacher):
         return None
     inputs, seed = examples.condition_channels, job.config.train.seed
+    colours = examples.picture_channels
     net: Discriminator
     if file is not None:
-        net = trained_discriminator(file, inputs, examples.real, seed)
+        net = trained_discriminator(file, inputs, examples.real, seed, colours=colours)
     else:
         whole = job.teacher.channels.widths
         narrow = width_for(list(analyse(start).widths.values()), list(whole.values()))
         width, beside = settings.discriminator_width or narrow, examples.real != "real"
-        net = fresh_discriminator(inputs if beside else 0, width, seed)
+        net = fresh_discriminator(inputs if beside else 0, width, seed, colours=colours)
     return adversary_of(
         net,
         job.teacher.pixels,
@@ -109,6 +110,7 @@ def _adversary(job: Job, start: onnx.ModelProto) -> Adversary | None:
         weight=settings.adversarial_weight(real=not examples.only_teacher),
         trained=file is not None,
         game=settings.game,
+        colours=colours,
     )
 
 
@@ -118,7 +120,8 @@ def _real_pictures(job: Job, *, whole: bool) -> Callable[[int], Tensor] | None:
         return None
     crops = Crops(*job.examples.pictures(whole=whole), settings.batch, settings.zoom)
     seed, rank = job.config.train.seed, job.processes.rank
-    return RealPictures(gallery, crops, job.teacher.pixels, seed=seed, rank=rank).batch
+    pixels, channels = job.teacher.pixels, job.examples.picture_channels
+    return RealPictures(gallery, crops, pixels, channels=channels, seed=seed, rank=rank).batch
 
 
 def student_engine(

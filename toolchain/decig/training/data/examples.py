@@ -22,8 +22,8 @@ from decig.training.data.pool import Example
 from decig.training.pytorch.discriminator import digest, load_discriminator
 from decig.training.tasks.distil import Settings
 
-_WITH_ALPHA = 4
-"""Channels of images whose transparency is fed."""
+_WITH_ALPHA, _AB = 4, 2
+"""Channels of images whose transparency is fed, and of pictures of a and b without L."""
 _LEAST = 2
 """Images that a folder must have: one to train on, and one to judge by."""
 _TOO_FEW = "{folder}: one image is not enough; give at least two"
@@ -112,15 +112,17 @@ class Examples:
                 raise BadInputError("--targets needs a model that takes images")
             return
         teacher.pixels.require_input(self.input_channels)
-        order = teacher.pixels.channel_order
         if self.scale is None and not self.only_teacher:
             what = "--targets" if self.paired else "--unpaired"
             raise BadInputError(
                 f"{what} needs a model whose pictures are a whole number of times as large as its "
                 "inputs"
             )
-        if self.paired and order not in ("rgb", "bgr"):
-            raise BadInputError(f"--targets goes with pictures in RGB or BGR, not {order.upper()}")
+        if self.picture_channels == _AB and not self.only_teacher:
+            raise BadInputError(
+                "real pictures (--targets, --unpaired) go with models that make whole pictures, "
+                "not the a and b of Lab alone"
+            )
         self._require_croppable()
         self._require_several()
         self._require_one_side()
@@ -242,6 +244,12 @@ class Examples:
         """Channels of the model's image input; 0 where it takes no image."""
         image = self.inputs.image
         return 0 if image is None else self._teacher.pixels.channels_of(image.shape)
+
+    @property
+    def picture_channels(self) -> int:
+        """Channels of the model's pictures."""
+        picture = output_image(self._teacher.model.proto, self._teacher.pixels)
+        return self._teacher.pixels.channels_of(picture.shape)
 
     @property
     def condition_channels(self) -> int:

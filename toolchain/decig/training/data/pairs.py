@@ -1,7 +1,7 @@
 """What tasks that learn from pairs share: crops of pairs, a generator that fits, a sheet to see."""
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -140,12 +140,11 @@ class Examples:
         filters = (pixels.resample, "smooth")
         crops = [draw.cut((pair.input, pair.target), self._settings, filters) for pair in pairs]
         sources, targets = (np.stack(images) for images in zip(*crops, strict=True))
-        wanted = replace(pixels, input_range=pixels.output_range, labels=None)
         return Batch(
             torch.from_numpy(pixels.to_tensor(sources, self._recipe.input_shape[1])).to(
                 self._device
             ),
-            torch.from_numpy(wanted.to_tensor(targets)).to(self._device),
+            torch.from_numpy(pixels.of_pictures().to_tensor(targets)).to(self._device),
             int(draw.rng.integers(_SEEDS)),
         )
 

@@ -9,7 +9,7 @@ after the other see the same pictures, of which the first are kept for all of th
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class Batch:
         inputs: what the model takes, in the order of the graph.
         source: the one of them that is the image; None where there is none.
         teacher: the teacher's picture, N,C,H,W scaled to 0..1.
-        target: the real picture, N,3,H,W scaled to 0..1, where there is one.
+        target: the real picture in the same form, where there is one.
         real: real pictures that are made of something else, in the same form, where there are.
     """
 
@@ -225,11 +225,23 @@ class TeacherPool:
     def _assemble(self, cut: _Cut, teacher: Tensor) -> Batch:
         target = None
         if len(cut.crops) > 1:
-            real = torch.from_numpy(cut.crops[1]).to(self._device)
-            target = real.permute(0, 3, 1, 2).float() / 255
-            if self._pixels.channel_order == "bgr":
-                target = target.flip(1)
+            target = as_pictures(cut.crops[1], self._pixels, teacher.shape[1]).to(self._device)
         return Batch(*self._feed(cut), teacher.float(), target)
+
+
+def as_pictures(real: np.ndarray, pixels: PixelFormat, channels: int) -> Tensor:
+    """Turn real pictures into the form of what a model paints.
+
+    Args:
+        real: RGB uint8 N,H,W,3.
+        pixels: the model's pixel format.
+        channels: of its pictures.
+
+    Returns:
+        N,C,H,W scaled to 0..1, in the order of the model.
+    """
+    wanted = replace(pixels.of_pictures((0.0, 1.0)), layout="nchw")
+    return torch.from_numpy(wanted.to_tensor(real, channels))
 
 
 def _can_join(cuts: list[_Cut]) -> bool:

@@ -3,13 +3,12 @@
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from decig.data.crops import bound, random_crop
 from decig.data.gallery import Gallery
 from decig.data.pixels import PixelFormat
-from decig.training.data.pool import Crops
+from decig.training.data.pool import Crops, as_pictures
 
 _KEPT = 256
 """Real pictures that are kept in memory."""
@@ -19,7 +18,14 @@ class RealPictures:
     """Crops of real pictures of the target domain; which ones, follows from seed, step and rank."""
 
     def __init__(
-        self, gallery: Gallery, crops: Crops, pixels: PixelFormat, *, seed: int, rank: int = 0
+        self,
+        gallery: Gallery,
+        crops: Crops,
+        pixels: PixelFormat,
+        *,
+        channels: int = 3,
+        seed: int,
+        rank: int = 0,
     ) -> None:
         """Prepare.
 
@@ -27,10 +33,12 @@ class RealPictures:
             gallery: the pictures.
             crops: how to cut them.
             pixels: the model's pixel format, whose channel order crops have.
+            channels: of the model's pictures.
             seed: of every choice.
             rank: of this process among those that train together.
         """
-        self._crops, self._pixels, self._seed, self._rank = crops, pixels, seed, rank
+        self._crops, self._pixels, self._channels = crops, pixels, channels
+        self._seed, self._rank = seed, rank
         self._count = len(gallery)
         side = max(crops.height, crops.width)
         largest = round(crops.zoom * side)
@@ -42,12 +50,11 @@ class RealPictures:
         self._picture = picture
 
     def batch(self, number: int) -> Tensor:
-        """Return the crops of a step, N,3,H,W in 0..1."""
+        """Return the crops of a step, N,C,H,W in 0..1."""
         rng = np.random.default_rng([self._seed, 3, number, self._rank])
         picks = rng.integers(self._count, size=self._crops.batch)
-        found = torch.from_numpy(np.stack([self._cut(int(pick), rng) for pick in picks]))
-        picture = found.permute(0, 3, 1, 2).float() / 255
-        return picture.flip(1) if self._pixels.channel_order == "bgr" else picture
+        found = np.stack([self._cut(int(pick), rng) for pick in picks])
+        return as_pictures(found, self._pixels, self._channels)
 
     def _cut(self, number: int, rng: np.random.Generator) -> np.ndarray:
         height, width = self._crops.height, self._crops.width

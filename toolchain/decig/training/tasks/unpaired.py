@@ -10,7 +10,7 @@ generators are updated first, then both discriminators, which are shown pictures
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +152,7 @@ class Unpaired:
                 "it needs an input of 3 channels, and no [pixels.labels]"
             )
         self._recipe, self._settings, self._processes = recipe, settings, processes
-        self._pictures = replace(recipe.pixels, input_range=recipe.pixels.output_range)
+        self._pictures = recipe.pixels.of_pictures()
         self._training, self._held_out = (
             (Gallery(split.a), Gallery(split.b)) for split in (training, held_out)
         )
