@@ -163,6 +163,28 @@ def test_what_a_process_has_open_is_written_through(tmp_path: Path):
     assert out.read_bytes() == b"content"
 
 
+def test_what_stands_in_a_file_that_is_open_stays(tmp_path: Path):
+    """`decig check ... --junit /dev/stdout >> log`: the shell goes on behind what is there."""
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    program = (
+        "from pathlib import Path; from decig.files import write_bytes\n"
+        "print('said', flush=False); write_bytes(Path('/dev/stdout'), b'content\\n'); print('end')"
+    )
+    with log.open("ab") as opened:
+        subprocess.run([sys.executable, "-c", program], stdout=opened, check=True, timeout=60)
+    assert log.read_bytes() == b"before\nsaid\ncontent\nend\n"
+
+
+def test_a_file_that_may_not_be_written_is_known_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "x").write_bytes(b"")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).is_dir())
+    with pytest.raises(BadInputError, match="x: not written: Permission denied"):
+        require_writable(tmp_path / "x")
+
+
 def test_a_disk_that_is_full_leaves_nothing(tmp_path: Path):
     """A limit on the size of files fails just as a full disk does."""
     program = (

@@ -10,6 +10,7 @@ import decig
 from decig import BadInputError
 from decig.device.cost.table import CostTable
 from tests.samples import PIXELS, call, write_generator, write_photos
+from tests.samples import decig as run
 
 PIXELS_OF_SAMPLES = {
     "input_range": (0.0, 1.0),
@@ -100,3 +101,23 @@ def test_what_does_not_go_together_is_refused(model, tmp_path, asked, message):
     with pytest.raises(BadInputError, match=message):
         decig.slice(model, tmp_path / "x.onnx", **asked)
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_no_result_replaces_the_model_that_it_is_made_of(model, tmp_path):
+    photos, before = write_photos(tmp_path / "photos"), model.read_bytes()
+    (tmp_path / "link.onnx").symlink_to(model)
+    with pytest.raises(BadInputError, match=r"m\.onnx: this is the model itself: name another fi"):
+        decig.slice(model, model, keep=0.5)
+    with pytest.raises(BadInputError, match="this is the model itself"):
+        decig.export(model, tmp_path / "link.onnx")
+    source = decig.load(model, **PIXELS_OF_SAMPLES)
+    with pytest.raises(BadInputError, match="this is the model itself"):
+        decig.check(source, source, data=photos, grid=model)
+    assert call_fails("profile", model, "-o", model, "--quick").endswith("another file to write\n")
+    assert model.read_bytes() == before
+
+
+def call_fails(*arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    return result.stderr

@@ -102,3 +102,29 @@ def test_a_check_that_is_stopped_leaves_no_old_verdict(asked, tmp_path, monkeypa
 def test_help_writes_nothing(tmp_path) -> None:
     assert decig("check", "--junit", tmp_path / "junit.xml", "--help").exit_code == 0
     assert not (tmp_path / "junit.xml").exists()
+
+
+@pytest.mark.parametrize("option", ["--junit", "--markdown"])
+def test_an_option_that_takes_the_model_for_its_value_leaves_it_as_it_is(
+    asked, tmp_path, option: str
+) -> None:
+    model = tmp_path / "m.onnx"
+    before = model.read_bytes()
+    for words in (["check", option, *asked[1:]], ["check", option, model, *asked[1:]]):
+        result = decig(*words)
+        assert result.exit_code == 2 and model.read_bytes() == before
+        assert "m.onnx is there already and is no such report" in result.stderr
+
+
+def test_a_check_that_is_killed_leaves_no_answer_of_an_earlier_one(asked, tmp_path, monkeypatch):
+    junit = tmp_path / "junit.xml"
+    assert decig(*asked, "--junit", junit).exit_code == 0
+    seen = []
+
+    def measure(*_):
+        seen.append(ET.parse(junit).getroot().get("errors"))
+        return paired_times(200, 50)
+
+    monkeypatch.setattr(module, "measure_pairs", measure)
+    assert decig(*asked, "--junit", junit).exit_code == 0
+    assert seen == ["1"] and ET.parse(junit).getroot().get("errors") == "0"

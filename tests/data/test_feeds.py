@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from decig.data.feeds import Inputs, UnfedInputError, drawn_names
+from decig.data.feeds import Inputs, UnfedInputError, drawn_names, in_order
 from decig.data.labels import Labels
 from decig.data.pixels import PixelFormat
 from decig.data.ports import find_image
@@ -111,10 +112,37 @@ def test_names_of_what_is_fed_without_images(tmp_path: Path):
     for name in "abcd":
         np.save(tmp_path / f"{name}.npy", np.zeros(8))
     read = Inputs.of(takes(CODE), PIXELS, {"code": "files"}, tmp_path)
-    assert drawn_names(read, 2) == ["a", "c"]
+    assert drawn_names(read, 2) == list("abcd")  # files are all taken
+    assert drawn_names(read, 9, 2) == ["a", "c"]
+    assert drawn_names(drawn, 3, 2) == ["0", "1"]
     assert drawn_names(read, 9) == list("abcd")
     (tmp_path / "more").mkdir()
     np.savez(tmp_path / "more" / "a.npz", code=np.ones(8))
     np.save(tmp_path / ".hidden.npy", np.zeros(8))
     assert drawn_names(read, 9) == [*"abcd", "more/a"]
     assert read.draw(rng(), "more/a")["code"].tolist() == [[1] * 8]
+
+
+def test_whole_numbers_are_the_nearest_ones():
+    """Luma of most colours lies between two levels."""
+    inputs = Inputs.of(takes(("image", TensorProto.UINT8, [1, 1, 8, 8])), PIXELS, {})
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    found = inputs.feed(image, replace(PIXELS, input_range=(0.0, 255.0)), "a", seed=0)["image"]
+    luma = image @ np.array([0.299, 0.587, 0.114])
+    assert found.dtype == np.uint8 and abs(found[0, 0] - luma).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("order", "channels", "wanted"),
+    [
+        ("bgra", 4, [2, 1, 0, 3]),
+        ("bgra", 12, [2, 1, 0, 3, 6, 5, 4, 7, 10, 9, 8, 11]),
+        ("bgra", 3, [2, 1, 0]),
+        ("bgr", 6, [2, 1, 0, 5, 4, 3]),
+        ("bgr", 1, [0]),
+        ("rgba", 4, [0, 1, 2, 3]),
+    ],
+)
+def test_companions_take_the_order_of_the_model(order: str, channels: int, wanted: list[int]):
+    picture = np.arange(channels, dtype=np.uint8)[None, None].repeat(2, axis=1)
+    assert in_order(picture, order)[0, 1].tolist() == wanted

@@ -186,3 +186,16 @@ def test_whatever_a_decoder_stumbles_over_is_one_line(tmp_path, monkeypatch, err
         read_image(tmp_path / "a.png")
     assert str(told.value).startswith(f"{tmp_path / 'a.png'}: not a readable image: ")
     assert len(str(told.value).splitlines()) == 1
+
+
+def test_links_are_followed_and_what_is_hidden_is_left_out(tmp_path):
+    for name in ("real/a.png", "photos/b.png", "photos/.checkpoints/b-copy.png", "photos/.c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        _save(tmp_path / name, _noise())
+    photos = tmp_path / "photos"
+    (photos / "sub").symlink_to(tmp_path / "real")
+    (photos / "round").symlink_to(photos)
+    (photos / "folder.png").mkdir()
+    (photos / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    names = [str(file.relative_to(photos)) for file in ImageFolder(photos).files]
+    assert names == ["b.png", "gone.png", "sub/a.png"]

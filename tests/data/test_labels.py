@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from decig.data import labels as module
 from decig.data.labels import COLOURS, Labels, parse_labels, snap
 from decig.errors import BadInputError
 
@@ -120,3 +121,20 @@ def test_photos_are_told_from_label_maps_in_the_colours_of_a_palette():
     with pytest.raises(BadInputError, match=r"a\.jpg: no label map: 0\.0% of its pixels"):
         labels.require_like(photo, Path("a.jpg"))
     Labels(ids=3).require_like(photo, Path("a.png"))  # ids are checked where they are read
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_snapping_is_that_of_the_rule_written_down_at_once(seed: int):
+    """Label by label, as large maps need it, gives what all distances at once give."""
+    rng = np.random.default_rng(seed)
+    palette = rng.integers(0, 256, (7, 3)).astype(np.uint8)
+    blocks = palette[rng.integers(0, 7, (6, 5))].repeat(6, axis=0).repeat(7, axis=1)
+    image = np.clip(blocks + rng.normal(0, 25, blocks.shape), 0, 255).astype(np.uint8)
+    distance = np.square(image[:, :, None].astype(np.float32) - palette).sum(axis=-1)
+    nearest, clear = distance.argmin(axis=-1), distance.min(axis=-1) < module._CLEAR**2
+    seen = [module._window_sum(clear & (nearest == label)) for label in range(7)]
+    allowed = np.stack(seen, axis=-1) >= module._SEVERAL
+    allowed |= ~allowed.any(axis=-1, keepdims=True)
+    wanted = palette[np.where(allowed, distance, np.inf).argmin(axis=-1)]
+    assert np.array_equal(snap(image, palette), wanted)
+    assert not np.array_equal(wanted, palette[nearest])

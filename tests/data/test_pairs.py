@@ -81,6 +81,16 @@ def test_missing_target_and_unequal_sizes_are_named(tmp_path):
         list(by_stem(tmp_path / "in", tmp_path / "out"))
 
 
+def test_two_targets_that_differ_in_their_suffix_belong_to_nobody(tmp_path):
+    """As in the CMP Facade Database: photos are .jpg, their label maps .png of the same names."""
+    _save(tmp_path / "in" / "a.png")
+    _save(tmp_path / "out" / "a.png")
+    _save(tmp_path / "out" / "a.jpg")
+    assert Targets(tmp_path / "out").of("a") is None
+    with pytest.raises(BadInputError, match=r"a\.png: no image called a, and several a, in "):
+        list(by_stem(tmp_path / "in", tmp_path / "out"))
+
+
 def test_targets_may_have_to_be_larger_than_their_inputs(tmp_path):
     _save(tmp_path / "in" / "a.png", width=16)
     large = np.zeros((16, 32, 3), np.uint8)

@@ -83,12 +83,21 @@ def test_json_of_what_is_not_defined_is_null():
 def test_real_pictures_are_what_distances_are_limited_to():
     far = {OWN: {"candidate": _sets(0.5, 1)}, GIVEN: {"candidate": _sets(1, 90.0)}}
     found = missed(
-        Tolerances(max_kid=0.2, max_fid=40), TIMES, _likeness(real=SimpleNamespace(distances=far))
+        Tolerances(max_kid=0.2, max_fid=40),
+        TIMES,
+        _likeness(real=SimpleNamespace(distances=far, skipped=[])),
     )
     assert found == [
         "KID 0.5 to the real pictures is over 0.2 (--max-kid)",
         "FID 90 to the real pictures is over 40 (--max-fid)",
     ]
+
+
+def test_real_pictures_that_cannot_be_read_count_as_unreadable():
+    likeness = _likeness(skipped=["a"], real=SimpleNamespace(distances={}, skipped=["b", "c"]))
+    assert missed(Tolerances(max_unreadable=3), TIMES, likeness) == []
+    (told,) = missed(Tolerances(max_unreadable=2), TIMES, likeness)
+    assert told.startswith("3 images are unreadable, at most 2 may be")
 
 
 def test_what_is_no_number_never_passes():

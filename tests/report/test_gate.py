@@ -1,6 +1,7 @@
 """The files that a check leaves for CI systems."""
 
 import dataclasses
+import os
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -9,6 +10,7 @@ from decig.deploy import check as module
 from decig.deploy.check import Verdict, check
 from decig.deploy.tolerances import Tolerances
 from decig.device.run.device import Device
+from decig.files import add_text
 from decig.report.gate import junit, markdown
 from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
@@ -71,6 +73,15 @@ def test_pictures_that_are_none_fail_a_case_of_their_own(verdict: Verdict) -> No
     lines = markdown(broken, "x").splitlines()
     place = lines.index("- the pictures hold NaN &amp; &lt;worse>")
     assert lines[place + 1 : place + 3] == ["", "| limit | answer | what was found |"]
+
+
+def test_names_that_are_no_text_leave_files_that_can_be_read(verdict: Verdict, tmp_path) -> None:
+    name = os.fsdecode(b"p\xff.onnx")
+    broken = dataclasses.replace(verdict, faults=[f"{name}: NaN\x07"])
+    values = [each.get("value") for each in ET.fromstring(junit(broken, name)).iter("property")]
+    assert "p .onnx" in values
+    add_text(tmp_path / "summary.md", markdown(broken, name))
+    assert "p?.onnx" in (tmp_path / "summary.md").read_text(encoding="utf-8")
 
 
 def test_the_summary_is_a_table_whatever_files_are_called(verdict: Verdict) -> None:

@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ def require_writable(target: Path) -> None:
         if not place.path.parent.exists():
             raise FileNotFoundError(errno.ENOENT, "its folder is not there")
         _require_access(place.path.parent)
+        if place.path.exists():
+            _require_access(place.path)
 
 
 def require_folder(folder: Path) -> None:
@@ -159,8 +162,23 @@ def _through(stream: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="decig-") as folder:
         temporary = Path(folder) / "output"
         yield temporary
-        with temporary.open("rb") as source, stream.open("wb") as sink:
+        with temporary.open("rb") as source, os.fdopen(_opened(stream), "wb") as sink:
             shutil.copyfileobj(source, sink)
+
+
+def _opened(stream: Path) -> int:
+    """A descriptor to write into a stream with.
+
+    What the process has open already goes on where it is: a file that was opened anew would lose
+    what stands in it (`--junit /dev/stdout >> log`).
+    """
+    named = {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(stream))
+    if named is None and stream.parent in (Path("/dev/fd"), Path("/proc/self/fd")):
+        named = int(stream.name) if stream.name.isdecimal() else None
+    if named is None:
+        return os.open(stream, os.O_WRONLY)
+    sys.stdout.flush()
+    return os.dup(named)
 
 
 @contextlib.contextmanager
@@ -208,7 +226,8 @@ def add_text(target: Path, text: str) -> None:
     Raises:
         BadInputError, DecigError: that is not possible, as for `atomic_path`.
     """
-    with writing(target), Path(target).open("a", encoding="utf-8") as file:
+    # Names of files may be of any bytes, which no text can hold.
+    with writing(target), Path(target).open("a", encoding="utf-8", errors="replace") as file:
         file.write(text)
 
 

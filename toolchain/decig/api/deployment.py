@@ -4,7 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from decig.api.models import File, Given, as_path, as_source, as_sources, as_table
+from decig.api.models import (
+    File,
+    Given,
+    as_path,
+    as_source,
+    as_sources,
+    as_table,
+    require_apart,
+)
 from decig.device.cost.deployed import profile_as_deployed
 from decig.device.cost.profile import EFFORTS
 from decig.device.cost.table import CostTable
@@ -96,6 +104,7 @@ def slice(
     from decig.deploy.cutter import Cutter
 
     source = as_source(model)
+    require_apart(output, source)
     if sum(value is not None for value in (keep, plan, target_latency_ms)) != 1:
         raise BadInputError("give one of keep, plan and target_latency_ms")
     if align is not None and keep is None:
@@ -150,6 +159,7 @@ def export(
     from decig.deploy.precision import Tolerance
 
     source, least = as_source(model), Tolerance()
+    require_apart(output, source)
     wanted = ExportSettings(
         precision,
         as_path(calibration),
@@ -238,8 +248,12 @@ def check(
     )
     networks = Files(as_path(inception), as_path(lpips), as_path(segmenter))
     require_judges(wanted, as_path(targets), networks)
+    ours, theirs = as_sources(candidate, reference)
+    if grid is not None:
+        require_apart(grid, ours, theirs)
     return compare(
-        *as_sources(candidate, reference),
+        ours,
+        theirs,
         as_path(data),
         device or Device.of(threads=1),
         wanted,

@@ -91,6 +91,17 @@ def as_source(model: Given) -> Source:
     return model if isinstance(model, Source) else load(model)
 
 
+def require_apart(output: File, *models: Source) -> None:
+    """Refuse to write a result over a model that it is made of.
+
+    Raises:
+        BadInputError: the output is the file of one of the models, or of its run.
+    """
+    for model in models:
+        if Path(output).resolve() == Path(model.model.path).resolve():
+            raise BadInputError(f"{output}: this is the model itself: name another file to write")
+
+
 def as_table(table: CostTable | File) -> CostTable:
     """The cost table itself, read where its file was named."""
     return table if isinstance(table, CostTable) else CostTable.load(Path(table))

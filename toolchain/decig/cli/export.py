@@ -1,5 +1,6 @@
 """`decig export`: write the file to deploy."""
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from decig.cli.values import IMAGES, POSITIVE, Number, Whole
 if TYPE_CHECKING:
     from decig.device.run.device import Device
     from decig.source.source import Source
+
+_log = logging.getLogger(__name__)
 
 PRECISIONS = ("fp32", "fp16", "int8", "auto")
 """Those of `decig.deploy.precision`, which takes too long to import for `decig --help`."""
@@ -69,5 +72,7 @@ def export(
     from decig.api.deployment import export as write
     from decig.cli.exported import print_export
 
+    if asked["precision"] == "fp32" and (asked["min_ssim"] or min_psnr):
+        _log.warning("--min-ssim and --min-psnr judge fewer bits: they change nothing in fp32")
     exported = write(source, output, device=asked_device(device), min_psnr_db=min_psnr, **asked)
     show(exported, as_json, partial(print_export, output))

@@ -83,6 +83,11 @@ class GateCommand(Command):
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command; errors as it has them."""
+        from decig.files import destination
+
+        junit: Path | None = context.params["junit"]
+        if junit is not None and not destination(junit).stream:
+            _write_error([f"--junit={junit}"], DecigError("the check did not come to its end"))
         try:
             return super().invoke(context)
         except (Exception, KeyboardInterrupt) as error:
@@ -104,10 +109,52 @@ def _write_error(arguments: Sequence[str], error: BaseException) -> None:
     text = " ".join(explain(error)[1].split())
     junit, markdown = (_value(arguments, option) for option in ("--junit", "--markdown"))
     with contextlib.suppress(DecigError):  # the error itself is what counts
-        if junit is not None:
+        if junit is not None and not _doubt(Path(junit), _XML):
             write_bytes(Path(junit), junit_error(text))
-        if markdown is not None:
+        if markdown is not None and not _doubt(Path(markdown)):
             add_text(Path(markdown), markdown_error(text))
+
+
+_XML = b"<"
+"""What XML begins with, and no model."""
+_HEAD = 1024
+"""Bytes of a file by which can be told what it is."""
+_MODELS = (".onnx", ".toml", ".py", ".pth")
+"""Suffixes of files that are models, or parts of them."""
+
+
+def _doubt(file: Path, begins: bytes = b"") -> str:
+    """Why a file is not to be replaced or added to; "" where nothing of value is lost.
+
+    An option that was given no value takes the next word for it, which may be the model.
+
+    Args:
+        file: that an option names.
+        begins: with which its content must begin, where it has any.
+    """
+    if not file.is_file():
+        return ""
+    with contextlib.suppress(OSError), file.open("rb") as content:
+        head = content.read(_HEAD)
+        if head and (not head.startswith(begins) or b"\0" in head or file.suffix in _MODELS):
+            return f"{file} is there already and is no such report: name another file"
+    return ""
+
+
+def _junit_file(text: str) -> Path:
+    """Read the path of a JUnit file; click.BadParameter where something else is there."""
+    return _report_file(text, _XML)
+
+
+def _markdown_file(text: str) -> Path:
+    """Read the path of a file of text to add to; click.BadParameter where it is none."""
+    return _report_file(text)
+
+
+def _report_file(text: str, begins: bytes = b"") -> Path:
+    if doubt := _doubt(output_file(text), begins):
+        raise click.BadParameter(doubt)
+    return Path(text)
 
 
 def _value(arguments: Sequence[str], option: str) -> str | None:
@@ -157,11 +204,11 @@ def gate_options(function: Function) -> Function:
             help="Time after which no more runs begin; the first twelve always do. 60s by default.",
         ),
         click.option(
-            "--junit", type=output_file, metavar="FILE", help="Write the answers as JUnit XML."
+            "--junit", type=_junit_file, metavar="FILE", help="Write the answers as JUnit XML."
         ),
         click.option(
             "--markdown",
-            type=output_file,
+            type=_markdown_file,
             metavar="FILE",
             help="Add a summary in Markdown to FILE, such as $GITHUB_STEP_SUMMARY.",
         ),

@@ -41,10 +41,12 @@ def profile(source: "Source", output: Path, device: "Device", effort: "Effort | 
     measured with random weights: decig train --profile takes that table.
     """
     from decig.api.deployment import profile as measure
+    from decig.api.models import require_apart
     from decig.cli.progress import ProgressBar
     from decig.graph.channels import analyse
     from decig.report.anatomy import layer_names
 
+    require_apart(output, source)
     with ProgressBar() as bar:
         table = measure(source, device=device, effort=effort or "standard", progress=bar.update)
     table.save(output)

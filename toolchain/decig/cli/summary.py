@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from decig.cli import roofs
 from decig.cli.tables import columns, console, percent
 from decig.device.plan.wanted import UNITS
+from decig.device.run.timing import missed
 
 if TYPE_CHECKING:
     from decig.device.run.fingerprint import Fingerprint
@@ -151,8 +152,8 @@ def _measured(figures: Mapping[str, Any]) -> str:
     if found is None:
         return "not here: the cost table belongs to another device"
     times = f"{found:.3f} ms once exported, {figures['original_latency_ms'] / found:.2f} times"
-    missed = wanted is not None and found > wanted
-    return f"{times} faster{f', {found / wanted - 1:.1%} over the target' if missed else ''}"
+    over = f", {found / wanted - 1:.1%} over the target" if missed(found, wanted) else ""
+    return f"{times} faster{over}"
 
 
 def _pictures(figures: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from decig.cli.summary import duration, export_command, print_lines
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import TABLE_FILE
+from decig.device.run.timing import missed
 from decig.report.hinges import FILE as DRAWING
 from decig.report.hinges import Curve, read_hinges
 from decig.schema import read_json
@@ -60,7 +61,9 @@ def _latency(figures: Mapping[str, Any], original: float, asked: float | None) -
     if measured is None:
         times = f"predicted {predicted:.3f} ms, {original / predicted:.2f} times faster"
         return f"{times} (not measured: the cost table belongs to another device)"
-    over = f", {measured / asked - 1:.1%} over the target" if asked and measured > asked else ""
+    over = ""
+    if asked is not None and missed(measured, asked):
+        over = f", {measured / asked - 1:.1%} over the target"
     times = original / measured
     return (
         f"measured {measured:.3f} ms, {times:.2f} times faster{over} (predicted {predicted:.3f} ms)"

@@ -24,7 +24,7 @@ from decig.data.declared import (
     stated_range,
 )
 from decig.data.halves import Part
-from decig.data.images import SUFFIXES, name_in, photo_of
+from decig.data.images import SUFFIXES, files_below, name_in, photo_of
 from decig.data.pixels import PixelFormat
 from decig.data.ports import almost_image, only_image, sizes
 from decig.errors import BadInputError, first_line
@@ -176,7 +176,7 @@ class Inputs:
         """Put the tensor of an image and the other inputs together, in the order of the graph."""
         feeds = dict(others)
         if self.image is not None and image is not None:
-            feeds[self.image.name] = image.astype(self.image.dtype, copy=False)
+            feeds[self.image.name] = as_numbers(image, self.image.dtype)
         return {name: feeds[name] for name in self.order}
 
     def _shape(self, info: ValueInfo, size: tuple[int, int] | None) -> list[int]:
@@ -250,28 +250,48 @@ class Inputs:
                 f"{info.name}={FILES}:0,255 or the like"
             )
         low, high = stated or pixels.input_range
-        if pixels.channel_order.startswith("bgr") and images.shape[-1] % 3 == 0:
-            images = images.reshape(*images.shape[:2], -1, 3)[..., ::-1].reshape(images.shape)
+        images = in_order(images, pixels.channel_order)
         values = images.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)
         tensor = pixels.arrange(values[None])
-        return np.broadcast_to(tensor, shape).astype(info.dtype)
+        return as_numbers(np.broadcast_to(tensor, shape), info.dtype)
 
 
-def drawn_names(inputs: Inputs, count: int) -> list[str]:
-    """Name up to `count` inputs of a model that takes no image: by its files, or by numbers.
+def as_numbers(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values of pixels as numbers of a type; whole numbers are the nearest ones."""
+    nearest = np.rint(values) if dtype.kind in "iu" else values
+    return nearest.astype(dtype, copy=False)
+
+
+def in_order(images: np.ndarray, order: str) -> np.ndarray:
+    """Companion pictures H,W,C in RGB, one or several behind each other, in a model's order."""
+    each = 4 if order == "bgra" and images.shape[-1] % 4 == 0 else 3
+    if not order.startswith("bgr") or images.shape[-1] % each:
+        return images
+    parts = images.reshape(*images.shape[:2], -1, each)
+    swapped: np.ndarray = parts[..., [2, 1, 0, 3][:each]].reshape(images.shape)
+    return swapped
+
+
+def drawn_names(inputs: Inputs, draws: int, limit: int | None = None) -> list[str]:
+    """Name inputs of a model that takes no image: by its files, or by numbers.
+
+    Args:
+        inputs: of the model.
+        draws: how many there are where all of it is drawn.
+        limit: how many to name at most, spread evenly over the files; None for all.
 
     Raises:
         BadInputError: the model is fed from files, and there are none.
     """
     if not inputs.reads_files:
-        return [str(number) for number in range(count)]
+        return [str(number) for number in range(min(draws, limit or draws))]
     folder = inputs.folder
     names = [] if folder is None else _files_in(folder, inputs.filed)
     if not names:
         if folder is None:
             raise BadInputError("no folder is given of the .npy or .npz files that feed the model")
         raise BadInputError(f"{folder}: no .npy or .npz files or images there to feed the model")
-    count = min(count, len(names))
+    count = min(limit or len(names), len(names))
     return [names[i * len(names) // count] for i in range(count)]
 
 
@@ -281,14 +301,13 @@ def _files_in(folder: Path, filed: Collection[str]) -> list[str]:
     Images count by their own names only where there is nothing else.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
-    for path in folder.rglob("*"):
-        if not path.name.startswith("."):
-            name = name_in(folder, path)
-            photo = photo_of(name, filed) if path.suffix.lower() in SUFFIXES else None
-            if photo is not None or path.suffix in _ARRAYS:
-                found[True].add(photo or name)
-            elif path.suffix.lower() in SUFFIXES:
-                found[False].add(name)
+    for path in files_below(folder):
+        name = name_in(folder, path)
+        photo = photo_of(name, filed) if path.suffix.lower() in SUFFIXES else None
+        if photo is not None or path.suffix in _ARRAYS:
+            found[True].add(photo or name)
+        elif path.suffix.lower() in SUFFIXES:
+            found[False].add(name)
     return sorted(found[True] or found[False])
 
 

@@ -1,6 +1,7 @@
 """Folders of images, read as RGB uint8 arrays of shape H,W,3."""
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Collection, Iterator
@@ -156,6 +157,22 @@ def photo_of(name: str, inputs: Collection[str]) -> str | None:
     return None
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder and in its sub-folders, behind links too, but no hidden ones.
+
+    A file whose link leads nowhere is there, too: whoever reads it says so.
+    """
+    seen: set[str] = set()
+    for place, inside, files in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        inside[:] = [
+            name
+            for name in sorted(inside)
+            if not name.startswith(".") and os.path.realpath(Path(place, name)) not in seen
+        ]
+        yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
+
+
 class ImageFolder:
     """The images of a folder and its sub-folders, or halves of them, in the order of their paths.
 
@@ -196,9 +213,7 @@ class ImageFolder:
         if not self.path.is_dir():
             raise BadInputError(f"{path}: no such folder of images")
         self.files = sorted(
-            file
-            for file in self.path.rglob("*")
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            file for file in files_below(self.path) if file.suffix.lower() in SUFFIXES
         )
         if beside:
             names = {file: name_in(self.path, file) for file in self.files}

@@ -84,7 +84,7 @@ class Pictures:
         if image is None:
             if folder is not None and not folder.is_dir():
                 raise BadInputError(f"{folder}: no such folder")
-            self.names = drawn_names(self.inputs, limit or _DRAWS)
+            self.names = drawn_names(self.inputs, _DRAWS, limit)
             return
         if folder is None:
             raise BadInputError(f"input {image.name} takes images, and no folder of them is given")

@@ -1,5 +1,6 @@
 """Label maps: what the pixels of their files mean, and how a model takes them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,9 +119,7 @@ class Labels:
         """
         if not self.palette:
             return
-        pixels = image.reshape(-1, 1, 3).astype(np.float32)
-        distance = np.square(pixels - np.array(self.palette, np.float32)).sum(axis=-1)
-        share = float((distance.min(axis=-1) < _CLEAR**2).mean())
+        share = float((_nearest(image, np.array(self.palette))[1] < _CLEAR**2).mean())
         if share < _LEAST_SHARE:
             raise BadInputError(
                 f"{path}: no label map: {share:.1%} of its pixels have a colour of the palette; "
@@ -181,18 +180,36 @@ def snap(image: np.ndarray, palette: np.ndarray) -> np.ndarray:
     Returns:
         H,W,3 uint8 holding colours of `palette` only.
     """
-    colours = palette.astype(np.float32)
-    distance = np.square(image[:, :, None].astype(np.float32) - colours).sum(axis=-1)
-    if not distance.min(axis=-1).any():
+    wanted = palette.astype(np.int32) @ _PACKED
+    if np.isin(image.astype(np.int32) @ _PACKED, wanted).all():
         return image
-    nearest = distance.argmin(axis=-1)
-    clear = distance.min(axis=-1) < _CLEAR**2
-    seen = [_window_sum(clear & (nearest == label)) for label in range(len(colours))]
-    allowed = np.stack(seen, axis=-1) >= _SEVERAL
-    allowed |= ~allowed.any(axis=-1, keepdims=True)
-    labels = np.where(allowed, distance, np.inf).argmin(axis=-1)
+    nearest, distance = _nearest(image, palette)
+    clear = distance < _CLEAR**2
+    labels, least = nearest.copy(), np.full(nearest.shape, np.inf, np.float32)
+    # One label after the other: distances to all of them at once would not fit into memory.
+    for label, far in enumerate(_distances(image, palette)):
+        allowed = _window_sum(clear & (nearest == label)) >= _SEVERAL
+        better = allowed & (far < least)
+        labels[better], least[better] = label, far[better]
     snapped: np.ndarray = palette.astype(np.uint8)[labels]
     return snapped
+
+
+def _distances(image: np.ndarray, palette: np.ndarray) -> Iterator[np.ndarray]:
+    """Squared distance of every pixel H,W,3 to each colour of a palette, one after the other."""
+    pixels = image.astype(np.float32)
+    for colour in palette.astype(np.float32):
+        yield np.square(pixels - colour).sum(axis=-1)
+
+
+def _nearest(image: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the nearest colour of every pixel, and the squared distance to it."""
+    nearest = np.zeros(image.shape[:2], np.intp)
+    least = np.full(image.shape[:2], np.inf, np.float32)
+    for label, far in enumerate(_distances(image, palette)):
+        better = far < least
+        nearest[better], least[better] = label, far[better]
+    return nearest, least
 
 
 def _window_sum(mask: np.ndarray, size: int = 5) -> np.ndarray:

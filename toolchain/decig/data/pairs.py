@@ -177,7 +177,7 @@ class Targets:
     """The images of a folder of targets, found by the names of the inputs that they belong to.
 
     a.png belongs to a.jpg. In sub-folders the whole path counts, or the name alone where only one
-    target has it.
+    target has it. Of two that differ by nothing but their suffix, neither belongs to an input.
 
     Attributes:
         folder: the images.
@@ -187,7 +187,10 @@ class Targets:
         """List the folder; BadInputError if it is missing or holds no image."""
         self.folder = ImageFolder(folder)
         files = self.folder.files
-        self._by_name = {self.folder.name(file): file for file in files}
+        times = Counter(self.folder.name(file) for file in files)
+        by_name = {self.folder.name(file): file for file in files}
+        # a.jpg and a.png beside each other: nobody knows which of them is meant.
+        self._by_name = {name: file for name, file in by_name.items() if times[name] == 1}
         self._alike = Counter(file.stem for file in files)
         self._by_last = {file.stem: file for file in files if self._alike[file.stem] == 1}
 

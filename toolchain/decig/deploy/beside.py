@@ -37,12 +37,21 @@ class Beside:
         """Compare what both models made of one image: all of their outputs."""
         theirs, ours = reference[self._place], candidate[self._place]
         self._values.add(self._pixels.scaled(theirs))
-        low, high = float(theirs.min()), float(theirs.max())
-        self._low, self._high = min(self._low, low), max(self._high, high)
-        own = replace(self._pixels, output_range=(low, high if high > low else low + 1))
+        own = replace(self._pixels, output_range=self._range(theirs))
         for pixels, figures in ((self._pixels, self._stated), (own, self._own)):
             pair = pixels.to_unit(theirs), pixels.to_unit(ours)
             figures.append((ssim(*pair), psnr(*pair)))
+
+    def _range(self, values: np.ndarray) -> tuple[float, float]:
+        """Least and greatest of the values that are numbers; any two where they do not differ."""
+        numbers = values[np.isfinite(values)]
+        low, high = (
+            float(end) for end in (numbers.min(initial=np.inf), numbers.max(initial=-np.inf))
+        )
+        self._low, self._high = min(self._low, low), max(self._high, high)
+        if low < high:
+            return low, high
+        return (low, np.nextafter(low, np.inf) + 1.0) if low == high else (0.0, 1.0)
 
     def figures(self) -> dict[str, Any]:
         """Return SSIM and PSNR, as means over the pictures.

@@ -20,7 +20,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from decig.data.feeds import Feeds
+from decig.data.feeds import Feeds, as_numbers
 from decig.data.inputs import other_feeds
 from decig.data.pixels import LUMA, PixelFormat
 from decig.data.ports import image_input, output_image, picture_output
@@ -118,7 +118,7 @@ def painter(source: Source, run: Runner) -> Callable[[np.ndarray], np.ndarray]:
     def paint(image: np.ndarray) -> np.ndarray:
         if source.pixel_io:
             return run(others | {taken.name: image})[shown]
-        tensor = pixels.to_tensor(image, channels).astype(taken.dtype, copy=False)
+        tensor = as_numbers(pixels.to_tensor(image, channels), taken.dtype)
         return pixels.from_tensor(run(others | {taken.name: tensor})[shown])
 
     return paint
@@ -191,6 +191,8 @@ def _preprocess(end: _End, pixels: PixelFormat, channels: int) -> None:
     value = end.arithmetic("Add", "shift", value, low / scale)
     value = end.arithmetic("Mul", "scale", value, scale)
     if end.kind != TensorProto.FLOAT:
+        if helper.tensor_dtype_to_np_dtype(end.kind).kind in "iu":
+            value = end.step("Round", "nearest", value)
         end.step("Cast", "narrow", value, to=end.kind)
     end.nodes[-1].output[0] = end.tensor
 

@@ -97,6 +97,15 @@ class RealPictures:
         found = [(name, file) for name in inputs if (file := self._targets.of(name))]
         wanted = Counter(file for _, file in found)
         self._of = {name: file for name, file in found if wanted[file] == 1}
+        doubtful = [n for n in inputs if n not in self._of and self._targets.several(n)]
+        if doubtful:
+            _log.warning(
+                "%s: several pictures could belong to %s (%d such inputs): they count as pictures "
+                "of no input",
+                folder,
+                doubtful[0],
+                len(doubtful),
+            )
         self._inputs = len(inputs)
         self._paired = len(self._of) == len(inputs)
         self._sets = {name: _Sets(network) for name, network in panel.features.items()}

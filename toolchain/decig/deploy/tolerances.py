@@ -111,7 +111,8 @@ class Finding:
 def judge(asked: Tolerances, times: PairedTimes, likeness: Likeness) -> list[Finding]:
     """Say of every limit that was asked for whether it is met."""
     found = list(_timing(asked, times))
-    unread, most = len(likeness.skipped), asked.max_unreadable
+    real = [] if likeness.real is None else likeness.real.skipped
+    unread, most = len(likeness.skipped) + len(real), asked.max_unreadable
     if most is not None:
         answer = Answer.MISSED if unread > most else Answer.MET
         text = f"{unread} images are unreadable, at most {most} may be (--max-unreadable)"

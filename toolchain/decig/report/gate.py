@@ -31,7 +31,7 @@ def junit(verdict: Verdict, candidate: str) -> bytes:
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in _figures(verdict, candidate):
-        ET.SubElement(properties, "property", name=name, value=value)
+        ET.SubElement(properties, "property", name=name, value=_printable(value))
     suite.extend(cases)
     ET.indent(suite)
     text: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
@@ -58,7 +58,7 @@ def markdown_error(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Text without the control characters that XML cannot hold."""
+    """Text without what XML cannot hold: control characters, and bytes that are no text."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -69,7 +69,7 @@ def _fault_cases(verdict: Verdict) -> Iterator[ET.Element]:
     """A case for the pictures themselves; it fails where they are no pictures."""
     case = ET.Element("testcase", classname=_SUITE, name="pictures")
     for fault in verdict.faults:
-        ET.SubElement(case, "failure", message=fault)
+        ET.SubElement(case, "failure", message=_printable(fault))
     yield case
 
 
@@ -77,10 +77,10 @@ def _case(verdict: Verdict, finding: Finding) -> ET.Element:
     """The test case of one limit."""
     case = ET.Element("testcase", classname=_SUITE, name=f"{finding.option} {finding.limit:g}")
     if finding.text in verdict.failures:
-        ET.SubElement(case, "failure", message=finding.text)
+        ET.SubElement(case, "failure", message=_printable(finding.text))
     elif finding.answer is Answer.UNSURE:
-        ET.SubElement(case, "skipped", message=finding.text)
-    ET.SubElement(case, "system-out").text = finding.text
+        ET.SubElement(case, "skipped", message=_printable(finding.text))
+    ET.SubElement(case, "system-out").text = _printable(finding.text)
     return case
 
 

@@ -1,6 +1,7 @@
 """Writing the report of a run: one HTML file that loads nothing."""
 
 import logging
+import os
 import shlex
 from importlib import resources
 from pathlib import Path
@@ -85,7 +86,7 @@ def write(folder: Path, output: Path) -> dict[str, Any]:
         raise not_a_run(folder) if folder.exists() else BadInputError(f"{folder}: no such folder")
     gaps: list[str] = []
     if is_several(folder):
-        content = _render("several.html.j2", several_context(Several.read(folder)))
+        content = _render("several.html.j2", several_context(Several.read(folder), output))
     else:
         context = run_context(Evidence.read(folder))
         gaps = context["gaps"]
@@ -154,8 +155,13 @@ def run_context(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def several_context(several: Several) -> dict[str, Any]:
-    """What the template of a call with several targets is filled with."""
+def several_context(several: Several, output: Path) -> dict[str, Any]:
+    """What the template of a call with several targets is filled with.
+
+    Args:
+        several: what is known of the call.
+        output: file of the report, from which those of the targets are linked.
+    """
     from markupsafe import Markup
 
     from decig.report import plots, sections
@@ -173,7 +179,7 @@ def several_context(several: Several) -> dict[str, Any]:
         else "Filled marks were measured, empty ones are predicted.",
         "titles": _COUNTED if counted else _TIMED,
         "rows": [
-            _target(several, name, done.get(name) or Member(target=name), counted=counted)
+            _target(several, name, done.get(name) or Member(target=name), output, counted=counted)
             for name in names
         ],
         "remarks": [*several.frontier.notes, *waiting],
@@ -187,7 +193,9 @@ _COUNTED = ("asked, MMACs", "reached, MMACs", "times fewer", *_ALIKE)
 """Titles of the columns of targets: for a device, and for multiply-accumulates without one."""
 
 
-def _target(several: Several, name: str, member: Member, *, counted: bool) -> dict[str, Any]:
+def _target(
+    several: Several, name: str, member: Member, output: Path, *, counted: bool
+) -> dict[str, Any]:
     """The row of a target; its own report is linked where it is there."""
     from decig.report.sections import cell
 
@@ -198,8 +206,10 @@ def _target(several: Several, name: str, member: Member, *, counted: bool) -> di
         cell(member.psnr_db, ".2f"),
         cell(member.params, ",d"),
     ]
-    there = (several.folder / name / FILE).exists()
-    return {"name": name, "cells": cells, "report": f"{quote(name)}/{FILE}" if there else ""}
+    own, link = several.folder / name / FILE, ""
+    if own.exists():
+        link = quote(Path(os.path.relpath(own.resolve(), output.resolve().parent)).as_posix())
+    return {"name": name, "cells": cells, "report": link}
 
 
 def _time_cells(member: Member, figures: Figures) -> list[str]:

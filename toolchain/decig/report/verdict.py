@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency, missed
 from decig.report.evidence import Change, Evidence, Figures
+from decig.source.resolve import to_resume
 
 MET, MISSED, OPEN = "met", "missed", "open"
 _MARKS = {MET: "✓", MISSED: "✗", OPEN: "?"}
@@ -146,8 +147,7 @@ def _headline(evidence: Evidence) -> str:
 def _answer(evidence: Evidence) -> tuple[str, str]:
     figures, target = evidence.figures, evidence.asked.target_ms
     if not evidence.finished:
-        go_on = f"decig compress --resume --output-dir {evidence.folder}"
-        return OPEN, f"not finished: go on with {go_on}"
+        return OPEN, f"not finished: go on with {to_resume(evidence.folder)}"
     measured, wanted = figures.measured_latency_ms, evidence.asked.target_macs
     if wanted is not None:
         return OPEN, f"counted, not measured: {_short(wanted)} were asked for, for no device"

@@ -162,15 +162,19 @@ class _Run(Known, frozen=True):
     device: Fingerprint | None = None
 
 
+def to_resume(folder: Path) -> str:
+    """The command that goes on with a run which has not finished; of several targets, with all."""
+    whole = folder.parent if (folder.absolute().parent / TARGETS_FILE).is_file() else folder
+    return f"decig compress --resume --output-dir {shlex.quote(str(whole))}"
+
+
 def _from_run(folder: Path, asked: _Asked) -> Source:
     file = folder / RUN_FILE
     run = read_json(file, _Run, "run description", strict=True)
     student = folder / STUDENT_FILE
     if not student.is_file():
-        of_several = (folder.parent / TARGETS_FILE).is_file()
         raise BadInputError(
-            f"{folder}: this run has not finished; continue it with "
-            f"decig compress --resume --output-dir {folder.parent if of_several else folder}"
+            f"{folder}: this run has not finished; continue it with {to_resume(folder)}"
         )
     declared = _declared(run, file)
     model = load_model(student, asked.shapes, asked.values(declared))

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from decig.data.halves import Part
-from decig.data.images import SUFFIXES
+from decig.data.images import SUFFIXES, files_below
 from decig.training.data.examples import Folders
 
 _ARRAYS = (".npy", ".npz")
@@ -53,9 +53,8 @@ def _files(place: Path) -> Iterator[Path]:
     if not place.is_dir():
         yield place
         return
-    for file in sorted(place.rglob("*")):
-        known = file.suffix.lower() in (*SUFFIXES, *_ARRAYS) and not file.name.startswith(".")
-        if known and file.is_file():
+    for file in sorted(files_below(place)):
+        if file.suffix.lower() in (*SUFFIXES, *_ARRAYS) and file.is_file():
             yield file
 
 
