@@ -15,6 +15,7 @@ class FakeBench:
     nodes: Callable[[Any], Mapping[str, float]] | None = None
     roof: Callable[[Any], dict[str, Any] | None] = lambda proto: None
     file_ms: Callable[[Any], float] = lambda proto: 0.0
+    doubts: tuple[str, ...] = ()
 
     @property
     def learns(self) -> bool:

@@ -1,9 +1,12 @@
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from decig.graph.channels import analyse
 from decig.graph.flow import Read
-from decig.repair.readers import Reader, find_readers
+from decig.graph.model import normalise
+from decig.repair.readers import Reader, _moments, find_readers
 from tests.repair.small import INPUTS, generator
 
 RNG = np.random.default_rng(3)
@@ -45,3 +48,50 @@ def test_halves_do_not_overflow():
     seen = np.concatenate([feeds["x"].astype(np.float64) for feeds in inputs])
     variance = np.linalg.inv(first.inverse).diagonal()
     assert variance == pytest.approx(seen.var(axis=(0, 2, 3)), rel=0.01)
+
+
+POOLED = """
+<ir_version: 10, opset_import: ["" : 20]>
+pooled (float[1,3,8,8] x) => (float[1,4,1,1] s, float[1,3,8,8] y) {
+    a = Conv <pads = [1, 1, 1, 1]> (x, w_a)
+    r = Relu (a)
+    p = GlobalAveragePool (r)
+    s = Conv (p, w_s)
+    y = Conv (r, w_y)
+}
+"""
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_channels_that_were_seen_once_are_told_apart_by_their_weights(count, caplog):
+    """Behind a global mean there is one value of a channel for every image."""
+    rng = np.random.default_rng(5)
+    proto = onnx.parser.parse_model(POOLED)
+    sizes = rng.permutation(np.geomspace(1, 1e-2, 6))[None, :, None, None]
+    for name, shape, scale in (
+        ("w_a", (6, 3, 3, 3), 0.3),
+        ("w_s", (4, 6, 1, 1), sizes),
+        ("w_y", (3, 6, 1, 1), 0.3),
+    ):
+        array = (scale * rng.normal(size=shape)).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(array, name))
+    proto = normalise(proto)
+    images = rng.uniform(0, 1, (count, 1, 3, 8, 8)).astype(np.float32)
+    found = find_readers(proto, analyse(proto), [{"x": image} for image in images])
+    reader = next(each for each in found if each.read.value == "p")
+    assert (np.linalg.eigvalsh(reader.inverse) > 0).all()
+    price = reader.product.diagonal() / reader.inverse.diagonal()
+    assert (price >= 0).all() and price.max() <= 1.01
+    assert ("seen 1 times only" in caplog.text) is (count == 1)
+    if count == 1:
+        assert np.argsort(price).tolist() == np.argsort(reader.product.diagonal()).tolist()
+
+
+@pytest.mark.parametrize("height", [1, 5])
+def test_moments_are_those_of_all_batches_together(height):
+    rng = np.random.default_rng(0)
+    batches = [1e3 + rng.normal(size=(1, 4, height, 7)).astype(np.float32) for _ in range(3)]
+    mean, covariance = _moments(batches, -3)
+    rows = np.concatenate([b[0].reshape(4, -1) for b in batches], axis=1).astype(np.float64)
+    assert mean == pytest.approx(rows.mean(1))
+    assert covariance == pytest.approx(np.cov(rows, ddof=0), abs=1e-4)

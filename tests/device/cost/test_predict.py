@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from decig.device.cost.designs import first_designs
-from decig.device.cost.predict import Predictor
+from decig.device.cost.predict import Predictor, _looked_at
 from decig.device.cost.table import NodeCost
 from decig.errors import BadInputError
 from decig.graph.channels import Port
+from decig.graph.plan import FLOOR
 from tests.device.tables import GROUPS, latency, make_table, true_nodes
 
 pytestmark = pytest.mark.numeric
@@ -101,6 +102,15 @@ def test_candidates_end_stairs(predictor):
     assert {16, 32, 48, 64} <= set(predictor.candidates["a"])
     # "c" only meets smooth nodes: every channel saves something.
     assert predictor.candidates["c"] == list(range(4, 65))
+
+
+@pytest.mark.parametrize("full", [5, 20, 127, 128, 256, 300, 384, 512, 768, 1000, 1024, 2048, 5000])
+def test_the_ends_of_blocks_are_looked_at_whatever_the_group_is(full):
+    looked_at = _looked_at(full)
+    assert set(range(16, full, 16)) <= set(looked_at)
+    assert min(looked_at) in (FLOOR, 8, 16) and len(looked_at) < max(full / 16 + 1, 260)
+    if full < 256:
+        assert list(looked_at) == list(range(FLOOR, full))
 
 
 def test_needs_a_sweep():

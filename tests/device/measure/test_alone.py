@@ -122,13 +122,14 @@ def test_a_layer_is_timed_once_for_all_models(monkeypatch):
     assert count < len(timed) < 2 * count
 
 
-def test_a_layer_that_cannot_run_alone_takes_no_time():
+def test_a_layer_that_cannot_run_alone_takes_no_time_and_is_named(caplog):
     builder = Builder(3, 8)
     builder.conv("x", "a", 3, 4, "y")
     proto = normalise(builder.build(4))
     node = next(n for n in proto.graph.node if n.op_type == "Conv")
     node.CopyFrom(helper.make_node("NoSuchOp", list(node.input), list(node.output), name="a"))
     assert time_layers(proto, {}, Device.of()).nodes == {"a": 0.0}
+    assert "does not run 1 layers on their own (a)" in caplog.text
 
 
 def test_an_opaque_provider_is_charged_layer_by_layer():

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -40,10 +40,20 @@ class Machine:
 
 
 def measure(
-    machine: Machine, whole_us: float = 1000.0, patience: float = 20.0, **timing: float
+    machine: Machine,
+    whole_us: float = 1000.0,
+    patience: float = 20.0,
+    off_pace: Callable[[float], None] = lambda times: None,
+    **timing: float,
 ) -> float:
-    long = replace(ROUNDS, **timing)
-    found = latency_at_pace(machine.slim, machine.whole, whole_us, long, patience_seconds=patience)
+    found = latency_at_pace(
+        machine.slim,
+        machine.whole,
+        whole_us,
+        replace(ROUNDS, **timing),
+        patience_seconds=patience,
+        off_pace=off_pace,
+    )
     return found.median
 
 
@@ -64,14 +74,18 @@ def test_a_machine_that_is_slower_throughout_carries_over() -> None:
 
 def test_the_tables_pace_is_waited_for() -> None:
     spells = [True] * 4 + [False] * 100
-    assert measure(Machine(spells), firm=1.0) == pytest.approx(100.0, rel=0.03)
+    told: list[float] = []
+    found = measure(Machine(spells), firm=1.0, off_pace=told.append)
+    assert found == pytest.approx(100.0, rel=0.03) and told == []
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = iter(range(10_000))
     monkeypatch.setattr(pace.time, "perf_counter", lambda: float(next(seconds)))
-    found = measure(Machine([True]), patience=30.0)
+    told: list[float] = []
+    found = measure(Machine([True]), patience=30.0, off_pace=told.append)
     assert found == pytest.approx(125.0, rel=0.02)  # 200 by 1.6
+    assert told == pytest.approx([1.6], rel=0.02)  # so it is no more than an estimate
 
 
 def test_an_unsteady_machine_ends_after_its_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

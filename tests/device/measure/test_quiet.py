@@ -26,3 +26,21 @@ def test_interruptions_are_taken_out():
 def test_only_short_kernels():
     found = quiet_times({"a": np.array([10.0, 30.0])}, np.array([12.0, 36.0]), np.array([1.0, 0.4]))
     assert found["a"] == pytest.approx(10.0, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "total"),
+    [
+        ({"a": [0, 0, 1], "b": [0, 1, 0]}, 1.0),
+        ({"a": [0, 2, 2], "b": [0, 0, 0]}, 2.0),
+        ({"a": [0, 0, 0], "b": [0, 0, 0]}, 0.0),
+    ],
+)
+def test_kernels_that_are_shorter_than_a_tick_share_what_there_is(kernels, total):
+    runs = {name: np.array(us, float) for name, us in kernels.items()}
+    found = quiet_times(runs, np.full(3, 2.0), np.ones(3))
+    assert sum(found.values()) == pytest.approx(total)
+    means = {name: us.mean() for name, us in runs.items()}
+    assert [found[name] * sum(means.values()) for name in found] == pytest.approx(
+        [means[name] * total for name in found]
+    )

@@ -105,3 +105,19 @@ def test_this_machine_is_told_from_others(profiled_table):
 def test_a_provider_that_is_not_here_is_elsewhere(profiled_table, provider, reason):
     other = replace(profiled_table, device=replace(profiled_table.device, provider=provider))
     assert reason in Device.elsewhere(other.device)
+
+
+def test_a_machine_at_another_pace_than_the_tables_is_told_once(
+    profiled_table, profiled_model, monkeypatch, caplog
+):
+    bench = DeployedBench(profiled_table, profiled_model)
+
+    def estimate(*_, off_pace):
+        off_pace(1.7)
+        return profiled_table.latency_us
+
+    monkeypatch.setattr("decig.device.plan.bench.latency_at_pace", estimate)
+    for _ in range(2):
+        bench.latency(profiled_model.proto)
+    (doubt,) = bench.doubts
+    assert "1.7 times off the pace" in doubt and caplog.text.count(doubt) == 1

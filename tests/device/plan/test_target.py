@@ -8,6 +8,7 @@ from decig.device.cost.predict import Predictor
 from decig.device.cost.table import Noise
 from decig.device.plan.planner import fastest_widths
 from decig.device.plan.target import Target
+from decig.device.run import device as device_module
 from decig.device.run.timing import missed
 from decig.errors import BadInputError, TargetMissedError
 from tests.device.bench import FakeBench
@@ -179,6 +180,18 @@ def test_a_table_of_this_device_is_taken(profiled_table, profiled_model):
     assert "fold_batchnorm" in target.rewrites(profiled_model.proto)
     assert replace(target, bench=None).rewrites(profiled_model.proto) == profiled_table.rewrites
     assert target.as_it_is_ms > 0
+
+
+def test_a_process_with_fewer_cores_than_the_tables_threads_says_so(
+    profiled_table, profiled_model, monkeypatch
+):
+    table = replace(profiled_table, device=replace(profiled_table.device, threads=2))
+    monkeypatch.setattr("decig.device.plan.target.available_cores", lambda: 1)
+    monkeypatch.setattr(device_module.Device, "elsewhere", lambda _: None)
+    found = Target.of(table, profiled_model, force=False)
+    assert "taken with 2 threads, and this process may use 1 cores" in found.warnings[-1]
+    monkeypatch.setattr("decig.device.plan.target.available_cores", lambda: 2)
+    assert Target.of(table, profiled_model, force=False).warnings == found.warnings[:-1]
 
 
 def test_a_table_from_a_busy_machine_says_so(profiled_table, profiled_model, caplog):

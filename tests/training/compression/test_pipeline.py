@@ -108,7 +108,7 @@ def test_targets_and_features_take_part(asked: Make, photos: Path) -> None:
 def test_without_a_target_stage_one_and_the_hinge_decide_down_to_a_floor(
     asked: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decig.training.compression.planner.hinge_of", lambda _: 1)
+    monkeypatch.setattr("decig.training.narrowing.hinge.find_hinge", lambda _: 1)
     made = asked(target_ms=None, budget=Budget(steps=4))
     figures = made.compress()
     assert figures["widths"] == {"c1": FLOOR, "c2": FLOOR}

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,13 @@ from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
 from decig.errors import BadInputError, TargetMissedError
 from decig.graph.channels import analyse
+from decig.graph.model import initializers, replace_initializers
 from decig.graph.plan import FLOOR, Plan
 from decig.graph.slicing import slice_graph
 from decig.training.loop.schedule import Budget
 from tests.device.bench import FakeBench
 from tests.training.small import Asked, node_us, small, total_ms
+from tests.training.tiny import tiny_generator
 
 
 def measured(asked: Asked, *rules: Any) -> Asked:
@@ -33,6 +34,38 @@ def test_the_plan_keeps_the_best_channels_that_the_latency_allows(tmp_path: Path
         assert kept == sorted(planner.importance.order[name][: len(kept)].tolist())
     sliced = slice_graph(teacher.model.proto, teacher.channels, planner.plan)
     assert total_ms(sliced) == pytest.approx(planner.predict_ms(widths), rel=0.1)
+
+
+def condensed(proto: onnx.ModelProto, live: dict[str, int]) -> dict[str, set[int]]:
+    """Condense a graph by hand, as stage I does: dead channels are hardly read, wherever they lie.
+
+    Returns:
+        The live channels of each group.
+    """
+    channels, weights = analyse(proto), initializers(proto)
+    kept = {}
+    for group in channels.prunable:
+        order = np.random.default_rng(1).permutation(group.channels)
+        kept[group.name] = set(order[: live[group.name]].tolist())
+        dead = group.classes[order[live[group.name] :]]
+        for binding in channels.bindings:
+            gone = np.isin(channels.classes_of(binding.ids), dead)
+            if binding.role == "read" and gone.any():
+                array = np.where(gone, 1e-4, 1.0) * weights[binding.initializer]
+                replace_initializers(proto, {binding.initializer: array.astype(np.float32)})
+                weights = initializers(proto)
+    return kept
+
+
+@pytest.mark.parametrize("live", [{"c1": 9, "c2": 6}, {"c1": 5, "c2": 13}])
+def test_a_condensed_graph_is_cut_where_its_live_channels_end(
+    tmp_path: Path, live: dict[str, int]
+) -> None:
+    proto = tiny_generator(size=48, width=16)
+    kept = condensed(proto, live)
+    asked = small(tmp_path, proto, target_ms=None, settings={"condense": 0.5})
+    asked.goal.target.predictor.candidates = {name: list(range(4, 17)) for name in live}
+    assert {name: set(found) for name, found in asked.job().planner.plan.keep.items()} == kept
 
 
 def test_a_plan_is_measured_where_the_device_is_here(tmp_path: Path) -> None:
@@ -142,18 +175,18 @@ def test_one_threshold_for_all_groups_is_as_fast_as_the_hinges(tmp_path: Path) -
     job = small(tmp_path, target_ms=None, settings={"condense": 0.5}).job()
     planner, channels = job.planner, job.teacher.channels
     hinges = {name: len(kept) for name, kept in planner.plan.keep.items()}
-    found = planner.threshold_widths(channels, planner.importance)
+    found = planner.threshold_widths(job.teacher.model.proto, channels)
     assert found.keys() == hinges.keys()
     assert planner.predict_ms(found) <= planner.predict_ms(hinges)
 
-    # Both groups bend after 8 channels, but all of the first matters more than any of the second.
-    drops = np.array([10.0] * 8 + [0.1] * 8)
-    lost = {"c1": drops, "c2": drops / 1000}
-    loss = {name: np.append(np.cumsum(each[::-1])[::-1], 0.0) for name, each in lost.items()}
-    scores = SimpleNamespace(order=planner.importance.order, loss=loss)
-    even = planner.plan_for(job.teacher.model.proto, channels, scores, None)
-    hinges = {name: len(kept) for name, kept in even.keep.items()}
-    assert len(set(hinges.values())) == 1
-    widths = planner.threshold_widths(channels, scores)
-    assert widths["c2"] == FLOOR < widths["c1"]
+
+def test_one_threshold_gives_more_to_where_fewer_channels_carry_the_weights(tmp_path: Path) -> None:
+    """Of 6 live channels each has a greater share of their group's weights than of 13."""
+    proto = tiny_generator(size=48, width=16)
+    condensed(proto, {"c1": 6, "c2": 13})
+    job = small(tmp_path, proto, target_ms=None, settings={"condense": 0.5}).job()
+    planner, teacher = job.planner, job.teacher
+    hinges = {name: len(kept) for name, kept in planner.plan.keep.items()}
+    widths = planner.threshold_widths(teacher.model.proto, teacher.channels)
+    assert widths["c1"] == hinges["c1"] and widths["c2"] <= hinges["c2"]
     assert planner.predict_ms(widths) <= planner.predict_ms(hinges)

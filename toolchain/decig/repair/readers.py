@@ -1,5 +1,6 @@
 """The consumers of channels: what each reads on real inputs, and what it makes of it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,11 @@ from decig.graph.flow import Read
 from decig.graph.model import initializers
 from decig.repair.activations import Stream
 
+_log = logging.getLogger(__name__)
+
 _RIDGE = 1e-3  # of the mean variance: channels that never move have an inverse, too
+_FEW = 4
+"""Values of a channel from which on something can be told of how channels go together."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,12 @@ def find_readers(
     weights = initializers(proto)
     bindings = {b.node: b for b in channels.bindings if b.role == "read"}
     stream = Stream(proto, inputs)
-    readers = []
+    readers, fewest = list[Reader](), _FEW
     for read in channels.reads:
         stream.advance(read.node)
         axis = int(np.argmax(read.ids.shape)) - read.ids.ndim
-        mean, covariance = _moments(stream.value(read.value), axis)
+        batches = stream.value(read.value)
+        mean, covariance = _moments(batches, axis)
         labels = channels.classes_of(read.ids).ravel()
         if len(labels) != len(covariance):
             continue  # a single channel stands for all that is read: nothing to tell apart
@@ -87,9 +93,18 @@ def find_readers(
             matrix = np.resize(matrix, (len(labels), matrix.shape[1]))
             product = matrix @ matrix.T
         energy = (product * covariance).sum()  # tr(M' covariance M)
-        ridge = _RIDGE * np.trace(covariance) / len(covariance) + 1e-12
+        ridge = _RIDGE * (np.trace(covariance) + _RIDGE * mean @ mean) / len(covariance) + 1e-12
         inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-        readers.append(Reader(read, axis, labels, mean, inverse, product / max(energy, 1e-30)))
+        # Of channels that never moved, only the size of their weights can be told.
+        energy = max(energy, ridge * np.trace(product), 1e-30)
+        readers.append(Reader(read, axis, labels, mean, inverse, product / energy))
+        fewest = min(fewest, sum(batch.size for batch in batches) // len(covariance))
+    if fewest < _FEW:
+        _log.warning(
+            "channels are scored by values that were seen %d times only, once for each image: "
+            "give more images, some thirty",
+            fewest,
+        )
     return readers
 
 
@@ -98,10 +113,14 @@ def _moments(batches: list[np.ndarray], axis: int) -> tuple[np.ndarray, np.ndarr
     size = batches[0].shape[axis]
     total, mean, count = np.zeros((size, size)), np.zeros(size), 0
     for batch in batches:
-        rows = np.moveaxis(batch, axis, 0).reshape(batch.shape[axis], -1)
+        rows = np.moveaxis(batch, axis, 0).reshape(size, -1)
         rows = rows.astype(np.float32, copy=False)  # sums over an image overflow float16
-        total += (rows @ rows.T).astype(np.float64)
-        mean += rows.sum(1, dtype=np.float64)
-        count += rows.shape[1]
-    mean = mean / count
-    return mean, total / count - np.outer(mean, mean)
+        new, own = rows.shape[1], rows.mean(1, dtype=np.float64)
+        centred = rows - own[:, None].astype(np.float32)
+        # Of two parts, the squares about their common mean (Chan et al., 1979): the difference of
+        # squares and squared mean would leave nothing but rounding where channels hardly move.
+        away = own - mean
+        total += (centred @ centred.T).astype(np.float64)
+        total += np.outer(away, away) * (count * new / (count + new))
+        mean, count = mean + away * (new / (count + new)), count + new
+    return mean, total / count

@@ -19,7 +19,9 @@ from decig.graph.plan import FLOOR
 _NO_CHANNELS = Port({}, 1)
 """Port of a node without channels: its cost depends on no group."""
 _FINE = 128
-"""How many widths of a group are looked at, at most about twice as many."""
+"""How many widths of a group are looked at, about."""
+_BLOCK = 16
+"""Channels that kernels work on at a time, at most."""
 _AT_ONCE = 4_000
 """Points of a surface that are worked out together; each is compared with all measured ones."""
 _WORTH = 0.999
@@ -153,14 +155,14 @@ class Predictor:
     def candidates(self) -> dict[str, list[int]]:
         """Widths of each group worth planning with, ascending; the last one is the whole group.
 
-        Of wide groups only every second or fourth width is looked at. A width is left out where a
-        wider group would not cost more: inside a stair.
+        Of wide groups only every second or fourth width is looked at (`_looked_at`). A width is
+        left out where a wider group would not cost more: inside a stair.
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
 
     def _stair_ends(self, index: int) -> list[int]:
         full = int(self._full[index])
-        widths = sorted({*range(FLOOR, full, max(1, full // _FINE)), full})
+        widths = sorted({*_looked_at(full), full})
         worth = np.zeros(len(widths), bool)
         for share in _CONTEXTS:
             others = np.maximum(np.ceil(self._full * share), np.minimum(FLOOR, self._full))
@@ -289,3 +291,15 @@ def _fit_total(nodes: np.ndarray, latency: np.ndarray) -> tuple[float, float]:
     ridge = [0.0, _RIDGE * len(rows) ** 0.5]
     (slope, between), _ = nnls(np.vstack([rows, ridge]), np.append(np.ones(len(rows)), 0.0))
     return float(slope), float(between * least)
+
+
+def _looked_at(full: int) -> range:
+    """Widths below that of a group among which stairs are looked for.
+
+    Steps are powers of two up to 16, so that whatever the number of channels is, multiples of 16
+    are among the widths: kernels work on 4, 8 or 16 channels at a time, and stairs end there.
+    """
+    step = 1
+    while step < min(full // _FINE, _BLOCK):
+        step *= 2
+    return range(max(FLOOR, step), full, step)

@@ -196,7 +196,7 @@ def _node_costs(
     works = count_work(proto, times)
     costs = []
     for node in proto.graph.node:
-        share = times.nodes[node.name] / kernel_sum
+        share = times.nodes[node.name] / kernel_sum if kernel_sum else 1 / len(proto.graph.node)
         costs.append(
             NodeCost(
                 name=node.name,

@@ -87,7 +87,7 @@ def time_layers(proto: onnx.ModelProto, owner: Mapping[str, str], device: Device
     cache = LayerCache(device)
     empty = _time_once_per_signature(_empty_model(proto), device, cache)
     layers = split(proto, owner)
-    times = dict.fromkeys((node.name for node in proto.graph.node), 0.0)
+    times, untimed = dict.fromkeys((node.name for node in proto.graph.node), 0.0), list[str]()
     for layer in layers:
         model = layer_model(layer, values)
         if model is None:
@@ -96,6 +96,14 @@ def time_layers(proto: onnx.ModelProto, owner: Mapping[str, str], device: Device
             times[layer.name] = max(0.0, _time_once_per_signature(model, device, cache) - empty)
         except DecigError as error:  # providers refuse some operators outside a larger graph
             log.debug("%s cannot be timed on its own: %s", layer.name, error)
+            untimed.append(layer.name)
+    if untimed:
+        log.warning(
+            "this provider does not run %d layers on their own (%s): their share of the time is "
+            "not known, and plans take them for free",
+            len(untimed),
+            ", ".join(untimed[:3]) + (" and others" if len(untimed) > 3 else ""),
+        )
     cache.save()
     absorbed = {node.name: each.name for each in layers for node in each.nodes[1:]}
     kernels = {each.name: "+".join(node.op_type for node in each.nodes) for each in layers}

@@ -98,9 +98,10 @@ def measure_nodes(
     attribution = attribute(original, run, optimised)
     times = {kernel: us for kernel, us in times.items() if kernel in attribution.owner}
     share = np.array(profiled.shares)
-    charged = attribution.charge(quiet_times(times, whole, share))
+    own = share if device.tells_disturbance else np.ones_like(share)
+    charged = attribution.charge(quiet_times(times, whole, own))
     return NodeTimes(
-        timed.get("plain") or Latency.from_samples(whole * share),
+        timed.get("plain") or Latency.from_samples(whole * own),
         float(np.median(np.sum(list(times.values()), axis=0))),
         float(np.median(share)),
         {name: charged.get(name, 0.0) for name in original},
@@ -118,7 +119,7 @@ def _measure_whole(
     call = _ObservedRun(device.prepare(session, random_feeds(session)), device)
     timed = measure_interleaved({"whole": call} | beside, timing)
     whole, share = timed["whole"], float(np.median(call.shares))
-    latency = Latency(whole.median * share, whole.mad * share, whole.p90 * share, whole.runs)
+    latency = whole.scaled(share if device.tells_disturbance else 1.0)
     return NodeTimes(latency, 0.0, share, {}, {}, {}, _companion_us(timed), alone=True)
 
 

@@ -7,6 +7,7 @@ and only those rounds count in which it took most nearly what the table says.
 """
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from decig.device.run.timing import Call, Latency, Timing, time_once
 
 _KEPT = 0.5
 """Share of the rounds that count: those nearest to the table's pace."""
-_OFF = 1.2
+OFF = 1.2
 """How many times slower or faster than the table's a pace is another pace altogether: then the
 table's pace is waited for."""
 ROUNDS = Timing(min_runs=10, max_runs=1_000_000, max_seconds=6.0)
@@ -30,6 +31,7 @@ def latency_at_pace(
     timing: Timing = ROUNDS,
     *,
     patience_seconds: float = PATIENCE_SECONDS,
+    off_pace: Callable[[float], None] = lambda times: None,
 ) -> Latency:
     """Time a slim graph between runs of the whole graph.
 
@@ -40,6 +42,8 @@ def latency_at_pace(
         timing: how long; a run is a round of both graphs.
         patience_seconds: while the machine is at another pace than the table's, timing goes on for
             so long, however firm the median is.
+        off_pace: told how many times slower or faster than the table's the pace was, where it was
+            another pace to the end: the result is an estimate then.
 
     Returns:
         The latency of the slim graph, each run divided by the pace of the moment.
@@ -55,10 +59,12 @@ def latency_at_pace(
             continue
         found, off = _nearest(np.array(spent), np.array(paces))
         seconds = time.perf_counter() - start
-        if off > _OFF and seconds < patience_seconds:
+        if off > OFF and seconds < patience_seconds:
             continue
         done = seconds >= timing.max_seconds or len(spent) >= timing.max_runs
         if done or found.uncertainty <= timing.firm:
+            if off > OFF:
+                off_pace(off)
             return found
 
 

@@ -42,5 +42,8 @@ def quiet_times(
     if long and left > 0:
         factor = left / sum(long.values())
         return short | {name: us * factor for name, us in long.items()}
-    factor = total / sum(quickest.values())
-    return {name: us * factor for name, us in quickest.items()}
+    # Clocks of whole microseconds show nothing of the shortest kernels in their quickest run.
+    weights = quickest if any(quickest.values()) else {n: us.mean() for n, us in kernels.items()}
+    if not (whole_us := sum(weights.values())):
+        return dict.fromkeys(kernels, total / len(kernels))
+    return {name: float(us) * total / whole_us for name, us in weights.items()}

@@ -1,7 +1,8 @@
 """Slimmer versions of a model, measured on this machine as they would be deployed."""
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ from decig.device.run.timing import Latency, Timing
 from decig.graph import rewrite
 from decig.graph.cost import count
 from decig.graph.model import Model
+
+_log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 5.0
 """How long to wait before a plan is measured again: other work may have ended."""
@@ -36,6 +39,11 @@ class Bench(Protocol):
     @property
     def learns(self) -> bool:
         """Whether `node_us` may be asked, so that prediction can learn from a measured plan."""
+        ...
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """Why latencies that were measured so far may be off, one line each."""
         ...
 
     def rewrites(self, proto: onnx.ModelProto) -> tuple[str, ...]:
@@ -72,7 +80,11 @@ class Bench(Protocol):
 
 
 class DeployedBench:
-    """Measures sliced graphs here, with the exact rewrites that pay in them."""
+    """Measures sliced graphs here, with the exact rewrites that pay in them.
+
+    Attributes:
+        doubts: why latencies that were measured so far may be off, one line each.
+    """
 
     def __init__(self, table: CostTable, model: Model) -> None:
         """Prepare; nothing is measured yet.
@@ -84,6 +96,7 @@ class DeployedBench:
         self._table, self._model = table, model
         self._device = Device.described_by(table.device)
         self._paying = [(count(model.proto).macs, table.rewrites)]
+        self.doubts: list[str] = []
 
     @property
     def learns(self) -> bool:
@@ -112,12 +125,26 @@ class DeployedBench:
         Whatever else the machine does slows both, so the result holds at the table's pace.
         """
         slim = timed_run(self._deployed(proto), self._device)
-        return latency_at_pace(slim, self._whole, self._table.latency_us.median)
+        return self._at_pace(slim)
 
     def file_latency(self, written: onnx.ModelProto, sized: onnx.ModelProto) -> Latency:
         """Latency of a sliced graph as it is in a file, timed like `latency`."""
         run = timed_run(written, self._device, sized)
-        return latency_at_pace(run, self._whole, self._table.latency_us.median)
+        return self._at_pace(run)
+
+    def _at_pace(self, run: UndisturbedRun) -> Latency:
+        whole_us = self._table.latency_us.median
+        return latency_at_pace(run, self._whole, whole_us, off_pace=self._doubt)
+
+    def _doubt(self, times: float) -> None:
+        """Note that the machine was at another pace than the table's; said once."""
+        if not self.doubts:
+            self.doubts.append(
+                f"while plans were measured, the machine was {times:.1f} times off the pace at "
+                "which the cost table was taken: measured latencies are estimates; profile MODEL "
+                "anew if it stays so"
+            )
+            _log.warning("%s", self.doubts[0])
 
     def pause(self) -> None:
         """Wait for `PAUSE_SECONDS`."""

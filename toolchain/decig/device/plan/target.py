@@ -22,6 +22,7 @@ from decig.device.plan.elimination import ROUNDING
 from decig.device.plan.learn import Learner
 from decig.device.plan.planner import fastest_widths
 from decig.device.plan.tighten import Met, meet_target
+from decig.device.run.cores import available_cores
 from decig.device.run.device import Device
 from decig.device.run.fingerprint import Fingerprint
 from decig.device.run.timing import Latency, missed
@@ -77,6 +78,11 @@ class Target:
                     f"{text}; profile MODEL here, or plan for that device with --force"
                 )
             warnings.append(f"{text}; the latency is predicted and was not measured")
+        elif table.device.threads > available_cores():
+            warnings.append(
+                f"the cost table was taken with {table.device.threads} threads, and this process "
+                f"may use {available_cores()} cores: latencies that are measured here are estimates"
+            )
         for warning in warnings:
             log.warning("%s", warning)
         bench = DeployedBench(table, model) if reason is None else None

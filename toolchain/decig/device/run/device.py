@@ -216,12 +216,21 @@ class Device:
             return time_with_processor_share(run, 1, own_thread=False)
         return time_once(run), 1.0
 
+    @property
+    def tells_disturbance(self) -> bool:
+        """Whether the share of the processor that a run had says how long it takes undisturbed.
+
+        It does on one thread. Of several, some wait for the others, asleep or not, whatever else
+        the machine does.
+        """
+        return self.threads == 1
+
     def undisturbed(self, run: Call) -> UndisturbedRun:
         """Make a run whose time leaves out what other programs took, where that can be told.
 
         On one thread of the processor it can; elsewhere the time of the clock stands.
         """
-        if self.threads == 1:
+        if self.tells_disturbance:
             return UndisturbedRun(run, self.observe)
         return UndisturbedRun(run, lambda call: (time_once(call), 1.0))
 

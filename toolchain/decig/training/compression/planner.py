@@ -15,7 +15,7 @@ from decig.device.plan.planner import fastest_widths, plan_widths
 from decig.device.plan.target import Target
 from decig.device.plan.tighten import Met
 from decig.errors import TargetMissedError
-from decig.graph.channels import ChannelMap, Group
+from decig.graph.channels import ChannelMap
 from decig.graph.plan import Plan, floor_of
 from decig.graph.slicing import slice_graph
 from decig.progress import Progress
@@ -24,7 +24,7 @@ from decig.training.compression.teacher import Teacher
 from decig.training.data.examples import Examples
 from decig.training.loop.schedule import Budget
 from decig.training.narrowing.condense import run_times
-from decig.training.narrowing.hinge import hinge_of
+from decig.training.narrowing.hinge import at_hinge, read_norms, shares
 
 _log = logging.getLogger(__name__)
 
@@ -148,8 +148,9 @@ class Planner:
     ) -> Plan:
         """Choose what stays of a graph: for a latency, or at the hinge where none is asked for.
 
-        A hinge goes up to the edge of the device's stair: the channels up to there take no time.
-        At the hinge, no group is cut below the width that cutting by shares leaves it (`floor_of`).
+        The hinge is that of the weights by which channels are read; it goes up to the edge of the
+        device's stair: the channels up to there take no time. At the hinge, no group is cut below
+        the width that cutting by shares leaves it (`floor_of`).
 
         Args:
             proto: the teacher's graph, or one whose groups have some of its channels.
@@ -165,7 +166,7 @@ class Planner:
         """
         best = partial(self.best_channels, scores)
         if target_ms is None:
-            return best(self._hinge_widths(channels, scores))
+            return best(self._hinge_widths(proto, channels))
         met = self.goal.target.plan(
             scores.loss,
             target_ms,
@@ -175,32 +176,34 @@ class Planner:
         self.found.append((target_ms, met))
         return best(met.widths)
 
-    def _hinge_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
+    def _hinge_widths(self, proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, int]:
         """Widths of a graph's groups at their hinges, up to the edges of the device's stairs."""
-        widths = {group.name: _at_hinge(group, scores) for group in channels.prunable}
+        norms = read_norms(proto, channels)
+        widths = {group.name: at_hinge(group, norms[group.name]) for group in channels.prunable}
         return self._up_to_edges(channels, widths)
 
-    def threshold_widths(self, channels: ChannelMap, scores: Scores) -> dict[str, int]:
+    def threshold_widths(self, proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, int]:
         """Widths of a graph's groups by one threshold for all, as fast as those at their hinges.
 
-        Channels stay with which more is lost than the threshold. It is the lowest one with which
-        the predicted latency is no greater than at the hinges; no group falls below its floor.
+        Channels stay that have a greater share than the threshold of all weights by which the
+        channels of their group are read. It is the lowest threshold with which the predicted
+        latency is no greater than at the hinges; no group falls below its floor.
 
         Args:
-            channels: of the graph.
-            scores: of its channels.
+            proto: the graph.
+            channels: its groups.
         """
-        lost = {group.name: -np.diff(scores.loss[group.name]) for group in channels.prunable}
-        limit_ms = self.predict_ms(self._hinge_widths(channels, scores))
+        read = {name: shares(norm) for name, norm in read_norms(proto, channels).items()}
+        limit_ms = self.predict_ms(self._hinge_widths(proto, channels))
 
         def widths_at(threshold: float) -> dict[str, int]:
             found = {
-                group.name: max(floor_of(group), int((lost[group.name] > threshold).sum()))
+                group.name: max(floor_of(group), int((read[group.name] > threshold).sum()))
                 for group in channels.prunable
             }
             return self._up_to_edges(channels, found)
 
-        thresholds = np.unique(np.concatenate([[0.0], *lost.values()]))
+        thresholds = np.unique(np.concatenate([[0.0], *read.values()]))
         low, high = 0, len(thresholds) - 1
         while low < high:
             middle = (low + high) // 2
@@ -235,9 +238,3 @@ class Planner:
     def run_time(self) -> dict[str, float]:
         """I(i): what the nodes cost that each group's channels run through, in any unit."""
         return run_times(self.goal.target.spent(), self._teacher.channels)
-
-
-def _at_hinge(group: Group, scores: Scores) -> int:
-    """How many channels of a group lie before its hinge, or its floor; all where it has none."""
-    found = hinge_of(scores.loss[group.name])
-    return group.channels if found is None else max(found, floor_of(group))

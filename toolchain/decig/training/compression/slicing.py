@@ -79,7 +79,7 @@ def slice_and_repair(
         plan = job.planner.plan_for(origin.proto, origin.channels, origin.scores, target_ms)
     record_plans(job)
     if origin.plan is not None:
-        record_scores(job, "trained", origin.channels, origin.scores)
+        record_scores(job, "trained", origin.proto, origin.channels, origin.scores)
     sliced = cut(job, origin.proto, origin.channels, plan)
     plan.after(origin.plan).save(job.run.file(plan_file))
     job.run.save_graph(graph_file, sliced)

@@ -179,7 +179,7 @@ def _slice(job: Job) -> None:
         origin = Origin.of_run(job, "condensed.onnx", "condense-plan.json")
     widths = None
     if job.goal.target_ms is None and job.settings(Settings).bend == "threshold":
-        widths = job.planner.threshold_widths(origin.channels, origin.scores)
+        widths = job.planner.threshold_widths(origin.proto, origin.channels)
     slice_and_repair(job, origin, job.goal.target_ms, "plan.json", "start.onnx", widths=widths)
 
 

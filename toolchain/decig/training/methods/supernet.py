@@ -107,7 +107,9 @@ class _Band(msgspec.Struct, frozen=True):
 def steps(job: Job) -> list[Step]:
     """Return the steps of a compression by this method."""
     settings = job.settings(Settings)
-    rest = 1 - settings.train - settings.search
+    # Searching takes no steps: where these are counted, its share is trained with.
+    search = settings.search if job.goal.budget.steps is None else 0.0
+    rest = 1 - settings.train - search
     return [
         Step(
             "slice to the widest",
@@ -121,7 +123,7 @@ def steps(job: Job) -> list[Step]:
             "search",
             ("plan.json", "start.onnx"),
             lambda b: _search(job, b),
-            settings.search,
+            search,
             alone=True,
         ),
         Step("distil", ("student.onnx",), lambda b: _distil(job, b), rest),
@@ -247,7 +249,7 @@ def _search(job: Job, budget: Budget) -> None:
         job.teacher.pixels,
     )
     module = build_module(found.elastic.proto)
-    began = time.monotonic()
+    began, timed = time.monotonic(), budget.seconds is not None
 
     def graph(widths: Widths) -> onnx.ModelProto:
         return recalibrated(found.elastic.cut(module, widths), job.examples.for_repair)
@@ -269,7 +271,7 @@ def _search(job: Job, budget: Budget) -> None:
             plans=settings.plans,
             population=settings.population,
             seed=job.config.train.seed,
-            enough=lambda: budget.progress(0, time.monotonic() - began) >= 1.0,
+            enough=lambda: timed and budget.progress(0, time.monotonic() - began) >= 1.0,
         )
         predicted_ms = job.planner.predict_ms(widths)
         share = 1.0 if widths == found.planned else _share_of_wanted(job, graph(widths))

@@ -1,11 +1,20 @@
 """The hinge: where the sorted channel magnitudes of a group bend.
 
+What stage I condenses are the weights by which consumers read channels (stage I,
+`decig.training.narrowing.condense`), so the norms of these weights are the magnitudes.
+
 Condensed channels end where the curve turns from steep to flat. That place is found as in
 Satopaa et al., "Finding a Kneedle in a Haystack" (2011), section III: the point of the normalised
 curve that lies farthest below its chord.
 """
 
 import numpy as np
+import onnx
+
+from decig.graph.channels import ChannelMap, Group
+from decig.graph.model import initializers
+from decig.graph.plan import floor_of
+from decig.graph.scoring import channel_norms
 
 
 def find_hinge(magnitudes: np.ndarray, sensitivity: float = 0.1) -> int | None:
@@ -31,10 +40,26 @@ def find_hinge(magnitudes: np.ndarray, sensitivity: float = 0.1) -> int | None:
     return max(bend, 1) if dip[bend] > sensitivity else None
 
 
-def hinge_of(loss: np.ndarray) -> int | None:
-    """Return the hinge of a group by what it loses.
+def read_norms(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, np.ndarray]:
+    """Norms of the weights by which each channel is read, [channels] of every group to cut.
 
     Args:
-        loss: what is lost if the k best channels are kept, for k = 0 to all.
+        proto: the graph.
+        channels: its channel groups.
     """
-    return find_hinge(np.maximum(-np.diff(loss), 0))
+    norms = channel_norms(channels, initializers(proto), ("read",))
+    return {group.name: norms[group.name] for group in channels.prunable}
+
+
+def shares(norm: np.ndarray) -> np.ndarray:
+    """Norms whose squares add up to 1; where no weight reads the channels, all are the same."""
+    if not norm.any():
+        norm = np.ones_like(norm)
+    result: np.ndarray = norm / np.linalg.norm(norm)
+    return result
+
+
+def at_hinge(group: Group, norm: np.ndarray) -> int:
+    """How many channels of a group lie before its hinge, or its floor; all where it has none."""
+    hinge = find_hinge(norm)
+    return group.channels if hinge is None else max(hinge, floor_of(group))

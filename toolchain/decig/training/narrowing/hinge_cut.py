@@ -8,19 +8,17 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.edges import to_stair_edges
 from decig.device.plan.target import Target
 from decig.errors import TargetMissedError
 from decig.files import write_json
 from decig.graph.channels import analyse
-from decig.graph.model import Model, initializers
-from decig.graph.plan import floor_of, plan_from_widths
-from decig.graph.scoring import channel_norms, magnitude_loss
+from decig.graph.model import Model
+from decig.graph.plan import plan_from_widths
+from decig.graph.scoring import magnitude_loss
 from decig.training.narrowing.cut import Cut, plan_within
-from decig.training.narrowing.hinge import find_hinge
+from decig.training.narrowing.hinge import at_hinge, find_hinge, read_norms, shares
 from decig.training.runs.run import SCHEMA_VERSION
 
 HINGES_FILE = "hinges.json"
@@ -46,20 +44,17 @@ def cut_condensed(model: Model, target: Target | MacsTarget, target_ms: float | 
         TargetMissedError: no plan is that fast; the message names the fastest.
     """
     channels = analyse(model.proto)
-    norms = channel_norms(channels, initializers(model.proto), ("read",))
-    read = {group.name: _shares(norms[group.name]) for group in channels.prunable}
-    hinges = {name: find_hinge(curve) for name, curve in read.items()}
+    norms = read_norms(model.proto, channels)
+    read = {name: shares(norm) for name, norm in norms.items()}
     if target_ms is None:
-        at_hinge = {
-            group.name: max(hinges[group.name] or group.channels, floor_of(group))
-            for group in channels.prunable
-        }
-        edges = to_stair_edges(target.predictor, at_hinge)
-        widths = {name: min(edges[name], channels.widths[name]) for name in at_hinge}
+        wanted = {group.name: at_hinge(group, norms[group.name]) for group in channels.prunable}
+        edges = to_stair_edges(target.predictor, wanted)
+        widths = {name: min(edges[name], channels.widths[name]) for name in wanted}
         plan = plan_from_widths(channels, widths, read, model.sha256)
     else:
         plan = plan_within(model, channels, read, magnitude_loss(read), target, target_ms)
-    return Cut(model, channels, {name: norms[name] for name in read}, hinges, plan)
+    hinges = {name: find_hinge(norm) for name, norm in norms.items()}
+    return Cut(model, channels, norms, hinges, plan)
 
 
 @contextlib.contextmanager
@@ -83,11 +78,3 @@ def keeps_what_is_condensed(folder: Path) -> Iterator[None]:
 def waits_for_target(folder: Path) -> bool:
     """Whether a training was condensed, but not cut, as it missed its target."""
     return (folder / MISSED_FILE).is_file() and not (folder / HINGES_FILE).is_file()
-
-
-def _shares(norm: np.ndarray) -> np.ndarray:
-    """Norms whose squares add up to 1; where no weight reads the channels, all are the same."""
-    if not norm.any():
-        norm = np.ones_like(norm)
-    result: np.ndarray = norm / np.linalg.norm(norm)
-    return result

@@ -39,7 +39,7 @@ from decig.records import (
 from decig.training.compression.job import Job
 from decig.training.compression.planner import Found
 from decig.training.compression.planner import Scores as ChannelScores
-from decig.training.narrowing.hinge import hinge_of
+from decig.training.narrowing.hinge import find_hinge, read_norms
 
 SHOWN, WORST = 12, 4
 """Held-out pictures that are kept, at most, and those of them that are least like the original's;
@@ -72,7 +72,10 @@ def record_start(job: Job) -> None:
     records.add(job.run.path, records.SESSIONS_FILE, Session, [session])
     record_plans(job)
     if not any(map(job.run.done, ("plan.json", records.GROUPS_FILE))):
-        record_scores(job, "original", job.teacher.channels, job.planner.importance)
+        teacher = job.teacher
+        record_scores(
+            job, "original", teacher.model.proto, teacher.channels, job.planner.importance
+        )
 
 
 def record_plans(job: Job) -> None:
@@ -82,21 +85,25 @@ def record_plans(job: Job) -> None:
     records.add(job.run.path, records.PLANNING_FILE, Search, searches)
 
 
-def record_scores(job: Job, graph: Scored, channels: ChannelMap, scores: ChannelScores) -> None:
+def record_scores(
+    job: Job, graph: Scored, proto: onnx.ModelProto, channels: ChannelMap, scores: ChannelScores
+) -> None:
     """Write down how much channels matter.
 
     Args:
         job: of the compression.
         graph: what was scored.
-        channels: groups of that graph.
+        proto: that graph.
+        channels: its groups.
         scores: of their channels.
     """
+    norms = read_norms(proto, channels)
     groups = [
         Group(
             name=group.name,
             channels=group.channels,
             loss=[float(f"{value:.6g}") for value in scores.loss[group.name]],
-            hinge=hinge_of(scores.loss[group.name]),
+            hinge=find_hinge(norms[group.name]),
         )
         for group in channels.prunable
     ]
