@@ -55,7 +55,15 @@ _CONTENTS = {
         "ci/README",
         "guides/results",
     ],
-    "Reference": ["commands", "api", "formats", "troubleshooting", "stability", "operators"],
+    "Reference": [
+        "commands",
+        "settings",
+        "api",
+        "formats",
+        "troubleshooting",
+        "stability",
+        "operators",
+    ],
     "With it": [
         "../models/README",
         "../models/*/README",

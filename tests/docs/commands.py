@@ -32,12 +32,12 @@ def page() -> str:
     """The whole page, in Markdown."""
     codes = EXIT_CODES.removeprefix("Exit codes: ").rstrip(".").split("; ")
     rows = (code.partition(" ") for code in codes)
-    exit_codes = _table(("exit code", "meaning"), [(code, what) for code, _, what in rows])
+    exit_codes = table(("exit code", "meaning"), [(code, what) for code, _, what in rows])
     listed = [
         (f"[`decig {name}`](#decig-{name})", _first_line(command))
         for name, command in main.commands.items()
     ]
-    parts = [_HEAD, exit_codes, "\n", _table(("command", "what it does"), listed)]
+    parts = [_HEAD, exit_codes, "\n", table(("command", "what it does"), listed)]
     parts += [_section(name, command) for name, command in main.commands.items()]
     return "".join(parts)
 
@@ -51,8 +51,8 @@ def _section(name: str, command: click.Command) -> str:
     must = getattr(command, "required_one", ())
     one = " or ".join(f"`{_flags(p)}`" for p in options if p.name in must)
     given = f"One of {one} must be given.\n\n" if one else ""
-    table = _table(("option", "value", "meaning"), [_row(option) for option in options])
-    return f"\n## decig {name}\n\n```text\n{usage}\n```\n\n{lines}\n{given}{table}"
+    listed = table(("option", "value", "meaning"), [_row(option) for option in options])
+    return f"\n## decig {name}\n\n```text\n{usage}\n```\n\n{lines}\n{given}{listed}"
 
 
 def _row(option: click.Option) -> tuple[str, str, str]:
@@ -82,7 +82,8 @@ def _first_line(command: click.Command) -> str:
     return _paragraphs(command)[0].replace("\n", " ")
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
     shown = [head, tuple("---" for _ in head), *(tuple(map(_cell, row)) for row in rows)]
     return "".join(f"| {' | '.join(row)} |\n" for row in shown)
 

@@ -1,4 +1,4 @@
-"""Write what is made from the code: docs/commands.md and toolchain/decig/formats.
+"""Write what is made from the code: docs/commands.md, docs/settings.md, toolchain/decig/formats.
 
 python -m tests.docs.generate
 """
@@ -6,14 +6,14 @@ python -m tests.docs.generate
 import json
 from pathlib import Path
 
-from tests.docs import commands, schemas
+from tests.docs import commands, schemas, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def made() -> dict[Path, str]:
     """The text of every file that is made from the code, by its path."""
-    found = {ROOT / commands.PAGE: commands.page()}
+    found = {ROOT / each.PAGE: each.page() for each in (commands, settings)}
     for name, schema in schemas.schemas().items():
         file = ROOT / schemas.FOLDER / f"{name}.schema.json"
         found[file] = json.dumps(schema, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from typing import Any
 
 import msgspec
@@ -113,7 +114,30 @@ def _of(kind: Any) -> Schema:
     found = msgspec.json.schema(kind)
     for part in found.get("$defs", {}).values():
         _describe(part)
+    if isinstance(kind, type) and "$ref" in found:
+        _add(found["$defs"][_name(found)], _inherited(kind))
     return found
+
+
+def _inherited(kind: type) -> dict[str, str]:
+    """What the docstrings of a record's bases say of its fields."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__[1:]):
+        found |= _entries(inspect.cleandoc(base.__doc__ or "").partition("\nAttributes:\n")[2])
+    return found
+
+
+def _entries(attributes: str) -> dict[str, str]:
+    """The fields that the second part of a docstring names, and what it says of them."""
+    listed = _ENTRY.findall(textwrap.dedent(attributes))
+    return {name: " ".join(what.split()) for name, what in listed}
+
+
+def _add(part: Schema, texts: dict[str, str]) -> None:
+    """Describe the properties that have no description yet."""
+    for name, what in texts.items():
+        if name in part.get("properties", {}):
+            part["properties"][name].setdefault("description", what)
 
 
 def _describe(part: Schema) -> None:
@@ -122,9 +146,7 @@ def _describe(part: Schema) -> None:
     about, _, attributes = text.partition("\nAttributes:\n")
     if about:
         part["description"] = " ".join(about.split("\n\n")[0].split())
-    for name, what in _ENTRY.findall(inspect.cleandoc(attributes)):
-        if name in part.get("properties", {}):
-            part["properties"][name]["description"] = " ".join(what.split())
+    _add(part, _entries(attributes))
     part.pop("title", None)
 
 

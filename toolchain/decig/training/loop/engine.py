@@ -47,9 +47,10 @@ class Settings(WrittenByHand, frozen=True):
             is kept.
         accumulate: batches whose gradients are averaged for one update.
         patience: share of the budget in which a student's pictures must become more like its
-            teacher's, or training ends early; 0 always takes the whole budget. It counts in the
-            second half of the budget only, and not where real targets are given, as likeness to
-            the teacher is not all that counts there. See `decig.training.loop.patience`.
+            teacher's, or training ends early; it counts in the second half of the budget only. At
+            0, and where real pictures are given (as likeness to the teacher is not all that counts
+            there), training always takes the whole budget: it does not end either where pictures
+            cannot be told from the teacher's. See `decig.training.loop.patience`.
     """
 
     seed: Seed = 0
