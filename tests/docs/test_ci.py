@@ -61,7 +61,9 @@ def test_a_workflow_runs_and_leaves_its_files(project: Path, file: str, read: An
             shell, cwd=project, env=environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    assert (project / "pip.txt").read_text() == "install decig\n"
+    asked = f"install -c constraints.txt {variables['DECIG']}\n"
+    assert (project / "pip.txt").read_text() == asked
+    assert variables["DECIG"].startswith("decig @ git+https://")  # it is on no package index
     suite = ET.parse(project / "junit.xml").getroot()
     assert suite.get("failures") == "0"
     assert {case.get("name") for case in suite.iter("testcase")} == {
