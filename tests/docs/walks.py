@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from decig.data.pixels import PixelFormat
+from decig.deploy.pixel_io import wrap
+from decig.graph.model import load_model
 from tests.samples import PIXELS, decig, generator, write_photos
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +37,8 @@ def furnish_for_python(home: Path) -> None:
     _photos(home / "photos")
     made = decig("slice", home / "udnie.onnx", "-o", home / "small.onnx", "--keep", 0.5, *PIXELS)
     assert made.exit_code == 0, made.stderr
+    of_bytes = wrap(load_model(home / "udnie.onnx").proto, PixelFormat((0, 1), (0, 1)))
+    onnx.save(of_bytes, home / "udnie-small.onnx")
 
 
 def _programs(folder: Path) -> None:
