@@ -95,7 +95,9 @@ def _write_table(name: str, arguments: list[str], path: Path) -> None:
     said, _, _ = command.make_parser(click.Context(command)).parse_args(list(arguments))
     shapes = dict(input_shape(text) for text in said.get("input_shapes", ()))
     weights = Path(said["weights"]) if "weights" in said else None
-    write_model_table(path, resolve(said["model"], PixelFlags(), shapes, weights).model)
+    own = said.get("batch_statistics")
+    source = resolve(said["model"], PixelFlags(), shapes, weights, batch_statistics=own)
+    write_model_table(path, source.model)
 
 
 def main() -> None:

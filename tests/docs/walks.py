@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from PIL import Image
 
 from decig.data.pixels import PixelFormat
 from decig.deploy.pixel_io import wrap
 from decig.graph.model import load_model
+from decig.source.recipe import load_recipe
 from tests.samples import PIXELS, decig, generator, write_photos
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +76,17 @@ def _from_data(home: Path) -> None:
     (folder / "recipe.toml").write_text(text, "utf-8")
     for part in ("trainA", "trainB", "testA", "testB"):
         write_photos(home / "horse2zebra" / part, PHOTOS, 80, 80)
+    folder = home / "models/pix2pix-unet256"
+    shutil.copytree(ROOT / "models/pix2pix-unet256", folder)
+    _shrink(folder / "recipe.toml")
+    text = (folder / "recipe.toml").read_text("utf-8")
+    assert "width = 64, levels = 8" in text
+    assert "seed = 1\n" in text
+    text = text.replace("width = 64, levels = 8", "width = 16, levels = 6")
+    stages = "stages = [{ crop = 64, load = 72, steps = 2 }]\n"
+    text = text.replace("seed = 1\n", f"seed = 1\ndiscriminator_width = 4\n{stages}")
+    (folder / "recipe.toml").write_text(text, "utf-8")
+    _facades(home / "facades")
 
 
 def _export(home: Path) -> None:
@@ -101,7 +114,7 @@ def _pytorch_checkpoint(home: Path) -> None:
 
     for recipe, weights, arguments in (
         ("cyclegan-resnet9", "latest_net_G_A.pth", {"width": 16, "blocks": 1}),
-        ("pix2pix-unet256", "latest_net_G.pth", {"width": 2, "levels": 5}),
+        ("pix2pix-unet256", "latest_net_G.pth", {"width": 16, "levels": 6}),
     ):
         shutil.copytree(ROOT / "models" / recipe, home / "models" / recipe)
         _shrink(home / "models" / recipe / "recipe.toml")
@@ -109,6 +122,7 @@ def _pytorch_checkpoint(home: Path) -> None:
     _code(home)
     for part in ("trainA", "testA"):
         _photos(home / "horse2zebra" / part)
+    _facades(home / "facades")
 
 
 def _ci(home: Path) -> None:
@@ -167,6 +181,21 @@ def _photos(folder: Path) -> None:
     write_photos(folder, PHOTOS, 60, 64)
 
 
+def _facades(folder: Path) -> None:
+    """A data set of pix2pix: in each image, a photo on the left and its label map on the right."""
+    labels = load_recipe(ROOT / "models/pix2pix-unet256").pixels.labels
+    assert labels is not None
+    colours = np.uint8(labels.palette)
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        write_photos(folder / part, PHOTOS, 80, 80)
+        for photo in sorted((folder / part).iterdir()):
+            label_map = colours[rng.integers(0, len(colours), (5, 5))].repeat(16, 0).repeat(16, 1)
+            both = np.hstack([np.asarray(Image.open(photo)), label_map])
+            photo.unlink()
+            Image.fromarray(both).save(photo.with_suffix(".png"))
+
+
 def _shrink(recipe: Path) -> None:
     """Let a recipe take small pictures: that is all that its weights do not say."""
     text = recipe.read_text("utf-8")
@@ -177,7 +206,6 @@ def _shrink(recipe: Path) -> None:
 def _module(folder: Path, arguments: dict[str, int]) -> "object":
     import torch
 
-    from decig.source.recipe import load_recipe
     from decig.training.pytorch.generator import build_generator
 
     recipe = load_recipe(folder)
