@@ -176,6 +176,19 @@ def test_what_stands_in_a_file_that_is_open_stays(tmp_path: Path):
     assert log.read_bytes() == b"before\nsaid\ncontent\nend\n"
 
 
+@pytest.mark.parametrize("mode", ["wb", "ab"])
+def test_text_goes_on_where_a_stream_is(tmp_path: Path, mode: str):
+    """`decig check ... --markdown /dev/stdout > log`, and what the command prints behind it."""
+    log = tmp_path / "log"
+    program = (
+        "from pathlib import Path; from decig.files import add_text\n"
+        "print('said'); add_text(Path('/dev/stdout'), 'content\\n'); print('end')"
+    )
+    with log.open(mode) as opened:
+        subprocess.run([sys.executable, "-c", program], stdout=opened, check=True, timeout=60)
+    assert log.read_bytes() == b"said\ncontent\nend\n"
+
+
 def test_a_file_that_may_not_be_written_is_known_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

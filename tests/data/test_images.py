@@ -195,7 +195,13 @@ def test_links_are_followed_and_what_is_hidden_is_left_out(tmp_path):
     photos = tmp_path / "photos"
     (photos / "sub").symlink_to(tmp_path / "real")
     (photos / "round").symlink_to(photos)
+    (photos / "above").symlink_to(tmp_path)
+    (photos / "days" / "1").mkdir(parents=True)
+    _save(photos / "days" / "1" / "d.png", _noise())
+    (photos / "days" / "latest").symlink_to(photos / "days" / "1")
+    (photos / "alpha").symlink_to(photos / "days")  # before what it leads to
+    (photos / "again").symlink_to(tmp_path / "real")
     (photos / "folder.png").mkdir()
     (photos / "gone.png").symlink_to(tmp_path / "nowhere.png")
     names = [str(file.relative_to(photos)) for file in ImageFolder(photos).files]
-    assert names == ["b.png", "gone.png", "sub/a.png"]
+    assert names == ["again/a.png", "b.png", "days/1/d.png", "gone.png"]  # each once

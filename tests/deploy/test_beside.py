@@ -7,6 +7,11 @@ from decig.deploy.beside import Beside
 UNIT = PixelFormat((0.0, 1.0), (0.0, 1.0))
 
 
+def test_an_output_of_whole_numbers_has_a_range_too():
+    values = np.random.default_rng(0).integers(0, 9, (1, 1, 16, 16), np.uint8)
+    assert compared(values)["ssim"] == pytest.approx(1.0)
+
+
 def compared(values: np.ndarray) -> dict[str, object]:
     made = Beside("mask", 0, UNIT)
     made.add([values], [values])

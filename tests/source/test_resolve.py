@@ -10,7 +10,7 @@ from decig.data.labels import Labels
 from decig.errors import BadInputError
 from decig.graph.model import input_info
 from decig.source.flags import PixelFlags
-from decig.source.resolve import resolve
+from decig.source.resolve import resolve, to_resume
 from decig.source.stamp import pixels_entry, stamp
 from tests.samples import generator, write_generator
 
@@ -324,3 +324,15 @@ def test_missing_and_truncated_files_are_named(tmp_path):
     (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
     with pytest.raises(BadInputError, match=r"cut\.onnx: not a readable ONNX file"):
         resolve(str(tmp_path / "cut.onnx"))
+
+
+def test_the_command_that_goes_on_can_be_typed_as_it_is(tmp_path, monkeypatch):
+    several = tmp_path / "all of them"
+    (several / "4x").mkdir(parents=True)
+    assert to_resume(several / "4x").endswith(f"--output-dir '{several}/4x'")
+    (several / "targets.json").write_text("{}")
+    assert to_resume(several / "4x").endswith(f"--output-dir '{several}'")
+    monkeypatch.chdir(several / "4x")
+    assert to_resume(Path()).endswith("--output-dir ..")
+    monkeypatch.chdir(several)
+    assert to_resume(Path("4x")).endswith("--output-dir .")

@@ -226,9 +226,12 @@ def add_text(target: Path, text: str) -> None:
     Raises:
         BadInputError, DecigError: that is not possible, as for `atomic_path`.
     """
-    # Names of files may be of any bytes, which no text can hold.
-    with writing(target), Path(target).open("a", encoding="utf-8", errors="replace") as file:
-        file.write(text)
+    content = text.encode(errors="replace")  # names of files may be of any bytes
+    with writing(target):
+        place = _destination(Path(target))
+        file = os.fdopen(_opened(place.path), "wb") if place.stream else place.path.open("ab")
+        with file:
+            file.write(content)
 
 
 def write_json(target: Path, value: Any) -> None:

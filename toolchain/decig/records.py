@@ -97,7 +97,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         name: of the group.
         channels: how many the graph has that was scored.
         loss: what is lost if the k best channels are kept, for k = 0 to all.
-        hinge: channels before the place where the scores bend; None where they do not.
+        hinge: channels before the place where the weights by which channels are read bend; None
+            where they do not, or where stage I has condensed nothing.
     """
 
     name: str

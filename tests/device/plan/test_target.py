@@ -189,7 +189,7 @@ def test_a_process_with_fewer_cores_than_the_tables_threads_says_so(
     monkeypatch.setattr("decig.device.plan.target.available_cores", lambda: 1)
     monkeypatch.setattr(device_module.Device, "elsewhere", lambda _: None)
     found = Target.of(table, profiled_model, force=False)
-    assert "taken with 2 threads, and this process may use 1 cores" in found.warnings[-1]
+    assert "taken on 2 cores, and this process has 1 for itself" in found.warnings[-1]
     monkeypatch.setattr("decig.device.plan.target.available_cores", lambda: 2)
     assert Target.of(table, profiled_model, force=False).warnings == found.warnings[:-1]
 

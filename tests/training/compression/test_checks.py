@@ -108,14 +108,16 @@ def test_targets_of_the_size_of_the_inputs_are_refused_where_a_model_enlarges(
 
 
 @pytest.mark.parametrize("scales", [(1.5, 1.5), (1.0, 2.0)])
-def test_real_pictures_need_a_model_that_enlarges_by_a_whole_number(
+def test_targets_need_a_model_that_enlarges_by_a_whole_number(
     tmp_path: Path, scales: tuple[float, float]
 ) -> None:
-    made = small(tmp_path, enlarging(*scales), settings={"condense": 0.0})
+    made = small(tmp_path, enlarging(*scales), settings=REAL)
     assert looked_over(made).scale is None
-    for kind in ("targets", "unpaired"):
-        with pytest.raises(BadInputError, match=f"--{kind} needs a model whose pictures are a who"):
-            looked_over(made.but(**{kind: tmp_path / "photos"}))
+    with pytest.raises(BadInputError, match="--targets needs a model whose pictures are a whole"):
+        looked_over(made.but(targets=tmp_path / "photos"))
+    other = made.but(unpaired=tmp_path / "photos")  # judged alone, at any size
+    assert looked_over(other).pictures() == (round(32 * scales[0]), round(32 * scales[1]))
+    assert other.compress()["steps"] == 4
 
 
 def test_crops_of_which_pictures_of_another_size_come_are_refused(tmp_path: Path) -> None:

@@ -32,3 +32,12 @@ def test_a_missing_record_is_named(tmp_path):
     recipe = small_originals.write_recipe(tmp_path, "paired")
     with pytest.raises(BadInputError, match=r"training\.json: cannot read this record of a run"):
         require_same(tmp_path, asked_of(recipe, {}))
+
+
+def test_a_run_that_began_before_steps_were_recorded_goes_on(tmp_path):
+    recipe = small_originals.write_recipe(tmp_path, "paired")
+    write_asked(tmp_path, asked_of(recipe, {}))
+    require_same(tmp_path, asked_of(recipe, {"steps": 6}))
+    write_asked(tmp_path, asked_of(recipe, {"steps": 6}))
+    with pytest.raises(BadInputError, match="begun with steps = 6, not 7"):
+        require_same(tmp_path, asked_of(recipe, {"steps": 7}))

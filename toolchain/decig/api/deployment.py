@@ -122,7 +122,7 @@ def slice(
         proposal = cutter.reach(target_latency_ms)
     cut = cutter.cut(proposal, verify=verify)
     cut.save(Path(output), source)
-    return replace(cut, warnings=() if target is None else target.warnings)
+    return replace(cut, warnings=() if target is None else target.caveats)
 
 
 def export(

@@ -158,18 +158,27 @@ def photo_of(name: str, inputs: Collection[str]) -> str | None:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder and in its sub-folders, behind links too, but no hidden ones.
+    """Yield the files in a folder and in its sub-folders, but no hidden ones.
 
-    A file whose link leads nowhere is there, too: whoever reads it says so.
+    Links to folders elsewhere are followed, once each; those to what is there already are not. A
+    file whose link leads nowhere is there, too: whoever reads it says so.
     """
-    seen: set[str] = set()
+    root = Path(folder).resolve()
+    followed: set[Path] = set()
+
+    def enters(path: Path) -> bool:
+        if path.name.startswith("."):
+            return False
+        if not path.is_symlink():
+            return True
+        real = path.resolve()
+        if real in followed or real.is_relative_to(root) or root.is_relative_to(real):
+            return False
+        followed.add(real)
+        return True
+
     for place, inside, files in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        inside[:] = [
-            name
-            for name in sorted(inside)
-            if not name.startswith(".") and os.path.realpath(Path(place, name)) not in seen
-        ]
+        inside[:] = [name for name in sorted(inside) if enters(Path(place, name))]
         yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
 
 

@@ -44,7 +44,7 @@ class Beside:
 
     def _range(self, values: np.ndarray) -> tuple[float, float]:
         """Least and greatest of the values that are numbers; any two where they do not differ."""
-        numbers = values[np.isfinite(values)]
+        numbers = values[np.isfinite(values)].astype(np.float64)
         low, high = (
             float(end) for end in (numbers.min(initial=np.inf), numbers.max(initial=-np.inf))
         )

@@ -97,7 +97,7 @@ class RealPictures:
         found = [(name, file) for name in inputs if (file := self._targets.of(name))]
         wanted = Counter(file for _, file in found)
         self._of = {name: file for name, file in found if wanted[file] == 1}
-        doubtful = [n for n in inputs if n not in self._of and self._targets.several(n)]
+        doubtful = [n for n in inputs if not self._targets.of(n) and self._targets.several(n)]
         if doubtful:
             _log.warning(
                 "%s: several pictures could belong to %s (%d such inputs): they count as pictures "

@@ -101,8 +101,8 @@ def find_readers(
         fewest = min(fewest, sum(batch.size for batch in batches) // len(covariance))
     if fewest < _FEW:
         _log.warning(
-            "channels are scored by values that were seen %d times only, once for each image: "
-            "give more images, some thirty",
+            "channels are scored by values of which each image has one, and there are %d images: "
+            "more of them (some thirty) score better",
             fewest,
         )
     return readers

@@ -164,7 +164,9 @@ class _Run(Known, frozen=True):
 
 def to_resume(folder: Path) -> str:
     """The command that goes on with a run which has not finished; of several targets, with all."""
-    whole = folder.parent if (folder.absolute().parent / TARGETS_FILE).is_file() else folder
+    whole = folder
+    if (folder.absolute().parent / TARGETS_FILE).is_file():
+        whole = folder.parent if folder.name else Path("..")
     return f"decig compress --resume --output-dir {shlex.quote(str(whole))}"
 
 

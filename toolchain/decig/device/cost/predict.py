@@ -155,14 +155,14 @@ class Predictor:
     def candidates(self) -> dict[str, list[int]]:
         """Widths of each group worth planning with, ascending; the last one is the whole group.
 
-        Of wide groups only every second or fourth width is looked at (`_looked_at`). A width is
+        Of wide groups only every second to sixteenth width is looked at (`_looked_at`). A width is
         left out where a wider group would not cost more: inside a stair.
         """
         return {name: self._stair_ends(index) for index, name in enumerate(self.groups)}
 
     def _stair_ends(self, index: int) -> list[int]:
         full = int(self._full[index])
-        widths = sorted({*_looked_at(full), full})
+        widths = sorted({min(FLOOR, full), *_looked_at(full), full})
         worth = np.zeros(len(widths), bool)
         for share in _CONTEXTS:
             others = np.maximum(np.ceil(self._full * share), np.minimum(FLOOR, self._full))

@@ -15,7 +15,7 @@ from decig.device.run.timing import Call, Latency, Timing, time_once
 
 _KEPT = 0.5
 """Share of the rounds that count: those nearest to the table's pace."""
-OFF = 1.2
+_OFF = 1.2
 """How many times slower or faster than the table's a pace is another pace altogether: then the
 table's pace is waited for."""
 ROUNDS = Timing(min_runs=10, max_runs=1_000_000, max_seconds=6.0)
@@ -59,11 +59,11 @@ def latency_at_pace(
             continue
         found, off = _nearest(np.array(spent), np.array(paces))
         seconds = time.perf_counter() - start
-        if off > OFF and seconds < patience_seconds:
+        if off > _OFF and seconds < patience_seconds:
             continue
         done = seconds >= timing.max_seconds or len(spent) >= timing.max_runs
         if done or found.uncertainty <= timing.firm:
-            if off > OFF:
+            if off > _OFF:
                 off_pace(off)
             return found
 

@@ -40,6 +40,7 @@ class MacsTarget:
         device: None: likewise.
         bench: None: nothing is measured.
         warnings: none.
+        caveats: none.
         as_it_is_ms: millions of multiply-accumulates of the whole model.
     """
 
@@ -49,6 +50,7 @@ class MacsTarget:
     device: Fingerprint | None = None
     bench: Bench | None = None
     warnings: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @cached_property
     def predictor(self) -> MacsPredictor:

@@ -80,8 +80,8 @@ class Target:
             warnings.append(f"{text}; the latency is predicted and was not measured")
         elif table.device.threads > available_cores():
             warnings.append(
-                f"the cost table was taken with {table.device.threads} threads, and this process "
-                f"may use {available_cores()} cores: latencies that are measured here are estimates"
+                f"the cost table was taken on {table.device.threads} cores, and this process "
+                f"has {available_cores()} for itself: latencies measured here are estimates"
             )
         for warning in warnings:
             log.warning("%s", warning)
@@ -104,6 +104,11 @@ class Target:
         Where nothing can be measured, these are all that the table's graph was measured with.
         """
         return self.table.rewrites if self.bench is None else self.bench.rewrites(proto)
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Why figures may be off: those of the table, and what was measured so far."""
+        return (*self.warnings, *(() if self.bench is None else self.bench.doubts))
 
     @property
     def as_it_is_ms(self) -> float:

@@ -40,7 +40,7 @@ def look_over(teacher: Teacher, folders: Folders, config: Config, *, whole: bool
     module = teacher.module(crop)
     feeds = examples.feeds([examples.first])[0]
     require_parity(module, teacher.model.proto, feeds, [teacher.picture])
-    if real:
+    if examples.paired:
         _require_aligned(teacher, examples, config)
     return examples
 
@@ -96,7 +96,7 @@ def _require_judged(teacher: Teacher) -> None:
 
 
 def _require_aligned(teacher: Teacher, examples: Examples, config: Config) -> None:
-    """Let the teacher paint one crop, and refuse real pictures that would have another size."""
+    """Let the teacher paint one crop, and refuse targets that would have another size."""
     height, width = size = examples.crop() or examples.size
     pool = TeacherPool(
         [examples.first],
@@ -114,6 +114,6 @@ def _require_aligned(teacher: Teacher, examples: Examples, config: Config) -> No
         rows, columns = examples.pictures()
         raise BadInputError(
             f"{teacher.model.path}: of crops of {height}x{width} pixels it makes pictures of "
-            f"{painted[0]}x{painted[1]}, and real pictures are cut to {rows}x{columns}: give none, "
+            f"{painted[0]}x{painted[1]}, and targets are cut to {rows}x{columns}: give none, "
             "or another size of crops (crop in the table [distil] of the settings, --config)"
         )

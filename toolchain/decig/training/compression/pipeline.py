@@ -278,7 +278,6 @@ def _finish(job: Job) -> dict[str, Any]:
         roofline = target.bench.roofline(student)
         figures |= {} if roofline is None else {"roofline": roofline}
     job.run.add_figures(figures | record_result(job, student, figures))
-    doubts = () if target.bench is None else target.bench.doubts
-    found = job.run.add_warnings([*target.warnings, *doubts])
+    found = job.run.add_warnings(target.caveats)
     job.run.finish()
     return found

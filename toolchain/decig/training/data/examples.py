@@ -112,11 +112,10 @@ class Examples:
                 raise BadInputError("--targets needs a model that takes images")
             return
         teacher.pixels.require_input(self.input_channels)
-        if self.scale is None and not self.only_teacher:
-            what = "--targets" if self.paired else "--unpaired"
+        if self.scale is None and self.paired:
             raise BadInputError(
-                f"{what} needs a model whose pictures are a whole number of times as large as its "
-                "inputs"
+                "--targets needs a model whose pictures are a whole number of times as large as "
+                "its inputs"
             )
         if self.picture_channels == _AB and not self.only_teacher:
             raise BadInputError(
@@ -211,21 +210,31 @@ class Examples:
         return pixels.size_of((self.inputs.image or output_image(proto, pixels)).shape)
 
     @cached_property
+    def _painted(self) -> tuple[int, int]:
+        """Height and width of the model's picture of an input of `size`."""
+        proto, pixels = self._teacher.model.proto, self._teacher.pixels
+        return pixels.size_of(output_image(proto, pixels).shape)
+
+    @cached_property
     def scale(self) -> int | None:
         """How many times as large as its input a picture is: 4 of a model that enlarges by 4.
 
         None where that is no whole number, or another one for height than for width.
         """
-        proto, pixels = self._teacher.model.proto, self._teacher.pixels
-        made = pixels.size_of(output_image(proto, pixels).shape)
-        (rows, rest), (columns, other) = map(divmod, made, self.size)
+        (rows, rest), (columns, other) = map(divmod, self._painted, self.size)
         return rows if rows == columns and not rest and not other else None
 
     def pictures(self, *, whole: bool = False) -> tuple[int, int]:
-        """Height and width of the pictures that the model makes of crops; `whole` as for `crop`."""
-        height, width = self.crop(whole=whole) or self.size
-        scale = self.scale or 1
-        return scale * height, scale * width
+        """Height and width of the pictures that the model makes of crops; `whole` as for `crop`.
+
+        Where that is no whole number of times the crop's, it is about so.
+        """
+        cut = self.crop(whole=whole) or self.size
+        height, width = (
+            round(side * made / given)
+            for side, made, given in zip(cut, self._painted, self.size, strict=True)
+        )
+        return height, width
 
     @property
     def only_teacher(self) -> bool:

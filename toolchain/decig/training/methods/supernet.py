@@ -57,7 +57,8 @@ class Settings(WrittenByHand, frozen=True):
 
     Attributes:
         train: share of the budget in which the supernet is trained.
-        search: share of the budget that the search may take.
+        search: share of the budget that the search may take, where that is a time; steps are all
+            trained with, and the search ends after `plans` plans.
         narrowest: latency of the narrowest network that trains, as a share of the lowest wanted.
         widest: latency of the widest one, as a multiple of the highest wanted.
         menu: plans drawn near each wanted latency, from which each step takes some.

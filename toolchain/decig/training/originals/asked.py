@@ -13,6 +13,8 @@ from decig.source.recipe import Recipe
 
 FILE = "training.json"
 """File of the run folder that says it."""
+STEPS = "steps"
+"""Key of the number of steps, which may depend on the images and on the processes."""
 
 
 def asked_of(recipe: Recipe, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,6 +49,8 @@ def require_same(folder: Path, asked: Mapping[str, Any], free: Collection[str] =
     """
     known = read_json(folder / FILE, dict[str, Any], "record of a run to resume")
     before, now = (_flat(asked_for) for asked_for in (known, dict(asked)))
+    if STEPS not in before:  # as in runs that began before it was recorded
+        free = {*free, STEPS}
     for key in sorted(before.keys() | now.keys()):
         if key not in free and before.get(key) != now.get(key):
             raise BadInputError(

@@ -247,7 +247,7 @@ class Condensation:
             "steps": {name: engine.step for name, engine in engines.items()},
             "training_seconds": {n: round(e.elapsed_s, 1) for n, e in engines.items()},
             "generators": figures,
-            "warnings": [*self._generators[0].target.warnings, *self._misses(figures)],
+            "warnings": [*self._generators[0].target.caveats, *self._misses(figures)],
         }
         write_json(self._training.folder / REPORT_FILE, report)
         return written

@@ -16,7 +16,7 @@ from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
 from decig.training.narrowing.hinge_cut import waits_for_target
 from decig.training.originals.asked import FILE as ASKED_FILE
-from decig.training.originals.asked import asked_of, require_same, write_asked
+from decig.training.originals.asked import STEPS, asked_of, require_same, write_asked
 from decig.training.originals.condensing_goal import CondensingGoal
 from decig.training.originals.from_scratch import Condensation
 from decig.training.originals.shown import Shown, Training
@@ -93,7 +93,7 @@ def train(
         begins = not processes.from_main(goes_on)
         condensation = Condensation(training, wanted, way, processes, begins=begins)
     # How many steps passes over the data take depends on the images and on the processes.
-    more = {"steps": task.steps} | ({} if wanted is None else {"condense": wanted.record()})
+    more = {STEPS: task.steps} | ({} if wanted is None else {"condense": wanted.record()})
     asked = asked_of(recipe, more)
     with hold(output_dir) as take:
 

@@ -83,6 +83,8 @@ def record_plans(job: Job) -> None:
     counted = isinstance(job.goal.target, MacsTarget)
     searches = [_search(found, MILLION_MACS if counted else MS) for found in job.planner.found]
     records.add(job.run.path, records.PLANNING_FILE, Search, searches)
+    if caveats := job.goal.target.caveats:  # another process may end this run
+        job.run.add_warnings(caveats)
 
 
 def record_scores(
@@ -97,13 +99,13 @@ def record_scores(
         channels: its groups.
         scores: of their channels.
     """
-    norms = read_norms(proto, channels)
+    norms = read_norms(proto, channels) if graph == "trained" else {}
     groups = [
         Group(
             name=group.name,
             channels=group.channels,
             loss=[float(f"{value:.6g}") for value in scores.loss[group.name]],
-            hinge=find_hinge(norms[group.name]),
+            hinge=find_hinge(norms[group.name]) if norms else None,
         )
         for group in channels.prunable
     ]

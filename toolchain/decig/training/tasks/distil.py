@@ -117,15 +117,15 @@ class Settings(WrittenByHand, frozen=True):
         return judged or self.adversarial_weight(real=real) > 0
 
     def require_crop(self, size: tuple[int, int], *, real: bool, judged: int | None = None) -> None:
-        """Check that the losses can look at crops of a size.
+        """Check that the losses can look at pictures of a size.
 
         Args:
-            size: height and width of the crops, in pixels.
+            size: height and width of the pictures that are made of crops, in pixels.
             real: whether there are real pictures.
             judged: least side of what the discriminator judges; None for a fresh one.
 
         Raises:
-            BadInputError: a crop is too small for a loss; names the setting.
+            BadInputError: a picture is too small for a loss; names the setting.
         """
         judged = judged or PatchDiscriminator.smallest_at()
         sides = {"structure": WINDOW, "adversarial" if real else "imitation": judged}
@@ -134,7 +134,7 @@ class Settings(WrittenByHand, frozen=True):
         for name, least in sides.items():
             if getattr(self, name) and min(size) < least:
                 raise BadInputError(
-                    f"crops of {size[0]}x{size[1]} pixels are too small for the loss "
+                    f"pictures of {size[0]}x{size[1]} pixels are too small for the loss "
                     f"distil.{name}, which needs {least}: raise distil.crop, or set the weight to 0"
                 )
 
