@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from goals import Effort
 from jobs import BENCHMARKS, Job, run_all
+from publishing import command, heading, write_page
 
 from decig.cli.values import FILE, FOLDER
 from decig.deploy.likeness import compare_pictures
 from decig.deploy.side import Side
 from decig.device.run.device import Device
 from decig.errors import DecigError
-from decig.files import write_bytes, write_json
+from decig.files import write_bytes
 from decig.quality.features import FeatureNetwork, require_features
 from decig.schema import read_json, read_toml
 from decig.source.resolve import resolve
@@ -100,7 +102,7 @@ class Ablation:
         model: what decig takes as MODEL.
         data: folder with inputs in train/ and val/.
         speedup: how many times faster than the model.
-        length: of each compression, as options of `decig compress`.
+        effort: of each compression.
         seeds: of each row.
         rows: that run.
         settings: for all of them.
@@ -110,7 +112,7 @@ class Ablation:
     model: Path
     data: Path
     speedup: float
-    length: Sequence[str]
+    effort: Effort
     seeds: Sequence[int]
     rows: Sequence[Row]
     settings: Tables
@@ -137,10 +139,11 @@ class Ablation:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(file, toml(tables).encode())
         speed = ["--target-speedup", f"{self.speedup:g}"] if row.target else []
-        command = ["compress", self.model, "--data", self.data / "train", *speed, *self.length]
+        length = self.effort.options()
+        command = ["compress", self.model, "--data", self.data / "train", *speed, *length]
         command += ["--profile", self.out / "profile" / "table.json", "--config", file, "--force"]
         command += ["--output-dir", folder / "run"]
-        asked = {"settings": tables, "speed": speed, "length": list(self.length)}
+        asked = {"settings": tables, "speed": speed, "length": length}
         return Job(f"{row.name}, seed {seed}", folder, _decig(command), asked)
 
 
@@ -229,23 +232,15 @@ def publish(ablation: Ablation, results: Path) -> None:
     found = judge(ablation)
     if not found:
         raise DecigError(f"{ablation.out}: no finished run to judge")
-    results.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(
-        [
-            f"# Ablation: {ablation.model.stem}, {ablation.speedup:g} times faster, "
-            f"{' '.join(ablation.length)} each",
-            "",
-            "`python benchmarks/ablation.py`. Figures are to the teacher's pictures of held-out "
-            "inputs; in brackets stands the standard deviation over the seeds. A difference counts "
-            "where the means are further apart than twice the larger one.",
-            "",
-            page(ablation, found),
-            "",
-        ]
+    top = heading(
+        f"Ablation: {ablation.model.stem}, {ablation.speedup:g} times faster, "
+        f"{ablation.effort} each",
+        command("ablation", ablation.effort),
+        "Figures are to the teacher's pictures of held-out inputs; in brackets stands the standard "
+        "deviation over the seeds. A difference counts where the means are further apart than "
+        "twice the larger one.",
     )
-    write_json(results / "ablation.json", found)
-    write_bytes(results / "ablation.md", text.encode())
-    print(text)
+    write_page(results, "ablation", [*top, page(ablation, found)], found)
 
 
 @click.command()
@@ -282,7 +277,7 @@ def main(
             model=model.resolve(),
             data=data.resolve(),
             speedup=speedup,
-            length=["--steps", str(steps)] if steps else ["--budget", f"{minutes:g}m"],
+            effort=Effort(minutes, steps),
             seeds=range(seeds),
             rows=[row for row in ROWS if not only or row.name in only],
             settings=read_toml(config, dict[str, Any], "file of settings") if config else {},

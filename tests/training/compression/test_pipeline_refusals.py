@@ -83,7 +83,7 @@ def test_bad_input_is_found_before_channels_are_scored(asked: Make, tmp_path: Pa
     (taken / "run.json").write_text("{}")
     cases = [
         ({"output_dir": taken}, "holds a run already"),
-        ({"settings": {"crop": 8}}, r"crops of 8x8 .* distil\.structure, which needs 11: raise"),
+        ({"settings": {"crop": 8}}, r"pictures of 8x8 .* distil\.structure, which needs 11: raise"),
     ]
     for changes, message in cases:
         with pytest.raises(BadInputError, match=message):

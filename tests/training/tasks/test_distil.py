@@ -153,10 +153,10 @@ def test_the_adversary_begins_by_the_seed() -> None:
 @pytest.mark.parametrize(
     ("size", "paired", "message"),
     [
-        ((10, 40), False, r"crops of 10x40 pixels .* distil\.structure, which needs 11"),
-        ((16, 16), True, r"crops of 16x16 pixels .* distil\.adversarial, which needs 24"),
+        ((10, 40), False, r"pictures of 10x40 pixels .* distil\.structure, which needs 11"),
+        ((16, 16), True, r"pictures of 16x16 pixels .* distil\.adversarial, which needs 24"),
         ((16, 16), False, None),
-        ((16, 1), False, r"crops of 16x1 pixels .* distil\.structure, which needs 11"),
+        ((16, 1), False, r"pictures of 16x1 pixels .* distil\.structure, which needs 11"),
         ((24, 24), True, None),
     ],
 )

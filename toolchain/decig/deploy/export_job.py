@@ -96,9 +96,6 @@ def prepare(source: Source, output: Path, device: Device, wanted: ExportSettings
     aim, elsewhere = _aim(source, device, wanted)
     images, gone = _images(source)
     calibration = wanted.calibration or images
-    if images is None and wanted.calibration is not None and source.pixels is not None:
-        images = wanted.calibration  # these prove more than noise
-        next(iter(source.pictures(images, limit=1)))  # what does not fit must fail now
     require_precision(wanted.precision, source, calibration, wanted.opset)
     taken = with_pixel_io(source) if wanted.pixel_io else source
     # The graph as it is stands for the one to come: what it uses cannot be converted either.
@@ -108,6 +105,9 @@ def prepare(source: Source, output: Path, device: Device, wanted: ExportSettings
         asked = read_json(source.run / RUN_FILE, _Asked, "run description")
         report = read_json(source.run / "report.json", _Report, "report of a run")
         plan = Plan.load(source.run / "plan.json")
+    if images is None and wanted.calibration is not None and source.pixels is not None:
+        images = wanted.calibration  # these prove more than noise
+        next(iter(source.pictures(images, limit=1)))  # what does not fit must fail now
     warnings = (*elsewhere, *gone)
     return ExportJob(
         source,

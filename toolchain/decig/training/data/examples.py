@@ -22,8 +22,10 @@ from decig.training.data.pool import Example
 from decig.training.pytorch.discriminator import digest, load_discriminator
 from decig.training.tasks.distil import Settings
 
-_WITH_ALPHA, _AB = 4, 2
-"""Channels of images whose transparency is fed, and of pictures of a and b without L."""
+_WITH_ALPHA = 4
+"""Channels of images whose transparency is fed."""
+_WHOLE = (1, 3)
+"""Channels of pictures that are opaque, and of more than a and b."""
 _LEAST = 2
 """Images that a folder must have: one to train on, and one to judge by."""
 _TOO_FEW = "{folder}: one image is not enough; give at least two"
@@ -117,10 +119,11 @@ class Examples:
                 "--targets needs a model whose pictures are a whole number of times as large as "
                 "its inputs"
             )
-        if self.picture_channels == _AB and not self.only_teacher:
+        if self.picture_channels not in _WHOLE and not self.only_teacher:
+            order = teacher.pixels.channel_order.upper()
             raise BadInputError(
-                "real pictures (--targets, --unpaired) go with models that make whole pictures, "
-                "not the a and b of Lab alone"
+                f"real pictures (--targets, --unpaired) are opaque and whole: the model makes "
+                f"{self.picture_channels} channels ({order}), and they go with 1 or 3"
             )
         self._require_croppable()
         self._require_several()

@@ -240,8 +240,9 @@ def as_pictures(real: np.ndarray, pixels: PixelFormat, channels: int) -> Tensor:
     Returns:
         N,C,H,W scaled to 0..1, in the order of the model.
     """
-    wanted = replace(pixels.of_pictures((0.0, 1.0)), layout="nchw")
-    return torch.from_numpy(wanted.to_tensor(real, channels))
+    # Channels last, as the model's pictures are.
+    wanted = replace(pixels.of_pictures((0.0, 255.0)), layout="nhwc")
+    return torch.from_numpy(wanted.to_tensor(real, channels)).permute(0, 3, 1, 2) / 255
 
 
 def _can_join(cuts: list[_Cut]) -> bool:
