@@ -21,6 +21,7 @@ from jobs import BENCHMARKS, Job, run_all
 from publishing import command, heading, write_page
 
 from decig.cli.values import FILE, FOLDER
+from decig.deploy.judges.panel import OWN, Panel
 from decig.deploy.likeness import compare_pictures
 from decig.deploy.side import Side
 from decig.device.run.device import Device
@@ -166,7 +167,7 @@ def toml(tables: Tables) -> str:
 
 def judge(ablation: Ablation) -> list[dict[str, Any]]:
     """Compare the students of all finished runs with the model, on held-out inputs."""
-    reference, network = _side(ablation.model, ablation), FeatureNetwork()
+    reference, panel = _side(ablation.model, ablation), Panel({OWN: FeatureNetwork()})
     found = []
     for row in ablation.rows:
         for seed in ablation.seeds:
@@ -175,7 +176,7 @@ def judge(ablation: Ablation) -> list[dict[str, Any]]:
                 continue
             report = read_json(run / "report.json", dict[str, Any], "report of a run")
             candidate = _side(run, ablation)
-            figures = compare_pictures(reference, candidate, network=network).to_dict()
+            figures = compare_pictures(reference, candidate, panel=panel).to_dict()
             found.append(
                 {"row": row.name, "seed": seed, "predicted_ms": report["predicted_latency_ms"]}
                 | {"steps": report["steps"], **{name: figures[name] for name in FIGURES}}

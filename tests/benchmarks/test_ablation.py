@@ -80,7 +80,7 @@ def test_a_row_runs_once_and_is_judged(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Job, "run", run)
     assert called().splitlines()[4:] == text.splitlines()[4:]  # all but when it was made
     shutil.rmtree(out / "global-threshold")
-    assert "global threshold" not in called("--judge-only")
+    assert "| global threshold |" not in called("--judge-only")
 
 
 def rows(name: str, *ssims: float) -> list[dict[str, Any]]:
