@@ -144,6 +144,22 @@ RESIZE = [
         at={1: x(0), 2: x(0), 3: ints([2, 3, 9, 7])},
     ),
     resized(2, 3, 8, 3, mode="linear", slot=3),
+    *[
+        case(
+            "Resize",
+            x(1, 2, 16, 53),
+            at={2: np.float32([1, 1, scale, scale])},
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        for scale in (0.25, 0.3, 0.5, 1.1, 1.7, 2, 2.2)
+    ],
+    *[
+        resized(2, 3, *size, mode=mode, slot=3, coordinate_transformation_mode="pytorch_half_pixel")
+        for size in ((1, 1), (1, 3), (2, 1))
+        for mode in ("linear", "cubic")
+    ],
     resized(2, 3, 6, 6, mode="nearest", slot=3, nearest_mode="floor"),
     resized(1, 2, 2, 1, mode="nearest"),
     *[

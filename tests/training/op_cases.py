@@ -255,6 +255,8 @@ REDUCE = [
     case("Softmax", x(*IMAGE), opset=11),
     case("Softmax", x(*IMAGE), axis=1),
     case("Softmax", x(2, 5), opset=9),
+    *[case("Softmax", x(*IMAGE), opset=12, axis=axis) for axis in (-1, -2, -3, -4)],
+    case("LogSoftmax", x(*IMAGE), opset=11, axis=-2),
     case("LogSoftmax", x(*IMAGE)),
     case("GlobalAveragePool", x(*IMAGE)),
     case("GlobalMaxPool", x(*IMAGE)),

@@ -150,3 +150,18 @@ def test_the_segment_of_most_channels_keeps_them_apart() -> None:
     channels = analyse(proto)
     assert widths(channels) == {"c1": 6}
     assert worst_difference(proto, channels, keep(channels, c1=[0, 4])) < 1e-5
+
+
+def test_a_zero_copies_no_size_that_is_cut_to_an_axis_that_is_not() -> None:
+    """Of as many channels as rows, 0 may stand for either; after a cut it no longer does."""
+    body = """
+        [c1] h = Conv(x, w1)
+        s = Reshape(h, apart)
+        t = Softmax<axis=-1>(s)
+        r = Reshape(t, back)
+        [c2] y = Conv(r, w2)
+    """
+    proto = tiny(body, w1=(8, 3, 1, 1), apart=[8, 0, -1], back=[1, 8, 8, 8], w2=(3, 8, 1, 1))
+    channels = analyse(proto)
+    assert widths(channels) == {"c1": 8}
+    assert worst_difference(proto, channels, keep(channels, c1=[0, 2, 5])) < 1e-5

@@ -166,7 +166,9 @@ def test_rounds_go_on_in_the_pool_where_the_last_one_ended(
 
     monkeypatch.setattr(TeacherPool, "batch", watched)
     asked(settings={"accumulate": 2, "fold_tolerance": 1.0}).compress()
-    assert [steps for _, steps in taken.values()] == [list(range(18)), list(range(18))]
+    for _, steps in taken.values():
+        assert steps == sorted(steps) and set(steps) == set(range(18))
+    assert len(taken) == 2
 
 
 @pytest.mark.parametrize("unpaired", [False, True])

@@ -37,3 +37,11 @@ def test_weights_train_under_their_own_names() -> None:
     windows = np.lib.stride_tricks.sliding_window_view(image[0, 2:], (4, 4), axis=(1, 2))
     sums = windows.sum((3, 4)).ravel()
     np.testing.assert_allclose(gradients["in1"][5].ravel(), sums, rtol=1e-4)
+
+
+@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
+def test_kernels_that_are_smaller_than_their_stride_pad_nothing_by_themselves(auto_pad) -> None:
+    """ONNX says 24 elements for 8 by a stride of 3, and ONNX Runtime makes 23."""
+    message = "of a kernel smaller than its stride"
+    constants, settings = {1: x(4, 5, 2, 2)}, {"auto_pad": auto_pad, "strides": [3, 3]}
+    assert_refused("ConvTranspose", x(1, 4, 8, 8), constants=constants, message=message, **settings)

@@ -6,7 +6,9 @@ import torch
 
 from decig.training.trainable.module import build_module
 from tests.training.onnx_cases import (
+    assert_parity,
     one_node,
+    parsed,
     run_ort,
 )
 from tests.training.op_case import x
@@ -40,3 +42,12 @@ def test_a_number_a_channel_trains_and_a_map_does_not(shape: tuple[int, ...], ki
 def test_a_number_of_more_axes_widens() -> None:
     proto = one_node("Add", IMAGE, constants={1: x(1, 1, 1, 1, 1)})
     assert build_module(proto)(torch.from_numpy(IMAGE))[0].shape == (1, 1, 3, 4, 5)
+
+
+@pytest.mark.parametrize("body", ["y = Clip(x, l, h)", "y = Clip(x, h, l)", "y = Clip(x, l)"])
+def test_bounds_may_be_computed(body: str) -> None:
+    image = x(1, 3, 4, 4)
+    text = f"l = ReduceMean<keepdims=0>(x) {body}"
+    used = {"h": np.float32(0.3)} if "h" in body.split("Clip")[1] else {}
+    proto = parsed(text, image.shape, **used)
+    assert_parity(proto, image)

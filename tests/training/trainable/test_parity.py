@@ -8,12 +8,15 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import helper
 
 from decig.errors import BadInputError, DecigError
+from decig.graph.model import normalise
+from decig.training.compression.student import teacher_pool
 from decig.training.ops import registry
 from decig.training.ops.node import OpNode
 from decig.training.trainable.module import build_module
-from decig.training.trainable.parity import require_parity
+from decig.training.trainable.parity import keeps_images_apart, require_parity
 from tests.training.onnx_cases import parsed
 from tests.training.small import small
 from tests.training.tiny import tiny_generator
@@ -138,3 +141,38 @@ def test_a_run_does_not_start_with_a_module_that_differs(tmp_path: Path) -> None
         DecigError, match=r"cannot be trained: .* is that of node n1\.relu \(Selu\)"
     ):
         small(tmp_path, proto).job()
+
+
+APART = {
+    "a = Relu(x) y = Conv(a, w)": True,
+    "a = GlobalAveragePool(x) b = Mul(x, a) y = Conv(b, w)": True,
+    "l = ReduceMin<keepdims=0>(x) a = Sub(x, l) y = Conv(a, w)": False,
+    "f = Reshape(x, flat) l = ReduceMax<keepdims=0>(f) a = Sub(x, l) y = Conv(a, w)": False,
+    "a = ReduceMean<keepdims=1>(x, first) b = Sub(x, a) y = Conv(b, w)": False,
+}
+
+
+@pytest.mark.parametrize(("body", "apart"), APART.items(), ids=range(len(APART)))
+def test_graphs_that_mix_the_images_of_a_batch_are_told(body: str, apart: bool) -> None:
+    constants = {"w": r(3, 3, 1, 1), "flat": [-1], "first": [0]}
+    used = {name: value for name, value in constants.items() if name in body}
+    proto = parsed(body, (1, 3, 8, 8), opset=18, **used)
+    batch = torch.from_numpy(r(3, 3, 8, 8))
+    assert keeps_images_apart(build_module(proto).eval(), [batch]) is apart
+
+
+def test_students_of_such_graphs_learn_from_one_image_at_a_time(tmp_path: Path, caplog) -> None:
+    proto = tiny_generator(size=48, width=16)
+    nodes = list(proto.graph.node)
+    place = next(index for index, node in enumerate(nodes) if node.output[0] == "sum")
+    least = helper.make_node("ReduceMin", ["sum"], ["least"], "least", keepdims=0)
+    nodes[place + 1].input[0] = "above"
+    del proto.graph.node[:], proto.graph.value_info[:]
+    above = helper.make_node("Sub", ["sum", "least"], ["above"], "above")
+    proto.graph.node.extend([*nodes[: place + 1], least, above, *nodes[place + 1 :]])
+    made = small(tmp_path, normalise(proto), settings={"condense": 0.0})
+    assert len(teacher_pool(made.job(), seed=0).batch(0).teacher) == 1
+    assert "made for 1 images at a time" in caplog.text
+    (tmp_path / "plain").mkdir()
+    plain = small(tmp_path / "plain", settings={"condense": 0.0})
+    assert len(teacher_pool(plain.job(), seed=0).batch(0).teacher) > 1

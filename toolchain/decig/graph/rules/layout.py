@@ -34,14 +34,30 @@ def reshape(flow: Flow, node: onnx.NodeProto) -> Ids | list[Ids | None] | None:
                 return flow.block(node, f"Reshape {node.name} to a computed shape")
             return moved
         name = node.input[1]
-        flow.on_cut(lambda cut: mend_sizes(cut, name, moved, after))
+        flow.on_cut(lambda cut: mend_sizes(cut, name, moved, after, ids))
     return moved
 
 
-def mend_sizes(cut: Cut, name: str, ids: Ids, shape: tuple[int, ...]) -> None:
-    """Write the remaining sizes into a constant shape; entries of 0 and -1 keep their meaning."""
+def mend_sizes(
+    cut: Cut, name: str, ids: Ids, shape: tuple[int, ...], source: Ids | None = None
+) -> None:
+    """Write the remaining sizes into a constant shape; entries of 0 and -1 keep their meaning.
+
+    But a 0 must not copy the size of an axis that is cut to one that is not.
+
+    Args:
+        cut: the cut.
+        name: of the constant.
+        ids: of what is made in that shape.
+        shape: of that before the cut.
+        source: of what is reshaped, whose sizes entries of 0 copy; None where none can.
+    """
     target = cut.constant(name).copy()
     remaining = cut.shape(ids, shape)
+    if source is not None:
+        for axis in set(varying_axes(source)) - set(varying_axes(ids)):
+            if axis < len(target) and target[axis] == 0:
+                target[axis] = shape[axis]
     for axis in varying_axes(ids):
         if target[axis] > 0:
             target[axis] = remaining[axis]

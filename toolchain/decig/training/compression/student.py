@@ -32,6 +32,7 @@ from decig.training.nets.recognise import Discriminator
 from decig.training.tasks import Task
 from decig.training.tasks.distil import STUDENT, Distil, Learning
 from decig.training.trainable.module import build_module, takes_batches
+from decig.training.trainable.parity import keeps_images_apart
 
 _log = logging.getLogger(__name__)
 
@@ -217,23 +218,30 @@ def _new_pool(
     pixels = settings.crop**2 or math.prod(size)
     batch = settings.batch * pixels // math.prod(size)
     made_for = job.examples.inputs.batch
-    if max(batch, 1) != made_for and not takes_batches(teacher):
-        _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
-        batch = made_for
-    return TeacherPool(
-        job.examples.training[: what.examples],
-        teacher,
-        job.teacher.pixels,
-        job.examples.inputs,
-        Crops(*size, max(1, batch), settings.zoom),
-        refresh=settings.refresh,
-        capacity=settings.pool,
-        seed=what.seed,
-        device=processes.device,
-        precision=job.precision,
-        rank=processes.rank,
-        kept_bytes=kept_bytes,
-    )
+
+    def pool_of(batch: int) -> TeacherPool:
+        return TeacherPool(
+            job.examples.training[: what.examples],
+            teacher,
+            job.teacher.pixels,
+            job.examples.inputs,
+            Crops(*size, batch, settings.zoom),
+            refresh=settings.refresh,
+            capacity=settings.pool,
+            seed=what.seed,
+            device=processes.device,
+            precision=job.precision,
+            rank=processes.rank,
+            kept_bytes=kept_bytes,
+        )
+
+    pool = pool_of(batch := max(1, batch))
+    if batch == made_for:
+        return pool
+    if takes_batches(teacher) and (batch == 1 or keeps_images_apart(teacher, pool.batch(0).inputs)):
+        return pool
+    _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
+    return pool_of(made_for)
 
 
 def _inner_values(job: Job, start: onnx.ModelProto) -> list[str]:

@@ -85,8 +85,7 @@ class LatentModule(nn.Module):
 
         Args:
             net: of a graph, as `decig.training.trainable.module.build_module` makes it. Its
-            parameters are
-                changed, so that the weights made are what they were.
+                parameters are changed, so that the weights made are what they were.
             channels: the graph's channel groups.
             first: how much channels matter, by group and channel, all above 0; latents begin
                 with this, divided by the mean of their group.

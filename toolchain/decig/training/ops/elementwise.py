@@ -119,6 +119,8 @@ def clip(node: OpNode) -> fx.Node:
     high = node.operand(2) if node.has(2) else node.attr("max")
     if low is None and high is None:
         return node.tensor(0)
+    if isinstance(low, fx.Node) or isinstance(high, fx.Node):  # both or none of them computed
+        low, high = (None if end is None else node.tensor(n) for n, end in ((1, low), (2, high)))
     return node.emit(torch.clamp, node.tensor(0), low, high)
 
 

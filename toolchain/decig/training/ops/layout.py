@@ -202,8 +202,8 @@ def gather(node: OpNode) -> fx.Node:
     if not node.is_constant(1):
         return node.emit(take, x, node.tensor(1), axis)
     indices = node.constant(1)
-    if indices.size > 1 or indices.item() not in (0, -1):
-        node.fix(x, axis)
+    if axis == 0 or indices.size > 1 or indices.item() not in (0, -1):
+        node.fix(x, axis)  # of a batch, one image would stand for all
     if indices.ndim == 0:
         return node.emit(torch.select, x, axis, int(indices))
     return node.emit(take, x, node.tensor(1), axis)

@@ -103,8 +103,8 @@ def softmax(node: OpNode) -> fx.Node:
     """Y = softmax of X along an axis; before opset 13 over all axes from `axis` on together."""
     function = torch.softmax if node.op_type == "Softmax" else torch.log_softmax
     x = node.tensor(0)
-    axis = node.attr("axis", -1 if node.opset >= 13 else 1)
-    if node.opset >= 13 or axis % node.rank(x) == node.rank(x) - 1:
+    axis = node.attr("axis", -1 if node.opset >= 13 else 1) % node.rank(x)
+    if node.opset >= 13 or axis == node.rank(x) - 1:
         return node.emit(function, x, axis)
     flat = node.step(function, node.step(torch.flatten, x, axis), axis)
     return node.emit(Tensor.view_as, flat, x)

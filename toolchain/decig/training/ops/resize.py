@@ -37,7 +37,7 @@ def resize(node: OpNode) -> fx.Node:
         return x
     kernel = _kernel(node, mode)
     order = _order(scales)
-    if order is not None:
+    if order is not None and not _down_to_one(node, x, coordinates, scales):
         inner = [scales[axis] for axis in order]
         native = _native(inner, mode, coordinates, rounding, kernel)
         if native is not None:
@@ -50,6 +50,13 @@ def resize(node: OpNode) -> fx.Node:
             else:
                 x = node.step(resample, x, *grid, rounding if mode == "nearest" else None)
     return x
+
+
+def _down_to_one(node: OpNode, x: fx.Node, coordinates: str, scales: Sequence[Scale]) -> bool:
+    """Whether an axis becomes one element, which is the first one then, and not the middle."""
+    sizes = zip(node.shape(x), scales, strict=True)
+    one = any(scale != 1 and int(n * scale) == 1 for n, scale in sizes)
+    return coordinates == "pytorch_half_pixel" and one
 
 
 def _kernel(node: OpNode, mode: str) -> Kernel | None:
@@ -112,6 +119,11 @@ def _order(scales: Sequence[Scale]) -> list[int] | None:
     return [*front, *(axis for axis in range(len(scales)) if axis not in front)]
 
 
+_EXACT = (1 / 2, 1 / 4, 1 / 8, 1 / 16)
+"""Scales by which the place of every element is the same number, however it is rounded: ONNX
+Runtime divides by a scale, and PyTorch multiplies by its inverse."""
+
+
 def _native(
     scales: Sequence[Scale], mode: str, coordinates: str, rounding: str, kernel: Kernel | None
 ) -> dict[str, Any] | None:
@@ -131,7 +143,7 @@ def _native(
 
 def _repeats(scale: float, coordinates: str, rounding: str) -> bool:
     """Whether nearest sampling takes element floor(i / scale), as PyTorch does."""
-    if coordinates == "asymmetric" and rounding == "floor":
+    if coordinates == "asymmetric" and rounding == "floor" and scale in _EXACT:
         return True
     if scale != int(scale):
         return False

@@ -76,8 +76,7 @@ def require_parity(
 
     Args:
         module: as `decig.training.trainable.module.build_module` made it, with the graph's own
-        weights. It is
-            run in evaluation mode and left in the mode that it is in.
+            weights. It is run in evaluation mode and left in the mode that it is in.
         proto: the graph, in normal form.
         feeds: what the graph takes, by input name, of the declared shapes.
         outputs: names of the values that the module returns; by default the graph's outputs.
@@ -188,3 +187,29 @@ def _share(expected: np.ndarray, found: np.ndarray) -> float:
 def _tolerance(proto: onnx.ModelProto) -> float:
     halves = any(tensor.data_type == TensorProto.FLOAT16 for tensor in proto.graph.initializer)
     return _TOLERANCE_OF_HALVES if halves else TOLERANCE
+
+
+@torch.no_grad()
+def keeps_images_apart(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> bool:
+    """Whether a module makes of each image in a batch what it makes of that image alone.
+
+    It does not where the graph, made for one image, takes the greatest of all numbers, say, or lays
+    the axis of the batch into another one.
+
+    Args:
+        module: that can be given other batches than the declared one, in evaluation mode.
+        inputs: N,...; numbers and vectors are the same for all images.
+    """
+    count = max((len(each) for each in inputs if each.dim() > 1), default=1)
+    together = module(*inputs)[0]
+    if len(together) != count:
+        return False
+    for place in range(count):
+        own = [each[place : place + 1] if each.dim() > 1 else each for each in inputs]
+        alone = module(*own)[0]
+        if place == 0 and not torch.equal(alone, module(*own)[0]):
+            return True  # it draws numbers of its own, so that nothing can be compared
+        far = (together[place : place + 1] - alone).abs().max()
+        if not far <= TOLERANCE * max(1e-6, float(alone.max() - alone.min())):
+            return False
+    return True
