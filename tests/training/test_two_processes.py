@@ -172,7 +172,8 @@ def test_a_student_trains_as_in_one_process_with_both_batches(
     job = small(tmp_path).job()
     task = student_task(job, job.teacher.model.proto, rate=1.0, with_extras=True)
     other = copy.copy(task._pool)
-    other._rank, other._stored = 1, copy.copy(other._stored)
+    other._rank, other._made, other._stored = 1, 0, copy.copy(other._stored)
+    other._stored.clear()  # one batch was made to look at
     task._pool = _Both(task._pool, other)
     close(found[0]["student"], losses(task, Processes()))
     assert torch.equal(found[0]["picture"], found[1]["picture"])
