@@ -116,6 +116,22 @@ def test_an_aim_whose_plan_comes_again_is_lowered(predictor):
     assert 0.7 * target <= met.measured_ms <= 1.01 * target
 
 
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("until", [0.9, 0.7, 0.5])
+def test_plans_far_slower_than_predicted_do_not_end_in_the_fastest_one(predictor, learns, until):
+    """The faster a plan is predicted to be, the more its prediction was chosen for its error."""
+    target = predictor.baseline_ms / 2
+
+    def measure(widths):
+        share = predictor.predict_ms(widths) / target
+        return exactly(target * (1.095 - 0.08 * share) if share > until else target * share)
+
+    learn = (lambda widths, ms: predictor) if learns else None
+    met = meet_target(predictor, losses(0), target, measure, learn)
+    assert met.widths != fastest_widths(predictor, predictor.groups)
+    assert 0.7 * until * target <= met.measured_ms <= 1.01 * target
+
+
 class Busy(Device):
     """A device on which another program makes the first measurement of every plan look quick.
 

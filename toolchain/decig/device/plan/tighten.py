@@ -25,7 +25,9 @@ from decig.device.run.timing import OVER, Latency
 from decig.errors import TargetMissedError
 
 _TRIALS = 8
-"""Plans that are tried at most, besides the fastest one."""
+"""Plans that are tried at most before a search that found none that fits descends."""
+_DESCENT = (0.1, 0.25, 0.5, 0.75, 1.0)
+"""How far plans of a descent lie on the way to the fastest one, in logarithms of latency."""
 _NEAR = 0.96
 """Measured latency, as a share of the target, from which on a plan that fits ends the search."""
 _WISH = 0.985
@@ -169,10 +171,7 @@ class _Search:
 
     def step(self, aim: float) -> float | None:
         """Plan for a latency and try that; return the next one to plan for, None at the end."""
-        try:
-            widths = plan_widths(self._predictor, self._loss, aim)
-        except TargetMissedError:
-            widths = self._fastest
+        widths = self._planned(aim)
         fits = self._fitting()
         if self._tried(widths):
             return None if fits or widths == self._fastest else aim * _LOWER
@@ -188,9 +187,8 @@ class _Search:
         return _next_aim(self._trials, self._target_ms)
 
     def best(self) -> Met:
-        """The plan that loses least of those that fit; the fastest is tried before none does."""
-        if not self._fitting() and not self._tried(self._fastest):
-            self._try(self._fastest)
+        """The plan that loses least of those that fit; if none does, faster ones are tried."""
+        self._descend()
         if fits := self._fitting():
             best = min(fits, key=lambda trial: trial.loss)
             return Met(best, tuple(self._trials))
@@ -199,6 +197,25 @@ class _Search:
             f"a target of {self._target_ms:.4g} ms is out of reach: the fastest there is was "
             f"measured to take {least:.4g} ms on this device"
         )
+
+    def _descend(self) -> None:
+        """While nothing fits, try plans ever closer to the fastest one, and that one at last."""
+        top_ms = min(self._predictor.predict_ms(trial.widths) for trial in self._trials)
+        floor_ms = self._predictor.predict_ms(self._fastest)
+        for share in _DESCENT:
+            if self._fitting():
+                return
+            aim = top_ms * (floor_ms / top_ms) ** share
+            widths = self._fastest if share == 1 else self._planned(aim)
+            if not self._tried(widths):
+                self._try(widths)
+
+    def _planned(self, aim: float) -> Widths:
+        """Widths that lose least at a predicted latency; the fastest ones if it is out of reach."""
+        try:
+            return plan_widths(self._predictor, self._loss, aim)
+        except TargetMissedError:
+            return self._fastest
 
     def _try(self, widths: Widths) -> float:
         """Measure a plan and return its milliseconds.
@@ -236,14 +253,15 @@ def lost(loss: Mapping[str, np.ndarray], widths: Widths) -> float:
 
 
 def _next_aim(trials: list[Trial], target_ms: float) -> float:
-    """Aim from the trials on either side of the target, or in proportion from the nearest one."""
+    """Aim from the trials on either side of the target, or in proportion from one of them."""
     wish = target_ms * _WISH
     fits = [trial for trial in trials if trial.measured_ms <= target_ms * OVER]
     misses = [trial for trial in trials if trial.measured_ms > target_ms * OVER]
-    if not fits or not misses:
-        nearest = min(trials, key=lambda trial: abs(math.log(trial.measured_ms / wish)))
-        return nearest.predicted_ms * wish / nearest.measured_ms
+    if not fits:
+        return wish / max(map(_slower, misses))
     below = max(fits, key=lambda trial: trial.predicted_ms)
+    if not misses:
+        return wish / _slower(below)
     above = min(misses, key=lambda trial: trial.predicted_ms)
     span = math.log(above.measured_ms / below.measured_ms)
     share = np.clip(math.log(wish / below.measured_ms) / span, _INSIDE, 1 - _INSIDE)
@@ -251,12 +269,18 @@ def _next_aim(trials: list[Trial], target_ms: float) -> float:
 
 
 def _learnt_aim(trials: list[Trial], target_ms: float) -> float:
-    """Aim at the target, the lower the more plans were too slow.
+    """Aim at the target, the lower the more plans were too slow, and the slower they were.
 
     Plans that were tried are predicted as they were measured now, but the next plan has other
-    widths. While nothing fits, it is expected to be as much slower than predicted as the nearest
-    plan was.
+    widths: it is expected to be as much slower than predicted as the plans before it were.
     """
+    wish = target_ms * _WISH
     misses = sum(trial.measured_ms > target_ms * OVER for trial in trials)
-    aim = target_ms * _WISH ** (1 + misses)
-    return aim if misses < len(trials) else min(aim, _next_aim(trials, target_ms))
+    slower = list(map(_slower, trials))
+    expected = max(slower) if misses == len(trials) else float(np.median(slower))
+    return min(wish * _WISH**misses, wish / expected)
+
+
+def _slower(trial: Trial) -> float:
+    """How many times slower than predicted a plan was."""
+    return trial.measured_ms / trial.predicted_ms
