@@ -38,6 +38,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd benchmarks && $(abspath $(BIN))/mypy --config-file ../setup.cfg --no-warn-return-any .
 	$(BIN)/lint-imports --no-logo
 
 # Known vulnerabilities in the versions of constraints.txt, from a service in the network.

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 from goals import Effort
-from jobs import BENCHMARKS, Job, run_all
+from jobs import BENCHMARKS, Command, Job, run_all
 from publishing import command, heading, write_page
 
 from decig.cli.values import FILE, FOLDER
@@ -126,7 +126,7 @@ class Ablation:
     def profile(self) -> Job:
         """The cost table that all of them share."""
         folder = self.out / "profile"
-        command = ["profile", self.model, "-o", folder / "table.json"]
+        command: Command = ["profile", self.model, "-o", folder / "table.json"]
         return Job("profile", folder, _decig(command), {"model": str(self.model)})
 
     def folder(self, row: Row, seed: int) -> Path:
@@ -141,7 +141,7 @@ class Ablation:
         write_bytes(file, toml(tables).encode())
         speed = ["--target-speedup", f"{self.speedup:g}"] if row.target else []
         length = self.effort.options()
-        command = ["compress", self.model, "--data", self.data / "train", *speed, *length]
+        command: Command = ["compress", self.model, "--data", self.data / "train", *speed, *length]
         command += ["--profile", self.out / "profile" / "table.json", "--config", file, "--force"]
         command += ["--output-dir", folder / "run"]
         asked = {"settings": tables, "speed": speed, "length": length}

@@ -21,6 +21,7 @@ import torch
 import torch_pruning
 from generator_blocks import BLOCKS, WIDTH, Block, macs, write_onnx
 from jobs import BENCHMARKS
+from torch import nn
 
 from decig.cli.values import FOLDER
 from decig.deploy.verify import TOLERANCE, relative_difference, runner
@@ -35,6 +36,7 @@ from decig.graph.slicing import slice_graph
 from decig.training.trainable.module import build_module, write_back
 
 ENOUGH = 1.05
+_LAYERS = nn.modules.conv._ConvNd
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def one_step(
     """Train one step towards the original's picture; returns the graph and its picture then."""
     module = build_module(sliced).eval()
     optimiser = torch.optim.SGD(module.parameters(), 1e-3)
-    torch.nn.functional.mse_loss(module(*inputs)[0], target).backward()
+    loss = torch.nn.functional.mse_loss(module(*inputs)[0], target)
+    loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     with torch.no_grad():
         return write_back(module, sliced), module(*inputs)[0]
@@ -119,7 +122,8 @@ def by_torch_pruning(block: Block) -> Result:
         found = student(*block.inputs()).shape
     except Exception as error:
         return Result(None, failure(error), works=False)
-    widths = sorted({m.out_channels for m in student.block.modules() if hasattr(m, "out_channels")})
+    layers = [m for m in student.get_submodule("block").modules() if isinstance(m, _LAYERS)]
+    widths = sorted({layer.out_channels for layer in layers})
     odd = [width for width in widths if width < WIDTH // 4]
     note = f"down to {odd[0]} of {WIDTH} channels" if odd else ""
     return Result(macs(student, block.inputs()) / before, note, works=found == shape and not odd)

@@ -16,7 +16,7 @@ from typing import Any
 from competitors import too_slow
 from goals import Effort, Target, Teacher
 from jobs import DECIG as PROGRAM
-from jobs import Job, attempt, digest, finish
+from jobs import Command, Job, attempt, digest, finish
 from judge import Entry
 from settings import written
 
@@ -103,7 +103,7 @@ class Contest:
         """Take the cost table, unless one is given."""
         if self.table is None:
             folder = self.out / "profile"
-            command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
+            command: Command = [*PROGRAM, "profile", self.teacher.model, "-o", self.profile_file]
             finish("profile", [Job("profile", folder, command, {"model": self.model_digest})], 1)
 
     def entries(self, target: Target) -> list[Entry]:
@@ -140,12 +140,12 @@ class Contest:
         """The run of decig compress."""
         folder = self.folder(method, target, seed)
         run = folder / "run"
-        command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
+        command: Command = [*PROGRAM, "compress", self.teacher.model, *self.teacher.options()]
         command += [*target.options(), "--profile", self.profile_file, *self._force]
         command += ["--data", self.teacher.images, "--output-dir", run, "--method", method]
         command += [*self.effort.options(), *self.config_options(seed), *self.options]
         asked = self.asked(seed, effort=self.effort.options(), options=list(map(str, self.options)))
-        resume = [*PROGRAM, "compress", "--resume", "--output-dir", run]
+        resume: Command = [*PROGRAM, "compress", "--resume", "--output-dir", run]
         name = f"{method} {target.label}{_of(seed)}"
         return Job(name, folder, command, asked, resume, run / "run.json")
 
@@ -231,7 +231,7 @@ class Contest:
     def _peer(self, method: str, target: Target, seed: int | None, trunk: int) -> Job:
         folder = self.folder(method, target, seed)
         long = self.as_long(target, seed)
-        command = [sys.executable, "-m", "competitors.training", method]
+        command: Command = [sys.executable, "-m", "competitors.training", method]
         command += ["--model", self.teacher.model, "--data", self.teacher.images]
         command += [*self.teacher.options(), "--trunk", str(trunk)]
         command += [*long, *self.config_options(seed), "--output-dir", folder]

@@ -27,7 +27,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from jobs import BENCHMARKS, DECIG, SHARED, Job, digest, finish, run_all, said
+from jobs import BENCHMARKS, DECIG, SHARED, Command, Job, digest, finish, run_all, said
 from PIL import Image
 from settings import written
 
@@ -105,8 +105,8 @@ steps = {steps}
 def training(folder: Path, recipe: Path, data: Path, *options: str | Path) -> Job:
     """The run of decig train that fills a folder; its generator is `generator(folder)`."""
     run = folder / "run"
-    command = [*DECIG, "train", recipe, "--data", data, "--output-dir", run, *options]
-    resume = [*DECIG, "train", "--resume", "--output-dir", run]
+    command: Command = [*DECIG, "train", recipe, "--data", data, "--output-dir", run, *options]
+    resume: Command = [*DECIG, "train", "--resume", "--output-dir", run]
     text = (recipe / "recipe.toml").read_text(encoding="utf-8")
     asked = {"recipe": text, "data": str(data), "options": [str(option) for option in options]}
     name = f"train {folder.parent.name} {folder.name}"
@@ -121,7 +121,7 @@ def generator(folder: Path) -> Path:
 def seconds_of(run: Path) -> float:
     """Seconds of training that a run took, those before it was stopped included."""
     states = [file for file in (run / "state.pt", run / "student.pt") if file.exists()]
-    return sum(torch.load(file, weights_only=True)["elapsed_s"] for file in states)
+    return sum(float(torch.load(file, weights_only=True)["elapsed_s"]) for file in states)
 
 
 def compression(asked: Asked, folder: Path, original: Path, table: Path, seconds: float) -> Job:
@@ -133,7 +133,7 @@ def compression(asked: Asked, folder: Path, original: Path, table: Path, seconds
     budget = ["--steps", str(asked.compress_steps)]
     if asked.compress_steps is None:
         budget = ["--seconds", f"{max(_LEAST_S, seconds):.0f}"]
-    command = [sys.executable, "-m", "parts.gpu", "compress", "--model", original]
+    command: Command = [sys.executable, "-m", "parts.gpu", "compress", "--model", original]
     command += ["--table", table, "--method", "decig", "--speedup", f"{asked.speedup:g}"]
     command += ["--data", pairs / "label", "--targets", pairs / "photo", *budget]
     settings = {"distil": {"batch": asked.batch, "crop": asked.side}}
@@ -191,7 +191,13 @@ class Seed:
         recipe = asked.recipe(self.folder / "recipe", self.number, asked.steps)
         fewer = max(2, round(asked.steps * asked.share))
         shorter = asked.recipe(self.folder / "shorter", self.number, fewer)
-        options = ("--profile", table, "--target-speedup", f"{asked.speedup:g}", *_force(asked))
+        options: Command = [
+            "--profile",
+            table,
+            "--target-speedup",
+            f"{asked.speedup:g}",
+            *_force(asked),
+        ]
         return [
             training(self.folder / "original", recipe, asked.data),
             training(self.folder / "scratch", recipe, asked.data, *options),

@@ -105,8 +105,9 @@ class _View:
                 self._reasons.update(dict.fromkeys(map(int, group.classes), group.reason))
         for value in proto.graph.output:  # whatever else freezes them, the picture would
             ids = channels.ids_of(value.name)
-            labels = [] if ids is None else np.unique(self._labels(ids))
-            self._reasons.update((int(label), f"graph output {value.name}") for label in labels)
+            if ids is not None:
+                labels = map(int, np.unique(self._labels(ids)))
+                self._reasons.update(dict.fromkeys(labels, f"graph output {value.name}"))
 
     @cached_property
     def _constants(self) -> set[str]:

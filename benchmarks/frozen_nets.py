@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -199,26 +200,24 @@ def every(shared: Path = SHARED) -> Iterator[Net]:
     for family, folder in (("suite", shared / "suite"), ("cases", shared / "cases")):
         files = sorted(folder.glob("*.onnx"))
         for file in files:
-            yield Net(family, file.stem, lambda _, file=file: _read(file))
+            yield Net(family, file.stem, _later(_read, file))
         if not files:
-            yield Net(family, folder.name, lambda _, folder=folder: _absent(folder))
+            yield Net(family, folder.name, _later(_absent, folder))
     for name, shapes in sorted(_CASE_NETS.items()):
         code = f"{shared / 'cases' / 'nets.py'}:{name}"
-        yield Net(
-            "cases", name, lambda _, code=code, shapes=shapes: resolve(code, None, shapes).model
-        )
+        yield Net("cases", name, _later(_resolved, code, shapes))
     for recipe in sorted((ROOT / "models").glob("*/recipe.toml")):
-        yield Net("models", recipe.parent.name, lambda _, path=recipe: resolve(str(path)).model)
+        yield Net("models", recipe.parent.name, _later(_resolved, str(recipe)))
     yield from _blocks()
     for name, architecture in ARCHITECTURES.items():
-        yield Net("published", name, lambda folder, a=architecture, name=name: a.load(name, folder))
+        yield Net("published", name, partial(architecture.load, name))
 
 
 def _blocks() -> Iterator[Net]:
     try:
         from generator_blocks import BLOCKS, write_onnx
     except ModuleNotFoundError:
-        yield Net("blocks", "generator_blocks", lambda _: _absent("PyTorch"))
+        yield Net("blocks", "generator_blocks", _later(_absent, "PyTorch"))
         return
 
     def load(name: str, folder: Path) -> Model:
@@ -230,7 +229,16 @@ def _blocks() -> Iterator[Net]:
         return load_model(file)
 
     for name in BLOCKS:
-        yield Net("blocks", name, lambda folder, name=name: load(name, folder))
+        yield Net("blocks", name, partial(load, name))
+
+
+def _later(load: Callable[..., Model], *arguments: object) -> Callable[[Path], Model]:
+    """A `Net.load` that needs no folder."""
+    return lambda _: load(*arguments)
+
+
+def _resolved(model: str, shapes: Shapes | None = None) -> Model:
+    return resolve(model, None, shapes).model
 
 
 def _read(file: Path) -> Model:

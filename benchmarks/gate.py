@@ -49,7 +49,8 @@ class Pair:
 
     def measure(self, limits: Limits, patience: Patience | None = None) -> PairedTimes:
         """Time both in pairs, as `decig check` does."""
-        return measure_pairs(*map(self._device.undisturbed, self._runs), limits, patience)
+        reference, candidate = map(self._device.undisturbed, self._runs)
+        return measure_pairs(reference, candidate, limits, patience)
 
 
 @contextlib.contextmanager

@@ -66,6 +66,7 @@ class Net(nn.Module):
 def _settle(module: nn.Module) -> None:
     """Give norms statistics and affine weights that differ by channel, as training does."""
     if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is not None:
+        assert module.running_var is not None
         nn.init.normal_(module.running_mean, std=0.2)
         nn.init.uniform_(module.running_var, 0.5, 1.5)
     if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm) and module.affine:
@@ -150,6 +151,7 @@ class Parameters(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
         self.strength = nn.Parameter(torch.randn(width, 1, 1) * 0.1)
+        self.noise: Tensor
         self.register_buffer("noise", torch.randn(1, 1, SIDE, SIDE))
         self.places = nn.Parameter(torch.randn(1, width, SIDE, SIDE) * 0.1)
         self.layer_scale = nn.Parameter(torch.rand(1, width, 1, 1))

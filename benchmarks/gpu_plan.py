@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from goals import Target
-from jobs import BENCHMARKS, Job, digest, run_all
+from jobs import BENCHMARKS, Command, Job, digest, run_all
 from jobs import DECIG as PROGRAM
 from judge import Entry
 from pictures import write_halves
@@ -131,7 +131,14 @@ class Plan:
         jobs = []
         for original in self.originals:
             folder = original.out / "original"
-            command = [sys.executable, "-m", "parts.gpu", "original", "--recipe", original.recipe]
+            command: Command = [
+                sys.executable,
+                "-m",
+                "parts.gpu",
+                "original",
+                "--recipe",
+                original.recipe,
+            ]
             command += ["--data", self.data, *self._long(max(1.0, limit_s - _START_S), 20)]
             command += ["--output-dir", folder]
             asked = {"recipe": digest(original.recipe / "recipe.toml")}
@@ -156,7 +163,14 @@ class Plan:
         for place, original in enumerate(left):
             limit_s = self.clock.until("originals", "profiles") / (len(left) - place)
             folder = original.table.parent
-            command = [*PROGRAM, "profile", original.model, "-o", original.table, "--quick"]
+            command: Command = [
+                *PROGRAM,
+                "profile",
+                original.model,
+                "-o",
+                original.table,
+                "--quick",
+            ]
             command += [] if self.miniature else CUDA
             job = Job(
                 f"profile {original.name}",
@@ -210,7 +224,7 @@ class Plan:
                         continue
                     inputs, photos = self.halves(original, "train")
                     folder = original.run(method, target)
-                    command = [sys.executable, "-m", "parts.gpu", "compress", "--model"]
+                    command: Command = [sys.executable, "-m", "parts.gpu", "compress", "--model"]
                     command += [original.model, "--table", original.table, "--method", method]
                     command += ["--speedup", f"{target.value:g}", "--data", inputs]
                     command += ["--targets", photos, "--config", self._settings()]

@@ -23,6 +23,8 @@ SHARED = BENCHMARKS.parents[1] / "shared"
 """Graphs and pictures of other people, beside the checkout."""
 DECIG: tuple[str, ...] = (sys.executable, "-m", "decig")
 """The command `decig` of the Python that runs the benchmark."""
+Command = list[str | Path]
+"""A program and its arguments."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _DONE, _BEGUN, _FAILED = "done.json", "begun.json", "failed.json"
 _NOTE_EVERY_S = 10.0

@@ -169,15 +169,15 @@ class Judge:
                     method=entry.method,
                     latency=latency,
                     speedup=latencies[teacher.name].median / latency.median,
-                    macs=cost and cost.macs,
-                    params=cost and cost.params,
+                    macs=None if cost is None else cost.macs,
+                    params=None if cost is None else cost.params,
                     colour=metrics.colour(pictures),
                     pixel_grid=metrics.pixel_grid(pictures),
                     similarity={} if entry is teacher else self._similarity(pictures, features),
                     notes=entry.notes,
                     seed=entry.seed,
                     real=self._distance_to_real(features),
-                    runtime=entry.runtime and entry.runtime.name,
+                    runtime=None if entry.runtime is None else entry.runtime.name,
                 )
             )
         return rows

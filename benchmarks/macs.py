@@ -1,5 +1,8 @@
 """Multiply-accumulates as the cost of widths: what planning without a device goes by."""
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
 import numpy as np
 import onnx
 
@@ -22,14 +25,17 @@ class MacsCost(MacsPredictor):
         self.baseline_ms = table.latency_us.median_ms
         self.calibrate(self.groups, self.baseline_ms)
 
-    def calibrate(self, widths: dict[str, int], measured_ms: float) -> None:
+    def calibrate(self, widths: Mapping[str, int], measured_ms: float) -> None:
         """Say how long a plan took, so that the next one is looked for from there."""
         self._factor *= measured_ms / self.predict_ms(widths)
 
-    def terms(self):
+    def terms(self) -> Iterator[LatencyTerm]:
         """Yield `predict_many` as a sum over nodes."""
         for term in super().terms():
-            yield LatencyTerm(term.groups, lambda w, us=term.us: us(w) * self._factor)
+            yield LatencyTerm(term.groups, partial(self._scaled, term.us))
+
+    def _scaled(self, us: Callable[[np.ndarray], np.ndarray], widths: np.ndarray) -> np.ndarray:
+        return us(widths) * self._factor
 
     def predict_many(self, widths: np.ndarray) -> np.ndarray:
         """Predicted microseconds of many plans [plans, groups]: [plans]."""

@@ -96,8 +96,8 @@ def comparisons(rows: Sequence[Row]) -> list[str]:
 
 def _lead(name: str, ours: Sequence[Row], theirs: Sequence[Row], *, lower: bool) -> str:
     pick, form, factor = COLUMNS[name]
-    sides = [[pick(row) for row in side] for side in (ours, theirs)]
-    if any(value is None for side in sides for value in side):
+    sides = [[value for row in side if (value := pick(row)) is not None] for side in (ours, theirs)]
+    if [len(side) for side in sides] != [len(ours), len(theirs)]:
         return ""
     (own, own_range), (other, other_range) = (
         (factor * float(np.mean(side)), factor * float(np.ptp(side)) / 2) for side in sides

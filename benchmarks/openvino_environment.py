@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from competitors.environment import OPENVINO, python_of
-from jobs import Job, failure_in, finish
+from jobs import Command, Job, failure_in, finish
 from runtimes import OpenVino
 
 from decig.errors import DecigError
@@ -20,7 +20,13 @@ def openvino_job(out: Path) -> Job:
         out: folder of all runs of a benchmark.
     """
     folder = out / "openvino"
-    command = [sys.executable, "-m", "competitors.environment", folder / "environment", *OPENVINO]
+    command: Command = [
+        sys.executable,
+        "-m",
+        "competitors.environment",
+        folder / "environment",
+        *OPENVINO,
+    ]
     asked = {"packages": list(OPENVINO)}
     return Job("OpenVINO's environment", folder, command, asked, limit_s=_INSTALL_LIMIT_S)
 

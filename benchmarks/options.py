@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,7 +42,9 @@ def pixel_flags(model: Path, said: PixelFlags) -> PixelFlags:
     source = resolve(str(model), said)
     for usual in _USUAL:
         if source.pixels is None:
-            lacking = {name: value for name, value in usual.items() if name not in source.known}
+            lacking: dict[str, Any] = {
+                name: value for name, value in usual.items() if name not in source.known
+            }
             said = replace(said, **lacking)
             source = resolve(str(model), said)
     return said

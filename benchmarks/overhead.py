@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 from goals import Effort, Target, Teacher
-from jobs import BENCHMARKS, SHARED, Job, finish
+from jobs import BENCHMARKS, SHARED, Command, Job, finish
 from jobs import DECIG as PROGRAM
 from options import numbers, one_line_errors, pixel_flags
 from parts.phases import NAMES, STARTED
@@ -78,14 +78,20 @@ class Case:
         if self.table is not None:
             return []
         folder = self.out / "profile"
-        options = [*PROGRAM, "profile", self.teacher.model, "-o", folder / "table.json"]
+        options: Command = [*PROGRAM, "profile", self.teacher.model, "-o", folder / "table.json"]
         return [Job(f"profile {self.name}", folder, options, {"model": str(self.teacher.model)})]
 
     def run(self, number: int) -> Job:
         """One run of decig compress until its first step."""
         folder = self.out / f"run-{number}"
         table = self.table or self.out / "profile" / "table.json"
-        command = [sys.executable, "-m", "parts.phases", folder / "phases.json", "compress"]
+        command: Command = [
+            sys.executable,
+            "-m",
+            "parts.phases",
+            folder / "phases.json",
+            "compress",
+        ]
         command += [self.teacher.model, *self.teacher.options(), *self.target.options()]
         command += ["--data", self.teacher.images, "--profile", table, "--method", self.method]
         command += [*Effort(10).options(), "--output-dir", folder / "run", "--force"]

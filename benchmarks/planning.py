@@ -23,6 +23,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import onnx
 from bound import Bound
 from macs import MacsCost
 from tables import cost_table, described, machine, merged, named, write_by_machine
@@ -37,7 +38,7 @@ from decig.device.plan.target import Target
 from decig.device.run.device import Device
 from decig.errors import TargetMissedError
 from decig.graph import rewrite
-from decig.graph.plan import FLOOR
+from decig.graph.plan import FLOOR, Plan
 from decig.graph.slicing import slice_graph
 from decig.source.flags import PixelFlags
 from decig.source.source import Source
@@ -190,7 +191,8 @@ class Bench:
         Of those that were measured and fit, the plan that keeps most.
         """
         low, high = (self.macs.predict_ms(plan) for plan in self._ends())
-        best, aim = None, float(np.clip(ms, low, high))
+        best: Widths | None = None
+        aim = float(np.clip(ms, low, high))
         for trial in range(_TRIALS):
             plan = plan_widths(self.macs, self.loss, aim)
             found = self._time(plan)
@@ -240,15 +242,17 @@ class Bench:
         ms = self.table.latency_us.median_ms / times["whole"].median
         return [ms * times[str(index)].median for index in range(len(plans))]
 
-    def _sliced(self, widths: Widths):
+    def _sliced(self, widths: Widths) -> onnx.ModelProto:
         return slice_graph(self.whole, self.cutter.channels, self.cutter.best(widths))
 
-    def _widths(self, plan) -> Widths:
+    def _widths(self, plan: Plan) -> Widths:
         return self.predictor.groups | {name: len(kept) for name, kept in plan.keep.items()}
 
 
 def _against(row: Row) -> list[str]:
     """Cells of the comparison with planning by multiply-accumulates."""
+    assert row.kept is not None and row.macs_kept is not None and row.equal_ms is not None
+    assert row.bound_kept is not None and row.bound_ms is not None
     return [
         f"{row.macs_ms:.2f}",
         f"{row.macs_kept:.3f}",

@@ -117,7 +117,7 @@ def _random_widths(
             share = np.clip(overall * generator.uniform(0.5, 1.5), NARROWEST, 1.0)
             width = max(min(4, full), round(full * share))
             if kind == "stairs":
-                width = min(predictor.candidates[name], key=lambda w, at=width: abs(w - at))
+                width = min(predictor.candidates[name], key=lambda w, at=width: abs(w - at))  # type: ignore[misc]
             design[name] = width
         designs.append(design)
     return designs

@@ -15,7 +15,7 @@ import numpy as np
 from competitors import CUT, CUT_TUNED, NNCF, ORT_INT8, too_slow
 from contest import DECIG, Contest
 from goals import Target
-from jobs import BENCHMARKS, Job, attempt, digest
+from jobs import BENCHMARKS, Command, Job, attempt, digest
 from judge import Entry
 
 from decig.data.crops import fit
@@ -107,14 +107,10 @@ class Rivals:
 
     def job(self, method: str, target: Target | None = None) -> Job:
         """The run that makes a row; that of a target needs decig's result for it."""
-        make = {
-            ORT_INT8: self._quantise,
-            NNCF: self._quantise_by_nncf,
-            DECIG_INT8: self._export,
-            CUT: self._cut,
-            CUT_TUNED: self._tune,
-        }[method]
-        return make() if target is None else make(target)
+        if target is None:
+            return self._quantise() if method == ORT_INT8 else self._quantise_by_nncf()
+        make = {DECIG_INT8: self._export, CUT: self._cut, CUT_TUNED: self._tune}
+        return make[method](target)
 
     def too_slow(self, method: str, target: Target) -> str | None:
         """Why a row for a target is slower than asked for; None where it is not, or not known."""
@@ -144,14 +140,14 @@ class Rivals:
 
     def _quantise(self) -> Job:
         folder = self.folder(ORT_INT8, None)
-        command = [PYTHON, "-m", "competitors.quantising", self._teacher, self._inputs]
+        command: Command = [PYTHON, "-m", "competitors.quantising", self._teacher, self._inputs]
         command += ["--output-dir", folder]
         return Job(ORT_INT8, folder, command, self._calibrated)
 
     def _quantise_by_nncf(self) -> Job:
         folder = self.folder(NNCF, None)
         script = BENCHMARKS / "openvino_side" / "quantise.py"
-        command = [self.openvino or PYTHON, script, self._teacher, self._inputs]
+        command: Command = [self.openvino or PYTHON, script, self._teacher, self._inputs]
         return Job(NNCF, folder, [*command, self.file(NNCF, None)], self._calibrated)
 
     @cached_property
@@ -167,20 +163,20 @@ class Rivals:
         """As decig's own export, and in eight bits."""
         plain = self.contest.export(DECIG, target, None)
         file = self.file(DECIG_INT8, target)
-        command = [*plain.command[:-1], file, "--precision", "int8"]
+        command: Command = [*plain.command[:-1], file, "--precision", "int8"]
         command += ["--calibration", self.contest.teacher.images]
         return Job(f"{DECIG_INT8} {target.label}", file.parent, command, plain.asked)
 
     def _cut(self, target: Target) -> Job:
         share, folder = self._matches()[target.label]["sparsity"], self.folder(CUT, target)
-        command = [PYTHON, "-m", "competitors.cutting", self._teacher]
+        command: Command = [PYTHON, "-m", "competitors.cutting", self._teacher]
         command += ["--sparsity", str(share), "--output-dir", folder]
         asked = {"model": self.contest.model_digest, "sparsity": share}
         return Job(f"{CUT} {target.label}", folder, command, asked)
 
     def _tune(self, target: Target) -> Job:
         contest, folder = self.contest, self.folder(CUT_TUNED, target)
-        command = [PYTHON, "-m", "competitors.training", CUT_TUNED]
+        command: Command = [PYTHON, "-m", "competitors.training", CUT_TUNED]
         command += ["--model", contest.teacher.model, "--data", contest.teacher.images]
         command += [*contest.teacher.options(), "--graph", self.file(CUT, target)]
         long = contest.as_long(target)

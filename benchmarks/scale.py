@@ -15,13 +15,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import onnx
 import torch
 from generator_blocks import write_onnx
-from jobs import BENCHMARKS
+from jobs import BENCHMARKS, Command
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -102,9 +103,11 @@ def run(arguments: Sequence[str | Path]) -> Run:
 def chain(nodes: int, channels: int) -> onnx.ModelProto:
     """Residual blocks one after the other: Conv, Relu, Conv, Add."""
     random = np.random.default_rng(0)
-    made, weights, last = [], [], "image"
+    made = list[onnx.NodeProto]()
+    weights = list[onnx.TensorProto]()
+    last = "image"
 
-    def add(kind: str, *inputs: str, **more: object) -> str:
+    def add(kind: str, *inputs: str, **more: Any) -> str:
         name = f"{kind}_{len(made)}"
         made.append(helper.make_node(kind, inputs, [name], name=name, **more))
         return name
@@ -169,7 +172,7 @@ def main(results: Path) -> None:
         command = [sys.executable, "-c", export, str(folder / "unet.onnx")]
         subprocess.run(command, cwd=BENCHMARKS, check=True, stdout=subprocess.DEVNULL)
         size = (folder / "unet.onnx").stat().st_size
-        commands = {
+        commands: dict[str, Command] = {
             "inspect": ["inspect", folder / "unet.onnx", "--json"],
             "slice": ["slice", folder / "unet.onnx", "--keep", "0.5", "-o", folder / "half.onnx"],
         }

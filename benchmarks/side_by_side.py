@@ -131,8 +131,7 @@ class Comparison:
         folders = [out / method / label, out / "export" / method / label]
         if said := next(filter(None, map(failure_in, folders)), None):
             return said
-        follows = target is not None and method not in OWN
-        if follows and not self.contest.led(target, None):
+        if target is not None and method not in OWN and not self.contest.led(target, None):
             return "decig has no result whose latency and time it would get"
         return "not run"
 
@@ -152,7 +151,7 @@ def what_lacks(contest: Contest, methods: Sequence[str]) -> dict[str, str]:
     from decig.training.config import Config
     from decig.training.trainable.module import build_module
 
-    found = {}
+    found: dict[str, str] = {}
     source = contest.teacher.source()
     pixels, path = source.require_pixels(), source.model.path
     if any(method in PEERS for method in methods):

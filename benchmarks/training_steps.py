@@ -5,7 +5,7 @@ else is the same: crops, loss, precision.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,10 @@ import onnx
 import torch
 from competitors.training import distillation
 from torch import nn
+from torch.fx import GraphModule
 
 from decig.data.pixels import PixelFormat
+from decig.device.cost.terms import LatencyTerm
 from decig.graph.channels import ChannelMap, analyse
 from decig.graph.model import Model
 from decig.graph.plan import plan_from_widths, uniform_widths
@@ -30,6 +32,7 @@ from decig.training.narrowing.condense import Condenser
 from decig.training.narrowing.latents import LatentModule
 from decig.training.narrowing.shrinking import Shrinking
 from decig.training.narrowing.steering import Narrowing, Steered
+from decig.training.tasks.distil import Distil
 from decig.training.tasks.sandwich import Menu, Sandwich
 from decig.training.trainable.elastic import Elastic
 from decig.training.trainable.module import build_module, parameters_by_initializer
@@ -61,7 +64,7 @@ class Work:
         proto: onnx.ModelProto,
         *,
         paints: bool = True,
-        wrap: Callable[[nn.Module], nn.Module] = lambda net: net,
+        wrap: Callable[[GraphModule], nn.Module] = lambda net: net,
     ) -> Engine:
         """Set decig's engine up to train a graph.
 
@@ -80,7 +83,7 @@ class Work:
 
     def plain(self, proto: onnx.ModelProto, *, paints: bool = True) -> Step:
         """One step of plain distillation of a graph."""
-        task = self.engine(proto, paints=paints).task
+        task = _task(self.engine(proto, paints=paints))
         train, settings = self.config.train, self.config.distil
         optimiser = torch.optim.Adam(task.student.parameters(), train.learning_rate)
         precision = task.precision
@@ -95,7 +98,7 @@ class Work:
             picture = picture_of(precision.run(student, *batch.inputs)[0], self.pixels)
             loss = compared(picture, batch.teacher)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             done += 1
 
@@ -104,7 +107,8 @@ class Work:
     def stage_one(self, proto: onnx.ModelProto) -> Step:
         """A step of stage I: with the proximal step, and now and then a count of live channels."""
         engine, channels = self.engine(proto), analyse(proto)
-        student = engine.task.student
+        student = _task(engine).student
+        assert isinstance(student, GraphModule)
         costs = {group.name: 1.0 for group in channels.prunable}
         return _with(engine, Condenser(parameters_by_initializer(student), channels, costs))
 
@@ -117,7 +121,9 @@ class Work:
         channels = analyse(proto)
         first = {group.name: np.ones(group.channels) for group in channels.prunable}
         engine = self.engine(proto, wrap=lambda net: LatentModule(net, channels, first))
-        return _with(engine, Shrinking(engine.task.student, channels, _Widths(channels)))
+        student = _task(engine).student
+        assert isinstance(student, LatentModule)
+        return _with(engine, Shrinking(student, channels, _Widths(channels)))
 
     def sandwich(self, proto: onnx.ModelProto, menu: Sequence[Mapping[str, int]]) -> Step:
         """A step of the method supernet that trains all networks of a menu."""
@@ -127,8 +133,14 @@ class Work:
         outputs = [info.name for info in proto.graph.output]
         size = self.config.distil.crop
         elastic = Elastic(proto, channels, order, outputs, (size, size) if size else None)
-        engine.task = Sandwich(engine.task, elastic, Menu(menu, (), 0, 0))
+        engine.task = Sandwich(_task(engine), elastic, Menu(menu, (), 0, 0))
         return _of_engine(engine)
+
+
+def _task(engine: Engine) -> Distil:
+    """The task that `competitors.training.distillation` sets up."""
+    assert isinstance(engine.task, Distil)
+    return engine.task
 
 
 def magnitude_order(proto: onnx.ModelProto, channels: ChannelMap) -> dict[str, np.ndarray]:
@@ -150,10 +162,16 @@ class _Widths:
 
     def __init__(self, channels: ChannelMap) -> None:
         self.groups = {group.name: group.channels for group in channels.prunable}
-        self.candidates = {name: list(range(4, full + 1, 4)) for name, full in self.groups.items()}
+        self.candidates: Mapping[str, Sequence[int]] = {
+            name: list(range(4, full + 1, 4)) for name, full in self.groups.items()
+        }
 
     def predict_many(self, widths: np.ndarray) -> np.ndarray:
         return widths.sum(axis=1).astype(float)
+
+    def terms(self) -> Iterator[LatencyTerm]:
+        for index in range(len(self.groups)):
+            yield LatencyTerm((index,), self.predict_many)
 
     def predict_ms(self, widths: Mapping[str, int]) -> float:
         return float(sum(widths[name] for name in self.groups))

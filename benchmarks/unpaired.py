@@ -17,7 +17,7 @@ import click
 from command_line import Given, contest_options
 from contest import DECIG, OWN, Contest
 from goals import Teacher
-from jobs import BENCHMARKS, SHARED, Job, finish
+from jobs import BENCHMARKS, SHARED, Command, Job, finish
 from jobs import DECIG as PROGRAM
 from judge import Judge, Real, Row, kid
 from options import numbers, one_line_errors
@@ -96,8 +96,8 @@ steps = {self.steps}
         write_bytes(folder / "recipe.toml", self.recipe().encode())
         load_recipe(folder)
         run = out / "original" / "run"
-        command = [*PROGRAM, "train", folder, "--data", data, "--output-dir", run]
-        resume = [*PROGRAM, "train", "--resume", "--output-dir", run]
+        command: Command = [*PROGRAM, "train", folder, "--data", data, "--output-dir", run]
+        resume: Command = [*PROGRAM, "train", "--resume", "--output-dir", run]
         asked = {"recipe": self.recipe(), "data": str(data)}
         return Job("original", out / "original", command, asked, resume, run / "state.pt")
 

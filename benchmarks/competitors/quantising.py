@@ -27,7 +27,7 @@ from decig.errors import BadInputError, first_line
 from decig.files import atomic_path
 
 
-class _Reader(CalibrationDataReader):
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # no types
     """Gives the calibration one input at a time."""
 
     def __init__(self, name: str, inputs: Iterable[np.ndarray]) -> None:

@@ -18,6 +18,7 @@ import json
 import os
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import openvino
@@ -35,9 +36,9 @@ class Server:
 
     def __init__(self) -> None:
         self._core = openvino.Core()
-        self._opened = []
+        self._opened: list[tuple[openvino.InferRequest, np.ndarray]] = []
 
-    def answer(self, asked: dict) -> dict:
+    def answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Do what a request asks for."""
         if asked["do"] == "version":
             return {"version": openvino.__version__}

@@ -119,7 +119,7 @@ def main() -> None:
         sys.stdout.flush()
         os._exit(0)
 
-    Engine._update = first_step  # type: ignore[method-assign]
+    Engine._update = first_step  # type: ignore[assignment, method-assign]
     try:
         program(arguments)
     except SystemExit as ended:
