@@ -141,7 +141,7 @@ def _of_graph(graph: Path, crop: tuple[int, int]) -> _Student:
     def write(module: GraphModule, path: Path) -> None:
         save_model(write_back(module, proto), path)
 
-    return _Student(build_module(proto, input_size=crop), write)
+    return _Student(build_module(proto, input_size=crop, fixed_statistics=True), write)
 
 
 def crop_of(teacher: onnx.ModelProto, pixels: PixelFormat, config: Config) -> tuple[int, int]:

@@ -7,6 +7,19 @@ from onnx import TensorProto, helper, numpy_helper
 from decig.graph.model import normalise
 
 
+def with_batch_norms(proto: onnx.ModelProto, mean: float, variance: float) -> onnx.ModelProto:
+    """Return a tiny generator in normal form, with batch norms that have these statistics."""
+    for node in proto.graph.node:
+        if node.op_type == "InstanceNormalization":
+            node.op_type = "BatchNormalization"
+            scale = next(each for each in proto.graph.initializer if each.name == node.input[1])
+            for name, value in (("mean", mean), ("var", variance)):
+                node.input.append(f"{node.name}.{name}")
+                array = np.full(scale.dims, value, np.float32)
+                proto.graph.initializer.append(numpy_helper.from_array(array, node.input[-1]))
+    return normalise(proto)
+
+
 def tiny_generator(size: int = 32, width: int = 8, seed: int = 0) -> onnx.ModelProto:
     """Return conv-IN-relu, a residual block, conv to RGB and a sigmoid; range 0..1, NCHW."""
     rng = np.random.default_rng(seed)

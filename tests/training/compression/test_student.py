@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from decig.device.plan.target import Target
 from decig.device.run.device import Device
@@ -12,8 +13,9 @@ from decig.training.compression.slicing import Origin, slice_and_repair
 from decig.training.compression.student import save_student, student_task, teacher_pool
 from tests.samples import write_photos
 from tests.training.graphs import code_generator
+from tests.training.onnx_cases import run_ort
 from tests.training.small import small
-from tests.training.tiny import tiny_generator
+from tests.training.tiny import tiny_generator, with_batch_norms
 
 
 def test_the_task_has_the_losses_that_the_settings_ask_for(tmp_path: Path) -> None:
@@ -30,6 +32,19 @@ def test_the_task_has_the_losses_that_the_settings_ask_for(tmp_path: Path) -> No
     bare = student_task(job, start, rate=1.0, with_extras=False)
     assert list(bare.losses("student", batch, bare.forward(batch))) == ["output"]
     assert list(bare.groups) == ["student"]
+
+
+def test_batch_norms_are_trained_with_the_statistics_that_are_deployed(tmp_path: Path) -> None:
+    proto = with_batch_norms(tiny_generator(size=48, width=16), 0.3, 2.0)
+    job = small(tmp_path, proto).job()
+    name = "start.onnx"
+    slice_and_repair(job, Origin.teacher(job), job.goal.target_ms, "plan.json", name)
+    start = job.run.load_graph(name).proto
+    task = student_task(job, start, rate=1.0, with_extras=False)
+    image = np.random.default_rng(0).random((1, 3, 48, 48), np.float32)
+    deployed = run_ort(start, image)[0]
+    painted = task.student.train()(torch.from_numpy(image))[0].detach().numpy()
+    np.testing.assert_allclose(painted, deployed, atol=1e-4)
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -20,7 +20,7 @@ from decig.training.narrowing.condense import Condenser
 from decig.training.tasks.distil import Distil
 from tests.device.bench import FakeBench
 from tests.training.small import node_us, small, total_ms
-from tests.training.tiny import tiny_generator
+from tests.training.tiny import tiny_generator, with_batch_norms
 
 Told = list[tuple[str, float, dict[str, float]]]
 
@@ -80,11 +80,7 @@ def test_the_steps_share_the_budget(
 
 
 def test_without_norms_to_fold_distilling_gets_all(tmp_path: Path) -> None:
-    proto = tiny_generator(size=48, width=16)
-    for node in proto.graph.node:
-        if node.op_type == "InstanceNormalization":
-            node.op_type = "BatchNormalization"
-            node.input.extend([f"{node.name}.bias", f"{node.name}.weight"])
+    proto = with_batch_norms(tiny_generator(size=48, width=16), 0.1, 1.2)
     found = steps(small(tmp_path, proto, fold_norms=True, settings={"fold": 0.25}).job())
     assert {step.name: step.share for step in found} == {"slice": 0, "distil": 1, "fold norms": 0}
 

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from decig.graph.channels import ChannelMap, analyse
-from decig.graph.model import initializers, normalise
+from decig.graph.model import initializers
 from decig.training.trainable.elastic import Elastic
 from decig.training.trainable.module import build_module, tensors_by_initializer
 from tests.graph.random_graphs import RandomGraph
 from tests.training.onnx_cases import assert_close, run_ort
 from tests.training.random_nets import CHANNELS, PROTO, for_random_generators, image, noise_for
-from tests.training.tiny import tiny_generator
+from tests.training.tiny import tiny_generator, with_batch_norms
 
 ORDER = {"c1": np.array([5, 1, 7, 3, 0, 2, 4, 6]), "c2": np.arange(8)[::-1]}
 
@@ -58,12 +58,7 @@ def test_what_was_built_for_some_widths_follows_the_module() -> None:
 
 
 def test_parts_leave_running_statistics_alone() -> None:
-    proto = tiny_generator(size=24)
-    for node in proto.graph.node:
-        if node.op_type == "InstanceNormalization":
-            node.op_type = "BatchNormalization"
-            node.input.extend([f"{node.name}.bias", f"{node.name}.weight"])
-    proto = normalise(proto)
+    proto = with_batch_norms(tiny_generator(size=24), 0.1, 1.2)
     made = Elastic(proto, analyse(proto), ORDER, ["output"])
     module = build_module(proto).train()
     made.run(module, {"c1": 4}, (image(),))

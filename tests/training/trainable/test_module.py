@@ -186,6 +186,19 @@ def test_batch_normalization_trains_as_onnx_defines_it():
     assert_close(module.eval()(torch.from_numpy(x))[0].detach().numpy(), run_ort(trained, x)[0])
 
 
+def test_fixed_statistics_serve_in_training_too():
+    x = r(4, 5, 3, 2)
+    weights = {"w": r(5), "b": r(5), "m": r(5), "v": np.abs(r(5)) + 0.5}
+    proto = parsed("y = BatchNormalization(x, w, b, m, v)", (4, 5, 3, 2), **weights)
+    module = build_module(proto, fixed_statistics=True).train()
+    (y,) = module(torch.from_numpy(x))
+    assert_close(y.detach().numpy(), run_ort(proto, x)[0])
+    assert_close(module.m.numpy(), weights["m"])
+    assert_close(module.v.numpy(), weights["v"])
+    y.square().sum().backward()
+    assert module.w.grad.abs().min() > 0 and module.b.grad.abs().min() > 0
+
+
 def test_write_back_gives_a_graph_that_computes_the_same():
     proto = small()
     before = proto.SerializeToString()

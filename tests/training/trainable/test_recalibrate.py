@@ -1,10 +1,10 @@
 import numpy as np
-from onnx import numpy_helper
+import pytest
 
 from decig.graph.model import initializers, normalise
 from decig.training.trainable.recalibrate import recalibrated
 from tests.training.onnx_cases import run_ort
-from tests.training.tiny import tiny_generator
+from tests.training.tiny import tiny_generator, with_batch_norms
 
 
 def feeds(count: int) -> list[dict[str, np.ndarray]]:
@@ -12,18 +12,10 @@ def feeds(count: int) -> list[dict[str, np.ndarray]]:
     return [{"input": rng.random((1, 3, 32, 32), np.float32)} for _ in range(count)]
 
 
-def test_running_statistics_become_those_of_the_inputs() -> None:
-    proto = tiny_generator()
-    for node in proto.graph.node:
-        if node.op_type == "InstanceNormalization":
-            node.op_type = "BatchNormalization"
-            node.input.extend([f"{node.name}.mean", f"{node.name}.var"])
-            for name, value in (("mean", 7.0), ("var", 9.0)):
-                array = np.full(8, value, np.float32)
-                tensor = numpy_helper.from_array(array, f"{node.name}.{name}")
-                proto.graph.initializer.append(tensor)
-    proto = normalise(proto)
-    images = feeds(4)
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_running_statistics_become_those_of_the_inputs(count: int) -> None:
+    proto = with_batch_norms(tiny_generator(), 7.0, 9.0)
+    images = feeds(count)
     changed = recalibrated(proto, images)
     before, after = initializers(proto), initializers(changed)
     assert {n for n in before if not np.array_equal(before[n], after[n])} == {
@@ -32,9 +24,19 @@ def test_running_statistics_become_those_of_the_inputs() -> None:
     probe = normalise(proto)
     probe.graph.output[0].name = "c1"
     outputs = np.concatenate([run_ort(probe, image["input"])[0] for image in images])
-    expected = outputs.mean(axis=(0, 2, 3))
-    old = 0.9**24  # share of the old statistics that is left
-    np.testing.assert_allclose(after["n1.mean"], expected * (1 - old) + 7 * old, atol=0.02)
+    np.testing.assert_allclose(after["n1.mean"], outputs.mean(axis=(0, 2, 3)), atol=1e-5)
+    np.testing.assert_allclose(after["n1.var"], outputs.var(axis=(0, 2, 3)), rtol=1e-4)
+
+
+def test_images_of_other_brightness_spread_the_statistics() -> None:
+    """The variance is that of all images together, not the mean of theirs."""
+    proto = with_batch_norms(tiny_generator(), 0.0, 1.0)
+    images = [{"input": each["input"] * (0.1 + place)} for place, each in enumerate(feeds(16))]
+    after = initializers(recalibrated(proto, images))
+    probe = normalise(proto)
+    probe.graph.output[0].name = "c1"
+    outputs = np.concatenate([run_ort(probe, image["input"])[0] for image in images])
+    np.testing.assert_allclose(after["n1.var"], outputs.var(axis=(0, 2, 3)), rtol=1e-4)
 
 
 def test_graphs_without_running_statistics_stay_as_they_are() -> None:

@@ -74,7 +74,9 @@ def student_task(
     if not values:
         terms = {name: weight for name, weight in terms.items() if name not in inner}
     return Distil(
-        wrap(build_module(start, [job.teacher.picture, *values], size)),
+        # Running statistics are those by which the graph was repaired. A crop has others, and the
+        # student would learn to paint with what it is not deployed with.
+        wrap(build_module(start, [job.teacher.picture, *values], size, fixed_statistics=True)),
         pool or teacher_pool(job, seed=train.seed, whole=whole, examples=examples),
         job.teacher.pixels,
         settings,

@@ -19,15 +19,15 @@ def batch_normalization(node: OpNode) -> tuple[fx.Node, ...]:
     """Y = (X - mean) / sqrt(var + epsilon) * scale + B, by channel.
 
     With stored statistics, the module's training flag chooses between those of the batch and the
-    stored ones, as the layer of the original net does.
+    stored ones, as the layer of the original net does, unless the module was built with fixed ones.
     """
     if uses_batch_statistics(node.proto):
         return _by_batch_statistics(node)
     x, scale, bias = node.tensor(0), node.weight(1), node.weight(2)
     mean, var = node.tensor(3), node.tensor(4)
     momentum, epsilon = node.attr("momentum", 0.9), node.attr("epsilon", 1e-5)
-    training = node.tracer.training()
-    return (node.emit(batch_norm, x, mean, var, scale, bias, training, momentum, epsilon),)
+    by_batch = node.tracer.by_batch()
+    return (node.emit(batch_norm, x, mean, var, scale, bias, by_batch, momentum, epsilon),)
 
 
 def _by_batch_statistics(node: OpNode) -> tuple[fx.Node, ...]:
@@ -70,12 +70,13 @@ def batch_norm(
     var: Tensor,
     weight: Tensor,
     bias: Tensor,
-    training: bool,
+    by_batch: bool,
     momentum: float,
     epsilon: float,
 ) -> Tensor:
-    """Normalise N,C,... by channel; in training update `mean` and `var` as ONNX defines it.
+    """Normalise N,C,... by channel: by `mean` and `var`, or by the batch's own statistics.
 
+    The latter update `mean` and `var` as ONNX defines it:
     running = momentum * running + (1 - momentum) * batch (ONNX operator BatchNormalization), so
     `momentum` is the share that stays, where PyTorch's `momentum` is the share that is replaced.
     The variance of the batch is the population's, where PyTorch divides by n - 1. A single value
@@ -83,7 +84,7 @@ def batch_norm(
     serve it in training too.
     """
     count = x.numel() // x.shape[1]
-    if not training or count == 1:
+    if not by_batch or count == 1:
         return _normalised(x, weight, bias, mean, var, False, 0.0, epsilon)
     kept = momentum * var
     y = _normalised(x, weight, bias, mean, var, True, 1 - momentum, epsilon)

@@ -66,13 +66,18 @@ class Tracer:
     """
 
     def __init__(
-        self, input_size: tuple[int, ...] | None = None, bound: Collection[str] = ()
+        self,
+        input_size: tuple[int, ...] | None = None,
+        bound: Collection[str] = (),
+        *,
+        fixed_statistics: bool = False,
     ) -> None:
         """Prepare an empty graph.
 
         Args:
             input_size: pictures of this size, if given, must work too.
             bound: initializers that are bound to channels.
+            fixed_statistics: whether normalisations use running statistics in training too.
         """
         self.graph = fx.Graph()
         self.inputs: list[fx.Node] = []
@@ -81,6 +86,7 @@ class Tracer:
         self.tied: dict[str, str] = {}
         self.bound = bound
         self._given = input_size
+        self._fixed_statistics = fixed_statistics
         self._probes = [DECLARED, BATCH, EXTENT, *([GIVEN] if input_size else [])]
         self._seen: dict[fx.Node, dict[str, Any]] = {}
         self._dims: dict[fx.Node, tuple[Dim, ...]] = {}
@@ -130,8 +136,13 @@ class Tracer:
             del self.root._buffers[attribute]
             self.root.register_parameter(attribute, nn.Parameter(buffer))
 
-    def training(self) -> fx.Node:
-        """Return the module's own `training` flag, as a value of the graph."""
+    def by_batch(self) -> fx.Node | bool:
+        """Whether running statistics give way to those of the batch: the module's `training` flag.
+
+        That is a value of the graph; False where they never do.
+        """
+        if self._fixed_statistics:
+            return False
         node = self.graph.get_attr("training")
         self._seen[node] = dict.fromkeys(self._probes, False)
         return node

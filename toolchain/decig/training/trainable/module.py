@@ -31,6 +31,8 @@ def build_module(
     proto: onnx.ModelProto,
     outputs: list[str] | None = None,
     input_size: tuple[int, ...] | None = None,
+    *,
+    fixed_statistics: bool = False,
 ) -> fx.GraphModule:
     """Turn a graph in normal form (`decig.graph.model.load_model`) into a module.
 
@@ -43,11 +45,13 @@ def build_module(
         outputs: names of the values to return, inner ones too; by default the graph's outputs.
         input_size: height and width (the size of all spatial axes) at which the module will be
             run, where that is not the declared one: checked here.
+        fixed_statistics: whether BatchNormalization uses the running statistics in `train()` mode
+            too, so that what is trained is the function that is deployed.
 
     Returns:
         A module that takes the graph's inputs in order and always returns a tuple, in the order
         of `outputs`. In `train()` mode BatchNormalization uses the statistics of the batch and
-        updates the running ones; dropout does nothing in either mode.
+        updates the running ones, unless they are fixed; dropout does nothing in either mode.
 
     Raises:
         BadInputError: an operator cannot be trained, `outputs` names no value, or the graph has
@@ -60,7 +64,8 @@ def build_module(
     _check(graph, wanted, sources, input_size)
     declared = {source.extent for source in sources if source.spatial}
     bound = {binding.initializer for binding in analyse(proto).bindings}
-    tracer = Tracer(None if declared == {input_size} else input_size, bound)
+    size = None if declared == {input_size} else input_size
+    tracer = Tracer(size, bound, fixed_statistics=fixed_statistics)
     constants = initializers(proto)
     needed = _needed(graph, wanted)
     require_trainable(needed, constants)
