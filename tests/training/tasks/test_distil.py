@@ -16,6 +16,7 @@ from decig.training.loop.engine import Engine, News
 from decig.training.loop.precision import Precision
 from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
+from decig.training.losses.games import GAMES
 from decig.training.tasks.distil import Distil, Learning, Settings
 from tests.training.simple_task import weights
 
@@ -56,7 +57,12 @@ def task(net: Any = None, *, targets: bool = False, seed: int = 0, **options: An
     if targets and settings.adversarial:
         judge = fresh_discriminator(3, 16, seed)
         options["adversary"] = adversary_of(
-            judge, PIXELS, real="target", weight=settings.adversarial, trained=False
+            judge,
+            PIXELS,
+            real="target",
+            weight=settings.adversarial,
+            trained=False,
+            game=settings.game,
         )
     return Distil(net or student(), source, PIXELS, settings, learning, exact, **options)
 
@@ -110,6 +116,14 @@ def test_inner_values_are_compared_where_that_is_asked_for() -> None:
     with torch.no_grad():
         made.student.body[0].weight.add_(0.1)
     assert made.losses("student", batch, made.forward(batch))["features"].detach() > 0.01
+
+
+def test_each_game_has_the_optimiser_of_its_authors() -> None:
+    found = {name: (game.learning_rate, game.betas) for name, game in GAMES.items()}
+    assert found["hinge"] == (4e-4, (0.0, 0.9))
+    assert found["cross-entropy"] == found["least-squares"] == (2e-4, (0.5, 0.999))
+    judge = task(targets=True, settings=Settings(game="hinge")).groups["discriminator"]
+    assert (judge.learning_rate, judge.betas) == found["hinge"]
 
 
 def test_the_adversary_learns_first_and_drives_the_picture() -> None:

@@ -31,7 +31,8 @@ class Code:
         sizes: name of a function beside `python` that reads off the shapes in a checkpoint what
             the module is called with; empty if there is none (see `decig.training.pytorch.sizes`).
         batch_statistics: whether batch norms normalise every picture by its own mean and variance
-            instead of those saved with the weights; None where nothing is said, which is no.
+            instead of those saved with the weights; None where nothing is said, which is no but
+            for nets that `decig train` trains on one picture at a time.
     """
 
     python: str

@@ -13,7 +13,7 @@ from torch.nn import functional
 from decig.data.pixels import PixelFormat
 
 _SIGMA, WINDOW = 1.5, 11
-"""Of the SSIM, in pixels: Wang et al., "Image Quality Assessment" (2004), section III.B."""
+"""Of the SSIM, in pixels: Wang et al., "Image Quality Assessment" (2004), sections III.B and C."""
 _C1, _C2 = 0.01**2, 0.03**2
 
 
@@ -21,7 +21,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 class OutputLoss:
     """Weighted sum of Charbonnier, chroma, gradient and structure terms.
 
-        L = charbonnier(y, t) + chroma |c(y) - c(t)| + gradient |grad y - grad t|
+        L = charbonnier(y, t) + chroma charbonnier(c(y), c(t)) + gradient |grad y - grad t|
             + structure (1 - SSIM(y, t)),       c(y) = y - mean of y over RGB
 
     Attributes:

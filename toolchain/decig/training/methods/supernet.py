@@ -2,11 +2,14 @@
 
 After Li et al., "GAN Compression: Efficient Architectures for Interactive Conditional GANs" (CVPR
 2020): a "once-for-all" network is trained at many widths, all plans are compared with the weights
-that they inherit, and the best one is trained on. Three things differ. The network is the teacher
+that they inherit, and the best one is trained on. Some things differ. The network is the teacher
 cut to the widest widths that could be chosen at the wanted latency, with weights repaired in closed
 form, instead of the whole teacher. Its widths are those near that latency, by the cost table of the
-device, instead of a range of multiply-accumulates. And the search begins with the plan that scored
-channels give. Of several targets, one network is trained, whose widths are those near any of them.
+device, instead of a range of multiply-accumulates. The search begins with the plan that scored
+channels give, and goes by SSIM to the teacher's pictures instead of Frechet distance. A step trains
+the narrowest and the widest network and drawn ones instead of one, and learns from pictures alone:
+inner values (`distil.features`) count when the chosen network is trained on. Of several targets,
+one network is trained, whose widths are those near any of them.
 """
 
 import math

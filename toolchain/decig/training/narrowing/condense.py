@@ -5,12 +5,14 @@ Shah and Bharaj, "Towards Device Efficient Conditional Image Generation" (BMVC 2
     L_penal = sum_i I(i) L_i,       L_i = sum_j f(j) |W_ij|
 
 where i is a channel group, I(i) its run time on the device, j its channels sorted by magnitude,
-largest first, and W_ij here all weights by which *consumers read* channel j: a channel that
-nobody reads can be sliced away without changing a pixel. Three traps and their answers:
+largest first, and W_ij here all weights v_j by which *consumers read* channel j, and |.| their
+2-norm: a channel that nobody reads can be sliced away without changing a pixel. I(i) is taken
+relative to its mean over the groups, and L_i relative to m_i, the mean of |v_j| in the group. Three
+traps and their answers:
 
 * Adam's scaling undoes the gradient of an L1 term. The penalty is therefore a proximal step after
   the optimiser's: the soft threshold of the channel's norm,
-  v_j <- v_j max(0, 1 - rate I(i) f(j) / |v_j|_2).
+  v_j <- v_j max(0, 1 - rate m_i I(i) f(j) / |v_j|_2), where the rate falls as Adam's does.
 * A consumer followed by a normalisation can shrink all its weights without changing the picture,
   and the penalty would do nothing. Every consumer's weights are therefore scaled back to the norm
   that they had before the step: only the share of each channel changes.

@@ -7,8 +7,9 @@ entry at a time, and every embedding is turned into a kernel,
     K_oi = w2_oi (w1_oi (z_out z_in^T)_oi),      w1_oi in R^m, w2_oi in R^(k k x m)
 
 with var(w1) = 1 and var(w2) = 1 / (m in k k), so that K has the variance 1 / (in k k) of a usual
-first weight. The biases that the paper adds behind both layers are left out: with them, the kernel
-of a latent that is zero would not be zero. Then the latents can be taken out of the brackets,
+first weight. The biases that the paper adds to the outer product and behind both layers are left
+out: with them, the kernel of a latent that is zero would not be zero. Then the latents can be taken
+out of the brackets,
 
     K = (z_out z_in^T) V,      V_oi = w2_oi w1_oi
 

@@ -2,8 +2,9 @@
 
 S. Zhao, Z. Liu, J. Lin, J. Zhu, S. Han, "Differentiable Augmentation for Data-Efficient GAN
 Training" (NeurIPS 2020), section 3.3: real and generated pictures are changed alike, for both nets,
-and the generator's gradient runs through the change. The input that a picture is judged with is
-moved and cut with it. For pixels from -1 to 1, amounts are those of the paper's public code.
+and the generator's gradient runs through the change. Both get the same change here, where the
+paper's code draws for each. The input that a picture is judged with is moved and cut with it. For
+pixels from -1 to 1, amounts are those of the paper's public code.
 """
 
 from collections.abc import Sequence

@@ -31,8 +31,8 @@ class MultiscaleDiscriminator(nn.Module):
     """Logits for patches of an image in its own size, in half of it, and so on.
 
     Attributes:
-        NORMED: the layers that GauGAN puts under spectral norm, as `normalise_spectrally` takes
-            them: those between the first one and the judgement.
+        NORMED: the layers that the authors' code puts under spectral norm (their paper: all), as
+            `normalise_spectrally` takes them: those between the first one and the judgement.
         TITLE: what messages call it.
         channels: of everything that is judged.
         smallest: least side of the images, in pixels; of smaller ones a norm has nothing to do.
@@ -147,10 +147,15 @@ def normalise_spectrally(net: nn.Module, patterns: Sequence[str]) -> None:
 def initialise_xavier(net: nn.Module, gain: float = 0.02) -> None:
     """Draw weights as GauGAN does: Xavier normal with a gain, biases at zero.
 
+    Scales of batch norms are drawn from N(1, gain), as in the authors' code.
+
     X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural
     networks" (AISTATS 2010), equation 12, for a normal distribution; gain as in Park et al.
     """
     for part in net.modules():
+        if isinstance(part, nn.BatchNorm2d) and part.affine:
+            nn.init.normal_(part.weight, 1.0, gain)
+            nn.init.zeros_(part.bias)
         if isinstance(part, _NORMED):
             nn.init.xavier_normal_(part.weight, gain)
             if part.bias is not None:

@@ -116,7 +116,7 @@ def _norm(norm: Norm, channels: int) -> nn.Module:
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw weights of convolutions from N(0, 0.02), scales of batch norms from N(1, 0.02).
+    """Draw weights of layers from N(0, 0.02), scales of batch norms from N(1, 0.02).
 
     Biases and offsets are zero. The first is from appendix 6.2 of Isola et al., the second from
     the public code of pix2pix and CycleGAN.
@@ -125,7 +125,7 @@ def initialise(module: nn.Module) -> None:
         if isinstance(part, nn.BatchNorm2d) and part.affine:
             nn.init.normal_(part.weight, 1.0, 0.02)
             nn.init.zeros_(part.bias)
-        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(part.weight, 0.0, 0.02)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)

@@ -18,6 +18,7 @@ from decig.training.narrowing.hinge_cut import waits_for_target
 from decig.training.originals.asked import FILE as ASKED_FILE
 from decig.training.originals.asked import STEPS, asked_of, require_same, write_asked
 from decig.training.originals.condensing_goal import CondensingGoal
+from decig.training.originals.fitting import warn_of_range, with_fitting_statistics
 from decig.training.originals.from_scratch import Condensation
 from decig.training.originals.shown import Shown, Training
 from decig.training.runs.repeat import write_said
@@ -86,7 +87,9 @@ def train(
     if direction is not None:
         recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
-    training = Training(recipe, task, output_dir, sample_every_s, tensorboard)
+    warn_of_range(recipe, processes)
+    fitting = with_fitting_statistics(recipe, task, processes, condensed=wanted is not None)
+    training = Training(fitting, task, output_dir, sample_every_s, tensorboard)
     condensation = None
     if wanted is not None and way is not None:
         goes_on = resume and _has_begun(output_dir) and not waits_for_target(output_dir)

@@ -39,6 +39,7 @@ class PairTask:
         KIND: record of the task's settings.
         generator: with fresh weights.
         nets: what is trained, by name.
+        crops_per_step: of a process, at the end of the training.
     """
 
     KIND: ClassVar[type[PairSettings]]
@@ -85,6 +86,7 @@ class PairTask:
         self.memories: dict[str, Memory] = {}
         course = examples.course
         self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
+        self.crops_per_step = course.stages[-1].batch
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only."""

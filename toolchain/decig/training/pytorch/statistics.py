@@ -31,11 +31,7 @@ def choose_statistics(module: nn.Module, code: Code, name: str, *, trained: bool
     Raises:
         BadInputError: the picture's own statistics are asked for, and there are no batch norms.
     """
-    norms = [
-        part
-        for part in module.modules()
-        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None
-    ]
+    norms = running_norms(module)
     if code.batch_statistics is None and norms and trained:
         _log.info(
             "%s: its %d batch norms use the statistics saved with the weights; with "
@@ -51,3 +47,12 @@ def choose_statistics(module: nn.Module, code: Code, name: str, *, trained: bool
     for norm in norms:
         norm.running_mean = norm.running_var = norm.num_batches_tracked = None
         norm.track_running_stats = False
+
+
+def running_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The batch norms of a module that have running statistics."""
+    return [
+        part
+        for part in module.modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is not None
+    ]

@@ -24,7 +24,7 @@ from decig.training.compression.terms import JUDGED, TERMS, VALUES
 from decig.training.data.pool import Batch, TeacherPool
 from decig.training.loop.precision import Precision
 from decig.training.loop.schedule import WarmUpThenCosine
-from decig.training.losses.games import GameName
+from decig.training.losses.games import GAMES, GameName
 from decig.training.losses.output import WINDOW, OutputLoss, picture_of
 from decig.training.nets.averaging import Averaging
 from decig.training.nets.judged import Judged, features_of
@@ -38,8 +38,6 @@ STUDENT, DISCRIMINATOR = "student", "discriminator"
 
 _BETAS = (0.9, 0.99)
 """Of Adam for the student."""
-_ADVERSARY_RATE, _ADVERSARY_BETAS = 2e-4, (0.5, 0.999)
-"""Of Adam for the discriminator, as in pix2pix (Isola et al., section 3.3)."""
 
 
 class Settings(WrittenByHand, frozen=True):
@@ -212,7 +210,8 @@ class Distil:
         self.memories: dict[str, Memory] = {}
         if adversary is not None:
             self.nets[DISCRIMINATOR] = adversary.net
-            group = Group((DISCRIMINATOR,), _ADVERSARY_RATE, _ADVERSARY_BETAS)
+            game = GAMES[adversary.game]
+            group = Group((DISCRIMINATOR,), game.learning_rate, game.betas)
             self.groups = {DISCRIMINATOR: group, **self.groups}
 
     def batch(self, number: int) -> Batch:

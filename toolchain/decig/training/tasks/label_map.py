@@ -40,7 +40,7 @@ from decig.training.ranges import LearningRate
 from decig.training.tasks import Group
 
 _BETAS = (0.0, 0.9)
-"""Of Adam, for both nets (Park et al., section 4)."""
+"""Of Adam, for both nets: those of the authors' code; their paper prints 0.999 for the second."""
 
 
 class Settings(PairSettings, frozen=True):

@@ -2,7 +2,7 @@
 
 In each step a few slim networks that share one module's weights paint the same batch, and the
 mean of their losses is what the module minimises. Yu and Huang, "Universally Slimmable Networks and
-Improved Training Techniques" (ICCV 2019), section 3.1, call it the sandwich rule: the narrowest,
+Improved Training Techniques" (ICCV 2019), section 4.1, call it the sandwich rule: the narrowest,
 the widest, and some at random between them; the losses are those of `decig.training.tasks.distil`.
 """
 

@@ -179,6 +179,7 @@ class Unpaired:
         self.memories = {name: ImagePool(settings.pool) for name in ("pool_b", "pool_a")}
         course = self._course
         self.steps, self.sizes, self.seed = course.steps, course.sizes, settings.seed
+        self.crops_per_step = course.stages[-1].batch
 
     def batch(self, number: int) -> Batch:
         """Cut the crops of a step; they depend on seed, step and process only.

@@ -1,0 +1,73 @@
+"""What fits the way in which an original is trained: statistics of batch norms, range of pictures.
+
+Batch norms are trained with the mean and variance of each batch. In a batch of one picture these
+are the picture's own, and running statistics follow about the last ten pictures: a net that is
+deployed with those paints otherwise than it was trained to. pix2pix is trained on one picture at a
+time, and its authors let it paint so too (Isola et al., "Image-to-Image Translation with
+Conditional Adversarial Networks", CVPR 2017, section 3.3).
+"""
+
+import logging
+from dataclasses import replace
+
+from decig.source.recipe import Recipe
+from decig.training.loop.processes import Processes
+from decig.training.pytorch.statistics import running_norms
+from decig.training.tasks import Original
+
+_log = logging.getLogger(__name__)
+
+
+def with_fitting_statistics(
+    recipe: Recipe, task: Original, processes: Processes, *, condensed: bool
+) -> Recipe:
+    """Say for a recipe that says nothing which statistics its exported generators use.
+
+    Args:
+        recipe: of the generator.
+        task: that trains it. One that has no `crops_per_step` is left to its recipe.
+        processes: that train together; the main one says what was chosen.
+        condensed: whether generators are condensed while they are trained: graphs with running
+            statistics are, so that no others can be chosen.
+
+    Returns:
+        The recipe, with `batch_statistics` true where its generators have batch norms that end
+        their training on one picture at a time.
+    """
+    source = recipe.source
+    if source is None or source.batch_statistics or getattr(task, "crops_per_step", 0) != 1:
+        return recipe
+    norms = sum(len(running_norms(task.nets[name])) for name in task.averages)
+    if not norms:
+        return recipe
+    if condensed or source.batch_statistics is False:
+        say = _log.warning if processes.main else _log.debug
+        say(
+            "%d batch norms are trained on one picture at a time, but exported with running "
+            "statistics, which follow the last few: pictures will be others than in training; "
+            "train with instance norms, or on several crops per step ([train] stages)",
+            norms,
+        )
+        return recipe
+    say = _log.info if processes.main else _log.debug
+    say(
+        "%d batch norms are trained on one picture at a time, and are exported so: as instance "
+        "norms, which use each picture's own statistics; with batch_statistics = false under "
+        "[source] they are exported with running ones",
+        norms,
+    )
+    return replace(recipe, source=replace(source, batch_statistics=True))
+
+
+def warn_of_range(recipe: Recipe, processes: Processes) -> None:
+    """Warn where losses do not count as their authors have it, who paint from -1 to 1."""
+    black, white = recipe.pixels.output_range
+    if (black, white) != (-1.0, 1.0) and processes.main:
+        _log.warning(
+            "output_range is [%g, %g], and the usual weights under [train] are for [-1, 1]: here "
+            "differences of pictures count %.3g times as much, and discriminators see other "
+            "numbers; let the generator paint from -1 to 1, or change the weights",
+            black,
+            white,
+            (white - black) / 2,
+        )
