@@ -50,8 +50,7 @@ def test_training_on_one_picture_at_a_time_ends_in_its_own_statistics(
     assert "batch_statistics = false" in caplog.text
 
 
-@pytest.mark.parametrize("said", [None, True])
-@pytest.mark.parametrize("net", [NORMED, PLAIN])
+@pytest.mark.parametrize(("net", "said"), [(NORMED, None), (NORMED, True), (PLAIN, None)])
 def test_several_crops_per_step_leave_what_the_recipe_says(
     tmp_path: Path, net: str, said: bool | None, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,7 @@ from decig.graph.model import initializers, load_model
 from decig.graph.oracle import masked_graph
 from decig.graph.plan import FLOOR, Plan
 from decig.graph.scoring import channel_norms
+from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
 from decig.training.loop import engine
 from decig.training.narrowing import steering
@@ -125,6 +126,28 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int, method
     assert (tmp_path / "cut/hinges.json").exists() == (step >= STEPS // 2)
     train(recipe, tmp_path / "cut", asked, resume=True)
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("method", ["decig", "hypernet"])
+def test_a_picture_s_own_statistics_stay_with_what_is_condensed(
+    tmp_path: Path, method: str
+) -> None:
+    write(tmp_path)
+    file = tmp_path / "recipe.toml"
+    text = file.read_text().replace("[source]", "[source]\nbatch_statistics = true")
+    file.write_text(text.replace("batch = 2", "batch = 1"))
+    recipe = load_recipe(tmp_path)
+    train(recipe, tmp_path / "run", wanted(table_of(recipe), method=method))
+    for name in ("condensed", "start", "."):
+        nodes = onnx.load(tmp_path / "run" / name / "generator.onnx").graph.node
+        kinds = {node.op_type for node in nodes}
+        assert "InstanceNormalization" in kinds and "BatchNormalization" not in kinds
+    start, condensed = (
+        tmp_path / "run" / name / "generator.onnx" for name in ("start", "condensed")
+    )
+    assert sum(widths_of(start).values()) < sum(widths_of(condensed).values())
+    whole, plan = load_model(condensed), Plan.load(condensed.with_suffix(".plan.json"))
+    assert difference(start, masked_graph(whole.proto, analyse(whole.proto), plan)) < 1e-4
 
 
 @pytest.mark.parametrize("embedding", [0, 2])

@@ -82,12 +82,6 @@ def test_what_cannot_be_condensed_is_refused_before_training(tmp_path: Path) -> 
     larger = write(tmp_path, nets=condensable.NETS.replace("3, padding=1)", "5, padding=2)"))
     with pytest.raises(BadInputError, match=r"made for another model .*profile this one"):
         train(larger, run, wanted(table))
-    text = (tmp_path / "recipe.toml").read_text()
-    (tmp_path / "recipe.toml").write_text(
-        text.replace("[source]", "[source]\nbatch_statistics=true")
-    )
-    with pytest.raises(BadInputError, match=r"source\.batch_statistics is true"):
-        train(load_recipe(tmp_path), run, wanted(table))
     computed = """
 from torch import nn
 class Halved(nn.Conv2d):

@@ -10,6 +10,7 @@ Conditional Adversarial Networks", CVPR 2017, section 3.3).
 import logging
 from dataclasses import replace
 
+from decig.errors import BadInputError
 from decig.source.recipe import Recipe
 from decig.training.loop.processes import Processes
 from decig.training.pytorch.statistics import running_norms
@@ -27,25 +28,33 @@ def with_fitting_statistics(
         recipe: of the generator.
         task: that trains it. One that has no `crops_per_step` is left to its recipe.
         processes: that train together; the main one says what was chosen.
-        condensed: whether generators are condensed while they are trained: graphs with running
-            statistics are, so that no others can be chosen.
+        condensed: whether generators are condensed while they are trained: the cost table that was
+            taken of the recipe fits the statistics that it says, and no others.
 
     Returns:
         The recipe, with `batch_statistics` true where its generators have batch norms that end
         their training on one picture at a time.
+
+    Raises:
+        BadInputError: the recipe asks for each picture's own statistics, and there are no batch
+            norms.
     """
     source = recipe.source
-    if source is None or source.batch_statistics or getattr(task, "crops_per_step", 0) != 1:
-        return recipe
     norms = sum(len(running_norms(task.nets[name])) for name in task.averages)
-    if not norms:
+    if source is None or source.batch_statistics:
+        if source is not None and not norms:
+            net = source.python.rpartition(":")[2]
+            raise BadInputError(f"{net}: has no batch norms that could use a picture's statistics")
+        return recipe
+    if not norms or getattr(task, "crops_per_step", 0) != 1:
         return recipe
     if condensed or source.batch_statistics is False:
         say = _log.warning if processes.main else _log.debug
         say(
             "%d batch norms are trained on one picture at a time, but exported with running "
-            "statistics, which follow the last few: pictures will be others than in training; "
-            "train with instance norms, or on several crops per step ([train] stages)",
+            "statistics, which follow the last few: pictures will be others than in training; say "
+            "batch_statistics = true under [source] (and profile anew), or train on several crops "
+            "per step ([train] stages)",
             norms,
         )
         return recipe

@@ -47,7 +47,7 @@ from decig.training.narrowing.fresh import Fresh, Way
 from decig.training.narrowing.hinge_cut import HINGES_FILE, keeps_what_is_condensed
 from decig.training.narrowing.steering import Steered
 from decig.training.originals.condensing_goal import CondensingGoal
-from decig.training.originals.shown import Shown, Training
+from decig.training.originals.shown import Shown, Training, with_statistics
 from decig.training.originals.stretch import Stretch, Taught
 from decig.training.runs.run import REPORT_FILE, SCHEMA_VERSION
 from decig.training.tasks import Condensable
@@ -224,7 +224,8 @@ class Condensation:
         }
         starts = {name: load_model(folder / START / f"{name}.onnx") for name in names}
         task.nets.update({name: Slim(model) for name, model in starts.items()})
-        teachers = {name: condensed.means[name] for name in names}
+        painters = with_statistics(task, condensed.means, self._training.recipe)
+        teachers = {name: painters[name] for name in names}
         stage = Taught(task, *self._stages[1], teachers=teachers, weight=self._teacher)
         engine = self._engine(stage, folder / STUDENT_STATE_FILE)
         for name, group in kept.items():
@@ -288,13 +289,7 @@ def _file(training: Training) -> Path:
 
 
 def _condensable(training: Training) -> Condensable:
-    task, source = training.task, training.recipe.source
-    if source is not None and source.batch_statistics:
-        raise BadInputError(
-            f"{_file(training)}: source.batch_statistics is true, but batch norms are trained, and "
-            "exported, with saved statistics: leave it out (a cost table that was taken with it "
-            "holds no longer)"
-        )
+    task = training.task
     lacking = [name for name in _NEEDED if not hasattr(task, name)]
     if lacking:
         raise BadInputError(

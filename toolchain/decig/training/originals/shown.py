@@ -20,7 +20,7 @@ from decig.training.loop.events import logged
 from decig.training.nets.recognise import DISCRIMINATORS
 from decig.training.pytorch.discriminator import save_discriminator
 from decig.training.pytorch.exporter import export_onnx
-from decig.training.pytorch.statistics import choose_statistics
+from decig.training.pytorch.statistics import choose_statistics, running_norms
 from decig.training.runs.run import EVENTS_FOLDER
 from decig.training.tasks import Original
 from decig.training.trainable.slim import Slim
@@ -132,15 +132,13 @@ def with_statistics(
     """The nets of a task, with generators as they paint once they are exported.
 
     Where the recipe asks for the statistics of each picture (`decig.training.pytorch.statistics`)
-    these are copies; training normalises by those of the batch in any case.
-
-    Raises:
-        BadInputError: the recipe asks for that, and a generator has no batch norms.
+    these are copies; training normalises by those of the batch in any case. Graphs that are trained
+    in the place of generators are what is exported.
     """
     if recipe.source is None or not recipe.source.batch_statistics:
         return nets
     found = dict(nets)
-    for name in task.averages:
+    for name in (name for name in task.averages if running_norms(nets[name])):
         found[name] = copy.deepcopy(nets[name])
         choose_statistics(found[name], recipe.source, type(nets[name]).__name__, trained=False)
     return found
@@ -161,7 +159,7 @@ def export(
         Their paths.
 
     Raises:
-        BadInputError, DecigError: as for `export_onnx` and `with_statistics`.
+        BadInputError, DecigError: as for `export_onnx`.
     """
     paths = []
     for name, net in task.exports(with_statistics(task, nets, recipe)).items():
