@@ -19,12 +19,19 @@ from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
 from decig.training.loop.schedule import Budget
+from tests.training.killed import save_always
 from tests.training.small import Asked, with_settings, work_table
 from tests.training.tiny import tiny_generator
 
 Make = Callable[..., Asked]
 """Makes what is asked of a compression; keywords change the defaults."""
 STEPS = 12
+
+
+@pytest.fixture
+def saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every step leaves its state behind, whatever the clock says."""
+    save_always(monkeypatch)
 
 
 @pytest.fixture(scope="module")

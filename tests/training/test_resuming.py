@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from decig.training import tasks
-from decig.training.loop import engine as engine_module
 from decig.training.loop.engine import News
 from decig.training.loop.processes import Processes
 from decig.training.tasks import Original
@@ -43,11 +42,8 @@ def open_again(folder: Path, name: str) -> Original:
     return tasks.find(name).open_task(recipe, folder / "data", Processes())
 
 
-def test_a_killed_run_ends_as_an_unbroken_one(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(engine_module, "SAVING_SHARE", 1e9)
+@pytest.mark.usefixtures("saving_always")
+def test_a_killed_run_ends_as_an_unbroken_one(name: str, tmp_path: Path) -> None:
     whole = small_originals.run(open_again(tmp_path, name))
 
     def kill(news: News) -> None:

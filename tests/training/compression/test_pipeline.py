@@ -11,6 +11,7 @@ import pytest
 
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
+from decig.errors import BadInputError
 from decig.graph.model import Model, load_model, shapes
 from decig.graph.plan import FLOOR, Plan
 from decig.quality.metrics import Likeness
@@ -18,6 +19,7 @@ from decig.training import methods
 from decig.training.loop.schedule import Budget
 from tests.device.bench import FakeBench
 from tests.training.conftest import STEPS, Make
+from tests.training.killed import kill_in, require_going_on
 from tests.training.loop.test_events import read_events
 
 CONTRACT = {
@@ -70,21 +72,27 @@ def test_training_that_makes_nothing_better_leaves_the_repaired_graph(
     assert "the repaired graph is kept" in caplog.text
 
 
-@pytest.mark.parametrize("stage", ["condense", "distil"])
+@pytest.mark.usefixtures("saving_always")
+@pytest.mark.parametrize(
+    ("stage", "name", "after"), [("condense", "stage1.pt", 10), ("distil", "stage2.pt", 5)]
+)
 def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(
-    asked: Make, stage: str, tmp_path: Path
+    asked: Make, stage: str, name: str, after: int, tmp_path: Path
 ) -> None:
-    def kill(step: str, share: float, _: Any) -> None:
-        if step == stage and share >= 0.4:
-            raise RuntimeError("killed")
-
+    """Of stage I, its rate was steered before."""
     whole = asked(budget=Budget(steps=50))
     whole.compress()
     broken = whole.but(output_dir=tmp_path / "broken")
     with pytest.raises(RuntimeError, match="killed"):
-        broken.compress(kill)
+        broken.compress(kill_in(stage))
     assert not (broken.output_dir / "student.onnx").exists()
-    broken.but(resume=True).compress()
+    again, state = broken.but(resume=True), broken.output_dir / "state" / name
+    good = state.read_bytes()
+    state.write_bytes(b"no state")
+    with pytest.raises(BadInputError, match=rf"{name}: not the state of this run"):
+        again.compress()
+    state.write_bytes(good)
+    require_going_on(again.compress, state, after=after)
     name = "student.onnx"
     assert weights(broken.output_dir / name) == weights(whole.output_dir / name)
 
@@ -189,6 +197,7 @@ def test_warnings_and_the_roofline_reach_the_report(asked: Make) -> None:
     assert figures["measured_latency_ms"] == pytest.approx(made.goal.target_ms)
 
 
+@pytest.mark.usefixtures("saving_always")
 def test_training_ends_where_nothing_improves(asked: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a run that was stopped ends where one that was not does."""
     seen: list[int] = []
@@ -206,15 +215,12 @@ def test_training_ends_where_nothing_improves(asked: Make, monkeypatch: pytest.M
     assert figures["steps"] == ended  # the step behind three quarters of the budget finds it out
     assert figures["ended_early"] == "nothing improved over 25% of the budget"
 
-    def kill(step: str, share: float, _: Any) -> None:
-        if step == "distil" and share >= 0.4:
-            raise RuntimeError("killed")
-
     broken = made.but(output_dir=made.output_dir.with_name("broken"))
     with pytest.raises(RuntimeError, match="killed"):
-        broken.compress(kill)
-    assert broken.but(resume=True).compress()["steps"] == ended
-    name = "student.onnx"
+        broken.compress(kill_in("distil", 0.6))  # the look that nothing improves on was before
+    again, name = broken.but(resume=True), "student.onnx"
+    require_going_on(again.compress, broken.output_dir / "state/stage2.pt", after=20)
+    assert json.loads((broken.output_dir / "report.json").read_text())["steps"] == ended
     assert weights(broken.output_dir / name) == weights(made.output_dir / name)
     off = made.but(output_dir=made.output_dir.with_name("off"), settings={"patience": 0.0})
     figures = off.compress()

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from decig.training.config import Config
 from decig.training.data.pool import TeacherPool
 from decig.training.loop.schedule import Budget
 from decig.training.runs.run import hold
+from tests.training.killed import kill_in, require_going_on
 from tests.training.small import Asked, quiet, small, with_settings
 from tests.training.tiny import tiny_generator
 
@@ -94,24 +96,29 @@ def test_a_target_of_several_is_compressed_to_as_it_would_be_alone(tmp_path: Pat
         assert one == other
 
 
+@pytest.mark.usefixtures("saving_always")
 @pytest.mark.parametrize(
-    ("method", "step"),
-    [("decig", "3x: distil"), ("supernet", "1.5x: supernet"), ("supernet", "3x: search")],
+    ("method", "step", "state"),
+    [
+        ("decig", "3x: distil", "3x/state/stage2.pt"),
+        ("supernet", "1.5x: supernet", "shared/state/supernet.pt"),
+        ("supernet", "3x: search", None),
+    ],
 )
 def test_a_killed_call_goes_on_with_the_target_that_was_running(
-    tmp_path: Path, method: str, step: str
+    tmp_path: Path, method: str, step: str, state: str | None
 ) -> None:
-    def kill(name: str, share: float, _: Any) -> None:
-        if name == step and share >= 0.4:
-            raise RuntimeError("killed")
-
     whole = ask(tmp_path, method)
     run(whole)
     broken = whole.but(output_dir=tmp_path / "broken")
     with pytest.raises(RuntimeError, match="killed"):
-        run(broken, kill)
+        run(broken, kill_in(step))
     begun: set[str] = set()
-    run(broken, lambda name, *_: begun.add(name), resume=True)
+    again = partial(run, broken, lambda name, *_: begun.add(name), resume=True)
+    if state is None:
+        again()
+    else:
+        require_going_on(again, broken.output_dir / state)
     if step.startswith("3x"):
         assert not any(name.startswith("1.5x: ") for name in begun - {"1.5x: read images"})
     for name in ("1.5x", "3x"):

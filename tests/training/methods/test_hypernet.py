@@ -16,6 +16,7 @@ from decig.training.config import Config
 from decig.training.loop.schedule import Budget
 from decig.training.methods.hypernet import LatentSlim, even_widths, steps
 from decig.training.trainable.slim import Slim
+from tests.training.killed import kill_in, require_going_on
 from tests.training.methods.test_decig import Told, widths
 from tests.training.random_nets import image
 from tests.training.small import Asked, small, with_settings
@@ -119,18 +120,17 @@ def channels_of(channels: ChannelMap) -> dict[str, int]:
     return {group.name: group.channels for group in channels.prunable}
 
 
+@pytest.mark.usefixtures("saving_always")
 @pytest.mark.parametrize("stage", ["shrink", "distil"])
 def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(tmp_path: Path, stage: str) -> None:
-    def kill(step: str, share: float, _: Any) -> None:
-        if step == stage and share >= 0.4:
-            raise RuntimeError("killed")
-
+    """The rate of shrinking was steered before."""
     whole = ask(tmp_path)
     figures = whole.compress()
     assert figures["hypernet"]["steps"] == 40 and figures["steps"] == 60
     broken = whole.but(output_dir=tmp_path / "broken")
     with pytest.raises(RuntimeError, match="killed"):
-        broken.compress(kill)
-    broken.but(resume=True).compress()
+        broken.compress(kill_in(stage))
+    state = broken.output_dir / "state" / f"{stage}.pt"
+    require_going_on(broken.but(resume=True).compress, state, after=10)
     same = [(asked.output_dir / "student.onnx").read_bytes() for asked in (whole, broken)]
     assert same[0] == same[1]

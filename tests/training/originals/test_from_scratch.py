@@ -19,7 +19,6 @@ from decig.graph.plan import FLOOR, Plan
 from decig.graph.scoring import channel_norms
 from decig.source.recipe import load_recipe
 from decig.source.stamp import read_known
-from decig.training.loop import engine
 from decig.training.narrowing import steering
 from decig.training.narrowing.condense import Condenser
 from decig.training.originals import from_scratch
@@ -28,16 +27,15 @@ from decig.training.tasks.paired import Paired
 from tests.device.bench import FakeBench
 from tests.runtime import open_plain
 from tests.training.condensable import STEPS, table_of, train, wanted, write
+from tests.training.killed import first_steps
 
 GENERATOR, WHOLE = "generator.onnx", "condensed/generator.onnx"
 
 
 @pytest.fixture(autouse=True)
-def steers_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def steers_at_every_step(monkeypatch: pytest.MonkeyPatch, saving_always: None) -> None:
     """A dozen steps are enough to condense a net, and every one of them is saved."""
     monkeypatch.setattr(steering, "_STEER_EVERY", 1)
-    monkeypatch.setattr(engine, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(engine, "SAVING_SHARE", 1e9)
     begin = Condenser.__init__
 
     def strong(self: Condenser, *args: object, **options: object) -> None:
@@ -124,7 +122,10 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path, step: int, method
             train(recipe, tmp_path / "cut", asked)
     assert taken[1:] == list(range(step + 1))
     assert (tmp_path / "cut/hinges.json").exists() == (step >= STEPS // 2)
-    train(recipe, tmp_path / "cut", asked, resume=True)
+    begun = first_steps(lambda: train(recipe, tmp_path / "cut", asked, resume=True))
+    half = STEPS // 2
+    stage_one = {"state.pt": step} if step < half else {}
+    assert begun == stage_one | {"student.pt": max(0, step - half)}
     assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
 
 
