@@ -1,6 +1,9 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from decig.data.feeds import Inputs
 from decig.data.pixels import PixelFormat
@@ -24,14 +27,12 @@ class Inverter(torch.nn.Module):
         return 255 - source
 
 
-def pool(*, targets: bool = False, capacity: int = 4) -> tuple[TeacherPool, Inverter]:
+def pool(
+    *, examples: Sequence[Example] | None = None, capacity: int = 4
+) -> tuple[TeacherPool, Inverter]:
     rng = np.random.default_rng(0)
-    examples = [
-        Example(
-            str(index),
-            tuple(rng.integers(0, 256, (40, 50, 3), np.uint8) for _ in range(1 + targets)),
-        )
-        for index in range(5)
+    examples = examples or [
+        Example(str(index), (rng.integers(0, 256, (40, 50, 3), np.uint8),)) for index in range(5)
     ]
     teacher = Inverter()
     crops = Crops(16, 24, 3, 1.5)
@@ -76,11 +77,25 @@ def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
         assert torch.equal(again.teacher, batch.teacher)
 
 
-def test_real_targets_are_cut_with_their_inputs() -> None:
-    batch = pool(targets=True)[0].batch(0)
-    assert batch.target is not None
-    assert batch.target.shape == batch.source.shape
-    assert batch.target.min() >= 0 and batch.target.max() <= 1
+@pytest.mark.parametrize("times", [1, 2])
+def test_real_targets_are_cut_with_their_inputs(times: int) -> None:
+    """They show the negative here, as large or larger; in new batches and in mixed ones."""
+    rng = np.random.default_rng(0)
+    coarse = [Image.fromarray(rng.integers(0, 256, (5, 5, 3), np.uint8)) for _ in range(5)]
+    images = [each.resize((50, 40), Image.Resampling.BILINEAR) for each in coarse]
+    negatives = [
+        Image.fromarray(255 - np.asarray(each)).resize((50 * times, 40 * times)) for each in images
+    ]
+    pairs = zip(images, negatives, strict=True)
+    examples = [Example(str(k), tuple(map(np.asarray, pair))) for k, pair in enumerate(pairs)]
+    made = pool(examples=examples)[0]
+    for step in range(7):
+        batch = made.batch(step)
+        assert batch.target is not None
+        assert batch.target.shape == (3, 3, 16 * times, 24 * times)
+        seen = torch.nn.functional.avg_pool2d(batch.target, times)
+        # Pictures change by more than this from one pixel to the next.
+        torch.testing.assert_close(seen, 1 - batch.source / 255, rtol=0, atol=0.02)
 
 
 def test_images_smaller_than_a_crop_are_named() -> None:

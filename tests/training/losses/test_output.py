@@ -21,11 +21,52 @@ def pictures(seed: int) -> tuple["torch.Tensor", "torch.Tensor"]:
     return picture, (picture + noise).clamp(0, 1)
 
 
-def test_ssim_agrees_with_the_published_metric() -> None:
-    picture, target = pictures(0)
-    nhwc = [p.permute(0, 2, 3, 1).numpy() for p in (picture, target)]
+def dark(seed: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Two pictures of which hardly anything can be seen: the constants of the SSIM weigh most."""
+    generator = torch.Generator().manual_seed(seed)
+    one, other = 0.05 + 0.02 * torch.randn(2, 2, 3, 48, 40, generator=generator)
+    return one, other
+
+
+def as_arrays(*tensors: "torch.Tensor") -> list[np.ndarray]:
+    """Pictures N,C,H,W as float64 N,H,W,C."""
+    return [tensor.double().permute(0, 2, 3, 1).numpy() for tensor in tensors]
+
+
+@pytest.mark.parametrize("pair", [pictures(0), dark(0)], ids=["light", "dark"])
+def test_ssim_agrees_with_the_published_metric(pair: tuple["torch.Tensor", "torch.Tensor"]) -> None:
     # scikit-image averages over the interior that its window covers, as this does.
-    assert ssim(picture, target).item() == pytest.approx(metrics.ssim(*nhwc), abs=2e-3)
+    wanted = metrics.ssim(*as_arrays(*pair))
+    assert ssim(*(each.double() for each in pair)).item() == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "weights", [(0, 0, 0), (0.7, 0, 0), (0, 0.3, 0), (0, 0, 0.2), (0.7, 0.3, 0.2)]
+)
+def test_the_loss_is_the_weighted_sum_of_its_terms(weights: tuple[float, float, float]) -> None:
+    picture, target = pictures(5)
+    one, other = as_arrays(picture, target)
+    difference = one - other
+
+    def charbonnier(array: np.ndarray) -> float:
+        return float(np.sqrt(array**2 + 1e-6).mean())
+
+    terms = (
+        charbonnier(difference - difference.mean(axis=-1, keepdims=True)),
+        sum(float(np.abs(np.diff(difference, axis=axis)).mean()) for axis in (1, 2)),
+        1 - metrics.ssim(one, other),
+    )
+    wanted = charbonnier(difference) + float(np.dot(weights, terms))
+    assert OutputLoss(*weights)(picture, target).item() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_gradients_of_either_axis_count(axis: int) -> None:
+    flat = torch.zeros(1, 3, 12, 10)
+    stripes = flat.clone().movedim(axis, 0)
+    stripes[::2] = 0.5
+    stripes = stripes.movedim(0, axis)
+    assert gradient_difference(stripes, flat).item() == pytest.approx(0.5)
 
 
 def test_every_term_is_zero_for_equal_pictures_and_positive_else() -> None:

@@ -11,12 +11,14 @@ from decig.errors import BadInputError
 from decig.graph.model import ValueInfo
 from decig.training.compression.adversary import adversary_of, fresh_discriminator
 from decig.training.compression.inner import InnerValues
+from decig.training.compression.terms import TERMS
 from decig.training.data.pool import Crops, Example, TeacherPool
 from decig.training.loop.engine import Engine, News
 from decig.training.loop.precision import Precision
 from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
-from decig.training.losses.games import GAMES
+from decig.training.losses.games import GAMES, GameName
+from decig.training.nets.judged import verdicts
 from decig.training.tasks.distil import Distil, Learning, Settings
 from tests.training.simple_task import weights
 
@@ -98,14 +100,6 @@ def test_the_weights_of_the_output_loss_are_those_of_the_settings() -> None:
 
 
 def test_inner_values_are_compared_where_that_is_asked_for() -> None:
-    class Shows(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = student()
-
-        def forward(self, x: Any) -> Any:
-            return self.body(x), self.body[0](x)
-
     inner = InnerValues(Shows().body[0], [None], Precision("cpu"), CPU)
     made = task(Shows(), terms={"features": 0.5, "feature_relations": 1.0}, inner=inner)
     batch = made.batch(0)
@@ -124,6 +118,51 @@ def test_each_game_has_the_optimiser_of_its_authors() -> None:
     assert found["cross-entropy"] == found["least-squares"] == (2e-4, (0.5, 0.999))
     judge = task(targets=True, settings=Settings(game="hinge")).groups["discriminator"]
     assert (judge.learning_rate, judge.betas) == found["hinge"]
+
+
+class Shows(torch.nn.Module):
+    """A student that shows the values of its first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = student()
+
+    def forward(self, x: Any) -> Any:
+        return self.body(x), self.body[0](x)
+
+
+def test_every_term_has_the_weight_of_the_settings() -> None:
+    torch.manual_seed(3)
+    inner = InnerValues(torch.nn.Conv2d(3, 4, 3, padding=1), [None], Precision("cpu"), CPU)
+    net, found = Shows(), []
+    for weight in (0.3, 0.6):
+        settings = Settings(target=weight, adversarial=weight)
+        terms = dict.fromkeys(TERMS, weight)
+        made = task(net, targets=True, settings=settings, terms=terms, inner=inner)
+        batch = made.batch(0)
+        found.append(made.losses("student", batch, made.forward(batch)))
+    once, twice = found
+    assert once.keys() == twice.keys() == {"output", "targets", "adversarial", *TERMS}
+    for name in once:
+        assert float(once[name].detach()) > 0
+        assert torch.equal(twice[name], (1 if name == "output" else 2) * once[name]), name
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_the_game_counts_by_its_weight(game: GameName) -> None:
+    net = fresh_discriminator(3, 8, 0)
+    adversary = adversary_of(net, PIXELS, real="teacher", weight=0.3, trained=False, game=game)
+    made = task(adversary=adversary)
+    batch = made.batch(0)
+    picture, *_ = shared = made.forward(batch)
+    wanted = 0.3 * GAMES[game].generator(verdicts(adversary.judge(batch, picture)))
+    assert torch.equal(made.losses("student", batch, shared)["adversarial"], wanted)
+
+
+def test_the_game_has_one_weight_with_real_pictures_and_one_without() -> None:
+    settings = Settings(adversarial=0.3, imitation=0.7)
+    assert settings.adversarial_weight(real=True) == 0.3
+    assert settings.adversarial_weight(real=False) == 0.7
 
 
 def test_the_adversary_learns_first_and_drives_the_picture() -> None:
