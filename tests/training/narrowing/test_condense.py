@@ -48,6 +48,43 @@ def onnx_array(tensor: object) -> np.ndarray:
     return numpy_helper.to_array(tensor)  # type: ignore[arg-type]
 
 
+READERS = {"c1": ("c2.weight", "c4.weight"), "c2": ("c3.weight",)}
+F = {
+    "uniform": lambda rank: np.ones_like(rank),
+    "linear": lambda rank: 2 * rank,
+    "exponential": lambda rank: 4 * np.exp(4 * (rank - 1)) / (1 - np.exp(-4)),
+}
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_a_step_is_the_soft_threshold_of_the_norm_of_every_channel(
+    weighting: str, share: float
+) -> None:
+    """By rate, run time and rank, as a share of the mean norm; then consumers are scaled back."""
+    made = condenser(weighting, {"c1": 3.0, "c2": 1.0})
+    parameters = parameters_by_initializer(made.module)
+    before = {name: parameter.detach().numpy().copy() for name, parameter in parameters.items()}
+    made.rate = 0.4
+    made.step(share)
+    gone = 0
+    for group, cost in (("c1", 1.5), ("c2", 0.5)):  # of the mean run time
+        weights = {name: before[name].astype(float) for name in READERS[group]}
+        norm = np.sqrt(sum((weight**2).sum(axis=(0, 2, 3)) for weight in weights.values()))
+        rank = np.argsort(np.argsort(-norm)) / (len(norm) - 1)
+        threshold = 0.4 * share * cost * F[weighting](rank) * norm.mean()
+        factor = np.maximum(0, 1 - threshold / norm)
+        gone += int((factor == 0).sum())
+        for name, weight in weights.items():
+            shrunk = weight * factor[:, None, None]
+            wanted = shrunk * np.linalg.norm(weight) / np.linalg.norm(shrunk)
+            found = parameters[name].detach().numpy()
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+    assert (gone > 0) == (share == 1.0 and weighting != "uniform")
+    for name in before.keys() - {name for names in READERS.values() for name in names}:
+        np.testing.assert_array_equal(parameters[name].detach().numpy(), before[name])
+
+
 def test_repeated_steps_leave_few_live_channels_and_keep_every_consumers_norm() -> None:
     made = condenser()
     norms = {n: p.norm().item() for n, p in made.module.named_parameters() if p.ndim == 4}

@@ -1,3 +1,4 @@
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 import torch
 
 from decig.device.cost.predict import Predictor
+from decig.device.cost.terms import LatencyTerm
 from decig.graph.channels import analyse
+from decig.graph.plan import FLOOR
 from decig.training.narrowing.latents import LatentModule
 from decig.training.narrowing.shrinking import Shrinking
 from decig.training.trainable.module import build_module
@@ -29,6 +32,44 @@ def shrinking(predictor: Predictor) -> Shrinking:
     shrinking = Shrinking(made, channels, predictor)
     shrinking.module = made  # type: ignore[attr-defined]
     return shrinking
+
+
+class Stairs:
+    """Latency with one stair below the whole of each group; see `WidthCost`."""
+
+    groups = {"c1": 16, "c2": 16}  # noqa: RUF012
+    candidates = {"c1": (8, 16), "c2": (4, 16)}  # noqa: RUF012
+
+    def predict_many(self, widths: np.ndarray) -> np.ndarray:
+        return 100 + 80.0 * (widths[:, 0] > 8) + 24.0 * (widths[:, 1] > 4)
+
+    def predict_ms(self, widths: Mapping[str, int]) -> float:
+        whole = self.groups | dict(widths)
+        return float(self.predict_many(np.array([[whole["c1"], whole["c2"]]]))[0]) / 1000
+
+    def terms(self) -> Iterator[LatencyTerm]:
+        yield LatencyTerm((0, 1), self.predict_many)
+
+
+def test_a_step_is_that_of_the_equation() -> None:
+    """z <- sign(z) max(|z| - rate s_g / a_g, 0), but for a floor of the largest latents."""
+    proto = tiny_generator(size=48, width=16)
+    channels = analyse(proto)
+    first = {"c1": np.linspace(1, 0.2, 16), "c2": np.linspace(0.3, 0.1, 16)}
+    module = LatentModule(build_module(proto), channels, first)
+    module.latents.data[1::2] *= -1
+    shrinking = Shrinking(module, channels, Stairs())
+    # A channel of c1 saves 80 / 8 us, one of c2 24 / 12 us: 10 and 2, with a mean of 6.
+    price = {"c1": (10 / 6) ** 0.25 / 0.6, "c2": (2 / 6) ** 0.25 / 0.2}
+    shrinking.rate, share = 0.5, 0.5
+    before = {name: z.double().numpy().copy() for name, z in module.by_group().items()}
+    shrinking.step(share)
+    for name, z in before.items():
+        wanted = np.sign(z) * np.maximum(np.abs(z) - 0.5 * share * price[name], 0)
+        kept = np.argsort(-np.abs(z))[:FLOOR]
+        wanted[kept] = z[kept]
+        assert 0 < np.count_nonzero(wanted == 0) < 16 - FLOOR
+        np.testing.assert_allclose(module.by_group()[name].numpy(), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_latents_shrink_to_zero_and_stay_there(shrinking: Shrinking) -> None:

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -57,6 +60,83 @@ def test_a_move_keeps_what_stays_in_the_picture() -> None:
                 for left in (0, 40 - width)
             ]
             assert any(torch.equal(kept, place) for place in places)
+
+
+def draw_these(
+    monkeypatch: pytest.MonkeyPatch,
+    colours: Sequence[float] = (0.5, 0.5, 0.5),
+    hole: Sequence[float] = (0.5, 0.5),
+    move: Sequence[float] = (0.5, 0.5),
+) -> None:
+    """Draw the same numbers for all pictures: brightness, saturation, contrast; places."""
+
+    def rand(*shape: int, generator: torch.Generator) -> Tensor:
+        found = torch.tensor(colours if shape[0] == 3 else (hole, move))
+        return found.view(shape[0], 1, -1, *[1] * (len(shape) - 3)).expand(shape)
+
+    monkeypatch.setattr(torch, "rand", rand)
+
+
+@pytest.mark.parametrize("drawn", [(0, 0, 0), (1, 1, 1), (0.5, 0.5, 0.5), (0.9, 0.3, 0.2)])
+def test_colours_change_as_in_the_papers_code(
+    monkeypatch: pytest.MonkeyPatch, drawn: tuple[float, float, float]
+) -> None:
+    """DiffAugment_pytorch.py: rand_brightness, rand_saturation and rand_contrast."""
+    picture = 2 * _images() - 2
+    wanted = picture.double().numpy()
+    brightness, saturation, contrast = drawn
+    wanted = wanted + (brightness - 0.5)
+    mean = wanted.mean(axis=1, keepdims=True)
+    wanted = (wanted - mean) * (saturation * 2) + mean
+    mean = wanted.mean(axis=(1, 2, 3), keepdims=True)
+    wanted = (wanted - mean) * (contrast + 0.5) + mean
+    draw_these(monkeypatch, colours=drawn)
+    _, (changed,) = Augmentation(("colour",), 2.0)(picture, [picture], 0)
+    np.testing.assert_allclose(changed.numpy(), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "columns"),
+    [
+        ((0.5, 0.5), slice(8, 24), slice(10, 30)),
+        ((0, 0), slice(8), slice(10)),
+        ((1, 0.5), slice(24, 32), slice(10, 30)),
+    ],
+)
+def test_a_hole_is_half_as_long_and_wide_as_the_picture(
+    monkeypatch: pytest.MonkeyPatch, place: tuple[float, float], rows: slice, columns: slice
+) -> None:
+    picture = _images()
+    draw_these(monkeypatch, hole=place)
+    _, (changed,) = Augmentation(("cutout",), 2.0)(picture, [picture], 0)
+    wanted = picture.clone()
+    wanted[..., rows, columns] = 0
+    assert torch.equal(changed, wanted)
+
+
+@pytest.mark.parametrize("down", [0.0, 1.0])
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_a_move_goes_an_eighth_of_a_side_at_most(
+    monkeypatch: pytest.MonkeyPatch, down: float, right: float
+) -> None:
+    picture = _images()
+    draw_these(monkeypatch, move=(down, right))
+    _, (moved,) = Augmentation(("translation",), 2.0)(picture, [picture], 0)
+    wanted = torch.roll(picture, (4 if down else -4, 5 if right else -5), (2, 3))
+    wanted[..., slice(4) if down else slice(28, 32), :] = 0
+    wanted[..., slice(5) if right else slice(35, 40)] = 0
+    assert torch.equal(moved, wanted)
+
+
+def test_moves_reach_both_ends() -> None:
+    picture, change = _images(), Augmentation(("translation",), 2.0)
+    free = []
+    for seed in range(64):
+        _, (moved,) = change(picture, [picture], seed)
+        for shown in (moved[:, 0] != 0).numpy():
+            rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+            free.append([rows[0], 31 - rows[-1], columns[0], 39 - columns[-1]])
+    assert np.max(free, axis=0).tolist() == [4, 4, 5, 5]
 
 
 @pytest.mark.parametrize("span", [2.0, 255.0])
