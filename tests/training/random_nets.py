@@ -35,6 +35,8 @@ def for_random_generators(
 ) -> Callable[[Callable[[RandomGraph, onnx.ModelProto, ChannelMap], None]], Callable[[], Any]]:
     """Check a property of random generators that can be trained, the same ones each time.
 
+    It must hold for half of them at least: to assume too much is to check too little.
+
     Args:
         examples: how many.
         block: that each of them holds; any if None.
@@ -43,10 +45,14 @@ def for_random_generators(
     def decorate(
         holds: Callable[[RandomGraph, onnx.ModelProto, ChannelMap], None],
     ) -> Callable[[], Any]:
+        held = 0
+
         def check(graph: RandomGraph) -> None:
+            nonlocal held
             assume(UNKNOWN not in graph.blocks)
             proto = normalise(graph.proto)
             holds(graph, proto, analyse(proto))
+            held += 1
 
         reproducible = settings(
             max_examples=examples,
@@ -56,6 +62,11 @@ def for_random_generators(
             suppress_health_check=list(HealthCheck),
         )
         found: Callable[[], Any] = reproducible(given(random_graphs(block))(check))
-        return found
+
+        def checked() -> None:
+            found()
+            assert held >= examples / 2
+
+        return checked
 
     return decorate

@@ -14,7 +14,6 @@ from decig.device.plan.target import Target
 from decig.errors import DecigError
 from decig.graph.model import load_model
 from decig.graph.norm_folding import all_norms, foldable_norms
-from decig.progress import Progress
 from decig.training.compression.fold_norms import with_joined_norms
 from decig.training.compression.judge import Judge
 from decig.training.compression.planner import Goal
@@ -24,6 +23,8 @@ from decig.training.data.examples import Folders
 from decig.training.data.pool import Batch, TeacherPool
 from decig.training.loop.schedule import Budget
 from tests.device.bench import FakeBench
+from tests.graph.rewrite.small import Net
+from tests.training.killed import kill_in, require_going_on
 from tests.training.small import Asked, with_settings, work_table
 from tests.training.tiny import tiny_generator
 
@@ -56,16 +57,6 @@ def asked(place: Path, tmp_path: Path) -> Callable[..., Asked]:
         ).but(**changes)
 
     return make
-
-
-def killer(share: float) -> Progress:
-    """Progress that ends the program in the middle of folding."""
-
-    def kill(step: str, done: float, _: Any) -> None:
-        if step == "fold norms" and done >= share:
-            raise RuntimeError("killed")
-
-    return kill
 
 
 def student(made: Asked) -> onnx.ModelProto:
@@ -132,20 +123,22 @@ def test_photos_smaller_than_the_model_are_enlarged(
     assert figures["norms_folded"].keys() | figures["norms_put_back"].keys() == {"n1", "n2", "n3"}
 
 
+@pytest.mark.usefixtures("saving_always")
 def test_a_run_killed_twice_ends_with_the_student_of_an_unbroken_one(
     asked: Callable[..., Asked], place: Path, tmp_path: Path
 ) -> None:
     targets = {"targets": place / "photos", "settings": {"features": 0.1}}
-    whole = asked(**targets, budget=Budget(steps=12))
+    whole = asked(**targets)
     figures = whole.compress()
     broken = whole.but(output_dir=tmp_path / "broken")
-    # Within a round, whose first step is on disk, and before the next one has left anything.
-    for share in (1 / 3, 0.4):
+    # Of three steps a round, before the second one has left anything, and within it.
+    for share in (1 / 3, 0.5):
         with pytest.raises(RuntimeError, match="killed"):
-            broken.compress(killer(share))
+            broken.compress(kill_in("fold norms", share))
         assert not (broken.output_dir / "student.onnx").exists()
         broken = broken.but(resume=True)
-    again = broken.compress()
+    require_going_on(broken.compress, broken.output_dir / "state/fold-1.pt")
+    again = json.loads((broken.output_dir / "report.json").read_text())
     assert weights(student(broken)) == weights(student(whole))
     timed = ("training_seconds", "folding_seconds")
     assert {k: v for k, v in again.items() if k not in timed} == {
@@ -188,13 +181,28 @@ def test_likeness_to_the_teacher_undoes_a_round_only_where_it_is_all_that_counts
 def test_a_damaged_state_is_named(asked: Callable[..., Asked]) -> None:
     made = asked()
     with pytest.raises(RuntimeError, match="killed"):
-        made.compress(killer(0.5))
+        made.compress(kill_in("fold norms", 0.5))
     (made.output_dir / "state" / "fold.pt").write_bytes(b"no state")
     with pytest.raises(DecigError, match=r"fold\.pt: not the state of this run"):
         made.but(resume=True).compress()
 
 
-def test_norms_that_are_spelled_out_are_seen(shared_suite: Path) -> None:
+def test_norms_that_are_spelled_out_are_seen() -> None:
+    """Behind a convolution, as exporters write them: (x - mean) / deviation, scaled and shifted."""
+    net = Net(1, 3, 8, 6)
+    value = net.node("Conv", "x", net.weights(3, 3, 1, 1))
+    axes = net.constant([2, 3], np.int64)
+    difference = net.node("Sub", value, net.node("ReduceMean", value, axes))
+    squares = net.node("Mul", difference, difference)
+    variance = net.node("Add", net.node("ReduceMean", squares, axes), net.constant(1e-3))
+    normed = net.node("Div", difference, net.node("Sqrt", variance), name="norm")
+    scaled = net.node("Mul", normed, net.weights(3, 1, 1))
+    proto = net.finish(net.node("Add", scaled, net.weights(3, 1, 1)))
+    assert foldable_norms(proto) == all_norms(proto) == []
+    assert foldable_norms(with_joined_norms(proto)) == ["norm"]
+
+
+def test_norms_of_a_real_net_that_are_spelled_out_are_seen(shared_suite: Path) -> None:
     proto = load_model(shared_suite / "fns_candy_nc16.onnx").proto
     assert foldable_norms(proto) == []
     joined = with_joined_norms(proto)

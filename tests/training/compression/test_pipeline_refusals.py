@@ -60,7 +60,7 @@ def test_another_graphs_table_a_taken_folder_and_too_few_images_are_refused(
     asked: Make, table: CostTable, tmp_path: Path, photos: Path
 ) -> None:
     other = replace(table, model=replace(table.model, sha256="0" * 64))
-    with pytest.raises(BadInputError):
+    with pytest.raises(BadInputError, match="made for another model"):
         asked(target=Target(other)).compress()
     short = asked(budget=Budget(steps=1), settings={"condense": 0.0})
     short.compress()

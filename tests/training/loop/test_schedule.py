@@ -40,4 +40,5 @@ def test_either_half_of_the_schedule_may_be_missing(warm_up: float) -> None:
 def test_the_rate_holds_for_half_the_steps_and_falls_to_nothing() -> None:
     found = [HoldThenFall()(step / 10) for step in range(11)]
     assert found == pytest.approx([1] * 6 + [0.8, 0.6, 0.4, 0.2, 0.0])
+    assert [HoldThenFall(1.0)(progress) for progress in (0.0, 0.5, 1.0)] == [1, 1, 1]
     assert [constant(step / 10) for step in range(11)] == [1.0] * 11

@@ -15,7 +15,9 @@ from decig.training.loop.schedule import Budget
 from decig.training.methods import supernet
 from decig.training.methods.supernet import Settings, steps
 from decig.training.narrowing.search import Lattice
+from decig.training.tasks.distil import Distil
 from tests.device.bench import FakeBench
+from tests.training.killed import kill_in, require_going_on
 from tests.training.methods.test_decig import widths
 from tests.training.small import Asked, small, total_ms, with_settings
 from tests.training.tiny import tiny_generator
@@ -50,6 +52,47 @@ def test_the_student_is_the_plan_that_scored_best(tmp_path: Path) -> None:
         assert set(channels) <= set(widest[name])
         assert band["narrowest"][name] <= len(channels) <= len(widest[name])
     assert figures["supernet"]["steps"] == 10 and figures["steps"] == 10
+
+
+def test_it_is_trained_near_the_wanted_latency_on_images_that_the_search_does_not_see(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ask(tmp_path).job()
+    images, menus = dict[str, set[str]](), list[tuple[Any, ...]]()
+    make_task, judge, menu = supernet.student_task, supernet.Judge, supernet.Menu
+    feeds = type(job.examples).feeds
+
+    def task_made(*arguments: Any, **options: Any) -> Distil:
+        made = make_task(*arguments, **options)
+        images["train"] = {example.name for example in made._pool._examples}
+        return made
+
+    def fed(self: Any, examples: Any, *rest: Any, **options: Any) -> Any:
+        images["latest"] = {example.name for example in examples}
+        return feeds(self, examples, *rest, **options)
+
+    def judged(*arguments: Any, **options: Any) -> Judge:
+        images["search"] = images["latest"]
+        return judge(*arguments, **options)
+
+    def menu_made(*arguments: Any, **options: Any) -> Any:
+        menus.append(arguments)
+        return menu(*arguments, **options)
+
+    monkeypatch.setattr(supernet, "student_task", task_made)
+    monkeypatch.setattr(type(job.examples), "feeds", fed)
+    monkeypatch.setattr(supernet, "Judge", judged)
+    monkeypatch.setattr(supernet, "Menu", menu_made)
+    for step in steps(job)[:3]:
+        step.run(*job.goal.budget.parts([step.share]))
+    assert len(images["train"]) > 1 and len(images["search"]) == FEW["scored"]
+    assert images["train"].isdisjoint(images["search"])
+    ((_, (planned, *drawn), *_),) = menus
+    assert planned == json.loads(job.shared.run.file("band.json").read_text())["planned"][0]
+    latencies = [job.planner.predict_ms(widths) for widths in drawn]
+    assert len(latencies) > 1
+    assert min(latencies) / job.goal.target_ms >= 0.85
+    assert max(latencies) / job.goal.target_ms <= 1.1
 
 
 def test_the_network_is_that_of_the_supernet_or_a_better_one(tmp_path: Path) -> None:
@@ -134,17 +177,18 @@ def test_shares_above_the_whole_are_refused() -> None:
     assert np.isclose(Settings().train + Settings().search, 0.6)
 
 
+@pytest.mark.usefixtures("saving_always")
 @pytest.mark.parametrize("stage", ["supernet", "search", "distil"])
 def test_a_killed_run_ends_with_the_student_of_an_unbroken_one(tmp_path: Path, stage: str) -> None:
-    def kill(step: str, share: float, _: Any) -> None:
-        if step == stage and share >= 0.4:
-            raise RuntimeError("killed")
-
     whole = ask(tmp_path)
     whole.compress()
     broken = whole.but(output_dir=tmp_path / "broken")
     with pytest.raises(RuntimeError, match="killed"):
-        broken.compress(kill)
-    broken.but(resume=True).compress()
+        broken.compress(kill_in(stage))
+    again = broken.but(resume=True)
+    if stage == "search":  # which trains nothing
+        again.compress()
+    else:
+        require_going_on(again.compress, broken.output_dir / "state" / f"{stage}.pt")
     same = [(asked.output_dir / "student.onnx").read_bytes() for asked in (whole, broken)]
     assert same[0] == same[1]
