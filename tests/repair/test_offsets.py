@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from decig.repair.offsets import BatchNorm, InstanceNorm, Offset
+from decig.repair.offsets import BatchNorm, InstanceNorm, Norm, Offset
 from decig.repair.sample import Sample
 
 RNG = np.random.default_rng(0)
@@ -22,6 +22,14 @@ def sample_of(output: np.ndarray, count: int) -> Sample:
 def instance_norm(output: np.ndarray, count: int) -> InstanceNorm:
     node = helper.make_node("InstanceNormalization", ["a", "scale", "shift"], ["b"], epsilon=1e-3)
     return InstanceNorm(node, AFFINE, 3, sample_of(output, count))
+
+
+def batch_norm() -> BatchNorm:
+    constants = AFFINE | {"mean": np.ones(3, np.float32), "var": np.full(3, 4, np.float32)}
+    node = helper.make_node(
+        "BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"], epsilon=0.0
+    )
+    return BatchNorm(node, constants, 3, bias=np.float32([0.5] * 3))
 
 
 def apply(offset: Offset, given: np.ndarray) -> np.ndarray:
@@ -66,12 +74,38 @@ def test_gamma_and_beta_follow_by_least_squares(weight: np.ndarray | None) -> No
     assert set(norm.stored(np.zeros(3))) == {"scale", "shift"}
 
 
+def weighted() -> tuple[np.ndarray, np.ndarray]:
+    """Weights of 50 positions in images that count unlike, and noise that is higher with them."""
+    weight = np.float32(RNG.uniform(0.1, 2.0, (4, 50, 1)) * RNG.uniform(0.2, 2.0, (4, 1, 1)))
+    return weight, weight + 0.1 * np.float32(RNG.normal(size=(4, 50, 3)))
+
+
+@pytest.mark.parametrize("kind", [InstanceNorm, BatchNorm])
+def test_a_position_counts_by_its_weight(kind: type[Norm]) -> None:
+    output = values(600)
+    norm = instance_norm(output, 50) if kind is InstanceNorm else batch_norm()
+    weight, noise = weighted()
+    given = output[:, :50] - output[:, :50].mean(norm.centre, keepdims=True)
+    norm.gamma, norm.beta = np.ones(3, np.float32), np.zeros(3, np.float32)
+    value = apply(norm, given)
+    wanted = 3 * value - 1 + noise * (1 + value)
+    norm.refit(wanted, weight)
+    root = np.sqrt(weight.ravel())
+    lines = [np.polyfit(value[..., c].ravel(), wanted[..., c].ravel(), 1, w=root) for c in range(3)]
+    assert np.stack([norm.gamma, norm.beta], axis=1) == pytest.approx(np.stack(lines), abs=1e-3)
+
+
+def test_a_bias_follows_the_positions_that_count() -> None:
+    given, (weight, noise) = values(50), weighted()
+    bias = Offset("bias", {}, 3)
+    bias.take(given)
+    bias.refit(given + noise, weight)
+    expected = np.average(noise, axis=(0, 1), weights=np.broadcast_to(weight, noise.shape))
+    assert bias.beta == pytest.approx(expected, abs=1e-3)
+
+
 def test_batch_norm_moves_its_mean_with_the_weights() -> None:
-    constants = AFFINE | {"mean": np.ones(3, np.float32), "var": np.full(3, 4, np.float32)}
-    node = helper.make_node(
-        "BatchNormalization", ["a", "scale", "shift", "mean", "var"], ["b"], epsilon=0.0
-    )
-    norm = BatchNorm(node, constants, 3, bias=np.float32([0.5] * 3))
+    norm = batch_norm()
     given = values(200) - 2
     wanted = 2 * given + 7
     norm.take(given)

@@ -3,7 +3,15 @@ import pytest
 from onnx import helper
 
 from decig.repair import solve
-from decig.repair.solve import ByFeatures, ByRows, as_matrix, features, from_matrix, regression
+from decig.repair.solve import (
+    ByFeatures,
+    ByRows,
+    Regression,
+    as_matrix,
+    features,
+    from_matrix,
+    regression,
+)
 
 RNG = np.random.default_rng(0)
 CENTRES = [(1,), (0, 1)]
@@ -107,17 +115,30 @@ def test_both_ways_find_the_same_weights(
     assert rows_first.fit(target, ridges).ridge == features_first.fit(target, ridges).ridge
 
 
-def test_few_rows_are_solved_as_exactly_as_in_double_precision() -> None:
-    source = RNG.normal(size=(2, 10, 40))
-    before, target = RNG.normal(size=(40, 3)), RNG.normal(size=(2, 10, 3))
+@pytest.mark.parametrize("centre", [(), *CENTRES])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "ridge"), [(ByRows, 1e-6), (ByRows, 0.01), (ByFeatures, 0.01), (ByFeatures, 1.0)]
+)
+def test_weights_are_those_of_the_equation_in_double_precision(
+    kind: type[Regression], ridge: float, weighted: bool, centre: tuple[int, ...]
+) -> None:
+    source = RNG.normal(0.5, size=(2, 10, 40))
+    before, target = RNG.normal(size=(40, 3)), RNG.normal(2.0, size=(2, 10, 3))
+    weight = RNG.uniform(0.1, 2.0, size=(2, 10, 1)) if weighted else np.ones((2, 10, 1))
     single = [array.astype(np.float32) for array in (source, before, target)]
-    for ridge in (1e-6, 0.01):
-        rows = source.reshape(20, 40)
-        strength = ridge * np.square(rows).sum() / 40
-        error = target.reshape(20, 3) - rows @ before
-        exact = before + np.linalg.solve(rows.T @ rows + strength * np.eye(40), rows.T @ error)
-        found = regression(single[0].copy(), single[1]).fit(single[2], [ridge]).matrix
-        assert found == pytest.approx(exact, abs=1e-4)
+    problem = kind(single[0].copy(), single[1], centre=centre, weight=weight if weighted else None)
+    fit = problem.fit(single[2], [ridge])
+    # All positions count alike for the means, whatever their weight.
+    if centre:
+        source = source - source.mean(centre, keepdims=True)
+        target = target - target.mean(centre, keepdims=True)
+    rows, w = source.reshape(20, 40), (weight / weight.mean()).reshape(20, 1)
+    strength = ridge * (w * rows**2).sum() / 40
+    moment = rows.T @ (w * (target.reshape(20, 3) - rows @ before))
+    exact = before + np.linalg.solve(rows.T @ (w * rows) + strength * np.eye(40), moment)
+    assert fit.matrix == pytest.approx(exact, abs=2e-4)
+    assert fit.given == pytest.approx(source @ exact, abs=2e-4)
 
 
 def test_the_way_with_fewer_equations_is_taken() -> None:
