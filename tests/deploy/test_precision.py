@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from decig.deploy import precision as module
 from decig.deploy.convert import to_fp16
@@ -16,7 +17,7 @@ from decig.graph.model import replace_initializers
 from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
 from decig.source.stamp import read_stamp
-from tests.samples import PIXELS, decig, write_generator, write_photos
+from tests.samples import PIXELS, decig, generator, write_generator, write_photos
 from tests.threads import FREE, watch_threads
 
 UNIT = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
@@ -64,6 +65,12 @@ def test_a_little_faster_is_not_worth_it(choose):
     assert "less than 1.05 times faster is not worth it" in found.variants[0].dropped
 
 
+@pytest.mark.parametrize(("deviation", "used"), [(30.0, "fp32"), (0.1, "fp16")])
+def test_what_may_be_chance_is_not_faster(deviation, used):
+    times = {"fp32": Latency(100, deviation, 100, 9), "fp16": Latency(90, deviation, 90, 9)}
+    assert module._fastest(times) == used
+
+
 def test_what_is_not_good_enough_is_not_even_timed(choose):
     found = choose("int8", Tolerance(0.0, 90.0))
     assert found.used == "fp32"
@@ -81,6 +88,38 @@ def test_harmful_layers_stay_in_float32_until_the_pictures_hold(choose):
     assert 1 <= len(variant.in_fp32) <= 2
     assert variant.psnr_db > every.psnr_db
     assert found.to_dict()["variants"]["int8"]["layers_in_fp32"] == list(variant.in_fp32)
+
+
+def test_the_most_harmful_layer_is_the_one_that_stays(tmp_path):
+    proto = generator()
+    # The head's largest weights read a channel that is 0 always; eight bits round the others away.
+    weights = {t.name: numpy_helper.to_array(t).copy() for t in proto.graph.initializer}
+    weights["norm2.weight"][0], weights["norm2.bias"][0] = 0.0, -1.0
+    weights["head.weight"][:, 0] = 60.0
+    replace_initializers(proto, weights)
+    onnx.save(proto, tmp_path / "m.onnx")
+    source, folder = resolve(str(tmp_path / "m.onnx"), UNIT), write_photos(tmp_path / "photos")
+    graph, device = source.model.proto, Device.of()
+    found = choose_precision("int8", graph, graph, source, folder, device, Tolerance(), device)
+    assert found.used == "int8"
+    assert found.variants[0].in_fp32 == ("head",)
+
+
+def test_layers_are_ranked_by_the_harm_that_each_does_alone():
+    alone = {"a": 0.99, "b": 0.5, "c": 0.9}
+
+    class Layers:
+        layers = tuple(alone)
+
+        def __call__(self, in_fp32):
+            (quantised,) = set(alone) - set(in_fp32)
+            return quantised
+
+    def judge(name, quantised, *, few):
+        assert name == "int8" and few
+        return module.Variant(name, onnx.ModelProto(), alone[quantised], 30.0)
+
+    assert module._most_harmful_first(Layers(), judge) == ["b", "c", "a"]
 
 
 def test_auto_leaves_out_what_cannot_be_converted(choose, monkeypatch, caplog):
