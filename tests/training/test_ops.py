@@ -57,6 +57,27 @@ def test_gradients_agree_with_differences_of_onnx_runtime(op_type, inputs, argum
     assert abs(float(sum(slope.sum() for slope in slopes)) - difference) <= 0.02 * scale + 1e-3
 
 
+WIDE = [case for case in ALL if case.values[0] != "BatchNormalization"]
+
+
+@pytest.mark.parametrize(("op_type", "inputs", "arguments"), WIDE)
+def test_any_operand_may_come_from_a_product_in_bf16(op_type, inputs, arguments):
+    """Under autocast what a convolution gives is narrower than all else that the module holds."""
+    module = build_module(one_node(op_type, *inputs, **arguments))
+    floats = [slot for slot, array in enumerate(inputs) if array.dtype == np.float32]
+    for narrow in [*([slot] for slot in floats), *([floats] if len(floats) > 1 else [])]:
+        tensors = [torch.from_numpy(array.copy()) for array in inputs]
+        for slot in narrow:
+            tensors[slot] = tensors[slot].bfloat16()
+        for slot in floats:
+            tensors[slot].requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = module(*tensors)
+        grown = [value.float().sum() for value in found if value.requires_grad]
+        if grown:
+            torch.stack(grown).sum().backward()
+
+
 def test_whatever_can_be_cut_can_be_trained():
     """But for what draws: two runs of it differ, and training would learn from noise."""
     random = {

@@ -1,6 +1,7 @@
 """Normalisations."""
 
 import operator
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,10 +49,13 @@ def instance_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon
 def _normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float) -> Tensor:
     if x[0, 0].numel() == 1:
         return x - x  # the mean of a single position is its value; F.instance_norm refuses it
+    # In bf16 a scale that the net computes is narrower than PyTorch takes it for some inputs.
+    wide = torch.promote_types(x.dtype, torch.float32)
+    weight, bias = (None if each is None else each.to(wide) for each in (weight, bias))
     y = F.instance_norm(x, weight=weight, bias=bias, eps=epsilon)
     # torch 2.13 on a CPU computes another gradient for a batch of one when what comes back has its
     # channels last, so that is brought into the usual order first.
-    if y.requires_grad:
+    if y.requires_grad and y.device.type == "cpu":
         y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
     return y
 
@@ -81,7 +85,7 @@ def layer_normalization(node: OpNode) -> fx.Node:
     shape = node.shape(x)[node.attr("axis", -1) :]
     epsilon = node.attr("epsilon", 1e-5)
     rms = node.op_type != "LayerNormalization"
-    function = F.rms_norm if rms else F.layer_norm
+    function = rms_norm if rms else F.layer_norm
     if node.shape(scale) == shape and (bias is None or node.shape(bias) == shape):
         affine = {"weight": scale} if rms else {"weight": scale, "bias": bias}
         return node.emit(function, x, shape, **affine, eps=epsilon)
@@ -89,6 +93,17 @@ def layer_normalization(node: OpNode) -> fx.Node:
     if bias is None:
         return node.emit(operator.mul, y, scale)
     return node.emit(operator.add, node.step(operator.mul, y, scale), bias)
+
+
+def rms_norm(
+    x: Tensor, shape: Sequence[int], weight: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Divide x by the root of its mean square over the last axes, of a given shape, then scale it.
+
+    In bf16 x may be narrower than the scale, for which PyTorch has no kernel.
+    """
+    x = x if weight is None else x.to(torch.promote_types(x.dtype, weight.dtype))
+    return F.rms_norm(x, list(shape), weight, eps)
 
 
 @op("LpNormalization")

@@ -79,6 +79,7 @@ def _as_slices(node: OpNode, x: fx.Node, places: np.ndarray) -> tuple[slice, ...
 
 def write_slices(x: Tensor, updates: Tensor, cuts: Sequence[slice]) -> Tensor:
     """Copy a tensor and replace one slice of it; the original stays."""
+    x, updates = _of_one_type(x, updates)
     result = x.clone()
     result[tuple(cuts)] = updates
     return result
@@ -86,6 +87,7 @@ def write_slices(x: Tensor, updates: Tensor, cuts: Sequence[slice]) -> Tensor:
 
 def write_places(x: Tensor, places: Tensor, updates: Tensor, how: str | None) -> Tensor:
     """Copy a tensor and write at indices [..., k] of its first k axes (ONNX ScatterND)."""
+    x, updates = _of_one_type(x, updates)
     depth = places.shape[-1]
     flat = torch.zeros_like(places[..., 0])
     for axis, size in enumerate(x.shape[:depth]):
@@ -115,10 +117,20 @@ def write_elements(
     x: Tensor, places: Tensor, updates: Tensor, axis: int, how: str | None
 ) -> Tensor:
     """Copy a tensor and write elements along an axis (ONNX ScatterElements)."""
+    x, updates = _of_one_type(x, updates)
     index = (places % x.shape[axis]).long()
     if how is None:
         return x.scatter(axis, index, updates)
     return x.scatter_reduce(axis, index, updates, how)
+
+
+def _of_one_type(x: Tensor, updates: Tensor) -> tuple[Tensor, Tensor]:
+    """Give both the wider of their types, which PyTorch leaves to its callers.
+
+    In the file their types are the same; in bf16 that of a convolution's result is narrower.
+    """
+    wider = torch.promote_types(x.dtype, updates.dtype)
+    return x.to(wider), updates.to(wider)
 
 
 def _fix_elements(node: OpNode, x: fx.Node, axis: int) -> None:

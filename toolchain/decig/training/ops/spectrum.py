@@ -43,6 +43,7 @@ def transform(x: Tensor, axis: int, length: int | None, inverse: bool, onesided:
     Returns:
         Complex [..., 2]; real [..., 1] if `inverse` and `onesided`.
     """
+    x = x.to(torch.promote_types(x.dtype, torch.float32))  # bfloat16 has no complex numbers
     real = x.shape[-1] == 1
     values = x[..., 0] if real else torch.view_as_complex(x.contiguous())
     if inverse and onesided:
