@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,20 @@ def test_gradients_of_either_axis_count(axis: int) -> None:
     stripes[::2] = 0.5
     stripes = stripes.movedim(0, axis)
     assert gradient_difference(stripes, flat).item() == pytest.approx(0.5)
+
+
+def test_ssim_blurs_with_the_channels_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the channels last, a GPU computes this convolution in TF32."""
+    picture, target = (each.to(memory_format=torch.channels_last) for each in pictures(0))
+    blur, seen = torch.nn.functional.conv2d, []
+
+    def watched(x: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
+        seen.append(x.is_contiguous())
+        return blur(x, *rest, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", watched)
+    ssim(picture, target)
+    assert seen == [True, True]
 
 
 def test_every_term_is_zero_for_equal_pictures_and_positive_else() -> None:

@@ -69,6 +69,9 @@ def ssim(picture: Tensor, target: Tensor) -> Tensor:
     row = kernel.expand(channels * 5, 1, 1, -1)
     column = row.transpose(2, 3)
     stacked = torch.cat([picture, target, picture**2, target**2, picture * target], 1)
+    # With the channels last a GPU would round the products of this blur to TF32, far coarser than
+    # the variances, which are small differences of large numbers.
+    stacked = stacked.contiguous()
     blurred = functional.conv2d(stacked, row, groups=channels * 5)
     blurred = functional.conv2d(blurred, column, groups=channels * 5)
     mean_y, mean_t, square_y, square_t, product = blurred.tensor_split(5, 1)
