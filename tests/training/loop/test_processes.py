@@ -1,15 +1,20 @@
+import contextlib
+import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
-from decig.errors import BadInputError
+from decig.errors import BadInputError, DecigError
+from decig.training.loop import processes
 from decig.training.loop.engine import Engine
 from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
-from tests.training.launch import together
+from tests.training.launch import launched, together
 from tests.training.simple_task import SimpleTask, weights
 
 STEPS = 6
@@ -53,11 +58,32 @@ def in_two_processes(folder: Path) -> None:
     ours["mean"] = processes.mean([float(processes.rank), 4.0])
     ours["poisoned"] = processes.mean([float("nan") if processes.rank else 1.0])
     ours |= _gradients(processes) | _training(processes) | _clock(processes)
-    try:
-        processes.on_main(_fail)
-    except (BadInputError, SystemExit) as error:
-        ours["failure"] = f"{type(error).__name__} {error}"
+    ours["failure"] = _failure(lambda: processes.on_main(_fail))
+    ours["report"] = _failure(_engine(processes, report=lambda _: _fail()).run)
+    nowhere = folder / "missing" / "state.pt"
+    ours["save"] = _failure(_engine(processes, state_file=nowhere).run)
+    ours["resume"] = _failure(_of_two_steps(processes, folder / f"state-{processes.rank}.pt"))
     torch.save(ours, folder / f"{processes.rank}.pt")
+
+
+def _failure(work: Callable[[], object]) -> str:
+    try:
+        work()
+    except (DecigError, SystemExit) as error:
+        return f"{type(error).__name__} {error}"
+    return ""
+
+
+def _engine(processes: Processes, steps: int = 2, **more: Any) -> Engine:
+    return Engine(SimpleTask(), Budget(steps=steps), processes, **more)
+
+
+def _of_two_steps(processes: Processes, file: Path) -> Callable[[], object]:
+    """Resume from a file of this process alone, which the other one wrote one step later."""
+    alone = copy.copy(processes)
+    alone.count, alone.rank = 1, 0
+    _engine(alone, 2 + processes.rank, state_file=file).run()
+    return _engine(processes, state_file=file).resume
 
 
 def _gradients(processes: Processes) -> dict[str, Any]:
@@ -152,5 +178,56 @@ def test_the_main_process_watches_the_clock(found: list[dict[str, Any]]) -> None
     assert found[0]["steps"] == found[1]["steps"] > 0
 
 
-def test_a_failure_of_the_main_process_ends_all(found: list[dict[str, Any]]) -> None:
-    assert [each["failure"] for each in found] == ["BadInputError mine", "SystemExit 2"]
+@pytest.mark.parametrize("where", ["failure", "report"])
+def test_a_failure_of_the_main_process_ends_all(found: list[dict[str, Any]], where: str) -> None:
+    assert [each[where] for each in found] == ["BadInputError mine", "SystemExit 2"]
+
+
+def test_a_state_that_cannot_be_written_ends_all(found: list[dict[str, Any]]) -> None:
+    first, second = (each["save"] for each in found)
+    assert "state.pt" in first and second.startswith("SystemExit")
+
+
+def test_a_resume_from_states_of_different_steps_is_refused_by_all(
+    found: list[dict[str, Any]],
+) -> None:
+    for rank, each in enumerate(found):
+        assert f"state-{rank}.pt: the processes find states of different" in each["resume"]
+        assert "steps there, [2, 3]" in each["resume"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_one_that_failed_does_not_wait_for_the_others(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+    monkeypatch.setattr(processes, "_at_work", False)
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "destroy_process_group", lambda: ended.append("with all"))
+    inner = distributed.distributed_c10d
+    monkeypatch.setattr(inner, "_abort_process_group", lambda: ended.append("alone"))
+
+    @processes.together()
+    def work() -> None:
+        if fails:
+            _fail()
+
+    with pytest.raises(BadInputError) if fails else contextlib.nullcontext():
+        work()
+    processes._part()
+    assert ended == ["alone" if fails else "with all"]
+
+
+@processes.together()
+def second_fails(folder: Path) -> None:
+    """One process fails where the other one waits for it."""
+    if not Processes().main:
+        _fail()
+    Processes().wait()
+    (folder / "met").touch()
+
+
+def test_where_one_fails_the_other_one_ends_too(tmp_path: Path) -> None:
+    done = launched("tests.training.launch", __name__, "second_fails", tmp_path)
+    assert done.returncode != 0 and "BadInputError: mine" in done.stderr
+    assert not (tmp_path / "met").exists()

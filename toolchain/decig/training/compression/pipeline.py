@@ -25,7 +25,7 @@ from decig.training.compression.planner import Goal, Planner
 from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
-from decig.training.loop.processes import Processes
+from decig.training.loop.processes import Processes, together
 from decig.training.runs.curve import Curve
 from decig.training.runs.recording import record_result, record_start
 from decig.training.runs.repeat import write_record
@@ -34,6 +34,7 @@ from decig.training.runs.run import Begun, RunFolder, hold
 _log = logging.getLogger(__name__)
 
 
+@together()
 def compress(
     teacher: Teacher,
     folders: Folders,

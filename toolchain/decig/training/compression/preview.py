@@ -16,7 +16,7 @@ from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
 from decig.training.loop.engine import Engine, News
-from decig.training.loop.processes import Processes
+from decig.training.loop.processes import Processes, together
 from decig.training.loop.schedule import Budget
 from decig.training.runs.run import RunFolder
 
@@ -24,6 +24,7 @@ _TRIED = 4
 """Steps that are taken to see how long one lasts; the first one, which warms up, does not count."""
 
 
+@together()
 def preview(
     teacher: Teacher, folders: Folders, goal: Goal, config: Config
 ) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ from decig.training.compression.preview import preview_of
 from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
-from decig.training.loop.processes import Processes
+from decig.training.loop.processes import Processes, together
 from decig.training.runs.run import TARGETS_FILE, RunFolder, hold
 
 SHARED_FOLDER = "shared"
@@ -93,6 +93,7 @@ class Several:
         return prepare_all(self.teacher, self.folders, targets, self.config, shared, processes)
 
 
+@together()
 def compress(
     asked: Several,
     output_dir: Path,
@@ -157,6 +158,7 @@ def compress(
     return found if processes.main else None
 
 
+@together()
 def preview(asked: Several) -> dict[str, Any] | None:
     """Plan for every target without training and without writing anything.
 

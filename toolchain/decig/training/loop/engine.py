@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from decig.errors import DecigError
+from decig.errors import BadInputError, DecigError
 from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
 from decig.training.loop.interrupt import deferred_interrupt
 from decig.training.loop.precision import Name as PrecisionName
@@ -166,11 +166,12 @@ class Engine:
             KeyboardInterrupt: Ctrl-C, after the step was finished and the state saved.
         """
         begun = time.monotonic() - self.elapsed_s
+        news = None
         for net in self.task.nets.values():
             net.train()
         with deferred_interrupt() as interrupted:
             while True:
-                progress, save, stop, done = self._decided(interrupted())
+                progress, save, stop, done = self._decided(news, interrupted)
                 if save or stop:
                     self.save()
                 if stop:
@@ -184,22 +185,29 @@ class Engine:
                     averaging.follow(self.means[name], self.task.nets[name], self.step)
                 self.step += 1
                 self.elapsed_s = time.monotonic() - begun
-                if self.report and self.processes.main:
-                    self.report(News(self.step, self.elapsed_s, progress, losses))
+                news = News(self.step, self.elapsed_s, progress, losses)
         for mean in self.means.values():  # each process has running statistics of its own
             self.processes.take_from_main(mean)
         self.save()
 
-    def _decided(self, interrupted: bool) -> tuple[float, bool, bool, bool]:
+    def _decided(
+        self, news: News | None, interrupted: Callable[[], bool]
+    ) -> tuple[float, bool, bool, bool]:
         """Progress of the budget, and whether to save, to stop or to end, as the main process says.
 
-        All processes save together, for each has memories of its own.
+        First it reports the step before. All save together, for each has memories of its own.
         """
-        progress = self.budget.progress(self.step, self.elapsed_s)
-        due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
-        save = due and progress < 1.0  # at the end, the state is saved in any case
-        done = any(part.done for part in self.parts)
-        return self.processes.from_main((progress, save, interrupted, done))
+
+        def decide() -> tuple[float, bool, bool, bool]:
+            if news is not None and self.report:
+                self.report(news)
+            progress = self.budget.progress(self.step, self.elapsed_s)
+            due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
+            save = due and progress < 1.0  # at the end, the state is saved in any case
+            done = any(part.done for part in self.parts)
+            return progress, save, interrupted(), done
+
+        return self.processes.on_main(decide)
 
     def _update(self, progress: float) -> dict[str, float]:
         """Update all groups once; returns the losses as `News` has them."""
@@ -259,13 +267,15 @@ class Engine:
             name: self.processes.gather(memory.state_dict())
             for name, memory in self.task.memories.items()
         }
-        if not self.processes.main:
-            return
+        self.processes.on_main(functools.partial(self._write, self.state_file, memories))
+
+    def _write(self, file: Path, memories: Mapping[str, Any]) -> None:
+        """Write the state, if it is good."""
         trained = (p for name in self.task.groups for p in self._parameters(name))
         if not all(bool(parameter.isfinite().all()) for parameter in trained):
             return
         began = time.monotonic()
-        write_state(self.state_file, self._state(memories))
+        write_state(file, self._state(memories))
         now = time.monotonic()
         self._next_save = now + max(SAVE_EVERY_S, (now - began) / SAVING_SHARE)
 
@@ -273,9 +283,9 @@ class Engine:
         """Go on from the saved state, if there is one; returns whether there was.
 
         Raises:
-            BadInputError: the state is damaged, or of another run.
+            BadInputError: the state is damaged, of another run, or not the same for all processes.
         """
-        if self.state_file is None or not self.state_file.exists():
+        if self.state_file is None or not self.processes.from_main(self.state_file.exists()):
             return False
         state = read_state(self.state_file)
         with reading_state(self.state_file):
@@ -291,6 +301,12 @@ class Engine:
                 if rank < len(of_rank):  # a process that was not there before remembers nothing
                     memory.load_state_dict(of_rank[rank])
             self.step, self.elapsed_s = int(state["step"]), float(state["elapsed_s"])
+        steps = self.processes.gather(self.step)
+        if len(set(steps)) > 1:
+            raise BadInputError(
+                f"{self.state_file}: the processes find states of different steps there, {steps}: "
+                "start them all where the run folder is the same one"
+            )
         return True
 
     def _state(self, memories: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ clock, opens the run folder, plans, judges and saves; the others take over what 
 """
 
 import atexit
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
@@ -27,6 +28,22 @@ _PATIENCE = timedelta(days=1)
 """How long a process waits for another: planning on the main process can take long."""
 
 T = TypeVar("T")
+
+_at_work = False
+"""Whether this process is amid what all do together, or failed in it."""
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Hold what the processes do together: where it fails in one, that one waits for no other.
+
+    The others may wait for it in an exchange to which it never comes. Once its program ends, what
+    started the processes ends them too.
+    """
+    global _at_work
+    _at_work = True
+    yield
+    _at_work = False  # not where an exception was raised inside
 
 
 class Processes:
@@ -139,6 +156,14 @@ class Processes:
 
 
 def _part() -> None:
-    """Leave the other processes at the end of the program, as PyTorch wants it."""
-    if distributed.is_initialized():
+    """Leave the other processes at the end of the program.
+
+    After a good end as PyTorch wants it. NCCL waits for all processes there, so that one that
+    failed would never end.
+    """
+    if not distributed.is_initialized():
+        return
+    if _at_work:
+        distributed.distributed_c10d._abort_process_group()
+    else:
         distributed.destroy_process_group()

@@ -12,7 +12,7 @@ from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.data.stages import Direction
 from decig.training.loop.engine import Engine
-from decig.training.loop.processes import Processes
+from decig.training.loop.processes import Processes, together
 from decig.training.loop.schedule import Budget
 from decig.training.narrowing.hinge_cut import waits_for_target
 from decig.training.originals.asked import FILE as ASKED_FILE
@@ -30,6 +30,7 @@ STATE_FILE = "state.pt"
 """File of a run folder from which a stopped training goes on."""
 
 
+@together()
 def train(
     recipe: Recipe,
     output_dir: Path,
