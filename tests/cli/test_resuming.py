@@ -194,6 +194,27 @@ def test_a_finished_run_is_neither_measured_nor_trained_again(
         assert (place / run / file).read_bytes() == before
 
 
+@pytest.mark.parametrize("target", [(), ("--target-latency", "8ms,5ms")])
+def test_a_run_goes_on_with_the_data_files_that_it_began_with(
+    target: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more would draw another split; a finished run does not look."""
+    monkeypatch.chdir(place)
+    with monkeypatch.context() as patch:
+        press(2, patch)
+        assert begin("run", *target).exit_code == 130
+    more = (place / "photos" / "another.png").resolve()
+    more.write_bytes(next((place / "photos").iterdir()).read_bytes())
+    result = decig("compress", "--resume", "--output-dir", "run")
+    assert result.exit_code == 2
+    told = f"run: the run there has other data files: {more} is new: put them back as they were"
+    assert told in result.stderr
+    more.unlink()
+    assert decig("compress", "--resume", "--output-dir", "run").exit_code == 0
+    more.write_bytes(b"")
+    assert decig("compress", "--resume", "--output-dir", "run").exit_code == 0
+
+
 def test_a_file_of_settings_may_name_the_run_that_goes_on(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

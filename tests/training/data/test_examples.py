@@ -38,6 +38,35 @@ def test_images_are_held_out_by_the_seed(tmp_path: Path) -> None:
     assert len(examples(tmp_path, photos=8, settings={"held_out": 0}).held_out) == 1
 
 
+@pytest.mark.parametrize("damaged", ["photos", "targets"])
+def test_one_image_that_cannot_be_read_moves_no_other(tmp_path: Path, damaged: str) -> None:
+    """Neither into what is held out, nor out of it."""
+    changes: dict[str, Any] = {"photos": 16}
+    if damaged == "targets":
+        changes["targets"] = write_photos(tmp_path / "targets", 16, 60, 64)
+    made = examples(tmp_path, **changes)
+    whole = [[e.name for e in part] for part in (made.training, made.held_out)]
+    order = np.random.default_rng(0).permutation(16)
+    assert whole[0] + whole[1] == ["abcdefghijklmnop"[place] for place in order]
+    folder = tmp_path / damaged
+    changes |= {"photos": 0, "images": tmp_path / "photos"}
+    for gone in (whole[0][0], whole[1][0]):
+        (file,) = folder.glob(f"{gone}.*")
+        content = file.read_bytes()
+        file.write_bytes(b"damaged")
+        made = examples(tmp_path, **changes)
+        found = [[e.name for e in part] for part in (made.training, made.held_out)]
+        assert found == [[name for name in part if name != gone] for part in whole]
+        file.write_bytes(content)
+
+
+def test_there_is_one_to_judge_by_where_none_of_those_drawn_can_be_read(tmp_path: Path) -> None:
+    held_out = examples(tmp_path, photos=4).held_out[0].name
+    next((tmp_path / "photos").glob(f"{held_out}.*")).write_bytes(b"damaged")
+    made = examples(tmp_path, images=tmp_path / "photos", photos=0)
+    assert (len(made.training), len(made.held_out)) == (2, 1)
+
+
 @pytest.mark.parametrize(
     ("count", "asked", "kept"),
     [

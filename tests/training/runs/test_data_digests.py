@@ -1,8 +1,15 @@
 import hashlib
+import os
 from pathlib import Path
 
 from decig.training.data.examples import Folders
-from decig.training.runs.data_digests import data_places, digest_of, digests_of, list_of
+from decig.training.runs.data_digests import (
+    data_places,
+    digest_of,
+    digests_of,
+    list_of,
+    read_list,
+)
 
 
 def test_data_files_are_named_by_option_and_place(tmp_path: Path) -> None:
@@ -31,3 +38,17 @@ def test_which_half_of_images_counts_is_told_by_their_names(tmp_path: Path) -> N
     places = data_places(Folders(Path(f"{folder}:B"), Path(f"{folder}:A")))
     assert places == {"data:B": folder, "targets:A": folder}
     assert list(digests_of(places)) == ["data:B/a.png", "targets:A/a.png"]
+
+
+def test_names_of_any_bytes_come_back_from_a_list(tmp_path: Path) -> None:
+    """Those that are text in one line stand there as they are."""
+    names = ["data/a  b.png", "data/\u00e9.png", os.fsdecode(b"data/\xe9.png")]
+    odd = ["data/two\nlines.png", "data/back\\nslash.png", "data/\\", "data/\r.png"]
+    digests = {name: digest_of(bytes([place])) for place, name in enumerate([*names, *odd])}
+    content = list_of(digests)
+    assert read_list(content) == digests
+    lines = content.split(b"\n")
+    assert lines[0].startswith(digests["data/a  b.png"].encode())
+    assert lines[2].endswith(b"  data/\xe9.png")
+    assert lines[3] == b"\\" + digests[odd[0]].encode() + rb"  data/two\nlines.png"
+    assert lines[-1] == b"" and len(lines) == len(digests) + 1

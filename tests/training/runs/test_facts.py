@@ -5,8 +5,9 @@ import pytest
 
 from decig.errors import BadInputError
 from decig.repeating import LIST_FILE, Recorded
+from decig.training.data.examples import Folders
 from decig.training.runs.data_digests import digest_of, list_of
-from decig.training.runs.facts import Facts
+from decig.training.runs.facts import Facts, require_same_files
 
 
 def record(folder: Path, files: dict[str, str], **more: str) -> Path:
@@ -44,4 +45,30 @@ def test_what_is_the_same_tells_nothing(tmp_path: Path, caplog: pytest.LogCaptur
     recorded = Recorded(command="compress", data=digest_of(list_of(files)))
     facts = Facts(recorded, files, {})
     assert facts.require_same(record(tmp_path, files), accept=False) == recorded
+    assert not caplog.messages
+
+
+def test_data_files_are_compared_by_name_where_a_run_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in "ab":
+        (photos / f"{name}.png").write_text(name)
+    folders = Folders(photos)
+    record(tmp_path, {"data/a.png": "another content", "data/b.png": "2"})
+    require_same_files(tmp_path, folders)
+    (photos / "c.png").write_text("c")
+    with pytest.raises(BadInputError, match=r"other data files: \S*photos/c\.png is new: put them"):
+        require_same_files(tmp_path, folders)
+    (photos / "a.png").unlink()
+    message = r"photos/a\.png is missing, and 1 more differ: put them back as they were, or begin"
+    with pytest.raises(BadInputError, match=message):
+        require_same_files(tmp_path, folders)
+    assert not caplog.messages
+    (tmp_path / LIST_FILE).unlink()
+    require_same_files(tmp_path, folders)
+    assert "data.sha256: not there" in caplog.text
+    caplog.clear()
+    require_same_files(tmp_path, Folders(None))
     assert not caplog.messages

@@ -34,11 +34,13 @@ class Pair:
     """One example to train on.
 
     Attributes:
-        name: of the input's file (`decig.data.images.name_in`).
+        file: of the input.
+        name: of that file (`decig.data.images.name_in`).
         input: RGB uint8 H,W,3.
         target: RGB uint8 of the same size, or of a whole number of times that size.
     """
 
+    file: Path
     name: str
     input: np.ndarray
     target: np.ndarray
@@ -141,13 +143,13 @@ class Pairs:
             source = read_image(file) if labels is None else read_labels(file, labels)
             target = read_image(target_file)
             _require_equal(file, source.shape[1::-1], target.shape[1::-1])
-            return Pair(name, source, target)
+            return Pair(file, name, source, target)
         pixels = read_image(file)
         height, width = pixels.shape[:2]
         middle = self._half.width(width, height, file)
         halves = pixels[:, :middle], pixels[:, middle:]
         source, target = halves[::-1] if self._backwards else halves
-        return Pair(name, source if labels is None else labels.clean(source, file), target)
+        return Pair(file, name, source if labels is None else labels.clean(source, file), target)
 
     def _require_label_maps(self) -> None:
         """Look whether the first readable input is a label map, where it should be one."""
@@ -240,7 +242,7 @@ def by_stem(
             _log.warning("skipped %s", error)
             continue
         _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1], scale)
-        yield Pair(folder.name(file), pixels, target_pixels)
+        yield Pair(file, folder.name(file), pixels, target_pixels)
 
 
 def _matched(inputs: ImageFolder, targets: Targets) -> dict[Path, Path]:

@@ -27,6 +27,7 @@ from decig.training.config import Config
 from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes, together
 from decig.training.runs.curve import Curve
+from decig.training.runs.facts import require_same_files
 from decig.training.runs.recording import record_result, record_start
 from decig.training.runs.repeat import write_record
 from decig.training.runs.run import Begun, RunFolder, hold
@@ -64,8 +65,8 @@ def compress(
         The content of report.json; None in all processes but the main one.
 
     Raises:
-        BadInputError: the table is of another graph, images do not fit, the run folder is taken,
-            or another process is at work there.
+        BadInputError: the table is of another graph, images do not fit or are others than those
+            that the run began with, the run folder is taken, or another process is at work there.
         TargetMissedError: no plan reaches the latency; the message names the fastest.
         DecigError: training failed; the state is kept.
         KeyboardInterrupt: Ctrl-C; the state is kept.
@@ -77,6 +78,8 @@ def compress(
         RunFolder.check(output_dir, record, resume=resume)
         if resume:
             take()
+            if not RunFolder(output_dir).finished:
+                require_same_files(output_dir, folders)
 
     def begin(job: Job) -> None:
         if not resume:

@@ -41,6 +41,7 @@ from decig.training.compression.teacher import Teacher
 from decig.training.config import Config
 from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes, together
+from decig.training.runs.facts import require_same_files
 from decig.training.runs.run import TARGETS_FILE, RunFolder, hold
 
 SHARED_FOLDER = "shared"
@@ -129,6 +130,8 @@ def compress(
         RunFolder.check(output_dir, record, resume=resume, record_file=TARGETS_FILE)
         if resume:
             take()
+            if not _all_finished(output, asked.goals):
+                require_same_files(output_dir, asked.folders)
 
     def begin() -> None:
         if not resume:

@@ -147,29 +147,51 @@ class Examples:
     @cached_property
     def first(self) -> Example:
         """The first readable image of the folder, read before all others. Errors as for these."""
-        return next(self._read())
+        return next(self._read())[1]
 
     @cached_property
     def _parts(self) -> tuple[list[Example], list[Example]]:
-        """Training and held-out examples."""
-        found = list(self._read())
-        kept = kept_of(len(found), self._settings.held_out)
-        order = np.random.default_rng(self._seed).permutation(len(found))
-        shuffled = [found[index] for index in order]
-        if len(shuffled) <= kept:
-            raise BadInputError(_TOO_FEW.format(folder=self.folders.images))
-        return shuffled[:-kept], shuffled[-kept:]
+        """Training and held-out examples.
 
-    def _read(self) -> Iterator[Example]:
-        """Read the images one by one, each no larger than crops can make use of."""
+        They are drawn from all files that are listed: one that cannot be read today, as on a
+        network disk, must not move others from one part to the other when a run goes on.
+        """
+        found = dict(self._read())
+        order = np.random.default_rng(self._seed).permutation(len(self._listed))
+        shuffled = [self._listed[place] for place in order]
+        held_out = shuffled[-kept_of(len(shuffled), self._settings.held_out) :]
+        kept = max(1, sum(each in found for each in held_out))
+        readable = [found[each] for each in shuffled if each in found]
+        if len(readable) <= kept:
+            raise BadInputError(_TOO_FEW.format(folder=self.folders.images))
+        return readable[:-kept], readable[-kept:]
+
+    @cached_property
+    def _listed(self) -> Sequence[Path | str]:
+        """What there is to read: files of images, or the names of what is drawn."""
         if self.inputs.image is None:
-            yield from (Example(name) for name in drawn_names(self.inputs, _DRAWS))
+            return drawn_names(self.inputs, _DRAWS)
+        return self._folder.files
+
+    @cached_property
+    def _folder(self) -> ImageFolder:
+        """The folder of the images, without the files that feed other inputs."""
+        images, labels = self.folders.images, self._teacher.pixels.labels
+        assert images is not None, "a folder was asked for"
+        alpha = self.input_channels == _WITH_ALPHA and not self.paired
+        return ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
+
+    def _read(self) -> Iterator[tuple[Path | str, Example]]:
+        """Read what is listed one by one, each image no larger than crops can make use of."""
+        if self.inputs.image is None:
+            yield from ((str(name), Example(str(name))) for name in self._listed)
             return
         filters = [self._teacher.pixels.resample, "smooth"]
         smallest = max(self.crop(whole=self._whole) or self.size)
         largest = round(self._settings.zoom * max(self.size))
-        for name, images in self._images(self.folders):
-            yield Example(name, bound(images, smallest, largest, filters=filters[: len(images)]))
+        for file, images in self._images():
+            bounded = bound(images, smallest, largest, filters=filters[: len(images)])
+            yield file, Example(self._folder.name(file), bounded)
 
     def _require_several(self) -> None:
         """Refuse a folder that cannot be parted into training and held-out images, and none."""
@@ -185,17 +207,15 @@ class Examples:
             if folder is not None:
                 require_one_side(ImageFolder(folder), self.size)
 
-    def _images(self, folders: Folders) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
-        """Yield each input, with its real target if there is one, by its name."""
-        images, labels = folders.images, self._teacher.pixels.labels
+    def _images(self) -> Iterator[tuple[Path, tuple[np.ndarray, ...]]]:
+        """Yield the file of each input, and its pixels with its real target if there is one."""
+        if self.folders.targets is None:
+            return ((file, (pixels,)) for file, pixels in self._folder)
+        images, labels, scale = self.folders.images, self._teacher.pixels.labels, self.scale or 1
         assert images is not None, "a folder was asked for"
-        if folders.targets is None:
-            alpha = self.input_channels == _WITH_ALPHA
-            folder = ImageFolder(images, labels, beside=self.inputs.filed, alpha=alpha)
-            return ((folder.name(path), (pixels,)) for path, pixels in folder)
-        scale = self.scale or 1
-        pairs = by_stem(images, folders.targets, labels, beside=self.inputs.filed, scale=scale)
-        return ((pair.name, (pair.input, pair.target)) for pair in pairs)
+        beside = self.inputs.filed
+        pairs = by_stem(images, self.folders.targets, labels, beside=beside, scale=scale)
+        return ((pair.file, (pair.input, pair.target)) for pair in pairs)
 
     def _require_croppable(self) -> None:
         """Refuse maps that come from files: they would have to be cut as the image is."""

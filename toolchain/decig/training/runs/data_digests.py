@@ -1,6 +1,7 @@
 """SHA-256 of the data files of a run, and their list in the form of the program sha256sum."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from decig.training.data.examples import Folders
 
 _ARRAYS = (".npy", ".npz")
 """Files beside images that feed further inputs."""
+_ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r"}
+"""What a line cannot hold, and how sha256sum writes it; the backslash first."""
+_UNESCAPES = {written: character for character, written in _ESCAPES.items()}
+_ESCAPED = re.compile(r"\\[\\nr]")
 
 
 def data_places(folders: Folders) -> dict[str, Path]:
@@ -29,14 +34,19 @@ def data_places(folders: Folders) -> dict[str, Path]:
     return found
 
 
-def digests_of(places: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of every data file by its name: that of its option, and its place in there."""
+def names_of(places: Mapping[str, Path]) -> dict[str, Path]:
+    """Every data file by its name: that of its option, and its place in there."""
     found = {}
     for name, place in places.items():
         for file in _files(place):
             inside = "" if file == place else f"/{file.relative_to(place).as_posix()}"
-            found[name + inside] = _digest_of_file(file)
+            found[name + inside] = file
     return found
+
+
+def digests_of(places: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of every data file by its name."""
+    return {name: _digest_of_file(file) for name, file in names_of(places).items()}
 
 
 def _digest_of_file(file: Path) -> str:
@@ -59,8 +69,29 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def list_of(files: Mapping[str, str]) -> bytes:
-    """The lines of a list: digest and name of each file."""
-    return "".join(f"{digest}  {name}\n" for name, digest in files.items()).encode()
+    """The lines of a list: digest and name of each file; names may be of any bytes."""
+    text = "".join(f"{_line(name, digest)}\n" for name, digest in files.items())
+    return text.encode(errors="surrogateescape")
+
+
+def _line(name: str, digest: str) -> str:
+    """One line; as sha256sum has it, a backslash before it tells that its name has such."""
+    for character, written in _ESCAPES.items():
+        name = name.replace(character, written)
+    return f"\\{digest}  {name}" if "\\" in name else f"{digest}  {name}"
+
+
+def read_list(content: bytes) -> dict[str, str]:
+    """The digests of a list by the names of their files; what `list_of` wrote."""
+    found = {}
+    for line in content.decode(errors="surrogateescape").split("\n"):
+        digest, _, name = line.partition("  ")
+        if digest.startswith("\\"):
+            digest = digest[1:]
+            name = _ESCAPED.sub(lambda match: _UNESCAPES[match[0]], name)
+        if name:
+            found[name] = digest
+    return found
 
 
 def digest_of(content: bytes) -> str:

@@ -1,7 +1,7 @@
 """What a run depends on beside its options, compared with what another run recorded of it."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,14 @@ from decig.repeating import LIST_FILE, Recorded, read_recorded
 from decig.training.compression.teacher import Teacher
 from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes
-from decig.training.runs.data_digests import data_places, digest_of, digests_of, list_of
+from decig.training.runs.data_digests import (
+    data_places,
+    digest_of,
+    digests_of,
+    list_of,
+    names_of,
+    read_list,
+)
 from decig.training.runs.recording import versions
 
 _log = logging.getLogger(__name__)
@@ -113,22 +120,59 @@ class Facts:
         if digest_of(content) != then.data:
             yield f"data files differ; {listed}, which would name them, is not that of the run"
             return
-        lines = (line.partition("  ") for line in content.decode().split("\n") if line)
-        known = {name: digest for digest, _, name in lines}
-        for name in sorted(known.keys() | self.files.keys()):
-            path = self._path(name)
-            if name not in self.files:
-                yield f"data: {path} is missing"
-            elif name not in known:
-                yield f"data: {path} is new"
-            elif known[name] != self.files[name]:
-                yield f"data: {path} has another content"
+        known = read_list(content)
+        changes = _added_or_gone(known, self.files, self.places)
+        changes |= {
+            name: f"{_path(name, self.places)} has another content"
+            for name in known.keys() & self.files.keys()
+            if known[name] != self.files[name]
+        }
+        yield from (f"data: {changes[name]}" for name in sorted(changes))
 
-    def _path(self, name: str) -> str:
-        """The path of a data file where its option says; its name where that is not given."""
-        option, _, inside = name.partition("/")
-        place = self.places.get(option)
-        return name if place is None else str(place / inside)
+
+def require_same_files(folder: Path, folders: Folders) -> None:
+    """Compare which data files there are with those that a run began with; none is opened.
+
+    Which images are held out is drawn from the list of all, so that with one more or less a run
+    that goes on would judge students by images that they were trained on.
+
+    Args:
+        folder: of the run. Where it has no list of data files, a warning says so.
+        folders: where the images are.
+
+    Raises:
+        BadInputError: a file is new, or missing.
+    """
+    places = data_places(folders)
+    if not places:
+        return
+    listed = folder / LIST_FILE
+    if not listed.is_file():
+        _log.warning("%s: not there: images that were added or taken away go unnoticed", listed)
+        return
+    changes = _added_or_gone(read_list(listed.read_bytes()), names_of(places), places)
+    if changes:
+        first, *others = (changes[name] for name in sorted(changes))
+        more = f", and {len(others)} more differ" if others else ""
+        raise BadInputError(
+            f"{folder}: the run there has other data files: {first}{more}: put them back as they "
+            "were, or begin another run in another folder"
+        )
+
+
+def _added_or_gone(
+    known: Collection[str], files: Collection[str], places: Mapping[str, Path]
+) -> dict[str, str]:
+    """Say of each data file, by its name, that is in one of two lists alone, which one that is."""
+    gone = {name: f"{_path(name, places)} is missing" for name in set(known) - set(files)}
+    return gone | {name: f"{_path(name, places)} is new" for name in set(files) - set(known)}
+
+
+def _path(name: str, places: Mapping[str, Path]) -> str:
+    """The path of a data file where its option says; its name where that is not given."""
+    option, _, inside = name.partition("/")
+    place = places.get(option)
+    return name if place is None else str(place / inside)
 
 
 def _machine(table: CostTable | None, processes: Processes) -> dict[str, Any]:
