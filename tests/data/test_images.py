@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from decig.data.images import (
 )
 from decig.data.labels import Labels
 from decig.errors import BadInputError
+from decig.files import write_json
 
 
 def _save(path: Path, pixels: np.ndarray, **options: object) -> Path:
@@ -186,6 +189,69 @@ def test_whatever_a_decoder_stumbles_over_is_one_line(tmp_path, monkeypatch, err
         read_image(tmp_path / "a.png")
     assert str(told.value).startswith(f"{tmp_path / 'a.png'}: not a readable image: ")
     assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "cannot be read: Input/output error"),
+        (OSError(errno.EMFILE, "Too many open files"), "cannot be read: Too many open files"),
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot be read: Permission denied"),
+        (MemoryError(), "not enough memory to read this image"),
+    ],
+)
+def test_a_fault_that_is_not_the_images_ends_the_reading(tmp_path, monkeypatch, error, told):
+    """It may hold for half of the folder, and be over tomorrow."""
+
+    def fail(*_):
+        raise error
+
+    _save(tmp_path / "a.png", _noise())
+    monkeypatch.setattr(Image, "open", fail)
+    for read in (read_image, image_size, lambda _: list(ImageFolder(tmp_path))):
+        with pytest.raises(BadInputError, match=f"^{tmp_path / 'a.png'}: {told}$") as caught:
+            read(tmp_path / "a.png")
+        assert not isinstance(caught.value, UnreadableImageError)
+
+
+def test_damage_that_leads_before_the_file_is_the_images(tmp_path, monkeypatch):
+    """As where a decoder seeks to a place that a damaged header names."""
+
+    def fail(*_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    _save(tmp_path / "a.png", _noise())
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(UnreadableImageError, match=r"a\.png: not a readable image: .*Invalid"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_sub_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    _save(tmp_path / "a.png", _noise())
+    _save(tmp_path / "closed" / "b.png", _noise())
+    scan = os.scandir
+
+    def closed(path):
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(BadInputError, match=r"/closed: cannot be listed: Permission denied$"):
+        ImageFolder(tmp_path)
+
+
+def test_run_folders_are_no_data(tmp_path):
+    """What decig painted lies in there; a folder of images may have files of the same names."""
+    for name in ("a", "told/pictures/b", "silent/pictures/c", "original/samples/d", "mine/e"):
+        _save(tmp_path / f"{name}.png", _noise())
+    (tmp_path / "told" / "run.toml").write_text("")
+    write_json(tmp_path / "silent" / "run.json", {"schema_version": 1, "model": {}})
+    write_json(tmp_path / "original" / "training.json", {"source": {}, "pixels": {}})
+    for name in ("run", "targets", "training"):
+        write_json(tmp_path / "mine" / f"{name}.json", {"e": [1, 2]})
+    assert [file.stem for file in ImageFolder(tmp_path).files] == ["a", "e"]
+    assert [file.stem for file in ImageFolder(tmp_path / "told").files] == ["b"]  # asked for
 
 
 def test_links_are_followed_and_what_is_hidden_is_left_out(tmp_path):

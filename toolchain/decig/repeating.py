@@ -11,6 +11,7 @@ files, in the form of the program sha256sum. Training writes both files
 (`decig.training.runs.repeat`).
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ from decig.schema import Count, convert, read_toml
 FILE, LIST_FILE = "run.toml", "data.sha256"
 OPTIONS, RECORDED = "options", "recorded"
 """Tables of run.toml that are no settings of the training."""
+_BEGINNINGS = {
+    "run.json": b'{\n "schema_version"',
+    "targets.json": b'{\n "schema_version"',
+    "training.json": b'{\n "source"',
+}
+"""How records begin that runs leave which were told nothing; others have files of these names."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +100,23 @@ def read_recorded(file: Path) -> Recorded:
             f"run folder, {FILE}"
         )
     return convert(found[RECORDED], Recorded, f"{file}: [{RECORDED}]")
+
+
+def is_run(folder: Path, files: Collection[str]) -> bool:
+    """Whether a folder is that of a run of `decig compress` or `decig train`.
+
+    Args:
+        folder: to look at.
+        files: names of the files in it.
+    """
+    if FILE in files:
+        return True
+    for name, beginning in _BEGINNINGS.items():
+        if name in files:
+            with (folder / name).open("rb") as content:
+                if content.read(len(beginning)) == beginning:
+                    return True
+    return False
 
 
 def was_said(folder: Path, command: str) -> bool:

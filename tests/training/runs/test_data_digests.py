@@ -1,7 +1,12 @@
+import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from decig.errors import BadInputError
 from decig.training.data.examples import Folders
 from decig.training.runs.data_digests import (
     data_places,
@@ -29,6 +34,18 @@ def test_data_files_are_named_by_option_and_place(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_counts_as_empty(tmp_path: Path) -> None:
     assert digests_of({"data": tmp_path / "gone.png"}) == {"data": digest_of(b"")}
+
+
+def test_a_disk_that_fails_is_no_file_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "a.png").write_bytes(b"a")
+    monkeypatch.setattr(hashlib, "file_digest", fail)
+    with pytest.raises(BadInputError, match=r"a\.png: cannot be read: Input/output error"):
+        digests_of({"data": tmp_path})
 
 
 def test_which_half_of_images_counts_is_told_by_their_names(tmp_path: Path) -> None:

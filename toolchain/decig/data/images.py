@@ -1,11 +1,13 @@
 """Folders of images, read as RGB uint8 arrays of shape H,W,3."""
 
+import errno
 import logging
 import os
 import time
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -13,7 +15,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from decig.data.depth import UnknownScaleError, depth_of, read_tiff, to_eight_bits
 from decig.data.halves import Part
 from decig.data.labels import NO_LABEL, Labels
-from decig.errors import BadInputError
+from decig.errors import BadInputError, first_line
+from decig.repeating import is_run
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -23,6 +26,20 @@ _log = logging.getLogger(__name__)
 
 _SAY_EVERY_S = 5.0
 """Seconds between two lines that say how far reading a folder is."""
+
+
+_OF_ONE_FILE = (
+    None,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENXIO,
+    errno.EOVERFLOW,
+)
+"""Numbers of an OSError by which a file itself is no image: it is missing, or damage sent its
+decoder to a place that no file has. Pillow's own errors have no number."""
 
 
 class UnreadableImageError(BadInputError):
@@ -38,8 +55,8 @@ def read_image(path: Path, *, alpha: bool = False, part: Part | None = None) -> 
 
     Raises:
         UnreadableImageError: the file is missing, truncated or no image.
-        BadInputError: it cannot be known which of its values are black and white, or it has no
-            halves.
+        BadInputError: it cannot be known which of its values are black and white, it has no
+            halves, or the disk, permissions or the memory keep it from being read.
     """
     upright = _opened(path, part, scaled=True)
     if alpha:
@@ -55,13 +72,14 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises:
         UnreadableImageError: the file is missing or no image.
+        BadInputError: the disk or permissions keep it from being read.
     """
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
             turned = opened.getexif().get(ExifTags.Base.Orientation, 1) > 4
             return (opened.height, opened.width) if turned else (opened.width, opened.height)
     except Exception as error:  # as in `_opened`
-        raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
+        raise _refused(path, error) from error
 
 
 def read_labels(path: Path, labels: Labels, part: Part | None = None) -> np.ndarray:
@@ -99,7 +117,7 @@ def _opened(path: Path, part: Part | None, *, scaled: bool = False) -> Image.Ima
         raise BadInputError(f"{path}: {error}") from error
     # Damage makes decoders stumble over anything; DecompressionBombError guards the memory.
     except Exception as error:
-        raise UnreadableImageError(f"{path}: not a readable image: {_reason(error)}") from error
+        raise _refused(path, error) from error
     if part is None:
         return whole
     half = part.cut(whole, path)
@@ -123,9 +141,22 @@ def _decoded(path: Path, *, scaled: bool) -> Image.Image:
     return upright
 
 
-def _reason(error: Exception) -> str:
-    """What a decoder says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _refused(path: Path, error: Exception) -> BadInputError:
+    """What to raise for an image that could not be read.
+
+    Without a damaged image a folder can be used. What a disk, the network, permissions or the
+    limits of a process keep from being read may be half of the folder, and be there tomorrow.
+    """
+    if isinstance(error, MemoryError):
+        return BadInputError(f"{path}: not enough memory to read this image")
+    if isinstance(error, OSError) and is_fault(error):
+        return BadInputError(f"{path}: cannot be read: {error.strerror}")
+    return UnreadableImageError(f"{path}: not a readable image: {first_line(error)}")
+
+
+def is_fault(error: OSError) -> bool:
+    """Whether something else than a file itself is to blame that it could not be read."""
+    return error.errno not in _OF_ONE_FILE
 
 
 def name_in(folder: Path, file: Path) -> str:
@@ -161,7 +192,11 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files in a folder and in its sub-folders, but no hidden ones.
 
     Links to folders elsewhere are followed, once each; those to what is there already are not. A
-    file whose link leads nowhere is there, too: whoever reads it says so.
+    file whose link leads nowhere is there, too: whoever reads it says so. Sub-folders that are run
+    folders of decig are left out: the pictures in there are what models painted.
+
+    Raises:
+        BadInputError: the folder or a sub-folder cannot be listed.
     """
     root = Path(folder).resolve()
     followed: set[Path] = set()
@@ -177,7 +212,13 @@ def files_below(folder: Path) -> Iterator[Path]:
         followed.add(real)
         return True
 
-    for place, inside, files in os.walk(folder, followlinks=True):
+    def refuse(error: OSError) -> NoReturn:
+        raise BadInputError(f"{error.filename}: cannot be listed: {error.strerror}") from error
+
+    for place, inside, files in os.walk(folder, followlinks=True, onerror=refuse):
+        if Path(place) != Path(folder) and is_run(Path(place), files):
+            inside.clear()
+            continue
         inside[:] = [name for name in sorted(inside) if enters(Path(place, name))]
         yield from (Path(place, name) for name in sorted(files) if not name.startswith("."))
 

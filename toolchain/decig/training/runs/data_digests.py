@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from decig.data.halves import Part
-from decig.data.images import SUFFIXES, files_below
+from decig.data.images import SUFFIXES, files_below, is_fault
+from decig.errors import BadInputError
 from decig.training.data.examples import Folders
 
 _ARRAYS = (".npy", ".npz")
@@ -45,16 +46,18 @@ def names_of(places: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def digests_of(places: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of every data file by its name."""
+    """SHA-256 of every data file by its name; BadInputError where the disk fails."""
     return {name: _digest_of_file(file) for name, file in names_of(places).items()}
 
 
 def _digest_of_file(file: Path) -> str:
-    """SHA-256 of a file; of one that cannot be read, which training skips too, that of nothing."""
+    """SHA-256 of a file; of one that is gone, which training skips too, that of nothing."""
     try:
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError:
+    except OSError as error:
+        if is_fault(error):
+            raise BadInputError(f"{file}: cannot be read: {error.strerror}") from error
         return digest_of(b"")
 
 
