@@ -230,6 +230,19 @@ def test_a_file_of_settings_may_name_the_run_that_goes_on(
     assert json.loads(result.stdout)["steps"] == STEPS
 
 
+def test_a_path_that_no_record_can_hold_is_refused_before_anything_is_done(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    odd = os.fsdecode(b"ph\xe9tos")
+    (place / "photos").rename(place / odd)
+    pixels = (*PIXELS, "--layout", "nchw")
+    asked = ("compress", "model.onnx", *pixels, "--target-speedup", 2, "--steps", STEPS)
+    result = decig(*asked, "--data", odd, "--output-dir", "run")
+    assert result.exit_code == 2 and not (place / "run").exists()
+    assert "tos: is not UTF-8, so that no record of a run can hold it; rename it" in result.stderr
+
+
 def test_a_damaged_record_is_named(place: Path) -> None:
     (place / "run.toml").write_text("[recorded]")
     result = decig("compress", "--resume", "--output-dir", place)

@@ -1,3 +1,5 @@
+import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,15 @@ def test_names_of_what_is_fed_without_images(tmp_path: Path):
     np.save(tmp_path / ".hidden.npy", np.zeros(8))
     assert drawn_names(read, 9) == [*"abcd", "more/a"]
     assert read.draw(rng(), "more/a")["code"].tolist() == [[1] * 8]
+
+
+def test_draws_follow_from_names_of_any_bytes():
+    inputs = Inputs.of(takes(CODE), PIXELS, {"code": "normal"})
+    names = (b"a", b"a\xe9", b"a\xe8")
+    found = [inputs.feed(None, PIXELS, os.fsdecode(name), seed=0)["code"] for name in names]
+    assert len({array.tobytes() for array in found}) == 3
+    drawn = np.random.default_rng([0, zlib.crc32(b"a\xe9")]).normal(size=(1, 8))
+    assert np.array_equal(found[1], drawn.astype(np.float32))
 
 
 def test_whole_numbers_are_the_nearest_ones():

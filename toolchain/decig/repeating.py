@@ -102,6 +102,31 @@ def read_recorded(file: Path) -> Recorded:
     return convert(found[RECORDED], Recorded, f"{file}: [{RECORDED}]")
 
 
+def require_text(*values: object) -> None:
+    """Refuse paths and options that the records of a run cannot hold: TOML and JSON are UTF-8.
+
+    Args:
+        values: texts and paths, also in lists, dictionaries and records; all else may be anything.
+
+    Raises:
+        BadInputError: one is of other bytes.
+    """
+    for value in values:
+        if isinstance(value, msgspec.Struct):
+            require_text(*msgspec.structs.astuple(value))
+        elif isinstance(value, dict):
+            require_text(*value.values())
+        elif isinstance(value, list | tuple):
+            require_text(*value)
+        elif isinstance(value, str | Path):
+            try:
+                str(value).encode()
+            except UnicodeEncodeError as error:
+                raise BadInputError(
+                    f"{value}: is not UTF-8, so that no record of a run can hold it; rename it"
+                ) from error
+
+
 def is_run(folder: Path, files: Collection[str]) -> bool:
     """Whether a folder is that of a run of `decig compress` or `decig train`.
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,13 @@ def test_a_run_for_no_device_has_a_report_too(tmp_path: Path) -> None:
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "times fewer multiply-accumulates" in text and "counted, not measured" in text
     assert "predicted, million multiply-accumulates" in text
+
+
+def test_photos_may_have_names_of_any_bytes(tmp_path: Path) -> None:
+    asked = small(tmp_path)
+    for file in (tmp_path / "photos").iterdir():
+        file.rename(file.with_stem(os.fsdecode(file.stem.encode() + b"\xe9")))
+    asked.compress()
+    found = records.load(asked.output_dir, records.PICTURES_FILE, Pictures)
+    assert found is not None and all(each.name.endswith("?") for each in found.pictures)
+    page.write(asked.output_dir, tmp_path / "r.html")

@@ -18,7 +18,15 @@ from decig.errors import BadInputError
 from decig.extras import needs_torch
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
-from decig.repeating import FILE, Recorded, Said, read_options, read_recorded, was_said
+from decig.repeating import (
+    FILE,
+    Recorded,
+    Said,
+    read_options,
+    read_recorded,
+    require_text,
+    was_said,
+)
 from decig.schema import read_json
 from decig.source.source import Source
 
@@ -123,6 +131,7 @@ def compress(
     settings = settings_of(folder, as_path(config), method, resume=resume)
     teacher = Teacher(source.model, source.require_pixels(), source.feeds)
     images = Folders(*map(_absolute, (data, targets, unpaired, discriminator)))
+    require_text(said, teacher.record(), images.images, images.targets, images.unpaired)
 
     if not dry_run:
         _require_free(folder, wanted, resume=resume)

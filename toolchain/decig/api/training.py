@@ -9,7 +9,7 @@ from decig.api.targets import NO_DEVICE, wanted_of
 from decig.device.cost.table import CostTable
 from decig.errors import BadInputError, DecigError
 from decig.extras import needs_torch
-from decig.repeating import Said
+from decig.repeating import Said, require_text
 from decig.source.recipe import load_recipe
 
 _log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ def train(
     """
     from decig.report.hinges import draw_hinges
 
+    require_text(said)
     loaded = load_recipe(Path(recipe))
     with needs_torch("decig train"):
         from decig.training.loop.events import require_events

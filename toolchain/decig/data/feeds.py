@@ -165,7 +165,8 @@ class Inputs:
         Raises:
             BadInputError: as in `draw`.
         """
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        named = name.encode(errors="surrogateescape")  # names of files may be of any bytes
+        rng = np.random.default_rng([seed, zlib.crc32(named)])
         tensor = None
         if image is not None and self.image is not None:
             batch = np.repeat(image[None], self.batch, axis=0)

@@ -209,7 +209,8 @@ def _pictures(job: Job, student: onnx.ModelProto) -> Pictures:
                 images = {"input": _input(job, examples[place].images[0])} | images
         found.append(
             Picture(
-                name=examples[place].name,
+                # Names of files may be of any bytes, and JSON holds text.
+                name=examples[place].name.encode(errors="replace").decode(),
                 ssim=alike[place].ssim,
                 psnr_db=alike[place].psnr_db,
                 files={
