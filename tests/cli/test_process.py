@@ -2,6 +2,7 @@ import errno
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from decig.cli.options import json_option
 from decig.cli.process import Command, Program, debug_option, one_of, show
-from decig.errors import BadInputError, DecigError, StoppedError, TargetMissedError
+from decig.errors import BadInputError, DecigError, StoppedError, TargetMissedError, Terminated
 
 
 def run(error, *flags, before=()):
@@ -40,6 +41,8 @@ def run(error, *flags, before=()):
         (TargetMissedError("too slow"), 3, "decig: error: too slow"),
         (KeyboardInterrupt(), 130, "decig: interrupted"),
         (StoppedError("stopped; go on"), 130, "decig: error: stopped; go on"),
+        (Terminated(), 143, "decig: interrupted"),
+        (StoppedError("stopped; go on", Terminated()), 143, "decig: error: stopped; go on"),
         (MemoryError(), 1, "decig: error: out of memory"),
         (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
         (
@@ -109,6 +112,26 @@ def test_warnings_stand_in_the_json_once(result):
     assert told.stderr.count("the written file has fixed sizes") == 1
     again = CliRunner().invoke(group, ["work", "--json"])
     assert again.stdout == told.stdout
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does():
+    cleaned = []
+
+    @click.group(cls=Program)
+    def group():
+        pass
+
+    @group.command()
+    def work():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(group, ["work"])
+    assert (result.exit_code, result.stderr.strip()) == (143, "decig: interrupted")
+    assert cleaned and signal.getsignal(signal.SIGTERM) is before
 
 
 def test_success_is_0():

@@ -79,6 +79,38 @@ def test_the_folder_alone_is_enough(place: Path, monkeypatch: pytest.MonkeyPatch
     assert weights(place / "a run") == weights(place / "whole")
 
 
+def test_what_a_scheduler_stopped_goes_on(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM in the third step, to a process of its own."""
+    monkeypatch.chdir(place)
+    assert begin("whole").exit_code == 0
+    program = """
+import os, signal, sys
+from decig.cli.main import main
+from decig.training.loop.engine import Engine
+update = Engine._update
+def terminated(engine, progress):
+    if engine.step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return update(engine, progress)
+Engine._update = terminated
+main()
+"""
+    pixels = (*PIXELS, "--layout", "nchw")
+    files = ("--profile", "table.json", "--data", "photos", "--config", "settings.toml", "--force")
+    asked = ("--target-speedup", "2", "--steps", str(STEPS), "--output-dir", "run")
+    command = [sys.executable, "-c", program, "compress", "model.onnx", *pixels, *files, *asked]
+    environment = os.environ | {"PYTHONPATH": str(Path(decig_package.__file__).parents[1])}
+    stopped = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 143, stopped.stderr
+    *_, line = stopped.stderr.splitlines()
+    again = "decig compress --resume --output-dir run"
+    assert line == f"decig: error: run: stopped; go on with {again}"
+    result = decig("compress", "--resume", "--output-dir", "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["steps"] == STEPS
+    assert weights(place / "run") == weights(place / "whole")
+
+
 def test_several_targets_go_on_with_the_folder_alone(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

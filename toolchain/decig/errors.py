@@ -24,10 +24,24 @@ class TargetMissedError(DecigError):
     exit_code = 3
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which schedulers and containers stop a process: it ends as by Ctrl-C."""
+
+
 class StoppedError(DecigError):
-    """Ctrl-C ended what can go on; exit code 130, as shells report it: 128 plus SIGINT's number."""
+    """A signal ended what can go on.
+
+    The exit code is as shells report it, 128 plus the signal's number: 130 for Ctrl-C (SIGINT),
+    143 for SIGTERM.
+    """
 
     exit_code = 130
+
+    def __init__(self, text: str, interrupt: BaseException | None = None) -> None:
+        """Say what stopped; the interrupt that did it decides on the exit code."""
+        super().__init__(text)
+        if isinstance(interrupt, Terminated):
+            self.exit_code = 143
 
 
 def first_line(error: BaseException) -> str:

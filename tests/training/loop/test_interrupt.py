@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from decig.errors import Terminated
 from decig.training.loop.interrupt import deferred_interrupt
 
 
@@ -15,13 +16,19 @@ def python_handles_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_what_is_running_is_finished_and_told_of_it() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with deferred_interrupt() as pressed:
-        assert not pressed()
+@pytest.mark.parametrize(
+    ("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_what_is_running_is_finished_and_told_of_it(
+    number: signal.Signals, kind: type[KeyboardInterrupt]
+) -> None:
+    before = signal.getsignal(number)
+    with deferred_interrupt() as interrupt:
+        assert interrupt() is None
+        signal.raise_signal(number)
         signal.raise_signal(signal.SIGINT)
-        assert pressed()
-    assert signal.getsignal(signal.SIGINT) is before
+        assert type(interrupt()) is kind
+    assert signal.getsignal(number) is before
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
@@ -37,10 +44,10 @@ def test_another_thread_holds_nothing_back() -> None:
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def run() -> None:
-        with deferred_interrupt() as pressed:
-            seen.append((pressed(), signal.getsignal(signal.SIGINT) is before))
+        with deferred_interrupt() as interrupt:
+            seen.append((interrupt(), signal.getsignal(signal.SIGINT) is before))
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    assert seen == [(False, True)]
+    assert seen == [(None, True)]

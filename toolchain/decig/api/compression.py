@@ -104,7 +104,7 @@ def compress(
         BadInputError: what is asked for does not go together, or does not fit the model.
         TargetMissedError: no plan reaches a target.
         DecigError: training failed; the state is kept.
-        KeyboardInterrupt: Ctrl-C; the state is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the state is kept.
     """
     with needs_torch("decig compress"):
         from decig.training.compression import checks, pipeline, preview, several

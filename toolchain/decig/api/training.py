@@ -60,7 +60,7 @@ def train(
         BadInputError: the recipe cannot be trained, or what is asked for does not go together.
         TargetMissedError: the target is out of reach.
         DecigError: a loss is no number, or a file cannot be written; the state is kept.
-        KeyboardInterrupt: Ctrl-C; the state is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the state is kept.
     """
     from decig.report.hinges import draw_hinges
 

@@ -1,23 +1,26 @@
 """How `decig` behaves as a process: exit codes, one-line errors, JSON on stdout, logs on stderr."""
 
+import contextlib
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TextIO, TypeVar
 
 import click
 from click.core import augment_usage_errors
 
 from decig.device.run.threads import set_up_threads
-from decig.errors import DecigError, StoppedError
+from decig.errors import DecigError, StoppedError, Terminated
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 failure; 2 wrong usage or bad input; 3 a target or tolerance was "
-    "missed; 130 stopped by Ctrl-C."
+    "missed; 130 stopped by Ctrl-C; 143 stopped by SIGTERM, as a scheduler does."
 )
 
 T = TypeVar("T")
@@ -53,7 +56,8 @@ class Program(click.Group):
         _accept_any_text()
         try:
             asked = extra | {"prog_name": "decig", "standalone_mode": False, "obj": state}
-            code = super().main(arguments, **asked) or 0
+            with _sigterm_interrupts():
+                code = super().main(arguments, **asked) or 0
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if state.get(_DEBUG):
@@ -255,6 +259,26 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return line if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {line}"
 
 
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end what is at work as Ctrl-C does, so that it cleans up and tells how to go on.
+
+    Signals arrive in the main thread alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def _start_logging() -> None:
     logger = logging.getLogger("decig")
     logger.handlers = [_StderrHandler()]
@@ -301,7 +325,7 @@ def explain(error: BaseException) -> tuple[int, str]:
         case click.ClickException():
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():
-            return StoppedError.exit_code, "interrupted"
+            return StoppedError("", error.__cause__ or error).exit_code, "interrupted"
         case MemoryError():
             return 1, "error: out of memory"
         case OSError(errno=errno.ENOSPC):

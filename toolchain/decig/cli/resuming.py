@@ -272,24 +272,25 @@ def said() -> Said:
 
 @contextlib.contextmanager
 def says_how_to_go_on(folder: Path, state: str) -> Iterator[None]:
-    """Answer Ctrl-C with the command that goes on with a run, or say that nothing was kept.
+    """Answer Ctrl-C or SIGTERM with the command that goes on, or say that nothing was kept.
 
     Args:
         folder: of the run.
         state: file in there without which nothing could go on, if there is no run.toml either.
 
     Raises:
-        StoppedError: Ctrl-C was pressed.
+        StoppedError: Ctrl-C was pressed, or SIGTERM came.
     """
     try:
         yield
     except KeyboardInterrupt as interrupt:
         if not any((folder / name).exists() for name in (state, FILE)):
             text = f"{folder}: stopped before anything was kept; type the same command again"
-            raise StoppedError(text) from interrupt
+            raise StoppedError(text, interrupt) from interrupt
         name = click.get_current_context().command.name
         command = f"decig {name} --resume --output-dir {shlex.quote(str(folder))}"
-        raise StoppedError(f"{folder}: stopped; go on with {command}") from interrupt
+        text = f"{folder}: stopped; go on with {command}"
+        raise StoppedError(text, interrupt) from interrupt
 
 
 def output_dir_option(*, required: bool) -> Callable[[Any], Any]:

@@ -69,7 +69,7 @@ def compress(
             that the run began with, the run folder is taken, or another process is at work there.
         TargetMissedError: no plan reaches the latency; the message names the fastest.
         DecigError: training failed; the state is kept.
-        KeyboardInterrupt: Ctrl-C; the state is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the state is kept.
     """
     processes = Processes()
     record = record_of(teacher, folders, goal, config)

@@ -163,19 +163,19 @@ class Engine:
         Raises:
             DecigError: a loss is no number any more, or the state cannot be written; the last
                 good state is kept.
-            KeyboardInterrupt: Ctrl-C, after the step was finished and the state saved.
+            KeyboardInterrupt: Ctrl-C or SIGTERM, after the step was finished and the state saved.
         """
         begun = time.monotonic() - self.elapsed_s
         news = None
         for net in self.task.nets.values():
             net.train()
-        with deferred_interrupt() as interrupted:
+        with deferred_interrupt() as interrupt:
             while True:
-                progress, save, stop, done = self._decided(news, interrupted)
+                progress, save, stop, done = self._decided(news, interrupt)
                 if save or stop:
                     self.save()
                 if stop:
-                    raise KeyboardInterrupt
+                    raise interrupt() or KeyboardInterrupt  # of the main process alone
                 if progress >= 1.0 or done:
                     break
                 losses = self._update(progress)
@@ -191,7 +191,7 @@ class Engine:
         self.save()
 
     def _decided(
-        self, news: News | None, interrupted: Callable[[], bool]
+        self, news: News | None, interrupt: Callable[[], KeyboardInterrupt | None]
     ) -> tuple[float, bool, bool, bool]:
         """Progress of the budget, and whether to save, to stop or to end, as the main process says.
 
@@ -205,7 +205,7 @@ class Engine:
             due = self.step == 1 or (self.step > 1 and time.monotonic() > self._next_save)
             save = due and progress < 1.0  # at the end, the state is saved in any case
             done = any(part.done for part in self.parts)
-            return progress, save, interrupted(), done
+            return progress, save, interrupt() is not None, done
 
         return self.processes.on_main(decide)
 

@@ -1,23 +1,34 @@
-"""Ctrl-C that waits until a step of training is whole."""
+"""Ctrl-C, or SIGTERM, that waits until a step of training is whole."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from decig.errors import Terminated
+
+_KINDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+"""What each signal raises where it is not held back."""
+
 
 @contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back; yields a function that says whether it was pressed.
+def deferred_interrupt() -> Iterator[Callable[[], KeyboardInterrupt | None]]:
+    """Hold Ctrl-C and SIGTERM back; yields a function that gives the first of them.
 
-    Outside of the main thread nothing is held back, as signals do not arrive there.
+    What it gives is to be raised once the step is whole; None where no signal came. Outside of the
+    main thread nothing is held back, as signals do not arrive there.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: None
         return
-    pressed: list[bool] = []
-    previous = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
+    came: list[KeyboardInterrupt] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(_KINDS[signal.Signals(number)]())
+
+    previous = {number: signal.signal(number, note) for number in _KINDS}
     try:
-        yield lambda: bool(pressed)
+        yield lambda: came[0] if came else None
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -78,7 +78,7 @@ def train(
             another one.
         TargetMissedError: the latency of `wanted` is out of reach.
         DecigError: a loss is no number, or a file cannot be written; the last saved state is kept.
-        KeyboardInterrupt: Ctrl-C; the state is kept.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the state is kept.
     """
     processes = Processes()
     state = output_dir / STATE_FILE
