@@ -271,6 +271,15 @@ def test_folders_that_do_not_serve(recipe, data, tmp_path):
         original.train(recipe, tmp_path / "run", data=data, resume=True)
 
 
+@pytest.mark.parametrize("name", ["run.json", "targets.json"])
+def test_the_folder_of_a_compression_is_no_place_for_an_original(recipe, data, tmp_path, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("{}")
+    with pytest.raises(BadInputError, match="run: holds a run of decig compress; use another"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [name]
+
+
 def test_nothing_else_goes_on_in_the_folder_of_a_run(recipe, data, tmp_path):
     run = tmp_path / "run"
     original.train(recipe, run, data=data, direction="AtoB")

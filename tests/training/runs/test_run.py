@@ -11,6 +11,8 @@ from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.model import initializers
 from decig.training.loop.schedule import Budget
+from decig.training.originals.asked import FILE as ASKED_FILE
+from decig.training.originals.original import STATE_FILE
 from decig.training.runs.run import SCHEMA_VERSION, RunFolder, hold
 from tests.device.bench import FakeBench
 from tests.training.small import small
@@ -28,6 +30,15 @@ def test_a_run_begins_with_its_record(tmp_path: Path) -> None:
     assert run.file("state").is_dir()
     with pytest.raises(BadInputError, match="holds a run already"):
         RunFolder.open(tmp_path / "a" / "run", REQUEST, resume=False)
+
+
+def test_the_folder_of_an_original_is_no_place_for_a_compression(tmp_path: Path) -> None:
+    for name in (STATE_FILE, ASKED_FILE):
+        (tmp_path / name).write_text("")
+        for resume in (False, True):
+            with pytest.raises(BadInputError, match="holds a run of decig train; use another"):
+                RunFolder.check(tmp_path, REQUEST, resume=resume)
+        (tmp_path / name).unlink()
 
 
 def test_only_the_same_request_goes_on(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from decig.training.originals.fitting import warn_of_range, with_fitting_statist
 from decig.training.originals.from_scratch import Condensation
 from decig.training.originals.shown import Shown, Training
 from decig.training.runs.repeat import write_said
-from decig.training.runs.run import hold
+from decig.training.runs.run import hold, require_no_other
 
 _log = logging.getLogger(__name__)
 
@@ -164,6 +164,7 @@ def _has_begun(folder: Path) -> bool:
 def _check(folder: Path, state: Path, *, resume: bool) -> None:
     """Raise BadInputError if the run folder does not hold what `resume` expects."""
     require_folder(folder)
+    require_no_other(folder, "train")
     if resume and not (_has_begun(folder) or was_said(folder, "train")):
         raise BadInputError(
             f"{folder}: holds no run that could go on, as nothing is kept before a run begins to "

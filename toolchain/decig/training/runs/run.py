@@ -44,6 +44,12 @@ LOCK_FILE = ".lock"
 """File that the process at work in a run folder locks. It stays: who deletes a file that others
 may be waiting for lets two of them in."""
 
+_OF_COMMAND = {
+    "compress": (RUN_FILE, TARGETS_FILE),
+    "train": ("training.json", "state.pt"),  # as `decig.training.originals` names them
+}
+"""Files by which a folder is known to hold a run of a command."""
+
 Begun = Callable[[Path], None]
 """Leaves in the folder of a run that begins what is needed to go on with it."""
 
@@ -80,6 +86,19 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
         lock.release()
 
 
+def require_no_other(folder: Path, command: str) -> None:
+    """Refuse a folder that holds a run of another command than this one: it would be overwritten.
+
+    Raises:
+        BadInputError: it holds one.
+    """
+    for other, files in _OF_COMMAND.items():
+        if other != command and any((folder / name).exists() for name in files):
+            raise BadInputError(
+                f"{folder}: holds a run of decig {other}; use another folder for decig {command}"
+            )
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Paths and records of one run.
@@ -99,6 +118,7 @@ class RunFolder:
         """See whether `open` would succeed; nothing is written. Arguments and errors as there."""
         file = cls(path).file(record_file)
         require_folder(path)
+        require_no_other(path, "compress")
         others = (cls(path).file(name) for name in (RUN_FILE, TARGETS_FILE))
         if resume:
             if not file.exists():
