@@ -33,6 +33,21 @@ def run(error, *flags, before=()):
     return CliRunner().invoke(group, [*before, "work", *flags])
 
 
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch's, by its name."""
+
+
+LACKS = (
+    MemoryError(),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
+    OutOfMemoryError("Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    Exception("bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 8"),
+)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
@@ -43,7 +58,7 @@ def run(error, *flags, before=()):
         (StoppedError("stopped; go on"), 130, "decig: error: stopped; go on"),
         (Terminated(), 143, "decig: interrupted"),
         (StoppedError("stopped; go on", Terminated()), 143, "decig: error: stopped; go on"),
-        (MemoryError(), 1, "decig: error: out of memory"),
+        *((lack, 1, "decig: error: out of memory") for lack in LACKS),
         (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
         (
             PermissionError(errno.EACCES, "not yours", "/tmp/x"),
@@ -204,3 +219,39 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert (result.stdout, result.stderr) == ("0\n1\n", "")
     result = subprocess.run([sys.executable, "-c", program, "odd"], env=environment, **call)
     assert (result.stdout, result.stderr) == ("Stra\\xdfe\n", "")
+
+
+PROGRAM = """
+import click
+from decig.cli.options import json_option
+from decig.cli.process import Program, show
+from decig.errors import DecigError
+@click.group(cls=Program)
+def group(): pass
+@group.command()
+@json_option
+def good(as_json): show({"a": 1}, as_json, print)
+@group.command()
+@json_option
+def bad(as_json): raise DecigError("it broke")
+group()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "to", "code", "said"),
+    [
+        ("good", ">&-", 0, ""),
+        ("good --json", ">&-", 0, ""),
+        ("bad --json", ">&-", 1, "decig: error: it broke\n"),
+        ("bad --json", "| true", 1, "decig: error: it broke\n"),
+        ("bad --json", ">/dev/full", 1, "decig: error: it broke\n"),
+    ],
+)
+def test_a_stdout_that_nobody_reads_changes_no_exit_code(command, to, code, said):
+    waits = "sleep 1; " if to.startswith("|") else ""  # until the reader is gone
+    line = f'({waits}"$PYTHON" -c "$PROGRAM" {command}) {to}; exit ${{PIPESTATUS[0]}}'
+    environment = {**os.environ, "PROGRAM": PROGRAM, "PYTHON": sys.executable}
+    call = {"env": environment, "capture_output": True, "text": True, "timeout": 60}
+    result = subprocess.run(["bash", "-c", line], check=False, **call)
+    assert (result.returncode, result.stderr) == (code, said)

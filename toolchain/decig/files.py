@@ -177,7 +177,8 @@ def _opened(stream: Path) -> int:
         named = int(stream.name) if stream.name.isdecimal() else None
     if named is None:
         return os.open(stream, os.O_WRONLY)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # as after >&-
+        sys.stdout.flush()
     return os.dup(named)
 
 

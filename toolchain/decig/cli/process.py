@@ -25,6 +25,16 @@ EXIT_CODES = (
 
 T = TypeVar("T")
 
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "failed to allocate memory",
+    "_status_alloc_failed",  # of cuBLAS and cuDNN
+)
+"""What errors of PyTorch and ONNX Runtime say where memory ran out, in small letters."""
+
 _DEBUG = "decig.debug"
 _PRINTED = "decig.printed"
 _JSON = "--json"
@@ -58,7 +68,8 @@ class Program(click.Group):
             asked = extra | {"prog_name": "decig", "standalone_mode": False, "obj": state}
             with _sigterm_interrupts():
                 code = super().main(arguments, **asked) or 0
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as after >&-
+                sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             if state.get(_DEBUG):
                 traceback.print_exception(error)
@@ -303,7 +314,12 @@ def _report(error: BaseException, *, as_json: bool) -> int:
         from decig.files import json_text
 
         told = text.removeprefix("error: ")
-        click.echo(json_text({"error": told, "exit_code": code}))
+        try:
+            click.echo(json_text({"error": told, "exit_code": code}))
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError:  # whoever read it is gone, or the disk is full
+            _drop_stdout()
     return code
 
 
@@ -326,7 +342,7 @@ def explain(error: BaseException) -> tuple[int, str]:
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():
             return StoppedError("", error.__cause__ or error).exit_code, "interrupted"
-        case MemoryError():
+        case _ if _lacks_memory(error):
             return 1, "error: out of memory"
         case OSError(errno=errno.ENOSPC):
             return 1, f"error: {error.filename or 'output'}: the disk is full"
@@ -336,6 +352,23 @@ def explain(error: BaseException) -> tuple[int, str]:
             kind = type(error).__name__
             first = (str(error).splitlines() or [""])[0]
             return 1, f"internal error: {kind}: {first} (run again with --debug)"
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of a GPU.
+
+    PyTorch's allocators and ONNX Runtime raise errors of their own, by which neither is imported
+    here; what else ends in such words (a file's error, say) has a case before this one.
+    """
+    named = type(error).__name__ == "OutOfMemoryError"
+    no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or named
+        or no_memory
+        or any(words in text for words in _NO_MEMORY)
+    )
 
 
 def label(param: click.Parameter) -> str:
