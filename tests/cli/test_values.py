@@ -13,6 +13,7 @@ from decig.cli.values import (
     output_file,
     run_folder,
     setting,
+    settings_file,
     speedups,
     time_budget,
     value_range,
@@ -37,7 +38,7 @@ def test_a_latency_without_its_unit_names_the_units(text):
         latency(text)
 
 
-@pytest.mark.parametrize("text", ["", "ms", "-3ms", "0ms", "1e3ms", "nan"])
+@pytest.mark.parametrize("text", ["", "ms", "-3ms", "0ms", "1e3ms", "nan", "9" * 400 + "s"])
 def test_what_is_not_a_positive_time_is_refused(text):
     with pytest.raises(click.BadParameter, match="write it like"):
         latency(text)
@@ -88,12 +89,31 @@ def test_files_and_folders_that_cannot_be_written_are_refused_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_an_empty_text_is_no_path():
+    """As of a variable of a shell script that is not set: it is not the working directory."""
+    params = [param for command in main.commands.values() for param in command.params]
+    paths = [param.type for param in params if isinstance(param.type, click.Path)]
+    assert len(paths) > 10
+    for kind in paths:
+        with pytest.raises(click.BadParameter):
+            kind.convert("", None, None)
+    for read in (output_file, run_folder, settings_file):
+        with pytest.raises(click.BadParameter, match="it is empty"):
+            read("")
+
+
 def test_several_targets_stand_behind_each_other():
     assert latencies("20ms, 0.5s") == (20.0, 500.0)
     assert speedups("2,4.5") == (2.0, 4.5)
     assert macs("2G,500M,3000") == (2e9, 5e8, 3000.0)
     assert macs("0.5,.25") == (0.5, 0.25)
-    for read, text in ((latencies, "20ms,"), (speedups, "2,,4"), (speedups, "2,1"), (macs, "2X")):
+    for read, text in (
+        (latencies, "20ms,"),
+        (speedups, "2,,4"),
+        (speedups, "2,1"),
+        (macs, "2X"),
+        (macs, "9" * 400),
+    ):
         with pytest.raises(click.BadParameter):
             read(text)
 

@@ -14,8 +14,24 @@ from decig.errors import DecigError
 from decig.files import require_folder, require_writable
 from decig.repeating import FILE as FILE_OF_RUN
 
-FILE = FOLDER = click.Path(path_type=Path)
-"""A path of which nothing is checked."""
+
+class AnyPath(click.Path):
+    """A path of which nothing is checked, but that there is one."""
+
+    def __init__(self) -> None:
+        """Prepare."""
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> Path:
+        """Read it; click.BadParameter if it is empty."""
+        _require_path(value)
+        path: Path = super().convert(value, param, context)
+        return path
+
+
+FILE = AnyPath()
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -132,7 +148,7 @@ def macs(text: str) -> tuple[float, ...]:
 def number_of_macs(text: str) -> float:
     """Read a number of multiply-accumulates such as 2G, or a share below 1 such as 0.25."""
     match = re.fullmatch(rf"(\d+(?:\.\d*)?|\.\d+)\s*([{''.join(UNITS)}]?)", text)
-    if match is None or not float(match[1]):
+    if match is None or not 0 < float(match[1]) * max(UNITS.values()) < math.inf:
         raise click.BadParameter(
             f"{text!r} is no number of multiply-accumulates; write it like 2G, or 0.25 for a share"
         )
@@ -151,7 +167,7 @@ def time_budget(text: str) -> float:
 
 def _quantity(text: str, units: dict[str, float], example: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)", text.strip())
-    if match is None or not float(match[1]):
+    if match is None or not 0 < float(match[1]) * max(units.values()) < math.inf:
         raise click.BadParameter(f"{text!r} is not a positive time; write it like {example}")
     if match[2] not in units:
         known = ", ".join(units)
@@ -206,7 +222,7 @@ def settings_file(text: str) -> Path:
 
     click.BadParameter where there is none.
     """
-    path = Path(text)
+    path = _require_path(text)
     if path.is_dir():
         if not (path / FILE_OF_RUN).is_file():
             above = path.absolute().parent / FILE_OF_RUN
@@ -217,8 +233,18 @@ def settings_file(text: str) -> Path:
     return found
 
 
+def _require_path(text: str | Path) -> Path:
+    """The path that was typed. An empty one would stand for the working directory.
+
+    click.BadParameter where it is empty, as where a variable of a shell script is not set.
+    """
+    if not str(text):
+        raise click.BadParameter("it is empty; is a variable of the shell not set?")
+    return Path(text)
+
+
 def _checked(text: str, require: Callable[[Path], None]) -> Path:
-    path = Path(text)
+    path = _require_path(text)
     try:
         require(path)
     except DecigError as error:
