@@ -128,3 +128,18 @@ def test_the_cache_lies_in_the_users_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_file() == tmp_path / ".cache" / "decig" / "layers.json"
+
+
+def test_who_has_no_home_has_no_cache(monkeypatch):
+    """As in a container whose user stands in no list."""
+
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", fail)
+    assert cache_file() is None
+    cache = LayerCache(ONE)
+    assert cache.get("a") is None and cache.put("a", 1.0, 0.0) == 1.0
+    cache.save()
+    assert cache.get("a") == 1.0

@@ -72,9 +72,14 @@ class LayerTime:
         return replace(best, day=max(self.day, other.day), timings=timings)
 
 
-def cache_file() -> Path:
-    """The file of all times: in $XDG_CACHE_HOME, else in ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def cache_file() -> Path | None:
+    """The file of all times: in $XDG_CACHE_HOME, else in ~/.cache; None without a home."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base:
+        try:
+            base = str(Path.home() / ".cache")
+        except RuntimeError:  # a user without HOME whom the system does not know, as in containers
+            return None
     return Path(base) / "decig" / "layers.json"
 
 
@@ -88,7 +93,7 @@ class LayerCache:
 
         Args:
             device: the device.
-            file: the cache; None for the user's own.
+            file: the cache; None for the user's own, without which times are forgotten.
             today: days since 1970; None for the clock's.
         """
         self._file = file or cache_file()
@@ -117,7 +122,7 @@ class LayerCache:
 
     def save(self) -> None:
         """Add the new times to the file; where it cannot be written, only the log says so."""
-        if not self._new:
+        if not self._new or self._file is None:
             return
         devices = _read(self._file)  # another process may have written to it meanwhile
         self._known = self._unexpired(devices.get(self._device, {}))
@@ -146,8 +151,10 @@ def _to_dict(times: dict[str, LayerTime]) -> dict[str, Any]:
     return {signature: asdict(each) for signature, each in times.items()}
 
 
-def _read(file: Path) -> dict[str, dict[str, LayerTime]]:
+def _read(file: Path | None) -> dict[str, dict[str, LayerTime]]:
     """Times by device and signature; whatever is no such time counts as not there."""
+    if file is None:
+        return {}
     devices: dict[str, Any] = {}
     with contextlib.suppress(BadInputError):
         devices = read_json(file, dict[str, Any], "cache of layer times")
