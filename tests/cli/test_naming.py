@@ -1,8 +1,10 @@
+import errno
 from pathlib import Path
 
 import pytest
 
 from decig.cli.naming import new_folder
+from decig.errors import BadInputError
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,18 @@ def test_a_recipe_is_called_by_its_folder(tmp_path, monkeypatch):
     (tmp_path / "udnie" / "recipe.toml").touch()
     # The working directory has that folder already.
     assert new_folder("udnie/recipe.toml", {}) == new_folder("./udnie/", {}) == Path("udnie-2")
+
+
+def test_a_folder_that_is_made_at_once_is_taken(tmp_path, monkeypatch):
+    """Two calls that begin together do not work in the same one."""
+    monkeypatch.chdir(tmp_path)
+    names = [str(new_folder("a.onnx", {"target_speedup": (4.0,)}, make=True)) for _ in range(3)]
+    assert names == ["a-4x", "a-4x-2", "a-4x-3"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    monkeypatch.setattr(Path, "mkdir", _fails)
+    with pytest.raises(BadInputError, match="b-4x: not written: Permission denied"):
+        new_folder("b.onnx", {"target_speedup": (4.0,)}, make=True)
+
+
+def _fails(*_, **__):
+    raise PermissionError(errno.EACCES, "Permission denied")
