@@ -2,7 +2,14 @@
 
 import pytest
 
-from decig.errors import BadInputError, DecigError, TargetMissedError, first_line, ort_reason
+from decig.errors import (
+    BadInputError,
+    DecigError,
+    TargetMissedError,
+    first_line,
+    ort_reason,
+    with_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +24,19 @@ def test_exit_codes(error: type[DecigError], code: int):
 def test_all_are_caught_as_one():
     assert issubclass(BadInputError, DecigError)
     assert issubclass(TargetMissedError, DecigError)
+
+
+class OfSomeError(BadInputError):
+    """As some rooms have them."""
+
+    def __init__(self, text: str, more: int):
+        super().__init__(f"{text} {more}")
+
+
+def test_an_error_with_another_text_is_of_the_same_kind():
+    for error in (DecigError("a"), TargetMissedError("a"), OfSomeError("a", 1)):
+        found = with_text(error, "b")
+        assert (str(found), found.exit_code) == ("b", error.exit_code)
 
 
 def test_errors_of_others_in_one_line():

@@ -44,6 +44,12 @@ class StoppedError(DecigError):
             self.exit_code = 143
 
 
+def with_text(error: DecigError, text: str) -> DecigError:
+    """An error of the same kind, and the same exit code, that says something else."""
+    kinds = (TargetMissedError, BadInputError, DecigError)
+    return next(kind for kind in kinds if isinstance(error, kind))(text)
+
+
 def first_line(error: BaseException) -> str:
     """What an exception of another library says, in one line; its type where it says nothing."""
     lines = (line.strip() for line in str(error).splitlines())

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from decig.errors import BadInputError, TargetMissedError
+from decig.errors import BadInputError, DecigError, TargetMissedError
 from decig.repair.scores import Importance
 from decig.training.compression import several
 from decig.training.compression.frontier import FILE
+from decig.training.compression.job import Job
 from decig.training.compression.planner import Goal
 from decig.training.config import Config
 from decig.training.data.pool import TeacherPool
@@ -124,6 +125,36 @@ def test_a_killed_call_goes_on_with_the_target_that_was_running(
     for name in ("1.5x", "3x"):
         files = [(each.output_dir / name / "student.onnx") for each in (whole, broken)]
         assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_target_that_fails_does_not_keep_others_from_being_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, run_steps = ask(tmp_path), several.run_steps
+
+    def fail(job: Job, steps: Any) -> Any:
+        if job.run.path.name == "1.5x":
+            raise TargetMissedError("too slow")
+        return run_steps(job, steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(several, "run_steps", fail)
+        with pytest.raises(TargetMissedError, match=r"^1 of 2 targets failed: 1\.5x: too slow$"):
+            run(asked)
+    found = json.loads((asked.output_dir / FILE).read_text())
+    assert [each["target"] for each in found["targets"]] == ["3x"]
+    begun: set[str] = set()
+    again = run(asked, lambda name, *_: begun.add(name), resume=True)
+    assert "1.5x: distil" in begun and "3x: distil" not in begun
+    assert [each["target"] for each in again["targets"]] == ["1.5x", "3x"]
+
+
+def test_errors_of_all_targets_are_one() -> None:
+    missed, broken = TargetMissedError("2x: slow"), DecigError("4x: broken")
+    for failed, kind in (([missed, missed], TargetMissedError), ([missed, broken], DecigError)):
+        error = several._all_of(failed, 3)
+        assert type(error) is kind
+        assert str(error) == f"2 of 3 targets failed: {failed[0]}; {failed[1]}"
 
 
 def test_one_supernet_serves_all_targets(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from decig.data.ports import other_pictures
-from decig.errors import BadInputError, TargetMissedError
+from decig.errors import BadInputError, DecigError, with_text
 from decig.files import make_folder
 from decig.graph.cost import count
 from decig.progress import Progress
@@ -227,11 +227,13 @@ def _require_reachable(target: Towards, config: Config) -> None:
 
 @contextlib.contextmanager
 def naming(target: str) -> Iterator[None]:
-    """Say which of several targets is missed; the name is empty where there is one."""
+    """Say which of several targets failed; the name is empty where there is one."""
     try:
         yield
-    except TargetMissedError as error:
-        raise TargetMissedError(f"{target}: {error}" if target else str(error)) from error
+    except DecigError as error:
+        if not target:
+            raise
+        raise with_text(error, f"{target}: {error}") from error
 
 
 def steps_of(job: Job) -> list[methods.Step]:

@@ -14,11 +14,13 @@ frontier.json   the figures of all targets that are done
 .lock           locked by the process that is at work there
 """
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from decig.errors import DecigError, with_text
 from decig.files import make_folder, write_json
 from decig.progress import Progress
 from decig.repeating import Said
@@ -43,6 +45,8 @@ from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes, together
 from decig.training.runs.facts import require_same_files
 from decig.training.runs.run import TARGETS_FILE, RunFolder, hold
+
+_log = logging.getLogger(__name__)
 
 SHARED_FOLDER = "shared"
 """Folder of the files that a method makes once for all targets."""
@@ -106,6 +110,8 @@ def compress(
 ) -> dict[str, Any] | None:
     """Compress to one target after the other; what is done already is not done again.
 
+    A target that fails does not keep the others from being done, unless processes train together.
+
     Args:
         asked: what is to be done.
         output_dir: the folder of all targets.
@@ -120,8 +126,9 @@ def compress(
     Raises:
         TargetMissedError: a latency is out of reach; names the target. Where that can be known
             beforehand, nothing was trained.
-        BadInputError, DecigError, KeyboardInterrupt: as for
-            `decig.training.compression.pipeline.compress`.
+        BadInputError, DecigError: as for `decig.training.compression.pipeline.compress`; of
+            targets that failed, once the others are done. Names each.
+        KeyboardInterrupt: as there.
     """
     processes = Processes()
     record, output = asked.record(), RunFolder(output_dir)
@@ -154,9 +161,18 @@ def compress(
         for job in jobs:
             steps_of(job)
         processes.on_main(begin)
+        failed: list[DecigError] = []
         for job in jobs:
-            _compress_one(asked, job)
+            try:
+                _compress_one(asked, job)
+            except DecigError as error:
+                if processes.count > 1:
+                    raise  # the other processes have ended with this error
+                failed.append(error)
+                _log.warning("%s; the other targets go on", error)
             processes.on_main(lambda: _save_frontier(output, jobs))  # a later one may fail
+        if failed:
+            raise _all_of(failed, len(jobs))
         found = processes.on_main(lambda: _finish(output, jobs))
     return found if processes.main else None
 
@@ -198,6 +214,13 @@ def _compress_one(asked: Several, job: Job) -> None:
 
         processes.on_main(begin)
         run_steps(job, steps_of(job))
+
+
+def _all_of(failed: Sequence[DecigError], count: int) -> DecigError:
+    """One error for those of all targets that failed; of their kind, where that is the same."""
+    text = f"{len(failed)} of {count} targets failed: {'; '.join(map(str, failed))}"
+    same = len({error.exit_code for error in failed}) == 1
+    return with_text(failed[0], text) if same else DecigError(text)
 
 
 def _all_finished(folder: RunFolder, names: Iterable[str]) -> bool:
