@@ -1,11 +1,15 @@
 """compress as a function does what the command does."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import decig
-from decig import BadInputError
+from decig import BadInputError, TargetMissedError
+from decig.api import compression
+from decig.device.cost.table import CostTable
+from decig.device.run.device import Device
 from decig.repeating import Said, read_options
 from tests.api.test_deployment import PIXELS_OF_SAMPLES
 from tests.samples import PIXELS, call, write_generator, write_photos
@@ -101,3 +105,37 @@ def test_a_folder_of_another_command_is_left_alone(asked, tmp_path):
     with pytest.raises(BadInputError, match="holds no run that could go on"):
         decig.compress(source, folder, data=given["data"], target_macs=0.5, resume=True)
     assert [file.name for file in folder.iterdir()] == ["run.toml"]
+
+
+def test_a_cost_table_that_was_taken_is_used_again(asked, tmp_path, monkeypatch):
+    """By the next call for this model on this device, where the first was out of reach."""
+    source, given = asked
+    folder, taken = tmp_path / "run", []
+    table = replace(
+        CostTable.load(given["table"]), device=Device.of(threads=1).fingerprint()
+    ).as_written()
+
+    def profile(*_, **__):
+        taken.append(1)
+        return table
+
+    monkeypatch.setattr(compression, "profile", profile)
+
+    def call(model=source, **more):
+        with pytest.raises(TargetMissedError, match="out of reach"):
+            decig.compress(model, folder, data=given["data"], target_speedup=1e5, **more)
+        return len(taken)
+
+    assert call(dry_run=True) == 1 and not folder.exists()
+    assert call() == 2 and [file.name for file in folder.iterdir()] == ["profile.json"]
+    assert call() == call(dry_run=True) == 2
+    for other in (
+        replace(table, device=replace(table.device, cpu="another")),
+        replace(table, device=replace(table.device, threads=2)),
+        replace(table, model=replace(table.model, sha256="another")),
+    ):
+        before = len(taken)
+        other.save(folder / "profile.json")
+        assert call() == before + 1 and call() == before + 1
+    (folder / "profile.json").write_text("no table")
+    assert call() == before + 2

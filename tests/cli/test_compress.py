@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from decig.cli.compress import _tell_of_table
 from decig.device.cost.table import CostTable
 from decig.device.plan.bench import DeployedBench
 from decig.device.run.device import Device
@@ -315,3 +316,20 @@ def test_targets_in_multiply_accumulates_need_no_device(place, tmp_path):
     assert "asked:     " in result.stdout and "multiply-accumulates" in result.stdout
     assert f"next:      decig export {run} -o run.onnx" in result.stdout
     assert decig("export", run, "-o", tmp_path / "out.onnx").exit_code == 0
+
+
+def test_a_folder_with_a_cost_table_alone_says_how_it_is_used_again(tmp_path, caplog):
+    caplog.set_level("INFO", "decig")
+    folder = tmp_path / "m-4x"
+    _tell_of_table(folder)
+    folder.mkdir()
+    _tell_of_table(folder)
+    assert not caplog.messages
+    (folder / "profile.json").touch()
+    _tell_of_table(folder)
+    assert caplog.messages == [
+        f"{folder}: holds the cost table; --output-dir {folder} uses it again"
+    ]
+    (folder / "run.json").touch()
+    _tell_of_table(folder)
+    assert len(caplog.messages) == 1

@@ -69,3 +69,11 @@ def test_names_of_any_bytes_come_back_from_a_list(tmp_path: Path) -> None:
     assert lines[2].endswith(b"  data/\xe9.png")
     assert lines[3] == b"\\" + digests[odd[0]].encode() + rb"  data/two\nlines.png"
     assert lines[-1] == b"" and len(lines) == len(digests) + 1
+
+
+def test_how_many_files_are_read_is_told(tmp_path: Path) -> None:
+    for name in "abcd":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    told: list[float] = []
+    digests_of({"data": tmp_path}, lambda _, share, __: told.append(share))
+    assert told == [0.0, 0.25, 0.5, 0.75]

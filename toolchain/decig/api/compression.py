@@ -11,11 +11,12 @@ from decig.api.models import File, Given, as_path, as_source, as_table
 from decig.api.targets import NO_DEVICE, Numbers, wanted_of
 from decig.device.cost.table import CostTable
 from decig.device.plan.compute import MacsTarget
-from decig.device.plan.target import Target
+from decig.device.plan.target import TABLE_FILE, Target
 from decig.device.plan.wanted import Wanted
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.extras import needs_torch
+from decig.files import make_folder
 from decig.graph.channels import analyse
 from decig.progress import Progress, silent
 from decig.repeating import (
@@ -77,7 +78,8 @@ def compress(
         targets: folder of real pictures for these images, of the same names.
         unpaired: folder of real pictures of what the model paints, which belong to no image.
         discriminator: file of the discriminator that the model was trained with.
-        table: cost table of the model; None profiles it here first.
+        table: cost table of the model; None profiles it here first, or takes the profile.json of
+            `output_dir` where an earlier call left one of this model and device there.
         force: accept a table of another device, by which latencies are only predicted.
         target_latency_ms: latency to reach, in milliseconds; of this and the next two, one.
         target_speedup: how many times faster than the model.
@@ -146,12 +148,14 @@ def compress(
         resume = False
     known = _begun(folder, teacher) if resume else None
     if locked is not None:
-        known = _locked(Path(locked), teacher, images, costs, accept=accept)
+        known = _locked(Path(locked), teacher, images, costs, progress, accept=accept)
         if steps is None:
             _log.warning("%s: trained for a time, not in steps: weights will differ", locked)
         if settings.plans_on_the_way:
             _log.warning("%s: plans are measured while it trains: weights may differ", locked)
-    target = _target(source, costs, wanted, look_over, progress, force=force or accept)
+    keeps = not (dry_run or resume)
+    measure = partial(_measured, source, folder, progress, keeps=keeps)
+    target = _target(source, costs, wanted, look_over, measure, force=force or accept)
     seconds = BUDGET_S if budget_s is None else budget_s
     budget = Budget(seconds if steps is None else None, steps)
     goal = partial(Goal, target, budget=budget, fold_norms=fold_norms)
@@ -249,7 +253,7 @@ def _target(
     table: CostTable | None,
     wanted: Sequence[Wanted],
     look_over: Callable[[], None],
-    progress: Progress,
+    measure: Callable[[], CostTable],
     *,
     force: bool,
 ) -> Target | MacsTarget:
@@ -260,7 +264,7 @@ def _target(
         table: its cost table.
         wanted: the targets.
         look_over: finds whatever else may be wrong before anything is measured.
-        progress: told how far the measuring is.
+        measure: takes the cost table of the model here.
         force: whether to plan with the table of another device.
     """
     from decig.training.loop.processes import Processes
@@ -270,13 +274,54 @@ def _target(
     if table is not None:
         return Target.of(table, source.model, force=force)
     look_over()
-    # A latency belongs to a number of threads; one is what tables are taken with.
-    measure = partial(profile, source, device=Device.of(threads=1), progress=progress)
     return Target.of(Processes().on_main(measure), source.model, force=force)
 
 
+def _measured(source: Source, folder: Path, progress: Progress, *, keeps: bool) -> CostTable:
+    """The cost table that an earlier call left in a folder, or one that is taken now.
+
+    Taking it is the longest part of what comes before training, and a target that proves out of
+    reach, or Ctrl-C, need not cost it.
+
+    Args:
+        source: the model.
+        folder: of the run, which need not be there.
+        progress: told how far the measuring is.
+        keeps: whether the table is left in the folder, for the next call.
+    """
+    # A latency belongs to a number of threads; one is what tables are taken with.
+    device, file = Device.of(threads=1), folder / TABLE_FILE
+    table = _left(file, source, device)
+    if table is not None:
+        _log.info("%s: this cost table is used, as it is of MODEL and this device", file)
+        return table
+    table = profile(source, device=device, progress=progress)
+    if keeps:
+        make_folder(folder)
+        table.save(file)
+    return table
+
+
+def _left(file: Path, source: Source, device: Device) -> CostTable | None:
+    """The cost table in a file, if it is one of this very model on this very device."""
+    if not file.is_file():
+        return None
+    try:
+        table = CostTable.load(file)
+        table.require_same_model(source.model, analyse(source.model.proto))
+    except BadInputError:
+        return None
+    return table if device.fingerprint().difference(table.device) is None else None
+
+
 def _locked(
-    file: Path, teacher: "Teacher", images: "Folders", table: CostTable | None, *, accept: bool
+    file: Path,
+    teacher: "Teacher",
+    images: "Folders",
+    table: CostTable | None,
+    progress: Progress,
+    *,
+    accept: bool,
 ) -> Recorded:
     """What a run recorded that is repeated, once that was compared with what is here.
 
@@ -289,7 +334,7 @@ def _locked(
     processes = Processes()
 
     def compare() -> Recorded:
-        facts = Facts.of(teacher, images, table, processes)
+        facts = Facts.of(teacher, images, table, processes, progress)
         found = facts.require_same(file, accept=accept)
         # Widths of another graph would not fit this one.
         return found if found.model == teacher.model.sha256 else Recorded(command=found.command)

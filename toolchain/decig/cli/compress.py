@@ -2,7 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,11 +152,11 @@ def compress(source: "Source", as_json: bool, dry_run: bool, force: bool, **aske
     if asked["resume"] and asked["output_dir"] is None:
         raise click.UsageError("Give --output-dir RUN: the folder of the run that is to go on.")
     require_answers(*_asks(source))
-    folder = _folder(asked, dry_run=dry_run)
-    stopped = (
-        contextlib.nullcontext() if dry_run else says_how_to_go_on(folder, _record_file(asked))
-    )
-    with ProgressBar() as bar, stopped:
+    with contextlib.ExitStack() as ending:
+        folder = ending.enter_context(_folder(asked, dry_run=dry_run))
+        bar = ending.enter_context(ProgressBar())
+        if not dry_run:
+            ending.enter_context(says_how_to_go_on(folder, _record_file(asked)))
         figures = run(
             source,
             folder,
@@ -204,17 +205,40 @@ def _print(folder: Path, dry_run: bool, figures: Mapping[str, Any]) -> None:
     (print_frontier if several else print_compression)(folder, device, figures)
 
 
-def _folder(asked: dict[str, Any], *, dry_run: bool) -> Path:
-    """The run folder; where none is named, a new one here, named by MODEL and target."""
-    if asked["output_dir"] is None:
-        from decig.cli.naming import new_folder
+@contextlib.contextmanager
+def _folder(asked: Mapping[str, Any], *, dry_run: bool) -> Iterator[Path]:
+    """The run folder; where none is named, a new one here, named by MODEL and target.
 
-        model = str(click.get_current_context().params["model"])
-        asked["output_dir"] = new_folder(model, asked)
-        if not dry_run:
-            _log.info("run folder: %s", asked["output_dir"])
-    found: Path = asked["output_dir"]
-    return found
+    That one is made at once, so that two calls do not take the same, and removed if nothing came
+    to lie in it.
+    """
+    if asked["output_dir"] is not None:
+        yield asked["output_dir"]
+        return
+    from decig.cli.naming import new_folder
+    from decig.training.loop.processes import Processes
+
+    model = str(click.get_current_context().params["model"])
+    processes = Processes()
+    folder = processes.on_main(lambda: new_folder(model, asked, make=not dry_run))
+    if not dry_run and processes.main:
+        _log.info("run folder: %s", folder)
+    try:
+        yield folder
+    finally:
+        if not dry_run and processes.main:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+            _tell_of_table(folder)
+
+
+def _tell_of_table(folder: Path) -> None:
+    """Say how the cost table is used again that a call left which came to nothing else."""
+    from decig.device.plan.target import TABLE_FILE
+
+    if folder.is_dir() and [file.name for file in folder.iterdir()] == [TABLE_FILE]:
+        again = shlex.quote(str(folder))
+        _log.info("%s: holds the cost table; --output-dir %s uses it again", folder, again)
 
 
 def _typed(name: str) -> bool:

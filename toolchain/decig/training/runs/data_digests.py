@@ -8,6 +8,7 @@ from pathlib import Path
 from decig.data.halves import Part
 from decig.data.images import SUFFIXES, files_below, is_fault
 from decig.errors import BadInputError
+from decig.progress import Progress, silent
 from decig.training.data.examples import Folders
 
 _ARRAYS = (".npy", ".npz")
@@ -45,9 +46,21 @@ def names_of(places: Mapping[str, Path]) -> dict[str, Path]:
     return found
 
 
-def digests_of(places: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of every data file by its name; BadInputError where the disk fails."""
-    return {name: _digest_of_file(file) for name, file in names_of(places).items()}
+def digests_of(places: Mapping[str, Path], progress: Progress = silent) -> dict[str, str]:
+    """SHA-256 of every data file by its name.
+
+    Args:
+        places: folder or file of each option, by its name.
+        progress: told how many of the files are read.
+
+    Raises:
+        BadInputError: the disk fails.
+    """
+    listed, found = names_of(places), dict[str, str]()
+    for name, file in listed.items():
+        progress("note the data files", len(found) / len(listed), {})
+        found[name] = _digest_of_file(file)
+    return found
 
 
 def _digest_of_file(file: Path) -> str:

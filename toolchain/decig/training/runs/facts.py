@@ -12,6 +12,7 @@ from decig.device.cost.table import CostTable
 from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.files import json_text
+from decig.progress import Progress
 from decig.repeating import LIST_FILE, Recorded, read_recorded
 from decig.training.compression.teacher import Teacher
 from decig.training.data.examples import Folders
@@ -48,7 +49,12 @@ class Facts:
 
     @classmethod
     def of(
-        cls, teacher: Teacher, folders: Folders, table: CostTable | None, processes: Processes
+        cls,
+        teacher: Teacher,
+        folders: Folders,
+        table: CostTable | None,
+        processes: Processes,
+        progress: Progress,
     ) -> "Facts":
         """Find them out; all data files are read once.
 
@@ -57,9 +63,10 @@ class Facts:
             folders: its images.
             table: its cost table; None in a run for no device.
             processes: that train together.
+            progress: told how much of the data is read.
         """
         places = data_places(folders)
-        files = digests_of(places)
+        files = digests_of(places, progress)
         recorded = Recorded(
             command="compress",
             versions=versions(),

@@ -41,7 +41,7 @@ def write_record(folder: Path, job: Job, said: Said) -> None:
     """
     goals = [planner.goal for planner in job.shared.planners]
     table = goals[0].target.table
-    facts = Facts.of(job.teacher, job.examples.folders, table, job.processes)
+    facts = Facts.of(job.teacher, job.examples.folders, table, job.processes, job.progress)
     widths = {
         planner.goal.name: {name: len(kept) for name, kept in planner.plan.keep.items()}
         for planner in job.shared.planners
