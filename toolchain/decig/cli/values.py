@@ -27,8 +27,9 @@ class AnyPath(click.Path):
     ) -> Path:
         """Read it; click.BadParameter if it is empty."""
         _require_path(value)
-        path: Path = super().convert(value, param, context)
-        return path
+        found = super().convert(value, param, context)
+        assert isinstance(found, Path)
+        return found
 
 
 FILE = AnyPath()
