@@ -47,6 +47,15 @@ def test_sizes_are_known_before_images_are_read(tmp_path: Path) -> None:
         gallery.require_at_least(6)
 
 
+def test_no_file_is_opened_where_every_size_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a", "b")
+    gallery = Gallery(tmp_path)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("opened"))
+    gallery.require_at_least(1)
+
+
 def test_an_unusable_folder_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="absent: no such folder of images"):
         Gallery(tmp_path / "absent")

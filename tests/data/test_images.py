@@ -100,6 +100,20 @@ def test_corrupt_image_among_good_ones_is_named_skipped_and_counted(tmp_path, ca
     assert len(caplog.records) == 2
 
 
+def test_of_many_unreadable_images_the_first_are_named(tmp_path, caplog):
+    for number in range(30):
+        (tmp_path / f"{number:02}.png").write_bytes(b"no picture")
+    _save(tmp_path / "whole.png", _noise())
+    folder = ImageFolder(tmp_path)
+    for _ in range(2):
+        assert [file.name for file, _ in folder] == ["whole.png"]
+    assert len(folder.skipped) == 30
+    *named, more, total, again = caplog.messages
+    assert [f"{number:02}.png: not" in line for number, line in enumerate(named)] == [True] * 20
+    assert more == f"{tmp_path}: more images are skipped, which are not named"
+    assert total == again == f"{tmp_path}: 30 of its 31 images are skipped"
+
+
 def test_folder_without_use_is_named(tmp_path):
     with pytest.raises(BadInputError, match=r"absent.*no such folder"):
         ImageFolder(tmp_path / "absent")

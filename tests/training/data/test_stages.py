@@ -45,6 +45,21 @@ def test_processes_share_the_examples_of_an_epoch() -> None:
         assert sorted(found[first : first + 7]) == list(range(7))
 
 
+def test_the_order_of_an_epoch_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[int, int]] = []
+    shuffled = Course._shuffled
+
+    def counted(self: Course, stage: int, epoch: int) -> np.ndarray:
+        drawn.append((stage, epoch))
+        return shuffled(self, stage, epoch)
+
+    monkeypatch.setattr(Course, "_shuffled", counted)
+    found = examples_of(course({"epochs": 3, "batch": 3}), range(7))
+    assert drawn == [(0, 0), (0, 1), (0, 2)]
+    seed = np.random.SeedSequence([3, 0, 1], spawn_key=(1,))
+    assert found[7:14] == np.random.default_rng(seed).permutation(7).tolist()
+
+
 def test_steps_take_any_example_whichever_were_taken() -> None:
     made = course({"steps": 200, "batch": 2})
     found = examples_of(made, range(200))

@@ -245,12 +245,12 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to whatever sys.stderr is now: a progress bar or a test may have replaced it.
 
     Attributes:
-        told: the warnings so far; each is written once.
+        told: the warnings so far, as keys in their order; each is written once.
     """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
-        self.told: list[str] = []
+        self.told: dict[str, None] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let a warning through that was not told before."""
@@ -258,7 +258,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         if record.levelno >= logging.WARNING:
             if text in self.told:
                 return False
-            self.told.append(text)
+            self.told[text] = None
         return bool(super().filter(record))
 
     @property

@@ -1,15 +1,12 @@
 """The images of a folder one by one, by number: as many as there are, and none kept in memory."""
 
 import contextlib
-import logging
 from pathlib import Path
 
 import numpy as np
 
 from decig.data.images import ImageFolder, UnreadableImageError
 from decig.errors import BadInputError
-
-_log = logging.getLogger(__name__)
 
 
 class Gallery:
@@ -31,7 +28,6 @@ class Gallery:
         self.path = folder
         self._folder = ImageFolder(folder)
         self._files = self._folder.files
-        self._unreadable: set[Path] = set()
         self[0]  # so that an unusable folder is refused before training begins
 
     def __len__(self) -> int:
@@ -52,17 +48,19 @@ class Gallery:
             try:
                 return self._folder.read(file)
             except UnreadableImageError as error:
-                if file not in self._unreadable:
-                    self._unreadable.add(file)
-                    _log.warning("skipped %s", error)
+                self._folder.skip(file, error)
         raise BadInputError(f"{self.path}: none of its {len(self)} images is readable")
 
     def require_at_least(self, side: int) -> None:
         """Check the sizes of all images by the headers of their files, before any is decoded.
 
+        A side of one pixel every image has, so that no file is opened.
+
         Raises:
             BadInputError: an image is smaller than side x side pixels.
         """
+        if side <= 1:
+            return
         for file in self._files:
             with contextlib.suppress(UnreadableImageError):  # named when it is read
                 require_side(file, self._folder.size(file), side)

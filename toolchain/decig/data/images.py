@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _SAY_EVERY_S = 5.0
 """Seconds between two lines that say how far reading a folder is."""
+_NAMED = 20
+"""Unreadable images of a folder that warnings name."""
 
 
 _OF_ONE_FILE = (
@@ -227,8 +229,8 @@ class ImageFolder:
     """The images of a folder and its sub-folders, or halves of them, in the order of their paths.
 
     Iterating gives `(path, pixels)` for every readable image. An unreadable file is left out: a
-    warning names it, and `skipped` lists it. That no image is readable is an error. A folder that
-    takes long says now and then how far it is.
+    warning names it (of many, the first ones), and `skipped` lists it. That no image is readable
+    is an error. A folder that takes long says now and then how far it is.
 
     Attributes:
         path: the folder.
@@ -271,6 +273,7 @@ class ImageFolder:
         if not self.files:
             raise BadInputError(f"{path}: no images there (looked for {', '.join(SUFFIXES)})")
         self.skipped: list[Path] = []
+        self._skipped: set[Path] = set()
 
     def __len__(self) -> int:
         """Return the number of files listed, readable or not."""
@@ -294,6 +297,17 @@ class ImageFolder:
             return read_labels(file, self._labels, self.part)
         return read_image(file, alpha=self._alpha, part=self.part)
 
+    def skip(self, file: Path, error: UnreadableImageError) -> None:
+        """Note that a file is left out, once, and warn of it; of many, the first ones are named."""
+        if file in self._skipped:
+            return
+        self._skipped.add(file)
+        self.skipped.append(file)
+        if len(self.skipped) <= _NAMED:
+            _log.warning("skipped %s", error)
+        elif len(self.skipped) == _NAMED + 1:
+            _log.warning("%s: more images are skipped, which are not named", self.path)
+
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         """Yield the path and the RGB uint8 H,W,3 pixels of every readable image.
 
@@ -309,11 +323,13 @@ class ImageFolder:
             try:
                 pixels = self.read(file)
             except UnreadableImageError as error:
-                if file not in self.skipped:
-                    self.skipped.append(file)
-                    _log.warning("skipped %s", error)
+                self.skip(file, error)
                 continue
             readable += 1
             yield file, pixels
+        if len(self.skipped) > _NAMED:
+            _log.warning(
+                "%s: %d of its %d images are skipped", self.path, len(self.skipped), len(self.files)
+            )
         if not readable:
             raise BadInputError(f"{self.path}: none of its {len(self.files)} images is readable")

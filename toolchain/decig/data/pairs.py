@@ -1,7 +1,6 @@
 """Pairs of an input image and the target picture that belongs to it."""
 
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from decig.errors import BadInputError
 
 ROOM_BYTES = 2**31
 """Memory that the pairs of one part of a data set may keep once they were read."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,10 +72,11 @@ class Pairs:
         folders = (split.b, split.a) if self._backwards else (split.a, split.b)
         self.folder, self._joined = folders[0], split.joined
         self._half = Part(folders[0], "A" if split.joined else None)
+        self._inputs = ImageFolder(split.a if split.joined else folders[0])
         if split.joined:
-            self._files = [(file, file) for file in ImageFolder(split.a).files]
+            self._files = [(file, file) for file in self._inputs.files]
         else:
-            self._files = list(_matched(ImageFolder(folders[0]), Targets(folders[1])).items())
+            self._files = list(_matched(self._inputs, Targets(folders[1])).items())
         self._read: dict[int, Pair] = {}
         self._room = ROOM_BYTES
         self._unreadable: set[int] = set()
@@ -113,7 +111,7 @@ class Pairs:
                 pair = self._open(*self._files[place])
             except UnreadableImageError as error:
                 self._unreadable.add(place)
-                _log.warning("skipped %s", error)
+                self._inputs.skip(self._files[place][0], error)
                 continue
             size = pair.input.nbytes + pair.target.nbytes
             if size <= self._room:
@@ -239,7 +237,7 @@ def by_stem(
         try:
             target_pixels = named.folder.read(wanted[file])
         except UnreadableImageError as error:
-            _log.warning("skipped %s", error)
+            named.folder.skip(wanted[file], error)
             continue
         _require_equal(file, pixels.shape[1::-1], target_pixels.shape[1::-1], scale)
         yield Pair(file, folder.name(file), pixels, target_pixels)

@@ -139,9 +139,7 @@ class RealPictures:
         try:
             pixels = self._targets.folder.read(file)
         except UnreadableImageError as error:
-            if file not in self._targets.folder.skipped:
-                self._targets.folder.skipped.append(file)
-                _log.warning("skipped %s", error)
+            self._targets.folder.skip(file, error)
             return None
         return fit(pixels, *self._size).astype(np.float32) / 255
 

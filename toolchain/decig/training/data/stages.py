@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -251,6 +252,8 @@ class Course:
         lengths = [stage.length(examples, processes.count) for stage in stages]
         self._ends = list(itertools.accumulate(lengths))
         self.steps = self._ends[-1]
+        # A batch may end one pass and begin the next.
+        self._order = lru_cache(maxsize=2)(self._shuffled)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
@@ -284,8 +287,12 @@ class Course:
     def _in_order(self, stage: int, place: int) -> int:
         """The example at a place in the passes of a stage through all of them."""
         epoch, within = divmod(place, self._examples)
+        return int(self._order(stage, epoch)[within])
+
+    def _shuffled(self, stage: int, epoch: int) -> np.ndarray:
+        """All examples in the order of one pass through them."""
         seed = np.random.SeedSequence([self._seed, stage, epoch], spawn_key=(_ORDER,))
-        return int(np.random.default_rng(seed).permutation(self._examples)[within])
+        return np.random.default_rng(seed).permutation(self._examples)
 
 
 def require_trainable(recipe: Recipe) -> Code:
