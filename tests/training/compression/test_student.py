@@ -9,6 +9,7 @@ import torch
 from decig.device.plan.target import Target
 from decig.device.run.device import Device
 from decig.graph.model import load_model
+from decig.training.compression import student
 from decig.training.compression.slicing import Origin, slice_and_repair
 from decig.training.compression.student import save_student, student_task, teacher_pool
 from tests.samples import write_photos
@@ -57,6 +58,22 @@ def test_the_pool_holds_what_the_teacher_paints(tmp_path: Path, whole: bool) -> 
         proto = job.teacher.model.proto
         wanted = Device.of().run_over(proto, [{"input": batch.inputs[0].numpy()}])[0]
         np.testing.assert_allclose(batch.teacher.numpy(), wanted, atol=2e-3)
+
+
+def test_a_pool_is_as_large_as_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same whatever was made before, so that a run that goes on draws the same."""
+    job = small(tmp_path).job()
+    batch = 2 * 32 * 32 * (3 + 3 * 2)
+    monkeypatch.setattr(student, "_POOL_BYTES", 256 * batch)
+    assert teacher_pool(job, seed=0)._stored.maxlen == 256
+    assert not caplog.messages
+    monkeypatch.setattr(student, "_POOL_BYTES", 256 * batch - 1)
+    assert teacher_pool(job, seed=0)._stored.maxlen == 255
+    assert caplog.messages[0].startswith("pool = 255: more batches would take more than ")
+    monkeypatch.setattr(student, "_POOL_BYTES", 0)
+    assert teacher_pool(job, seed=0)._stored.maxlen == 1
 
 
 def test_a_model_that_paints_from_a_code_has_no_crops(tmp_path: Path) -> None:

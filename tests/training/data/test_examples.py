@@ -11,6 +11,7 @@ from decig.data.inputs import Pictures
 from decig.errors import BadInputError
 from decig.graph.model import normalise
 from decig.training.compression.adversary import AUTO
+from decig.training.data import examples as examples_module
 from decig.training.data.examples import Examples, Folders, kept_of
 from tests.samples import write_photos
 from tests.training.graphs import code_generator, with_input
@@ -177,6 +178,21 @@ def test_images_are_read_when_they_are_asked_for_the_first_alone(
     assert made.first.name == "a" and read == ["a"]
     assert len(made.training) == 4 and len(read) == 6
     assert len(made.held_out) == 1 and len(made.for_repair) == 4 and len(read) == 6
+
+
+def test_more_images_than_memory_holds_are_refused_once_some_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = 60 * 64 * 3
+    monkeypatch.setattr(examples_module, "_SAMPLED", 3)
+    monkeypatch.setattr(examples_module, "free_bytes", lambda _: 5 * each)
+    assert len(examples(tmp_path, photos=8).training) == 7  # three of eight are in memory already
+    monkeypatch.setattr(examples_module, "free_bytes", lambda _: 5 * each - 1)
+    made = examples(tmp_path, photos=8)
+    assert made.first.name == "a"
+    message = r"photos: 8 images take about 0\.0 GB of memory, and 0\.0 GB are free: give fewer"
+    with pytest.raises(BadInputError, match=message):
+        _ = made.training
 
 
 def test_pairs_are_matched_before_any_is_read(

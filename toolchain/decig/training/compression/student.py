@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 _KEPT_BYTES = 512 * 2**20
 """Memory for pictures of the teacher that students for other targets will learn from too."""
+_POOL_BYTES = 4 * 2**30
+"""Memory for the batches of a pool."""
 
 
 def student_task(
@@ -229,7 +231,7 @@ def _new_pool(
             job.examples.inputs,
             Crops(*size, batch, settings.zoom),
             refresh=settings.refresh,
-            capacity=settings.pool,
+            capacity=_capacity(job, what, batch),
             seed=what.seed,
             device=processes.device,
             precision=job.precision,
@@ -244,6 +246,24 @@ def _new_pool(
         return pool
     _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
     return pool_of(made_for)
+
+
+def _capacity(job: Job, what: _Painted, batch: int) -> int:
+    """Batches that a pool keeps: as many as the settings say, if there is room for them.
+
+    It follows from shapes alone, so that a run that goes on has the same.
+    """
+    examples, wanted = job.examples, job.config.distil.pool
+    cut = examples.crop(whole=what.whole)
+    image = 0 if cut is None else math.prod(cut)
+    picture = math.prod(examples.pictures(whole=what.whole))
+    # Crops of images and of their targets as bytes, pictures as half floats.
+    size = 3 * image + picture * (3 * examples.paired + 2 * examples.picture_channels)
+    room = max(1, _POOL_BYTES // (batch * size))
+    if room < wanted:
+        gigabytes = _POOL_BYTES / 2**30
+        _log.warning("pool = %d: more batches would take more than %g GB", room, gigabytes)
+    return min(room, wanted)
 
 
 def _inner_values(job: Job, start: onnx.ModelProto) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from decig.data.crops import bound, fit
 from decig.data.feeds import Feeds, Inputs, drawn_names
@@ -21,6 +22,7 @@ from decig.training.compression.teacher import Teacher
 from decig.training.data.pool import Example
 from decig.training.pytorch.discriminator import digest, load_discriminator
 from decig.training.tasks.distil import Settings
+from decig.training.trainable.memory import free_bytes
 
 _WITH_ALPHA = 4
 """Channels of images whose transparency is fed."""
@@ -29,6 +31,8 @@ _WHOLE = (1, 3)
 _LEAST = 2
 """Images that a folder must have: one to train on, and one to judge by."""
 _TOO_FEW = "{folder}: one image is not enough; give at least two"
+_SAMPLED = 256
+"""Images by which the memory is told that all of a folder take."""
 _DRAWS = 64
 """Pictures of a model that takes no image."""
 JUDGED, SHOWN = 8, 12
@@ -77,7 +81,8 @@ class Examples:
     """Images in a seeded order, read once, when they are first asked for.
 
     Images are stored no larger than crops can make use of, so that a folder of photos straight
-    from a camera fits into memory, and crops show things as large as the model will see them.
+    from a camera fits into memory, and crops show things as large as the model will see them. More
+    of them than memory holds are refused once the first ones are read.
 
     Attributes:
         folders: where the images are.
@@ -189,9 +194,24 @@ class Examples:
         filters = [self._teacher.pixels.resample, "smooth"]
         smallest = max(self.crop(whole=self._whole) or self.size)
         largest = round(self._settings.zoom * max(self.size))
-        for file, images in self._images():
+        taken = 0
+        for number, (file, images) in enumerate(self._images(), 1):
             bounded = bound(images, smallest, largest, filters=filters[: len(images)])
+            taken += sum(image.nbytes for image in bounded)
+            if number == _SAMPLED:
+                self._require_room(taken)
             yield file, Example(self._folder.name(file), bounded)
+
+    def _require_room(self, taken: int) -> None:
+        """Refuse more images than the memory holds, by the bytes that the first ones take."""
+        count = len(self._listed)
+        expected = taken * count / _SAMPLED
+        free = taken + free_bytes(torch.device("cpu"))
+        if expected > free:
+            raise BadInputError(
+                f"{self.folder}: {count} images take about {expected / 2**30:.1f} GB of memory, "
+                f"and {free / 2**30:.1f} GB are free: give fewer of them"
+            )
 
     def _require_several(self) -> None:
         """Refuse a folder that cannot be parted into training and held-out images, and none."""

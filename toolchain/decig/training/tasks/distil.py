@@ -48,7 +48,7 @@ class Settings(WrittenByHand, frozen=True):
         batch: crops per step and process; of smaller pictures as many more as cost the same.
         zoom: crops are cut from windows up to this many times larger.
         refresh: the teacher paints new crops at every `refresh`-th step.
-        pool: batches that are kept to be used again.
+        pool: batches that are kept to be used again; fewer where they would take more than 4 GB.
         chroma: weight of the colour term of the output loss.
         gradient: weight of its edge term.
         structure: weight of its SSIM term.
