@@ -186,6 +186,10 @@ class _Both:
     def __init__(self, *pools: TeacherPool) -> None:
         self._pools = pools
 
+    def prepare(self, step: int) -> None:
+        for pool in self._pools:
+            pool.prepare(step)
+
     def batch(self, step: int) -> Batch:
         first, second = (pool.batch(step) for pool in self._pools)
         assert not torch.equal(first.teacher, second.teacher)

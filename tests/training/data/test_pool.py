@@ -66,6 +66,15 @@ def test_the_teacher_works_at_every_third_step_only() -> None:
     assert teacher.calls == 4
 
 
+def test_what_a_step_needs_may_be_painted_beforehand() -> None:
+    whole, (prepared, teacher) = pool()[0], pool()
+    expected = [whole.batch(step) for step in range(12)][-1]
+    prepared.prepare(11)
+    calls = teacher.calls
+    assert torch.equal(prepared.batch(11).teacher, expected.teacher)
+    assert calls == teacher.calls == 4
+
+
 @pytest.mark.parametrize("start", [5, 9, 20])
 def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
     whole = pool()[0]

@@ -270,6 +270,47 @@ def test_ctrl_c_ends_the_step_and_saves_the_state(tmp_path: Path) -> None:
     assert again.resume() and again.step == 4
 
 
+def test_what_a_task_makes_again_after_a_resume_is_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal ends it at once, and it takes nothing of a budget."""
+    state, clock, made = tmp_path / "state.pt", [0.0], []
+    monkeypatch.setattr(engine_module.time, "monotonic", lambda: clock[0])
+
+    class Preparing(SimpleTask):
+        """Takes long to make what its batches need."""
+
+        stopped = False
+
+        def prepare(self, number: int) -> None:
+            clock[0] += 1000.0
+            if self.stopped:
+                signal.raise_signal(signal.SIGTERM)
+            made.append(number)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    engine(4, state, task=Preparing(), accumulate=2).run()
+    assert made == [0]
+    again = engine(9, state, task=Preparing(), accumulate=2)
+    again.task.stopped = True
+    assert again.resume()
+    before = signal.signal(signal.SIGTERM, stop)
+    with pytest.raises(KeyboardInterrupt):
+        again.run()
+    signal.signal(signal.SIGTERM, before)
+    assert made == [0] and again.step == 4
+    again = engine(9, state, task=Preparing(), accumulate=2)
+    assert again.resume()
+    again.run()
+    assert made == [0, 8] and again.elapsed_s == 0.0
+    finished = engine(9, state, task=Preparing(), accumulate=2)
+    assert finished.resume()
+    finished.run()
+    assert made == [0, 8]
+
+
 def test_another_nets_state_is_refused(tmp_path: Path) -> None:
     engine(2, tmp_path / "state.pt").run()
     task = SimpleTask()

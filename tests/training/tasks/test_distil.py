@@ -19,6 +19,7 @@ from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
 from decig.training.losses.games import GAMES, GameName
 from decig.training.nets.judged import verdicts
+from decig.training.tasks import Prepares
 from decig.training.tasks.distil import Distil, Learning, Settings
 from tests.training.simple_task import weights
 
@@ -85,6 +86,16 @@ def test_batches_that_were_taken_before_do_not_come_again() -> None:
     expected = [whole.batch(step) for step in range(8)][5:]
     for number, batch in enumerate(expected):
         assert torch.equal(made.batch(number).source, batch.source)
+
+
+def test_what_a_batch_needs_is_painted_when_it_is_prepared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, asked = task(first=5), []
+    assert isinstance(made, Prepares)
+    monkeypatch.setattr(made._pool, "prepare", asked.append)
+    made.prepare(2)
+    assert asked == [7]
 
 
 def test_the_weights_of_the_output_loss_are_those_of_the_settings() -> None:

@@ -9,6 +9,7 @@ from decig.training.compression.student import student_task
 from decig.training.loop.engine import Engine, News
 from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
+from decig.training.tasks import Prepares
 from decig.training.tasks.sandwich import Menu, Sandwich
 from decig.training.trainable.elastic import Elastic
 from tests.samples import write_photos
@@ -50,6 +51,16 @@ def test_the_loss_is_the_mean_over_the_networks(tmp_path: Path) -> None:
     assert list(terms) == ["output"]
     assert float(terms["output"].detach()) == pytest.approx(sum(each) / 2)
     assert each[1] < 1e-2 < each[0]  # the whole network is the teacher
+
+
+def test_what_a_batch_needs_is_painted_when_it_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, asked = sandwich(tmp_path, Menu([WIDE], [], 0, 0)), []
+    assert isinstance(both, Prepares)
+    monkeypatch.setattr(both._distil, "prepare", asked.append)
+    both.prepare(2)
+    assert asked == [2]
 
 
 def test_all_networks_come_closer_to_the_teacher(tmp_path: Path) -> None:

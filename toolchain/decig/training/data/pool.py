@@ -153,15 +153,7 @@ class TeacherPool:
         Steps are to be asked for in ascending order; an earlier one begins anew, for another
         student.
         """
-        newest = step // self._refresh
-        if newest + 1 < self._made:
-            self._stored.clear()
-            self._made = 0
-        # After a resume the pool is empty: make again what it would hold.
-        first = max(self._made, newest + 1 - (self._stored.maxlen or 1))
-        for number in range(first, newest + 1):
-            self._stored.append(self._kept_or_made(number))
-        self._made = newest + 1
+        self.prepare(step)
         if step % self._refresh == 0:
             return self._assemble(*self._stored[-1])
         rng = np.random.default_rng([self._seed, 1, step, self._rank])
@@ -171,6 +163,20 @@ class TeacherPool:
         if not _can_join(cuts):
             return self._assemble(*self._stored[places[0][0]])
         return self._assemble(_join(cuts), torch.stack([self._stored[b][1][i] for b, i in places]))
+
+    def prepare(self, step: int) -> None:
+        """Let the teacher paint what the pool holds at a step, as far as it is not there yet.
+
+        After a resume the pool is empty: what it would hold is made again.
+        """
+        newest = step // self._refresh
+        if newest + 1 < self._made:
+            self._stored.clear()
+            self._made = 0
+        first = max(self._made, newest + 1 - (self._stored.maxlen or 1))
+        for number in range(first, newest + 1):
+            self._stored.append(self._kept_or_made(number))
+        self._made = newest + 1
 
     def _kept_or_made(self, number: int) -> tuple[_Cut, Tensor]:
         """A stored batch; the first ones are kept as long as there is room."""

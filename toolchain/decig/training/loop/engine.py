@@ -7,6 +7,7 @@ proximal step of stage I, is a `Part`.
 
 import copy
 import functools
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,9 @@ from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
 from decig.training.loop.state import read_state, reading_state, write_state
 from decig.training.ranges import Decay, LearningRate
-from decig.training.tasks import Task
+from decig.training.tasks import Prepares, Task
+
+_log = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 30.0
 """Seconds between two saved states, at least."""
@@ -165,6 +168,7 @@ class Engine:
                 good state is kept.
             KeyboardInterrupt: Ctrl-C or SIGTERM, after the step was finished and the state saved.
         """
+        self._prepare()
         begun = time.monotonic() - self.elapsed_s
         news = None
         for net in self.task.nets.values():
@@ -189,6 +193,19 @@ class Engine:
         for mean in self.means.values():  # each process has running statistics of its own
             self.processes.take_from_main(mean)
         self.save()
+
+    def _prepare(self) -> None:
+        """Let a task make what it draws batches from, before its first step.
+
+        Where a run goes on, that may be the teacher's pictures of many steps, painted anew. It is
+        no training, and Ctrl-C may end it.
+        """
+        if self.budget.progress(self.step, self.elapsed_s) >= 1.0:
+            return
+        if isinstance(self.task, Prepares):
+            if self.step and self.processes.main:
+                _log.info("training goes on at step %d; what it draws from is made", self.step)
+            self.task.prepare(self.step * self.accumulate)
 
     def _decided(
         self, news: News | None, interrupt: Callable[[], KeyboardInterrupt | None]

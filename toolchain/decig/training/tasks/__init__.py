@@ -8,7 +8,7 @@ stands in this folder can be named in a recipe, and nothing else has to be chang
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -107,6 +107,15 @@ class Task(Protocol):
             batch: what `batch` returned.
             shared: what `forward` returned for it.
         """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A task whose batches need something that is long in the making, and is not saved."""
+
+    def prepare(self, number: int) -> None:
+        """Make what the batch of a number needs; called once, before the first step."""
         ...
 
 

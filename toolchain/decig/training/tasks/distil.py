@@ -214,6 +214,10 @@ class Distil:
             group = Group((DISCRIMINATOR,), game.learning_rate, game.betas)
             self.groups = {DISCRIMINATOR: group, **self.groups}
 
+    def prepare(self, number: int) -> None:
+        """Let the teacher paint what the pool holds at the batch of this number."""
+        self._pool.prepare(self._first + number)
+
     def batch(self, number: int) -> Batch:
         """Return the pool's batch of a step, with real pictures where the adversary needs them."""
         batch = self._pool.batch(self._first + number)

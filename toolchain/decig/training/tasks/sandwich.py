@@ -68,6 +68,10 @@ class Sandwich:
         self.nets, self.groups = distil.nets, distil.groups
         self.averages, self.memories = distil.averages, distil.memories
 
+    def prepare(self, number: int) -> None:
+        """Let the teacher paint what the pool holds at the batch of this number."""
+        self._distil.prepare(number)
+
     def batch(self, number: int) -> Batch:
         """Return the pool's batch of a step, and the widths that train on it."""
         batch = self._distil.batch(number)
