@@ -76,6 +76,19 @@ def test_a_second_version_takes_the_place_of_the_first(tmp_path: Path, proto: on
     assert not initializers(load_model(path).proto)["w1"].any()
 
 
+def test_a_small_version_leaves_no_weights_of_a_large_one(
+    tmp_path: Path, proto: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+):
+    path, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "LIMIT", 2000)
+        save_model(proto, path)
+        save_model(proto, other)
+    kept = [name for name in names(tmp_path) if name.startswith("other")]
+    save_model(proto, path)
+    assert names(tmp_path) == ["model.onnx", *kept] and len(kept) == 2
+
+
 @pytest.mark.usefixtures("small_limit")
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("fails", ["first", "second", "check"])

@@ -5,6 +5,7 @@ A protobuf message cannot exceed 2 GiB, so the weights of a larger model stand i
 
 import glob
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import onnx
@@ -12,7 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from decig.errors import BadInputError
-from decig.files import atomic_path, destination, write_bytes
+from decig.files import Destination, atomic_path, destination, write_bytes
 
 LIMIT = 2**31 - 2**24
 """Bytes of weights above which they go into a file of their own. A protobuf message holds 2**31
@@ -67,27 +68,44 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
 
     The second file lies beside the first one, behind any links to it. Its name holds a digest of
     the weights, so that another file of the same folder never loses its own; nothing is left if
-    writing fails.
+    writing fails, nor of the weights of the file that was there before.
 
     Raises:
         BadInputError: as in `decig.files.write_bytes`; a model of two files is to be written into
             a device or a pipe.
         DecigError: as in `decig.files.write_bytes`.
     """
-    if not is_large(proto):
+    place = destination(Path(path))
+    weights = place.path.parent.glob(f"{glob.escape(place.path.name)}.????????.data")
+    before = set() if place.stream else set(weights)
+    if is_large(proto):
+        before.discard(_save_pair(proto, path, place, before))
+    else:
         check_model(proto)
         write_bytes(Path(path), proto.SerializeToString())
-        return
-    place = destination(Path(path))
+    for stale in before:
+        stale.unlink()
+
+
+def _save_pair(
+    proto: onnx.ModelProto, given: Path | str, place: Destination, before: Collection[Path]
+) -> Path:
+    """Write a graph, and its weights into a second file; returns the path of the weights.
+
+    Args:
+        proto: the graph.
+        given: path of the file, for messages.
+        place: where writing to that ends.
+        before: files of weights that are there.
+    """
     if place.stream:
         raise BadInputError(
-            f"{path}: not written: the weights need a second file beside the model, and this is "
+            f"{given}: not written: the weights need a second file beside the model, and this is "
             "no place for files"
         )
     path = place.path
     large = [tensor for tensor in proto.graph.initializer if _size(tensor) > _SMALL]
     weights = _weights_path(large, path)
-    before = set(path.parent.glob(f"{glob.escape(path.name)}.????????.data"))
     slim = _write_weights(proto, large, weights)
     try:
         with atomic_path(path) as temporary:
@@ -97,8 +115,7 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
         if weights not in before:
             weights.unlink(missing_ok=True)
         raise
-    for stale in before - {weights}:
-        stale.unlink()
+    return weights
 
 
 def is_large(proto: onnx.ModelProto) -> bool:
