@@ -315,6 +315,17 @@ def test_samples_and_the_model_are_renewed_on_the_way(recipe, data, tmp_path):
     assert sheets == [f"step-00000{step}.png" for step in (1, 2, 3, 4)]
 
 
+def test_a_generator_is_never_there_without_its_stamp(recipe, data, tmp_path, monkeypatch):
+    def killed(*_):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(shown, "stamp", killed)
+    monkeypatch.setattr(original, "_require_exportable", lambda _: None)
+    with pytest.raises(RuntimeError, match="killed"):
+        original.train(recipe, tmp_path / "run", data=data)
+    assert not (tmp_path / "run/generator.onnx").exists()
+
+
 def test_a_task_that_is_not_there_is_named(recipe, data, tmp_path):
     with pytest.raises(BadInputError, match=r"no task is called 'pared'; known: .*paired"):
         text = RECIPE.replace("[train]", '[train]\ntask = "pared"')

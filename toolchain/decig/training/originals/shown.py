@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -164,15 +165,22 @@ def export(
     paths = []
     for name, net in task.exports(with_statistics(task, nets, recipe)).items():
         paths.append(folder / name)
-        if isinstance(net, Slim):
-            proto = net.written()
-        else:
-            export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, paths[-1])
-            proto = onnx.load(paths[-1])
+        proto = net.written() if isinstance(net, Slim) else _exported(net, recipe)
         # How it is fed, so that other commands need not be told.
         stamp(proto, {"pixels": pixels_entry(recipe.pixels)})
         save_model(proto, paths[-1])
     return paths
+
+
+def _exported(net: nn.Module, recipe: Recipe) -> onnx.ModelProto:
+    """The graph of a net; errors as for `export_onnx`.
+
+    It is written elsewhere first: whoever finds the file in a run folder finds its stamp in it.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "net.onnx"
+        export_onnx(copy.deepcopy(net).cpu(), recipe.input_shapes, file)
+        return onnx.load(file)
 
 
 def duration(seconds: float) -> str:
