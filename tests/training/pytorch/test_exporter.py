@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from decig.errors import BadInputError
+from decig.graph import storage
 from decig.graph.model import load_model
 from decig.training.pytorch.exporter import export_onnx
 from tests.runtime import open_plain
@@ -157,3 +158,19 @@ def test_what_pytorch_cannot_trace_is_said_in_one_line(tmp_path, capfd):
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
+
+
+def test_weights_that_do_not_fit_into_one_file_get_a_second(tmp_path, monkeypatch):
+    inputs = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
+    export_onnx(_net(), SHAPES, tmp_path / "whole.onnx")
+    monkeypatch.setattr(storage, "LIMIT", 100)
+    monkeypatch.setattr(storage, "_SMALL", 100)
+    export_onnx(_net(), SHAPES, tmp_path / "pair.onnx")
+    weights = [path for path in tmp_path.iterdir() if path.suffix == ".data"]
+    assert len(weights) == 1 and weights[0].name.startswith("pair.onnx.")
+    found = [
+        open_plain(load_model(tmp_path / name).proto).run(None, inputs)
+        for name in ("whole.onnx", "pair.onnx")
+    ]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -3,12 +3,14 @@
 import inspect
 import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnx_ir
 import torch
 from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass
@@ -18,11 +20,14 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from decig.files import atomic_path
+from decig.graph import storage
 from decig.training.pytorch.generator import Shapes, guarded, noise, run_once
 
 
 def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the module") -> None:
     """Write `module` as an ONNX file of opset 20 with fixed shapes, atomically.
+
+    Weights that do not fit into one file get a second one, as in `decig.graph.storage.save_model`.
 
     The exporter's own optimiser is off: it would fold BatchNormalization and rename parameters,
     which training needs. Constants are folded, as the exporter writes five nodes that compute the
@@ -63,8 +68,21 @@ def export_onnx(module: nn.Module, shapes: Shapes, path: Path, name: str = "the 
         LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(program.model)
         remove_unused_nodes(program.model)
         _forget_the_source(program.model)
+    weights = (value.const_value for value in program.model.graph.initializers.values())
+    if sum(weight.nbytes for weight in weights if weight is not None) > storage.LIMIT:
+        _save_large(program, path)
+        return
     with atomic_path(path) as temporary:
         program.save(str(temporary), external_data=False)
+
+
+def _save_large(program: torch.onnx.ONNXProgram, path: Path) -> None:
+    """Write a model whose weights need a second file, as decig writes them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "model.onnx"
+        program.save(str(file), external_data=True)
+        proto = onnx.load(file)
+    storage.save_model(proto, path)
 
 
 def _forget_the_source(model: onnx_ir.Model) -> None:
