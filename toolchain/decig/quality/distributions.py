@@ -164,7 +164,9 @@ def _kernel_of_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _kernel(product: np.ndarray, size: int) -> np.ndarray:
-    return np.power(product / size + 1, 3)
+    base = product / size + 1
+    cubed: np.ndarray = base * base * base  # `np.power` takes many times as long
+    return cubed
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
