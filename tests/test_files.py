@@ -19,6 +19,7 @@ from decig.files import (
     destination,
     json_text,
     make_folder,
+    remove_leftovers,
     require_folder,
     require_writable,
     write_bytes,
@@ -286,3 +287,14 @@ def test_json_that_is_written_is_strict(value: object):
     # What Python's own reader and writer make of it, with null for what is no number.
     plain = json.loads(json.dumps(value), parse_constant=lambda _: None)
     assert again == plain
+
+
+def test_what_a_killed_process_left_is_found_by_its_name(tmp_path: Path):
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "a.pt") as temporary:
+        name = temporary.name
+        raise RuntimeError
+    for each in (name, ".b.json.12345678", "c.pt"):
+        (tmp_path / each).touch()
+    remove_leftovers(tmp_path, "*.pt")
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".b.json.12345678", "c.pt"]
+    remove_leftovers(tmp_path / "gone", "*.pt")

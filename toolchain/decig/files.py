@@ -34,6 +34,8 @@ _WRONG_PATH = (
     errno.EROFS,
 )
 """Errors that another path would have avoided: bad input. Others are failures (a full disk)."""
+_RANDOM = "?" * 8
+"""What `tempfile` puts behind the name of a temporary file."""
 _LONGEST = 100
 """Characters of a file's name that its temporary file shares, as names have a greatest length."""
 
@@ -154,6 +156,19 @@ def _beside(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, names: str) -> None:
+    """Remove temporary files that a process left which was killed while it wrote.
+
+    Only for whoever knows that no process is writing files of these names there.
+
+    Args:
+        folder: which need not be there.
+        names: of the files that were to be written, a pattern such as "*.pt".
+    """
+    for left in Path(folder).glob(f".{names}.{_RANDOM}"):
+        left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import subprocess
@@ -5,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from decig.device.plan.target import Target
@@ -110,6 +112,32 @@ def test_the_lock_of_a_killed_process_is_free_again(tmp_path: Path) -> None:
     with hold(tmp_path) as take:
         take()
         take()  # the second time it does nothing
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("no flock")]
+)
+def test_a_file_system_without_locks_is_named(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    with hold(tmp_path) as take, pytest.raises(BadInputError, match="file system has no locks"):
+        take()
+
+
+def test_states_that_a_killed_process_left_half_written_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    left = [tmp_path / ".state.pt.ab12cd_3", tmp_path / "state" / ".stage2.pt.ab12cd_3"]
+    kept = [tmp_path / ".mine.pt.old", tmp_path / ".report.json.ab12cd_3", tmp_path / "state.pt"]
+    for file in (*left, *kept):
+        file.write_bytes(b"half")
+    with hold(tmp_path) as take:
+        assert all(file.exists() for file in left)
+        take()
+    assert not any(file.exists() for file in left) and all(file.exists() for file in kept)
 
 
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

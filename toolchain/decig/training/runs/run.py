@@ -20,6 +20,7 @@ leaves such a folder for each of them (`decig.training.compression.several`).
 """
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ import filelock
 import onnx
 
 from decig.errors import BadInputError
-from decig.files import make_folder, require_folder, write_json, writing
+from decig.files import make_folder, remove_leftovers, require_folder, write_json, writing
 from decig.graph.model import Model, load_model, save_model
 from decig.schema import read_json
 
@@ -44,6 +45,8 @@ LOCK_FILE = ".lock"
 """File that the process at work in a run folder locks. It stays: who deletes a file that others
 may be waiting for lets two of them in."""
 
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+"""How file systems without locks answer, such as some of networks."""
 _OF_COMMAND = {
     "compress": (RUN_FILE, TARGETS_FILE),
     "train": ("training.json", "state.pt"),  # as `decig.training.originals` names them
@@ -64,8 +67,9 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
         folder: of the run, which need not be there yet.
 
     Yields:
-        Takes the lock, once the folder is there. It raises BadInputError if another process has
-        it, or the folder cannot be written, and does nothing the second time.
+        Takes the lock, once the folder is there, and removes the states that a killed process left
+        half written. It raises BadInputError if another process has it, the folder cannot be
+        written, or its file system has no locks, and does nothing the second time.
     """
     lock = filelock.FileLock(folder / LOCK_FILE, timeout=0)
 
@@ -79,6 +83,15 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
                 raise BadInputError(
                     f"{folder}: another process is at work in this run; wait for it, or stop it"
                 ) from error
+            except (NotImplementedError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+                    raise
+                raise BadInputError(
+                    f"{folder}: its file system has no locks, so that two processes could work in "
+                    "one run; use a folder on a local disk, or mount it with locks"
+                ) from error
+            for place in (folder, folder / "state"):
+                remove_leftovers(place, "*.pt")  # nobody else writes states here now
 
     try:
         yield take
