@@ -90,6 +90,18 @@ def write_broken(path: Path, **settings: int) -> Path:
     return path
 
 
+def write_flat(path: Path, colour: tuple[float, ...], **settings: int) -> Path:
+    """Write `generator` with a head that paints one colour, between 0 and 1, whatever it is fed."""
+    proto = generator(**settings)
+    for tensor in proto.graph.initializer:
+        if tensor.name in ("head.weight", "head.bias"):
+            logit = np.float32(np.log(colour) - np.log1p(-np.array(colour)))
+            array = logit if tensor.name == "head.bias" else 0 * numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    onnx.save(proto, path)
+    return path
+
+
 def write_dynamic_generator(path: Path, **settings: int) -> Path:
     """Write `generator` with a dynamic batch, height and width."""
     proto = generator(**settings)

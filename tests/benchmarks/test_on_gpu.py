@@ -8,7 +8,9 @@ from typing import Any
 
 import gpu_plan
 import on_gpu
+import onnxruntime
 import pytest
+import torch
 from click.testing import CliRunner
 from goals import Target
 from gpu_plan import NAMES, SHARES, Clock, Original, Plan, write_recipe
@@ -107,12 +109,25 @@ def test_finished_compressions_are_not_repeated(
     assert plan.compress(lambda _: None) == [] and len(run.waves) == waves
 
 
-def test_without_a_gpu_it_says_so_at_once(tmp_path: Path) -> None:
-    given = ["--data", str(tmp_path), "--out", str(tmp_path), "--results", str(tmp_path)]
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ([], "execution provider 'cuda' is not in the installed ONNX Runtime"),
+        (["CUDAExecutionProvider"], "PyTorch finds no CUDA device: install its build for CUDA"),
+    ],
+)
+def test_without_a_gpu_it_says_so_at_once(
+    there: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has = [*there, "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: has)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    out, results = tmp_path / "out", tmp_path / "results"
+    given = ["--data", str(tmp_path), "--out", str(out), "--results", str(results)]
     result = CliRunner().invoke(on_gpu.main, given)
-    if result.exit_code == 0:
-        pytest.skip("there is a GPU")
-    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {said}") and result.output.count("\n") == 1
+    assert not out.exists() and not results.exists()
 
 
 def test_what_went_wrong_is_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

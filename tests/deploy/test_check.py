@@ -12,7 +12,7 @@ from decig.errors import BadInputError
 from decig.source.flags import PixelFlags
 from decig.source.resolve import resolve
 from decig.source.stamp import stamp
-from tests.samples import write_broken, write_generator, write_photos
+from tests.samples import write_broken, write_flat, write_generator, write_photos
 from tests.threads import FREE, watch_threads
 
 FLAGS = PixelFlags((0.0, 1.0), (0.0, 1.0), None, "rgb")
@@ -142,13 +142,23 @@ def test_sizes_must_agree(tmp_path, folder):
         check(one, other, folder, Device.of(), Tolerances())
 
 
-def test_the_grid_holds_input_reference_and_candidate(tmp_path, folder):
-    one = resolve(str(write_generator(tmp_path / "a.onnx")), FLAGS)
+def test_the_grid_holds_input_reference_and_candidate(tmp_path):
+    photos, given = tmp_path / "photos", np.uint8([[[250, 10, 120]], [[30, 90, 200]]])
+    photos.mkdir()
+    for name, colour in zip("ab", given, strict=True):
+        Image.fromarray(np.tile(colour, (24, 24, 1))).save(photos / f"{name}.png")
+    models = {"reference": (0.8, 0.6, 0.4), "candidate": (0.2, 0.4, 0.6)}
+    reference, candidate = (
+        resolve(str(write_flat(tmp_path / f"{who}.onnx", colour)), FLAGS)
+        for who, colour in models.items()
+    )
     grid = tmp_path / "grid.png"
-    check(one, one, folder, Device.of(), Tolerances(), grid)
+    check(candidate, reference, photos, Device.of(), Tolerances(), grid)
     with Image.open(grid) as picture:
         pixels = np.array(picture.convert("RGB"))
-    bottom = pixels[-28:-4]
-    reference, candidate = bottom[:, 4 + 28 : 28 + 28], bottom[:, 4 + 56 : 28 + 56]
-    assert reference.shape == (24, 24, 3)
-    np.testing.assert_array_equal(reference, candidate)
+    for row, colour in enumerate(given[:, 0]):
+        wanted = [colour, *(255 * np.array(models[who]) for who in ("reference", "candidate"))]
+        for column, flat in enumerate(wanted):
+            top, left = 24 + 28 * row, 4 + 28 * column
+            tile = pixels[top : top + 24, left : left + 24]
+            assert np.abs(tile - flat).max() <= 1, (row, column)

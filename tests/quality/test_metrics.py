@@ -61,12 +61,16 @@ def test_colour():
     assert metrics.colour(grey) == pytest.approx(0.2)
 
 
-def test_edge_difference_sees_blur_and_texture_not_brightness():
-    a = _smooth()
-    step = a.copy()
-    step[:, :, 32:] += 0.3
+def test_edge_difference_sees_steps_along_both_axes_not_brightness():
+    a = _smooth()[:, :, 8:]  # 64x56 pixels
+    across, down, both = a.copy(), a.copy(), a.copy()
+    for step in (across, both):
+        step[:, :, 32:] += 0.3
+    for step in (down, both):
+        step[:, 20:] += 0.1
     assert metrics.edge_difference(a, a + np.float32(0.1)) == pytest.approx(0, abs=1e-6)
-    assert metrics.edge_difference(a, step) == pytest.approx(0.3 / 63 / 2, rel=1e-3)
+    for step, expected in ((across, 0.3 / 55), (down, 0.1 / 63), (both, 0.3 / 55 + 0.1 / 63)):
+        assert metrics.edge_difference(a, step) == pytest.approx(expected / 2, rel=1e-3)
 
 
 def test_pixel_grid_sees_a_checkerboard_and_not_noise():
