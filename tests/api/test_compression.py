@@ -11,6 +11,7 @@ from decig.api import compression
 from decig.device.cost.table import CostTable
 from decig.device.run.device import Device
 from decig.repeating import Said, read_options
+from decig.training.loop.processes import Processes
 from tests.api.test_deployment import PIXELS_OF_SAMPLES
 from tests.samples import PIXELS, call, write_generator, write_photos
 from tests.training.small import write_table
@@ -42,6 +43,15 @@ def test_a_run_is_that_of_the_command(asked, tmp_path):
         assert figures[key] == found[key], key
     files = [(tmp_path / run / "student.onnx").read_bytes() for run in ("a", "b")]
     assert files[0] == files[1]
+
+
+def test_only_the_main_process_must_be_on_the_device_of_the_table(asked, tmp_path, monkeypatch):
+    source, given = asked
+    more = {"target_speedup": 2, "steps": 1, "dry_run": True}
+    with pytest.raises(BadInputError, match="belongs to another device"):
+        decig.compress(source, tmp_path / "run", **given, **more)
+    monkeypatch.setattr(Processes, "after_main", lambda self, work, others: others())
+    assert decig.compress(source, tmp_path / "run", **given, **more)["widths"]
 
 
 def test_several_targets_and_a_plan_alone(asked, tmp_path):

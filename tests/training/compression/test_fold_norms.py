@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from decig.data.pixels import PixelFormat
@@ -14,7 +15,8 @@ from decig.device.plan.target import Target
 from decig.errors import DecigError
 from decig.graph.model import load_model
 from decig.graph.norm_folding import all_norms, foldable_norms
-from decig.training.compression.fold_norms import with_joined_norms
+from decig.progress import Progress
+from decig.training.compression.fold_norms import _on_processor, with_joined_norms
 from decig.training.compression.judge import Judge
 from decig.training.compression.planner import Goal
 from decig.training.compression.teacher import Teacher
@@ -207,3 +209,13 @@ def test_norms_of_a_real_net_that_are_spelled_out_are_seen(shared_suite: Path) -
     assert foldable_norms(proto) == []
     joined = with_joined_norms(proto)
     assert len(foldable_norms(joined)) == len(all_norms(joined)) == 15
+
+
+def test_the_state_of_a_discriminator_is_copied_out_of_the_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict()
+    state = {"nets": {"judge": {"weight": torch.ones(2)}}, "optimiser": adam}
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: tensor.tolist())
+    found = _on_processor(state)
+    assert found == {"nets": {"judge": {"weight": [1.0, 1.0]}}, "optimiser": adam}

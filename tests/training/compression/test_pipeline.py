@@ -8,6 +8,7 @@ from typing import Any
 
 import onnx
 import pytest
+import torch
 
 from decig.device.cost.table import CostTable
 from decig.device.plan.target import Target
@@ -176,7 +177,10 @@ def test_only_steps_whose_files_are_missing_run(
 
     method = SimpleNamespace(steps=steps, Settings=None)
     monkeypatch.setattr(methods, "find", lambda _: method)
+    emptied: list[int] = []  # how many steps were done when the GPU's memory was given back
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(len(done)))
     made.compress()
+    assert emptied == [1, 2, 3]
     parts = [Budget(steps=3), Budget(steps=9), Budget(steps=0)]
     assert done == list(zip(("a", "b", "student.onnx"), parts, strict=True))
     done.clear()

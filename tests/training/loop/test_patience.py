@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from decig.quality.metrics import Likeness
-from decig.training.loop.patience import LOOKS, Patience
+from decig.training.loop import patience as module
+from decig.training.loop.patience import LOOKING_SHARE, LOOKS, Patience
 
 STEPS = 200
 
@@ -97,3 +98,28 @@ def test_a_process_that_does_not_look_decides_nothing() -> None:
     for step in range(STEPS):
         watch.after_update(step, step / STEPS)
     assert len(watch.looks) == 1 and not watch.done
+
+
+@pytest.mark.parametrize(("look_s", "timed"), [(1.0, True), (30.0, True), (30.0, False)])
+def test_looks_take_a_share_of_a_budget_in_seconds_at_most(
+    look_s: float, timed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 500 seconds, in steps of one second; steps and looks alone take time."""
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+
+    def look() -> Likeness:
+        clock[0] += look_s
+        return Likeness(0.5, 20.0)
+
+    watch, step = Patience(look, Likeness(0.5, 20.0), 0.0, timed=timed), 0
+    while clock[0] < 500:
+        watch.after_update(step, clock[0] / 500)
+        clock[0] += 1.0
+        step += 1
+    looked = len(watch.looks) - 1
+    if look_s == 1.0:
+        assert looked == LOOKS - 1
+    else:
+        assert looked >= 2
+        assert (looked * look_s <= 500 * LOOKING_SHARE + look_s) is timed

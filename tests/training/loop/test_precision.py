@@ -16,18 +16,18 @@ from decig.training.loop import precision
 def test_processors_tell_whether_they_multiply_bf16(
     known: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # and yet it trains on the CPU
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
-    assert precision.has_native_bf16() is native
+    assert precision.has_native_bf16("cpu") is native
 
 
 @pytest.mark.parametrize(("generation", "native"), [((7, 5), False), ((8, 0), True)])
 def test_gpus_do_from_their_eighth_generation_on(
     generation: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: generation)
-    assert precision.has_native_bf16() is native
+    assert precision.has_native_bf16("cuda") is native
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_gpus_do_from_their_eighth_generation_on(
 def test_auto_is_bf16_where_it_is_native(
     asked: str, native: bool, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "has_native_bf16", lambda: native)
+    monkeypatch.setattr(precision, "has_native_bf16", lambda _: native)
     assert precision.Precision.named(asked, "cpu") == precision.Precision("cpu", bf16)
 
 
@@ -63,11 +63,11 @@ def test_several_outputs_stay_several() -> None:
 
 
 def test_the_device_of_a_training_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "has_native_bf16", lambda: True)
+    monkeypatch.setattr(precision, "has_native_bf16", {"cpu": True}.get)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     found = precision.describe_training_device()
     assert found == f"{torch.__version__} on cpu, bfloat16 in hardware"
-    monkeypatch.setattr(precision, "has_native_bf16", lambda: False)
+    monkeypatch.setattr(precision, "has_native_bf16", {"cuda": False}.get)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "H100")
     found = precision.describe_training_device()

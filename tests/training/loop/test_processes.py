@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import PartialState
 from torch import distributed
 
 from decig.errors import BadInputError, DecigError
@@ -25,6 +26,7 @@ def test_alone_there_is_nobody_to_agree_with() -> None:
     assert (processes.rank, processes.count, processes.main) == (0, 1, True)
     assert processes.from_main(7) == 7 and processes.on_main(lambda: 8) == 8
     assert processes.mean([1.0, 2.0]) == [1.0, 2.0] and processes.gather("x") == ["x"]
+    assert processes.to_main("x") == ["x"] and processes.after_main(lambda: 1, lambda: 2) == 1
     before = module.weight.clone()
     module(torch.ones(2)).sum().backward()
     gradient = module.weight.grad.clone()
@@ -55,10 +57,13 @@ def in_two_processes(folder: Path) -> None:
     ours["decided"] = processes.from_main(f"by {processes.rank}")
     ours["done"] = processes.on_main(lambda: (folder / "main").write_text("x"))
     ours["gathered"] = processes.gather({"of": processes.rank})
+    ours["to_main"] = processes.to_main({"of": processes.rank})
+    ours["after_main"] = processes.after_main(lambda: "first", lambda: "second")
     ours["mean"] = processes.mean([float(processes.rank), 4.0])
     ours["poisoned"] = processes.mean([float("nan") if processes.rank else 1.0])
     ours |= _gradients(processes) | _training(processes) | _clock(processes)
     ours["failure"] = _failure(lambda: processes.on_main(_fail))
+    ours["after"] = _failure(lambda: processes.after_main(_fail, lambda: None))
     ours["report"] = _failure(_engine(processes, report=lambda _: _fail()).run)
     nowhere = folder / "missing" / "state.pt"
     ours["save"] = _failure(_engine(processes, state_file=nowhere).run)
@@ -135,6 +140,24 @@ def test_the_main_process_decides_and_works(found: list[dict[str, Any]]) -> None
 
 def test_values_of_all_processes_are_gathered_in_order(found: list[dict[str, Any]]) -> None:
     assert [each["gathered"] for each in found] == [[{"of": 0}, {"of": 1}]] * 2
+    assert [each["to_main"] for each in found] == [[{"of": 0}, {"of": 1}], []]
+
+
+def test_the_others_work_after_the_main_process(found: list[dict[str, Any]]) -> None:
+    assert [each["after_main"] for each in found] == ["first", "second"]
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+def test_accelerate_can_keep_training_off_the_gpu(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = PartialState()
+    given: list[bool] = []
+    state = lambda cpu, timeout: given.append(cpu) or known  # noqa: E731
+    monkeypatch.setattr(processes, "PartialState", state)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", asked)
+    Processes()
+    assert given == [asked == "true"]
 
 
 def test_numbers_are_averaged_and_one_that_is_none_spoils_the_mean(
@@ -178,7 +201,7 @@ def test_the_main_process_watches_the_clock(found: list[dict[str, Any]]) -> None
     assert found[0]["steps"] == found[1]["steps"] > 0
 
 
-@pytest.mark.parametrize("where", ["failure", "report"])
+@pytest.mark.parametrize("where", ["failure", "after", "report"])
 def test_a_failure_of_the_main_process_ends_all(found: list[dict[str, Any]], where: str) -> None:
     assert [each[where] for each in found] == ["BadInputError mine", "SystemExit 2"]
 

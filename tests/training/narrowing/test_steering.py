@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from decig.training.loop.processes import Processes
 from decig.training.narrowing.steering import Steered
 
 
@@ -28,10 +29,10 @@ class Thinning:
         self.asked = list(state["asked"])
 
 
-def steered(narrowing: Thinning) -> Steered:
+def steered(narrowing: Thinning, processes: Processes | None = None) -> Steered:
     schedule = lambda progress: 1 - progress  # noqa: E731
     predict = lambda widths: 5.0 * widths["c1"] / 4  # noqa: E731
-    return Steered(narrowing, schedule, predict, begin_ms=8.0, end_ms=2.0)
+    return Steered(narrowing, schedule, predict, 8.0, 2.0, processes or Processes())
 
 
 def test_the_rate_is_steered_now_and_then_towards_the_schedule() -> None:
@@ -60,3 +61,18 @@ def test_steering_goes_on_where_it_stood() -> None:
         part.after_update(step, 0.9)
     steered(other).load_state_dict(part.state_dict())
     assert other.asked == one.asked != []
+
+
+class Second(Processes):
+    """A process whose main process has steered otherwise."""
+
+    def from_main(self, value: Any) -> Any:
+        return {"asked": [(6.0, 1.0)]}
+
+
+def test_all_processes_are_steered_as_the_main_one() -> None:
+    narrowing = Thinning()
+    part = steered(narrowing, Second())
+    for step in range(10):
+        part.after_update(step, 0.9)
+    assert narrowing.asked == [(6.0, 1.0)]

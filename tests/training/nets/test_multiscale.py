@@ -106,3 +106,17 @@ def test_other_weights_are_no_discriminator(name):
 def _meta(**sizes: int) -> MultiscaleDiscriminator:
     with torch.device("meta"):
         return MultiscaleDiscriminator(3, **sizes)
+
+
+def test_the_spectral_norm_is_computed_in_float32(monkeypatch):
+    net, times, seen = nn.Conv2d(3, 4, 1), torch.mv, []
+    normalise_spectrally(net := nn.Sequential(net), ["0"])
+
+    def watched(*arguments, **more):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return times(*arguments, **more)
+
+    monkeypatch.setattr(torch, "mv", watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(torch.ones(1, 3, 2, 2))
+    assert found.dtype == torch.bfloat16 and seen and not any(seen)

@@ -4,9 +4,11 @@ import pytest
 from decig.device.plan.compute import MacsTarget
 from decig.device.plan.target import TABLE_FILE, Target
 from decig.device.plan.wanted import Wanted
+from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.graph.channels import analyse
 from decig.graph.model import load_model
+from decig.training.loop.processes import Processes
 from decig.training.originals.asked import write_asked
 from decig.training.originals.condensing_goal import CondensingGoal, method_of_run
 from tests.training import small_originals
@@ -67,6 +69,15 @@ def test_a_table_of_another_generator_is_refused(model, tmp_path):
     wide = load_model(tmp_path / "wide.onnx")
     with pytest.raises(BadInputError, match="made for another model"):
         CondensingGoal(work_table(model)).of(wide, analyse(wide.proto))
+
+
+def test_only_the_main_process_must_be_on_the_device_of_the_table(model, monkeypatch):
+    goal, channels = CondensingGoal(work_table(model)), analyse(model.proto)
+    monkeypatch.setattr(Device, "elsewhere", lambda _: "another processor")
+    with pytest.raises(BadInputError, match="belongs to another device"):
+        goal.of(model, channels)
+    monkeypatch.setattr(Processes, "after_main", lambda self, work, others: others())
+    assert goal.of(model, channels).bench is None
 
 
 def test_each_method_reads_its_own_table_of_the_recipe(tmp_path):

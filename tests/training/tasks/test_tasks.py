@@ -34,7 +34,7 @@ def test_a_group_keeps_its_learning_rate_if_nothing_is_said() -> None:
 def test_every_original_computes_in_bfloat16_where_that_is_native(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, native: bool
 ) -> None:
-    monkeypatch.setattr(precision, "has_native_bf16", lambda: native)
+    monkeypatch.setattr(precision, "has_native_bf16", lambda _: native)
     labels = {"labels": ONE_HOT, "channels": 4, "input_range": "[0, 1]"}
     more = labels if name == "label_map" else {}
     recipe = write_recipe(tmp_path, name, f'precision = "auto"\n{STAGES}', **more)

@@ -13,6 +13,7 @@ from onnx import helper
 from decig.errors import BadInputError, DecigError
 from decig.graph.model import normalise
 from decig.training.compression.student import teacher_pool
+from decig.training.loop.processes import Processes
 from decig.training.ops import registry
 from decig.training.ops.node import OpNode
 from decig.training.trainable.module import build_module
@@ -159,6 +160,29 @@ def test_graphs_that_mix_the_images_of_a_batch_are_told(body: str, apart: bool) 
     proto = parsed(body, (1, 3, 8, 8), opset=18, **used)
     batch = torch.from_numpy(r(3, 3, 8, 8))
     assert keeps_images_apart(build_module(proto).eval(), [batch]) is apart
+
+
+def test_images_are_compared_without_the_rounding_of_tf32() -> None:
+    allowed = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return (x,)
+
+    before = torch.backends.cudnn.allow_tf32
+    assert keeps_images_apart(Watched(), [torch.rand(2, 3, 4, 4)])
+    assert allowed and not any(allowed)
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
+def test_all_processes_take_as_many_images_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks at images of its own; the main process's answer counts."""
+    job = small(tmp_path).job()
+    monkeypatch.setattr(Processes, "from_main", lambda self, value: False)
+    assert len(teacher_pool(job, seed=0).batch(0).teacher) == 1
 
 
 def test_students_of_such_graphs_learn_from_one_image_at_a_time(tmp_path: Path, caplog) -> None:

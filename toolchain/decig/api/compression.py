@@ -271,10 +271,13 @@ def _target(
 
     if wanted and wanted[0].kind == "macs":
         return MacsTarget(source.model, analyse(source.model.proto))
-    if table is not None:
-        return Target.of(table, source.model, force=force)
-    look_over()
-    return Target.of(Processes().on_main(measure), source.model, force=force)
+    processes = Processes()
+    if table is None:
+        look_over()
+        table = processes.on_main(measure)
+    target = partial(Target.of, table, source.model)
+    # The main process alone measures; the others may be on other machines.
+    return processes.after_main(partial(target, force=force), partial(target, force=True))
 
 
 def _measured(source: Source, folder: Path, progress: Progress, *, keeps: bool) -> CostTable:

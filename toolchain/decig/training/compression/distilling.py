@@ -74,7 +74,8 @@ def distil(
         job.progress("distil", news.progress, {"loss": news.losses[STUDENT], **figures})
 
     patience = job.config.train.patience if job.examples.only_teacher else 0.0
-    watch = Patience(glance if job.processes.main else None, first, patience)
+    own_look, timed = glance if job.processes.main else None, budget.steps is None
+    watch = Patience(own_look, first, patience, timed=timed)
     engine = student_engine(job, task, budget, state_file(job, state), report, [watch])
     run_student(job, engine)
 

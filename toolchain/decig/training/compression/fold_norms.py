@@ -158,7 +158,19 @@ def _begin(job: Job, start: onnx.ModelProto) -> _Standing:
 
 
 def _adversary(engine: Engine) -> dict[str, Any] | None:
-    return engine.group_state(DISCRIMINATOR) if DISCRIMINATOR in engine.task.groups else None
+    if DISCRIMINATOR not in engine.task.groups:
+        return None
+    found: dict[str, Any] = _on_processor(engine.group_state(DISCRIMINATOR))
+    return found
+
+
+def _on_processor(state: Any) -> Any:
+    """Copy tensors out of the GPU: the state goes to all processes, and would fill its memory."""
+    if isinstance(state, dict):
+        return {key: _on_processor(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [_on_processor(value) for value in state]
+    return state.cpu() if isinstance(state, torch.Tensor) else state
 
 
 def _play(

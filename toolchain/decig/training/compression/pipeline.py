@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from decig.data.ports import other_pictures
 from decig.errors import BadInputError, DecigError, with_text
 from decig.files import make_folder
@@ -183,7 +185,7 @@ def prepare_all(
     first = targets[0]
     first.goal.target.require_same_model(teacher.model, teacher.channels)
     for each in targets:
-        _require_reachable(each, config)
+        processes.on_main(partial(_require_reachable, each, config))
     examples = look_over(teacher, folders, config, whole=first.goal.fold_norms)
     scores = Planner(teacher, first.goal, examples, first.progress)
     planners = [scores, *(scores.toward(each.goal, each.progress) for each in targets[1:])]
@@ -259,6 +261,7 @@ def run_steps(job: Job, steps: Sequence[methods.Step]) -> dict[str, Any]:
         else:
             step.run(part)
         processes.wait()
+        torch.cuda.empty_cache()  # what follows on the same GPU may be ONNX Runtime
     return processes.on_main(lambda: _finish(job))
 
 

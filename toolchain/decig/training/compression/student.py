@@ -242,7 +242,10 @@ def _new_pool(
     pool = pool_of(batch := max(1, batch))
     if batch == made_for:
         return pool
-    if takes_batches(teacher) and (batch == 1 or keeps_images_apart(teacher, pool.batch(0).inputs)):
+    if takes_batches(teacher) and (
+        # Processes look at batches of their own, and all must come to the same.
+        batch == 1 or processes.from_main(keeps_images_apart(teacher, pool.batch(0).inputs))
+    ):
         return pool
     _log.warning("the model is made for %d images at a time: batch = %d", made_for, made_for)
     return pool_of(made_for)

@@ -281,7 +281,7 @@ class Engine:
         if self.state_file is None:
             return
         memories = {
-            name: self.processes.gather(memory.state_dict())
+            name: self.processes.to_main(memory.state_dict())
             for name, memory in self.task.memories.items()
         }
         self.processes.on_main(functools.partial(self._write, self.state_file, memories))

@@ -10,9 +10,11 @@ compared with its teacher's pictures. By these looks alone training ends before 
 
 What counts as better is as small as the figures that people are shown: a student that still gains
 anything they could read off goes on. Looks come at fixed shares of the budget and are part of the
-saved state, so that with a budget in steps the end follows from the seed, after a resume too.
+saved state, so that with a budget in steps the end follows from the seed, after a resume too. With
+a budget in seconds every look takes time from training, so there are fewer where they take long.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,8 @@ from decig.quality.metrics import Likeness
 
 LOOKS = 20
 """Looks at a student, spread evenly over the budget."""
+LOOKING_SHARE = 0.2
+"""Share of a budget in seconds that looks may take: on a GPU, training between two is short."""
 _ROUNDING = 1e-9
 """Of shares of the budget."""
 _HALF = 0.5
@@ -40,7 +44,12 @@ class Patience:
     """
 
     def __init__(
-        self, look: Callable[[], Likeness] | None, before: Likeness, patience: float
+        self,
+        look: Callable[[], Likeness] | None,
+        before: Likeness,
+        patience: float,
+        *,
+        timed: bool = False,
     ) -> None:
         """Begin with what is known before training.
 
@@ -49,8 +58,11 @@ class Patience:
                 main one.
             before: what it would find now.
             patience: share of the budget in which something must improve; 0 never ends training.
+            timed: whether the budget is one of seconds, of which looks take `LOOKING_SHARE` at
+                most.
         """
-        self._look, self._patience = look, patience
+        self._look, self._patience, self._timed = look, patience, timed
+        self._rests_until = 0.0
         self.looks: list[tuple[float, Likeness]] = [(0.0, before)]
 
     @property
@@ -84,8 +96,13 @@ class Patience:
     def after_update(self, step: int, progress: float) -> None:
         """Look at the student if a look is due."""
         due = self.looks[-1][0] + 1 / LOOKS - _ROUNDING
-        if self._look is not None and progress >= due:
-            self.looks.append((progress, self._look()))
+        began = time.monotonic()
+        if self._look is None or progress < due or began < self._rests_until:
+            return
+        self.looks.append((progress, self._look()))
+        if self._timed:
+            now = time.monotonic()
+            self._rests_until = now + (now - began) / LOOKING_SHARE
 
     def state_dict(self) -> dict[str, Any]:
         """Return the looks so far."""

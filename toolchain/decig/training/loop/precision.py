@@ -33,7 +33,7 @@ class Precision:
         "auto" is bf16 where the device multiplies bfloat16 in hardware, else fp32: bfloat16 that
         is emulated would be slower than float32.
         """
-        return cls(device, name == BF16 or (name == AUTO and has_native_bf16()))
+        return cls(device, name == BF16 or (name == AUTO and has_native_bf16(device)))
 
     def autocast(self) -> AbstractContextManager[None]:
         """Let PyTorch choose the type of every operation inside by this precision."""
@@ -47,9 +47,9 @@ class Precision:
         return tuple(output.float() for output in outputs)
 
 
-def has_native_bf16() -> bool:
-    """Whether the device that training would run on multiplies bfloat16 in hardware."""
-    if torch.cuda.is_available():
+def has_native_bf16(device: str) -> bool:
+    """Whether a kind of device, such as "cpu" or "cuda", multiplies bfloat16 in hardware."""
+    if device == "cuda":
         return torch.cuda.get_device_capability()[0] >= 8
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
@@ -59,5 +59,5 @@ def describe_training_device() -> str:
     """Say what PyTorch would train on, such as "2.13.0 on cpu, bfloat16 in hardware"."""
     gpus = torch.cuda.device_count()
     where = "cpu" if not gpus else f"{gpus} x {torch.cuda.get_device_name(0)}"
-    how = "in hardware" if has_native_bf16() else "emulated"
+    how = "in hardware" if has_native_bf16("cuda" if gpus else "cpu") else "emulated"
     return f"{torch.__version__} on {where}, bfloat16 {how}"

@@ -20,6 +20,7 @@ import torch
 # interpreter is torn down; a thread that frees a tensor then ends the process by SIGABRT.
 import torch.distributed.nn.functional
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from torch import distributed, nn
 
 from decig.errors import DecigError
@@ -58,9 +59,9 @@ class Processes:
     def __init__(self) -> None:
         """Meet the other processes, if this one was started together with others."""
         launched = "LOCAL_RANK" in os.environ
-        state = PartialState(
-            cpu=launched and not torch.accelerator.is_available(), timeout=_PATIENCE
-        )
+        no_gpu = parse_flag_from_env("ACCELERATE_USE_CPU")  # `accelerate launch --cpu`
+        cpu = no_gpu or (launched and not torch.accelerator.is_available())
+        state = PartialState(cpu=cpu, timeout=_PATIENCE)
         self.rank: int = state.process_index
         self.count: int = state.num_processes
         self.device: torch.device = state.device
@@ -95,6 +96,14 @@ class Processes:
         distributed.all_gather_object(found, value)
         return cast(list[T], found)
 
+    def to_main(self, value: T) -> list[T]:
+        """Return the values of all processes, in the order of their ranks; none in the others."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] | None = [None] * self.count if self.main else None
+        distributed.gather_object(value, found, dst=0)
+        return cast(list[T], found or [])
+
     def on_main(self, work: Callable[[], T]) -> T:
         """Let the main process work while the others wait; all return what it found.
 
@@ -115,6 +124,16 @@ class Processes:
         if failed is not None:
             raise SystemExit(failed)
         return cast(T, done)
+
+    def after_main(self, work: Callable[[], T], others: Callable[[], T]) -> T:
+        """Let the main process work, then the others in a way of their own; each keeps its result.
+
+        Raises:
+            DecigError, SystemExit: as for `on_main`, where the main process fails.
+        """
+        done: list[T] = []
+        self.on_main(lambda: done.extend([work()]))
+        return done[0] if self.main else others()
 
     def mean(self, values: list[float]) -> list[float]:
         """Average numbers over the processes; one that is no number makes the mean none."""

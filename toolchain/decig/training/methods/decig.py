@@ -153,7 +153,8 @@ def _condense(job: Job, budget: Budget) -> None:
         settings.weighting,
     )
     begin, end = _wanted(job)
-    part = Steered(condenser, task.groups[STUDENT].schedule, job.planner.predict_ms, begin, end)
+    schedule = task.groups[STUDENT].schedule
+    part = Steered(condenser, schedule, job.planner.predict_ms, begin, end, job.processes)
 
     def report(news: News) -> None:
         if part.looked_at == news.step:
@@ -187,7 +188,8 @@ def _distil(job: Job, budget: Budget) -> None:
     """Stage II; where norms are to be folded they are joined first, so that they can be seen."""
     start = job.run.load_graph("start.onnx").proto
     painter = None
-    if job.settings(Settings).painter == "condensed" and job.run.done("condensed.onnx"):
+    condensed = job.processes.from_main(job.run.done("condensed.onnx"))
+    if job.settings(Settings).painter == "condensed" and condensed:
         painter = job.run.load_graph("condensed.onnx").proto
     if job.goal.fold_norms:
         start, files = with_joined_norms(start), ("stage2.pt", "distilled.onnx")

@@ -145,7 +145,8 @@ def _shrink(job: Job, budget: Budget) -> None:
 
     task = student_task(job, start, rate=1.0, with_extras=True, features=False, wrap=with_latents)
     shrinking = Shrinking(made[0], channels, job.goal.target.predictor, least)
-    part = Steered(shrinking, constant, job.planner.predict_ms, *_latencies(job))
+    predict_ms = job.planner.predict_ms
+    part = Steered(shrinking, constant, predict_ms, *_latencies(job), job.processes)
 
     def report(news: News) -> None:
         if part.looked_at == news.step:

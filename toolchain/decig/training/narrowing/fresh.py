@@ -16,6 +16,7 @@ from decig.device.plan.target import Target
 from decig.errors import BadInputError
 from decig.graph.channels import ChannelMap
 from decig.graph.model import Model
+from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Schedule
 from decig.training.narrowing.cut import Cut
 from decig.training.narrowing.steering import UNASKED, Narrowing, Steered
@@ -59,7 +60,8 @@ class Fresh:
         predictor = self.target.predictor
         begin = predictor.baseline_ms
         end = self.target_ms or begin / UNASKED
-        return Steered(narrowing, schedule, predictor.predict_ms, begin, min(begin, end))
+        end = min(begin, end)
+        return Steered(narrowing, schedule, predictor.predict_ms, begin, end, Processes())
 
     def require_some(self, groups: Iterable[str]) -> None:
         """Refuse a net none of whose groups is among those given, and name those that are not."""

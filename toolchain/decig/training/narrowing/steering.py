@@ -7,6 +7,7 @@ for the channels that are left is looked at now and then, and the rate of the st
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Schedule
 
 _STEER_EVERY = 10
@@ -58,6 +59,7 @@ class Steered:
         predict_ms: Callable[[Mapping[str, int]], float],
         begin_ms: float,
         end_ms: float,
+        processes: Processes,
     ) -> None:
         """Prepare.
 
@@ -67,9 +69,10 @@ class Steered:
             predict_ms: latency on the device by the widths of the groups.
             begin_ms: latency at the beginning.
             end_ms: latency wanted at the end.
+            processes: that train together.
         """
         self._narrowing, self._schedule, self._predict = narrowing, schedule, predict_ms
-        self._begin_ms, self._end_ms = begin_ms, end_ms
+        self._begin_ms, self._end_ms, self._processes = begin_ms, end_ms, processes
         self.predicted_ms, self.looked_at = begin_ms, 0
 
     def after_update(self, step: int, progress: float) -> None:
@@ -81,6 +84,10 @@ class Steered:
             # Geometric: every step of the schedule takes the same share of what is left.
             wanted = self._begin_ms * (self._end_ms / self._begin_ms) ** progress
             self._narrowing.steer(self.predicted_ms, wanted)
+            # On GPUs sums differ in their last bits, by which a channel may live in one process
+            # and be dead in another: all take the main process's rate.
+            state = self._processes.from_main(self._narrowing.state_dict())
+            self._narrowing.load_state_dict(state)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where steering has brought the narrowing."""

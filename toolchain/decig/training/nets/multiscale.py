@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import register_parametrization
 
 from decig.errors import BadInputError
 from decig.training.nets.judged import Judged
@@ -141,7 +142,17 @@ def normalise_spectrally(net: nn.Module, patterns: Sequence[str]) -> None:
             raise BadInputError(f"no layer is called {pattern!r}; there are {some} and others")
         chosen |= found
     for part in chosen.values():
-        spectral_norm(part)
+        dim = 1 if isinstance(part, nn.ConvTranspose2d) else 0
+        register_parametrization(part, "weight", _Normed(part.weight, dim=dim))
+
+
+class _Normed(_SpectralNorm):
+    """The spectral norm of PyTorch, in float32 where the net computes in bfloat16."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return W / sigma(W): autocast would round the products of the power iteration."""
+        with torch.autocast(weight.device.type, enabled=False):
+            return super().forward(weight)
 
 
 def initialise_xavier(net: nn.Module, gain: float = 0.02) -> None:

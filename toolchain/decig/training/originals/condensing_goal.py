@@ -1,6 +1,7 @@
 """What the generators of an original are to become while they are trained."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from decig.repeating import FILE as SAID_FILE
 from decig.repeating import read_options
 from decig.schema import read_json
 from decig.source.recipe import Recipe
+from decig.training.loop.processes import Processes
 from decig.training.methods import DEFAULT, find_way
 from decig.training.narrowing.fresh import Way
 from decig.training.originals.asked import FILE
@@ -96,7 +98,10 @@ class CondensingGoal:
         if self.table is None:
             return MacsTarget(model, channels)
         self.table.require_same_structure(model, channels)
-        return Target.of(self.table, model, force=self.force)
+        target = partial(Target.of, self.table, model)
+        # The main process alone measures; the others may be on other machines.
+        alone, others = partial(target, force=self.force), partial(target, force=True)
+        return Processes().after_main(alone, others)
 
     def record(self) -> dict[str, Any]:
         """Return what the file of a run says of it, as plain JSON values."""
