@@ -15,7 +15,6 @@ from decig.device.plan.target import Target
 from decig.errors import DecigError
 from decig.graph.model import load_model
 from decig.graph.norm_folding import all_norms, foldable_norms
-from decig.progress import Progress
 from decig.training.compression.fold_norms import _on_processor, with_joined_norms
 from decig.training.compression.judge import Judge
 from decig.training.compression.planner import Goal

@@ -143,6 +143,7 @@ def normalise_spectrally(net: nn.Module, patterns: Sequence[str]) -> None:
         chosen |= found
     for part in chosen.values():
         dim = 1 if isinstance(part, nn.ConvTranspose2d) else 0
+        assert isinstance(part.weight, Tensor)
         register_parametrization(part, "weight", _Normed(part.weight, dim=dim))
 
 
