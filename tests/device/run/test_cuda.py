@@ -1,5 +1,7 @@
+import contextlib
 import ctypes
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime as ort
@@ -36,6 +38,8 @@ class FakeLibrary:
                 return 35
             if name in ("cudaStreamCreate", "cudaEventCreate"):
                 arguments[0]._obj.value = 1000 + len(self.calls)
+            if name == "cudaDeviceGetPCIBusId":
+                arguments[0].value = b"0000:8B:00.0"
             if name == "cudaEventRecord":
                 self.times[arguments[0].value] = float(len(self.calls))
             if name == "cudaEventElapsedTime":
@@ -144,11 +148,46 @@ def test_a_machine_without_the_library(monkeypatch):
         raise OSError(name)
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
+    cuda._library.cache_clear()
     cuda.runtime.cache_clear()
     try:
         assert cuda.runtime(7) is None
     finally:
+        cuda._library.cache_clear()
         cuda.runtime.cache_clear()
+
+
+@pytest.mark.parametrize("failing", ["", "cudaStreamCreate"])
+def test_the_current_gpu_stays_what_it_was(failing):
+    library, chosen = FakeLibrary(failing), []
+
+    def current(number):
+        number._obj.value = 3
+        return 0
+
+    library.cudaGetDevice = current
+    library.cudaSetDevice = chosen.append
+    with pytest.raises(DecigError) if failing else contextlib.nullcontext():
+        cuda.CudaRuntime(library, 1)
+    assert chosen == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("library", "asked"),
+    [(FakeLibrary(), "0000:8B:00.0"), (FakeLibrary("cudaDeviceGetPCIBusId"), "1"), (None, "1")],
+)
+def test_a_gpu_is_named_by_its_place_and_not_by_its_number(monkeypatch, library, asked):
+    """Its number is one among the GPUs of CUDA_VISIBLE_DEVICES, which nvidia-smi does not read."""
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return SimpleNamespace(stdout="H100, 570.1\n")
+
+    monkeypatch.setattr(cuda, "_library", lambda: library)
+    monkeypatch.setattr("subprocess.run", run)
+    assert cuda.gpu_name(1) == "H100, 570.1"
+    assert f"--id={asked}" in commands[0]
 
 
 def test_a_machine_without_a_gpu(monkeypatch):

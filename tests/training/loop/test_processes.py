@@ -2,6 +2,7 @@ import contextlib
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,16 @@ def test_accelerate_can_keep_training_off_the_gpu(
     monkeypatch.setenv("ACCELERATE_USE_CPU", asked)
     Processes()
     assert given == [asked == "true"]
+
+
+def test_training_stays_on_the_gpu_that_was_the_current_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = torch.device("cuda")
+    state = SimpleNamespace(process_index=0, num_processes=1, device=device)
+    monkeypatch.setattr(processes, "PartialState", lambda **_: state)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    assert Processes().device == torch.device("cuda", 2)
 
 
 def test_numbers_are_averaged_and_one_that_is_none_spoils_the_mean(

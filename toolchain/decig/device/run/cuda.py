@@ -34,7 +34,7 @@ class CudaRuntime:
     """
 
     def __init__(self, library: ctypes.CDLL, device_id: int = 0) -> None:
-        """Make the stream that every run uses.
+        """Make the stream that every run uses; the current GPU stays what it was, for PyTorch.
 
         Args:
             library: the CUDA runtime.
@@ -44,11 +44,15 @@ class CudaRuntime:
             DecigError: the driver refuses.
         """
         self._library = library
+        current, stream = ctypes.c_int(), ctypes.c_void_p()
+        self._call("cudaGetDevice", ctypes.byref(current))
         self._call("cudaSetDevice", device_id)
-        stream = ctypes.c_void_p()
-        self._call("cudaStreamCreate", ctypes.byref(stream))
-        self.stream = int(stream.value or 0)
-        self._start, self._end = self._event(), self._event()
+        try:
+            self._call("cudaStreamCreate", ctypes.byref(stream))
+            self.stream = int(stream.value or 0)
+            self._start, self._end = self._event(), self._event()
+        finally:
+            self._call("cudaSetDevice", current.value)
 
     def start(self) -> None:
         """Record the start of a run in the stream."""
@@ -82,13 +86,17 @@ class CudaRuntime:
 @cache
 def runtime(device_id: int = 0) -> CudaRuntime | None:
     """The CUDA runtime of this machine for one GPU; None where the library is missing."""
+    library = _library()
+    return None if library is None else CudaRuntime(library, device_id)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
     _preload()
     for name in (*_LIBRARIES, ctypes.util.find_library("cudart")):
         if name:
-            try:
-                return CudaRuntime(ctypes.CDLL(name), device_id)
-            except OSError:
-                continue
+            with contextlib.suppress(OSError):
+                return ctypes.CDLL(name)
     return None
 
 
@@ -161,12 +169,26 @@ class BoundRun:
 
 
 def gpu_name(device_id: int = 0) -> str | None:
-    """Name and driver version of an NVIDIA GPU; None where there is none."""
+    """Name and driver version of an NVIDIA GPU; None where there is none.
+
+    Args:
+        device_id: number of the GPU among those that CUDA shows to this process.
+    """
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    command = [*query, f"--id={_address(device_id)}"]
     try:
-        found = subprocess.run(
-            [*query, f"--id={device_id}"], capture_output=True, text=True, timeout=20, check=True
-        )
+        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
+
+
+def _address(device_id: int) -> str:
+    """Where a GPU is on the PCI bus; its number where the CUDA runtime does not say.
+
+    nvidia-smi counts all GPUs of the machine, CUDA those of CUDA_VISIBLE_DEVICES, in their order.
+    """
+    library, found = _library(), ctypes.create_string_buffer(32)
+    if library is None or library.cudaDeviceGetPCIBusId(found, len(found), device_id):
+        return str(device_id)
+    return found.value.decode()

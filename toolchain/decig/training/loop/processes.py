@@ -65,6 +65,9 @@ class Processes:
         self.rank: int = state.process_index
         self.count: int = state.num_processes
         self.device: torch.device = state.device
+        if self.device == torch.device("cuda"):
+            # By its number: ONNX Runtime makes the GPU that it runs on the current one.
+            self.device = torch.device("cuda", torch.cuda.current_device())
         if self.count > 1:
             atexit.register(_part)
             if not self.main:  # what is to be said, the main process says
