@@ -57,10 +57,7 @@ def test_gradients_agree_with_differences_of_onnx_runtime(op_type, inputs, argum
     assert abs(float(sum(slope.sum() for slope in slopes)) - difference) <= 0.02 * scale + 1e-3
 
 
-WIDE = [case for case in ALL if case.values[0] != "BatchNormalization"]
-
-
-@pytest.mark.parametrize(("op_type", "inputs", "arguments"), WIDE)
+@pytest.mark.parametrize(("op_type", "inputs", "arguments"), ALL)
 def test_any_operand_may_come_from_a_product_in_bf16(op_type, inputs, arguments):
     """Under autocast what a convolution gives is narrower than all else that the module holds."""
     module = build_module(one_node(op_type, *inputs, **arguments))

@@ -46,8 +46,10 @@ def _by_batch_statistics(node: OpNode) -> tuple[fx.Node, ...]:
     outputs = [y]
     if any(map(node.wants, range(1, 5))):
         axes = tuple(axis for axis in range(node.rank(x)) if axis != 1)
-        mean = node.step(torch.mean, x, axes)
-        variance = node.step(torch.var, x, axes, correction=0)
+        # In bf16 x may be narrower than the running statistics.
+        wide = node.step(Tensor.to, x, node.dtype(node.tensor(3)))
+        mean = node.step(torch.mean, wide, axes)
+        variance = node.step(torch.var, wide, axes, correction=0)
         for slot, value in ((3, mean), (4, variance)):
             outputs.append(node.step(torch.lerp, value, node.tensor(slot), momentum))
         outputs += [mean, node.step(inverse_deviation, variance, epsilon)]
@@ -56,7 +58,8 @@ def _by_batch_statistics(node: OpNode) -> tuple[fx.Node, ...]:
 
 def normalise_over_batch(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> Tensor:
     """Normalise N,C,... by channel, by the statistics of x itself, all images together."""
-    return _normalised(x, weight, bias, None, None, True, 0.0, epsilon)
+    wide = torch.promote_types(x.dtype, torch.float32)  # as in `instance_norm`
+    return _normalised(x, weight.to(wide), bias.to(wide), None, None, True, 0.0, epsilon)
 
 
 def inverse_deviation(variance: Tensor, epsilon: float) -> Tensor:
