@@ -84,7 +84,9 @@ def test_a_file_in_decigs_folder_is_known_by_its_short_name(
     assert "thinning" in methods.names()
     asked = small(tmp_path).but(config=with_settings(Config.read(None, "thinning"), crop=32))
     assert asked.compress()["widths"] == {"c1": 8, "c2": 8}
-    assert train(tmp_path, "greying").name == "generator.onnx"
+    original = tmp_path / "original"
+    original.mkdir()
+    assert train(original, "greying").name == "generator.onnx"
 
 
 def test_a_loss_is_one_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,7 @@ def test_types_that_torch_lacks_are_named() -> None:
 
 def test_the_training_flag_is_the_modules_own() -> None:
     tracer, x = begin()
-    tracer.graph.output(tracer.call("n", torch.dropout, (x, 1.0, tracer.training()), {}))
+    tracer.graph.output(tracer.call("n", torch.dropout, (x, 1.0, tracer.by_batch()), {}))
     module = torch.fx.GraphModule(tracer.root, tracer.graph)
     image = torch.ones(1, 3, 8, 6)
     assert module.eval()(image).all() and not module.train()(image).any()

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from decig.source.recipe import Recipe
 from decig.training import tasks
 from decig.training.loop.processes import Processes
 from decig.training.originals.fitting import warn_of_range, with_fitting_statistics
@@ -74,20 +76,30 @@ def test_running_statistics_that_do_not_fit_are_warned_of(
     assert "follow the last few" in caplog.text
 
 
+def opened(folder: Path, bounds: str) -> tuple[Recipe, tasks.Original]:
+    stages = "[{ crop = 32, batch = 2, steps = 2 }]"
+    (folder / "net.py").write_text(PLAIN)
+    text = SIDE_BY_SIDE.format(side=64, output_range=bounds, stages=stages)
+    recipe = rewrite_recipe(folder, text)
+    data = write_pairs(folder / "data", 64)
+    return recipe, tasks.find("paired").open_task(recipe, data, Processes())
+
+
 @pytest.mark.parametrize(("bounds", "times"), [("[0, 1]", "0.5"), ("[0, 255]", "128")])
 def test_losses_that_count_otherwise_than_their_authors_have_it_are_warned_of(
     tmp_path: Path, bounds: str, times: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    text = SIDE_BY_SIDE.format(side=64, output_range=bounds, stages="[]")
-    (tmp_path / "net.py").write_text(PLAIN)
-    warn_of_range(rewrite_recipe(tmp_path, text), Processes())
+    recipe, task = opened(tmp_path, bounds)
+    warn_of_range(recipe, task, Processes())
     assert f"count {times} times as much" in caplog.text
+    caplog.clear()
+    warn_of_range(recipe, Mock(), Processes())  # of another package
+    assert not caplog.records
 
 
 def test_pictures_from_minus_one_to_one_are_as_the_authors_have_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    text = SIDE_BY_SIDE.format(side=64, output_range="[-1, 1]", stages="[]")
-    (tmp_path / "net.py").write_text(PLAIN)
-    warn_of_range(rewrite_recipe(tmp_path, text), Processes())
+    recipe, task = opened(tmp_path, "[-1, 1]")
+    warn_of_range(recipe, task, Processes())
     assert not caplog.records

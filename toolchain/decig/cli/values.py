@@ -32,7 +32,7 @@ class AnyPath(click.Path):
         return found
 
 
-FILE = AnyPath()
+FILE = FOLDER = AnyPath()
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)

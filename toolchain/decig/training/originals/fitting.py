@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from decig.errors import BadInputError
 from decig.source.recipe import Recipe
+from decig.training import tasks
 from decig.training.loop.processes import Processes
 from decig.training.pytorch.statistics import running_norms
 from decig.training.tasks import Original
@@ -68,10 +69,14 @@ def with_fitting_statistics(
     return replace(recipe, source=replace(source, batch_statistics=True))
 
 
-def warn_of_range(recipe: Recipe, processes: Processes) -> None:
-    """Warn where losses do not count as their authors have it, who paint from -1 to 1."""
+def warn_of_range(recipe: Recipe, task: Original, processes: Processes) -> None:
+    """Warn where losses do not count as their authors have it, who paint from -1 to 1.
+
+    Not of a task of another package, which may have weights of its own.
+    """
     black, white = recipe.pixels.output_range
-    if (black, white) != (-1.0, 1.0) and processes.main:
+    own = type(task).__module__.startswith(tasks.__name__)
+    if own and (black, white) != (-1.0, 1.0) and processes.main:
         _log.warning(
             "output_range is [%g, %g], and the usual weights under [train] are for [-1, 1]: here "
             "differences of pictures count %.3g times as much, and discriminators see other "

@@ -88,7 +88,7 @@ def train(
     if direction is not None:
         recipe = _directed(recipe, direction)
     task = module.open_task(recipe, data, processes)
-    warn_of_range(recipe, processes)
+    warn_of_range(recipe, task, processes)
     fitting = with_fitting_statistics(recipe, task, processes, condensed=wanted is not None)
     training = Training(fitting, task, output_dir, sample_every_s, tensorboard)
     condensation = None
