@@ -114,6 +114,7 @@ def compress(
         from decig.training.compression.teacher import Teacher
         from decig.training.data.examples import Folders
         from decig.training.loop.events import require_events
+        from decig.training.loop.processes import Processes
         from decig.training.loop.schedule import Budget
 
     if tensorboard:
@@ -135,8 +136,8 @@ def compress(
     images = Folders(*map(_absolute, (data, targets, unpaired, discriminator)))
     require_text(said, teacher.record(), images.images, images.targets, images.unpaired)
 
-    if not dry_run:
-        _require_free(folder, wanted, resume=resume)
+    if not dry_run:  # said once, by the main process
+        Processes().on_main(partial(_require_free, folder, wanted, resume=resume))
 
     def look_over() -> None:
         checks.look_over(teacher, images, settings, whole=fold_norms)
