@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decig.repair.match import match
+from decig.repair.match import _Aim, _slope, match
 from decig.repair.offsets import Offset
 from decig.repair.sample import Sample
 
@@ -59,3 +59,41 @@ def test_errors_count_by_what_they_do_to_the_picture() -> None:
     found, _ = match(sample(source, end), before, offset, rectified=False, out=clip)
     plain, _ = match(sample(source, end), before, offset, rectified=False, out=None)
     assert error(found) < 0.5 * error(plain)
+
+
+def test_behind_a_relu_any_negative_value_will_do() -> None:
+    end, value = (np.float32(row).reshape(1, -1, 1) for row in ([2, 2, -1, -1], [0, 3, 1, -2]))
+    skip = np.full_like(end, 0.5)
+    aim = _Aim(sample(end, end, skip), rectified=True)
+    # The original where it is positive; else 0 in all, or what the layer gives if that is less.
+    assert aim.wanted(value).ravel().tolist() == [1.5, 1.5, -0.5, -2.0]
+    # The sums are 0.5, 3.5, 1.5 and -1.5, and seen are 2, 2, 0 and 0.
+    assert aim.error(value) == pytest.approx((1.5**2 + 1.5**2 + 1.5**2) / 4)
+    plain = _Aim(sample(end, end, skip), rectified=False)
+    assert plain.wanted(value).ravel().tolist() == [1.5, 1.5, -1.5, -1.5]
+    assert plain.error(value) == pytest.approx((1.5**2 + 1.5**2 + 2.5**2 + 0.5**2) / 4)
+
+
+def test_positions_are_weighted_by_the_squared_slope_of_the_picture() -> None:
+    end = np.float32([2, 1, -1, -2]).reshape(1, -1, 1)
+    before = np.zeros((1, 1), np.float32)  # the layer gives 0, so the secants go through 0
+
+    def steeper_above(values: np.ndarray) -> np.ndarray:
+        return np.where(values > 0, 3 * values, values)
+
+    weight = _slope(sample(end, end), before, Offset(None, {}, 1), steeper_above)
+    assert weight.ravel() == pytest.approx([9, 9, 1, 1], rel=0.01)
+
+
+def test_a_round_that_makes_it_worse_is_not_kept() -> None:
+    class Drifting(Offset):
+        """A bias that is off by one more at every refit."""
+
+        def refit(self, wanted: np.ndarray, weight: np.ndarray | None) -> None:
+            self.beta = self.beta + 1
+
+    source = inputs()
+    weights = RNG.normal(size=(5, 2)).astype(np.float32)
+    offset = Drifting("bias", {}, 2)
+    match(sample(source, source @ weights), weights, offset, rectified=False, out=None)
+    assert offset.beta.tolist() == [2.0, 2.0]  # once before the rounds, and in the first of them

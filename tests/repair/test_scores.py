@@ -5,8 +5,9 @@ from decig.graph.channels import Group, analyse
 from decig.graph.flow import Read
 from decig.graph.model import initializers, replace_initializers
 from decig.repair.elimination import Elimination
-from decig.repair.readers import Reader
+from decig.repair.readers import Reader, find_readers
 from decig.repair.scores import Importance, eliminate
+from decig.repair.sensitivity import Sensitivity
 from tests.repair.small import INPUTS, NORMS, generator
 
 RNG = np.random.default_rng(0)
@@ -69,12 +70,17 @@ def test_the_loss_falls_to_nothing_and_counts_what_the_picture_loses(norm: str) 
     proto = generator(norm, residual=True)
     channels = analyse(proto)
     scores = Importance(proto, channels, INPUTS)
+    readers = find_readers(proto, channels, INPUTS)
+    picture = Sensitivity(proto, readers, INPUTS, groups=len(channels.prunable))
     assert scores.order.keys() == scores.loss.keys() == {g.name for g in channels.prunable}
     for group in channels.prunable:
         curve = scores.loss[group.name]
         assert len(curve) == group.channels + 1
         assert curve[-1] == pytest.approx(0, abs=1e-9) and (np.diff(curve) <= 1e-12).all()
         assert curve[0] > 0
+        quarter = group.channels // 4
+        gone = group.classes[scores.order[group.name][quarter:]]
+        assert curve[quarter] == pytest.approx(picture.error(gone), rel=1e-4)
 
 
 def test_a_channel_that_nothing_hears_is_the_last() -> None:

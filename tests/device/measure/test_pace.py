@@ -102,3 +102,14 @@ def test_no_more_rounds_than_asked() -> None:
     long = replace(ROUNDS, firm=0.0, max_runs=12)
     found = latency_at_pace(machine.slim, machine.whole, 1000.0, long)
     assert found.runs == 6  # half of the rounds count
+
+
+def test_a_round_is_judged_by_the_runs_on_both_sides_of_it() -> None:
+    """The machine changes its pace within the first rounds; the last ones are at the table's."""
+    paces, slim = [1.0, 1.5, 1.0, 1.0, 1.1], [300.0, 300.0, 100.0, 100.0 * 1.1**0.5]
+    whole = Timed(iter(1000.0 * pace for pace in paces))
+    rounds = replace(ROUNDS, min_runs=4, max_runs=4)
+    found = latency_at_pace(Timed(iter(slim)), whole, 1000.0, rounds)
+    assert found.runs == 2  # half of them
+    assert found.median == pytest.approx(100.0)
+    assert found.mad == pytest.approx(0.0, abs=1e-9)

@@ -110,6 +110,18 @@ def test_an_interval_lies_between_the_least_and_the_greatest(seed: int, count: i
     assert values.min() <= found.low <= np.median(values) <= found.high <= values.max()
 
 
+@pytest.mark.parametrize(("count", "place"), [(10, 2), (20, 6), (100, 40)])
+def test_the_interval_is_that_of_published_tables(count: int, place: int) -> None:
+    """David and Nagaraja's order statistics for a median at 95 %: place and place from the end."""
+    values = np.random.default_rng(0).permutation(np.arange(1.0, count + 1))
+    assert paired.median_interval(values, 0.95) == Interval(place, count + 1 - place)
+
+
+def test_the_permitted_error_is_shared_among_the_looks() -> None:
+    patience = Patience(confidence=0.99, looks=(12, 24, 48, 96, 192))
+    assert patience.confidence_of_a_look == pytest.approx(0.998)
+
+
 def test_too_few_values_tell_nothing() -> None:
     assert paired.median_interval(np.arange(3.0), 0.95) == Interval(-np.inf, np.inf)
 
