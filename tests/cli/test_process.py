@@ -1,4 +1,3 @@
-import errno
 import json
 import logging
 import os
@@ -12,7 +11,8 @@ from click.testing import CliRunner
 
 from decig.cli.options import json_option
 from decig.cli.process import Command, Program, debug_option, one_of, show
-from decig.errors import BadInputError, DecigError, StoppedError, TargetMissedError, Terminated
+from decig.errors import BadInputError, TargetMissedError
+from tests.cli.failures import FAILURES
 
 
 def run(error, *flags, before=()):
@@ -33,45 +33,7 @@ def run(error, *flags, before=()):
     return CliRunner().invoke(group, [*before, "work", *flags])
 
 
-class OutOfMemoryError(RuntimeError):
-    """As PyTorch's, by its name."""
-
-
-LACKS = (
-    MemoryError(),
-    OSError(errno.ENOMEM, "Cannot allocate memory"),
-    OutOfMemoryError("Tried to allocate 2.00 GiB"),
-    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"),
-    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."),
-    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
-    Exception("bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 8"),
-)
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "line"),
-    [
-        (DecigError("it broke"), 1, "decig: error: it broke"),
-        (BadInputError("x.onnx: no"), 2, "decig: error: x.onnx: no"),
-        (TargetMissedError("too slow"), 3, "decig: error: too slow"),
-        (KeyboardInterrupt(), 130, "decig: interrupted"),
-        (StoppedError("stopped; go on"), 130, "decig: error: stopped; go on"),
-        (Terminated(), 143, "decig: interrupted"),
-        (StoppedError("stopped; go on", Terminated()), 143, "decig: error: stopped; go on"),
-        *((lack, 1, "decig: error: out of memory") for lack in LACKS),
-        (OSError(errno.ENOSPC, "No space", "/tmp/x"), 1, "decig: error: /tmp/x: the disk is full"),
-        (
-            PermissionError(errno.EACCES, "not yours", "/tmp/x"),
-            1,
-            "decig: error: /tmp/x: not yours",
-        ),
-        (
-            ValueError("odd\nthing"),
-            1,
-            "decig: internal error: ValueError: odd (run again with --debug)",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("error", "code", "line"), FAILURES)
 def test_every_failure_is_one_line_and_an_exit_code(error, code, line):
     result = run(error)
     assert result.exit_code == code

@@ -5,8 +5,8 @@ import re
 
 import click
 
+from decig.cli.endings import EXIT_CODES
 from decig.cli.main import main
-from decig.cli.process import EXIT_CODES
 
 PAGE = "docs/commands.md"
 

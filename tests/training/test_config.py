@@ -5,7 +5,7 @@ import pytest
 
 from decig.errors import BadInputError
 from decig.training.config import Config
-from decig.training.loop import engine
+from decig.training.loop.settings import Settings as TrainSettings
 from decig.training.methods import decig
 from decig.training.narrowing.condense import WEIGHTINGS
 from decig.training.tasks import distil
@@ -24,7 +24,7 @@ def test_a_file_changes_the_defaults_it_names(tmp_path: Path) -> None:
     assert config.of_method == decig.Settings(condense=0.5)
     assert config.distil.crop == distil.Settings().crop
     none = Config.read(None)
-    assert none == Config("decig", engine.Settings(), distil.Settings(), decig.Settings())
+    assert none == Config("decig", TrainSettings(), distil.Settings(), decig.Settings())
     assert read(tmp_path, "") == none
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from decig.cli.endings import explain
 from decig.cli.options import Function, with_options
-from decig.cli.process import Command, explain
+from decig.cli.process import Command
 from decig.cli.values import Number, output_file, time_budget
 from decig.errors import DecigError
 

@@ -6,9 +6,10 @@ from decig import __version__
 from decig.cli.check import check
 from decig.cli.compress import compress
 from decig.cli.doctor import doctor
+from decig.cli.endings import EXIT_CODES
 from decig.cli.export import export
 from decig.cli.inspect import inspect
-from decig.cli.process import EXIT_CODES, Program, debug_option
+from decig.cli.process import Program, debug_option
 from decig.cli.profile import profile
 from decig.cli.report import report
 from decig.cli.slice import slice_command

@@ -10,7 +10,7 @@
     condense = 0.15
 
 What a table may hold is a record beside the code that it is for:
-`decig.training.loop.engine.Settings`, `decig.training.tasks.distil.Settings`, and `Settings` of
+`decig.training.loop.settings.Settings`, `decig.training.tasks.distil.Settings`, and `Settings` of
 every module in `decig.training.methods`.
 
 The options of the command may stand there too (`decig.repeating`): the command reads those.
@@ -27,7 +27,7 @@ from decig.errors import BadInputError
 from decig.repeating import OPTIONS, RECORDED
 from decig.schema import WrittenByHand, convert, read_json, read_toml
 from decig.training import methods
-from decig.training.loop import engine
+from decig.training.loop.settings import Settings as TrainSettings
 from decig.training.tasks import distil
 
 Kinds = dict[str, type[WrittenByHand]]
@@ -35,7 +35,7 @@ Kinds = dict[str, type[WrittenByHand]]
 
 S = TypeVar("S", bound=WrittenByHand)
 
-_OF_ALL: Kinds = {"train": engine.Settings, "distil": distil.Settings}
+_OF_ALL: Kinds = {"train": TrainSettings, "distil": distil.Settings}
 """Tables that are read for every method."""
 
 
@@ -58,7 +58,7 @@ class Config:
     """
 
     method: str
-    train: engine.Settings
+    train: TrainSettings
     distil: distil.Settings
     of_method: WrittenByHand
 
@@ -106,7 +106,7 @@ class Config:
         def table(name: str, kind: type[S]) -> S:
             return convert(tables.get(name, {}), kind, f"{where}: [{name}]")
 
-        train, task = table("train", engine.Settings), table("distil", distil.Settings)
+        train, task = table("train", TrainSettings), table("distil", distil.Settings)
         return cls(method, train, task, table(own, methods.find(method).Settings))
 
     @property

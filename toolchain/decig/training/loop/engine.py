@@ -20,13 +20,10 @@ import torch
 from torch import nn
 
 from decig.errors import BadInputError, DecigError
-from decig.schema import AtLeastOne, Seed, Share, WrittenByHand
 from decig.training.loop.interrupt import deferred_interrupt
-from decig.training.loop.precision import Name as PrecisionName
 from decig.training.loop.processes import Processes
 from decig.training.loop.schedule import Budget
 from decig.training.loop.state import read_state, reading_state, write_state
-from decig.training.ranges import Decay, LearningRate
 from decig.training.tasks import Prepares, Task
 
 _log = logging.getLogger(__name__)
@@ -35,34 +32,6 @@ SAVE_EVERY_S = 30.0
 """Seconds between two saved states, at least."""
 SAVING_SHARE = 0.05
 """Share of the time that saving may take: large states are saved less often."""
-
-
-class Settings(WrittenByHand, frozen=True):
-    """The table [train] of a file of settings: how students of any method are trained.
-
-    Attributes:
-        seed: of every random choice.
-        learning_rate: of Adam, after the warm-up and before it falls; a student that is near its
-            teacher when it begins takes a share of it.
-        warmup: share of a stretch of training in which the learning rate rises.
-        precision: "fp32", "bf16" (products in bfloat16), or "auto": bf16 where that is native.
-        ema: share of the running mean of the weights that stays at each step; the mean is what
-            is kept.
-        accumulate: batches whose gradients are averaged for one update.
-        patience: share of the budget in which a student's pictures must become more like its
-            teacher's, or training ends early; it counts in the second half of the budget only. At
-            0, and where real pictures are given (as likeness to the teacher is not all that counts
-            there), training always takes the whole budget: it does not end either where pictures
-            cannot be told from the teacher's. See `decig.training.loop.patience`.
-    """
-
-    seed: Seed = 0
-    learning_rate: LearningRate = 2e-3
-    warmup: Share = 0.03
-    precision: PrecisionName = "auto"
-    ema: Decay = 0.999
-    accumulate: AtLeastOne = 1
-    patience: Share = 0.25
 
 
 @dataclass(frozen=True)
