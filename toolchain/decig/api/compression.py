@@ -308,12 +308,10 @@ def _measured(source: Source, folder: Path, progress: Progress, *, keeps: bool) 
 
 def _left(file: Path, source: Source, device: Device) -> CostTable | None:
     """The cost table in a file, if it is one of this very model on this very device."""
-    if not file.is_file():
-        return None
     try:
         table = CostTable.load(file)
         table.require_same_model(source.model, analyse(source.model.proto))
-    except BadInputError:
+    except BadInputError:  # where there is none, too
         return None
     return table if device.fingerprint().difference(table.device) is None else None
 

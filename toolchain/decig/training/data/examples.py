@@ -36,10 +36,9 @@ _SAMPLED = 256
 _DRAWS = 64
 """Pictures of a model that takes no image."""
 JUDGED, SHOWN = 8, 12
-"""Images that are held out where nobody says how many: enough to judge by, and, where they are few
-of all images, enough for a report to show."""
+"""Images held out where nobody says how many: to judge by, and, where they are few, to show."""
 _SHARE, _SHARE_SHOWN = 5, 8
-"""One of so many images is held out at most to judge by, and one of so many to show."""
+"""One of so many images is held out at most, to judge by and to show."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +173,8 @@ class Examples:
     @cached_property
     def _listed(self) -> Sequence[Path | str]:
         """What there is to read: files of images, or the names of what is drawn."""
-        if self.inputs.image is None:
-            return drawn_names(self.inputs, _DRAWS)
-        return self._folder.files
+        drawn = self.inputs.image is None
+        return drawn_names(self.inputs, _DRAWS) if drawn else self._folder.files
 
     @cached_property
     def _folder(self) -> ImageFolder:
