@@ -4,7 +4,7 @@ import pytest
 from decig.device.cost.predict import Predictor
 from decig.device.plan.learn import Learner
 from decig.device.plan.planner import fastest_widths
-from decig.device.plan.tighten import meet_target
+from decig.device.plan.tighten import Trial, _learnt_aim, _next_aim, meet_target
 from decig.device.run.timing import Latency
 from decig.errors import TargetMissedError
 from tests.device.plan.test_planner import losses, total
@@ -203,3 +203,31 @@ def test_an_unsteady_measurement_is_doubted_less(predictor):
     target = 2 * predictor.baseline_ms
     meet_target(predictor, wide, target, measure, pause=lambda: pauses.append(1))
     assert not pauses
+
+
+def tried(*times: tuple[float, float]) -> list[Trial]:
+    """Trials of these milliseconds, predicted and measured."""
+    return [Trial({}, 0.0, ms, 0.0, (exactly(measured),)) for ms, measured in times]
+
+
+def test_the_next_aim_lies_between_the_nearest_trials_on_either_side():
+    trials = tried((20, 22), (10, 9), (12, 11.5), (16, 16))
+    share = np.log(0.985 * 14 / 11.5) / np.log(16 / 11.5)  # of the way from 12 to 16
+    assert _next_aim(trials, 14.0) == pytest.approx(12 * (16 / 12) ** share)
+    # Close to one of them, it still moves away from it.
+    assert _next_aim(trials, 11.7) == pytest.approx(12 * (16 / 12) ** 0.1)
+    assert _next_aim(trials, 15.8) == pytest.approx(12 * (16 / 12) ** 0.9)
+
+
+def test_the_next_aim_is_in_proportion_where_all_trials_lie_on_one_side():
+    assert _next_aim(tried((10, 12), (9, 11.7)), 10.0) == pytest.approx(9.85 / 1.3)
+    assert _next_aim(tried((10, 8), (11, 8.25)), 10.0) == pytest.approx(9.85 / 0.75)
+
+
+def test_an_aim_is_the_lower_the_more_plans_were_too_slow_and_the_slower_they_were():
+    assert _learnt_aim(tried((10, 9.5)), 10.0) == pytest.approx(9.85)
+    assert _learnt_aim(tried((10, 10.15)), 10.0) == pytest.approx(9.85 * 0.985)
+    assert _learnt_aim(tried((10.1, 10.15), (10.1, 10.15)), 10.0) == pytest.approx(9.85 * 0.985**2)
+    assert _learnt_aim(tried((10, 11), (10, 13)), 10.0) == pytest.approx(9.85 / 1.3)
+    # With one that fits, what is usual is expected of the next.
+    assert _learnt_aim(tried((10, 13), (10, 12), (9, 9)), 10.0) == pytest.approx(9.85 / 1.2)
