@@ -4,17 +4,22 @@ import pytest
 
 from decig.data.inputs import seeded_feeds
 from decig.data.pixels import PixelFormat
+from decig.deploy.convert import to_fp16
 from decig.deploy.cutter import Cutter
 from decig.deploy.verify import (
+    GREY_LEVELS,
     TOLERANCE,
     before_saturation,
     difference_elsewhere,
     exact_runner,
     graph_difference,
+    grey_levels,
     noise_feeds,
     relative_difference,
     require_same,
+    require_same_pixels,
     runner,
+    tolerance_of,
     torch_runner,
 )
 from decig.errors import BadInputError, DecigError
@@ -90,6 +95,28 @@ def test_a_model_of_one_size_is_not_compared_elsewhere(tmp_path, caplog):
 def test_what_is_no_number_is_refused(difference):
     with pytest.raises(DecigError, match=f"this: outputs differ by {difference} of"):
         require_same(float(difference), "this")
+
+
+def test_the_worst_picture_says_how_many_grey_levels_differ():
+    images = [np.full((1, 4, 4, 3), level, np.uint8) for level in (10, 200, 30)]
+    found = {10: 11, 200: 190, 30: 32}
+
+    def other(image: np.ndarray) -> np.ndarray:
+        return np.full_like(image, found[int(image.flat[0])])
+
+    assert grey_levels(lambda image: image, other, images) == 10
+    assert grey_levels(other, lambda image: image, images) == 10
+
+
+def test_a_grey_level_more_than_rounding_is_refused():
+    require_same_pixels(GREY_LEVELS, "this")
+    with pytest.raises(DecigError, match=f"this: pictures differ by {GREY_LEVELS + 1} grey levels"):
+        require_same_pixels(GREY_LEVELS + 1, "this")
+
+
+def test_half_precision_may_differ_by_more():
+    assert tolerance_of(generator()) == TOLERANCE
+    assert tolerance_of(to_fp16(generator())) == 50 * TOLERANCE
 
 
 @pytest.mark.train

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from decig.errors import BadInputError
 from decig.quality import metrics
@@ -45,6 +46,21 @@ def test_ssim_agrees_with_its_definition_on_flat_pictures():
     # No structure: only the luminance term is left, (2ab + C1) / (a^2 + b^2 + C1).
     a, b = np.full((1, 16, 16, 3), 0.4), np.full((1, 16, 16, 3), 0.6)
     assert metrics.ssim(a, b) == pytest.approx((0.48 + 1e-4) / (0.52 + 1e-4))
+
+
+def test_ssim_is_its_equation_in_gaussian_windows():
+    a, b = RNG.random((2, 1, 20, 24, 3))
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        around = gaussian_filter(values, 1.5, axes=(0, 1), radius=5)
+        return around[5:-5, 5:-5]  # windows within the picture
+
+    mean_a, mean_b = mean(a[0]), mean(b[0])
+    covariance = mean(a[0] * b[0]) - mean_a * mean_b
+    variance = mean(a[0] ** 2) - mean_a**2 + mean(b[0] ** 2) - mean_b**2
+    above = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)
+    below = (mean_a**2 + mean_b**2 + 1e-4) * (variance + 9e-4)
+    assert metrics.ssim(a, b) == pytest.approx((above / below).mean(), abs=1e-6)
 
 
 def test_ssim_falls_with_noise():
