@@ -44,8 +44,8 @@ class Learner:
 
         The profile says how the time is shared out between the nodes. How much time it is says the
         measurement, which ran in turns with the whole model. Predictions are the sweep's times
-        multiplied by a scale, so the plan joins the sweep divided by that scale: it is then
-        predicted as it was measured.
+        multiplied by a scale, so the plan joins the sweep divided by that scale. The surface is
+        smooth: where a plan was far slower than predicted, its new prediction lies between.
         """
         nodes, us = self._profile(widths), measured_ms * 1000.0 / self._scale
         factor = self._share * us / max(sum(nodes.values()), 1e-9)

@@ -271,8 +271,8 @@ def _next_aim(trials: list[Trial], target_ms: float) -> float:
 def _learnt_aim(trials: list[Trial], target_ms: float) -> float:
     """Aim at the target, the lower the more plans were too slow, and the slower they were.
 
-    Plans that were tried are predicted as they were measured now, but the next plan has other
-    widths: it is expected to be as much slower than predicted as the plans before it were.
+    Plans that were tried are predicted nearly as they were measured now, but the next plan has
+    other widths: it is expected to be as much slower than predicted as the plans before it were.
     """
     wish = target_ms * _WISH
     misses = sum(trial.measured_ms > target_ms * OVER for trial in trials)
