@@ -178,7 +178,8 @@ class _Widths:
 
 
 def _with(engine: Engine, narrowing: Narrowing) -> Step:
-    engine.parts = (Steered(narrowing, constant, lambda widths: 1.0, 1.0, 1.0),)
+    steered = Steered(narrowing, constant, lambda widths: 1.0, 1.0, 1.0, engine.processes)
+    engine.parts = (steered,)
     return _of_engine(engine)
 
 

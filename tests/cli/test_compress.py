@@ -328,7 +328,7 @@ def test_a_folder_with_a_cost_table_alone_says_how_it_is_used_again(tmp_path, ca
     (folder / "profile.json").touch()
     _tell_of_table(folder)
     assert caplog.messages == [
-        f"{folder}: holds the cost table; --output-dir {folder} uses it again"
+        f"{folder}: holds the cost table; with --profile {folder}/profile.json it is used again"
     ]
     (folder / "run.json").touch()
     _tell_of_table(folder)

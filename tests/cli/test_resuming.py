@@ -175,6 +175,13 @@ def test_before_anything_is_written_ctrl_c_promises_nothing(
     told = "run: stopped before anything was kept; type the same command again"
     assert result.exit_code == 130 and result.stderr.splitlines()[-1] == f"decig: error: {told}"
     assert shown.exit_code == 130 and shown.stderr.splitlines()[-1] == "decig: interrupted"
+    (place / "run").mkdir(exist_ok=True)
+    (place / "run" / "profile.json").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("decig.training.compression.pipeline.prepare", stop)
+        told = "run: stopped; type the same command again, with --profile run/profile.json"
+        assert begin("run").stderr.splitlines()[-1] == f"decig: error: {told}"
+    (place / "run" / "profile.json").unlink()
     for resumed in (decig("compress", "--resume", "--output-dir", "run"), begin("run", "--resume")):
         assert resumed.exit_code == 2
         assert "run holds no run that could go on" in resumed.stderr.replace("run: h", "run h")

@@ -268,6 +268,19 @@ def test_run_folders_are_no_data(tmp_path):
     assert [file.stem for file in ImageFolder(tmp_path / "told").files] == ["b"]  # asked for
 
 
+def test_what_only_the_system_may_read_of_a_disk_is_no_data(tmp_path, monkeypatch):
+    _save(tmp_path / "a.png", _noise())
+    (tmp_path / "lost+found").mkdir()
+    scan = os.scandir
+
+    def closed(path):
+        assert Path(path).name != "lost+found"
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert [file.stem for file in ImageFolder(tmp_path).files] == ["a"]
+
+
 def test_links_are_followed_and_what_is_hidden_is_left_out(tmp_path):
     for name in ("real/a.png", "photos/b.png", "photos/.checkpoints/b-copy.png", "photos/.c.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

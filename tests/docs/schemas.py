@@ -13,7 +13,7 @@ from decig.device.run.fingerprint import Fingerprint
 from decig.graph import plan
 from decig.source import recipe, resolve, stamp
 from decig.training import config, methods
-from decig.training.loop import engine
+from decig.training.loop import settings
 from decig.training.tasks import distil, label_map, paired, unpaired
 from tests.docs.report_keys import Report
 
@@ -71,7 +71,7 @@ def _task(name: str) -> Schema:
 
 
 def _settings() -> Schema:
-    kinds = {"train": engine.Settings, "distil": distil.Settings}
+    kinds = {"train": settings.Settings, "distil": distil.Settings}
     kinds |= {name: methods.find(name).Settings for name in methods.names()}
     found: Schema = {"type": "object", "$defs": {}, "additionalProperties": {"type": "object"}}
     found["properties"] = {name: _inlined(found, kind, name) for name, kind in kinds.items()}

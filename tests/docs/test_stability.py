@@ -5,7 +5,7 @@ import re
 import pytest
 
 from decig import formats
-from decig.cli.process import EXIT_CODES
+from decig.cli.endings import EXIT_CODES
 from tests.docs.blocks import ROOT
 from tests.docs.report_keys import Report
 from tests.samples import PIXELS, call, decig, write_generator, write_photos

@@ -11,6 +11,7 @@ files, in the form of the program sha256sum. Training writes both files
 (`decig.training.runs.repeat`).
 """
 
+import contextlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def is_run(folder: Path, files: Collection[str]) -> bool:
         return True
     for name, beginning in _BEGINNINGS.items():
         if name in files:
-            with (folder / name).open("rb") as content:
+            with contextlib.suppress(OSError), (folder / name).open("rb") as content:
                 if content.read(len(beginning)) == beginning:
                     return True
     return False

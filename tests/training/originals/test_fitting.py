@@ -67,13 +67,23 @@ def test_a_net_without_batch_norms_has_nothing_to_choose(
     assert not caplog.records
 
 
-@pytest.mark.parametrize(("said", "condensed"), [(False, False), (False, True), (None, True)])
-def test_running_statistics_that_do_not_fit_are_warned_of(
-    tmp_path: Path, said: bool | None, condensed: bool, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("said", "condensed", "level"),
+    [(False, False, "INFO"), (False, True, "INFO"), (None, True, "WARNING")],
+)
+def test_running_statistics_that_do_not_fit_are_told_of(
+    tmp_path: Path,
+    said: bool | None,
+    condensed: bool,
+    level: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert found(tmp_path, said=said, condensed=condensed) is said
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    """Who asked for them need not be warned."""
+    with caplog.at_level(logging.INFO, "decig.training.originals"):
+        assert found(tmp_path, said=said, condensed=condensed) is said
+    assert [record.levelname for record in caplog.records] == [level]
     assert "follow the last few" in caplog.text
+    assert ("(and profile anew)" in caplog.text) == condensed
 
 
 def opened(folder: Path, bounds: str) -> tuple[Recipe, tasks.Original]:
@@ -85,12 +95,16 @@ def opened(folder: Path, bounds: str) -> tuple[Recipe, tasks.Original]:
     return recipe, tasks.find("paired").open_task(recipe, data, Processes())
 
 
-@pytest.mark.parametrize(("bounds", "times"), [("[0, 1]", "0.5"), ("[0, 255]", "128")])
-def test_losses_that_count_otherwise_than_their_authors_have_it_are_warned_of(
-    tmp_path: Path, bounds: str, times: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("bounds", "times", "level"), [("[0, 1]", "0.5", "INFO"), ("[0, 255]", "128", "WARNING")]
+)
+def test_losses_that_count_otherwise_than_their_authors_have_it_are_told_of(
+    tmp_path: Path, bounds: str, times: str, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe, task = opened(tmp_path, bounds)
-    warn_of_range(recipe, task, Processes())
+    with caplog.at_level(logging.INFO, "decig.training.originals"):
+        warn_of_range(recipe, task, Processes())
+    assert [record.levelname for record in caplog.records] == [level]
     assert f"count {times} times as much" in caplog.text
     caplog.clear()
     warn_of_range(recipe, Mock(), Processes())  # of another package

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from decig.errors import BadInputError
-from decig.repeating import LIST_FILE, Recorded
+from decig.repeating import FILE, LIST_FILE, Recorded
 from decig.training.data.examples import Folders
 from decig.training.runs.data_digests import digest_of, list_of
 from decig.training.runs.facts import Facts, require_same_files
@@ -67,6 +67,10 @@ def test_data_files_are_compared_by_name_where_a_run_goes_on(
         require_same_files(tmp_path, folders)
     assert not caplog.messages
     (tmp_path / LIST_FILE).unlink()
+    (tmp_path / FILE).unlink(missing_ok=True)
+    require_same_files(tmp_path, folders)
+    assert not caplog.messages  # Python code began it, and left no record
+    (tmp_path / FILE).touch()
     require_same_files(tmp_path, folders)
     assert "data.sha256: not there" in caplog.text
     caplog.clear()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from decig.graph.model import initializers, normalise
 from decig.training.trainable.recalibrate import recalibrated
@@ -36,6 +37,22 @@ def test_images_of_other_brightness_spread_the_statistics() -> None:
     probe = normalise(proto)
     probe.graph.output[0].name = "c1"
     outputs = np.concatenate([run_ort(probe, image["input"])[0] for image in images])
+    np.testing.assert_allclose(after["n1.var"], outputs.var(axis=(0, 2, 3)), rtol=1e-4)
+
+
+def test_a_number_beside_the_image_comes_with_it() -> None:
+    proto = with_batch_norms(tiny_generator(), 0.0, 1.0)
+    proto.graph.input.append(helper.make_tensor_value_info("strength", TensorProto.FLOAT, []))
+    proto.graph.node.insert(0, helper.make_node("Mul", ["input", "strength"], ["strong"]))
+    next(node for node in proto.graph.node if node.name == "c1").input[0] = "strong"
+    images = [
+        {**each, "strength": np.array(1 + place, np.float32)} for place, each in enumerate(feeds(3))
+    ]
+    after = initializers(recalibrated(normalise(proto), images))
+    probe = with_batch_norms(tiny_generator(), 0.0, 1.0)
+    probe.graph.output[0].name = "c1"
+    strong = [each["input"] * each["strength"] for each in images]
+    outputs = np.concatenate([run_ort(probe, each)[0] for each in strong])
     np.testing.assert_allclose(after["n1.var"], outputs.var(axis=(0, 2, 3)), rtol=1e-4)
 
 

@@ -237,8 +237,8 @@ def _tell_of_table(folder: Path) -> None:
     from decig.device.plan.target import TABLE_FILE
 
     if folder.is_dir() and [file.name for file in folder.iterdir()] == [TABLE_FILE]:
-        again = shlex.quote(str(folder))
-        _log.info("%s: holds the cost table; --output-dir %s uses it again", folder, again)
+        again = shlex.quote(str(folder / TABLE_FILE))
+        _log.info("%s: holds the cost table; with --profile %s it is used again", folder, again)
 
 
 def _typed(name: str) -> bool:

@@ -36,12 +36,12 @@ def explain(error: BaseException) -> tuple[int, str]:
             return error.exit_code, f"error: {error.format_message()}"
         case click.Abort() | KeyboardInterrupt():
             return StoppedError("", error.__cause__ or error).exit_code, "interrupted"
-        case _ if _lacks_memory(error):
-            return 1, "error: out of memory"
         case OSError(errno=errno.ENOSPC):
             return 1, f"error: {error.filename or 'output'}: the disk is full"
         case OSError(strerror=str(reason), filename=str(name)):
             return 1, f"error: {name}: {reason}"
+        case _ if _lacks_memory(error):
+            return 1, "error: out of memory"
         case _:
             kind = type(error).__name__
             first = (str(error).splitlines() or [""])[0]
@@ -52,14 +52,8 @@ def _lacks_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the machine or of a GPU.
 
     PyTorch's allocators and ONNX Runtime raise errors of their own, by which neither is imported
-    here; what else ends in such words (a file's error, say) has a case before this one.
+    here. Errors of files, whose names may hold such words, have a case before this one.
     """
     named = type(error).__name__ == "OutOfMemoryError"
-    no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
     text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or named
-        or no_memory
-        or any(words in text for words in _NO_MEMORY)
-    )
+    return isinstance(error, MemoryError) or named or any(words in text for words in _NO_MEMORY)

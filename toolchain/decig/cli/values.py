@@ -169,7 +169,9 @@ def time_budget(text: str) -> float:
 def _quantity(text: str, units: dict[str, float], example: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-zA-Z]*)", text.strip())
     if match is None or not 0 < float(match[1]) * max(units.values()) < math.inf:
-        raise click.BadParameter(f"{text!r} is not a positive time; write it like {example}")
+        raise click.BadParameter(
+            f"{text!r} is no time that can be counted; write it like {example}"
+        )
     if match[2] not in units:
         known = ", ".join(units)
         raise click.BadParameter(f"{text!r} needs a unit ({known}); write it like {example}")

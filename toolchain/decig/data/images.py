@@ -30,6 +30,8 @@ _NAMED = 20
 """Unreadable images of a folder that warnings name."""
 
 
+_OF_THE_DISK = "lost+found"
+"""Folder at the root of a disk that only the system may read."""
 _OF_ONE_FILE = (
     None,
     errno.EINVAL,
@@ -204,7 +206,7 @@ def files_below(folder: Path) -> Iterator[Path]:
     followed: set[Path] = set()
 
     def enters(path: Path) -> bool:
-        if path.name.startswith("."):
+        if path.name.startswith(".") or path.name == _OF_THE_DISK:
             return False
         if not path.is_symlink():
             return True

@@ -3,6 +3,7 @@
 A protobuf message cannot exceed 2 GiB, so the weights of a larger model stand in a file beside it.
 """
 
+import contextlib
 import glob
 import hashlib
 from collections.abc import Collection
@@ -84,7 +85,8 @@ def save_model(proto: onnx.ModelProto, path: Path | str) -> None:
         check_model(proto)
         write_bytes(Path(path), proto.SerializeToString())
     for stale in before:
-        stale.unlink()
+        with contextlib.suppress(OSError):  # the model is written, whoever holds what is stale
+            stale.unlink()
 
 
 def _save_pair(

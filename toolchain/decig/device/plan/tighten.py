@@ -201,7 +201,7 @@ class _Search:
     def _descend(self) -> None:
         """While nothing fits, try plans ever closer to the fastest one, and that one at last."""
         top_ms = min(self._predictor.predict_ms(trial.widths) for trial in self._trials)
-        floor_ms = self._predictor.predict_ms(self._fastest)
+        floor_ms = min(top_ms, self._predictor.predict_ms(self._fastest))
         for share in _DESCENT:
             if self._fitting():
                 return

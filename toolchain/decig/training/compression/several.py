@@ -168,11 +168,14 @@ def compress(
             except DecigError as error:
                 if processes.count > 1:
                     raise  # the other processes have ended with this error
-                failed.append(error)
-                _log.warning("%s; the other targets go on", error)
+                # Without what the error holds: the nets and pools of the target that failed.
+                failed.append(with_text(error, str(error)))
+                if job is not jobs[-1]:
+                    _log.warning("%s; the other targets go on", error)
             processes.on_main(lambda: _save_frontier(output, jobs))  # a later one may fail
         if failed:
-            raise _all_of(failed, len(jobs))
+            done = [job.run.path for job in jobs if job.run.finished]
+            raise _all_of(failed, done)
         found = processes.on_main(lambda: _finish(output, jobs))
     return found if processes.main else None
 
@@ -216,9 +219,16 @@ def _compress_one(asked: Several, job: Job) -> None:
         run_steps(job, steps_of(job))
 
 
-def _all_of(failed: Sequence[DecigError], count: int) -> DecigError:
-    """One error for those of all targets that failed; of their kind, where that is the same."""
+def _all_of(failed: Sequence[DecigError], done: Sequence[Path]) -> DecigError:
+    """One error for those of all targets that failed; of their kind, where that is the same.
+
+    Args:
+        failed: what is said of each.
+        done: run folders of the other targets.
+    """
+    count = len(failed) + len(done)
     text = f"{len(failed)} of {count} targets failed: {'; '.join(map(str, failed))}"
+    text += f"; done: {', '.join(map(str, done))}" if done else ""
     same = len({error.exit_code for error in failed}) == 1
     return with_text(failed[0], text) if same else DecigError(text)
 

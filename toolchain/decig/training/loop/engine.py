@@ -173,7 +173,8 @@ class Engine:
             return
         if isinstance(self.task, Prepares):
             if self.step and self.processes.main:
-                _log.info("training goes on at step %d; what it draws from is made", self.step)
+                what = "training goes on at step %d, once the pictures to learn from are made anew"
+                _log.info(what, self.step)
             self.task.prepare(self.step * self.accumulate)
 
     def _decided(

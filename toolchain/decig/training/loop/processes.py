@@ -112,7 +112,8 @@ class Processes:
 
         Raises:
             DecigError: the main process raised it. Whatever else it raises ends the other
-                processes too; they say nothing of it, and exit with the same code.
+                processes too; they say nothing of it, and exit with the same code, or 1 where a
+                signal ended it.
         """
         if self.count == 1:
             return work()

@@ -19,6 +19,9 @@ from decig.training.tasks import Original
 
 _log = logging.getLogger(__name__)
 
+_MUCH = 4.0
+"""Times as large as usual from which on numbers of pixels harm a training."""
+
 
 def with_fitting_statistics(
     recipe: Recipe, task: Original, processes: Processes, *, condensed: bool
@@ -50,13 +53,17 @@ def with_fitting_statistics(
     if not norms or getattr(task, "crops_per_step", 0) != 1:
         return recipe
     if condensed or source.batch_statistics is False:
-        say = _log.warning if processes.main else _log.debug
+        # Who asked for running statistics need not be warned of them.
+        told = _log.info if source.batch_statistics is False else _log.warning
+        say = told if processes.main else _log.debug
+        anew = " (and profile anew)" if condensed else ""
         say(
             "%d batch norms are trained on one picture at a time, but exported with running "
             "statistics, which follow the last few: pictures will be others than in training; say "
-            "batch_statistics = true under [source] (and profile anew), or train on several crops "
-            "per step ([train] stages)",
+            "batch_statistics = true under [source]%s, or train on several crops per step ([train] "
+            "stages)",
             norms,
+            anew,
         )
         return recipe
     say = _log.info if processes.main else _log.debug
@@ -75,13 +82,15 @@ def warn_of_range(recipe: Recipe, task: Original, processes: Processes) -> None:
     Not of a task of another package, which may have weights of its own.
     """
     black, white = recipe.pixels.output_range
-    own = type(task).__module__.startswith(tasks.__name__)
+    own = type(task).__module__.startswith(f"{tasks.__name__}.")
+    times = (white - black) / 2
     if own and (black, white) != (-1.0, 1.0) and processes.main:
-        _log.warning(
+        say = _log.warning if times > _MUCH else _log.info
+        say(
             "output_range is [%g, %g], and the usual weights under [train] are for [-1, 1]: here "
-            "differences of pictures count %.3g times as much, and discriminators see other "
+            "terms that compare pixels count %.3g times as much, and discriminators see other "
             "numbers; let the generator paint from -1 to 1, or change the weights",
             black,
             white,
-            (white - black) / 2,
+            times,
         )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from decig.training.loop.schedule import Schedule
 from decig.training.nets.averaging import Averaging
-from decig.training.tasks import Condensable, Group, Memory
+from decig.training.tasks import Condensable, Group, Memory, Prepares
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Stretch:
     def memories(self) -> Mapping[str, Memory]:
         """Those of the task."""
         return self.task.memories
+
+    def prepare(self, number: int) -> None:
+        """Let the task make what it draws batches from, if it has to."""
+        if isinstance(self.task, Prepares):
+            self.task.prepare(self.first + number)
 
     def batch(self, number: int) -> Any:
         """Return the batch of a step of the stretch."""

@@ -13,7 +13,7 @@ from decig.device.run.device import Device
 from decig.errors import BadInputError
 from decig.files import json_text
 from decig.progress import Progress
-from decig.repeating import LIST_FILE, Recorded, read_recorded
+from decig.repeating import FILE, LIST_FILE, Recorded, read_recorded
 from decig.training.compression.teacher import Teacher
 from decig.training.data.examples import Folders
 from decig.training.loop.processes import Processes
@@ -144,7 +144,7 @@ def require_same_files(folder: Path, folders: Folders) -> None:
     that goes on would judge students by images that they were trained on.
 
     Args:
-        folder: of the run. Where it has no list of data files, a warning says so.
+        folder: of the run. Where it has a record and no list of data files, a warning says so.
         folders: where the images are.
 
     Raises:
@@ -155,6 +155,8 @@ def require_same_files(folder: Path, folders: Folders) -> None:
         return
     listed = folder / LIST_FILE
     if not listed.is_file():
+        if not (folder / FILE).is_file():  # as of a run that Python code began
+            return
         _log.warning("%s: not there: images that were added or taken away go unnoticed", listed)
         return
     changes = _added_or_gone(read_list(listed.read_bytes()), names_of(places), places)

@@ -71,7 +71,7 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
         half written. It raises BadInputError if another process has it, the folder cannot be
         written, or its file system has no locks, and does nothing the second time.
     """
-    lock = filelock.FileLock(folder / LOCK_FILE, timeout=0)
+    lock = filelock.FileLock(folder / LOCK_FILE, timeout=0, fallback_to_soft=False)
 
     def take() -> None:
         if lock.is_locked:
@@ -90,7 +90,7 @@ def hold(folder: Path) -> Iterator[Callable[[], None]]:
                     f"{folder}: its file system has no locks, so that two processes could work in "
                     "one run; use a folder on a local disk, or mount it with locks"
                 ) from error
-            for place in (folder, folder / "state"):
+            for place in (folder, folder / "state", folder / "shared" / "state"):
                 remove_leftovers(place, "*.pt")  # nobody else writes states here now
 
     try:

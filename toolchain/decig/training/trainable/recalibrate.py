@@ -41,7 +41,8 @@ def recalibrated(proto: onnx.ModelProto, inputs: Sequence[Feeds]) -> onnx.ModelP
     for norm in norms:
         _forget(norm)
     module = build_module(forgetful).train()
-    size = min(_TOGETHER, len(inputs)) if takes_batches(module) else 1
+    together = takes_batches(module) and all(array.ndim > 1 for array in inputs[0].values())
+    size = min(_TOGETHER, len(inputs)) if together else 1
     batches = [inputs[at : at + size] for at in range(0, len(inputs) - size + 1, size)]
     found = [_statistics(module, forgetful, batch) for batch in batches]
     new: dict[str, np.ndarray] = {}
@@ -69,8 +70,14 @@ def _forget(norm: onnx.NodeProto) -> None:
 def _statistics(
     module: GraphModule, proto: onnx.ModelProto, batch: Sequence[Feeds]
 ) -> dict[str, np.ndarray]:
-    """Initializers of a graph after a batch ran through its module."""
-    arrays = (np.concatenate([feeds[name] for feeds in batch]) for name in batch[0])
+    """Initializers of a graph after a batch ran through its module.
+
+    Scalars and vectors beside the image, of which a batch has one, come with batches of one.
+    """
+    arrays = (
+        np.concatenate([feeds[name] for feeds in batch]) if array.ndim > 1 else array
+        for name, array in batch[0].items()
+    )
     with torch.no_grad():
         module(*map(torch.from_numpy, arrays))
     return initializers(write_back(module, proto))
