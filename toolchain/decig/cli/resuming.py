@@ -19,7 +19,6 @@ from click.core import augment_usage_errors
 from decig.cli.process import Command, label
 from decig.cli.values import run_folder, settings_file
 from decig.cli.written import absolute, from_file, is_path, is_same_model, key_of, to_file
-from decig.device.plan.target import TABLE_FILE
 from decig.errors import BadInputError, StoppedError
 from decig.repeating import FILE, Said, read_options, read_recorded
 
@@ -286,6 +285,8 @@ def says_how_to_go_on(folder: Path, state: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         if not any((folder / name).exists() for name in (state, FILE)):
+            from decig.device.plan.target import TABLE_FILE
+
             text = f"{folder}: stopped before anything was kept; type the same command again"
             if (table := folder / TABLE_FILE).exists():
                 file = shlex.quote(str(table))
